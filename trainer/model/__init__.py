@@ -1,0 +1,1 @@
+"""From the configuration to layers: towers and the two-tower model."""

@@ -1,0 +1,1 @@
+"""Layers with flat arguments; nothing here reads the configuration."""

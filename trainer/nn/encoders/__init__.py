@@ -1,0 +1,1 @@
+"""Encoders: model tensors of one modality to a vector."""

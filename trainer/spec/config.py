@@ -1,0 +1,328 @@
+"""The configuration of one experiment: a frozen value with a JSON round trip.
+
+An unknown key fails with a suggestion, a wrong type or value with what was wanted.
+"""
+
+import dataclasses
+import difflib
+import enum
+import json
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from trainer.spec.tasks import SCORE_PARTS, TASKS
+
+_T = TypeVar("_T")
+
+
+class Fusion(enum.StrEnum):
+    """How the branches of a tower become one vector."""
+
+    GATED = "gated"
+    SUM = "sum"
+
+
+def _at_least(config: object, minimum: float, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value < minimum:
+            raise ValueError(
+                f"{type(config).__name__}.{name} is {value}; it must be at least {minimum}. Raise it in the configuration."
+            )
+
+
+def _fraction(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not 0.0 <= value < 1.0:
+            raise ValueError(
+                f"{type(config).__name__}.{name} is {value}; it must be in [0, 1). Change it in the configuration."
+            )
+
+
+def _known_names(given: Mapping[str, float], known: set[str], path: str) -> None:
+    for name in given:
+        if name not in known:
+            raise ValueError(unknown_key(f"{path}.{name}", name, known))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class WireConfig:
+    """Sizes of the wire form; one field for each `Axis`. Changing one means preprocessing again."""
+
+    image_px: int = 64
+    frame_px: int = 32
+    images: int = 1
+    frames: int = 6
+    levels: int = 3
+    attributes: int = 8
+    history: int = 10
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        _at_least(self, 8, "image_px", "frame_px")
+        _at_least(self, 1, "images", "frames", "levels", "attributes", "history")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """What preprocessing does with events."""
+
+    eval_percent: int = 15
+    item_shards: int = 4
+    event_shards: int = 4
+    pseudo_queries: int = 0  # per item, made from its own text and photos; for shops with few events
+    history_days: int = 365
+    media_missing_limit: float = 0.5  # share of items with unusable media above which a run fails
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        _at_least(self, 1, "eval_percent", "item_shards", "event_shards", "history_days")
+        _at_least(self, 0, "pseudo_queries")
+        if self.eval_percent > 90:
+            raise ValueError(f"DataConfig.eval_percent is {self.eval_percent}; it must be at most 90. Lower it.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TextConfig:
+    """The text branch of both towers."""
+
+    subwords: int = 4000
+    min_count: int = 2
+    item_tokens: int = 32
+    query_tokens: int = 12
+    embedding_dim: int = 64
+    lstm_units: int = 48
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        _at_least(self, 1, "min_count", "item_tokens", "query_tokens", "embedding_dim", "lstm_units")
+        _at_least(self, 50, "subwords")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class VisionConfig:
+    """The image and video branches of both towers: one CNN over photos, one over frames followed by an LSTM."""
+
+    image_widths: tuple[int, ...] = (16, 32, 48, 64)
+    frame_widths: tuple[int, ...] = (12, 24, 32)
+    lstm_units: int = 48
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        _at_least(self, 1, "lstm_units")
+        if not self.image_widths or not self.frame_widths or min(*self.image_widths, *self.frame_widths) < 1:
+            raise ValueError(
+                "VisionConfig.image_widths and frame_widths must each name at least one positive width; "
+                f"got {self.image_widths} and {self.frame_widths}."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TabularConfig:
+    """The attributes branch: category path, brand, price."""
+
+    category_buckets: int = 5000
+    brand_buckets: int = 5000
+    out_of_vocabulary: int = 4
+    embedding_dim: int = 16
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        _at_least(self, 1, "category_buckets", "brand_buckets", "out_of_vocabulary", "embedding_dim")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TowerConfig:
+    """What both towers share."""
+
+    dim: int = 64
+    fusion: Fusion = Fusion.GATED
+    dropout: float = 0.1
+    modality_dropout: float = 0.2
+    text: TextConfig = TextConfig()
+    vision: VisionConfig = VisionConfig()
+    tabular: TabularConfig = TabularConfig()
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        _at_least(self, 2, "dim")
+        _fraction(self, "dropout", "modality_dropout")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """How the model is trained."""
+
+    batch_size: int = 256
+    epochs: int = 10
+    max_steps: int = 0  # 0 = as many as the epochs give
+    learning_rate: float = 0.002
+    weight_decay: float = 0.0001
+    temperature: float = 0.07
+    seed: int = 17
+    # Loss weights that differ from `Task.weight`, by task name.
+    task_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        _at_least(self, 1, "epochs")
+        _at_least(self, 0, "max_steps", "weight_decay", "seed")
+        if self.batch_size < 2:
+            raise ValueError(f"TrainConfig.batch_size must be at least 2 for in-batch negatives; got {self.batch_size}.")
+        if self.learning_rate <= 0 or self.temperature <= 0:
+            raise ValueError(
+                "TrainConfig.learning_rate and temperature must be positive; "
+                f"got {self.learning_rate} and {self.temperature}."
+            )
+        _known_names(self.task_weights, {task.name for task in TASKS}, "train.task_weights")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SearchConfig:
+    """What the bundle publishes and how its index is built."""
+
+    max_depth: int = 200
+    max_page_size: int = 50
+    scann_from_items: int = 20_000  # below, exact search is faster and exact
+    # Default weights of the score parts in a request that differ from `DEFAULT_SCORE_WEIGHTS`, by part.
+    score_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        _at_least(self, 1, "max_depth", "max_page_size")
+        _at_least(self, 16, "scann_from_items")
+        _known_names(self.score_weights, set(SCORE_PARTS), "search.score_weights")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """Everything that decides what a run does, apart from where its data is."""
+
+    wire: WireConfig = WireConfig()
+    data: DataConfig = DataConfig()
+    tower: TowerConfig = TowerConfig()
+    train: TrainConfig = TrainConfig()
+    search: SearchConfig = SearchConfig()
+
+
+def unknown_key(path: str, key: str, known: typing.Iterable[str]) -> str:
+    """The message for a key that does not exist: names the closest one."""
+    close = difflib.get_close_matches(key, sorted(known), n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else f" Known here: {', '.join(sorted(known))}."
+    return f"Unknown config key {path!r}.{hint}"
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A configuration as plain JSON types."""
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value):
+            return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        if isinstance(value, Mapping):
+            return {str(key): plain(item) for key, item in sorted(value.items())}
+        if isinstance(value, tuple):
+            return [plain(item) for item in value]
+        return value.value if isinstance(value, enum.Enum) else value
+
+    result = plain(config)
+    if not isinstance(result, dict):
+        raise TypeError(f"to_dict wants a configuration dataclass; got {type(config).__name__}.")
+    return result
+
+
+def to_json(config: Any) -> str:
+    """A configuration as JSON text, keys in declaration order."""
+    return json.dumps(to_dict(config), indent=2)
+
+
+def from_json(text: str, base: Config | None = None) -> Config:
+    """Reads a configuration; keys that are left out keep the value of `base` (the defaults when None).
+
+    Raises:
+      ValueError: An unknown key (with a suggestion), a wrong type or a value out of range.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"The configuration is not JSON: {error}. Check the file.") from error
+    return from_dict(values, base if base is not None else Config())
+
+
+def from_dict(values: Any, base: _T, path: str = "") -> _T:
+    """`base` with the given values replaced, recursively.
+
+    Raises:
+      ValueError: As `from_json`.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"Config key {path.rstrip('.') or 'top level'!r} must be an object; got {values!r}.")
+    hints = typing.get_type_hints(type(base))
+    changes = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise ValueError(unknown_key(f"{path}{key}", key, hints))
+        current = getattr(base, key)
+        if dataclasses.is_dataclass(current):
+            changes[key] = from_dict(value, current, f"{path}{key}.")
+        else:
+            changes[key] = _convert(value, current, f"{path}{key}")
+    return dataclasses.replace(base, **changes)  # type: ignore[type-var]
+
+
+def _convert(value: Any, current: Any, path: str) -> Any:
+    """`value` in the type of `current`."""
+    wrong = ValueError(f"Config key {path!r} must be {_describe(current)}; got {value!r}.")
+    if isinstance(current, enum.Enum):
+        try:
+            return type(current)(value)
+        except ValueError:
+            raise wrong from None
+    if isinstance(current, Mapping):
+        if not isinstance(value, Mapping) or not all(_is_number(item) for item in value.values()):
+            raise wrong
+        return {**current, **{str(key): float(item) for key, item in value.items()}}
+    if isinstance(current, tuple):
+        if not isinstance(value, list | tuple) or not all(isinstance(item, int) for item in value):
+            raise wrong
+        return tuple(value)
+    if isinstance(current, float) and _is_number(value):
+        return float(value)
+    if type(value) is not type(current):
+        raise wrong
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _describe(current: Any) -> str:
+    if isinstance(current, enum.Enum):
+        return f"one of {', '.join(member.value for member in type(current))}"
+    if isinstance(current, Mapping):
+        return "an object of numbers"
+    if isinstance(current, tuple):
+        return "a list of whole numbers"
+    return {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}[type(current)]
+
+
+def override(config: Config, assignments: typing.Iterable[str]) -> Config:
+    """Applies command-line assignments such as `train.epochs=3` (the value is JSON, or a bare string).
+
+    Raises:
+      ValueError: No `=` in an assignment, or as `from_json`.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise ValueError(f"Override {assignment!r} has no '='; write it as key=value, for example train.epochs=3.")
+        try:
+            value: Any = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        for key in reversed(path.strip().split(".")):
+            value = {key: value}
+        config = from_dict(value, config)
+    return config

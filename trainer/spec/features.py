@@ -1,0 +1,219 @@
+"""The features of the model in wire form: what Beam writes and what a serving request carries.
+
+Parse specs, the TFX schema, tower inputs and serving signatures are derived from `FEATURES`; no other place lists names.
+"""
+
+import dataclasses
+import enum
+
+
+class Side(enum.StrEnum):
+    """Where a feature lives: item Examples, event Examples, or the labels and context of an event."""
+
+    ITEM = "item"
+    QUERY = "query"
+    EVENT = "event"
+
+
+class Modality(enum.StrEnum):
+    """What kind of signal a feature carries. Each has `trainer/ops/<modality>.py` and an encoder."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    VIDEO = "video"
+    TABULAR = "tabular"
+    HISTORY = "history"
+
+
+class Dtype(enum.StrEnum):
+    """Storage type in a `tf.train.Example` and in a request."""
+
+    BYTES = "bytes"
+    FLOAT = "float"
+    INT = "int"
+
+
+class Axis(enum.StrEnum):
+    """A dimension whose length the configuration fixes (`WireConfig` has a field of this name)."""
+
+    IMAGES = "images"
+    FRAMES = "frames"
+    LEVELS = "levels"
+    ATTRIBUTES = "attributes"
+    HISTORY = "history"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Feature:
+    """One feature in wire form.
+
+    Attributes:
+      name: Key in the Example and, for queries, name of the signature input.
+      side: Where it lives.
+      dtype: Storage type.
+      axes: Dimensions after the batch; `()` is a scalar. Shorter lists are padded with `default`.
+      modality: The branch it feeds, `None` for keys and labels.
+      default: The value that means "absent".
+      transform: Whether TFX Transform reads it (a full pass over the data is needed).
+      doc: What it holds.
+    """
+
+    name: str
+    side: Side
+    dtype: Dtype
+    axes: tuple[Axis, ...] = ()
+    modality: Modality | None = None
+    default: bytes | float | int = b""
+    transform: bool = False
+    doc: str
+
+
+_ITEM = (
+    Feature(name="item_id", side=Side.ITEM, dtype=Dtype.BYTES, doc="Permanent name of the item."),
+    Feature(name="group_id", side=Side.ITEM, dtype=Dtype.BYTES, doc="Variants of one product share it."),
+    Feature(
+        name="title", side=Side.ITEM, dtype=Dtype.BYTES, modality=Modality.TEXT, transform=True, doc="UTF-8, NFC."
+    ),
+    Feature(
+        name="description", side=Side.ITEM, dtype=Dtype.BYTES, modality=Modality.TEXT, transform=True, doc="UTF-8, NFC."
+    ),
+    Feature(
+        name="attributes",
+        side=Side.ITEM,
+        dtype=Dtype.BYTES,
+        axes=(Axis.ATTRIBUTES,),
+        modality=Modality.TEXT,
+        transform=True,
+        doc="`key=value`, sorted by key.",
+    ),
+    Feature(
+        name="images",
+        side=Side.ITEM,
+        dtype=Dtype.BYTES,
+        axes=(Axis.IMAGES,),
+        modality=Modality.IMAGE,
+        doc="JPEG photos of `image_px` squared.",
+    ),
+    Feature(
+        name="video",
+        side=Side.ITEM,
+        dtype=Dtype.BYTES,
+        axes=(Axis.FRAMES,),
+        modality=Modality.VIDEO,
+        doc="Frames of a clip in time order, JPEG of `frame_px` squared.",
+    ),
+    Feature(
+        name="category",
+        side=Side.ITEM,
+        dtype=Dtype.BYTES,
+        axes=(Axis.LEVELS,),
+        modality=Modality.TABULAR,
+        transform=True,
+        doc="Category path, root first; each level holds the whole path to it, joined by ` > `.",
+    ),
+    Feature(
+        name="brand", side=Side.ITEM, dtype=Dtype.BYTES, modality=Modality.TABULAR, transform=True, doc="Brand name."
+    ),
+    Feature(
+        name="price",
+        side=Side.ITEM,
+        dtype=Dtype.FLOAT,
+        modality=Modality.TABULAR,
+        default=-1.0,
+        transform=True,
+        doc="Price in the item's currency; -1 where unknown.",
+    ),
+    Feature(name="currency", side=Side.ITEM, dtype=Dtype.BYTES, doc="ISO 4217 code."),
+    Feature(name="in_stock", side=Side.ITEM, dtype=Dtype.INT, default=1, doc="1 = can be bought now."),
+    Feature(name="media_missing", side=Side.ITEM, dtype=Dtype.INT, default=0, doc="1 = some medium could not be used."),
+)
+
+_QUERY = (
+    Feature(
+        name="query_text", side=Side.QUERY, dtype=Dtype.BYTES, modality=Modality.TEXT, doc="What was typed, UTF-8, NFC."
+    ),
+    Feature(
+        name="query_image",
+        side=Side.QUERY,
+        dtype=Dtype.BYTES,
+        modality=Modality.IMAGE,
+        doc="A JPEG photo of `image_px` squared; a larger one is brought to size.",
+    ),
+    Feature(
+        name="query_video",
+        side=Side.QUERY,
+        dtype=Dtype.BYTES,
+        axes=(Axis.FRAMES,),
+        modality=Modality.VIDEO,
+        doc="Frames of a clip in time order, JPEG of `frame_px` squared.",
+    ),
+    Feature(
+        name="history_ids",
+        side=Side.QUERY,
+        dtype=Dtype.BYTES,
+        axes=(Axis.HISTORY,),
+        modality=Modality.HISTORY,
+        doc="Items the user acted on strictly before, the latest first.",
+    ),
+    Feature(
+        name="history_ages",
+        side=Side.QUERY,
+        dtype=Dtype.FLOAT,
+        axes=(Axis.HISTORY,),
+        modality=Modality.HISTORY,
+        default=0.0,
+        doc="Age of each history entry at the time of the event, in days.",
+    ),
+    Feature(name="user_key", side=Side.QUERY, dtype=Dtype.BYTES, doc="Keyed hash of the user id, hexadecimal."),
+)
+
+_EVENT = (
+    Feature(name="event_item_id", side=Side.EVENT, dtype=Dtype.BYTES, doc="The item the event is about."),
+    Feature(name="request_id", side=Side.EVENT, dtype=Dtype.BYTES, doc="Groups the rows of one request."),
+    Feature(name="event_time", side=Side.EVENT, dtype=Dtype.INT, default=0, doc="Epoch seconds, UTC."),
+    Feature(name="position", side=Side.EVENT, dtype=Dtype.INT, default=-1, doc="Rank shown, from 0; -1 where unknown."),
+    Feature(
+        name="label_click", side=Side.EVENT, dtype=Dtype.FLOAT, default=-1.0, doc="1 clicked, 0 not, -1 not known."
+    ),
+    Feature(
+        name="label_purchase", side=Side.EVENT, dtype=Dtype.FLOAT, default=-1.0, doc="1 bought, 0 not, -1 not known."
+    ),
+    Feature(
+        name="label_grade", side=Side.EVENT, dtype=Dtype.FLOAT, default=-1.0, doc="Judged relevance 0 to 3, -1 unjudged."
+    ),
+    Feature(
+        name="positive",
+        side=Side.EVENT,
+        dtype=Dtype.FLOAT,
+        default=0.0,
+        doc="Weight of the row as a retrieval positive; 0 for impressions that led to nothing.",
+    ),
+)
+
+FEATURES: tuple[Feature, ...] = _ITEM + _QUERY + _EVENT
+
+
+def features_of(side: Side, modality: Modality | None = None) -> tuple[Feature, ...]:
+    """The features of one side, in declaration order, optionally of one modality only."""
+    return tuple(f for f in FEATURES if f.side == side and modality in (None, f.modality))
+
+
+def branches_of(side: Side) -> tuple[Modality, ...]:
+    """The modalities that feed the tower of `side`, in the order of `Modality`; the order of every branch table."""
+    present = {feature.modality for feature in FEATURES if feature.side == side}
+    return tuple(modality for modality in Modality if modality in present)
+
+
+class Transformed(enum.StrEnum):
+    """What the Transform graph adds for the item tower (names of its outputs)."""
+
+    CATEGORY_IDS = "category_ids"  # int64 [batch, levels]; 0 = absent, 1.. = vocabulary and out-of-vocabulary buckets
+    BRAND_ID = "brand_id"  # int64 [batch]; 0 = absent
+    PRICE_SCALED = "price_scaled"  # float32 [batch]; z-score of log1p(price), 0 where absent
+    PRICE_PRESENT = "price_present"  # float32 [batch]; 1 = known
+
+
+# Names of the vocabularies that Transform writes as assets of its graph.
+WORD_VOCABULARY = "words"  # every word of titles, descriptions and attributes with its count
+CATEGORY_VOCABULARY = "categories"
+BRAND_VOCABULARY = "brands"

@@ -1,0 +1,49 @@
+"""Named configurations. `tiny` is for tests (seconds), `base` for a real shop on a small machine."""
+
+from collections.abc import Callable
+
+from trainer.spec.config import (
+    Config,
+    DataConfig,
+    SearchConfig,
+    TextConfig,
+    TowerConfig,
+    TrainConfig,
+    VisionConfig,
+    WireConfig,
+    unknown_key,
+)
+
+
+def tiny() -> Config:
+    """Everything present, nothing large: trains in seconds."""
+    return Config(
+        wire=WireConfig(image_px=32, frame_px=16, frames=4, history=5),
+        data=DataConfig(item_shards=2, event_shards=2),
+        tower=TowerConfig(
+            dim=16,
+            text=TextConfig(subwords=400, min_count=1, item_tokens=12, query_tokens=8, embedding_dim=16, lstm_units=8),
+            vision=VisionConfig(image_widths=(8, 16), frame_widths=(8, 8), lstm_units=8),
+        ),
+        train=TrainConfig(batch_size=64, epochs=2),
+        search=SearchConfig(max_depth=60, max_page_size=20),
+    )
+
+
+def base() -> Config:
+    """The default: the embedded shop trains in minutes on two cores."""
+    return Config()
+
+
+PRESETS: dict[str, Callable[[], Config]] = {"tiny": tiny, "base": base}
+
+
+def preset(name: str) -> Config:
+    """The preset of that name.
+
+    Raises:
+      ValueError: No such preset.
+    """
+    if name not in PRESETS:
+        raise ValueError(unknown_key(name, name, PRESETS).replace("config key", "preset"))
+    return PRESETS[name]()
