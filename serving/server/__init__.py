@@ -1,0 +1,6 @@
+"""The server that speaks TF Serving's Predict, status and metadata over gRPC and REST, and knows the ScaNN ops.
+
+Importing the package selects Keras 2 before any of its modules loads TensorFlow; it does not load TensorFlow.
+"""
+
+import trainer  # noqa: F401  (its import sets TF_USE_LEGACY_KERAS)

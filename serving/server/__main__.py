@@ -1,0 +1,51 @@
+"""`python -m serving.server`: serves a model until SIGTERM, finishes what is in flight, exits 0."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from serving.server.flags import ServerFlags, parse_flags
+from serving.server.log import event, log_to_stderr
+
+
+async def serve(flags: ServerFlags) -> None:
+    """Serves until SIGTERM or SIGINT; says on standard output when it is ready."""
+    from serving.server.server import running
+
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(flags) as server:
+        event("listening", grpc=server.grpc_port, rest=server.rest_port, host=flags.host, model=flags.model_name)
+        stopped = asyncio.create_task(stop.wait())
+        ready = asyncio.create_task(server.wait_until_ready())
+        await asyncio.wait({stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            rest = "off" if server.rest_port is None else server.rest_port
+            print(f"vitrine server ready grpc={server.grpc_port} rest={rest} model={flags.model_name}", flush=True)
+        await stopped
+        ready.cancel()
+
+
+def main() -> int:
+    """The exit code: 0 after an orderly end, 1 when the server cannot start."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    flags = parse_flags()
+    log_to_stderr()
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    try:
+        asyncio.run(serve(flags))
+    except OSError as error:
+        event("cannot_start", level=logging.ERROR, reason=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # TensorFlow's threads may still be loading a version; an orderly end does not wait for their destructors.
+    os._exit(code)

@@ -1,0 +1,98 @@
+"""The gRPC side: PredictionService and ModelService over `Answers`."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import grpc
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from serving.server.answers import Answers
+from serving.server.calls import Calls
+from serving.server.errors import Code, ServingError
+from serving.server.log import crash, event
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class _Door:
+    """Runs a call in the pool and turns its errors into gRPC status codes."""
+
+    def __init__(self, answers: Answers, *, calls: Calls) -> None:
+        self.answers = answers
+        self.calls = calls
+
+    async def answer(
+        self, call: Callable[[Request], Response], request: Request, context: grpc.aio.ServicerContext
+    ) -> Response:
+        """The response of the call, or the end of the RPC with the error's code and message."""
+        try:
+            return await self.calls.run(lambda: call(request))
+        except ServingError as error:
+            failure = error
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            crash("grpc_crashed", error, method=call.__name__)
+            failure = ServingError(Code.INTERNAL, "Internal error of the server; its log says where.")
+        event("request_failed", surface="grpc", method=call.__name__, code=failure.code.name)
+        return await context.abort(GRPC_CODES[int(failure.code)], failure.message)
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Predict and GetModelMetadata."""
+
+    def __init__(self, door: _Door) -> None:
+        self._door = door
+
+    async def Predict(  # noqa: N802
+        self, request: predict_pb2.PredictRequest, context: grpc.aio.ServicerContext
+    ) -> predict_pb2.PredictResponse:
+        """Runs one signature of one version."""
+        return await self._door.answer(self._door.answers.predict, request, context)
+
+    async def GetModelMetadata(  # noqa: N802
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.aio.ServicerContext
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """The signatures of a version."""
+        return await self._door.answer(self._door.answers.metadata, request, context)
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """GetModelStatus."""
+
+    def __init__(self, door: _Door) -> None:
+        self._door = door
+
+    async def GetModelStatus(  # noqa: N802
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.aio.ServicerContext
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """The states of a model's versions."""
+        return await self._door.answer(self._door.answers.status, request, context)
+
+
+def grpc_server(answers: Answers, *, calls: Calls, max_message_bytes: int) -> grpc.aio.Server:
+    """A gRPC server with the services added; ports and start are left to the caller.
+
+    Two servers may not share a port by accident (`so_reuseport` is off), and a larger message is refused with
+    RESOURCE_EXHAUSTED by gRPC itself.
+    """
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),
+        ]
+    )
+    door = _Door(answers, calls=calls)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(door), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(door), server)
+    return server
