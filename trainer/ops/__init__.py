@@ -1,1 +1,4 @@
-"""Wire form to model tensors, in TensorFlow ops only: the same functions run in training and in the exported signatures."""
+"""Wire form to model tensors, in TensorFlow ops only.
+
+The same functions run when the training tables are written and in the exported signatures.
+"""

@@ -27,9 +27,7 @@ def _at_least(config: object, minimum: float, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         if value < minimum:
-            raise ValueError(
-                f"{type(config).__name__}.{name} is {value}; it must be at least {minimum}. Raise it in the configuration."
-            )
+            raise ValueError(f"{type(config).__name__}.{name} is {value}; it must be at least {minimum}. Raise it.")
 
 
 def _fraction(config: object, *names: str) -> None:
@@ -170,7 +168,9 @@ class TrainConfig:
         _at_least(self, 1, "epochs")
         _at_least(self, 0, "max_steps", "weight_decay", "seed")
         if self.batch_size < 2:
-            raise ValueError(f"TrainConfig.batch_size must be at least 2 for in-batch negatives; got {self.batch_size}.")
+            raise ValueError(
+                f"TrainConfig.batch_size must be at least 2 for in-batch negatives; got {self.batch_size}."
+            )
         if self.learning_rate <= 0 or self.temperature <= 0:
             raise ValueError(
                 "TrainConfig.learning_rate and temperature must be positive; "

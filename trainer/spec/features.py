@@ -1,6 +1,6 @@
 """The features of the model in wire form: what Beam writes and what a serving request carries.
 
-Parse specs, the TFX schema, tower inputs and serving signatures are derived from `FEATURES`; no other place lists names.
+Parse specs, the TFX schema, tower inputs and serving signatures are derived from `FEATURES`; nothing re-lists names.
 """
 
 import dataclasses
@@ -71,9 +71,7 @@ class Feature:
 _ITEM = (
     Feature(name="item_id", side=Side.ITEM, dtype=Dtype.BYTES, doc="Permanent name of the item."),
     Feature(name="group_id", side=Side.ITEM, dtype=Dtype.BYTES, doc="Variants of one product share it."),
-    Feature(
-        name="title", side=Side.ITEM, dtype=Dtype.BYTES, modality=Modality.TEXT, transform=True, doc="UTF-8, NFC."
-    ),
+    Feature(name="title", side=Side.ITEM, dtype=Dtype.BYTES, modality=Modality.TEXT, transform=True, doc="UTF-8, NFC."),
     Feature(
         name="description", side=Side.ITEM, dtype=Dtype.BYTES, modality=Modality.TEXT, transform=True, doc="UTF-8, NFC."
     ),
@@ -179,7 +177,11 @@ _EVENT = (
         name="label_purchase", side=Side.EVENT, dtype=Dtype.FLOAT, default=-1.0, doc="1 bought, 0 not, -1 not known."
     ),
     Feature(
-        name="label_grade", side=Side.EVENT, dtype=Dtype.FLOAT, default=-1.0, doc="Judged relevance 0 to 3, -1 unjudged."
+        name="label_grade",
+        side=Side.EVENT,
+        dtype=Dtype.FLOAT,
+        default=-1.0,
+        doc="Judged relevance 0 to 3, -1 unjudged.",
     ),
     Feature(
         name="positive",

@@ -6,9 +6,10 @@ Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have thr
   `embed_query(inputs)` inputs: the wire query features of text, image and video, and in place of `history_ids`
                         `history_vectors` [batch, history, dim] float32 (content vectors of those items),
                         `history_ages` [batch, history] float32 days, `history_present` [batch, history] bool
-  `score_pairs(query_vectors, item_vectors)`  [batch, dim], [batch, depth, dim] -> {pair task: [batch, depth] float32 in 0..1}
+  `score_pairs(query_vectors, item_vectors)`
+                        [batch, dim], [batch, depth, dim] -> {pair task: [batch, depth] float32 in 0..1}
 
-The embed functions return `TOWER_OUTPUTS`. The bundle's signatures are `SIGNATURES`.
+The embed functions return `TowerOutput`. The bundle's signatures are those of `signatures`.
 """
 
 import dataclasses
@@ -86,9 +87,7 @@ _DTYPES = {Dtype.BYTES: WireType.STRING, Dtype.FLOAT: WireType.FLOAT, Dtype.INT:
 def feature_port(feature: Feature, config: Config) -> Port:
     """The input through which a request carries `feature`; a history may have any length."""
     shape = tuple(None if axis is Axis.HISTORY else getattr(config.wire, axis.value) for axis in feature.axes)
-    return Port(
-        name=feature.name, dtype=_DTYPES[feature.dtype], shape=shape, default=feature.default, doc=feature.doc
-    )
+    return Port(name=feature.name, dtype=_DTYPES[feature.dtype], shape=shape, default=feature.default, doc=feature.doc)
 
 
 def signatures(config: Config) -> tuple[Signature, ...]:

@@ -1,0 +1,150 @@
+"""From the configuration to layers: the only place that reads it for the model."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.model.tower import Tower
+from trainer.model.two_tower import TwoTower
+from trainer.nn.encoders.history import HistoryEncoder
+from trainer.nn.encoders.image import ImageEncoder
+from trainer.nn.encoders.tabular import TabularEncoder
+from trainer.nn.encoders.text import TextEncoder
+from trainer.nn.encoders.video import VideoEncoder
+from trainer.nn.fusion import GatedFusion, SumFusion
+from trainer.nn.heads import PairHead
+from trainer.nn.losses import SampledSoftmax
+from trainer.spec.config import Config, Fusion
+from trainer.spec.features import Modality, Side, branches_of
+from trainer.spec.tasks import TASKS, TaskKind
+
+Layer = tf.keras.layers.Layer
+
+
+def _text(config: Config, num_subwords: int) -> Layer:
+    text = config.tower.text
+    return TextEncoder(
+        vocabulary_size=num_subwords,
+        embedding_dim=text.embedding_dim,
+        lstm_units=text.lstm_units,
+        dim=config.tower.dim,
+        dropout=config.tower.dropout,
+        name="text",
+    )
+
+
+def _image(config: Config, num_subwords: int) -> Layer:
+    del num_subwords
+    tower = config.tower
+    return ImageEncoder(widths=tower.vision.image_widths, dim=tower.dim, dropout=tower.dropout, name="image")
+
+
+def _video(config: Config, num_subwords: int) -> Layer:
+    del num_subwords
+    tower = config.tower
+    return VideoEncoder(
+        widths=tower.vision.frame_widths,
+        lstm_units=tower.vision.lstm_units,
+        dim=tower.dim,
+        dropout=tower.dropout,
+        name="video",
+    )
+
+
+def _tabular(config: Config, num_subwords: int) -> Layer:
+    del num_subwords
+    tabular = config.tower.tabular
+    return TabularEncoder(
+        num_categories=tabular.category_buckets + tabular.out_of_vocabulary + 1,
+        num_brands=tabular.brand_buckets + tabular.out_of_vocabulary + 1,
+        embedding_dim=tabular.embedding_dim,
+        dim=config.tower.dim,
+        dropout=config.tower.dropout,
+        name="tabular",
+    )
+
+
+def _history(config: Config, num_subwords: int) -> Layer:
+    del num_subwords
+    return HistoryEncoder(dim=config.tower.dim, dropout=config.tower.dropout, name="history")
+
+
+ENCODERS: dict[Modality, Callable[[Config, int], Layer]] = {
+    Modality.TEXT: _text,
+    Modality.IMAGE: _image,
+    Modality.VIDEO: _video,
+    Modality.TABULAR: _tabular,
+    Modality.HISTORY: _history,
+}
+FUSIONS: dict[Fusion, Callable[[], Layer]] = {Fusion.GATED: GatedFusion, Fusion.SUM: SumFusion}
+HEADS: dict[TaskKind, Callable[[Config, str], Layer]] = {
+    TaskKind.RETRIEVAL: lambda config, name: SampledSoftmax(temperature=config.train.temperature, name=name),
+    TaskKind.BINARY: lambda config, name: PairHead(name=name),
+}
+
+
+def build_model(config: Config, *, num_subwords: int) -> TwoTower:
+    """The model of a configuration, with all its variables made.
+
+    A modality that both sides have is encoded by one encoder, so that a shopper's photo and the item's photo meet in
+    one space from the first step; each tower has its own projection of it.
+
+    Args:
+      config: The configuration.
+      num_subwords: Size of the sub-word vocabulary.
+    """
+    modalities = {m for side in (Side.ITEM, Side.QUERY) for m in branches_of(side)}
+    encoders = {m: ENCODERS[m](config, num_subwords) for m in Modality if m in modalities}
+    towers = {
+        side: Tower(
+            encoders={m: encoders[m] for m in branches_of(side)},
+            fusion=FUSIONS[config.tower.fusion](),
+            dim=config.tower.dim,
+            modality_dropout=config.tower.modality_dropout,
+            name=f"{side.value}_tower",
+        )
+        for side in (Side.ITEM, Side.QUERY)
+    }
+    model = TwoTower(
+        item_tower=towers[Side.ITEM],
+        query_tower=towers[Side.QUERY],
+        heads={task: HEADS[task.kind](config, task.name) for task in TASKS},
+        task_weights={task.name: config.train.task_weights.get(task.name, task.weight) for task in TASKS},
+        dim=config.tower.dim,
+    )
+    _make_variables(model, config)
+    return model
+
+
+def _make_variables(model: TwoTower, config: Config) -> None:
+    wire, text, dim = config.wire, config.tower.text, config.tower.dim
+
+    def media(images: int) -> dict[str, np.ndarray]:
+        return {
+            "image_pixels": np.zeros([1, images, wire.image_px, wire.image_px, 3], np.uint8),
+            "image_present": np.ones([1, images], bool),
+            "video_pixels": np.zeros([1, wire.frames, wire.frame_px, wire.frame_px, 3], np.uint8),
+            "video_present": np.ones([1, wire.frames], bool),
+        }
+
+    items = model.encode_items(
+        {
+            "text_tokens": np.ones([1, text.item_tokens], np.int32),
+            **media(wire.images),
+            "category_ids": np.ones([1, wire.levels], np.int32),
+            "brand_id": np.ones([1], np.int32),
+            "price_scaled": np.zeros([1], np.float32),
+            "price_present": np.ones([1], np.float32),
+        }
+    )
+    queries = model.encode_queries(
+        {
+            "text_tokens": np.ones([1, text.query_tokens], np.int32),
+            **media(1),
+            "history_vectors": np.zeros([1, wire.history, dim], np.float32),
+            "history_ages": np.zeros([1, wire.history], np.float32),
+            "history_present": np.ones([1, wire.history], bool),
+        }
+    )
+    model.score_pairs(queries["vector"], items["vector"][:, tf.newaxis])

@@ -1,0 +1,113 @@
+"""One tower: the branches of one side, each with a presence mask, fused into one vector."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.nn.blocks import encode_present, normalize
+from trainer.spec.features import Modality
+from trainer.spec.signatures import TowerOutput
+
+Tensors = Mapping[str, tf.Tensor]
+
+
+def _any(name: str) -> Callable[[Tensors], tf.Tensor]:
+    return lambda inputs: tf.reduce_any(inputs[name], axis=-1)
+
+
+def _attributes_present(inputs: Tensors) -> tf.Tensor:
+    known = tf.reduce_any(inputs["category_ids"] > 0, axis=-1)
+    return known | (inputs["brand_id"] > 0) | (inputs["price_present"] > 0.0)
+
+
+# What each branch reads of the model form, and when it counts as present.
+BRANCH_INPUTS: dict[Modality, tuple[str, ...]] = {
+    Modality.TEXT: ("text_tokens",),
+    Modality.IMAGE: ("image_pixels", "image_present"),
+    Modality.VIDEO: ("video_pixels", "video_present"),
+    Modality.TABULAR: ("category_ids", "brand_id", "price_scaled", "price_present"),
+    Modality.HISTORY: ("history_vectors", "history_ages", "history_present"),
+}
+BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
+    Modality.TEXT: lambda inputs: tf.reduce_any(inputs["text_tokens"] > 0, axis=-1),
+    Modality.IMAGE: _any("image_present"),
+    Modality.VIDEO: _any("video_present"),
+    Modality.TABULAR: _attributes_present,
+    Modality.HISTORY: _any("history_present"),
+}
+
+
+class Tower(tf.keras.layers.Layer):
+    """The model form of one side to one vector of length 1, with what each branch gave.
+
+    Input:  {name: tensor}, the model form of the side.
+    Output: {"vector": [batch, dim], "branches": [batch, branch, dim], "weights": [batch, branch]}; the vector is the
+            sum of the branches over its length, an absent branch is zero.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoders: Mapping[Modality, tf.keras.layers.Layer],
+        fusion: tf.keras.layers.Layer,
+        dim: int,
+        modality_dropout: float,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.modalities = tuple(encoders)
+        self.encoders = {modality.value: encoder for modality, encoder in encoders.items()}
+        self.projections = {m.value: tf.keras.layers.Dense(dim, name=f"project_{m.value}") for m in encoders}
+        self.fusion = fusion
+        self.modality_dropout = modality_dropout
+
+    def call(self, inputs: Tensors, training: bool = False, masked: Collection[Modality] = ()) -> dict[str, tf.Tensor]:
+        """See the class.
+
+        Args:
+          inputs: Model form.
+          training: Whether dropout is on.
+          masked: Modalities to treat as absent.
+        """
+        present = [
+            BRANCH_PRESENT[m](inputs) if m not in masked else tf.zeros_like(BRANCH_PRESENT[m](inputs))
+            for m in self.modalities
+        ]
+        mask = tf.stack(present, axis=1)
+        if training and self.modality_dropout > 0.0:
+            mask = drop_branches(mask, self.modality_dropout)
+        branches = [
+            self._branch(modality, inputs, here, training)
+            for modality, here in zip(self.modalities, tf.unstack(mask, axis=1), strict=True)
+        ]
+        stacked = tf.stack(branches, axis=1)
+        weights = self.fusion(stacked, present=mask)
+        weighted = stacked * weights[..., tf.newaxis]
+        return {
+            TowerOutput.VECTOR.value: normalize(tf.reduce_sum(weighted, axis=1)),
+            TowerOutput.BRANCHES.value: weighted,
+            TowerOutput.WEIGHTS.value: weights,
+        }
+
+    def _branch(self, modality: Modality, inputs: Tensors, present: tf.Tensor, training: bool) -> tf.Tensor:
+        encoder, project = self.encoders[modality.value], self.projections[modality.value]
+
+        def encode(rows: Tensors) -> tf.Tensor:
+            return normalize(project(tf.nn.relu(encoder(rows, training=training))))
+
+        return encode_present(encode, {name: inputs[name] for name in BRANCH_INPUTS[modality]}, present)
+
+
+def drop_branches(present: tf.Tensor, rate: float) -> tf.Tensor:
+    """Modality dropout: hides present branches at random, but never the last one of a row.
+
+    Args:
+      present: [batch, branch] bool.
+      rate: Probability that a branch is hidden.
+
+    Returns:
+      [batch, branch] bool.
+    """
+    kept = present & (tf.random.uniform(tf.shape(present)) >= rate)
+    return tf.where(tf.reduce_any(kept, axis=1, keepdims=True), kept, present)

@@ -1,0 +1,112 @@
+"""The two-tower model: item and query towers, a retrieval head and heads on pairs."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+from trainer.nn import losses
+from trainer.nn.blocks import gather_rows
+from trainer.spec.features import Modality
+from trainer.spec.signatures import TowerOutput
+from trainer.spec.tasks import Task, TaskKind
+
+Tensors = Mapping[str, tf.Tensor]
+
+
+class TwoTower(tfrs.Model):
+    """Two towers and their heads; every distinct item of a batch is encoded once.
+
+    A batch is {"query": model form of the queries with `history_rows` [batch, history] int32 (-1 absent),
+    "items": model form of the distinct items, "item_rows": [distinct] int32, "item_index": [batch] int32,
+    "sampling_probability": [distinct] float32, "labels": {name: [batch] float32}}.
+    """
+
+    def __init__(
+        self,
+        *,
+        item_tower: tf.keras.layers.Layer,
+        query_tower: tf.keras.layers.Layer,
+        heads: Mapping[Task, tf.keras.layers.Layer],
+        task_weights: Mapping[str, float],
+        dim: int,
+    ) -> None:
+        super().__init__()
+        self.item_tower = item_tower
+        self.query_tower = query_tower
+        self.heads = {task.name: head for task, head in heads.items()}
+        self.tasks = tuple(heads)
+        self.task_weights = dict(task_weights)
+        # Content-only item vectors of the last snapshot: what a history is made of.
+        self.snapshot = tf.Variable(tf.zeros([1, dim]), shape=[None, dim], trainable=False, name="snapshot")
+
+    def set_snapshot(self, vectors: np.ndarray) -> None:
+        """Replaces the item vectors that histories are read from; [items, dim] float32 by store row."""
+        self.snapshot.assign(vectors)
+
+    def encode_items(
+        self, items: Tensors, masked: Collection[Modality] = (), training: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """The outputs of the item tower (`TowerOutput`) for the model form of items."""
+        return self.item_tower(items, training=training, masked=masked)
+
+    def encode_queries(
+        self, queries: Tensors, masked: Collection[Modality] = (), training: bool = False
+    ) -> dict[str, tf.Tensor]:
+        """The outputs of the query tower (`TowerOutput`).
+
+        Args:
+          queries: Model form; histories as `history_rows` into the snapshot, or as `history_vectors` [batch, history,
+            dim] and `history_present` [batch, history].
+          masked: Modalities to treat as absent.
+          training: Whether dropout is on.
+        """
+        if "history_rows" in queries:
+            vectors, present = gather_rows(self.snapshot, queries["history_rows"])
+            queries = {**queries, "history_vectors": vectors, "history_present": present}
+        return self.query_tower(queries, training=training, masked=masked)
+
+    def score_pairs(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Probabilities of the pair tasks.
+
+        Args:
+          query_vectors: [batch, dim] float32.
+          item_vectors: [batch, depth, dim] float32.
+
+        Returns:
+          {task: [batch, depth] float32 in 0..1}.
+        """
+        queries = query_vectors[:, tf.newaxis]
+        return {
+            task.name: tf.sigmoid(self.heads[task.name](queries, item_vectors))
+            for task in self.tasks
+            if task.kind is TaskKind.BINARY
+        }
+
+    def compute_losses(self, batch: Mapping[str, Any], training: bool = False) -> dict[str, tf.Tensor]:
+        """The loss of every task, unweighted, mean per labelled example."""
+        items = self.encode_items(batch["items"], training=training)[TowerOutput.VECTOR]
+        queries = self.encode_queries(batch["query"], training=training)[TowerOutput.VECTOR]
+        acted = tf.gather(items, batch["item_index"])
+        result = {}
+        for task in self.tasks:
+            head, labels = self.heads[task.name], batch["labels"][task.label]
+            if task.kind is TaskKind.RETRIEVAL:
+                result[task.name] = head(
+                    queries,
+                    items,
+                    item_index=batch["item_index"],
+                    item_rows=batch["item_rows"],
+                    probability=batch["sampling_probability"],
+                    weights=labels,
+                )
+            else:
+                result[task.name] = losses.binary(labels, head(queries, acted))
+        return result
+
+    def compute_loss(self, inputs: Mapping[str, Any], training: bool = False) -> tf.Tensor:
+        """The weighted sum of the losses."""
+        by_task = self.compute_losses(inputs, training=training)
+        return tf.add_n([self.task_weights[name] * loss for name, loss in by_task.items()])

@@ -1,0 +1,67 @@
+"""Small pieces shared by encoders and towers."""
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+
+def masked_mean(values: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+    """Mean of [batch, n, dim] over the n that are present [batch, n]; zeros where none is."""
+    weights = tf.cast(present, values.dtype)[..., tf.newaxis]
+    return tf.math.divide_no_nan(tf.reduce_sum(values * weights, axis=1), tf.reduce_sum(weights, axis=1))
+
+
+def masked_max(values: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+    """Maximum of [batch, n, dim] over the n that are present [batch, n]; zeros where none is."""
+    lowest = tf.where(present[..., tf.newaxis], values, values.dtype.min)
+    return tf.where(tf.reduce_any(present, axis=1)[..., tf.newaxis], tf.reduce_max(lowest, axis=1), 0.0)
+
+
+def masked_softmax(logits: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+    """Softmax of [batch, n] over the n that are present [batch, n]; zeros where none is, never NaN."""
+    exponents = tf.exp(logits - tf.reduce_max(tf.where(present, logits, logits.dtype.min), axis=-1, keepdims=True))
+    exponents = tf.where(present, exponents, 0.0)
+    return tf.math.divide_no_nan(exponents, tf.reduce_sum(exponents, axis=-1, keepdims=True))
+
+
+def normalize(vectors: tf.Tensor) -> tf.Tensor:
+    """Vectors [..., dim] of length 1; a zero vector stays zero and has gradient zero."""
+    squares = tf.reduce_sum(tf.square(vectors), axis=-1, keepdims=True)
+    there = squares > 1e-12
+    return tf.where(there, vectors * tf.math.rsqrt(tf.where(there, squares, 1.0)), 0.0)
+
+
+def gather_rows(table: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Rows of a table, without gradient.
+
+    Args:
+      table: [items, dim] float32.
+      rows: [batch, n] integers, -1 where absent.
+
+    Returns:
+      Vectors [batch, n, dim], zeros where absent, and presence [batch, n] bool.
+    """
+    present = (rows >= 0) & (rows < tf.cast(tf.shape(table)[0], rows.dtype))
+    vectors = tf.gather(tf.stop_gradient(table), tf.where(present, rows, 0))
+    return tf.where(present[..., tf.newaxis], vectors, 0.0), present
+
+
+def encode_present(
+    encode: Callable[[Mapping[str, tf.Tensor]], tf.Tensor], inputs: Mapping[str, tf.Tensor], present: tf.Tensor
+) -> tf.Tensor:
+    """Encodes only the rows that are there; absent ones cost nothing and come out as zeros.
+
+    Args:
+      encode: {name: [n, ...]} to [n, dim].
+      inputs: {name: [batch, ...]}.
+      present: [batch] bool.
+
+    Returns:
+      [batch, dim] float32.
+    """
+    rows = tf.where(present)
+    # One row more than needed: no layer ever sees an empty batch.
+    padded = tf.concat([rows[:, 0], tf.zeros([1], tf.int64)], axis=0)
+    encoded = encode({name: tf.gather(values, padded) for name, values in inputs.items()})[:-1]
+    shape = tf.stack([tf.shape(present, tf.int64)[0], tf.cast(tf.shape(encoded)[1], tf.int64)])
+    return tf.ensure_shape(tf.scatter_nd(rows, encoded, shape), [None, encoded.shape[1]])

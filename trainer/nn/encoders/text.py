@@ -1,0 +1,48 @@
+"""Text encoder: sub-word ids through a bidirectional LSTM."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.nn.blocks import masked_max, masked_mean
+
+
+class TextEncoder(tf.keras.layers.Layer):
+    """Sub-word ids to one vector: embeddings, BiLSTM, mean of the first and maximum of the second.
+
+    The mean of the embeddings keeps every word in reach of the gradient, the LSTM adds their order.
+
+    Input:  {"text_tokens": [batch, tokens] int32}, 0 = padding.
+    Output: [batch, dim] float32.
+    """
+
+    def __init__(
+        self, *, vocabulary_size: int, embedding_dim: int, lstm_units: int, dim: int, dropout: float, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.lstm_units = lstm_units
+        self.dim = dim
+        self.dropout = dropout
+        self.embed = tf.keras.layers.Embedding(vocabulary_size, embedding_dim, name="embed")
+        self.read = tf.keras.layers.Bidirectional(tf.keras.layers.LSTM(lstm_units, return_sequences=True), name="read")
+        self.drop = tf.keras.layers.Dropout(dropout)
+        self.project = tf.keras.layers.Dense(dim, name="project")
+
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """See the class."""
+        tokens = inputs["text_tokens"]
+        present = tokens > 0
+        embedded = self.embed(tokens)
+        # An all-padding row still has one step, or the LSTM would see an empty sequence.
+        mask = tf.concat([tf.ones_like(present[:, :1]), present[:, 1:]], axis=1)
+        sequence = self.read(embedded, mask=mask, training=training)
+        pooled = tf.concat([masked_mean(embedded, present), masked_max(sequence, present)], axis=-1)
+        return self.project(self.drop(pooled, training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("vocabulary_size", "embedding_dim", "lstm_units", "dim", "dropout")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

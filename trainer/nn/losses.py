@@ -1,0 +1,77 @@
+"""Losses, all on one scale: the mean per labelled example. A label below 0 is not known and contributes nothing."""
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+
+
+def binary(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Mean cross-entropy over the rows whose label is known.
+
+    Args:
+      labels: [batch] float32 in 0..1, below 0 where not known.
+      logits: [batch] float32.
+
+    Returns:
+      Scalar; 0 when no label is known.
+    """
+    known = tf.cast(labels >= 0.0, tf.float32)
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.maximum(labels, 0.0), logits=logits)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses * known), tf.reduce_sum(known))
+
+
+class SampledSoftmax(tf.keras.layers.Layer):
+    """In-batch sampled softmax with logQ correction and accidental hits removed (TF-Recommenders' retrieval task).
+
+    Every distinct item of the batch is a candidate for every query. logQ: https://dl.acm.org/doi/10.1145/3298689.3346996
+    """
+
+    def __init__(self, *, temperature: float, **kwargs: float) -> None:
+        super().__init__(**kwargs)
+        self.temperature = temperature
+        self.task = tfrs.tasks.Retrieval(
+            # The task's own default reduction is the sum too, said here because the mean is taken below.
+            loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction=tf.keras.losses.Reduction.SUM),
+            temperature=temperature,
+            remove_accidental_hits=True,
+        )
+
+    def call(
+        self,
+        queries: tf.Tensor,
+        items: tf.Tensor,
+        item_index: tf.Tensor,
+        item_rows: tf.Tensor,
+        probability: tf.Tensor,
+        weights: tf.Tensor,
+    ) -> tf.Tensor:
+        """Weighted mean loss over the rows whose weight is above 0.
+
+        Args:
+          queries: [batch, dim] float32.
+          items: [distinct, dim] float32, the distinct items of the batch.
+          item_index: [batch] int32, which of `items` each query's positive is.
+          item_rows: [distinct] int32, a permanent integer id of each distinct item.
+          probability: [distinct] float32, how likely each item is to be in a batch.
+          weights: [batch] float32, 0 where a row is not a positive.
+
+        Returns:
+          Scalar; 0 when no row is a positive.
+        """
+        rows = tf.where(weights > 0.0)[:, 0]
+        positives = tf.gather(item_index, rows)
+        # Column i of the task's logits must be the positive of row i; the distinct items follow as further negatives.
+        columns = tf.concat([positives, tf.range(tf.shape(items)[0])], axis=0)
+
+        def loss() -> tf.Tensor:
+            total = self.task(
+                tf.gather(queries, rows),
+                tf.gather(items, columns),
+                sample_weight=tf.gather(weights, rows),
+                candidate_sampling_probability=tf.gather(probability, columns),
+                candidate_ids=tf.gather(item_rows, columns),
+                compute_metrics=False,
+                compute_batch_metrics=False,
+            )
+            return total / tf.reduce_sum(weights)
+
+        return tf.cond(tf.size(rows) > 0, loss, lambda: tf.constant(0.0))

@@ -1,0 +1,160 @@
+"""Whole Examples: parsing by the declaration, and the wire form of one side to its model form."""
+
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.ops import history, image, tabular, text, video
+from trainer.spec.config import Config, WireConfig
+from trainer.spec.features import WORD_VOCABULARY, Dtype, Feature, Modality, Side, features_of
+from trainer.spec.signatures import QueryStatus
+
+_DTYPES = {Dtype.BYTES: tf.string, Dtype.FLOAT: tf.float32, Dtype.INT: tf.int64}
+
+
+def tensor_spec(feature: Feature, wire: WireConfig) -> tf.TensorSpec:
+    """The wire form of `feature` in a batch: [batch, ...] in its storage type."""
+    return tf.TensorSpec([None, *axis_lengths(feature, wire)], _DTYPES[feature.dtype], name=feature.name)
+
+
+def axis_lengths(feature: Feature, wire: WireConfig) -> list[int]:
+    """The lengths of the axes of `feature` after the batch."""
+    return [getattr(wire, axis.value) for axis in feature.axes]
+
+
+def feature_spec(features: Iterable[Feature], wire: WireConfig) -> dict[str, tf.io.FixedLenFeature]:
+    """What `tf.io.parse_example` needs to read `features`; a missing feature reads as its default."""
+    specs = {}
+    for feature in features:
+        shape = axis_lengths(feature, wire)
+        default: Any = feature.default
+        for length in reversed(shape):
+            default = [default] * length
+        specs[feature.name] = tf.io.FixedLenFeature(shape, _DTYPES[feature.dtype], default)
+    return specs
+
+
+def parse(serialized: tf.Tensor, *, sides: Sequence[Side], wire: WireConfig) -> dict[str, tf.Tensor]:
+    """Parses Examples [batch] string into the wire form of every feature of `sides`."""
+    features = [feature for side in sides for feature in features_of(side)]
+    return tf.io.parse_example(serialized, feature_spec(features, wire))
+
+
+def load_transform(path: str | pathlib.Path) -> Any:
+    """Loads the graph that TFX Transform wrote, without the Transform library.
+
+    Raises:
+      ValueError: There is no Transform graph at `path`.
+    """
+    saved_model = pathlib.Path(path) / "transform_fn"
+    if not (saved_model / "saved_model.pb").exists():
+        raise ValueError(f"No Transform graph at {saved_model}; wanted saved_model.pb. Run preprocessing first.")
+    return tf.saved_model.load(str(saved_model))
+
+
+class ModelOps(tf.Module):
+    """Everything that turns wire form into model form, with the vocabularies it needs.
+
+    Attributes:
+      config: The configuration.
+      subwords: The sub-word vocabulary; its index is the id.
+      transform_graph: The loaded Transform graph.
+    """
+
+    def __init__(self, *, config: Config, subwords: Sequence[str], transform_graph: Any) -> None:
+        super().__init__(name="ops")
+        self.config = config
+        self.subwords = tuple(subwords)
+        self.transform_graph = transform_graph
+        self._tokenizer = text.make_tokenizer(self.subwords)
+
+    @classmethod
+    def load(
+        cls, config: Config, transform_graph_dir: str | pathlib.Path, subwords: Sequence[str] | None = None
+    ) -> "ModelOps":
+        """Loads the Transform graph; learns the sub-words from its word counts unless they are given."""
+        graph = load_transform(transform_graph_dir)
+        if subwords is None:
+            words = pathlib.Path(transform_graph_dir) / "transform_fn" / "assets" / WORD_VOCABULARY
+            subwords = text.learn_subwords(
+                text.read_word_counts(words), size=config.tower.text.subwords, min_count=config.tower.text.min_count
+            )
+        return cls(config=config, subwords=subwords, transform_graph=graph)
+
+    def item_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Model form of items.
+
+        Args:
+          wire: The item features that have a modality, in wire form.
+
+        Returns:
+          {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
+        """
+        config = self.config
+        texts = [wire[feature.name] for feature in features_of(Side.ITEM, Modality.TEXT)]
+        strings = [tf.strings.reduce_join(t, axis=-1, separator=" ") if len(t.shape) > 1 else t for t in texts]
+        pictures = _pictures(wire, Side.ITEM, config.wire)
+        inputs = {feature.name: wire[feature.name] for feature in features_of(Side.ITEM) if feature.transform}
+        return {
+            "text_tokens": text.to_model(strings, tokenizer=self._tokenizer, length=config.tower.text.item_tokens),
+            **pictures.tensors,
+            **tabular.to_model(self.transform_graph.transform_fn(inputs)),
+            "status": pictures.status | _text_status(strings),
+        }
+
+    def query_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Model form of queries; `history_ids` stay with the caller, who knows the items' rows.
+
+        Args:
+          wire: Text, image and video of the query and `history_ages`, in wire form.
+
+        Returns:
+          {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
+        """
+        config = self.config
+        strings = [wire[feature.name] for feature in features_of(Side.QUERY, Modality.TEXT)]
+        pictures = _pictures(wire, Side.QUERY, config.wire)
+        ages = wire["history_ages"]
+        odd = tf.reduce_any(~tf.math.is_finite(ages), axis=-1)
+        return {
+            "text_tokens": text.to_model(strings, tokenizer=self._tokenizer, length=config.tower.text.query_tokens),
+            **pictures.tensors,
+            "history_ages": history.to_model(ages),
+            "status": pictures.status | _text_status(strings) | _bit(odd, QueryStatus.NUMBER_REPLACED),
+        }
+
+
+class _Pictures:
+    """Model form of the photos and clips of one side."""
+
+    def __init__(self, tensors: dict[str, tf.Tensor], status: tf.Tensor) -> None:
+        self.tensors = tensors
+        self.status = status
+
+
+def _pictures(wire: Mapping[str, tf.Tensor], side: Side, config: WireConfig) -> _Pictures:
+    (photo,) = features_of(side, Modality.IMAGE)
+    (clip,) = features_of(side, Modality.VIDEO)
+    photos = wire[photo.name]
+    photos = image.to_model(photos if photo.axes else photos[:, tf.newaxis], px=config.image_px)
+    frames = video.to_model(wire[clip.name], px=config.frame_px)
+    tensors = {
+        "image_pixels": photos.pixels,
+        "image_present": photos.present,
+        "video_pixels": frames.pixels,
+        "video_present": frames.present,
+    }
+    status = _bit(tf.reduce_any(photos.unreadable, axis=-1), QueryStatus.IMAGE_UNREADABLE)
+    status |= _bit(tf.reduce_any(frames.unreadable, axis=-1), QueryStatus.VIDEO_UNREADABLE)
+    return _Pictures(tensors, status)
+
+
+def _text_status(strings: Sequence[tf.Tensor]) -> tf.Tensor:
+    replaced = [text.is_replaced(string) for string in strings]
+    return _bit(tf.reduce_any(tf.stack(replaced), axis=0), QueryStatus.TEXT_REPLACED)
+
+
+def _bit(condition: tf.Tensor, status: QueryStatus) -> tf.Tensor:
+    return tf.where(condition, tf.constant(int(status), tf.int32), tf.constant(0, tf.int32))
