@@ -1,0 +1,1 @@
+"""From a shop files to Examples in wire form, with Apache Beam."""
