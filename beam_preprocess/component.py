@@ -1,0 +1,214 @@
+"""The doors of preprocessing into TFX: ingestion of items and of events, the gate behind validation, the default shop.
+
+The two ingesting components are keyed on a fingerprint of their own input's content, so that new events do not redo
+the catalogue. Transform is TFX's own, with `beam_preprocess.transform.preprocessing_fn`.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
+
+# isort: split
+from apache_beam.options.pipeline_options import PipelineOptions
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx import types
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.base import base_beam_component, base_beam_executor, base_driver, executor_spec
+from tfx.orchestration.portable import base_driver as portable_base_driver
+from tfx.orchestration.portable import data_types
+from tfx.proto.orchestration import driver_output_pb2
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from trainer.spec.config import from_json
+
+EXAMPLES, REPORT = "examples", "report"
+
+
+class IngestReport(types.Artifact):
+    """What one ingestion read, kept and dropped: `summary.json` and the dead letters."""
+
+    TYPE_NAME = "IngestReport"
+
+
+class GateVerdict(types.Artifact):
+    """Written only when no anomaly was found; `verdict.txt` says what was looked at."""
+
+    TYPE_NAME = "GateVerdict"
+
+
+class AnomalyError(RuntimeError):
+    """The data does not fit the declaration."""
+
+
+class IngestSpec(ComponentSpec):
+    """What both ingesting components take and give."""
+
+    PARAMETERS = {
+        "shop": ExecutionParameter(type=str),
+        "kind": ExecutionParameter(type=str),
+        "config": ExecutionParameter(type=str),
+        "code": ExecutionParameter(type=str),
+    }
+    INPUTS: dict[str, ChannelParameter] = {}
+    OUTPUTS = {
+        EXAMPLES: ChannelParameter(type=standard_artifacts.Examples),
+        REPORT: ChannelParameter(type=IngestReport),
+    }
+
+
+class _FingerprintDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
+    """Adds the fingerprint of the component's own input to what its cache entry is keyed on."""
+
+    side = ""
+
+    def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
+        """The execution properties to add."""
+        from beam_preprocess.sources import open_source
+
+        properties = execution_info.exec_properties
+        source = open_source(properties["shop"], kind=properties["kind"])
+        result = driver_output_pb2.DriverOutput()
+        result.exec_properties["fingerprint"].string_value = source.fingerprint(self.side)
+        return result
+
+
+class ItemsDriver(_FingerprintDriver):
+    """Keys on the catalogue and its media."""
+
+    side = "items"
+
+
+class EventsDriver(_FingerprintDriver):
+    """Keys on the events and their media."""
+
+    side = "events"
+
+
+class ItemsExecutor(base_beam_executor.BaseBeamExecutor):
+    """Writes the item Examples, one split."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
+        """Runs the Beam pipeline of the items."""
+        from beam_preprocess.pipeline import ingest_items
+
+        (directory,) = _split_directories(output_dict, ("all",)).values()
+        _ingest(ingest_items, exec_properties, output_dict, self._beam_pipeline_args, output_dir=directory)
+
+
+class EventsExecutor(base_beam_executor.BaseBeamExecutor):
+    """Writes the event Examples, split by time."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
+        """Runs the Beam pipeline of the events."""
+        from beam_preprocess.pipeline import ingest_events
+
+        directories = _split_directories(output_dict, ("train", "eval"))
+        _ingest(ingest_events, exec_properties, output_dict, self._beam_pipeline_args, output_dirs=directories)
+
+
+def _split_directories(output_dict: Mapping[str, Any], splits: tuple[str, ...]) -> dict[str, Path]:
+    """{split: folder}, made; the artifact is told its splits."""
+    examples = artifact_utils.get_single_instance(output_dict[EXAMPLES])
+    examples.split_names = artifact_utils.encode_split_names(list(splits))
+    directories = {split: Path(artifact_utils.get_split_uri([examples], split)) for split in splits}
+    for directory in directories.values():
+        directory.mkdir(parents=True, exist_ok=True)
+    return directories
+
+
+def _ingest(
+    ingest: Callable[..., Any],
+    properties: Mapping[str, Any],
+    output_dict: Mapping[str, Any],
+    beam_args: list[str],
+    **outputs: Any,
+) -> None:
+    """Runs one ingestion and writes its summary beside the dead letters."""
+    from beam_preprocess.sources import open_source
+
+    report = Path(artifact_utils.get_single_uri(output_dict[REPORT]))
+    report.mkdir(parents=True, exist_ok=True)
+    summary = ingest(
+        open_source(properties["shop"], kind=properties["kind"]),
+        config=from_json(properties["config"]),
+        beam_options=PipelineOptions(beam_args),
+        dead_letter_path=report / "dead_letters.jsonl",
+        **outputs,
+    )
+    (report / "summary.json").write_text(json.dumps(dataclasses.asdict(summary), indent=1), encoding="utf-8")
+
+
+class _Ingest(base_beam_component.BaseBeamComponent):
+    """One ingesting component."""
+
+    SPEC_CLASS = IngestSpec
+
+    def __init__(self, *, shop: str, kind: str, config: str, code: str) -> None:
+        """`config` is the JSON of what ingestion depends on, `code` a hash of its source."""
+        channels = {key: types.Channel(type=output.type) for key, output in IngestSpec.OUTPUTS.items()}
+        super().__init__(spec=IngestSpec(shop=shop, kind=kind, config=config, code=code, **channels))
+
+
+class ItemsGen(_Ingest):
+    """The catalogue of a shop as Examples of one split, `all`."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ItemsExecutor)
+    DRIVER_CLASS = ItemsDriver
+
+
+class EventsGen(_Ingest):
+    """The events of a shop as Examples, `train` and `eval`."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(EventsExecutor)
+    DRIVER_CLASS = EventsDriver
+
+
+def describe_anomalies(directory: Path, *, subject: str) -> list[str]:
+    """One line for each anomaly below the folder of an ExampleAnomalies artifact."""
+    lines = []
+    for path in sorted(directory.glob("Split-*/SchemaDiff.pb")):
+        split = path.parent.name.removeprefix("Split-")
+        anomalies = anomalies_pb2.Anomalies.FromString(path.read_bytes())
+        if anomalies.HasField("dataset_anomaly_info"):
+            lines.append(f"{subject}/{split}: {anomalies.dataset_anomaly_info.description}")
+        for feature, info in sorted(anomalies.anomaly_info.items()):
+            lines.append(f"{subject}/{split}, feature {feature!r}: {info.short_description}: {info.description}")
+    return lines
+
+
+@component
+def Gate(
+    items_anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
+    events_anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
+    verdict: OutputArtifact[GateVerdict],
+    code: Parameter[str],
+) -> None:
+    """Stops the run when the data does not fit the declaration."""
+    lines = describe_anomalies(Path(items_anomalies.uri), subject="items")
+    lines += describe_anomalies(Path(events_anomalies.uri), subject="events")
+    if lines:
+        raise AnomalyError(
+            f"The data does not fit the declared features ({len(lines)} anomalies); nothing was trained or published.\n"
+            + "\n".join(f"  {line}" for line in lines)
+            + "\nMend the shop's data, or the declaration in trainer/spec/features.py, and start the run again."
+        )
+    target = Path(verdict.uri)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "verdict.txt").write_text(f"No anomalies.\ncode {code}\n", encoding="utf-8")
+
+
+def default_shop(directory: Path, *, code: str) -> Path:
+    """The embedded shop, written to `directory` unless it is there already with the same generator."""
+    from beam_preprocess.synthetic import write_shop
+
+    marker = directory / ".complete"
+    if not (marker.exists() and marker.read_text(encoding="utf-8") == code):
+        write_shop(directory)
+        marker.write_text(code, encoding="utf-8")
+    return directory

@@ -1,0 +1,52 @@
+"""The TFX schema of an Examples side, made from the declaration: what validation and Transform expect.
+
+Media is kept out (statistics of JPEG bytes say nothing and cost much), and strings have open domains, so that a new
+category or brand is no anomaly.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from trainer.spec.config import WireConfig
+from trainer.spec.features import Dtype, Feature, Modality, Side, features_of
+
+_TYPES = {Dtype.BYTES: schema_pb2.BYTES, Dtype.FLOAT: schema_pb2.FLOAT, Dtype.INT: schema_pb2.INT}
+_MEDIA = (Modality.IMAGE, Modality.VIDEO)
+
+# What each schema of the pipeline covers.
+VALIDATED_ITEMS = tuple(f for f in features_of(Side.ITEM) if f.modality not in _MEDIA)
+VALIDATED_EVENTS = tuple(f for f in features_of(Side.QUERY) + features_of(Side.EVENT) if f.modality not in _MEDIA)
+TRANSFORMED_ITEMS = tuple(f for f in features_of(Side.ITEM) if f.transform)
+
+
+def make_schema(features: Iterable[Feature], *, wire: WireConfig) -> schema_pb2.Schema:
+    """The schema of `features`: all of them in every Example, at their full length.
+
+    Numbers are finite and at least 0, or at least the default where a negative default means "absent".
+    """
+    schema = schema_pb2.Schema()
+    for feature in features:
+        entry = schema.feature.add(name=feature.name, type=_TYPES[feature.dtype])
+        entry.presence.min_fraction, entry.presence.min_count = 1.0, 1
+        entry.shape.SetInParent()
+        for axis in feature.axes:
+            entry.shape.dim.add(size=getattr(wire, axis.value))
+        if feature.dtype is Dtype.FLOAT:
+            entry.float_domain.min = min(0.0, float(feature.default))
+            entry.float_domain.disallow_nan = entry.float_domain.disallow_inf = True
+        elif feature.dtype is Dtype.INT:
+            entry.int_domain.min = min(0, int(feature.default))
+    return schema
+
+
+def write_schema(features: Iterable[Feature], *, wire: WireConfig, directory: Path, name: str) -> Path:
+    """Writes `make_schema` as text; the file name carries a hash of the content, because TFX caches by path."""
+    text = text_format.MessageToString(make_schema(features, wire=wire))
+    path = directory / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.pbtxt"
+    directory.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

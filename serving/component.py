@@ -1,0 +1,293 @@
+"""The doors of serving into TFX: Indexer, Evaluator, the serving check and the Pusher, and the Bundle between them.
+
+The Evaluator is our own and measures the bundle through its `search` signature, as a shopper meets it: with index,
+groups and pages. It is keyed on the last blessed bundle that differs from the one it judges, so that an unchanged run
+is answered from the cache.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
+
+# isort: split
+from ml_metadata.proto import metadata_store_pb2
+from tfx import types
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.base import base_component, base_driver, base_executor, executor_spec
+from tfx.orchestration.portable import base_driver as portable_base_driver
+from tfx.orchestration.portable import data_types
+from tfx.proto.orchestration import driver_output_pb2
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.utils import path_utils
+
+from trainer.spec.config import from_json
+
+BUILD_NUMBER = 1  # The folder of a bundle before publishing gives it its version.
+FLAVOUR_MEASURED, FLAVOUR_SERVED = "stock", "scann"
+CHECKED_REQUESTS = 8
+CONTENT, BLESSED = "bundle_version", "blessed"
+
+
+class Bundle(types.Artifact):
+    """`stock/1` and `scann/1`: one bundle in its flavours; custom property `bundle_version` is its content id."""
+
+    TYPE_NAME = "Bundle"
+
+
+class ServingCheckError(RuntimeError):
+    """The bundle does not serve as it should."""
+
+
+@component
+def Indexer(
+    model: InputArtifact[standard_artifacts.Model],
+    items: InputArtifact[standard_artifacts.Examples],
+    events: InputArtifact[standard_artifacts.Examples],
+    bundle: OutputArtifact[Bundle],
+    code: Parameter[str],
+) -> None:
+    """Wraps the towers with the index of the catalogue; the popularity of items comes from the train events."""
+    del code  # Part of the cache key.
+    from serving.export import build_bundle
+    from serving.recorded import count_positives
+
+    report = build_bundle(
+        path_utils.serving_model_path(model.uri),
+        f"{_split(items, 'all')}/*",
+        bundle.uri,
+        version=BUILD_NUMBER,
+        popularity=count_positives(_split(events, "train")),
+    )
+    bundle.set_string_custom_property(CONTENT, report.bundle_version)
+
+
+class EvaluatorSpec(ComponentSpec):
+    """What the Evaluator takes and gives."""
+
+    PARAMETERS = {
+        "config": ExecutionParameter(type=str),
+        "requirement": ExecutionParameter(type=str),
+        "max_requests": ExecutionParameter(type=int),
+        "code": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "bundle": ChannelParameter(type=Bundle),
+        "items": ChannelParameter(type=standard_artifacts.Examples),
+        "events": ChannelParameter(type=standard_artifacts.Examples),
+    }
+    OUTPUTS = {
+        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+    }
+
+
+class _Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
+    """A driver that adds execution properties, and with them parts of the cache key."""
+
+    def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
+        """The execution properties to add."""
+        result = driver_output_pb2.DriverOutput()
+        for name, value in self.more_properties(execution_info).items():
+            result.exec_properties[name].string_value = value
+        return result
+
+    def more_properties(self, execution_info: data_types.ExecutionInfo) -> dict[str, str]:
+        """{name: value} of the properties to add."""
+        raise TypeError(f"{type(self).__name__} gives no properties; wanted a `more_properties` method of its own.")
+
+
+class EvaluatorDriver(_Driver):
+    """Finds the bundle to compare with."""
+
+    def more_properties(self, execution_info: data_types.ExecutionInfo) -> dict[str, str]:
+        """Where the last blessed bundle of other content lies."""
+        (bundle,) = execution_info.input_dict["bundle"]
+        with self._metadata_handle as metadata:
+            blessings = metadata.store.get_artifacts_by_type(standard_artifacts.ModelBlessing.TYPE_NAME)
+        return {"baseline": _last_blessed(blessings, other_than=bundle.get_string_custom_property(CONTENT))}
+
+
+def _last_blessed(blessings: list[metadata_store_pb2.Artifact], *, other_than: str) -> str:
+    """The path of the bundle that was blessed last and still exists, or an empty string."""
+    for blessing in sorted(blessings, key=lambda artifact: artifact.id, reverse=True):
+        properties = blessing.custom_properties
+        path = properties["bundle_uri"].string_value
+        if (
+            blessing.state == metadata_store_pb2.Artifact.LIVE
+            and properties[BLESSED].int_value == 1
+            and properties[CONTENT].string_value != other_than
+            and (Path(path) / FLAVOUR_MEASURED / str(BUILD_NUMBER)).is_dir()
+        ):
+            return path
+    return ""
+
+
+class EvaluatorExecutor(base_executor.BaseExecutor):
+    """Measures the bundle and blesses it or not."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
+        """Writes `quality.json` and the blessing."""
+        from serving.quality import Requirement, Trial, measure
+
+        bundle = artifact_utils.get_single_instance(input_dict["bundle"])
+        items = artifact_utils.get_single_instance(input_dict["items"])
+        events = artifact_utils.get_single_instance(input_dict["events"])
+        trial = Trial(
+            items=_split(items, "all"),
+            train=_split(events, "train"),
+            evaluation=_split(events, "eval"),
+            wire=from_json(exec_properties["config"]).wire,
+            max_requests=exec_properties["max_requests"],
+        )
+        baseline = exec_properties["baseline"]
+        quality = measure(
+            _version(bundle.uri, FLAVOUR_MEASURED),
+            trial=trial,
+            baseline=_version(baseline, FLAVOUR_MEASURED) if baseline else None,
+            remark="" if baseline else "no other bundle was blessed before",
+        )
+        faults = quality.faults(Requirement(**json.loads(exec_properties["requirement"])))
+        evaluation = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
+        _write_json(
+            evaluation / "quality.json",
+            {**dataclasses.asdict(quality), "sentence": quality.sentence(), "faults": faults},
+        )
+        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+        _bless(blessing, "NOT_BLESSED" if faults else "BLESSED", blessed=not faults)
+        blessing.set_string_custom_property("bundle_uri", bundle.uri)
+        blessing.set_string_custom_property(CONTENT, bundle.get_string_custom_property(CONTENT))
+
+
+class Evaluator(base_component.BaseComponent):
+    """Blesses a bundle that beats popularity, reaches the floor and is not worse than the last blessed one."""
+
+    SPEC_CLASS = EvaluatorSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(EvaluatorExecutor)
+    DRIVER_CLASS = EvaluatorDriver
+
+    def __init__(self, *, channels: dict[str, types.BaseChannel], **parameters: Any) -> None:
+        """`channels` are the inputs by name, `parameters` those of `EvaluatorSpec`."""
+        super().__init__(spec=EvaluatorSpec(**channels, **parameters, **_outputs(EvaluatorSpec)))
+
+
+@component
+def ServingCheck(
+    bundle: InputArtifact[Bundle],
+    events: InputArtifact[standard_artifacts.Examples],
+    blessing: OutputArtifact[standard_artifacts.InfraBlessing],
+    config: Parameter[str],
+    code: Parameter[str],
+) -> None:
+    """Serves the bundle in a process of its own and asks it over both protocols.
+
+    A failure raises, so that it is not kept in the cache: the next run checks again.
+    """
+    del code  # Part of the cache key.
+    from serving.check import check_serving
+    from serving.recorded import read_requests
+
+    requests = read_requests(_split(events, "eval"), wire=from_json(config).wire, limit=CHECKED_REQUESTS)
+    result = check_serving(Path(bundle.uri) / FLAVOUR_SERVED, queries=[request.query for request in requests])
+    if result.faults:
+        raise ServingCheckError(
+            "The bundle does not serve as it should; nothing was published.\n"
+            + "\n".join(f"  {fault}" for fault in result.faults)
+            + "\nThe end of the server's log stands above; start the run again once it is mended."
+        )
+    _bless(blessing, "INFRA_BLESSED", blessed=True)
+
+
+class PusherSpec(ComponentSpec):
+    """What the Pusher takes and gives."""
+
+    PARAMETERS = {"destination": ExecutionParameter(type=str), "code": ExecutionParameter(type=str)}
+    INPUTS = {
+        "bundle": ChannelParameter(type=Bundle),
+        "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
+    }
+    OUTPUTS = {"pushed": ChannelParameter(type=standard_artifacts.PushedModel)}
+
+
+class PusherDriver(_Driver):
+    """Keys on what is published, so that a version that was removed by hand is published again."""
+
+    def more_properties(self, execution_info: data_types.ExecutionInfo) -> dict[str, str]:
+        """What the destination holds now."""
+        return {"published": json.dumps(published(Path(execution_info.exec_properties["destination"])))}
+
+
+def published(destination: Path) -> list[str]:
+    """`flavour/number content` of the newest version of each flavour."""
+    from serving.publish import FLAVOURS, read_manifest
+
+    found = []
+    for flavour in FLAVOURS:
+        folder = destination / flavour
+        numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
+        if numbers:
+            newest = folder / str(max(numbers))
+            found.append(f"{flavour}/{newest.name} {read_manifest(newest).get(CONTENT, 'unknown')}")
+    return found
+
+
+class PusherExecutor(base_executor.BaseExecutor):
+    """Publishes a blessed bundle."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
+        """Publishes unless it is the newest already; writes `pushed.json`."""
+        from serving.publish import publish
+
+        blessings = [artifact_utils.get_single_instance(input_dict[key]) for key in ("blessing", "infra_blessing")]
+        pushed = artifact_utils.get_single_instance(output_dict["pushed"])
+        destination = Path(exec_properties["destination"])
+        version, is_new = 0, False
+        if all(blessing.get_int_custom_property(BLESSED) == 1 for blessing in blessings):
+            before = published(destination)
+            version = publish(artifact_utils.get_single_uri(input_dict["bundle"]), destination)
+            is_new = published(destination) != before
+        pushed.set_int_custom_property("pushed", int(is_new))
+        _write_json(Path(pushed.uri) / "pushed.json", {"version": version, "new": is_new})
+
+
+class Pusher(base_component.BaseComponent):
+    """Publishes a bundle by rename, only when it is blessed twice; the newest version is not published again."""
+
+    SPEC_CLASS = PusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(PusherExecutor)
+    DRIVER_CLASS = PusherDriver
+
+    def __init__(self, *, channels: dict[str, types.BaseChannel], destination: str, code: str) -> None:
+        """`channels` are the inputs by name."""
+        spec = PusherSpec(**channels, destination=destination, code=code, **_outputs(PusherSpec))
+        super().__init__(spec=spec)
+
+
+def _outputs(spec: type[ComponentSpec]) -> dict[str, types.BaseChannel]:
+    return {key: types.Channel(type=output.type) for key, output in spec.OUTPUTS.items()}
+
+
+def _split(examples: types.Artifact, name: str) -> Path:
+    return Path(artifact_utils.get_split_uri([examples], name))
+
+
+def _version(bundle_uri: str, flavour: str) -> Path:
+    return Path(bundle_uri) / flavour / str(BUILD_NUMBER)
+
+
+def _bless(blessing: types.Artifact, name: str, *, blessed: bool) -> None:
+    """The file and the property that TFX's own components look for."""
+    blessing.set_int_custom_property(BLESSED, int(blessed))
+    folder = Path(blessing.uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).touch()
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value, indent=1), encoding="utf-8")

@@ -1,0 +1,152 @@
+"""What a run keeps around it: one writer at a time, a log file for the libraries, one line on the screen per step."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+LOG_FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
+
+
+class BusyError(RuntimeError):
+    """Somebody else is writing to the same place."""
+
+
+@contextlib.contextmanager
+def writer_lock(directory: Path) -> Iterator[None]:
+    """Holds `directory` for one writing process; the lock ends with the process, however it ends.
+
+    Raises:
+      BusyError: Another process holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            raise BusyError(
+                f"{directory} is being written by another run (process {holder}); wanted it for this one. "
+                "Wait until that run ends, stop it, or choose another --output."
+            ) from None
+        stream.truncate(0)
+        stream.write(f"{os.getpid()}\n")
+        stream.flush()
+        yield
+
+
+def wait_for_database(path: Path, *, seconds: float, say: Callable[[str], None] = print) -> None:
+    """Returns once nobody else holds the write lock of the SQLite file `path` (at once when there is no such file).
+
+    Raises:
+      BusyError: It is still locked after `seconds`.
+      ValueError: The file is not an SQLite database.
+    """
+    if not path.exists():
+        return
+    deadline, told = time.monotonic() + seconds, False
+    while True:
+        try:
+            with contextlib.closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+            return
+        except sqlite3.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise BusyError(
+                    f"The metadata store {path} is still locked after {seconds:.0f} s ({error}); "
+                    "wanted to write to it. Close the program that has it open and start again; nothing is lost."
+                ) from error
+            if not told:
+                say(f"Waiting: the metadata store {path} is locked by another program.")
+                told = True
+            time.sleep(0.3)
+        except sqlite3.DatabaseError as error:
+            raise ValueError(
+                f"The metadata store {path} is not a readable SQLite database ({error}). Move it away and start again: "
+                "the steps run anew, published bundles stay."
+            ) from error
+
+
+@contextlib.contextmanager
+def run_log(path: Path) -> Iterator[None]:
+    """Sends what libraries say (logging, warnings, standard error) to `path`; the log of the run before is kept beside.
+
+    Standard output stays with the caller, for progress and the summary.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        os.replace(path, path.with_suffix(".previous.log"))
+    root, level = logging.getLogger(), logging.getLogger().level
+    with path.open("a", encoding="utf-8", buffering=1) as stream:
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter(LOG_FORMAT))
+        sys.stderr.flush()
+        kept = os.dup(2)
+        os.dup2(stream.fileno(), 2)
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        logging.captureWarnings(True)
+        try:
+            yield
+        finally:
+            logging.captureWarnings(False)
+            root.setLevel(level)
+            root.removeHandler(handler)
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+class ProgressHandler(logging.Handler):
+    """Turns the log records of the local runner into one line per component, with its time.
+
+    Attributes:
+      seconds: {component: seconds it took}, in the order of the run.
+      cached: Components that were answered from the cache.
+    """
+
+    def __init__(self, *, say: Callable[[str], None] = print) -> None:
+        super().__init__(level=logging.INFO)
+        self.say = say
+        self.seconds: dict[str, float] = {}
+        self.cached: set[str] = set()
+        self._running = ""
+        self._started = 0.0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Reads one record of the runner or the launcher; all others are ignored."""
+        text = str(record.msg)
+        if text == "Component %s is running.":
+            self._running, self._started = str(record.args[0]) if record.args else "", time.monotonic()
+        elif text == "A cached execution %d is used.":
+            self.cached.add(self._running)
+        elif text == "Component %s is finished.":
+            seconds = time.monotonic() - self._started
+            self.seconds[self._running] = seconds
+            outcome = "unchanged" if self._running in self.cached else f"{seconds:6.1f} s"
+            self.say(f"{time.strftime('%H:%M:%S')}  {self._running:<18} {outcome}")
+
+    @property
+    def running(self) -> str:
+        """The component that has started and not finished, or an empty string."""
+        return "" if self._running in self.seconds else self._running
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator["ProgressHandler"]:
+        """Attaches the handler to the logger of TFX for the length of a run."""
+        logger = logging.getLogger("absl")
+        level = logger.level
+        logger.addHandler(self)
+        logger.setLevel(logging.INFO)
+        try:
+            yield self
+        finally:
+            logger.setLevel(level)
+            logger.removeHandler(self)
