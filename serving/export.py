@@ -1,0 +1,172 @@
+"""Towers and a catalogue to bundles: the catalogue encoded, indexed and saved with everything that answers need.
+
+The `bundle_version` in every answer is a content id, `<model>-<index>`: two builds of the same towers, items and code
+have the same one, in both flavours. The number of the folder is given by publishing and is not part of the content.
+"""
+
+import dataclasses
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from serving import scann_build
+from serving.catalogue import Catalogue, encode_catalogue
+from serving.index import ExactIndex, Index, IndexKind, ScannIndex, scann_kind
+from serving.manifest import write_manifest
+from serving.ops_check import FLAVOUR_NAMESPACES, ops_of, refuse_foreign_ops
+from serving.signatures import Answers, Bundle
+from serving.tables import Tables
+from serving.towers import LoadedTowers, export_towers, load_towers
+from serving.warmup import write_warmup
+from trainer.spec.config import to_dict
+
+__all__ = ["BundleReport", "build_bundle", "bundle_version", "export_towers"]
+FLAVOURS = tuple(FLAVOUR_NAMESPACES)
+# Packages whose code is in the graph of a bundle, or decides what goes into it.
+_CODE = ("serving/*.py", "trainer/spec/*.py", "trainer/ops/*.py")
+_CODE_OUTSIDE = {"client.py", "component.py", "manifest.py", "publish.py"}
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BundleReport:
+    """What was built.
+
+    Attributes:
+      bundle_version: The content id that every answer carries.
+      num_items: Items in the catalogue.
+      quarantined: Items that search cannot find, because their vector is zero or not a number.
+      index_kinds: {flavour: kind of index}.
+      recall: {flavour: recall@10 of the index against exact search}; 1.0 for an exact one.
+      paths: {flavour: folder of the bundle}.
+    """
+
+    bundle_version: str
+    num_items: int
+    quarantined: tuple[str, ...]
+    index_kinds: Mapping[str, str]
+    recall: Mapping[str, float]
+    paths: Mapping[str, Path]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _BuiltIndex:
+    index: Index
+    recall: float = 1.0
+    keep: Any = None
+
+
+def build_bundle(
+    towers_dir: str | Path,
+    items_pattern: str,
+    output_dir: str | Path,
+    *,
+    version: int,
+    flavours: Sequence[str] = FLAVOURS,
+    popularity: Mapping[bytes, float] | None = None,
+) -> BundleReport:
+    """Builds `<output_dir>/<flavour>/<version>` for each flavour; each folder appears whole or not at all.
+
+    Args:
+      towers_dir: What `export_towers` wrote.
+      items_pattern: Glob of TFRecord files of item Examples.
+      output_dir: Where the bundles go.
+      version: Name of the folders, a positive number.
+      flavours: Any of `stock` and `scann`.
+      popularity: A number for each item id, larger first, for empty queries; without it they get the catalogue order.
+
+    Raises:
+      ValueError: An unknown flavour, towers or items that do not fit, or ops that the flavour's server does not have.
+      RuntimeError: The ScaNN index could not be built.
+    """
+    for flavour in flavours:
+        if flavour not in FLAVOURS:
+            raise ValueError(f"Flavour {flavour!r} is not known; wanted one of {', '.join(FLAVOURS)}.")
+    output_dir = Path(output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    towers = load_towers(towers_dir)
+    catalogue = encode_catalogue(towers, items_pattern, popularity=popularity)
+    if catalogue.quarantined:
+        _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
+    name = bundle_version(towers.model_id, catalogue.content_id)
+    tables = Tables(catalogue, search=towers.config.search)
+    kinds, recall, paths = {}, {}, {}
+    for flavour in flavours:
+        built = _build_index(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
+        bundle = Bundle(Answers(towers, tables=tables, index=built.index, version=name))
+        extra = {
+            **_manifest_facts(name, towers, catalogue),
+            "flavour": flavour,
+            "index": {"kind": built.index.kind.value, "items": catalogue.num_indexed, "recall_at_10": built.recall},
+        }
+        target = output_dir / flavour / str(version)
+        _save(bundle, target, flavour=flavour, ids=catalogue.ids, extra=extra)
+        kinds[flavour], recall[flavour], paths[flavour] = built.index.kind.value, built.recall, target
+        _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.ids), built.index.kind.value)
+    quarantined = tuple(item.decode(errors="replace") for item in catalogue.quarantined)
+    return BundleReport(
+        bundle_version=name,
+        num_items=len(catalogue.ids),
+        quarantined=quarantined,
+        index_kinds=kinds,
+        recall=recall,
+        paths=paths,
+    )
+
+
+def bundle_version(model_id: str, content_id: str) -> str:
+    """The content id of a bundle: its model, then its items, search settings and our code."""
+    digest = hashlib.sha256(content_id.encode())
+    root = Path(__file__).resolve().parent.parent
+    for pattern in _CODE:
+        for path in sorted(root.glob(pattern)):
+            if path.name not in _CODE_OUTSIDE:
+                digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f"{model_id[:16]}-{digest.hexdigest()[:16]}"
+
+
+def _build_index(
+    flavour: str, catalogue: Catalogue, *, towers: LoadedTowers, tables: Tables, work_dir: Path
+) -> _BuiltIndex:
+    exact = ExactIndex(tables.vectors, num_items=catalogue.num_indexed)
+    kind = scann_kind(catalogue.num_indexed, scann_from_items=towers.config.search.scann_from_items)
+    if flavour == "stock" or kind is IndexKind.EXACT:
+        return _BuiltIndex(index=exact)
+    vectors = catalogue.vectors[: catalogue.num_indexed]
+    with tempfile.TemporaryDirectory(prefix=".tmp-scann-", dir=work_dir) as scratch:
+        built = scann_build.build_apart(vectors, kind=kind, k=tables.num_candidates, directory=Path(scratch) / "index")
+    index = ScannIndex(built.state, kind=kind, exact=exact)
+    return _BuiltIndex(index=index, recall=built.recall, keep=built.keep)
+
+
+def _manifest_facts(name: str, towers: LoadedTowers, catalogue: Catalogue) -> dict[str, Any]:
+    return {
+        "bundle_version": name,
+        "model_id": towers.model_id,
+        "content_id": catalogue.content_id,
+        "n_items": len(catalogue.ids),
+        "quarantined": [item.decode(errors="replace") for item in catalogue.quarantined],
+        "config": to_dict(towers.config),
+    }
+
+
+def _save(bundle: Bundle, target: Path, *, flavour: str, ids: Sequence[bytes], extra: Mapping[str, Any]) -> None:
+    """Writes one bundle aside, checks its ops, adds warm-up and manifest, and renames it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent))
+    try:
+        bundle.save(str(aside), namespaces=FLAVOUR_NAMESPACES[flavour])
+        refuse_foreign_ops(aside, flavour=flavour)
+        write_warmup(aside, config=bundle.answers.config, item_ids=ids[:10])
+        write_manifest(aside, extra={**extra, "ops": sorted(ops_of(aside))})
+        aside.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        os.rename(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

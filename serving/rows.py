@@ -1,0 +1,69 @@
+"""Requests as rows: inputs of length 1 stretched to the batch, numbers made finite, histories brought to one length."""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from trainer.spec.signatures import Port, QueryStatus
+
+LARGEST_WEIGHT = 1e6
+
+
+def bit(condition: tf.Tensor, status: QueryStatus) -> tf.Tensor:
+    """`status` where `condition` holds, else 0; int32."""
+    return tf.where(condition, tf.constant(int(status), tf.int32), tf.constant(0, tf.int32))
+
+
+def default_input(port: Port) -> tf.Tensor:
+    """The default of an optional input as a batch of length 1: [1, ...], an open dimension having length 0.
+
+    Raises:
+      ValueError: The port is required.
+    """
+    if port.default is None:
+        raise ValueError(f"Input {port.name!r} has no default; pass it in the request.")
+    shape = [1, *(length or 0 for length in port.shape)]
+    return tf.fill(shape, tf.constant(port.default, port.dtype.value))
+
+
+def broadcast(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Repeats every input of length 1 to the length of the batch.
+
+    Raises:
+      tf.errors.InvalidArgumentError: When run: an input has neither length 1 nor the length of the batch.
+    """
+    lengths = tf.stack([tf.shape(value)[0] for value in inputs.values()])
+    batch = tf.where(tf.reduce_min(lengths) == 0, 0, tf.reduce_max(lengths))
+
+    def stretch(value: tf.Tensor) -> tf.Tensor:
+        single = tf.shape(value)[0] == 1
+        return tf.gather(value, tf.where(single, tf.zeros([batch], tf.int32), tf.range(batch)))
+
+    return {name: stretch(value) for name, value in inputs.items()}
+
+
+def finite(values: tf.Tensor, *, default: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """`values` with what is no number read as `default`, and per row [batch] whether that happened."""
+    good = tf.math.is_finite(values)
+    odd = tf.reduce_any(tf.reshape(~good, [tf.shape(values)[0], tf.size(values[:1])]), axis=-1)
+    return tf.where(good, values, tf.constant(default, values.dtype)), odd
+
+
+def clean_weights(
+    weights: Mapping[str, tf.Tensor], defaults: Mapping[str, float]
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Score weights made finite and kept within ±1e6, and the status bits [batch] of what had to be changed."""
+    cleaned, status = {}, tf.constant(0, tf.int32)
+    for part, values in weights.items():
+        values, odd = finite(values, default=defaults[part])
+        status |= bit(odd | (tf.abs(values) > LARGEST_WEIGHT), QueryStatus.NUMBER_REPLACED)
+        cleaned[part] = tf.clip_by_value(values, -LARGEST_WEIGHT, LARGEST_WEIGHT)
+    return cleaned, status
+
+
+def fit_history(values: tf.Tensor, *, length: int) -> tf.Tensor:
+    """The latest `length` entries of [batch, any]; shorter histories are padded with "" or 0."""
+    latest = values[:, :length]
+    blank = tf.constant(b"" if values.dtype == tf.string else 0, values.dtype)
+    padded = tf.pad(latest, [[0, 0], [0, length - tf.shape(latest)[1]]], constant_values=blank)
+    return tf.ensure_shape(padded, [None, length])

@@ -1,0 +1,73 @@
+"""The tables of a bundle as variables: what a row of the catalogue is called, belongs to, and looks like."""
+
+import numpy as np
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+
+import tensorflow as tf  # isort: skip
+
+from serving.catalogue import Catalogue
+from serving.index import NO_ROW
+from trainer.spec.config import SearchConfig
+
+# A product with very many variants may crowd out others beyond this multiple of the depth.
+MOST_CANDIDATES_PER_RESULT = 10
+
+
+def num_candidates(groups: np.ndarray, search: SearchConfig) -> int:
+    """How many candidates certainly hold `max_depth` products, where the catalogue has that many.
+
+    The worst case is that the first candidates are all variants of the `max_depth - 1` products with the most variants.
+    One more is for the item that `similar_items` leaves out.
+    """
+    variants = np.sort(np.bincount(groups))[::-1] if len(groups) else np.zeros([0], np.int64)
+    needed = 2 + int(variants[: search.max_depth - 1].sum())
+    return max(1, min(needed, len(groups), MOST_CANDIDATES_PER_RESULT * search.max_depth + 1))
+
+
+class Tables(tf.Module):
+    """Rows 0 to n - 1 are items; row n is blank (id "", no group, zero vectors), so that every gather has a row.
+
+    Attributes:
+      num_items: n.
+      num_indexed: The first rows, which search can find.
+      num_candidates: How many candidates an index is asked for.
+      item_ids: [n + 1] string.
+      groups: [n + 1] int32, `NO_ROW` for the blank row.
+      branches: [n + 1, branch, dim] float32.
+      vectors: [n + 1, dim] float32, of length 1 or 0.
+      popular: [num_candidates] int32 rows, the most popular first, `NO_ROW` where there is none.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, search: SearchConfig) -> None:
+        super().__init__(name="tables")
+        self.num_items = len(catalogue.ids)
+        self.num_indexed = catalogue.num_indexed
+        self.num_candidates = num_candidates(catalogue.groups, search)
+        self.item_ids = _table(np.array([*catalogue.ids, b""], object), "item_ids")
+        self.groups = _table(np.append(catalogue.groups, np.int32(NO_ROW)), "groups")
+        self.branches = _table(np.pad(catalogue.branches, [(0, 1), (0, 0), (0, 0)]), "branches")
+        self.vectors = _table(np.pad(catalogue.vectors, [(0, 1), (0, 0)]), "vectors")
+        popular = np.argsort(-catalogue.popularity, kind="stable")[: self.num_candidates].astype(np.int32)
+        missing = self.num_candidates - len(popular)
+        self.popular = _table(np.pad(popular, (0, missing), constant_values=NO_ROW), "popular")
+        self.row_of_id = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                tf.constant([*catalogue.ids, b""]), tf.constant([*range(self.num_items), NO_ROW], tf.int32)
+            ),
+            default_value=NO_ROW,
+        )
+
+    def rows_of(self, item_ids: tf.Tensor) -> tf.Tensor:
+        """Rows of item ids of any shape; `NO_ROW` for one that is not in the catalogue."""
+        return self.row_of_id.lookup(item_ids)
+
+    def gather(self, table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
+        """Entries of one of the tables; `NO_ROW` gives the blank one."""
+        return tf.gather(table, tf.where(rows == NO_ROW, self.num_items, rows))
+
+
+def _table(values: np.ndarray, name: str) -> tf.Variable:
+    if values.dtype == object:
+        return tf.Variable(tf.constant(values.tolist(), tf.string), trainable=False, name=name)
+    return tf.Variable(values, trainable=False, name=name)

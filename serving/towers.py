@@ -1,0 +1,162 @@
+"""The two towers as one SavedModel: wire form in, vectors out; written by the trainer, wrapped by the bundle.
+
+The functions and their inputs are described in `trainer/spec/signatures.py`.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+
+import tensorflow as tf  # isort: skip
+import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops, without which towers do not load
+
+from trainer.ops.examples import ModelOps, tensor_spec
+from trainer.spec import config as configs
+from trainer.spec.features import Feature, Modality, Side, branches_of, features_of
+from trainer.spec.signatures import TowerOutput
+
+TOWERS_JSON = "assets.extra/towers.json"
+
+
+class Model(Protocol):
+    """What the towers need of a trained model."""
+
+    def encode_items(self, item_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        """Model form of items to `TowerOutput`s."""
+
+    def encode_queries(self, query_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        """Model form of queries to `TowerOutput`s."""
+
+    def score_pairs(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """[batch, dim] and [batch, depth, dim] to {pair task: [batch, depth]}."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadedTowers:
+    """Towers read back from disk.
+
+    Attributes:
+      module: The SavedModel, with `embed_item`, `embed_query` and `score_pairs`.
+      config: The configuration they were trained with.
+      model_id: SHA-256 that names the trained model.
+    """
+
+    module: Any
+    config: configs.Config
+    model_id: str
+
+
+def item_features() -> tuple[Feature, ...]:
+    """The item features that `embed_item` reads."""
+    return tuple(feature for feature in features_of(Side.ITEM) if feature.modality is not None)
+
+
+def query_features() -> tuple[Feature, ...]:
+    """The query features that `embed_query` reads in wire form; the history reaches it as vectors."""
+    return tuple(f for f in features_of(Side.QUERY) if f.modality not in (None, Modality.HISTORY))
+
+
+def query_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
+    """The inputs of `embed_query`; a history may have any length."""
+    history = {
+        "history_vectors": tf.TensorSpec([None, None, config.tower.dim], tf.float32, name="history_vectors"),
+        "history_ages": tf.TensorSpec([None, None], tf.float32, name="history_ages"),
+        "history_present": tf.TensorSpec([None, None], tf.bool, name="history_present"),
+    }
+    return {feature.name: tensor_spec(feature, config.wire) for feature in query_features()} | history
+
+
+class TowersModule(tf.Module):
+    """A trained model behind its wire form, ready to be saved."""
+
+    def __init__(self, model: Model, *, ops: ModelOps) -> None:
+        super().__init__(name="towers")
+        self.ops = ops
+        config = ops.config
+        item_specs = {feature.name: tensor_spec(feature, config.wire) for feature in item_features()}
+        dim = config.tower.dim
+
+        def embed_item(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            inputs = dict(ops.item_model_inputs(wire))
+            status = inputs.pop(TowerOutput.STATUS.value)
+            return _outputs(model.encode_items(inputs), status)
+
+        def embed_query(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            inputs = dict(ops.query_model_inputs(wire))
+            status = inputs.pop(TowerOutput.STATUS.value)
+            history = {name: wire[name] for name in ("history_vectors", "history_present")}
+            return _outputs(model.encode_queries({**inputs, **history}), status)
+
+        def score_pairs(query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> dict[str, tf.Tensor]:
+            return dict(model.score_pairs(query_vectors, item_vectors))
+
+        self.embed_item = tf.function(embed_item, input_signature=[item_specs])
+        self.embed_query = tf.function(embed_query, input_signature=[query_specs(config)])
+        pairs = [tf.TensorSpec([None, dim], tf.float32), tf.TensorSpec([None, None, dim], tf.float32)]
+        self.score_pairs = tf.function(score_pairs, input_signature=pairs)
+        # Only what the functions use is saved: neither the optimizer nor the training snapshot of item vectors.
+        traced = [f.get_concrete_function() for f in (self.embed_item, self.embed_query, self.score_pairs)]
+        self.model_variables = list({id(v): v for function in traced for v in function.graph.variables}.values())
+
+
+def _outputs(encoded: Mapping[str, tf.Tensor], status: tf.Tensor) -> dict[str, tf.Tensor]:
+    outputs = {output.value: encoded[output.value] for output in TowerOutput if output is not TowerOutput.STATUS}
+    return {**outputs, TowerOutput.STATUS.value: status}
+
+
+def export_towers(model: Model, ops: ModelOps, directory: str | Path, *, model_id: str) -> Path:
+    """Saves the towers; the folder appears whole or not at all, and replaces one that is there.
+
+    Args:
+      model: The trained model.
+      ops: Wire form to model form, with its vocabularies.
+      directory: Where the SavedModel goes.
+      model_id: SHA-256 that names the trained model; with the catalogue it decides the bundle's version.
+    """
+    directory = Path(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    aside = directory.with_name(f".tmp-{directory.name}-{uuid.uuid4().hex[:8]}")
+    info = {
+        "config": configs.to_dict(ops.config),
+        "model_id": model_id,
+        "subwords": len(ops.subwords),
+        "branches": {str(side): [str(branch) for branch in branches_of(side)] for side in (Side.ITEM, Side.QUERY)},
+    }
+    try:
+        tf.saved_model.save(TowersModule(model, ops=ops), str(aside))
+        (aside / TOWERS_JSON).parent.mkdir(exist_ok=True)
+        (aside / TOWERS_JSON).write_text(json.dumps(info, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        if directory.exists():
+            shutil.rmtree(directory)
+        os.rename(aside, directory)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return directory
+
+
+def load_towers(directory: str | Path) -> LoadedTowers:
+    """Reads towers back.
+
+    Raises:
+      ValueError: The folder holds no towers, or towers with other branches than this code knows.
+    """
+    path = Path(directory) / TOWERS_JSON
+    if not path.is_file():
+        raise ValueError(f"No towers at {directory}: {TOWERS_JSON} is missing. Train first (python -m trainer.task).")
+    info = json.loads(path.read_text(encoding="utf-8"))
+    for side in (Side.ITEM, Side.QUERY):
+        want = [str(branch) for branch in branches_of(side)]
+        if info["branches"][side] != want:
+            raise ValueError(
+                f"Towers at {directory} have {side} branches {info['branches'][side]}; this code has {want}. "
+                "Train again with this version."
+            )
+    config = configs.from_dict(info["config"], configs.Config())
+    return LoadedTowers(module=tf.saved_model.load(str(directory)), config=config, model_id=info["model_id"])

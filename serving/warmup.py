@@ -1,0 +1,96 @@
+"""Warm-up requests that travel with a bundle, so that a version has run every signature before it is served."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+
+import tensorflow as tf  # isort: skip
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2  # isort: skip
+
+from serving.signatures import DEFAULT_SIGNATURE, SERVING_DEFAULT
+from trainer.spec.config import Config, WireConfig
+from trainer.spec.signatures import Port, Signature, signatures
+
+WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
+BATCHES = (1, 8)
+
+
+def write_warmup(directory: Path, *, config: Config, item_ids: Sequence[bytes]) -> int:
+    """Writes the requests into the bundle at `directory`; returns how many.
+
+    Args:
+      directory: A SavedModel of the bundle.
+      config: Its configuration.
+      item_ids: A few items of the catalogue, for history and `similar_items`; may be empty.
+    """
+    requests = make_requests(config, item_ids=item_ids)
+    path = directory / WARMUP_PATH
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for request in requests:
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString(deterministic=True))
+    return len(requests)
+
+
+def make_requests(config: Config, *, item_ids: Sequence[bytes]) -> list[predict_pb2.PredictRequest]:
+    """For every signature and batch size: requests with each kind of content alone, and with all of it."""
+    contents = _contents(config.wire, item_ids)
+    requests = []
+    for signature in signatures(config):
+        names = {port.name for port in signature.inputs}
+        kinds = [{name: value for name, value in kind.items() if name in names} for kind in contents]
+        distinct = [kind for place, kind in enumerate(kinds) if kind not in kinds[:place]]
+        aliases = [signature.name, *([SERVING_DEFAULT] if signature.name == DEFAULT_SIGNATURE else [])]
+        requests += [
+            _request(signature, name=name, content=kind, batch=batch)
+            for name in aliases
+            for batch in BATCHES
+            for kind in distinct
+        ]
+    return requests
+
+
+def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any]]:
+    photo, frame = _picture(wire.image_px), _picture(wire.frame_px)
+    first = item_ids[0] if item_ids else b""
+    history = [*item_ids[: wire.history]]
+    text = {"query_text": b"red cotton shirt", "title": b"red cotton shirt", "item_id": first}
+    image = {"query_image": photo, "images": [photo] * wire.images}
+    video = {"query_video": [frame] * wire.frames, "video": [frame] * wire.frames}
+    past = {"history_ids": history, "history_ages": [1.0] * len(history)}
+    return [text, image, video, past, {**text, **image, **video, **past}]
+
+
+def _picture(px: int) -> bytes:
+    ramp = np.linspace(0, 255, px, dtype=np.uint8)
+    pixels = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], ramp[::-1, None]), axis=-1)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="JPEG", quality=90)
+    return stream.getvalue()
+
+
+def _request(signature: Signature, *, name: str, content: Mapping[str, Any], batch: int) -> predict_pb2.PredictRequest:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "vitrine"
+    request.model_spec.signature_name = name
+    for port in signature.inputs:
+        value = content.get(port.name, _blank(port))
+        array = np.array([value] * batch, dtype=object if port.dtype == "string" else port.dtype.value)
+        shape = [batch, *(len(value) if length is None else length for length in port.shape)]
+        tensor = tf.make_tensor_proto(array.reshape(shape), dtype=port.dtype.value, shape=shape)
+        request.inputs[port.name].CopyFrom(tensor)
+    return request
+
+
+def _blank(port: Port) -> Any:
+    value: Any = port.default
+    for length in reversed(port.shape):
+        value = [value] * (length or 0)
+    return value

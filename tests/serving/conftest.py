@@ -1,0 +1,78 @@
+"""Shared by the tests of the bundle: fake towers, exported once, and random catalogues of any size."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serving.catalogue import Catalogue, make_catalogue
+from serving.export import export_towers
+from serving.index import ExactIndex, Index
+from serving.signatures import Answers, Bundle
+from serving.tables import Tables
+from serving.towers import LoadedTowers, load_towers
+from tests.support.fake_towers import FakeModel, FakeOps
+from tests.support.numpy_search import unit
+from trainer.spec import presets
+from trainer.spec.config import Config
+
+MODEL_ID = "ab" * 32
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shop:
+    """A random catalogue, in id order: ids, groups, and the vectors that its towers would give."""
+
+    ids: list[bytes]
+    groups: list[bytes]
+    branches: np.ndarray
+    vectors: np.ndarray
+
+    def catalogue(self, **more: object) -> Catalogue:
+        return make_catalogue(list(self.ids), groups=list(self.groups), branches=self.branches, **more)
+
+
+def make_shop(num_items: int, *, seed: int = 0, dim: int = 16) -> Shop:
+    """About a third of the items have no group, the others share groups of a few variants."""
+    random = np.random.default_rng(seed + num_items)
+    branches = np.zeros([num_items, 4, dim], np.float32)
+    branches[:, [0, 3]] = random.normal(size=[num_items, 2, dim]).round(4)
+    groups = [
+        b"" if random.random() < 0.3 else b"g%d" % random.integers(0, 1 + num_items // 3) for _ in range(num_items)
+    ]
+    ids = [b"item%04d" % number for number in range(num_items)]
+    vectors = unit(branches.sum(axis=1).astype(np.float64))
+    return Shop(ids=ids, groups=groups, branches=branches, vectors=vectors)
+
+
+def make_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index | None = None) -> Bundle:
+    tables = Tables(catalogue, search=towers.config.search)
+    index = index or ExactIndex(tables.vectors, num_items=catalogue.num_indexed)
+    return Bundle(Answers(towers, tables=tables, index=index, version="model-index"))
+
+
+@pytest.fixture(scope="session")
+def config() -> Config:
+    return presets.tiny()
+
+
+@pytest.fixture(scope="session")
+def towers_dir(config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("towers") / "towers"
+    return export_towers(FakeModel(config), FakeOps(config), directory, model_id=MODEL_ID)
+
+
+@pytest.fixture(scope="session")
+def towers(towers_dir: Path) -> LoadedTowers:
+    return load_towers(towers_dir)
+
+
+@pytest.fixture(scope="session")
+def shop() -> Shop:
+    return make_shop(100)
+
+
+@pytest.fixture(scope="session")
+def bundle(towers: LoadedTowers, shop: Shop) -> Bundle:
+    return make_bundle(towers, shop.catalogue())

@@ -1,0 +1,102 @@
+"""Towers without training whose vectors a test writes down: texts hold the numbers of the vectors.
+
+An item's `title` is its text branch and its `brand` its attributes branch, a query's `query_text` its text branch:
+numbers separated by spaces, missing ones 0. A photo is a unit vector along the axis of its length in bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text as tf_text
+
+from trainer.spec.config import Config
+from trainer.spec.features import Modality, Side, branches_of, features_of
+
+
+def numbers(text: tf.Tensor, dim: int) -> tf.Tensor:
+    """[batch] string to [batch, dim] float32."""
+    words = tf.strings.split(tf_text.normalize_utf8(text, "NFC"))
+    return tf.strings.to_number(words).to_tensor(default_value=0.0, shape=[None, dim])
+
+
+class FakeOps(tf.Module):
+    """Stands in for `trainer.ops.examples.ModelOps`."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(name="ops")
+        self.config = config
+        self.subwords = ("[PAD]",)
+
+    def item_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        dim = self.config.tower.dim
+        return {
+            "text": numbers(wire["title"], dim),
+            "tabular": numbers(wire["brand"], dim),
+            "status": tf.zeros_like(wire["title"], tf.int32),
+        }
+
+    def query_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        dim = self.config.tower.dim
+        photo = wire["query_image"]
+        axis = tf.strings.length(photo) % dim
+        return {
+            "text": numbers(wire["query_text"], dim),
+            "image": tf.where((photo != b"")[:, tf.newaxis], tf.one_hot(axis, dim), 0.0),
+            "history_ages": wire["history_ages"],
+            "status": tf.zeros_like(photo, tf.int32),
+        }
+
+
+class FakeModel:
+    """Stands in for the trained model; every present branch has weight 1."""
+
+    def __init__(self, config: Config) -> None:
+        self.dim = config.tower.dim
+        self.sharpness = tf.Variable(2.0)  # so that the export has a variable to keep
+
+    def encode_items(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return self._fuse({Modality.TEXT: inputs["text"], Modality.TABULAR: inputs["tabular"]}, Side.ITEM)
+
+    def encode_queries(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        present = tf.cast(inputs["history_present"], tf.float32)[..., tf.newaxis]
+        recent = present * tf.exp(-inputs["history_ages"])[..., tf.newaxis]
+        history = tf.reduce_sum(inputs["history_vectors"] * recent, axis=1)
+        branches = {Modality.TEXT: inputs["text"], Modality.IMAGE: inputs["image"], Modality.HISTORY: history}
+        return self._fuse(branches, Side.QUERY)
+
+    def score_pairs(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> dict[str, tf.Tensor]:
+        dot = tf.einsum("bd,bcd->bc", query_vectors, item_vectors)
+        return {
+            "click": tf.sigmoid(self.sharpness * dot),
+            "purchase": tf.sigmoid(dot - 3.0 * item_vectors[..., 0]),
+        }
+
+    def _fuse(self, given: Mapping[Modality, tf.Tensor], side: Side) -> dict[str, tf.Tensor]:
+        nothing = tf.zeros_like(given[Modality.TEXT])
+        branches = tf.stack([given.get(branch, nothing) for branch in branches_of(side)], axis=1)
+        sums = tf.reduce_sum(branches, axis=1)
+        lengths = tf.norm(sums, axis=-1, keepdims=True)
+        return {
+            "vector": tf.math.divide_no_nan(sums, lengths),
+            "branches": branches,
+            "weights": tf.cast(tf.reduce_any(branches != 0.0, axis=-1), tf.float32),
+        }
+
+
+def text_of(vector: Sequence[float] | np.ndarray) -> bytes:
+    """The text that these towers read as `vector`."""
+    return " ".join(f"{number:.7g}" for number in vector).encode()
+
+
+def write_items(path: Path, items: Sequence[Mapping[str, bytes]]) -> str:
+    """Writes item Examples with the given byte features; returns the pattern that matches the file."""
+    known = {feature.name for feature in features_of(Side.ITEM)}
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for item in items:
+            assert set(item) <= known
+            features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for name, v in item.items()}
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString(deterministic=True))
+    return str(path)
