@@ -121,7 +121,7 @@ class FrameCursor:
             self._approach(time)
             while self._time < time and self._advance():
                 pass
-        image = self._frame.to_image()
+        image: Image.Image = self._frame.to_image()
         turn = _TURN.get(round(self._frame.rotation / 90) * 90 % 360)
         return image.transpose(turn) if turn is not None else image
 
