@@ -22,7 +22,7 @@ def binary(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 class SampledSoftmax(tf.keras.layers.Layer):
     """In-batch sampled softmax with logQ correction and accidental hits removed (TF-Recommenders' retrieval task).
 
-    Every distinct item of the batch is a candidate for every query. logQ: https://dl.acm.org/doi/10.1145/3298689.3346996
+    The items of all rows are the candidates of every positive row, those of impressions that led to nothing too. logQ: https://dl.acm.org/doi/10.1145/3298689.3346996
     """
 
     def __init__(self, *, temperature: float, **kwargs: float) -> None:
@@ -51,7 +51,7 @@ class SampledSoftmax(tf.keras.layers.Layer):
           items: [distinct, dim] float32, the distinct items of the batch.
           item_index: [batch] int32, which of `items` each query's positive is.
           item_rows: [distinct] int32, a permanent integer id of each distinct item.
-          probability: [distinct] float32, how likely each item is to be in a batch.
+          probability: [distinct] float32, the share of all rows that are about each item.
           weights: [batch] float32, 0 where a row is not a positive.
 
         Returns:
@@ -59,8 +59,9 @@ class SampledSoftmax(tf.keras.layers.Layer):
         """
         rows = tf.where(weights > 0.0)[:, 0]
         positives = tf.gather(item_index, rows)
-        # Column i of the task's logits must be the positive of row i; the distinct items follow as further negatives.
-        columns = tf.concat([positives, tf.range(tf.shape(items)[0])], axis=0)
+        # Column i of the task's logits must be the positive of row i; the items of the other rows follow. An item has
+        # a column for each of its rows, as the logQ correction expects; those equal to the positive are accidental.
+        columns = tf.concat([positives, tf.boolean_mask(item_index, weights <= 0.0)], axis=0)
 
         def loss() -> tf.Tensor:
             total = self.task(

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import masked_max, masked_mean
+from trainer.nn.blocks import lstm, masked_max, masked_mean
 
 
 class TextEncoder(tf.keras.layers.Layer):
@@ -27,7 +27,7 @@ class TextEncoder(tf.keras.layers.Layer):
         self.dim = dim
         self.dropout = dropout
         self.embed = tf.keras.layers.Embedding(vocabulary_size, embedding_dim, name="embed")
-        self.read = tf.keras.layers.Bidirectional(tf.keras.layers.LSTM(lstm_units, return_sequences=True), name="read")
+        self.read = tf.keras.layers.Bidirectional(lstm(lstm_units), name="read")
         self.drop = tf.keras.layers.Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 

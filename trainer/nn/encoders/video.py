@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import masked_mean
+from trainer.nn.blocks import lstm, masked_mean
 from trainer.nn.encoders.image import ConvStack
 
 
@@ -26,7 +26,7 @@ class VideoEncoder(tf.keras.layers.Layer):
         self.dropout = dropout
         self.stack = ConvStack(widths=widths, name="stack")
         self.frame = tf.keras.layers.Dense(lstm_units, activation="relu", name="frame")
-        self.read = tf.keras.layers.LSTM(lstm_units, return_sequences=True, name="read")
+        self.read = lstm(lstm_units, name="read")
         self.drop = tf.keras.layers.Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.model.build import build_model
+from trainer.model.tower import drop_branches
+from trainer.spec.features import Modality, Side, branches_of
+from trainer.spec.presets import tiny
+
+CONFIG = tiny()
+ITEMS, EVENTS = 5, 8
+
+
+def _media(random, rows, images):
+    wire = CONFIG.wire
+    return {
+        "image_pixels": random.integers(0, 256, [rows, images, wire.image_px, wire.image_px, 3], np.uint8),
+        "image_present": random.random([rows, images]) < 0.6,
+        "video_pixels": random.integers(0, 256, [rows, wire.frames, wire.frame_px, wire.frame_px, 3], np.uint8),
+        "video_present": np.repeat(random.random([rows, 1]) < 0.6, wire.frames, axis=1),
+    }
+
+
+@pytest.fixture(scope="module")
+def model():
+    tf.keras.utils.set_random_seed(3)
+    model = build_model(CONFIG, num_subwords=50)
+    random = np.random.default_rng(5)
+    # Weights that start at zero would hide an error in what they multiply.
+    for variable in model.trainable_variables:
+        variable.assign_add(0.05 * random.normal(size=variable.shape).astype(np.float32))
+    model.set_snapshot(random.normal(size=[ITEMS, CONFIG.tower.dim]).astype(np.float32))
+    return model
+
+
+@pytest.fixture(scope="module")
+def batch():
+    random = np.random.default_rng(11)
+    text, wire = CONFIG.tower.text, CONFIG.wire
+    values = {
+        "query": {
+            "text_tokens": random.integers(0, 50, [EVENTS, text.query_tokens]).astype(np.int32),
+            **_media(random, EVENTS, 1),
+            "history_rows": random.integers(-1, ITEMS, [EVENTS, wire.history]).astype(np.int32),
+            "history_ages": random.random([EVENTS, wire.history]).astype(np.float32),
+        },
+        "items": {
+            "text_tokens": random.integers(0, 50, [ITEMS, text.item_tokens]).astype(np.int32),
+            **_media(random, ITEMS, wire.images),
+            "category_ids": random.integers(0, 9, [ITEMS, wire.levels]).astype(np.int32),
+            "brand_id": random.integers(0, 9, [ITEMS]).astype(np.int32),
+            "price_scaled": random.normal(size=[ITEMS]).astype(np.float32),
+            "price_present": np.ones([ITEMS], np.float32),
+        },
+        "item_rows": np.arange(ITEMS, dtype=np.int32),
+        "item_index": np.array([0, 1, 2, 3, 4, 0, 0, 2], np.int32),
+        "sampling_probability": np.array([0.4, 0.1, 0.3, 0.1, 0.1], np.float32),
+        "labels": {
+            "positive": np.array([1, 1, 0, 1, 1, 1, 0, 1], np.float32),
+            "label_click": np.array([1, 1, 0, 1, -1, 1, 0, 1], np.float32),
+            "label_purchase": np.array([1, 0, 0, -1, 1, 0, 0, 1], np.float32),
+        },
+    }
+    return tf.nest.map_structure(tf.constant, values)
+
+
+def _gradients(model, batch):
+    with tf.GradientTape() as tape:
+        loss = model.compute_loss(batch)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    return float(loss), {
+        v.name: tf.convert_to_tensor(g) for v, g in zip(model.trainable_variables, gradients, strict=True)
+    }
+
+
+def test_every_variable_learns(model, batch):
+    _, gradients = _gradients(model, batch)
+    silent = [name for name, gradient in gradients.items() if float(tf.reduce_max(tf.abs(gradient))) == 0.0]
+    assert silent == []
+
+
+def test_encoding_each_item_once_gives_the_gradients_of_the_naive_way(model, batch):
+    # The naive way: one copy of the item's content for every event, each encoded on its own.
+    index = batch["item_index"]
+    naive = {
+        **batch,
+        "items": tf.nest.map_structure(lambda tensor: tf.gather(tensor, index), batch["items"]),
+        "item_rows": tf.gather(batch["item_rows"], index),
+        "sampling_probability": tf.gather(batch["sampling_probability"], index),
+        "item_index": tf.range(EVENTS),
+    }
+    loss, expected = _gradients(model, naive)
+    value, gradients = _gradients(model, batch)
+    assert value == pytest.approx(loss, rel=1e-5)
+    for name, gradient in expected.items():
+        np.testing.assert_allclose(gradients[name], gradient, atol=2e-5, err_msg=name)
+
+
+def test_the_vector_is_the_sum_of_its_branches_over_its_length(model, batch):
+    for output, side in (
+        (model.encode_items(batch["items"]), Side.ITEM),
+        (model.encode_queries(batch["query"]), Side.QUERY),
+    ):
+        total = tf.reduce_sum(output["branches"], axis=1).numpy()
+        assert output["branches"].shape[1] == len(branches_of(side))
+        np.testing.assert_allclose(output["vector"], total / np.linalg.norm(total, axis=1, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("modality", list(Modality))
+def test_a_masked_modality_weighs_nothing_and_nothing_becomes_nan(model, batch, modality):
+    for encode, inputs, side in (
+        (model.encode_items, batch["items"], Side.ITEM),
+        (model.encode_queries, batch["query"], Side.QUERY),
+    ):
+        output = encode(inputs, masked=(modality,))
+        assert all(np.isfinite(tensor).all() for tensor in output.values())
+        if modality in branches_of(side):
+            np.testing.assert_array_equal(output["weights"][:, branches_of(side).index(modality)], 0.0)
+
+
+def test_nothing_at_all_is_the_zero_vector(model, batch):
+    output = model.encode_queries(batch["query"], masked=tuple(Modality))
+    np.testing.assert_array_equal(output["vector"], 0.0)
+
+
+def test_modality_dropout_never_hides_the_last_branch():
+    tf.random.set_seed(1)
+    present = tf.constant([[True, False, True]] * 500 + [[False, True, False]] * 500)
+    kept = drop_branches(present, 0.5).numpy()
+    assert not kept[~present.numpy()].any()
+    assert kept.any(axis=1).all()
+    # Of two branches each goes with probability one half; both going (a quarter) puts both back: 1/4 + 1/4 stay whole.
+    assert kept[:500][:, [0, 2]].all(axis=1).mean() == pytest.approx(0.5, abs=0.07)
+
+
+def test_pair_probabilities_lie_between_0_and_1(model, batch):
+    items = model.encode_items(batch["items"])["vector"]
+    queries = model.encode_queries(batch["query"])["vector"]
+    scores = model.score_pairs(queries, tf.repeat(items[tf.newaxis], EVENTS, axis=0))
+    assert set(scores) == {"click", "purchase"}
+    for score in scores.values():
+        assert score.shape == (EVENTS, ITEMS)
+        assert ((score.numpy() > 0) & (score.numpy() < 1)).all()
