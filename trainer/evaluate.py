@@ -1,0 +1,171 @@
+"""Exact evaluation over the full catalogue: what was held out, what was judged and what was planted, beside floors."""
+
+import pathlib
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from trainer import floors, metrics
+from trainer.data import EventTable, ItemStore, Tables, map_rows
+from trainer.questions import Question, Requests, questions, read_truth
+from trainer.report import Report, Row, Section
+from trainer.spec.features import Modality, Side, branches_of
+from trainer.spec.tasks import PAIR_TASKS
+
+_ITEMS_AT_ONCE = 256
+_QUERIES_AT_ONCE = 256
+_HEADLINE = "recall@10"
+_MODALITIES = tuple(m for m in Modality if any(m in branches_of(side) for side in (Side.ITEM, Side.QUERY)))
+
+
+class Trained(Protocol):
+    """What evaluation needs of a training run."""
+
+    @property
+    def model(self) -> Any:
+        """The two-tower model, its snapshot that of the final weights."""
+
+    @property
+    def tables(self) -> Tables:
+        """Items and events."""
+
+
+def evaluate(trained: Trained, *, truth_path: str | pathlib.Path | None = None) -> Report:
+    """Measures a trained model on the held-out events.
+
+    Args:
+      trained: Model and tables.
+      truth_path: The planted truth of a synthetic shop (`truth.jsonl`), which adds its own question and slices.
+    """
+    tables = trained.tables
+    requests = Requests.of(tables.evaluation)
+    truth = read_truth(truth_path, requests, tables.items) if truth_path is not None else {}
+    counts = floors.item_counts(tables.train, num_items=tables.items.num_items)
+    asked = questions(tables, requests=requests, truth=truth, counts=counts)
+    encoder = Encoder(trained.model)
+    items = encoder.items(tables.items)
+    queries = encoder.queries(tables.evaluation, requests.first_row)
+    scorers = {"model": _cosine(queries, items), **_floors(tables, requests, counts)}
+    sections = [_retrieval_section(question, scorers, tables.items.num_items) for question in asked]
+    if asked:
+        sections.append(_masked_section(asked[-1], encoder=encoder, tables=tables, requests=requests))
+    sections.append(_heads_section(trained, requests=requests, items=items, queries=queries))
+    return Report(
+        sections=tuple(section for section in sections if section.rows),
+        counts={
+            "items": tables.items.num_items,
+            "train_rows": tables.train.num_rows,
+            "held_out_rows": tables.evaluation.num_rows,
+            "held_out_requests": len(requests.ids),
+            "rows_of_unknown_items": tables.train.num_dropped + tables.evaluation.num_dropped,
+        },
+    )
+
+
+def _cosine(queries: np.ndarray, items: np.ndarray) -> metrics.Scorer:
+    """Scores by the vectors of requests [request, dim] and items [items, dim], both of length 1."""
+    return lambda requests: queries[requests] @ items.T
+
+
+def _floors(tables: Tables, requests: Requests, counts: np.ndarray) -> dict[str, metrics.Scorer]:
+    events, num_items = tables.evaluation, tables.items.num_items
+    histories = events.values("history_rows")[requests.first_row]
+    return {
+        "popularity": floors.popularity(counts),
+        "neighbours": floors.Neighbours(tables.train, num_items=num_items, histories=histories),
+        "bm25": floors.Lexical(tables.items.texts(), query_texts=events.query_texts(requests.first_row)),
+    }
+
+
+class Encoder:
+    """Vectors of items and queries from their tables, with modalities masked on demand."""
+
+    def __init__(self, model: Any) -> None:
+        """Compiles one function for each set of masked modalities when it is first needed."""
+        self.model = model
+        self._functions: dict[tuple[str, tuple[Modality, ...]], Callable[..., Any]] = {}
+
+    def items(self, items: ItemStore, masked: Collection[Modality] = ()) -> np.ndarray:
+        """[items, dim] float32."""
+        encode = self._function("items", tuple(masked))
+        return map_rows(encode, np.arange(items.num_items), gather=items.gather, size=_ITEMS_AT_ONCE)
+
+    def queries(self, events: EventTable, rows: np.ndarray, masked: Collection[Modality] = ()) -> np.ndarray:
+        """[rows, dim] float32; histories are read from the model's snapshot."""
+        encode = self._function("queries", tuple(masked))
+        return map_rows(encode, rows, gather=events.gather_queries, size=_QUERIES_AT_ONCE)
+
+    def _function(self, side: str, masked: tuple[Modality, ...]) -> Callable[..., Any]:
+        if (side, masked) not in self._functions:
+            encode = self.model.encode_items if side == "items" else self.model.encode_queries
+            self._functions[side, masked] = tf.function(
+                lambda features: encode(features, masked=masked)["vector"], reduce_retracing=True
+            )
+        return self._functions[side, masked]
+
+
+def _retrieval_section(question: Question, scorers: Mapping[str, metrics.Scorer], num_items: int) -> Section:
+    relevant = question.relevant
+    ranks = {name: metrics.count_ranks(scorer, relevant, num_items=num_items) for name, scorer in scorers.items()}
+    rows = []
+    for slice_name, mask in question.slices.items():
+        part = relevant.where(mask)
+        model, *others = [(name, metrics.retrieval(part, values[mask])) for name, values in ranks.items()]
+        columns = dict([model, ("chance", metrics.chance(part, num_items=num_items)), *others])
+        for metric in columns["model"]:
+            values = {name: column[metric] for name, column in columns.items()}
+            rows.append(Row(slice_name=slice_name, size=part.num_requests(), metric=metric, values=values))
+    return Section(name=question.name, title=question.title, rows=tuple(rows), headline=_HEADLINE)
+
+
+def _masked_section(question: Question, *, encoder: "Encoder", tables: Tables, requests: Requests) -> Section:
+    """The headline metric of each slice with one modality masked at inference, on both towers and in the histories."""
+    values: dict[str, np.ndarray] = {}
+    snapshot = encoder.model.snapshot.numpy()
+    for modality in (None, *_MODALITIES):
+        masked = () if modality is None else (modality,)
+        items = encoder.items(tables.items, masked)
+        encoder.model.set_snapshot(items)
+        scorer = _cosine(encoder.queries(tables.evaluation, requests.first_row, masked), items)
+        name = "model" if modality is None else f"no {modality.value}"
+        values[name] = metrics.count_ranks(scorer, question.relevant, num_items=tables.items.num_items)
+    encoder.model.set_snapshot(snapshot)
+    rows = []
+    for slice_name, mask in question.slices.items():
+        part = question.relevant.where(mask)
+        found = {name: metrics.retrieval(part, ranks[mask])[_HEADLINE] for name, ranks in values.items()}
+        ratios = {name: _ratio(found["model"], value) for name, value in found.items()}
+        for metric, columns in ((_HEADLINE, found), ("full / masked", ratios)):
+            rows.append(Row(slice_name=slice_name, size=part.num_requests(), metric=metric, values=columns))
+    title = f"The same model with one modality masked at inference ({question.title.lower()})"
+    return Section(name="masked", title=title, rows=tuple(rows))
+
+
+def _ratio(whole: float, part: float) -> float:
+    if part > 0:
+        return whole / part
+    return float("inf") if whole > 0 else float("nan")
+
+
+def _heads_section(trained: Trained, *, requests: Requests, items: np.ndarray, queries: np.ndarray) -> Section:
+    """AUC and log loss of the pair tasks beside a model that always says the training mean."""
+    train, events = trained.tables.train, trained.tables.evaluation
+    unjudged = events.values("label_grade") < 0
+    rows = []
+    for task in PAIR_TASKS:
+        labels = events.values(task.label)
+        known = np.flatnonzero((labels >= 0) & unjudged)
+        training = train.values(task.label)
+        training = training[training >= 0]
+        if not len(known) or not len(training):
+            continue
+        query, item = queries[requests.of_row[known]], items[events.values("item_row")[known]]
+        scores = trained.model.score_pairs(tf.constant(query), tf.constant(item[:, np.newaxis]))[task.name]
+        predicted, label = np.asarray(scores)[:, 0], labels[known]
+        mean = np.full(len(known), training.mean())
+        for metric, function in (("auc", metrics.auc), ("log loss", metrics.log_loss)):
+            values = {"model": function(label, predicted), "mean": function(label, mean)}
+            rows.append(Row(slice_name=task.name, size=len(known), metric=metric, values=values))
+    return Section(name="heads", title="Pair tasks", rows=tuple(rows))

@@ -1,0 +1,157 @@
+"""Exact metrics: ranks by counting over the full catalogue, and what is computed from ranks and probabilities."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+RECALL_AT = (1, 10, 100)
+NDCG_AT = 10
+# Scores of the whole catalogue for some requests: [n] int -> [n, items] float.
+Scorer = Callable[[np.ndarray], np.ndarray]
+_BLOCK_CELLS = 20_000_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Relevant:
+    """What should be found: pairs of a request and an item, each at most once.
+
+    Attributes:
+      request: [pair] int, number of the request.
+      item: [pair] int, store row.
+      gain: [pair] float, gain of nDCG.
+      wanted: [pair] bool, whether recall counts the pair.
+    """
+
+    request: np.ndarray
+    item: np.ndarray
+    gain: np.ndarray
+    wanted: np.ndarray
+
+    def __len__(self) -> int:
+        """The number of pairs."""
+        return len(self.request)
+
+    def num_requests(self) -> int:
+        """The number of requests that want something."""
+        return len(np.unique(self.request[self.wanted]))
+
+    def where(self, mask: np.ndarray) -> "Relevant":
+        """Only the pairs of `mask` ([pair] bool)."""
+        return Relevant(**{f.name: getattr(self, f.name)[mask] for f in dataclasses.fields(self)})
+
+
+def count_ranks(scorer: Scorer, relevant: Relevant, *, num_items: int) -> np.ndarray:
+    """The rank of each pair's item among all items, from 1: [pair] float64.
+
+    The rank is one more than the number of items that score strictly higher, plus half of the others that score the
+    same: the mean over every order in which the ties could stand. A score that is no number ranks last.
+    """
+    result = np.zeros(len(relevant))
+    order = np.argsort(relevant.request, kind="stable")
+    size = max(1, _BLOCK_CELLS // max(1, num_items))
+    for start in range(0, len(order), size):
+        pairs = order[start : start + size]
+        requests, position = np.unique(relevant.request[pairs], return_inverse=True)
+        scores = np.nan_to_num(scorer(requests), nan=-np.inf, posinf=np.finfo(np.float64).max, neginf=-np.inf)
+        own = scores[position, relevant.item[pairs]][:, np.newaxis]
+        all_scores = scores[position]
+        higher = np.count_nonzero(all_scores > own, axis=1)
+        result[pairs] = 1.0 + higher + (np.count_nonzero(all_scores == own, axis=1) - 1) / 2.0
+    return result
+
+
+def retrieval(relevant: Relevant, ranks: np.ndarray) -> dict[str, float]:
+    """Means over requests.
+
+    Returns:
+      `recall@k` (share of a request's wanted items within rank k) and `hit@k` (whether any is), `mrr` (one over the
+      rank of the first), each over the requests that want something; `ndcg@10` over the requests with a gain above 0.
+      NaN where there is no such request.
+    """
+    wanted = relevant.wanted
+    requests, first = np.unique(relevant.request[wanted], return_inverse=True)
+    sizes = np.bincount(first, minlength=len(requests))
+    metrics = {}
+    for k in RECALL_AT:
+        found = np.bincount(first, ranks[wanted] <= k, minlength=len(requests))
+        metrics[f"recall@{k}"] = _mean(found / np.maximum(sizes, 1))
+        metrics[f"hit@{k}"] = _mean(found > 0)
+    best = np.full(len(requests), np.inf)
+    np.minimum.at(best, first, ranks[wanted])
+    metrics["mrr"] = _mean(1.0 / best)
+    ideal, index = _ideal(relevant)
+    gains = np.where(ranks <= NDCG_AT, relevant.gain / np.log2(1.0 + ranks), 0.0)
+    dcg = np.bincount(index, gains, minlength=len(ideal))
+    metrics[f"ndcg@{NDCG_AT}"] = _mean(dcg[ideal > 0] / ideal[ideal > 0])
+    return metrics
+
+
+def chance(relevant: Relevant, *, num_items: int) -> dict[str, float]:
+    """What a random order gives on average, for the metrics of `retrieval`, in closed form."""
+    requests, index = np.unique(relevant.request[relevant.wanted], return_inverse=True)
+    sizes = np.bincount(index, minlength=len(requests))
+    metrics = {}
+    for k in RECALL_AT:
+        metrics[f"recall@{k}"] = _mean(np.full(len(requests), min(k, num_items) / num_items))
+        metrics[f"hit@{k}"] = _mean(np.array([1.0 - _missed(num_items, size, k) for size in sizes]))
+    metrics["mrr"] = _mean(np.array([_expected_reciprocal(num_items, size) for size in sizes]))
+    ideal, where = _ideal(relevant)
+    discount = np.sum(1.0 / np.log2(1.0 + np.arange(1, min(NDCG_AT, num_items) + 1))) / num_items
+    total = np.bincount(where, relevant.gain, minlength=len(ideal))
+    metrics[f"ndcg@{NDCG_AT}"] = _mean(total[ideal > 0] * discount / ideal[ideal > 0])
+    return metrics
+
+
+def auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Probability that a positive scores above a negative, ties half; NaN unless both occur.
+
+    Args:
+      labels: [n] 0 or 1.
+      scores: [n] float.
+    """
+    positive = labels > 0.5
+    if positive.all() or not positive.any():
+        return float("nan")
+    _, index, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(counts) - (counts - 1) / 2.0
+    num_positive = int(positive.sum())
+    above = mean_rank[index][positive].sum() - num_positive * (num_positive + 1) / 2.0
+    return float(above / (num_positive * (len(labels) - num_positive)))
+
+
+def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean cross-entropy in nats; probabilities are kept within 1e-7 of 0 and 1. NaN without rows."""
+    p = np.clip(probabilities.astype(np.float64), 1e-7, 1.0 - 1e-7)
+    return _mean(-(labels * np.log(p) + (1.0 - labels) * np.log(1.0 - p)))
+
+
+def _ideal(relevant: Relevant) -> tuple[np.ndarray, np.ndarray]:
+    """The best DCG of each request, and for each pair the place of its request in that list."""
+    requests, index = np.unique(relevant.request, return_inverse=True)
+    order = np.lexsort((-relevant.gain, index))
+    starts = np.searchsorted(index[order], np.arange(len(requests)))
+    place = np.arange(len(order)) - starts[index[order]]
+    gains = np.where(place < NDCG_AT, relevant.gain[order] / np.log2(place + 2.0), 0.0)
+    return np.bincount(index[order], gains, minlength=len(requests)), index
+
+
+def _missed(num_items: int, num_relevant: int, depth: int) -> float:
+    """Probability that none of the relevant items is among `depth` random ones."""
+    result = 1.0
+    for i in range(num_relevant):
+        result *= max(0, num_items - depth - i) / (num_items - i)
+    return result
+
+
+def _expected_reciprocal(num_items: int, num_relevant: int) -> float:
+    """The mean of one over the best rank of `num_relevant` items in a random order."""
+    # P(best > r) = C(n - r, m) / C(n, m), by its ratio from one r to the next.
+    depth = np.arange(num_items - num_relevant + 1)
+    ratios = (num_items - depth - num_relevant) / (num_items - depth)
+    missed = np.concatenate([[1.0], np.cumprod(ratios)])
+    return float(np.sum((missed[:-1] - missed[1:]) / (depth + 1)))
+
+
+def _mean(values: Sequence[float] | np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")

@@ -1,0 +1,161 @@
+"""Examples to tables in model form: the item store and the events of one split."""
+
+import collections
+import hashlib
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainer import store
+from trainer.ops import examples, history
+from trainer.spec.features import Dtype, Modality, Side, features_of
+
+RAW_TEXT = "raw_text"  # bytes column: what a lexical method may read of an item or a query
+_READ_ROWS = 256
+
+
+def _records(files: Sequence[str]) -> tf.data.Dataset:
+    """Batches of serialized Examples in file order; files that end in .gz are read as gzip."""
+    plain = tf.constant([path for path in files if not path.endswith(".gz")], tf.string)
+    packed = tf.constant([path for path in files if path.endswith(".gz")], tf.string)
+    records = tf.data.TFRecordDataset(plain).concatenate(tf.data.TFRecordDataset(packed, compression_type="GZIP"))
+    return records.batch(_READ_ROWS)
+
+
+def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.ModelOps) -> None:
+    """Writes the item store into the empty folder `directory`, rows sorted by item id.
+
+    Raises:
+      ValueError: No items, or an item id twice.
+    """
+
+    def to_row(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        wire = examples.parse(serialized, sides=[Side.ITEM], wire=ops.config.wire)
+        features = ops.item_model_inputs(wire)
+        del features["status"]
+        return {**features, "item_id": wire["item_id"], RAW_TEXT: _raw_text(wire, Side.ITEM)}
+
+    writer = store.TableWriter(directory)
+    ids: list[bytes] = []
+    for batch in _records(files).map(to_row, num_parallel_calls=2).prefetch(2).as_numpy_iterator():
+        writer.append(batch)
+        ids.extend(batch["item_id"])
+    twice = sorted(item_id for item_id, count in collections.Counter(ids).items() if count > 1)[:3]
+    if twice:
+        raise ValueError(f"Item ids {twice} occur twice in {files[0]} and its sisters; keep one Example for each item.")
+    if not ids:
+        raise ValueError(f"No items in {list(files)}; wanted at least one. Look at the dead letters of preprocessing.")
+    writer.finish(order=np.array(sorted(range(len(ids)), key=ids.__getitem__)))
+
+
+def _raw_text(wire: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
+    """Every text feature of `side` joined: [batch] string."""
+    texts = [wire[feature.name] for feature in features_of(side, Modality.TEXT)]
+    flat = [text if len(text.shape) == 1 else tf.strings.reduce_join(text, axis=-1, separator=" ") for text in texts]
+    return tf.strings.join(flat, separator=" ")
+
+
+def build_events(
+    directory: pathlib.Path, *, files: Sequence[str], ops: examples.ModelOps, row_of: Mapping[bytes, int]
+) -> None:
+    """Writes the event tables of one split into the empty folder `directory`.
+
+    Args:
+      directory: Gets the folders `queries` and `rows`.
+      files: Event Examples; may be none.
+      ops: From wire to model form.
+      row_of: Store row of each item id; events of other items are dropped and counted.
+    """
+    builder = _EventBuilder(directory, ops=ops, row_of=row_of)
+    sides = (Side.QUERY, Side.EVENT)
+
+    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        return examples.parse(serialized, sides=sides, wire=ops.config.wire)
+
+    empty = {name: value.numpy() for name, value in parse(tf.constant([], tf.string)).items()}
+    builder.append(empty)  # so that a split without events has its columns too
+    for wire in _records(files).map(parse).prefetch(2).as_numpy_iterator():
+        builder.append(wire)
+    builder.finish()
+
+
+class _EventBuilder:
+    """Writes one split; a query that occurs in many rows is brought to model form and stored once."""
+
+    def __init__(self, directory: pathlib.Path, *, ops: examples.ModelOps, row_of: Mapping[bytes, int]) -> None:
+        for name in ("queries", "rows"):
+            (directory / name).mkdir()
+        self._queries = store.TableWriter(directory / "queries")
+        self._rows = store.TableWriter(directory / "rows")
+        self._row_of = row_of
+        self._history = ops.config.wire.history
+        self._query_row: dict[bytes, int] = {}
+        self._dropped = 0
+        self._content = [f for f in features_of(Side.QUERY) if f.modality not in (None, Modality.HISTORY)]
+
+        @tf.function(reduce_retracing=True)
+        def to_query(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            ages = tf.zeros([tf.shape(wire["query_text"])[0], ops.config.wire.history])
+            features = ops.query_model_inputs({**wire, "history_ages": ages})
+            del features["history_ages"]
+            return {**features, RAW_TEXT: _raw_text(wire, Side.QUERY)}
+
+        self._to_query = to_query
+
+    def append(self, wire: Mapping[str, np.ndarray]) -> None:
+        """Adds the events of a batch in wire form."""
+        item_rows = _rows_of(wire["event_item_id"], self._row_of)
+        kept = np.flatnonzero(item_rows >= 0)
+        self._dropped += len(item_rows) - len(kept)
+        wire = {name: values[kept] for name, values in wire.items()}
+        numbers = {f.name: wire[f.name] for f in features_of(Side.EVENT) if f.dtype is not Dtype.BYTES}
+        self._rows.append(
+            {
+                **numbers,
+                "request_id": wire["request_id"],
+                "item_row": item_rows[kept],
+                "query_row": self._query_rows(wire),
+                "history_rows": _rows_of(wire["history_ids"], self._row_of),
+                "history_ages": history.to_model(tf.constant(wire["history_ages"])).numpy(),
+            }
+        )
+
+    def finish(self) -> None:
+        """Closes both tables."""
+        self._queries.finish()
+        self._rows.finish(notes={"dropped": self._dropped})
+
+    def _query_rows(self, wire: Mapping[str, np.ndarray]) -> np.ndarray:
+        result = np.empty(len(wire["query_text"]), np.int32)
+        new = []
+        for index in range(len(result)):
+            digest = _digest([wire[feature.name][index] for feature in self._content])
+            if digest not in self._query_row:
+                self._query_row[digest] = len(self._query_row)
+                new.append(index)
+            result[index] = self._query_row[digest]
+        if new or not self._queries.num_rows:
+            content = {f.name: _string_tensor(wire[f.name][new]) for f in self._content}
+            self._queries.append({name: value.numpy() for name, value in self._to_query(content).items()})
+        return result
+
+
+def _string_tensor(values: np.ndarray) -> tf.Tensor:
+    return tf.constant(values, tf.string, shape=values.shape)
+
+
+def _rows_of(ids: np.ndarray, row_of: Mapping[bytes, int]) -> np.ndarray:
+    """Store rows of item ids of any shape, int32, -1 where unknown."""
+    flat = np.fromiter((row_of.get(item_id, -1) for item_id in ids.ravel()), np.int32, ids.size)
+    return flat.reshape(ids.shape)
+
+
+def _digest(values: Sequence[Any]) -> bytes:
+    digest = hashlib.sha256()
+    for value in values:
+        for part in np.atleast_1d(np.asarray(value, dtype=object)):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.digest()

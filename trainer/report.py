@@ -1,0 +1,121 @@
+"""The report of an evaluation: the model and its floors side by side, as text and as JSON."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_DETAILED = "all"  # the slice of which every metric is printed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One metric of one slice.
+
+    Attributes:
+      slice_name: What the requests (or rows) have in common; `all` for every one.
+      size: How many there are.
+      metric: Name of the metric.
+      values: The model's and each floor's value by name; NaN where it does not apply.
+    """
+
+    slice_name: str
+    size: int
+    metric: str
+    values: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Section:
+    """One question the evaluation asks.
+
+    Attributes:
+      name: Its key.
+      title: What is printed above it.
+      rows: The answers.
+      headline: The only metric printed of the slices beside `all`; "" prints every one.
+    """
+
+    name: str
+    title: str
+    rows: tuple[Row, ...]
+    headline: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything an evaluation found.
+
+    Attributes:
+      sections: In the order of printing.
+      counts: Sizes of what was evaluated.
+    """
+
+    sections: tuple[Section, ...]
+    counts: dict[str, int]
+
+    def value(self, section: str, slice_name: str, metric: str, column: str = "model") -> float:
+        """One number; NaN when there is no such row."""
+        for part in self.sections:
+            for row in part.rows:
+                if (part.name, row.slice_name, row.metric) == (section, slice_name, metric):
+                    return row.values.get(column, math.nan)
+        return math.nan
+
+    def table(self) -> str:
+        """A table to read: every metric of all requests, the headline metric of each slice."""
+        parts = [", ".join(f"{name.replace('_', ' ')} {count}" for name, count in self.counts.items())]
+        parts += [_section_text(section) for section in self.sections if section.rows]
+        return "\n\n".join(parts) + "\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; what is not finite becomes None."""
+        return {
+            "counts": self.counts,
+            "sections": {
+                section.name: {
+                    "title": section.title,
+                    "rows": [
+                        {
+                            "slice": row.slice_name,
+                            "size": row.size,
+                            "metric": row.metric,
+                            **{name: value if math.isfinite(value) else None for name, value in row.values.items()},
+                        }
+                        for row in section.rows
+                    ],
+                }
+                for section in self.sections
+            },
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as text."""
+        return json.dumps(self.to_dict(), indent=1)
+
+
+def _section_text(section: Section) -> str:
+    columns = list(dict.fromkeys(name for row in section.rows for name in row.values))
+    shown = [row for row in section.rows if row.slice_name == _DETAILED or section.headline in ("", row.metric)]
+    lines = [["slice", "n", "metric", *columns]]
+    for row in shown:
+        cells = [_number(row.values.get(name, math.nan)) for name in columns]
+        lines.append([row.slice_name, str(row.size), row.metric, *cells])
+    return "\n".join([section.title, *_aligned(lines)])
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return "inf" if math.isinf(value) else f"{value:.3f}"
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for line in lines:
+        cells = [
+            cell.ljust(width) if column in (0, 2) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        yield "  " + "  ".join(cells).rstrip()
