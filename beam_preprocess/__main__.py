@@ -1,0 +1,93 @@
+"""`python -m beam_preprocess`: a source's records to everything that `trainer.task` needs, without TFX.
+
+Arguments that are not listed here go to Beam: `--runner=DataflowRunner --project=...`.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+
+from beam_preprocess import pipeline, summary, transform, writing
+from beam_preprocess.sources import SOURCES, Source, open_source
+from trainer.spec.config import Config, from_json, override, to_dict
+from trainer.spec.presets import PRESETS, preset
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the pipelines one after the other and prints what went in and what was dropped."""
+    options, beam_arguments = _parser().parse_known_args(arguments)
+    try:
+        config = preset(options.preset)
+        if options.config:
+            config = from_json(options.config.read_text(encoding="utf-8"), base=config)
+        config = override(config, options.set)
+        source = open_source(options.source, options.kind, allow_outside=options.allow_outside)
+        run(source, config, options, beam_arguments)
+    except (ValueError, OSError, pipeline.MediaLimitError, pipeline.EmptyCatalogueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def run(source: Source, config: Config, options: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
+    """Items, events, signals and the Transform graph of one source, with a summary."""
+    output = str(options.output).rstrip("/")
+    rules = pipeline.default_rules()
+    if options.now is not None:
+        rules = dataclasses.replace(rules, now=options.now)
+    letters = {record: f"{output}/dead_letters/{record}.jsonl" for record in ("items", "events", "signals")}
+    began = time.monotonic()
+    items = pipeline.ingest_items(
+        source,
+        config=config,
+        output_dir=f"{output}/items",
+        dead_letter_path=letters["items"],
+        beam_options=beam_arguments,
+    )
+    _say(items, began)
+    events = pipeline.ingest_events(
+        source,
+        config=config,
+        output_dirs={split: f"{output}/events/{split}" for split in ("train", "eval")},
+        dead_letter_path=letters["events"],
+        beam_options=beam_arguments,
+        rules=rules,
+    )
+    _say(events, began)
+    signals = pipeline.ingest_signals(source, dead_letter_path=letters["signals"], beam_options=beam_arguments)
+    _say(signals, began)
+    transform.write_transform_graph(f"{output}/items/*.tfrecord", f"{output}/transform_graph", config=config)
+    counts = {found.record: dict(found.counts) for found in (items, events, signals)}
+    text = json.dumps({**counts, "config": to_dict(config)}, indent=1, sort_keys=True)
+    writing.write_file(f"{output}/summary.json", f"{text}\n".encode())
+    if source.truth_path is not None and not writing.is_remote(output):
+        shutil.copyfile(source.truth_path, pathlib.Path(output) / "truth.jsonl")
+    print(f"{output}: written in {time.monotonic() - began:.0f} s; what was dropped is in dead_letters/")
+
+
+def _say(counted: summary.Summary, began: float) -> None:
+    print(f"[{time.monotonic() - began:4.0f} s] {counted.table()}", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m beam_preprocess", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--source", required=True, help="directory of the records, or an address Beam can read")
+    parser.add_argument("--kind", default="shop", choices=tuple(SOURCES), help="what is there (default: shop)")
+    parser.add_argument("--output", required=True, help="directory to write to; what is in it is replaced")
+    parser.add_argument("--preset", default="base", help=f"configuration to start from: {', '.join(PRESETS)}")
+    parser.add_argument("--config", type=pathlib.Path, help="JSON file with values that differ from the preset")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one value that differs")
+    parser.add_argument(
+        "--now", type=float, help="epoch seconds; later events are quarantined (default: a day from now)"
+    )
+    parser.add_argument("--allow_outside", action="store_true", help="records may name local media outside the source")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

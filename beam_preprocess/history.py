@@ -1,0 +1,71 @@
+"""What a shopper had done before: history strictly before each row, and purchases that were taken back."""
+
+import bisect
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from beam_preprocess.joins import Event, PairRow
+from beam_preprocess.outcomes import Count
+
+_DAY = 86_400_000_000  # microseconds
+Past = tuple[int, str, str]  # time, request, item
+
+
+def with_history(group: tuple[str, Iterable[Any]], *, length: int, days: int) -> Iterator[Any]:
+    """Every row of one shopper with `history`: [[item, age in days], ...], the latest first.
+
+    Args:
+      group: (actor, rows and returns).
+      length: Entries kept.
+      days: Older actions are left out.
+    """
+    rows: list[PairRow] = []
+    returns: list[Event] = []
+    for member in group[1]:
+        (returns if "type" in member else rows).append(member)
+    rows.sort(key=lambda row: (row["time"], row["request"], row["item"], row["position"]))
+    past: list[Past] = sorted((time, row["request"], row["item"]) for row in rows for time in row["actions"])
+    yield from take_back(rows, sorted(returns, key=lambda event: (event["time"], event["id"])))
+    for row in rows:
+        row["history"] = before(row, past, length=length, days=days)
+        yield row
+
+
+def before(row: PairRow, past: list[Past], *, length: int, days: int) -> list[list[Any]]:
+    """The distinct items acted on strictly before the row's time, in other requests, each at its latest."""
+    found: dict[str, list[Any]] = {}
+    # A tuple of one sorts before every longer one of the same time: nothing of that very moment is included.
+    for index in range(bisect.bisect_left(past, (row["time"],)) - 1, -1, -1):
+        time, request, item = past[index]
+        age = (row["time"] - time) / _DAY
+        if age > days or len(found) == length:
+            break
+        if request != row["request"] and item not in found:
+            found[item] = [item, age]
+    return list(found.values())
+
+
+def take_back(rows: list[PairRow], returns: list[Event]) -> Iterator[Count]:
+    """Takes `purchase` off the rows whose purchase was returned in full.
+
+    A return goes to the latest purchases of the item that were not after it, those of its own request first; without a
+    quantity it takes back one purchase.
+    """
+    for event in returns:
+        candidates = [
+            (row["request"] == event["request"], bought[0], row["request"], row, bought)
+            for row in rows
+            for bought in row["bought"]
+            if row["item"] == event["item"] and bought[0] <= event["time"] and bought[1] != 0
+        ]
+        candidates.sort(key=lambda candidate: candidate[:3], reverse=True)
+        left = event["quantity"]
+        for *_, row, bought in candidates:
+            taken = bought[1] if left is None or bought[1] is None else min(left, bought[1])
+            bought[1] = 0 if taken is None else bought[1] - taken
+            if all(quantity == 0 for _, quantity in row["bought"]):
+                row["purchase"] = 0.0
+            left = None if left is None or taken is None else left - taken
+            if not left:
+                break
+        yield Count("returns_matched" if candidates else "returns_unmatched")

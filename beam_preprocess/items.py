@@ -1,0 +1,132 @@
+"""Catalogue rows to item Examples: validation, one record for each id, media in wire form."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.typehints import Any as AnyType
+from apache_beam.typehints import Tuple
+
+from beam_preprocess import examples, media, rows, writing
+from beam_preprocess.media_faults import MediaError
+from beam_preprocess.outcomes import Count, DeadLetter, Fault, Reason, Ref, Row
+from beam_preprocess.sources import MediaUnavailable, Place, ReadRecords, Source
+from beam_preprocess.stages import Ledger
+from trainer.spec.config import Config
+from trainer.spec.features import Modality, Side, features_of
+from trainer.spec.records import CATALOG, Field
+
+LEVEL_SEPARATOR = " > "
+NAMED, UNUSABLE, WRITTEN = "items_naming_media", "items_with_unusable_media", "written"
+_KEYED = Tuple[str, AnyType]
+
+
+def read_catalog(pipeline: beam.Pipeline, source: Source, ledger: Ledger) -> beam.PCollection:
+    """Every valid item once: (item_id, (Ref parts, record))."""
+    found = pipeline | "read catalogue" >> ReadRecords(source, "catalog")
+    checked = ledger.run(found, "check items", functools.partial(check_row, fields=CATALOG, key="item_id"), out=_KEYED)
+    groups = checked | "by item" >> beam.GroupByKey()
+    return ledger.run(groups, "last of each item", last_of_item, out=_KEYED)
+
+
+def check_row(row: Row, *, fields: tuple[Field, ...], key: str) -> Iterator[Any]:
+    """(value of `key`, ((file, number), record)) of a valid row, or its dead letter."""
+    yield Count("read")
+    if isinstance(row.values, Fault):
+        yield DeadLetter(row.ref, row.values)
+        return
+    checked = rows.check(row.values, fields)
+    if checked.fault is not None:
+        yield DeadLetter(row.ref, checked.fault, key=str(checked.values.get(key, "")))
+        return
+    yield from map(Count, checked.remarks)
+    yield checked.values[key], ((row.ref.file, row.ref.number), checked.values)
+
+
+def last_of_item(group: tuple[str, Iterable[Any]]) -> Iterator[Any]:
+    """The last record of an item; equal ones are counted, earlier ones with other content become dead letters."""
+    item_id, found = group
+    *earlier, (last_ref, last) = sorted(found, key=lambda pair: pair[0])
+    content = json.dumps(last, sort_keys=True)
+    for ref, record in earlier:
+        if json.dumps(record, sort_keys=True) == content:
+            yield Count(f"dropped/{Reason.DUPLICATE}")
+        else:
+            detail = f"the same item_id comes again at {Ref(*last_ref)}"
+            yield DeadLetter(Ref(*ref), Fault(Reason.SUPERSEDED, detail), key=item_id)
+    yield item_id, (last_ref, last)
+
+
+def finish_item(keyed: tuple[str, Any], *, place: Place, config: Config) -> Iterator[Any]:
+    """(shard, (sort key, serialized Example)) of one item; media that cannot be used become dead letters."""
+    item_id, (ref, record) = keyed
+    letters: list[DeadLetter] = []
+    row = wire_row(record, config)
+    named = False
+    for feature in features_of(Side.ITEM):
+        if feature.modality not in WIRE_FORMS:
+            continue
+        value = record.get(feature.name) or []
+        addresses = value if isinstance(value, list) else [value]
+        named |= bool(addresses)
+        made: list[Any] = []
+        for uri in addresses:
+            if len(made) >= (config.wire.images if feature.modality is Modality.IMAGE else 1):
+                break
+            form = wire_form(uri, modality=feature.modality, place=place, config=config)
+            if isinstance(form, bytes | list):
+                made += form if isinstance(form, list) else [form]
+            else:
+                letters.append(form(Ref(*ref), item_id))
+        row[feature.name] = made
+    row["media_missing"] = int(bool(letters))
+    yield from letters
+    yield Count(NAMED, int(named))
+    yield Count(UNUSABLE, int(bool(letters)))
+    yield Count(WRITTEN)
+    name = item_id.encode()
+    shard = writing.shard_of(name, config.data.item_shards)
+    yield shard, (name, examples.serialize(row, sides=(Side.ITEM,), wire=config.wire))
+
+
+def wire_row(record: dict[str, Any], config: Config) -> dict[str, Any]:
+    """The features of an item that come straight from its record, by the names they share."""
+    shared = ("item_id", "title", "description", "brand", "price", "currency")
+    row = {name: record[name] for name in shared if name in record}
+    path = [level for level in record.get("category", []) if level][: config.wire.levels]
+    row["group_id"] = record.get("group_id") or record["item_id"]
+    row["category"] = [LEVEL_SEPARATOR.join(path[: depth + 1]) for depth in range(len(path))]
+    row["attributes"] = [f"{key}={value}" for key, value in sorted(record.get("attributes", {}).items())]
+    row["in_stock"] = int(record.get("in_stock", True))
+    return row
+
+
+def _image(data: bytes, config: Config) -> bytes:
+    return media.image_wire(data, px=config.wire.image_px)
+
+
+def _clip(data: bytes, config: Config) -> list[bytes]:
+    return media.clip_wire(data, frames=config.wire.frames, px=config.wire.frame_px)
+
+
+WIRE_FORMS: dict[Modality | None, Callable[[bytes, Config], bytes | list[bytes]]] = {
+    Modality.IMAGE: _image,
+    Modality.VIDEO: _clip,
+}
+
+
+def wire_form(
+    uri: str, *, modality: Modality | None, place: Place, config: Config
+) -> bytes | list[bytes] | Callable[[Ref, str], DeadLetter]:
+    """A medium in wire form, or what makes its dead letter from a row and a key."""
+    sha256 = ""
+    try:
+        data = place.read(uri)
+        sha256 = hashlib.sha256(data).hexdigest()
+        return WIRE_FORMS[modality](data, config)
+    except (MediaUnavailable, MediaError) as error:
+        fault = Fault(error.kind, error.detail)
+        return lambda ref, key: DeadLetter(ref, fault, key=key, uri=uri, sha256=sha256)

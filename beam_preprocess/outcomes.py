@@ -1,0 +1,100 @@
+"""What may become of an input row: it is kept, a part of it is counted and dropped, or it goes to the dead letters."""
+
+import dataclasses
+import enum
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+class Reason(enum.StrEnum):
+    """Why a row, or one field of it, was dropped. Media add the kinds of `MediaErrorKind`."""
+
+    MALFORMED = "malformed"  # not a record at all: broken JSON, a CSV row of another width
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    NOT_ALLOWED = "not_allowed"  # not one of the declared choices
+    BAD_NUMBER = "bad_number"  # NaN, infinite, too large to store
+    OUT_OF_RANGE = "out_of_range"
+    DUPLICATE = "duplicate"  # the same content again
+    SUPERSEDED = "superseded"  # the same id with other content further on
+    FUTURE = "future"  # an event from after now
+    NOT_A_SALE = "not_a_sale"  # a stock correction, not something a customer did
+    NOT_A_PRODUCT = "not_a_product"  # postage, fees, vouchers
+    BAD_PRICE = "bad_price"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a row cannot be used.
+
+    Attributes:
+      reason: Class of the fault, for counting.
+      detail: What was found and what was wanted; never holds personal data.
+    """
+
+    reason: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ref:
+    """Where a row came from: a file and its line or row, from 1."""
+
+    file: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """One row of input as a source reads it.
+
+    Attributes:
+      ref: Where it came from.
+      values: The record, or the fault that keeps it from being one.
+    """
+
+    ref: Ref
+    values: Mapping[str, Any] | Fault
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Count:
+    """Adds `amount` to the counter `name`; parts of a name are separated by `/`."""
+
+    name: str
+    amount: int = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One line of a dead-letter file.
+
+    Attributes:
+      ref: Where the row came from.
+      fault: Why it is here.
+      key: The item or event it is about, "" where unknown.
+      uri: The medium that could not be used, "" for other faults.
+      sha256: Of the bytes of that medium, "" where there were none.
+    """
+
+    ref: Ref
+    fault: Fault
+    key: str = ""
+    uri: str = ""
+    sha256: str = ""
+
+    @property
+    def counter(self) -> str:
+        """Name of the counter of letters of this kind; a medium does not take its row with it."""
+        return f"media_unusable/{self.fault.reason}" if self.uri else f"dropped/{self.fault.reason}"
+
+    def to_json(self) -> str:
+        """The line."""
+        line = {"source": str(self.ref), "reason": str(self.fault.reason), "detail": self.fault.detail, "key": self.key}
+        if self.uri:
+            line |= {"uri": self.uri, "sha256": self.sha256}
+        return json.dumps(line, sort_keys=True)

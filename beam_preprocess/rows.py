@@ -1,0 +1,249 @@
+"""Validation of input records, driven by their declaration in `trainer.spec.records`.
+
+A wrong type or a missing required field costs the record; a number out of range in a field that is not required costs
+the field; an unknown field is left out. Everything that is dropped is counted.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import hmac
+import math
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from beam_preprocess.outcomes import Fault, Reason
+from trainer.spec.features import FEATURES
+from trainer.spec.records import Field, Kind
+
+_LARGEST_FLOAT = 3.0e38  # what a 32-bit float holds, in round numbers
+_LARGEST_INTEGER = 2**63 - 1
+_LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
+QUERY_PARTS = ("text", "image", "audio", "video")
+_RELATION_PARTS = ("type", "item_id")
+# A field that is a modality may be empty on any item; an identifier may not.
+_MAY_BE_EMPTY = {feature.name for feature in FEATURES if feature.modality is not None}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Checked:
+    """Outcome of checking one record.
+
+    Attributes:
+      values: The known, valid fields in their declared types; times are whole microseconds since 1970 UTC.
+      fault: Why the record cannot be used; None when it can.
+      remarks: Names of counters for what was dropped or repaired.
+    """
+
+    values: dict[str, Any]
+    fault: Fault | None
+    remarks: tuple[str, ...]
+
+
+class _Rejected(Exception):
+    """A value that cannot be read as its declared kind."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = Fault(reason, detail)
+
+
+def check(record: Any, fields: Sequence[Field]) -> Checked:
+    """Checks one record against its declaration. Never raises."""
+    if not isinstance(record, Mapping):
+        return Checked({}, Fault(Reason.MALFORMED, f"a record is {_type(record)}; wanted an object"), ())
+    values: dict[str, Any] = {}
+    remarks: list[str] = []
+    known = {field.name for field in fields}
+    remarks += [f"unknown_field/{clean(str(name))[:40]}" for name in record if name not in known]
+    for field in fields:
+        raw = record.get(field.name)
+        if raw is None:
+            if field.required:
+                return Checked(values, Fault(Reason.MISSING_FIELD, f"{field.name} is missing"), tuple(remarks))
+            continue
+        try:
+            value = _read(raw, field, remarks)
+        except _Rejected as rejected:
+            reason = rejected.fault.reason
+            if field.required or reason == Reason.WRONG_TYPE:
+                return Checked(values, rejected.fault, tuple(remarks))
+            remarks.append(f"field_dropped/{field.name}/{reason}")
+            continue
+        if value is not None:
+            values[field.name] = value
+    return Checked(values, None, tuple(remarks))
+
+
+def clean(text: str) -> str:
+    """`text` in NFC without NUL and without lone surrogates, which no encoding can carry."""
+    if text.isascii():
+        return text.replace("\0", "") if "\0" in text else text
+    kept = "".join(c for c in text if c != "\0" and not 0xD800 <= ord(c) <= 0xDFFF)
+    return unicodedata.normalize("NFC", kept)
+
+
+def pseudonym(name: str, *, key: bytes) -> str:
+    """Keyed hash of a user or session id, hexadecimal: the same for one key, useless without it."""
+    return hmac.new(key, name.encode(), hashlib.sha256).hexdigest()
+
+
+def _read(raw: Any, field: Field, remarks: list[str]) -> Any:
+    """`raw` in the declared type of `field`, None when it is empty; raises `_Rejected`."""
+    value = _READERS[field.kind](raw, field)
+    if field.kind in (Kind.TEXT, Kind.QUERY) and _is_repaired(raw, value):
+        remarks.append("text_repaired")
+    if field.kind is Kind.QUERY:
+        remarks += [f"unknown_field/query.{clean(str(name))[:40]}" for name in raw if name not in QUERY_PARTS]
+    if value == "" and field.required and field.name not in _MAY_BE_EMPTY:
+        raise _Rejected(Reason.MISSING_FIELD, f"{field.name} is empty")
+    if field.choices and value not in field.choices:
+        raise _Rejected(Reason.NOT_ALLOWED, f"{field.name} is {str(value)[:40]!r}; wanted {', '.join(field.choices)}")
+    if field.minimum is not None and value < field.minimum:
+        raise _Rejected(Reason.OUT_OF_RANGE, f"{field.name} is {value}; wanted at least {field.minimum}")
+    if field.maximum is not None and value > field.maximum:
+        raise _Rejected(Reason.OUT_OF_RANGE, f"{field.name} is {value}; wanted at most {field.maximum}")
+    return value
+
+
+def _is_repaired(raw: Any, value: Any) -> bool:
+    """Whether cleaning took anything away, or the reader had to replace bytes that are not UTF-8."""
+    if isinstance(value, Mapping):
+        return any(_is_repaired(raw[name], part) for name, part in value.items())
+    return "\ufffd" in value or (value != raw and unicodedata.normalize("NFC", raw) != value)
+
+
+def _type(value: Any) -> str:
+    return type(value).__name__
+
+
+def _wrong_type(raw: Any, field: Field) -> _Rejected:
+    return _Rejected(Reason.WRONG_TYPE, f"{field.name} is {_type(raw)}; wanted {field.kind.value}")
+
+
+def _text(raw: Any, field: Field) -> str:
+    if not isinstance(raw, str):
+        raise _wrong_type(raw, field)
+    return clean(raw)
+
+
+def _optional_text(raw: Any, field: Field) -> str | None:
+    return _text(raw, field).strip() or None
+
+
+def _number(raw: Any, field: Field) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise _wrong_type(raw, field)
+    if not math.isfinite(raw) or abs(raw) > _LARGEST_FLOAT:
+        raise _Rejected(Reason.BAD_NUMBER, f"{field.name} is not a finite number that 32 bits hold")
+    return float(raw)
+
+
+def _integer(raw: Any, field: Field) -> int:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        if abs(raw) > _LARGEST_INTEGER:
+            raise _Rejected(Reason.BAD_NUMBER, f"{field.name} is a number that 64 bits do not hold")
+        return raw
+    number = _number(raw, field)
+    if not number.is_integer():
+        raise _wrong_type(raw, field)
+    return _integer(int(number), field)
+
+
+def _boolean(raw: Any, field: Field) -> bool:
+    if not isinstance(raw, bool):
+        raise _wrong_type(raw, field)
+    return raw
+
+
+def _time(raw: Any, field: Field) -> int:
+    """Microseconds since 1970 UTC; a time without a zone is UTC."""
+    if isinstance(raw, str):
+        try:
+            raw = datetime.datetime.fromisoformat(raw.strip())
+        except ValueError:
+            raise _Rejected(Reason.WRONG_TYPE, f"{field.name} is text that is not {field.kind.value}") from None
+    if isinstance(raw, datetime.datetime):
+        moment = raw if raw.tzinfo is not None else raw.replace(tzinfo=datetime.UTC)
+        since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    seconds = _number(raw, field)
+    if not 0 <= seconds <= _LAST_SECOND:
+        raise _Rejected(Reason.OUT_OF_RANGE, f"{field.name} is {seconds:.0f}; wanted epoch seconds, not milliseconds")
+    return round(seconds * 1_000_000)
+
+
+def _date(raw: Any, field: Field) -> str:
+    if isinstance(raw, datetime.datetime | datetime.date):
+        return raw.strftime("%Y-%m-%d")
+    try:
+        return datetime.date.fromisoformat(_text(raw, field)).isoformat()
+    except ValueError:
+        raise _Rejected(Reason.WRONG_TYPE, f"{field.name} is text that is not {field.kind.value}") from None
+
+
+def _text_list(raw: Any, field: Field) -> list[str]:
+    if not isinstance(raw, list | tuple) or not all(isinstance(entry, str) for entry in raw):
+        raise _wrong_type(raw, field)
+    return [text for entry in raw if (text := clean(entry).strip())]
+
+
+def _parts(raw: Any, field: Field, names: Sequence[str] | None) -> dict[str, str]:
+    """The text entries of an object; those outside `names` are left out."""
+    if not isinstance(raw, Mapping):
+        raise _wrong_type(raw, field)
+    parts = {}
+    for name, value in raw.items():
+        if value is None or (names is not None and name not in names):
+            continue
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise _wrong_type(value, field)
+        parts[clean(name)] = clean(value)
+    return parts
+
+
+def _text_map(raw: Any, field: Field) -> dict[str, str]:
+    return _parts(raw, field, None)
+
+
+def _query(raw: Any, field: Field) -> dict[str, str]:
+    return {name: part for name, part in _parts(raw, field, QUERY_PARTS).items() if part.strip()}
+
+
+def _relations(raw: Any, field: Field) -> list[dict[str, str]]:
+    if not isinstance(raw, list | tuple):
+        raise _wrong_type(raw, field)
+    edges = [_parts(edge, field, _RELATION_PARTS) for edge in raw]
+    if any(len(edge) < len(_RELATION_PARTS) for edge in edges):
+        raise _wrong_type(raw, field)
+    return edges
+
+
+_READERS: dict[Kind, Callable[[Any, Field], Any]] = {
+    Kind.TEXT: _text,
+    Kind.NUMBER: _number,
+    Kind.INTEGER: _integer,
+    Kind.BOOLEAN: _boolean,
+    Kind.TIME: _time,
+    Kind.DATE: _date,
+    Kind.URI: _optional_text,
+    Kind.TEXT_LIST: _text_list,
+    Kind.URI_LIST: _text_list,
+    Kind.TEXT_MAP: _text_map,
+    Kind.RELATIONS: _relations,
+    Kind.QUERY: _query,
+}
+
+
+def uris(values: Mapping[str, Any], fields: Sequence[Field]) -> Iterator[str]:
+    """Every media URI that a record names, checked or not."""
+    for field in fields:
+        value = values.get(field.name)
+        if field.kind is Kind.URI and isinstance(value, str):
+            yield value
+        elif field.kind is Kind.URI_LIST and isinstance(value, list | tuple):
+            yield from (entry for entry in value if isinstance(entry, str))
+        elif field.kind is Kind.QUERY and isinstance(value, Mapping):
+            parts = (value.get(name) for name in QUERY_PARTS if name != "text")
+            yield from (part for part in parts if isinstance(part, str))

@@ -1,0 +1,51 @@
+"""Where a shop's records come from. A new source is a class with the methods of `Source` and a row in `SOURCES`."""
+
+import pathlib
+from collections.abc import Callable
+
+from beam_preprocess.sources.chorus import ChorusSource
+from beam_preprocess.sources.grocery import GrocerySource
+from beam_preprocess.sources.online_retail import OnlineRetailSource
+from beam_preprocess.sources.places import MediaUnavailable, Place
+from beam_preprocess.sources.reading import Piece, ReadRecords, Source, fingerprint, read_all
+from beam_preprocess.sources.shop import ShopSource
+
+__all__ = [
+    "SOURCES",
+    "MediaUnavailable",
+    "Piece",
+    "Place",
+    "ReadRecords",
+    "Source",
+    "fingerprint",
+    "open_source",
+    "read_all",
+]
+
+SOURCES: dict[str, Callable[[Place], Source]] = {
+    "shop": ShopSource,
+    "grocery": GrocerySource,
+    "chorus": ChorusSource,
+    "online_retail": OnlineRetailSource,
+}
+
+
+def open_source(location: str | pathlib.Path, kind: str = "shop", *, allow_outside: bool = False) -> Source:
+    """The source of one kind at a directory or address.
+
+    Args:
+      location: A local directory, or an address that Beam has a file system for.
+      kind: A row of `SOURCES`.
+      allow_outside: Whether records may name local media outside the directory.
+
+    Raises:
+      ValueError: No such kind, or nothing of that kind there.
+    """
+    if kind not in SOURCES:
+        raise ValueError(f"Unknown kind of source {kind!r}; wanted one of {', '.join(SOURCES)}. Name one of these.")
+    root = str(location)
+    if "://" not in root:
+        root = str(pathlib.Path(root).expanduser().resolve())
+        if not pathlib.Path(root).is_dir():
+            raise ValueError(f"There is no directory {location}; wanted one with the records of a shop. Check the path.")
+    return SOURCES[kind](Place(root, allow_outside))

@@ -1,0 +1,118 @@
+"""The Chorus electronics catalogue (Icecat, via querqy/chorus): products, and judged text queries (grade 0 to 3)."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_preprocess.outcomes import Fault, Reason, Row
+from beam_preprocess.sources import files
+from beam_preprocess.sources.places import Place
+from beam_preprocess.sources.reading import Part, Piece, Record, fingerprint
+
+_PRODUCTS = "products.jsonl.gz"
+_JUDGMENTS = "judgments*.csv"
+_MOMENT = "2021-01-01T00:00:00Z"  # the judgments have no times
+# Of some 900 attributes, those that say what a thing is; the first eight that a product has are kept.
+_ATTRIBUTES = (
+    "product_type",
+    "type",
+    "product_colour",
+    "cable_colour",
+    "printing_colours",
+    "print_technology",
+    "connectivity_technology",
+    "processor_family",
+    "internal_memory_type",
+    "cable_standard",
+    "material",
+    "form_factor",
+    "brand_compatibility",
+    "compatibility",
+    "market_segment",
+)
+_MOST_ATTRIBUTES = 8
+_LONGEST_VALUE = 60
+_CENTS = 100.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ChorusSource:
+    """Products with title, description, brand, attributes and price; photos are addresses only and are left out."""
+
+    place: Place
+    own_split: bool = True
+
+    def __post_init__(self) -> None:
+        """Checks that the set is there.
+
+        Raises:
+          ValueError: It is not.
+        """
+        path = FileSystems.join(self.place.root, _PRODUCTS)
+        if not FileSystems.exists(path):
+            raise ValueError(f"{self.place.root} is no chorus set: {_PRODUCTS} is missing. Check the path.")
+
+    def pieces(self, record: Record) -> list[Piece]:
+        """The products for the catalogue, the judgments for the events."""
+        if record == "catalog":
+            return [Piece(FileSystems.join(self.place.root, _PRODUCTS), "catalog")]
+        if record == "events":
+            (found,) = FileSystems.match([FileSystems.join(self.place.root, _JUDGMENTS)])
+            return [Piece(path, "events") for path in sorted(metadata.path for metadata in found.metadata_list)]
+        return []
+
+    def read(self, piece: Piece) -> Iterator[Row]:
+        """Products or judgments of one file."""
+        if piece.reading == "catalog":
+            for row in files.json_lines(piece.path):
+                yield Row(row.ref, product(row.values) if isinstance(row.values, dict) else row.values)
+            return
+        for ref, cells in files.csv_dicts(piece.path):
+            yield Row(ref, cells if isinstance(cells, Fault) else judgment(cells))
+
+    @property
+    def truth_path(self) -> None:
+        """None is planted."""
+
+    def fingerprint(self, part: Part) -> str:
+        """Hash of the content of one part."""
+        return fingerprint(self, part)
+
+
+def product(record: dict[str, Any]) -> dict[str, Any]:
+    """A product as a catalogue record; what has the wrong type is left as it is, for validation to say so."""
+    title = record.get("title")
+    parts = [record.get("name"), record.get("short_description")]
+    description = ". ".join(dict.fromkeys(part for part in parts if isinstance(part, str) and part not in str(title)))
+    price = record.get("price")
+    item = {
+        "item_id": record.get("id"),
+        "title": title,
+        "description": description,
+        "brand": record.get("supplier"),
+        "attributes": _attributes(record),
+        "price": price / _CENTS if isinstance(price, int | float) and not isinstance(price, bool) else price,
+        "currency": "USD",
+    }
+    return {key: value for key, value in item.items() if value is not None}
+
+
+def _attributes(record: dict[str, Any]) -> dict[str, str]:
+    found = {}
+    for name in _ATTRIBUTES:
+        value = record.get(f"attr_t_{name}")
+        # Some attributes hold the number of another table's row.
+        if isinstance(value, str) and value and not value.isdigit() and len(value) <= _LONGEST_VALUE:
+            found[name.replace("_", " ")] = value
+    return dict(list(found.items())[:_MOST_ATTRIBUTES])
+
+
+def judgment(cells: dict[str, str]) -> dict[str, Any] | Fault:
+    """A judged pair as an event; all pairs of one query become one request."""
+    query, item_id, grade = (cells.get(name, "") for name in ("query", "docid", "rating"))
+    if not query or not item_id or not grade.isdecimal():
+        return Fault(Reason.MALFORMED, "not a query, a docid and a rating")
+    event = {"timestamp": _MOMENT, "type": "judgment", "item_id": item_id, "grade": int(grade)}
+    return {**event, "query": {"text": query}}

@@ -1,0 +1,132 @@
+"""UCI Online Retail (D. Chen): the transactions of a gift wholesaler, with its cancellations and stock corrections.
+
+https://archive.ics.uci.edu/dataset/352/online+retail
+"""
+
+import collections
+import dataclasses
+import math
+import re
+import statistics
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_preprocess.outcomes import Fault, Reason, Ref, Row
+from beam_preprocess.sources import files
+from beam_preprocess.sources.places import Place
+from beam_preprocess.sources.reading import Part, Piece, Record, fingerprint
+
+_NAMES = ("transactions.csv.gz", "transactions.csv")
+_COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
+# Goods have a five-digit code with letters for the variant, or one of two named ranges; the rest is postage and fees.
+_PRODUCT = re.compile(r"\d{5}[A-Z]*|DCGS\w+|PADS")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OnlineRetailSource:
+    """Invoices as requests: lines are purchases, lines of cancellations are returns, a missing customer is nobody."""
+
+    place: Place
+    own_split: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks that the set is there.
+
+        Raises:
+          ValueError: It is not.
+        """
+        self._path()
+
+    def pieces(self, record: Record) -> list[Piece]:
+        """The one file, read as a catalogue or as events."""
+        return [] if record == "signals" else [Piece(self._path(), record)]
+
+    def read(self, piece: Piece) -> Iterator[Row]:
+        """Products or events."""
+        return _catalogue(piece.path) if piece.reading == "catalog" else _events(piece.path)
+
+    @property
+    def truth_path(self) -> None:
+        """None is planted."""
+
+    def fingerprint(self, part: Part) -> str:
+        """Hash of the content of one part."""
+        return fingerprint(self, part)
+
+    def _path(self) -> str:
+        for name in _NAMES:
+            path = FileSystems.join(self.place.root, name)
+            if FileSystems.exists(path):
+                return path
+        raise ValueError(f"{self.place.root} is no online retail set: {_NAMES[0]} is missing. Check the path.")
+
+
+@dataclasses.dataclass(slots=True)
+class _Product:
+    """What the lines of one stock code say."""
+
+    ref: Ref
+    descriptions: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    prices: list[float] = dataclasses.field(default_factory=list)
+
+
+def _catalogue(path: str) -> Iterator[Row]:
+    """Every stock code that was sold, with its most frequent description and its median price."""
+    products: dict[str, _Product] = {}
+    for row in _events(path):
+        if isinstance(row.values, Fault) or row.values["type"] != "purchase":
+            continue
+        product = products.setdefault(row.values["item_id"], _Product(row.ref))
+        product.prices.append(row.values["price"])
+        if row.values["text"]:
+            product.descriptions[row.values["text"]] += 1
+    for code in sorted(products):
+        product = products[code]
+        # The most frequent, of equals the first by alphabet, so that the order of lines does not matter.
+        texts = sorted(product.descriptions.items(), key=lambda pair: (-pair[1], pair[0]))
+        price = round(statistics.median(product.prices), 4)
+        title = texts[0][0] if texts else ""
+        yield Row(product.ref, {"item_id": code, "title": title, "price": price, "currency": "GBP"})
+
+
+def _events(path: str) -> Iterator[Row]:
+    for ref, cells in files.csv_dicts(path):
+        if not isinstance(cells, Fault):
+            missing = [name for name in _COLUMNS if name not in cells]
+            if missing:
+                raise ValueError(f"{path} has no column {missing[0]!r}; wanted the online retail set's own.")
+        yield Row(ref, cells if isinstance(cells, Fault) else event(cells))
+
+
+def event(cells: Mapping[str, str]) -> dict[str, Any] | Fault:
+    """One line of an invoice as a purchase or a return, or why it is neither; `text` holds the description."""
+    code = cells["StockCode"].strip().upper()
+    if not _PRODUCT.fullmatch(code):
+        return Fault(Reason.NOT_A_PRODUCT, f"stock code {code[:20]!r} is no product")
+    quantity, price = _number(cells["Quantity"]), _number(cells["UnitPrice"])
+    cancelled = cells["InvoiceNo"].startswith("C")
+    if quantity is None or quantity == 0 or (quantity < 0) != cancelled:
+        return Fault(Reason.NOT_A_SALE, f"quantity {cells['Quantity'][:20]!r} is no sale and no cancellation")
+    if price is None or price <= 0:
+        return Fault(Reason.BAD_PRICE, f"unit price {cells['UnitPrice'][:20]!r} is not above 0")
+    record = {
+        "timestamp": cells["InvoiceDate"],
+        "type": "return" if cancelled else "purchase",
+        "request_id": cells["InvoiceNo"],
+        "item_id": code,
+        "price": price,
+        "quantity": abs(quantity),
+        "text": " ".join(cells["Description"].split()),
+    }
+    customer = cells["CustomerID"].strip().removesuffix(".0")
+    return {**record, "user_id": customer} if customer else record
+
+
+def _number(cell: str) -> float | None:
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

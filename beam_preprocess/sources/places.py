@@ -1,0 +1,94 @@
+"""Where a shop's media may come from, and reading them with a limit on size."""
+
+import dataclasses
+import pathlib
+import urllib.parse
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+_LARGEST_MEDIUM_BYTES = 256 * 2**20
+
+
+class MediaUnavailable(Exception):
+    """The bytes of a medium cannot be had.
+
+    Attributes:
+      kind: Class of the fault, for counting: missing, outside_shop, unsupported_scheme or too_large.
+      detail: One line for a person.
+    """
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(kind, detail)
+        self.kind = kind
+        self.detail = detail
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """A directory, and the rule for URIs that are met in its records.
+
+    A relative URI, an absolute path and file:// must stay inside the directory, links followed; addresses that Beam has
+    a file system for (gs://, s3://) are read as they are; http and https are refused, so that no record can make
+    preprocessing call an address of its choice.
+
+    Attributes:
+      root: A local directory, or an address that Beam has a file system for.
+      allow_outside: Whether local files outside `root` may be read too.
+    """
+
+    root: str
+    allow_outside: bool = False
+
+    def read(self, uri: str) -> bytes:
+        """The bytes behind `uri`.
+
+        Raises:
+          MediaUnavailable: They cannot be had.
+        """
+        address = self.resolve(uri)
+        try:
+            with FileSystems.open(address, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                data = file.read(_LARGEST_MEDIUM_BYTES + 1)
+        except (OSError, BeamIOError) as error:
+            raise MediaUnavailable("missing", f"cannot be read ({type(error).__name__})") from error
+        except ValueError as error:
+            raise MediaUnavailable("unsupported_scheme", "no file system for this address is installed") from error
+        if len(data) > _LARGEST_MEDIUM_BYTES:
+            raise MediaUnavailable("too_large", f"more than {_LARGEST_MEDIUM_BYTES} bytes")
+        return data
+
+    def resolve(self, uri: str) -> str:
+        """The path or address that `uri` means here.
+
+        Raises:
+          MediaUnavailable: It may not be read.
+        """
+        scheme, _, rest = uri.partition("://") if "://" in uri else ("", "", uri)
+        scheme = scheme.lower()
+        if scheme in ("http", "https"):
+            raise MediaUnavailable("unsupported_scheme", f"{scheme}:// is not fetched; copy the medium into the shop")
+        if "\0" in uri:
+            raise MediaUnavailable("missing", "a NUL in the address")
+        if scheme not in ("", "file"):
+            return uri
+        if scheme == "file":
+            rest = urllib.parse.unquote("/" + rest.partition("/")[2])
+        return self._remote(rest) if "://" in self.root else self._local(rest)
+
+    def _remote(self, path: str) -> str:
+        if path.startswith("/") or ".." in path.split("/"):
+            raise MediaUnavailable("outside_shop", "the path leaves the shop's directory")
+        return FileSystems.join(self.root, path)
+
+    def _local(self, path: str) -> str:
+        root = pathlib.Path(self.root).resolve()
+        try:
+            resolved = (root / path).resolve()
+        except (OSError, RuntimeError) as error:
+            raise MediaUnavailable("missing", f"not a path ({type(error).__name__})") from error
+        if not self.allow_outside and not resolved.is_relative_to(root):
+            raise MediaUnavailable("outside_shop", "the path leaves the shop's directory")
+        if not resolved.is_file():
+            raise MediaUnavailable("missing", "no such file")
+        return str(resolved)

@@ -1,0 +1,40 @@
+"""What a run read, kept and dropped, as a value and as text a person can read."""
+
+import dataclasses
+from collections.abc import Mapping
+
+_MOST_UNKNOWN = 20  # names of unknown fields listed; the data may invent any number of them
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """The counts of one pipeline.
+
+    Attributes:
+      record: items, events or signals.
+      counts: {counter: amount}; parts of a name are separated by `/`.
+    """
+
+    record: str
+    counts: Mapping[str, int]
+
+    @property
+    def dropped(self) -> int:
+        """Rows that were not used."""
+        return sum(amount for name, amount in self.counts.items() if name.startswith("dropped/"))
+
+    def table(self) -> str:
+        """One line for each counter, those of one kind together, the largest first."""
+        plain = {name: amount for name, amount in self.counts.items() if "/" not in name}
+        kinds: dict[str, list[tuple[str, int]]] = {}
+        for name, amount in self.counts.items():
+            kind, slash, rest = name.partition("/")
+            if slash:
+                kinds.setdefault(kind, []).append((rest, amount))
+        lines = [f"{self.record}: " + (", ".join(f"{name} {amount:,}" for name, amount in plain.items()) or "none")]
+        for kind, found in sorted(kinds.items()):
+            found.sort(key=lambda pair: (-pair[1], pair[0]))
+            shown = ", ".join(f"{name} {amount:,}" for name, amount in found[:_MOST_UNKNOWN])
+            more = f", and {len(found) - _MOST_UNKNOWN} more" if len(found) > _MOST_UNKNOWN else ""
+            lines.append(f"  {kind.replace('_', ' ')}: {shown}{more}")
+        return "\n".join(lines)

@@ -1,0 +1,145 @@
+"""What needs a full pass over the catalogue: vocabularies and the scale of prices, as a TFX Transform graph.
+
+`preprocessing_fn` is named by TFX; `write_transform_graph` runs it without TFX. Either way the graph is loaded by
+`tf.saved_model.load(...).transform_fn`, without the Transform library.
+"""
+
+import os
+import pathlib
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+from trainer.spec.config import Config, from_json
+from trainer.spec.features import (
+    BRAND_VOCABULARY,
+    CATEGORY_VOCABULARY,
+    WORD_VOCABULARY,
+    Modality,
+    Side,
+    Transformed,
+    features_of,
+)
+
+
+def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The outputs of `Transformed`; as side effects the vocabularies of words, categories and brands.
+
+    Args:
+      inputs: Every item feature with `transform`, dense: [batch] or [batch, length].
+      custom_config: {"config": the configuration as JSON}; the default configuration when None.
+
+    Returns:
+      {name of `Transformed`: tensor}. An id is 0 where the value is absent, then come the vocabulary and the
+      out-of-vocabulary buckets.
+    """
+    config = from_json(custom_config["config"]) if custom_config and "config" in custom_config else Config()
+    _count_words(inputs)
+    tabular = config.tower.tabular
+    price = _scaled_price(inputs["price"])
+    return {
+        Transformed.CATEGORY_IDS.value: _ids(
+            inputs["category"], tabular.category_buckets, config, name=CATEGORY_VOCABULARY
+        ),
+        Transformed.BRAND_ID.value: _ids(inputs["brand"], tabular.brand_buckets, config, name=BRAND_VOCABULARY),
+        Transformed.PRICE_SCALED.value: price["scaled"],
+        Transformed.PRICE_PRESENT.value: price["present"],
+    }
+
+
+def _count_words(inputs: Mapping[str, Any]) -> None:
+    """Writes every word of every text feature with its count."""
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    from trainer.ops import text
+
+    parts = []
+    for feature in features_of(Side.ITEM, Modality.TEXT):
+        value = inputs[feature.name]
+        parts.append(tf.strings.reduce_join(value, axis=-1, separator=" ") if feature.axes else value)
+    found = text.words(tf.strings.join(parts, separator=" "))
+    tft.vocabulary(found.to_sparse(), vocab_filename=WORD_VOCABULARY, store_frequency=True)
+
+
+def _ids(values: Any, buckets: int, config: Config, *, name: str) -> Any:
+    """int64 ids in the shape of `values`."""
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    present = tf.not_equal(values, "")
+    known = tf.sparse.from_dense(values)  # leaves "" out, so that it takes no place in the vocabulary
+    vocabulary = tft.vocabulary(known, top_k=buckets, vocab_filename=name)
+    ids = tft.apply_vocabulary(values, vocabulary, num_oov_buckets=config.tower.tabular.out_of_vocabulary)
+    ids = tf.reshape(tf.cast(ids, tf.int64), tf.shape(values))
+    ids.set_shape(values.shape)
+    return tf.where(present, ids + 1, tf.zeros_like(ids))
+
+
+def _scaled_price(price: Any) -> dict[str, Any]:
+    """`scaled`: z-score of log1p(price) over the known prices, 0 where unknown; `present`: 1.0 where known."""
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    present = tf.math.is_finite(price) & (price >= 0.0)
+    logarithm = tf.math.log1p(tf.where(present, price, tf.zeros_like(price)))
+    rows = tf.where(present)
+    known = tf.SparseTensor(
+        tf.concat([rows, tf.zeros_like(rows)], axis=1),
+        tf.boolean_mask(logarithm, present),
+        tf.stack([tf.cast(tf.size(price), tf.int64), 1]),
+    )
+    mean, variance = _finite(tft.mean(known)), _finite(tft.var(known))
+    scaled = tf.math.divide_no_nan(logarithm - mean, tf.sqrt(variance))
+    return {
+        "scaled": tf.where(present, tf.cast(scaled, tf.float32), tf.zeros_like(price)),
+        "present": tf.cast(present, tf.float32),
+    }
+
+
+def _finite(value: Any) -> Any:
+    """0 in place of what the statistics of nothing are."""
+    import tensorflow as tf
+
+    return tf.where(tf.math.is_finite(value), value, tf.zeros_like(value))
+
+
+def write_transform_graph(items_pattern: str, output_dir: str | pathlib.Path, *, config: Config) -> None:
+    """Analyses the item Examples and writes `transform_fn/` and `transformed_metadata/` into `output_dir`.
+
+    Args:
+      items_pattern: The TFRecord files of the items.
+      output_dir: Replaced as a whole.
+      config: Lengths of the axes and sizes of the vocabularies.
+    """
+    import functools
+
+    import apache_beam as beam
+    import tensorflow_transform.beam as tft_beam
+    from tensorflow_transform.tf_metadata import schema_utils
+    from tfx_bsl.public import tfxio
+
+    from beam_preprocess import pipeline, writing
+    from trainer.ops import examples
+    from trainer.spec.config import to_json
+
+    read = [feature for feature in features_of(Side.ITEM) if feature.transform]
+    shapes = {name: _without_default(spec) for name, spec in examples.feature_spec(read, config.wire).items()}
+    schema = schema_utils.schema_from_feature_spec(shapes)
+    source = tfxio.TFExampleRecord(items_pattern, telemetry_descriptors=["vitrine"], schema=schema)
+    aside = writing.staged(str(output_dir))
+    function = functools.partial(preprocessing_fn, custom_config={"config": to_json(config)})
+    with tempfile.TemporaryDirectory() as scratch, tft_beam.Context(temp_dir=scratch):
+        with beam.Pipeline(options=pipeline.options_of(None)) as run:
+            data = (run | "items" >> source.BeamSource(), source.TensorAdapterConfig())
+            graph = data | "analyse" >> tft_beam.AnalyzeDataset(function)
+            _ = graph | "write" >> tft_beam.WriteTransformFn(os.fspath(aside))
+    writing.publish(str(output_dir))
+
+
+def _without_default(spec: Any) -> Any:
+    """Every feature stands in every Example, and the schema of Transform knows no defaults."""
+    import tensorflow as tf
+
+    return tf.io.FixedLenFeature(spec.shape, spec.dtype)

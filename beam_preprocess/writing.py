@@ -1,0 +1,145 @@
+"""Writing that can be run again: every file is written aside and renamed, every directory appears whole.
+
+Shards are our own: a row's shard follows from a hash of its name, rows of a shard are sorted, and Examples are
+serialised deterministically, so that the same input gives the same bytes on every runner.
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+
+Sorted = tuple[bytes, bytes]  # sort key, serialized Example
+_STAGED = ".partial"
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is an address for one of Beam's file systems."""
+    return "://" in path
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Writes a file aside and renames it into place; making it twice gives the same file."""
+    aside = f"{path}.{uuid.uuid4().hex}"
+    _make_directory(path.rpartition("/")[0])
+    with FileSystems.create(aside, "application/octet-stream") as file:
+        file.write(data)
+    _replace(aside, path)
+
+
+def remove_file(path: str) -> None:
+    """Removes one file."""
+    FileSystems.delete([path])
+
+
+def shard_of(name: bytes, shards: int) -> int:
+    """The shard of a row, for ever the same for one name and number of shards."""
+    return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") % shards
+
+
+class WriteShards(beam.PTransform):
+    """Writes (shard, (sort key, serialized Example)) into `directory/prefix-0000i-of-0000n.tfrecord`, all n of them."""
+
+    def __init__(self, directory: str, *, prefix: str, shards: int) -> None:
+        super().__init__()
+        self.directory = directory
+        self.prefix = prefix
+        self.shards = shards
+
+    def expand(self, rows: beam.PCollection) -> beam.PCollection:
+        """The paths written. A shard is sorted in memory: give large sets more shards."""
+        types = tuple[int, Any]
+        seed = [(shard, None) for shard in range(self.shards)]
+        every = rows.pipeline | f"{self.label} shards" >> beam.Create(seed).with_output_types(types)
+        groups = (rows, every) | "with empty shards" >> beam.Flatten() | "by shard" >> beam.GroupByKey()
+        return groups | "write" >> beam.Map(self._write)
+
+    def _write(self, group: tuple[int, Iterable[Sorted | None]]) -> str:
+        shard, rows = group
+        path = f"{self.directory}/{self.prefix}-{shard:05d}-of-{self.shards:05d}.tfrecord"
+        write_tfrecord(path, (example for _, example in sorted(row for row in rows if row is not None)))
+        return path
+
+
+def write_tfrecord(path: str, examples: Iterable[bytes]) -> None:
+    """Writes an uncompressed TFRecord file aside and renames it into place."""
+    import tensorflow as tf
+
+    if not is_remote(path):
+        aside = f"{path}.{uuid.uuid4().hex}"
+        _make_directory(path.rpartition("/")[0])
+        _write_records(tf.io.TFRecordWriter(aside), examples)
+        os.replace(aside, path)
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        local = pathlib.Path(directory) / "records"
+        _write_records(tf.io.TFRecordWriter(str(local)), examples)
+        write_file(path, local.read_bytes())
+
+
+def _write_records(writer: Any, examples: Iterable[bytes]) -> None:
+    with writer:
+        for example in examples:
+            writer.write(example)
+
+
+def staged(directory: str) -> str:
+    """An empty directory beside `directory`; `publish` makes it the real one. What a killed run left there goes."""
+    aside = f"{directory.rstrip('/')}{_STAGED}"
+    _remove(aside)
+    _make_directory(aside)
+    return aside
+
+
+def publish(directory: str) -> None:
+    """Puts what was staged in the place of `directory`, whole; an object store gets it file by file."""
+    aside = f"{directory.rstrip('/')}{_STAGED}"
+    if is_remote(directory):
+        _remove(directory)
+        sources = [metadata.path for match in FileSystems.match([f"{aside}/*"]) for metadata in match.metadata_list]
+        FileSystems.rename(sources, [f"{directory.rstrip('/')}/{path.rpartition('/')[2]}" for path in sources])
+        return
+    old = f"{directory.rstrip('/')}.old-{uuid.uuid4().hex}"
+    if os.path.exists(directory):
+        os.rename(directory, old)
+    os.rename(aside, directory)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def discard(directories: Iterable[str]) -> None:
+    """Removes what was staged for these directories and not published."""
+    for directory in directories:
+        _remove(f"{directory.rstrip('/')}{_STAGED}")
+
+
+def _make_directory(path: str) -> None:
+    if not is_remote(path):
+        os.makedirs(path, exist_ok=True)
+
+
+def _replace(source: str, target: str) -> None:
+    if not is_remote(target):
+        os.replace(source, target)
+        return
+    if FileSystems.exists(target):
+        FileSystems.delete([target])
+    FileSystems.rename([source], [target])
+
+
+def _remove(directory: str) -> None:
+    if not is_remote(directory):
+        shutil.rmtree(directory, ignore_errors=True)
+    elif paths := list(_contents(directory)):
+        FileSystems.delete(paths)
+
+
+def _contents(directory: str) -> Iterator[str]:
+    for match in FileSystems.match([f"{directory}/*"]):
+        yield from (metadata.path for metadata in match.metadata_list)
