@@ -1,0 +1,152 @@
+"""The import rule and the house rules, read from the source; the rule itself stands in docs/architecture.md."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("trainer", "serving", "beam_preprocess")
+MAX_LINES = 400  # the aim is 300
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "misc", "common", "base2"}
+
+
+def source_files():
+    files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    return [*files, ROOT / "tfx_pipeline.py"]
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in source_files()}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+def rule_table():
+    """{module prefix: (row number, allowed prefixes)} from the page's table."""
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    section = page.split("## Who may import whom")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.+?) \| (.+?) \|$", section, flags=re.MULTILINE)
+    table = {}
+    for number, (modules, allowed) in enumerate(rows):
+        for prefix in re.findall(r"`([\w.]+)`", modules):
+            assert prefix not in table, f"{prefix} stands twice in the import rule"
+            table[prefix] = (number, re.findall(r"`([\w.]+)`", allowed))
+    return table
+
+
+RULE = rule_table()
+
+
+def under(name, prefix):
+    return name == prefix or name.startswith(prefix + ".")
+
+
+def row_of(name):
+    """The most exact prefix of the rule that covers a module."""
+    covering = [prefix for prefix in RULE if under(name, prefix)]
+    return max(covering, key=len) if covering else None
+
+
+def imports(tree):
+    """Every imported module name, with its line; `from a import b` counts as a.b where that is a module of ours."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative import; write it absolute"
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield (full if full in MODULES else node.module), node.lineno
+
+
+def first_party(name):
+    return name.split(".")[0] in (*PACKAGES, "tfx_pipeline")
+
+
+def allowed(importer, imported):
+    importer_row, imported_row = row_of(importer), row_of(imported)
+    if imported == "trainer":
+        return importer_row != "serving.client"
+    if imported_row is not None and RULE[importer_row][0] == RULE[imported_row][0]:
+        return True
+    granted = RULE[importer_row][1]
+    if imported.endswith(".component"):  # a door is open only to who names it
+        return imported in granted
+    return any(under(imported, prefix) for prefix in granted)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_imports_keep_to_the_rule(name):
+    if name in PACKAGES:  # the packages' own __init__ import nothing first-party
+        assert not [found for found, _ in imports(TREES[name]) if first_party(found) and found != "trainer"]
+        return
+    assert row_of(name) is not None, f"{name} has no row in the import rule of docs/architecture.md; add it to one"
+    wrong = [
+        f"line {line}: {found}"
+        for found, line in imports(TREES[name])
+        if first_party(found) and not allowed(name, found)
+    ]
+    assert not wrong, f"{name} may import only {RULE[row_of(name)][1]} (docs/architecture.md); it imports {wrong}"
+
+
+def test_the_rule_itself_is_read_right():
+    assert allowed("trainer.ops.text", "trainer.spec.config")
+    assert not allowed("trainer.spec.config", "trainer.ops.text")
+    assert not allowed("trainer.nn.fusion", "trainer.spec.config")
+    assert allowed("trainer.nn.encoders.image", "trainer.nn.blocks")
+    assert not allowed("serving.client", "trainer.spec.features")
+    assert not allowed("serving.client", "trainer")
+    assert not allowed("serving.export", "serving.component")
+    assert not allowed("serving.export", "trainer.model.build")
+    assert allowed("serving.component", "serving.export")
+    assert not allowed("tfx_pipeline", "serving.export")
+    assert allowed("tfx_pipeline", "serving.component")
+
+
+def test_the_rule_names_no_module_that_is_gone():
+    for prefix in RULE:
+        assert any(under(name, prefix) for name in MODULES), (
+            f"docs/architecture.md names {prefix}, which does not exist"
+        )
+
+
+def test_only_the_doors_import_tfx():
+    for name, tree in TREES.items():
+        if name != "tfx_pipeline" and not name.endswith(".component"):
+            assert not [line for found, line in imports(tree) if under(found, "tfx")], f"{name} imports tfx"
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(MODULES) if under(name, "trainer.spec")])
+def test_the_declaration_is_plain_data(name):
+    outside = {found.split(".")[0] for found, _ in imports(TREES[name])} - {"trainer"}
+    assert outside <= set(sys.stdlib_module_names)
+
+
+def test_client_and_declaration_load_no_tensorflow():
+    program = (
+        "import sys, trainer.spec.presets, trainer.spec.signatures, trainer.spec.records, serving.client\n"
+        "heavy = {'tensorflow', 'tf_keras', 'keras', 'apache_beam', 'tfx'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_a_file_holds_one_idea(name):
+    path = MODULES[name]
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= MAX_LINES, f"{path.relative_to(ROOT)} has {lines} lines; split it at its second idea"
+    assert path.stem not in FORBIDDEN_NAMES, f"{path.relative_to(ROOT)}: name the file after what it does"
+
+
+def test_every_module_says_what_it_is():
+    for name, tree in TREES.items():
+        assert ast.get_docstring(tree), f"{name} has no docstring"
