@@ -44,10 +44,11 @@ class _Door:
             crash("grpc_crashed", error, method=call.__name__)
             failure = ServingError(Code.INTERNAL, "Internal error of the server; its log says where.")
         event("request_failed", surface="grpc", method=call.__name__, code=failure.code.name)
-        return await context.abort(GRPC_CODES[int(failure.code)], failure.message)
+        await context.abort(GRPC_CODES[int(failure.code)], failure.message)
+        raise failure  # Never reached: abort raises.
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
     """Predict and GetModelMetadata."""
 
     def __init__(self, door: _Door) -> None:
@@ -66,7 +67,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return await self._door.answer(self._door.answers.metadata, request, context)
 
 
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
     """GetModelStatus."""
 
     def __init__(self, door: _Door) -> None:

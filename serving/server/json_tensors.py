@@ -177,9 +177,10 @@ def _stack_rows(rows: list[np.ndarray], spec: InputSpec, *, named: bool) -> np.n
     if int(np.prod(shape, dtype=np.float64)) > MAX_PADDED_ELEMENTS:
         limit = MAX_PADDED_ELEMENTS
         raise invalid(f"Input {spec.alias} would be padded to more than {limit} elements; send fewer rows")
-    stacked = np.full(shape, b"" if spec.dtype == tf.string else 0, _numpy_dtype(spec.dtype))
+    stacked: np.ndarray = np.full(shape, b"" if spec.dtype == tf.string else 0, _numpy_dtype(spec.dtype))
     for number, row in enumerate(rows):
-        stacked[(number, *(slice(size) for size in row.shape))] = row
+        place: tuple[Any, ...] = (number, *(slice(size) for size in row.shape))
+        stacked[place] = row
     return stacked
 
 
@@ -203,7 +204,8 @@ def _shape_message(first: np.ndarray, row: np.ndarray) -> str | None:
 
 
 def _numpy_dtype(dtype: tf.DType) -> type:
-    return object if dtype == tf.string else dtype.as_numpy_dtype
+    kind: type = object if dtype == tf.string else dtype.as_numpy_dtype
+    return kind
 
 
 def _element_error(number: int, *, key: str, message: str) -> ServingError:

@@ -41,7 +41,8 @@ class InputSpec:
         """The default of one row, without the batch axis; None where the default is not one row."""
         if self.default is None or not self.is_batched or not self.default.ndim or len(self.default) != 1:
             return None
-        return self.default[0]
+        row: np.ndarray = self.default[0]
+        return row
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Signature:
 
 def dtype_word(dtype: tf.DType) -> str:
     """The dtype as TensorFlow's C++ side writes it (`float`, not `float32`)."""
-    return DTYPE_WORDS.get(dtype, dtype.name)
+    return str(DTYPE_WORDS.get(dtype, dtype.name))
 
 
 def signature_from_proto(name: str, proto: meta_graph_pb2.SignatureDef) -> Signature:
@@ -142,14 +143,11 @@ def fill_defaults(signature: Signature, given: Mapping[str, np.ndarray]) -> dict
     batch = _batch_size(signature, given)
     filled = {}
     for alias, spec in signature.inputs.items():
-        value = given.get(alias)
-        if value is None:
-            value = spec.default
-            if spec.default_row is not None and batch != 1:
-                value = np.repeat(spec.default, batch, axis=0)
+        value = given[alias] if alias in given else spec.default
         if value is None:
             raise ServingError(Code.INTERNAL, f"input {alias} was neither given nor has a default")
-        filled[alias] = value
+        repeat = alias not in given and spec.default_row is not None and batch != 1
+        filled[alias] = np.repeat(value, batch, axis=0) if repeat else value
     return filled
 
 

@@ -59,7 +59,7 @@ def to_array(alias: str, proto: tensor_pb2.TensorProto, *, max_bytes: int) -> np
                 Code.RESOURCE_EXHAUSTED,
                 f"input {shown_name(alias)} would take more than {max_bytes} bytes; send a smaller batch",
             )
-        array = tf.make_ndarray(proto)
+        array: np.ndarray = tf.make_ndarray(proto)
     except (TypeError, ValueError, IndexError) as error:
         raise failed from error
     if dtype == tf.string and array.size and not isinstance(array.flat[0], bytes):

@@ -178,8 +178,9 @@ class ModelVersions(Generic[Model]):
                 model.close()
                 raise ServingError(Code.ABORTED, "its files changed while it was loaded")
         except Exception as error:
-            message = cut(str(error)) or type(error).__name__
-            code = error.code if isinstance(error, ServingError) else Code.UNKNOWN
+            code, message = Code.UNKNOWN, cut(str(error)) or type(error).__name__
+            if isinstance(error, ServingError):
+                code, message = error.code, error.message
             self._rejected[version] = folder
             self._set_status(version, state=State.END, code=code, message=message)
             fields = {"model": self.name, "version": version, "code": code.name, "reason": message}

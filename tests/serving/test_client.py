@@ -1,0 +1,294 @@
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from beam_preprocess import media
+from serving import client as client_module
+from serving.client import Client, ClientError, clip_wire, image_wire
+from serving.server.tensors import to_proto
+from tests.serving.server import toy_models
+from tests.serving.server.in_process import Served, serve
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    base_path = tmp_path_factory.mktemp("bundle")
+    toy_models.save_toy_bundle(base_path / "1")
+    with serve(base_path) as served:
+        yield served
+
+
+def connect(served: Served, kind: str, **more: object) -> Client:
+    if kind == "grpc":
+        return Client(grpc=f"127.0.0.1:{served.server.grpc_port}", model_name="toy", **more)
+    return Client(rest=served.url, model_name="toy", **more)
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def client(bundle: Served, request: pytest.FixtureRequest) -> Client:
+    return connect(bundle, request.param, user_hash_key=b"key")
+
+
+def photo(width: int = 40, height: int = 30, **more: object) -> bytes:
+    pixels = np.random.default_rng(1).integers(0, 255, (height, width, 3), np.uint8)
+    target = io.BytesIO()
+    Image.fromarray(pixels).resize((width, height)).save(target, **{"format": "JPEG", **more})
+    return target.getvalue()
+
+
+def clip(path: Path, *, frames: int = 24, bframes: int = 2) -> Path:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=12)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.gop_size = 6
+        stream.codec_context.max_b_frames = bframes
+        for number in range(frames):
+            shade = np.full((32, 32, 3), number * 10, np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(shade, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+def test_a_text_search_with_everything_else_left_out(client):
+    found = client.search(text="röd sko")
+    # The toy answers with what it received: text, size of the photo, of the clip, joined history.
+    assert found.ids == ("röd sko", "0", "0", "")
+    assert found.scores == (1.5, 1.5, 1.5, 1.5)
+    assert dict(found.parts) == {"dense": (1.0,) * 4, "click": (0.5,) * 4}
+    assert (found.n_valid, found.query_status, found.bundle_version) == (4, 1, "")
+
+
+def test_photo_clip_history_weights_page_and_user(client, tmp_path):
+    picture = tmp_path / "photo.jpg"
+    picture.write_bytes(photo())
+    film = clip(tmp_path / "clip.mp4")
+    found = client.search(
+        image=picture,
+        video=film.read_bytes(),
+        history=["old", "b", "c", "d"],
+        history_ages_days=[9.0, 2.0, 0.5, 1.0],
+        weights={"dense": 2.0, "click": 0.25},
+        page=3,
+        page_size=2,
+        user_id="alice",
+    )
+    assert (found.n_valid, found.query_status) == (2, 3)
+    assert found.ids == ("", str(len(image_wire(picture, px=16))))
+    # HMAC-SHA-256 of "alice" with the key "key".
+    assert found.bundle_version == "76fb55e929c06b97b01c35950ee5f72fe415b15ed3a7356c39e709906dbb5c45"
+    assert "alice" not in repr(found)
+    assert found.scores == (2.25, 2.25)
+    assert found.parts["dense"] == (2.0, 2.0)
+    whole = client.search(video=film, history=["old", "b", "c", "d"], history_ages_days=[9.0, 2.0, 0.5, 1.0])
+    frames = clip_wire(film, frames=2, px=8)
+    # The bundle takes three items, so the oldest stays behind: ages 2 + 0.5 + 1.
+    assert whole.ids[2:] == (str(sum(map(len, frames))), "b+c+d")
+    assert whole.parts["click"] == (4.0,) * 4
+
+
+def test_similar_items_and_embeddings(client):
+    found = client.similar_items("sku-1", page=2, page_size=3)
+    assert (found.ids, found.bundle_version, dict(found.parts)) == (("sku-1",) * 3, "2", {})
+    vector = client.embed_query(text="four")["vector"]
+    np.testing.assert_array_equal(vector, np.float32([4.0, 1 / 3]))
+    assert vector.dtype == np.float32
+
+
+def test_predict_takes_batches_and_repeats_defaults(client):
+    outputs = client.predict("search", {"query_text": ["a", b"b", "c"], "page": np.int64([1, 2, 3])})
+    assert outputs["ids"].shape == (3, 4)
+    assert outputs["ids"][:, 0].tolist() == [b"a", b"b", b"c"]
+    assert outputs["query_status"].tolist() == [1, 2, 3]
+    assert outputs["query_status"].dtype == np.int32
+    assert outputs["scores"].dtype == np.float32
+
+
+def test_the_wire_form_is_learnt_once(client, monkeypatch):
+    assert client.wire_spec() == {"image_px": 16, "frames": 2, "frame_px": 8, "max_history": 3}
+    monkeypatch.setattr(client, "predict", None)
+    assert client.wire_spec()["frames"] == 2
+    search = client.signatures()["search"]
+    assert search.inputs["history_ids"].shape == (-1, -1)
+    assert search.inputs["history_ids"].default.shape == (1, 0)
+    assert search.inputs["weight_dense"].default.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: c.search(weights={"stock": 1.0}), "Weight 'stock' is not one of .* it has click, dense"),
+        (lambda c: c.search(history=["a"], history_ages_days=[]), "has 0 values for 1 items"),
+        (lambda c: c.predict("rank", {}), "Signature 'rank' is not in the bundle; it has embed_query, search"),
+        (lambda c: c.predict("search", {"q": [1]}), "'search' has no input q; it has"),
+        (lambda c: c.predict("similar_items", {}), "Input 'item_id' of signature 'similar_items' has no default"),
+        (lambda c: c.predict("search", {"history_ids": [["a"], ["b", "c"]]}), "."),
+        (lambda c: c.predict("search", {"query_text": [1]}), "A string input holds a int"),
+        (lambda c: c.search(image=b"<html>"), "Image does not decode as JPEG, PNG, WebP or GIF"),
+        (lambda c: c.search(video=b"#EXTM3U"), "Clip is not an MP4"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_sent(client, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(client)
+
+
+def test_a_client_needs_one_address_and_a_key_for_users(bundle):
+    with pytest.raises(ValueError, match="exactly one"):
+        Client()
+    with pytest.raises(ValueError, match="exactly one"):
+        Client(rest="http://a", grpc="b")
+    with pytest.raises(ValueError, match="never leaves in the clear"):
+        connect(bundle, "rest").search(user_id="alice")
+
+
+@pytest.mark.parametrize(("kind", "code"), [("grpc", "INVALID_ARGUMENT"), ("rest", "HTTP 400")])
+def test_what_the_server_refuses(bundle, kind, code):
+    client = connect(bundle, kind)
+    with pytest.raises(ClientError, match="failed in the graph") as caught:
+        client.predict("search", {"query_text": [["a", "b"]]})
+    assert caught.value.code == code
+
+
+def test_servers_that_are_not_there():
+    with pytest.raises(ClientError, match="UNAVAILABLE"):
+        Client(rest="http://127.0.0.1:1", timeout_seconds=1).search(text="a")
+    with pytest.raises(ClientError, match="UNAVAILABLE|DEADLINE_EXCEEDED"):
+        Client(grpc="127.0.0.1:1", timeout_seconds=1).search(text="a")
+
+
+@pytest.mark.parametrize("kind", ["grpc", "rest"])
+def test_a_new_bundle_with_other_signatures_needs_no_new_client(tmp_path, kind):
+    toy_models.save_half_plus_two(tmp_path / "1")
+    with serve(tmp_path) as served:
+        client = connect(served, kind)
+        assert client.predict("serving_default", {"x": [2.0]})["y"].tolist() == [3.0]
+        toy_models.save_words(tmp_path / "tmp-2")
+        (tmp_path / "tmp-2").rename(tmp_path / "2")
+        while served.server.models.statuses("toy")[-1].state.name != "END":
+            time.sleep(0.02)
+        found = client.predict("serving_default", {"text": ["a", "b"]})
+        assert found["page"].tolist() == [1, 1]
+        assert client.predict("raw", {"text": [b"\xff\x00"]})["text_bytes"].tolist() == [b"\xff\x00"]
+        # Halves: what JSON cannot carry, gRPC can.
+        if kind == "grpc":
+            assert client.predict("halves", {"x": [1.5, -2.0]})["x"].tolist() == [1.5, -2.0]
+
+
+def test_a_client_loads_no_tensorflow(bundle):
+    addresses = [{"rest": bundle.url}, {"grpc": f"127.0.0.1:{bundle.server.grpc_port}"}]
+    code = (
+        "import json, sys\n"
+        "from serving.client import Client\n"
+        "found = [Client(model_name='toy', **a).search(text='sko').ids for a in json.loads(sys.argv[1])]\n"
+        "first_party = [m for m in sys.modules if m.split('.')[0] in ('trainer', 'beam_preprocess')]\n"
+        "print(json.dumps([found, 'tensorflow' in sys.modules, first_party]))\n"
+    )
+    command = [sys.executable, "-c", code, json.dumps(addresses)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [[["sko", "0", "0", ""]] * 2, False, []]
+
+
+@pytest.mark.parametrize("dtype", [number for number in client_module.DTYPES if number != 7])
+def test_tensors_travel_as_tensorflow_writes_them(dtype):
+    kind = tf.as_dtype(dtype)
+    values = np.array([[0, 1, 1]]).astype(kind.as_numpy_dtype)
+    for proto in (
+        to_proto(values, kind),
+        tf.make_tensor_proto(values),
+        tf.make_tensor_proto(values[0, 1], kind, [1, 3]),
+    ):
+        message = client_module.MESSAGES["Tensor"].FromString(proto.SerializeToString())
+        found = client_module._tensor_to_array(message)
+        np.testing.assert_array_equal(found, tf.make_ndarray(proto))
+        assert found.dtype == values.dtype
+        back = client_module._array_to_tensor(found).SerializeToString()
+        np.testing.assert_array_equal(tf.make_ndarray(type(proto).FromString(back)), found)
+
+
+# Media.
+
+
+def test_the_wire_photo_is_a_small_upright_rgb_jpeg():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # The camera lay on its side: turn by 90 degrees clockwise.
+    left_red = Image.new("RGB", (40, 20), (0, 0, 255))
+    left_red.paste((255, 0, 0), (0, 0, 20, 20))
+    target = io.BytesIO()
+    left_red.save(target, "PNG", exif=exif)
+    with Image.open(io.BytesIO(image_wire(target.getvalue(), px=16))) as found:
+        assert (found.format, found.mode, found.size) == ("JPEG", "RGB", (16, 16))
+        # Turned clockwise, left comes to the top.
+        top, bottom = found.getpixel((8, 2)), found.getpixel((8, 13))
+    assert top[0] > 200 > 50 > top[2]
+    assert bottom[2] > 200 > 50 > bottom[0]
+
+
+def test_the_wire_forms_equal_those_of_the_preprocessing(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 5
+    sources = [photo(), photo(exif=exif), photo(format="PNG"), photo(format="GIF"), photo(format="WEBP")]
+    for image in (
+        Image.new("RGBA", (9, 7), (200, 0, 0, 90)),
+        Image.new("LA", (5, 5)),
+        Image.new("CMYK", (6, 6), (9, 99, 9, 0)),
+    ):
+        target = io.BytesIO()
+        image.save(target, "JPEG" if image.mode == "CMYK" else "PNG")
+        sources.append(target.getvalue())
+    target = io.BytesIO()
+    Image.fromarray(np.arange(0, 60_000, 937, np.uint16).reshape(-1, 1)).save(target, "PNG")
+    sources.append(target.getvalue())
+    for source in sources:
+        assert image_wire(source, px=24) == media.image_wire(source, px=24)
+    for number, bframes in enumerate((0, 2)):
+        film = clip(tmp_path / f"{number}.mp4", bframes=bframes).read_bytes()
+        for frames in (1, 3, 6):
+            assert clip_wire(film, frames=frames, px=16) == media.clip_wire(film, frames=frames, px=16)
+
+
+def test_wire_frames_come_from_the_middle_of_each_part(tmp_path):
+    film = clip(tmp_path / "clip.mp4", frames=24, bframes=0)
+    # 2 s at 12 a second; the middles of two halves are 0.5 s and 1.5 s: frames 6 and 18, shades 60 and 180.
+    shades = []
+    for frame in clip_wire(film, frames=2, px=8):
+        with Image.open(io.BytesIO(frame)) as image:
+            shades.append(image.getpixel((4, 4))[0])
+    assert shades == pytest.approx([60, 180], abs=6)
+
+
+def test_giants_are_refused_by_their_header():
+    target = io.BytesIO()
+    Image.new("1", (9000, 9000)).save(target, "PNG")
+    with pytest.raises(ValueError, match="Media is 9000 x 9000 pixels; at most 50 megapixels"):
+        image_wire(target.getvalue(), px=16)
+    target = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(target, "PNG")
+    with pytest.raises(ValueError, match="larger than 50 megapixels"):
+        image_wire(target.getvalue(), px=16)
+
+    canvas = (15_999).to_bytes(3, "little") * 2
+    webp = b"RIFF" + bytes(4) + b"WEBPVP8X" + (10).to_bytes(4, "little") + bytes(4) + canvas + bytes(20)
+    with pytest.raises(ValueError, match="Media is 16000 x 16000 pixels"):
+        image_wire(webp, px=16)
+
+
+def test_cut_off_media_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Image does not decode"):
+        image_wire(photo()[:-400], px=16)
+    film = clip(tmp_path / "clip.mp4").read_bytes()
+    with pytest.raises(ValueError, match="Clip does not decode"):
+        clip_wire(film[:300], frames=2, px=8)
