@@ -143,11 +143,13 @@ def fill_defaults(signature: Signature, given: Mapping[str, np.ndarray]) -> dict
     batch = _batch_size(signature, given)
     filled = {}
     for alias, spec in signature.inputs.items():
-        value = given[alias] if alias in given else spec.default
-        if value is None:
+        if alias in given:
+            filled[alias] = given[alias]
+        elif spec.default is None:
             raise ServingError(Code.INTERNAL, f"input {alias} was neither given nor has a default")
-        repeat = alias not in given and spec.default_row is not None and batch != 1
-        filled[alias] = np.repeat(value, batch, axis=0) if repeat else value
+        else:
+            repeat = spec.default_row is not None and batch != 1
+            filled[alias] = np.repeat(spec.default, batch, axis=0) if repeat else spec.default
     return filled
 
 
