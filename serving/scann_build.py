@@ -86,6 +86,8 @@ def build_apart(vectors: np.ndarray, *, kind: IndexKind, k: int, directory: Path
       ValueError: As `check_vectors`.
       RuntimeError: The child failed; the message ends with what it printed.
     """
+    from scann.scann_ops.py import scann_ops  # noqa: F401  registers the ops, without which nothing is read back
+
     check_vectors(vectors)
     directory.mkdir(parents=True)
     np.save(directory / "vectors.npy", vectors.astype(np.float32))
