@@ -11,6 +11,7 @@ import argparse
 import collections
 import dataclasses
 import json
+import math
 import random
 import time
 from collections.abc import Iterable, Sequence
@@ -147,7 +148,7 @@ class _Judged:
 
 
 def _most_histories(num_items: int) -> int:
-    return max(2, round(JUDGED_HISTORIES * min(1.0, num_items / FULL_SIZE) ** 0.5))
+    return max(2, round(JUDGED_HISTORIES * math.sqrt(min(1.0, num_items / FULL_SIZE))))
 
 
 def _with_history(

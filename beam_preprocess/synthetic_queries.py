@@ -6,6 +6,7 @@ answer it have these values *and* the modality that tells them.
 
 import dataclasses
 import hashlib
+import math
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -134,7 +135,7 @@ class QueryMaker:
         ]
         rng.shuffle(chosen)
         queries = []
-        for wants in chosen[: max(2, round(form.judged * self._scale**0.5))]:
+        for wants in chosen[: max(2, round(form.judged * math.sqrt(self._scale)))]:
             uri = self._draw("judged", {name: wants[name] for name in form.shown}) if form.shown else None
             queries.append(self._query(form, wants, phrase=_held_out(wants), uri=uri, rng=rng))
         return queries
