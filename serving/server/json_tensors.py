@@ -180,7 +180,7 @@ def _stack_rows(rows: list[np.ndarray], spec: InputSpec, *, named: bool) -> np.n
     stacked: np.ndarray = np.full(shape, b"" if spec.dtype == tf.string else 0, _numpy_dtype(spec.dtype))
     for number, row in enumerate(rows):
         place: tuple[Any, ...] = (number, *(slice(size) for size in row.shape))
-        stacked[place] = row
+        stacked[place] = row if row.ndim else row[()]  # An array without axes would itself become the string.
     return stacked
 
 

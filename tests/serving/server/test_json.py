@@ -131,6 +131,14 @@ def test_rows_may_leave_out_what_has_a_default():
     assert "history" not in found, "what no row gives is filled for the whole batch later"
 
 
+def test_a_row_without_its_string_gets_the_default_itself():
+    optional = spec("text", tf.string, (-1,), np.array([b"a\x00"], object))
+    found = convert({"instances": [{}, {"text": "b"}, {"page": 2}]}, optional, PAGE)
+    assert found["text"].tolist() == [b"a\x00", b"b", b"a\x00"]
+    assert {type(value) for value in found["text"]} == {bytes}
+    assert found["page"].tolist() == [1, 1, 2]
+
+
 def test_histories_of_different_length_are_padded_at_the_end():
     rows = [{"text": "a", "history": ["x"]}, {"text": "b"}, {"text": "c", "history": ["y", "z"]}]
     found = convert({"instances": rows}, TEXT, PAGE, HISTORY)

@@ -1,0 +1,69 @@
+"""A bundle of the real signatures (fake towers), served: the answer over gRPC and REST equals the one in Python."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from serving.client import Client
+from serving.manifest import write_manifest
+from serving.signatures import Bundle
+from tests.serving.server.in_process import Served, serve
+
+
+@pytest.fixture(scope="module")
+def served(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    base_path: Path = tmp_path_factory.mktemp("published")
+    bundle.save(str(base_path / "1"))
+    write_manifest(base_path / "1", extra={})
+    with serve(base_path) as running:
+        yield running
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def client(served: Served, request: pytest.FixtureRequest) -> Client:
+    if request.param == "grpc":
+        return Client(grpc=f"127.0.0.1:{served.server.grpc_port}", model_name="toy")
+    return Client(rest=served.url, model_name="toy")
+
+
+def photo() -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(np.full((20, 30, 3), (200, 30, 30), np.uint8)).save(target, "PNG")
+    return target.getvalue()
+
+
+def test_the_served_answer_equals_the_python_one(client, bundle):
+    texts = [b"1 0 2", b"", b"0.5 3"]
+    served = client.predict("search", {"query_text": texts, "page_size": [7, 3, 20]})
+    python = bundle.search(query_text=tf.constant(texts), page_size=tf.constant([7, 3, 20]))
+    assert set(served) == set(python)
+    for name, value in python.items():
+        if value.dtype == tf.string:
+            assert served[name].tolist() == value.numpy().tolist(), name
+        else:
+            np.testing.assert_allclose(served[name], value.numpy(), atol=1e-4, err_msg=name)
+
+
+def test_every_way_to_ask_is_answered(client, shop):
+    found = client.search(text="1 0 2", page_size=5)
+    assert found.n_valid == len(set(found.ids)) == 5
+    assert list(found.scores) == sorted(found.scores, reverse=True)
+    assert found.bundle_version == "model-index"
+    mixed = client.search(image=photo(), history=[shop.ids[3].decode(), "gone"], weights={"dense": 1.0}, page_size=3)
+    assert len(mixed.ids) == 3
+    assert shop.ids[0].decode() not in client.similar_items(shop.ids[0].decode(), page_size=4).ids
+    assert np.linalg.norm(client.embed_query(text="1 0 2")["vector"]) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_plain_row_of_text_is_enough(served):
+    found = served.post({"instances": [{"query_text": "1 0 2", "page_size": 2}]}, signature="search_text")
+    assert found.json()["predictions"][0]["n_valid"] == 2
+    rows = [{"query_text": "1 0"}, {"history_ids": ["item0001", "item0002"], "page_size": 1}, {}]
+    found = served.post({"instances": rows}, signature="search")
+    assert [row["n_valid"] for row in json.loads(found.text)["predictions"]][1] == 1
