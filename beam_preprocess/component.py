@@ -4,8 +4,9 @@ The two ingesting components are keyed on a fingerprint of their own input's con
 the catalogue. Transform is TFX's own, with `beam_preprocess.transform.preprocessing_fn`.
 """
 
-import dataclasses
+import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from trainer.spec.config import from_json
 
 EXAMPLES, REPORT = "examples", "report"
+EMBEDDED_SHOP = {"items": 600, "users": 200, "events": 30_000, "seed": 7}
 
 
 class IngestReport(types.Artifact):
@@ -69,12 +71,15 @@ class _FingerprintDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """The execution properties to add."""
-        from beam_preprocess.sources import open_source
+        from beam_preprocess import pipeline, sources
 
         properties = execution_info.exec_properties
-        source = open_source(properties["shop"], kind=properties["kind"])
+        source = sources.open_source(properties["shop"], kind=properties["kind"])
+        found = pipeline.input_fingerprint(source, self.side, from_json(properties["config"]))
+        if self.side == "events":
+            found += hashlib.sha256(b"user key" + pipeline.default_rules().user_key).hexdigest()[:16]
         result = driver_output_pb2.DriverOutput()
-        result.exec_properties["fingerprint"].string_value = source.fingerprint(self.side)
+        result.exec_properties["fingerprint"].string_value = found
         return result
 
 
@@ -85,7 +90,7 @@ class ItemsDriver(_FingerprintDriver):
 
 
 class EventsDriver(_FingerprintDriver):
-    """Keys on the events and their media."""
+    """Keys on the events and their media, and on the key of the user hashes."""
 
     side = "events"
 
@@ -141,7 +146,8 @@ def _ingest(
         dead_letter_path=report / "dead_letters.jsonl",
         **outputs,
     )
-    (report / "summary.json").write_text(json.dumps(dataclasses.asdict(summary), indent=1), encoding="utf-8")
+    (report / "summary.json").write_text(json.dumps(dict(summary.counts), indent=1, sort_keys=True), encoding="utf-8")
+    (report / "summary.txt").write_text(f"{summary.table()}\n", encoding="utf-8")
 
 
 class _Ingest(base_beam_component.BaseBeamComponent):
@@ -203,12 +209,20 @@ def Gate(
     (target / "verdict.txt").write_text(f"No anomalies.\ncode {code}\n", encoding="utf-8")
 
 
-def default_shop(directory: Path, *, code: str) -> Path:
-    """The embedded shop, written to `directory` unless it is there already with the same generator."""
+def truth_of(shop: str, *, kind: str) -> str:
+    """Path of the planted truth of a shop, empty for a shop without; its content is in the events' fingerprint."""
+    from beam_preprocess.sources import open_source
+
+    return str(open_source(shop, kind=kind).truth_path or "")
+
+
+def embedded_shop(directory: Path, *, code: str) -> Path:
+    """The embedded shop, written to `directory` unless it is there already, whole and by the same generator."""
     from beam_preprocess.synthetic import write_shop
 
-    marker = directory / ".complete"
-    if not (marker.exists() and marker.read_text(encoding="utf-8") == code):
-        write_shop(directory)
-        marker.write_text(code, encoding="utf-8")
+    marker, wanted = directory / ".complete", json.dumps({**EMBEDDED_SHOP, "code": code})
+    if not (marker.exists() and marker.read_text(encoding="utf-8") == wanted):
+        shutil.rmtree(directory, ignore_errors=True)
+        write_shop(directory, **EMBEDDED_SHOP)
+        marker.write_text(wanted, encoding="utf-8")
     return directory

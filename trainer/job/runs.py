@@ -104,49 +104,29 @@ def run_log(path: Path) -> Iterator[None]:
             os.close(kept)
 
 
-class ProgressHandler(logging.Handler):
-    """Turns the log records of the local runner into one line per component, with its time.
+class Progress:
+    """One line on the screen for each component, with its time.
 
     Attributes:
       seconds: {component: seconds it took}, in the order of the run.
       cached: Components that were answered from the cache.
+      running: The component at work, or "".
     """
 
     def __init__(self, *, say: Callable[[str], None] = print) -> None:
-        super().__init__(level=logging.INFO)
         self.say = say
         self.seconds: dict[str, float] = {}
         self.cached: set[str] = set()
-        self._running = ""
-        self._started = 0.0
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Reads one record of the runner or the launcher; all others are ignored."""
-        text = str(record.msg)
-        if text == "Component %s is running.":
-            self._running, self._started = str(record.args[0]) if record.args else "", time.monotonic()
-        elif text == "A cached execution %d is used.":
-            self.cached.add(self._running)
-        elif text == "Component %s is finished.":
-            seconds = time.monotonic() - self._started
-            self.seconds[self._running] = seconds
-            outcome = "unchanged" if self._running in self.cached else f"{seconds:6.1f} s"
-            self.say(f"{time.strftime('%H:%M:%S')}  {self._running:<18} {outcome}")
-
-    @property
-    def running(self) -> str:
-        """The component that has started and not finished, or an empty string."""
-        return "" if self._running in self.seconds else self._running
+        self.running = ""
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator["ProgressHandler"]:
-        """Attaches the handler to the logger of TFX for the length of a run."""
-        logger = logging.getLogger("absl")
-        level = logger.level
-        logger.addHandler(self)
-        logger.setLevel(logging.INFO)
-        try:
-            yield self
-        finally:
-            logger.setLevel(level)
-            logger.removeHandler(self)
+    def step(self, component: str, *, was_cached: Callable[[], bool]) -> Iterator[None]:
+        """Times one component; `was_cached` is asked when it is done."""
+        self.running, started = component, time.monotonic()
+        yield
+        self.seconds[component] = time.monotonic() - started
+        if was_cached():
+            self.cached.add(component)
+        outcome = "unchanged" if component in self.cached else f"{self.seconds[component]:.1f} s"
+        self.say(f"{time.strftime('%H:%M:%S')}  {component:<18} {outcome:>9}")
+        self.running = ""

@@ -1,0 +1,276 @@
+"""The main job: a shop in, a published bundle out; steps whose input and code did not change come from the cache.
+
+    python tfx_pipeline.py --shop DIR --output DIR            the embedded shop without --shop
+    python tfx_pipeline.py --help
+
+Beam's own flags (`--runner`, `--direct_num_workers`, ...) are passed on to every Beam step.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import json
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
+from beam_preprocess.flags import beam_flags
+from trainer.job.job import Job
+from trainer.job.runs import BusyError, Progress, run_log, wait_for_database, writer_lock
+from trainer.job.source_hash import source_hash
+from trainer.job.summary import Outcome, summarize
+from trainer.spec import config as configs
+from trainer.spec.presets import PRESETS, preset
+
+NAME = "vitrine"
+KINDS = ("shop", "grocery", "chorus", "online_retail")
+DATABASE_SECONDS = 60.0
+ATTEMPTS = 4
+MAX_EVALUATED_REQUESTS = 1000
+
+
+def data_components(job: Job) -> dict[str, Any]:
+    """From the shop to checked Examples and the Transform graph: {id: component}."""
+    import tfx  # noqa: F401  before TFDV, which imports only then
+
+    # isort: split
+    import tensorflow_data_validation as tfdv
+    from tfx.proto import transform_pb2
+    from tfx.v1.components import ExampleValidator, ImportSchemaGen, StatisticsGen, Transform
+
+    import beam_preprocess.component as doors
+    from beam_preprocess import schema
+
+    code = source_hash(["beam_preprocess.pipeline"], alone=["beam_preprocess.component"])
+    ingest = {"shop": job.shop, "kind": job.kind, "config": job.config_of("wire", "data"), "code": code}
+    nodes: dict[str, Any] = {"ItemsGen": doors.ItemsGen(**ingest), "EventsGen": doors.EventsGen(**ingest)}
+    for side, features in (("Items", schema.VALIDATED_ITEMS), ("Events", schema.VALIDATED_EVENTS)):
+        examples = nodes[f"{side}Gen"].outputs["examples"]
+        path = schema.write_schema(features, wire=job.config.wire, directory=job.output / "schema", name=side.lower())
+        nodes[f"{side}Schema"] = ImportSchemaGen(schema_file=str(path))
+        options = tfdv.StatsOptions(feature_allowlist=[feature.name for feature in features])
+        nodes[f"{side}Statistics"] = StatisticsGen(examples=examples, stats_options=options)
+        nodes[f"{side}Validator"] = ExampleValidator(
+            statistics=nodes[f"{side}Statistics"].outputs["statistics"], schema=nodes[f"{side}Schema"].outputs["schema"]
+        )
+    nodes["Gate"] = doors.Gate(
+        items_anomalies=nodes["ItemsValidator"].outputs["anomalies"],
+        events_anomalies=nodes["EventsValidator"].outputs["anomalies"],
+        code=source_hash([], alone=["beam_preprocess.component"]),
+    )
+    path = schema.write_schema(
+        schema.TRANSFORMED_ITEMS, wire=job.config.wire, directory=job.output / "schema", name="transform"
+    )
+    nodes["TransformSchema"] = ImportSchemaGen(schema_file=str(path))
+    nodes["Transform"] = Transform(
+        examples=nodes["ItemsGen"].outputs["examples"],
+        schema=nodes["TransformSchema"].outputs["schema"],
+        preprocessing_fn="beam_preprocess.transform.preprocessing_fn",
+        splits_config=transform_pb2.SplitsConfig(analyze=["all"], transform=["all"]),
+        materialize=False,
+        disable_analyzer_cache=True,
+        disable_statistics=True,
+        custom_config={
+            "config": job.config_of("wire", "tower"),
+            "code": source_hash(["beam_preprocess.transform"]),
+        },
+    )
+    nodes["Transform"].add_upstream_node(nodes["Gate"])
+    return nodes
+
+
+def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
+    """From Examples to a published bundle: {id: component}."""
+    import serving.component as doors
+    import trainer.component as training
+    from beam_preprocess.component import truth_of
+
+    items, events = data["ItemsGen"].outputs["examples"], data["EventsGen"].outputs["examples"]
+    nodes: dict[str, Any] = {}
+    nodes["Trainer"] = training.Trainer(
+        channels={
+            "examples": events,
+            "items": items,
+            "transform_graph": data["Transform"].outputs["transform_graph"],
+        },
+        custom={
+            "config": configs.to_dict(job.config),
+            "work_dir": str(job.output / "work"),
+            "code": source_hash(["trainer.task"], alone=["trainer.component"]),
+            "truth": truth_of(job.shop, kind=job.kind),
+        },
+    )
+    nodes["Indexer"] = doors.Indexer(
+        model=nodes["Trainer"].outputs["model"],
+        items=items,
+        events=events,
+        code=source_hash(["serving.export"], alone=["serving.component", "serving.recorded"]),
+    )
+    bundle = nodes["Indexer"].outputs["bundle"]
+    nodes["Evaluator"] = doors.Evaluator(
+        channels={"bundle": bundle, "items": items, "events": events},
+        config=job.config_of("wire"),
+        requirement=json.dumps({"min_recall": job.min_recall, "max_drop": job.max_drop}),
+        max_requests=MAX_EVALUATED_REQUESTS,
+        code=source_hash(["serving.quality"], alone=["serving.component"]),
+    )
+    nodes["ServingCheck"] = doors.ServingCheck(
+        bundle=bundle,
+        events=events,
+        config=job.config_of("wire"),
+        code=source_hash(["serving.check", "serving.server.__main__"], alone=["serving.component"]),
+    )
+    nodes["Pusher"] = doors.Pusher(
+        channels={
+            "bundle": bundle,
+            "blessing": nodes["Evaluator"].outputs["blessing"],
+            "infra_blessing": nodes["ServingCheck"].outputs["blessing"],
+        },
+        destination=str(job.published),
+        code=source_hash(["serving.publish"], alone=["serving.component"]),
+    )
+    return nodes
+
+
+def create_pipeline(job: Job) -> Any:
+    """The TFX pipeline of a job, for any runner."""
+    from tfx.orchestration import metadata, pipeline
+
+    data = data_components(job)
+    nodes = {**data, **model_components(job, data)}
+    return pipeline.Pipeline(
+        pipeline_name=NAME,
+        pipeline_root=str(job.artifacts),
+        components=[node.with_id(name) for name, node in nodes.items()],
+        enable_cache=True,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(job.metadata_path)),
+        beam_pipeline_args=list(job.beam_args),
+    )
+
+
+def run_components(pipeline: Any, *, progress: Progress, metadata_path: Path) -> None:
+    """Lets the local runner run the components one by one, under one run id, so that each can be timed and named."""
+    from tfx.dsl.compiler import compiler, constants
+    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+    from tfx.orchestration.portable import runtime_parameter_utils
+
+    from trainer.job.metadata import was_cached
+
+    compiled = compiler.Compiler().compile(pipeline)
+    run_id = {constants.PIPELINE_RUN_ID_PARAMETER_NAME: datetime.datetime.now(datetime.UTC).isoformat()}
+    runtime_parameter_utils.substitute_runtime_parameter(compiled, run_id)
+    for chosen in compiled.nodes:
+        for node in compiled.nodes:
+            node.pipeline_node.execution_options.ClearField("skip")
+            if node is not chosen:
+                node.pipeline_node.execution_options.skip.SetInParent()
+        with progress.step(chosen.pipeline_node.node_info.id, was_cached=lambda: was_cached(metadata_path)):
+            LocalDagRunner().run_with_ir(compiled)
+
+
+def run(job: Job, *, progress: Progress | None = None) -> Outcome:
+    """Runs a job on this machine; what did not change since an earlier run, finished or killed, is not done again.
+
+    Raises:
+      BusyError: Another run writes to the same output, or the metadata store stays locked.
+    """
+    from beam_preprocess.component import embedded_shop
+    from trainer.component import metrics_text
+    from trainer.job.metadata import outputs_of_last_run, recover
+
+    progress = progress or Progress()
+    with writer_lock(job.output):
+        if job.shop is None:
+            shop = embedded_shop(job.output / "embedded_shop", code=source_hash(["beam_preprocess.synthetic"]))
+            job = dataclasses.replace(job, shop=str(shop))
+        for attempt in range(1, ATTEMPTS + 1):
+            wait_for_database(job.metadata_path, seconds=DATABASE_SECONDS, say=progress.say)
+            recovered = recover(job.metadata_path, artifacts=job.artifacts)
+            if recovered:
+                progress.say(f"Continuing after a run that was stopped ({recovered} unfinished steps cleared).")
+            try:
+                run_components(create_pipeline(job), progress=progress, metadata_path=job.metadata_path)
+                break
+            except Exception as error:
+                if attempt == ATTEMPTS or "database is locked" not in str(error):
+                    raise
+                progress.say(f"The metadata store was locked by another program; trying again ({attempt}).")
+                time.sleep(2.0**attempt)
+        outputs = outputs_of_last_run(job.metadata_path)
+        return Outcome(
+            seconds=progress.seconds,
+            cached=frozenset(progress.cached),
+            outputs=outputs,
+            metrics=metrics_text(str(outputs["Trainer"]["model"])),
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns 0 published, 1 failed, 2 wrong arguments, 3 not good enough to publish."""
+    options, rest = parser().parse_known_args(arguments)
+    try:
+        job = job_of(options, beam_args=rest)
+    except ValueError as error:
+        print(error)
+        return 2
+    progress = Progress()
+    log = job.output / "logs" / "run.log"
+    print(f"Vitrine: {job.shop or 'the embedded shop'} -> {job.output}\nLoading TFX; its log is {log}", flush=True)
+    with run_log(log):
+        try:
+            outcome = run(job, progress=progress)
+        except BusyError as error:
+            print(error)
+            return 1
+        except Exception as error:
+            logging.getLogger(NAME).exception("the run failed")
+            print(f"\n{progress.running or 'The run'} failed: {error}\nThe log is {log}; start again to continue.")
+            return 1
+    print(summarize(outcome, published=job.published))
+    return 0 if outcome.pushed["version"] else 3
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's own flags; Beam's come beside them."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.allow_abbrev = False
+    made.add_argument("--shop", help="folder or address of the shop; the embedded one when left out")
+    made.add_argument("--kind", default="shop", choices=KINDS, help="layout of the shop's files")
+    made.add_argument("--preset", default="base", choices=sorted(PRESETS), help="configuration to start from")
+    made.add_argument("--config", type=Path, help="JSON file with what differs from the preset")
+    made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for example train.epochs=3")
+    made.add_argument("--output", type=Path, default=Path("runs/demo"), help="everything is written below it")
+    made.add_argument("--min_recall", type=float, default=0.0, help="publish only at or above this recall@10")
+    made.add_argument("--max_drop", type=float, default=0.03, help="allowed loss against the last blessed bundle")
+    return made
+
+
+def job_of(options: argparse.Namespace, *, beam_args: Sequence[str]) -> Job:
+    """The job that the command line asks for.
+
+    Raises:
+      ValueError: A flag that neither we nor Beam know, or a wrong configuration.
+    """
+    flags = beam_flags(beam_args, beside=parser())
+    config = preset(options.preset)
+    if options.config:
+        config = configs.from_json(options.config.read_text(encoding="utf-8"), config)
+    config = configs.override(config, options.set)
+    local = options.shop is not None and "://" not in options.shop
+    return Job(
+        shop=str(Path(options.shop).resolve()) if local else options.shop,
+        kind=options.kind,
+        config=config,
+        output=options.output.resolve(),
+        min_recall=options.min_recall,
+        max_drop=options.max_drop,
+        beam_args=flags,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

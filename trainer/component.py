@@ -1,0 +1,73 @@
+"""The door of training into TFX: its own Trainer, given the item Examples beside the events.
+
+Items are stored once and joined in training, so the Trainer has a second Examples input; `trainer.task.run_fn` is told
+its folder through `custom_config`, as it is told the configuration.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
+
+# isort: split
+from tfx import types
+from tfx.components.trainer.executor import GenericExecutor
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.proto import trainer_pb2
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter
+from tfx.types.standard_component_specs import TrainerSpec
+from tfx.utils import path_utils
+
+RUN_FN = "trainer.task.run_fn"
+METRICS_TEXT = "metrics.txt"
+
+
+class TowersSpec(TrainerSpec):
+    """The specification of TFX's Trainer with one more input, the item Examples."""
+
+    INPUTS = {**TrainerSpec.INPUTS, "items": ChannelParameter(type=standard_artifacts.Examples)}
+
+
+class TowersExecutor(GenericExecutor):
+    """Runs `run_fn` with the paths of the item Examples and of their Transform graph in `custom_config`."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
+        """Adds the paths and trains."""
+        custom = json.loads(exec_properties["custom_config"])
+        custom["items"] = artifact_utils.get_split_uri(input_dict["items"], "all")
+        custom["items_transform_graph"] = artifact_utils.get_single_uri(input_dict["transform_graph"])
+        super().Do(input_dict, output_dict, {**exec_properties, "custom_config": json.dumps(custom)})
+
+
+class Trainer(base_component.BaseComponent):
+    """Trains the towers."""
+
+    SPEC_CLASS = TowersSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(TowersExecutor)
+
+    def __init__(self, *, channels: dict[str, types.BaseChannel], custom: dict[str, Any]) -> None:
+        """Wires the component.
+
+        Args:
+          channels: `examples` (events), `items` and `transform_graph` (of the items).
+          custom: `config`, `truth` and `work_dir` as `trainer.task.run_fn` wants them, and `code`, a hash of the source
+            that training depends on. All of it is part of the cache key.
+        """
+        spec = TowersSpec(
+            **channels,
+            run_fn=RUN_FN,
+            train_args=trainer_pb2.TrainArgs(),
+            eval_args=trainer_pb2.EvalArgs(),
+            custom_config=json.dumps(custom),
+            model=types.Channel(type=standard_artifacts.Model),
+            model_run=types.Channel(type=standard_artifacts.ModelRun),
+        )
+        super().__init__(spec=spec)
+
+
+def metrics_text(model_uri: str) -> str:
+    """The table of metrics and floors that training wrote beside the towers; empty where there is none."""
+    path = Path(path_utils.serving_model_dir(model_uri)).parent / METRICS_TEXT
+    return path.read_text(encoding="utf-8") if path.exists() else ""

@@ -1,0 +1,1 @@
+"""What the main job keeps around its components: lock, log, progress, source hashes, recovery, summary."""

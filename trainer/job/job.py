@@ -1,0 +1,49 @@
+"""What one run of the main job is asked to do."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+from trainer.spec.config import Config, to_dict
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run of the pipeline.
+
+    Attributes:
+      shop: Folder or address of the shop; None = the embedded one, written below `output`.
+      kind: How its files are laid out (see `beam_preprocess.sources`).
+      config: The configuration.
+      output: Everything that the run writes is below it.
+      beam_args: Flags for every Beam step.
+      min_recall: Floor of recall@10, below which a bundle is not published.
+      max_drop: How much less recall@10 than the last blessed bundle is allowed.
+    """
+
+    shop: str | None
+    kind: str
+    config: Config
+    output: Path
+    beam_args: tuple[str, ...]
+    min_recall: float = 0.0
+    max_drop: float = 0.03
+
+    @property
+    def metadata_path(self) -> Path:
+        """The SQLite file of the metadata store."""
+        return self.output / "metadata" / "metadata.sqlite"
+
+    @property
+    def artifacts(self) -> Path:
+        """Where TFX keeps what the components give."""
+        return self.output / "artifacts"
+
+    @property
+    def published(self) -> Path:
+        """Base folder of the published versions."""
+        return self.output / "bundle"
+
+    def config_of(self, *parts: str) -> str:
+        """The JSON of some parts of the configuration, so that a step is not redone for a change it does not see."""
+        return json.dumps({part: to_dict(self.config)[part] for part in parts})

@@ -1,0 +1,98 @@
+"""What a person reads after a run: what went in, what was dropped, how good the model is, how to serve and ask it."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+MODEL_NAME = "vitrine"
+SERVED_FLAVOUR = "scann"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+      seconds: {component: seconds it took}, in the order of the run.
+      cached: Components answered from the cache.
+      outputs: {component: {output: folder}}.
+      metrics: The table of metrics and floors that training wrote.
+    """
+
+    seconds: Mapping[str, float]
+    cached: frozenset[str]
+    outputs: Mapping[str, Mapping[str, Path]]
+    metrics: str
+
+    def read_json(self, component: str, *, output: str, name: str) -> Any:
+        """A JSON file of one output."""
+        return json.loads((self.outputs[component][output] / name).read_text(encoding="utf-8"))
+
+    @property
+    def quality(self) -> dict[str, Any]:
+        """What the Evaluator measured (`serving.quality.Quality`, with `sentence` and `faults`)."""
+        return self.read_json("Evaluator", output="evaluation", name="quality.json")
+
+    @property
+    def pushed(self) -> dict[str, Any]:
+        """What the Pusher did: `version` (0 = nothing published) and whether it is `new`."""
+        return self.read_json("Pusher", output="pushed", name="pushed.json")
+
+
+def summarize(outcome: Outcome, *, published: Path) -> str:
+    """The summary of a run whose bundles go to `published`."""
+    went_in = [line for side in ("Items", "Events") for line in _ingested(outcome, f"{side}Gen")]
+    sections = [
+        ("What went in", went_in),
+        ("Accuracy of the model", outcome.metrics.rstrip().splitlines()),
+        ("Accuracy of the bundle", [outcome.quality["sentence"]]),
+        ("Published", _published(outcome, published)),
+        ("Time", _times(outcome)),
+    ]
+    return "\n".join("\n".join([f"\n{title}", *(f"  {line}" for line in lines)]) for title, lines in sections)
+
+
+def serve_command(published: Path) -> str:
+    """What starts a server on the published bundles."""
+    base = shlex.quote(str(published / SERVED_FLAVOUR))
+    flags = f"--port=8500 --rest_api_port=8501 --model_name={MODEL_NAME}"
+    return f"python -m serving.server {flags} --model_base_path={base}"
+
+
+def query_command(text: str) -> str:
+    """A search to paste into a shell."""
+    body = {"signature_name": "search_text", "instances": [{"query_text": text, "page_size": 5}]}
+    url = f"http://localhost:8501/v1/models/{MODEL_NAME}:predict"
+    return f"curl -s -d {shlex.quote(json.dumps(body, ensure_ascii=False))} {url}"
+
+
+def _ingested(outcome: Outcome, component: str) -> list[str]:
+    """The counts of one ingestion, and where its dead letters are."""
+    report = outcome.outputs[component]["report"]
+    lines = (report / "summary.txt").read_text(encoding="utf-8").splitlines()
+    letters = report / "dead_letters.jsonl"
+    if letters.exists() and letters.stat().st_size:
+        lines.append(f"  each with its reason: {letters}")
+    return lines
+
+
+def _published(outcome: Outcome, published: Path) -> list[str]:
+    pushed, quality = outcome.pushed, outcome.quality
+    if not pushed["version"]:
+        return ["NOTHING: the bundle is not good enough.", *(f"- {fault}" for fault in quality["faults"])]
+    state = "new" if pushed["new"] else "the same as before, not published again"
+    return [
+        f"version {pushed['version']} ({state}) in {published}",
+        f"serve it:  {serve_command(published)}",
+        f"ask it:    {query_command(quality['example'])}",
+    ]
+
+
+def _times(outcome: Outcome) -> list[str]:
+    slow = [f"{name} {seconds:.1f} s" for name, seconds in outcome.seconds.items() if seconds >= 0.1]
+    total = sum(outcome.seconds.values())
+    unchanged = f"; {len(outcome.cached)} of {len(outcome.seconds)} unchanged" if outcome.cached else ""
+    return [f"{total:.1f} s in the components{unchanged}", ", ".join(slow)]
