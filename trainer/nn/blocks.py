@@ -28,8 +28,10 @@ def masked_max(values: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
 
 def masked_softmax(logits: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
     """Softmax of [batch, n] over the n that are present [batch, n]; zeros where none is, never NaN."""
-    exponents = tf.exp(logits - tf.reduce_max(tf.where(present, logits, logits.dtype.min), axis=-1, keepdims=True))
-    exponents = tf.where(present, exponents, 0.0)
+    highest = tf.reduce_max(tf.where(present, logits, logits.dtype.min), axis=-1, keepdims=True)
+    # Masked before the exponential too: an infinity that is masked only afterwards has gradient NaN.
+    shifted = tf.where(present, logits - highest, 0.0)
+    exponents = tf.where(present, tf.exp(shifted), 0.0)
     return tf.math.divide_no_nan(exponents, tf.reduce_sum(exponents, axis=-1, keepdims=True))
 
 

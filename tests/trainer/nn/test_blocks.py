@@ -20,6 +20,13 @@ def test_masked_softmax_by_hand():
     np.testing.assert_allclose(weights, [[0.2689, 0.7311, 0.0], [0.0, 0.0, 0.0]], atol=1e-4)
 
 
+def test_masked_softmax_has_a_finite_gradient_where_nothing_is_present():
+    logits = tf.Variable([[1.0, 2.0], [300.0, -300.0]])
+    with tf.GradientTape() as tape:
+        weights = blocks.masked_softmax(logits, tf.constant([[False, False], [False, True]]))
+    assert np.isfinite(tape.gradient(weights, logits)).all()
+
+
 def test_normalize_leaves_zero_zero_with_a_finite_gradient():
     vectors = tf.Variable([[3.0, 4.0], [0.0, 0.0]])
     with tf.GradientTape() as tape:

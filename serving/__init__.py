@@ -1,0 +1,1 @@
+"""The bundle (one SavedModel with towers, index and ranker), its publication, server and client."""
