@@ -1,0 +1,84 @@
+"""A member of an enum without its row in a table is a forgotten step; docs/architecture.md says where each row goes."""
+
+import importlib.util
+
+import pytest
+
+from beam_preprocess import rows, sources
+from serving import signatures as bundle
+from trainer.model import build, tower
+from trainer.spec import features, records, tasks
+from trainer.spec.config import Config, Fusion, WireConfig
+from trainer.spec.features import Axis, Modality, Side
+from trainer.spec.presets import PRESETS
+from trainer.spec.signatures import TowerOutput, signatures
+
+
+@pytest.mark.parametrize("modality", list(Modality))
+def test_every_modality_has_its_modules_and_rows(modality):
+    assert importlib.util.find_spec(f"trainer.ops.{modality.value}")
+    assert importlib.util.find_spec(f"trainer.nn.encoders.{modality.value}")
+    assert modality in build.ENCODERS
+    assert modality in tower.BRANCH_INPUTS
+    assert modality in tower.BRANCH_PRESENT
+
+
+def test_tables_hold_nothing_that_is_not_declared():
+    assert set(build.ENCODERS) == set(tower.BRANCH_INPUTS) == set(tower.BRANCH_PRESENT) == set(Modality)
+    assert set(build.FUSIONS) == set(Fusion)
+    assert set(build.HEADS) == set(tasks.TaskKind)
+    assert set(rows._READERS) == set(records.Kind)
+
+
+def test_every_modality_is_used_and_every_branch_has_a_feature():
+    used = {feature.modality for feature in features.FEATURES} - {None}
+    assert used == set(Modality)
+    assert set(features.branches_of(Side.ITEM)) | set(features.branches_of(Side.QUERY)) == set(Modality)
+
+
+def test_every_axis_has_its_length_in_the_wire_configuration():
+    lengths = {axis.value: getattr(WireConfig(), axis.value) for axis in Axis}
+    assert all(isinstance(length, int) and length >= 1 for length in lengths.values()), lengths
+
+
+def test_every_task_has_a_label_among_the_event_features():
+    labels = {feature.name: feature for feature in features.features_of(Side.EVENT)}
+    for task in tasks.TASKS:
+        assert task.label in labels, f"task {task.name} wants label {task.label}"
+    assert len({task.name for task in tasks.TASKS}) == len(tasks.TASKS)
+    assert set(tasks.DEFAULT_SCORE_WEIGHTS) == set(tasks.SCORE_PARTS)
+
+
+@pytest.mark.parametrize("signature", signatures(Config()), ids=lambda signature: signature.name)
+def test_every_signature_has_its_method(signature):
+    assert callable(getattr(bundle.Answers, signature.name, None)), f"write serving.signatures.Answers.{signature.name}"
+    assert signature.inputs, "TF Serving refuses a signature without inputs"
+    assert signature.outputs
+    for port in signature.outputs:
+        assert port.default is None, f"output {port.name} has a default"
+
+
+@pytest.mark.parametrize("record", list(records.RECORDS))
+def test_record_fields_are_named_once(record):
+    names = [field.name for field in records.RECORDS[record]]
+    assert len(set(names)) == len(names)
+
+
+def test_features_are_named_once():
+    names = [feature.name for feature in features.FEATURES]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("kind", list(sources.SOURCES))
+def test_every_source_has_the_methods_of_a_source(kind):
+    wanted = {name for name in vars(sources.Source) if not name.startswith("_")}
+    assert wanted <= set(dir(sources.SOURCES[kind])), f"{kind} lacks {wanted - set(dir(sources.SOURCES[kind]))}"
+
+
+def test_every_preset_gives_a_valid_configuration():
+    for name, make in PRESETS.items():
+        assert isinstance(make(), Config), name
+
+
+def test_tower_outputs_are_the_ones_the_signatures_speak_of():
+    assert [output.value for output in TowerOutput] == ["vector", "branches", "weights", "status"]
