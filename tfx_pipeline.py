@@ -179,7 +179,6 @@ def run(job: Job, *, progress: Progress | None = None) -> Outcome:
       BusyError: Another run writes to the same output, or the metadata store stays locked.
     """
     from beam_preprocess.component import embedded_shop
-    from trainer.component import metrics_text
     from trainer.job.metadata import outputs_of_last_run, recover
 
     progress = progress or Progress()
@@ -201,12 +200,7 @@ def run(job: Job, *, progress: Progress | None = None) -> Outcome:
                 progress.say(f"The metadata store was locked by another program; trying again ({attempt}).")
                 time.sleep(2.0**attempt)
         outputs = outputs_of_last_run(job.metadata_path)
-        return Outcome(
-            seconds=progress.seconds,
-            cached=frozenset(progress.cached),
-            outputs=outputs,
-            metrics=metrics_text(str(outputs["Trainer"]["model"])),
-        )
+    return Outcome(seconds=progress.seconds, cached=frozenset(progress.cached), outputs=outputs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

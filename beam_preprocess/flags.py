@@ -3,6 +3,7 @@
 import argparse
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 # `DirectRunner` would first look for a runner of another language on the network.
 LOCAL = ("--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
@@ -22,7 +23,7 @@ def beam_flags(given: Sequence[str], *, beside: argparse.ArgumentParser) -> tupl
         return LOCAL
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    known: Any = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(known)
     for argument in known.parse_known_args(list(given))[1]:

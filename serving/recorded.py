@@ -5,6 +5,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class RecordedRequest:
       relevant: Ids of the items it led to.
     """
 
-    query: Mapping[str, np.ndarray]
+    query: Mapping[str, Any]
     relevant: frozenset[bytes]
 
 
@@ -70,7 +71,7 @@ def read_groups(directory: Path) -> dict[bytes, bytes]:
     return {row[item.name]: row[group.name] or row[item.name] for row in rows}
 
 
-def as_batch(queries: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def as_batch(queries: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """{query feature: [batch, ...]} of several requests."""
     return {name: np.stack([query[name] for query in queries]) for name in queries[0]}
 
@@ -79,7 +80,7 @@ def _named(name: str) -> Feature:
     return next(f for side in Side for f in features_of(side) if f.name == name)
 
 
-def _rows(directory: Path, features: Sequence[Feature], *, wire: WireConfig) -> Iterator[dict[str, np.ndarray]]:
+def _rows(directory: Path, features: Sequence[Feature], *, wire: WireConfig) -> Iterator[dict[str, Any]]:
     """One {feature: value} for each Example, files in order of name."""
     files = sorted(str(path) for path in directory.iterdir() if path.is_file())
     spec = feature_spec(features, wire)

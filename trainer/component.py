@@ -5,7 +5,6 @@ its folder through `custom_config`, as it is told the configuration.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
@@ -18,10 +17,8 @@ from tfx.proto import trainer_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import TrainerSpec
-from tfx.utils import path_utils
 
 RUN_FN = "trainer.task.run_fn"
-METRICS_TEXT = "metrics.txt"
 
 
 class TowersSpec(TrainerSpec):
@@ -65,9 +62,3 @@ class Trainer(base_component.BaseComponent):
             model_run=types.Channel(type=standard_artifacts.ModelRun),
         )
         super().__init__(spec=spec)
-
-
-def metrics_text(model_uri: str) -> str:
-    """The table of metrics and floors that training wrote beside the towers; empty where there is none."""
-    path = Path(path_utils.serving_model_dir(model_uri)).parent / METRICS_TEXT
-    return path.read_text(encoding="utf-8") if path.exists() else ""

@@ -56,7 +56,7 @@ def source_files(modules: Iterable[str], *, root: Path = ROOT) -> dict[str, Path
 
 def _imported(path: Path) -> set[str]:
     """Every dotted name that may be a module in the import statements of a file."""
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trainer.spec.tasks import PAIR_TASKS
+
 MODEL_NAME = "vitrine"
 SERVED_FLAVOUR = "scann"
+SHOWN_SLICES = ("all", *(task.name for task in PAIR_TASKS))
+SHOWN_METRICS = ("recall@10", "auc")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,25 +23,23 @@ class Outcome:
       seconds: {component: seconds it took}, in the order of the run.
       cached: Components answered from the cache.
       outputs: {component: {output: folder}}.
-      metrics: The table of metrics and floors that training wrote.
     """
 
     seconds: Mapping[str, float]
     cached: frozenset[str]
     outputs: Mapping[str, Mapping[str, Path]]
-    metrics: str
 
     def read_json(self, component: str, *, output: str, name: str) -> Any:
         """A JSON file of one output."""
         return json.loads((self.outputs[component][output] / name).read_text(encoding="utf-8"))
 
     @property
-    def quality(self) -> dict[str, Any]:
+    def quality(self) -> Any:
         """What the Evaluator measured (`serving.quality.Quality`, with `sentence` and `faults`)."""
         return self.read_json("Evaluator", output="evaluation", name="quality.json")
 
     @property
-    def pushed(self) -> dict[str, Any]:
+    def pushed(self) -> Any:
         """What the Pusher did: `version` (0 = nothing published) and whether it is `new`."""
         return self.read_json("Pusher", output="pushed", name="pushed.json")
 
@@ -47,8 +49,8 @@ def summarize(outcome: Outcome, *, published: Path) -> str:
     went_in = [line for side in ("Items", "Events") for line in _ingested(outcome, f"{side}Gen")]
     sections = [
         ("What went in", went_in),
-        ("Accuracy of the model", outcome.metrics.rstrip().splitlines()),
-        ("Accuracy of the bundle", [outcome.quality["sentence"]]),
+        ("Accuracy of the model, floors beside it", _accuracy(outcome)),
+        ("Accuracy of the bundle, asked as shoppers asked", [outcome.quality["sentence"]]),
         ("Published", _published(outcome, published)),
         ("Time", _times(outcome)),
     ]
@@ -77,6 +79,18 @@ def _ingested(outcome: Outcome, component: str) -> list[str]:
     if letters.exists() and letters.stat().st_size:
         lines.append(f"  each with its reason: {letters}")
     return lines
+
+
+def _accuracy(outcome: Outcome) -> list[str]:
+    """The overall rows of the report that training wrote, and where all of it is."""
+    metrics = outcome.read_json("Trainer", output="model", name="metrics.json")
+    lines = []
+    for section in metrics["sections"].values():
+        for row in section["rows"]:
+            if row["slice"] in SHOWN_SLICES and row["metric"] in SHOWN_METRICS:
+                values = [f"{name} {value:.3f}" for name, value in row.items() if isinstance(value, float)]
+                lines.append(f"{section['title']}, {row['slice']}: {row['metric']} of {', '.join(values)}")
+    return [*lines, f"by slice: {outcome.outputs['Trainer']['model'] / 'metrics.txt'}"]
 
 
 def _published(outcome: Outcome, published: Path) -> list[str]:
