@@ -27,9 +27,9 @@ from trainer.spec.config import to_dict
 
 __all__ = ["BundleReport", "build_bundle", "bundle_version", "export_towers"]
 FLAVOURS = tuple(FLAVOUR_NAMESPACES)
-# Packages whose code is in the graph of a bundle, or decides what goes into it.
+# The code that is in the graph of a bundle or decides what goes into it. A new file counts until it is named outside.
 _CODE = ("serving/*.py", "trainer/spec/*.py", "trainer/ops/*.py")
-_CODE_OUTSIDE = {"client.py", "component.py", "manifest.py", "publish.py"}
+_CODE_OUTSIDE = {"check.py", "client.py", "component.py", "manifest.py", "publish.py", "quality.py", "recorded.py"}
 _LOG = logging.getLogger(__name__)
 
 
@@ -95,26 +95,22 @@ def build_bundle(
         _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
     name = bundle_version(towers.model_id, catalogue.content_id)
     tables = Tables(catalogue, search=towers.config.search)
-    kinds, recall, paths = {}, {}, {}
-    for flavour in flavours:
-        built = _build_index(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
+    indexes = {
+        flavour: _build_index(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
+        for flavour in flavours
+    }
+    paths = {flavour: output_dir / flavour / str(version) for flavour in flavours}
+    for flavour, built in indexes.items():
+        extra = _manifest_facts(name, flavour, built, towers=towers, catalogue=catalogue)
         bundle = Bundle(Answers(towers, tables=tables, index=built.index, version=name))
-        extra = {
-            **_manifest_facts(name, towers, catalogue),
-            "flavour": flavour,
-            "index": {"kind": built.index.kind.value, "items": catalogue.num_indexed, "recall_at_10": built.recall},
-        }
-        target = output_dir / flavour / str(version)
-        _save(bundle, target, flavour=flavour, ids=catalogue.ids, extra=extra)
-        kinds[flavour], recall[flavour], paths[flavour] = built.index.kind.value, built.recall, target
+        _save(bundle, paths[flavour], flavour=flavour, ids=catalogue.ids, extra=extra)
         _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.ids), built.index.kind.value)
-    quarantined = tuple(item.decode(errors="replace") for item in catalogue.quarantined)
     return BundleReport(
         bundle_version=name,
         num_items=len(catalogue.ids),
-        quarantined=quarantined,
-        index_kinds=kinds,
-        recall=recall,
+        quarantined=tuple(item.decode(errors="replace") for item in catalogue.quarantined),
+        index_kinds={flavour: built.index.kind.value for flavour, built in indexes.items()},
+        recall={flavour: built.recall for flavour, built in indexes.items()},
         paths=paths,
     )
 
@@ -144,8 +140,12 @@ def _build_index(
     return _BuiltIndex(index=index, recall=built.recall, keep=built.keep)
 
 
-def _manifest_facts(name: str, towers: LoadedTowers, catalogue: Catalogue) -> dict[str, Any]:
+def _manifest_facts(
+    name: str, flavour: str, built: _BuiltIndex, *, towers: LoadedTowers, catalogue: Catalogue
+) -> dict[str, Any]:
     return {
+        "flavour": flavour,
+        "index": {"kind": built.index.kind.value, "items": catalogue.num_indexed, "recall_at_10": built.recall},
         "bundle_version": name,
         "model_id": towers.model_id,
         "content_id": catalogue.content_id,

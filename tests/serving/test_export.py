@@ -85,6 +85,14 @@ def test_a_folder_without_towers_is_refused(tmp_path):
         load_towers(tmp_path)
 
 
+def test_towers_of_another_make_are_refused(config, tmp_path):
+    export_towers(FakeModel(config), FakeOps(config), tmp_path / "towers", model_id=MODEL_ID)
+    path = tmp_path / "towers" / TOWERS_JSON
+    path.write_text(path.read_text().replace('"tabular"', '"smell"'))
+    with pytest.raises(ValueError, match=r"item branches \['text', 'image', 'video', 'smell'\].*Train again"):
+        load_towers(tmp_path / "towers")
+
+
 def test_the_flavours_hold_one_content_and_a_sound_manifest(built, flavour):
     manifest = read_manifest(built.paths[flavour])
     assert built.paths[flavour].name == "7"
@@ -215,8 +223,9 @@ def test_towers_whose_branches_do_not_sum_to_the_vector_are_refused(config, tmp_
             }
 
     export_towers(Wrong(config), FakeOps(config), tmp_path / "towers", model_id=MODEL_ID)
+    # (2, 1) / sqrt 5 = (0.894, 0.447) in place of (1, 1) / sqrt 2 = (0.707, 0.707).
     pattern = write_items(tmp_path / "items", [{"item_id": b"a", "title": b"1 0", "brand": b"0 1"}])
-    with pytest.raises(ValueError, match="differ from the sum of their branches .* by 0.4"):
+    with pytest.raises(ValueError, match="differ from the sum of their branches .* by 0.26"):
         build_bundle(tmp_path / "towers", pattern, tmp_path / "out", version=1, flavours=["stock"])
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.signatures import Bundle
+from serving.rows import default_input
+from serving.signatures import Bundle, exported
 from serving.tables import num_candidates
 from tests.serving.conftest import Shop, make_bundle, make_shop
 from tests.support import numpy_search
 from tests.support.fake_towers import text_of
 from trainer.spec.config import SearchConfig
-from trainer.spec.signatures import QueryStatus, signatures
+from trainer.spec.signatures import Port, QueryStatus, WireType, signatures
 
 SIZES = [0, 1, 5, 15, 16, 50, 99, 100]
 WIDTH, DEPTH = 20, 60  # of the tiny preset
@@ -275,3 +276,16 @@ def test_an_item_id_that_comes_twice_is_refused():
 def test_candidates_suffice_for_the_depth_whatever_the_variants(sizes, want):
     groups = np.repeat(np.arange(len(sizes)), sizes)
     assert num_candidates(groups, SearchConfig(max_depth=10, max_page_size=5)) == want
+
+
+def test_outputs_that_are_not_declared_are_refused(config):
+    declared = next(signature for signature in signatures(config) if signature.name == "wire_spec")
+    function = exported(declared, lambda inputs: {"spec": inputs["unused"]})
+    with pytest.raises(ValueError, match=r"Signature 'wire_spec' gives \['spec'\]; .* declares \['spec_json'\]"):
+        function(unused=tf.constant([0], tf.int64))
+
+
+def test_an_input_without_default_must_be_passed():
+    port = Port(name="item_id", dtype=WireType.STRING, doc="")
+    with pytest.raises(ValueError, match="Input 'item_id' has no default; pass it in the request"):
+        default_input(port)

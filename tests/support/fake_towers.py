@@ -1,7 +1,7 @@
 """Towers without training whose vectors a test writes down: texts hold the numbers of the vectors.
 
 An item's `title` is its text branch and its `brand` its attributes branch, a query's `query_text` its text branch:
-numbers separated by spaces, missing ones 0. A photo is a unit vector along the axis of its length in bytes.
+numbers separated by spaces, missing ones 0, other words 1. A photo is a unit vector along the axis of its length in bytes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,9 @@ from trainer.spec.features import Modality, Side, branches_of, features_of
 def numbers(text: tf.Tensor, dim: int) -> tf.Tensor:
     """[batch] string to [batch, dim] float32."""
     words = tf.strings.split(tf_text.normalize_utf8(text, "NFC"))
-    return tf.strings.to_number(words).to_tensor(default_value=0.0, shape=[None, dim])
+    good = tf.strings.regex_full_match(words.values, r"[-+]?(nan|inf|[0-9.]+(e[-+]?[0-9]+)?)")
+    values = tf.strings.to_number(tf.where(good, words.values, "1"))
+    return words.with_values(values).to_tensor(default_value=0.0, shape=[None, dim])
 
 
 class FakeOps(tf.Module):

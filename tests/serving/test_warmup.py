@@ -1,0 +1,45 @@
+import io
+
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from serving.warmup import make_requests
+from trainer.spec.signatures import signatures
+
+
+def named(requests, signature):
+    return [request for request in requests if request.model_spec.signature_name == signature]
+
+
+@pytest.mark.parametrize("item_ids", [[], [b"a"], [b"item%d" % number for number in range(30)]])
+def test_every_request_fills_every_input_in_the_declared_form(config, item_ids):
+    requests = make_requests(config, item_ids=item_ids)
+    for signature in signatures(config):
+        for request in named(requests, signature.name):
+            arrays = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
+            assert set(arrays) == {port.name for port in signature.inputs}
+            assert len({len(array) for array in arrays.values()}) == 1
+            for port in signature.inputs:
+                got = arrays[port.name].shape[1:]
+                assert len(got) == len(port.shape)
+                assert all(want in (None, length) for want, length in zip(port.shape, got, strict=True))
+
+
+def test_search_is_warmed_with_each_kind_of_query_in_two_batch_sizes(config):
+    requests = named(make_requests(config, item_ids=[b"a", b"b"]), "search")
+    kinds = ("query_text", "query_image", "query_video", "history_ids")
+    asked = set()
+    for request in requests:
+        arrays = {name: tf.make_ndarray(request.inputs[name]) for name in kinds}
+        asked.add((len(arrays["query_text"]), *(name for name, array in arrays.items() if any(array.ravel()))))
+    assert asked == {(batch, *given) for batch in (1, 8) for given in [*((kind,) for kind in kinds), kinds]}
+
+
+def test_pictures_are_jpegs_of_the_wire_size(config):
+    requests = named(make_requests(config, item_ids=[]), "embed_item")
+    for name, size in (("images", 32), ("video", 16)):  # of the tiny preset
+        pictures = {picture for request in requests for picture in tf.make_ndarray(request.inputs[name]).ravel()}
+        (picture,) = pictures - {b""}
+        photo = Image.open(io.BytesIO(picture))
+        assert (photo.format, photo.size) == ("JPEG", (size, size))
