@@ -38,7 +38,7 @@ lint: setup
 # Serves what `make demo` published: gRPC on 8500, REST on 8501.
 serve: setup
 	$(BIN)/python -m serving.server --port 8500 --rest_api_port 8501 --model_name vitrine \
-	  --model_base_path $(OUTPUT)/published/scann
+	  --model_base_path $(OUTPUT)/bundle/scann
 
 # Only for a change of dependencies; needs uv.
 lock:

@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 
+import tfx_pipeline
 from beam_preprocess import rows, sources
 from serving import signatures as bundle
 from trainer.model import build, tower
@@ -67,6 +68,10 @@ def test_record_fields_are_named_once(record):
 def test_features_are_named_once():
     names = [feature.name for feature in features.FEATURES]
     assert len(set(names)) == len(names)
+
+
+def test_the_main_job_knows_every_kind_of_source():
+    assert set(tfx_pipeline.KINDS) == set(sources.SOURCES)
 
 
 @pytest.mark.parametrize("kind", list(sources.SOURCES))

@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import enum
 import json
+import math
 import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -284,18 +285,18 @@ def _convert(value: Any, current: Any, path: str) -> Any:
             raise wrong
         return {**current, **{str(key): float(item) for key, item in value.items()}}
     if isinstance(current, tuple):
-        if not isinstance(value, list | tuple) or not all(isinstance(item, int) for item in value):
+        if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):
             raise wrong
         return tuple(value)
     if isinstance(current, float) and _is_number(value):
         return float(value)
-    if type(value) is not type(current):
+    if isinstance(current, float) or type(value) is not type(current):
         raise wrong
     return value
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _describe(current: Any) -> str:

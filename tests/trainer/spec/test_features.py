@@ -1,0 +1,34 @@
+from trainer.spec.features import FEATURES, Axis, Dtype, Modality, Side, branches_of, features_of
+from trainer.spec.tasks import PAIR_TASKS, SCORE_PARTS, TASKS
+
+
+def test_the_towers_branches_in_the_order_of_every_branch_table():
+    assert branches_of(Side.ITEM) == (Modality.TEXT, Modality.IMAGE, Modality.VIDEO, Modality.TABULAR)
+    assert branches_of(Side.QUERY) == (Modality.TEXT, Modality.IMAGE, Modality.VIDEO, Modality.HISTORY)
+    assert branches_of(Side.EVENT) == ()
+
+
+def test_features_of_one_side_and_modality():
+    assert [f.name for f in features_of(Side.ITEM, Modality.TABULAR)] == ["category", "brand", "price"]
+    assert [f.name for f in features_of(Side.QUERY, Modality.VIDEO)] == ["query_video"]
+
+
+def test_media_never_pass_through_transform():
+    for feature in FEATURES:
+        if feature.modality in (Modality.IMAGE, Modality.VIDEO):
+            assert not feature.transform, feature.name
+
+
+def test_a_default_is_of_the_features_type():
+    types = {Dtype.BYTES: bytes, Dtype.FLOAT: float, Dtype.INT: int}
+    for feature in FEATURES:
+        assert type(feature.default) is types[feature.dtype], feature.name
+
+
+def test_only_declared_axes():
+    assert {axis for feature in FEATURES for axis in feature.axes} == set(Axis)
+
+
+def test_score_parts_are_the_cosine_and_the_pair_tasks():
+    assert SCORE_PARTS == ("dense", "click", "purchase")
+    assert [task.name for task in TASKS if task not in PAIR_TASKS] == ["retrieval"]
