@@ -5,8 +5,13 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-# `DirectRunner` would first look for a runner of another language on the network.
-LOCAL = ("--runner=FnApiRunner", "--direct_running_mode=in_memory", "--direct_num_workers=1")
+LOCAL = (
+    "--runner=FnApiRunner",  # `DirectRunner` would first look for a runner of another language on the network
+    "--direct_running_mode=in_memory",
+    "--direct_num_workers=1",
+    # Not used on this machine. Without a flag like it, TFX packs its own source anew for every component.
+    "--sdk_container_image=none",
+)
 
 
 def beam_flags(given: Sequence[str], *, beside: argparse.ArgumentParser) -> tuple[str, ...]:
