@@ -1,5 +1,5 @@
 # `make demo` and `make test` need only make and Python 3.11 (or uv, which brings its own).
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHOP ?=
 OUTPUT ?= runs/demo
 UV := $(shell command -v uv 2>/dev/null)
