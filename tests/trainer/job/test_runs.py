@@ -15,9 +15,9 @@ from trainer.job.runs import BusyError, Progress, run_log, wait_for_database, wr
 
 
 def test_second_writer_is_refused_by_name_of_the_first(tmp_path):
-    with writer_lock(tmp_path), pytest.raises(BusyError, match=f"written by another run \\(process {os.getpid()}\\)"):
-        with writer_lock(tmp_path):
-            pass
+    said = f"written by another run \\(process {os.getpid()}\\)"
+    with writer_lock(tmp_path), pytest.raises(BusyError, match=said), writer_lock(tmp_path):
+        pass
 
 
 def test_lock_ends_with_a_killed_process(tmp_path):

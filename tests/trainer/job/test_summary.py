@@ -1,0 +1,83 @@
+"""The summary of a run: what a person reads, and commands that can be pasted."""
+
+import json
+import shlex
+
+import pytest
+
+from trainer.job.summary import Outcome, query_command, serve_command, summarize
+
+QUALITY = {"sentence": "recall@10 0.900 on 20 requests", "faults": [], "example": "a person's red shoe"}
+METRICS = {
+    "sections": {
+        "held_out": {
+            "title": "Held-out actions",
+            "rows": [
+                {"slice": "all", "size": 20, "metric": "recall@10", "model": 0.9, "popularity": 0.25},
+                {"slice": "query: text", "size": 9, "metric": "recall@10", "model": 0.8, "popularity": 0.2},
+                {"slice": "all", "size": 20, "metric": "mrr", "model": 0.7, "popularity": 0.1},
+            ],
+        }
+    }
+}
+
+
+@pytest.fixture
+def outcome(tmp_path):
+    def write(folder, name, value):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text(value if isinstance(value, str) else json.dumps(value))
+
+    write("items", "summary.txt", "items: read 24, written 23\n  dropped: no_title 1\n")
+    write("items", "dead_letters.jsonl", '{"reason": "no_title"}\n')
+    write("events", "summary.txt", "events: read 300\n")
+    write("model", "metrics.json", METRICS)
+    write("evaluation", "quality.json", QUALITY)
+    write("pushed", "pushed.json", {"version": 3, "new": True})
+    outputs = {
+        "ItemsGen": {"report": tmp_path / "items"},
+        "EventsGen": {"report": tmp_path / "events"},
+        "Trainer": {"model": tmp_path / "model"},
+        "Evaluator": {"evaluation": tmp_path / "evaluation"},
+        "Pusher": {"pushed": tmp_path / "pushed"},
+    }
+    return Outcome(seconds={"ItemsGen": 2.0, "Gate": 0.01, "Trainer": 61.25}, cached=frozenset(), outputs=outputs)
+
+
+def test_says_what_went_in_how_good_it_is_and_where_it_lies(outcome, tmp_path):
+    text = summarize(outcome, published=tmp_path / "bundle")
+    for part in (
+        "items: read 24, written 23\n    dropped: no_title 1",
+        f"each with its reason: {tmp_path}/items/dead_letters.jsonl",
+        "Held-out actions, all: recall@10 of model 0.900, popularity 0.250",
+        f"by slice: {tmp_path}/model/metrics.txt",
+        "recall@10 0.900 on 20 requests",
+        f"version 3 (new) in {tmp_path}/bundle",
+        "63.3 s in the components\n  ItemsGen 2.0 s, Trainer 61.2 s",
+    ):
+        assert part in text
+    assert "query: text" not in text
+    assert "mrr" not in text
+
+
+def test_says_why_nothing_was_published(outcome, tmp_path):
+    quality = {**QUALITY, "faults": ["recall@10 is 0.100, not above popularity's 0.250"]}
+    (tmp_path / "evaluation/quality.json").write_text(json.dumps(quality))
+    (tmp_path / "pushed/pushed.json").write_text(json.dumps({"version": 0, "new": False}))
+    text = summarize(outcome, published=tmp_path / "bundle")
+    assert "NOTHING: the bundle is not good enough.\n  - recall@10 is 0.100, not above popularity's 0.250" in text
+    assert "serve it" not in text
+
+
+def test_says_that_the_same_bundle_was_there_before(outcome, tmp_path):
+    (tmp_path / "pushed/pushed.json").write_text(json.dumps({"version": 3, "new": False}))
+    assert "version 3 (the same as before, not published again)" in summarize(outcome, published=tmp_path)
+
+
+def test_commands_survive_the_shell(tmp_path):
+    serve = shlex.split(serve_command(tmp_path / "my bundle"))
+    assert serve[:3] == ["python", "-m", "serving.server"]
+    assert serve[-1] == f"--model_base_path={tmp_path}/my bundle/scann"
+    query = shlex.split(query_command("a person's red shoe"))
+    body = json.loads(query[query.index("-d") + 1])
+    assert body["instances"] == [{"query_text": "a person's red shoe", "page_size": 5}]
