@@ -37,7 +37,13 @@ def _text(config: Config, num_subwords: int) -> Layer:
 def _image(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower = config.tower
-    return ImageEncoder(widths=tower.vision.image_widths, dim=tower.dim, dropout=tower.dropout, name="image")
+    return ImageEncoder(
+        widths=tower.vision.image_widths,
+        patch_px=tower.vision.patch_px,
+        dim=tower.dim,
+        dropout=tower.dropout,
+        name="image",
+    )
 
 
 def _video(config: Config, num_subwords: int) -> Layer:
@@ -45,6 +51,7 @@ def _video(config: Config, num_subwords: int) -> Layer:
     tower = config.tower
     return VideoEncoder(
         widths=tower.vision.frame_widths,
+        patch_px=tower.vision.patch_px,
         lstm_units=tower.vision.lstm_units,
         dim=tower.dim,
         dropout=tower.dropout,
@@ -87,8 +94,8 @@ HEADS: dict[TaskKind, Callable[[Config, str], Layer]] = {
 def build_model(config: Config, *, num_subwords: int) -> TwoTower:
     """The model of a configuration, with all its variables made.
 
-    A modality that both sides have is encoded by one encoder, so that a shopper's photo and the item's photo meet in
-    one space from the first step; each tower has its own projection of it.
+    A modality that both sides have is encoded by one encoder, so that a shopper's photo and the item's photo, a typed
+    word and the title's word, meet in one space from the first step.
 
     Args:
       config: The configuration.
@@ -100,7 +107,6 @@ def build_model(config: Config, *, num_subwords: int) -> TwoTower:
         side: Tower(
             encoders={m: encoders[m] for m in branches_of(side)},
             fusion=FUSIONS[config.tower.fusion](),
-            dim=config.tower.dim,
             modality_dropout=config.tower.modality_dropout,
             name=f"{side.value}_tower",
         )

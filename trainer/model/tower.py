@@ -51,14 +51,12 @@ class Tower(tf.keras.layers.Layer):
         *,
         encoders: Mapping[Modality, tf.keras.layers.Layer],
         fusion: tf.keras.layers.Layer,
-        dim: int,
         modality_dropout: float,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.modalities = tuple(encoders)
         self.encoders = {modality.value: encoder for modality, encoder in encoders.items()}
-        self.projections = {m.value: tf.keras.layers.Dense(dim, name=f"project_{m.value}") for m in encoders}
         self.fusion = fusion
         self.modality_dropout = modality_dropout
 
@@ -91,10 +89,10 @@ class Tower(tf.keras.layers.Layer):
         }
 
     def _branch(self, modality: Modality, inputs: Tensors, present: tf.Tensor, training: bool) -> tf.Tensor:
-        encoder, project = self.encoders[modality.value], self.projections[modality.value]
+        encoder = self.encoders[modality.value]
 
         def encode(rows: Tensors) -> tf.Tensor:
-            return normalize(project(tf.nn.relu(encoder(rows, training=training))))
+            return normalize(encoder(rows, training=training))
 
         return encode_present(encode, {name: inputs[name] for name in BRANCH_INPUTS[modality]}, present)
 

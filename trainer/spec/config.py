@@ -104,13 +104,14 @@ class TextConfig:
 class VisionConfig:
     """The image and video branches of both towers: one CNN over photos, one over frames followed by an LSTM."""
 
-    image_widths: tuple[int, ...] = (16, 32, 48, 64)
-    frame_widths: tuple[int, ...] = (12, 24, 32)
+    patch_px: int = 4
+    image_widths: tuple[int, ...] = (32, 48, 64)
+    frame_widths: tuple[int, ...] = (24, 32)
     lstm_units: int = 48
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(self, 1, "lstm_units")
+        _at_least(self, 1, "patch_px", "lstm_units")
         if not self.image_widths or not self.frame_widths or min(*self.image_widths, *self.frame_widths) < 1:
             raise ValueError(
                 "VisionConfig.image_widths and frame_widths must each name at least one positive width; "
@@ -154,10 +155,10 @@ class TowerConfig:
 class TrainConfig:
     """How the model is trained."""
 
-    batch_size: int = 256
-    epochs: int = 10
+    batch_size: int = 128
+    epochs: int = 24
     max_steps: int = 0  # 0 = as many as the epochs give
-    learning_rate: float = 0.002
+    learning_rate: float = 0.003
     weight_decay: float = 0.0001
     temperature: float = 0.07
     seed: int = 17

@@ -26,8 +26,8 @@ LAYERS = {
         TextEncoder(vocabulary_size=9, embedding_dim=4, lstm_units=3, dim=5, dropout=0.0),
         {"text_tokens": np.array([[1, 2, 3], [4, 0, 0], [0, 0, 0]], np.int32)},
     ),
-    "image": (ImageEncoder(widths=(4, 6), dim=5, dropout=0.0), PHOTOS),
-    "video": (VideoEncoder(widths=(4, 6), lstm_units=3, dim=5, dropout=0.0), CLIPS),
+    "image": (ImageEncoder(widths=(4, 6), patch_px=2, dim=5, dropout=0.0), PHOTOS),
+    "video": (VideoEncoder(widths=(4, 6), patch_px=2, lstm_units=3, dim=5, dropout=0.0), CLIPS),
     "tabular": (
         TabularEncoder(num_categories=9, num_brands=4, embedding_dim=3, dim=5, dropout=0.0),
         {

@@ -9,22 +9,28 @@ from trainer.nn.blocks import masked_mean
 
 
 class ConvStack(tf.keras.layers.Layer):
-    """Convolutions 3×3 of stride 2, each with LayerNorm over its channels and ReLU.
+    """A picture to a small map: one linear view of each patch, then convolutions 3×3 of stride 2.
 
-    LayerNorm, because batch statistics would make a row's output depend on its neighbours.
+    Each layer is normalised over its whole map and followed by ReLU. Group normalisation with one group, because batch
+    statistics would make a row's output depend on its neighbours. Patches instead of a strided first layer: on a CPU
+    they take a third of the time. Patches: https://arxiv.org/abs/2201.03545, section 2.3.
 
     Input:  [batch, height, width, 3] uint8.
-    Output: [batch, ceil(height / 2^layers), ceil(width / 2^layers), widths[-1]] float32.
+    Output: [batch, height / patch_px / 2^(layers - 1), width / ..., widths[-1]] float32, each division rounded up.
     """
 
-    def __init__(self, *, widths: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, *, widths: Sequence[int], patch_px: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.widths = tuple(widths)
+        self.patch_px = patch_px
         self.convolutions = [
-            tf.keras.layers.Conv2D(width, 3, strides=2, padding="same", name=f"conv{i}")
-            for i, width in enumerate(widths)
+            tf.keras.layers.Conv2D(widths[0], patch_px, strides=patch_px, padding="same", name="patches"),
+            *(
+                tf.keras.layers.Conv2D(width, 3, strides=2, padding="same", name=f"conv{i}")
+                for i, width in enumerate(widths[1:], start=1)
+            ),
         ]
-        self.norms = [tf.keras.layers.LayerNormalization(epsilon=1e-3, name=f"norm{i}") for i, _ in enumerate(widths)]
+        self.norms = [tf.keras.layers.GroupNormalization(groups=1, name=f"norm{i}") for i, _ in enumerate(widths)]
 
     def call(self, pixels: tf.Tensor) -> tf.Tensor:
         """See the class."""
@@ -35,7 +41,7 @@ class ConvStack(tf.keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "widths": self.widths}
+        return {**super().get_config(), "widths": self.widths, "patch_px": self.patch_px}
 
 
 class ImageEncoder(tf.keras.layers.Layer):
@@ -45,12 +51,13 @@ class ImageEncoder(tf.keras.layers.Layer):
     Output: [batch, dim] float32.
     """
 
-    def __init__(self, *, widths: Sequence[int], dim: int, dropout: float, **kwargs: Any) -> None:
+    def __init__(self, *, widths: Sequence[int], patch_px: int, dim: int, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.widths = tuple(widths)
+        self.patch_px = patch_px
         self.dim = dim
         self.dropout = dropout
-        self.stack = ConvStack(widths=widths, name="stack")
+        self.stack = ConvStack(widths=widths, patch_px=patch_px, name="stack")
         self.drop = tf.keras.layers.Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
@@ -65,4 +72,5 @@ class ImageEncoder(tf.keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "widths": self.widths, "dim": self.dim, "dropout": self.dropout}
+        names = ("widths", "patch_px", "dim", "dropout")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -9,9 +9,9 @@ from trainer.nn.blocks import lstm, masked_max, masked_mean
 
 
 class TextEncoder(tf.keras.layers.Layer):
-    """Sub-word ids to one vector: embeddings, BiLSTM, mean of the first and maximum of the second.
+    """Sub-word ids to one vector: embeddings, BiLSTM, features of each token, their maximum and mean over the text.
 
-    The mean of the embeddings keeps every word in reach of the gradient, the LSTM adds their order.
+    The maximum finds a word among many others, which is what searching mostly asks of a text.
 
     Input:  {"text_tokens": [batch, tokens] int32}, 0 = padding.
     Output: [batch, dim] float32.
@@ -28,6 +28,7 @@ class TextEncoder(tf.keras.layers.Layer):
         self.dropout = dropout
         self.embed = tf.keras.layers.Embedding(vocabulary_size, embedding_dim, name="embed")
         self.read = tf.keras.layers.Bidirectional(lstm(lstm_units), name="read")
+        self.token = tf.keras.layers.Dense(2 * dim, activation="relu", name="token")
         self.drop = tf.keras.layers.Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
@@ -39,7 +40,8 @@ class TextEncoder(tf.keras.layers.Layer):
         # An all-padding row still has one step, or the LSTM would see an empty sequence.
         mask = tf.concat([tf.ones_like(present[:, :1]), present[:, 1:]], axis=1)
         sequence = self.read(embedded, mask=mask, training=training)
-        pooled = tf.concat([masked_mean(embedded, present), masked_max(sequence, present)], axis=-1)
+        features = self.token(tf.concat([embedded, sequence], axis=-1))
+        pooled = tf.concat([masked_max(features, present), masked_mean(features, present)], axis=-1)
         return self.project(self.drop(pooled, training=training))
 
     def get_config(self) -> dict[str, Any]:

@@ -18,13 +18,16 @@ class VideoEncoder(tf.keras.layers.Layer):
     Output: [batch, dim] float32.
     """
 
-    def __init__(self, *, widths: Sequence[int], lstm_units: int, dim: int, dropout: float, **kwargs: Any) -> None:
+    def __init__(
+        self, *, widths: Sequence[int], patch_px: int, lstm_units: int, dim: int, dropout: float, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.widths = tuple(widths)
+        self.patch_px = patch_px
         self.lstm_units = lstm_units
         self.dim = dim
         self.dropout = dropout
-        self.stack = ConvStack(widths=widths, name="stack")
+        self.stack = ConvStack(widths=widths, patch_px=patch_px, name="stack")
         self.frame = tf.keras.layers.Dense(lstm_units, activation="relu", name="frame")
         self.read = lstm(lstm_units, name="read")
         self.drop = tf.keras.layers.Dropout(dropout)
@@ -42,5 +45,5 @@ class VideoEncoder(tf.keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("widths", "lstm_units", "dim", "dropout")
+        names = ("widths", "patch_px", "lstm_units", "dim", "dropout")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
