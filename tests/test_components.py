@@ -1,0 +1,202 @@
+"""The doors into TFX, one by one: cache keys, the gate, blessings, and what is not pushed."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+pytestmark = pytest.mark.slow  # importing TFX takes its time
+
+
+@pytest.fixture(scope="module")
+def doors():
+    from tests.support.tfx_import import import_doors
+
+    return import_doors()
+
+
+def artifact(kind, path, **properties):
+    from tfx.types import standard_artifacts
+
+    made = getattr(standard_artifacts, kind)() if isinstance(kind, str) else kind()
+    path.mkdir(parents=True, exist_ok=True)
+    made.uri = str(path)
+    for name, value in properties.items():
+        if isinstance(value, int):
+            made.set_int_custom_property(name, value)
+        else:
+            made.set_string_custom_property(name, value)
+    return made
+
+
+def write_anomalies(folder, **features):
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+    anomalies = anomalies_pb2.Anomalies()
+    for name, description in features.items():
+        anomalies.anomaly_info[name].description = description
+        anomalies.anomaly_info[name].short_description = "wrong"
+    folder.mkdir(parents=True)
+    (folder / "SchemaDiff.pb").write_bytes(anomalies.SerializeToString())
+
+
+def test_gate_names_every_anomaly_and_stops(doors, tmp_path):
+    items, events = artifact("ExampleAnomalies", tmp_path / "i"), artifact("ExampleAnomalies", tmp_path / "e")
+    write_anomalies(tmp_path / "i" / "Split-all", price="below -1")
+    write_anomalies(tmp_path / "e" / "Split-train")
+    write_anomalies(tmp_path / "e" / "Split-eval", position="missing")
+    verdict = artifact(doors.beam.GateVerdict, tmp_path / "v")
+    with pytest.raises(doors.beam.AnomalyError) as caught:
+        doors.beam.Gate.test_call(items_anomalies=items, events_anomalies=events, verdict=verdict, code="")
+    assert "(2 anomalies); nothing was trained or published" in str(caught.value)
+    assert "items/all, feature 'price': wrong: below -1" in str(caught.value)
+    assert "events/eval, feature 'position': wrong: missing" in str(caught.value)
+    assert not (tmp_path / "v" / "verdict.txt").exists()
+
+
+def test_gate_lets_sound_data_through(doors, tmp_path):
+    items, events = artifact("ExampleAnomalies", tmp_path / "i"), artifact("ExampleAnomalies", tmp_path / "e")
+    write_anomalies(tmp_path / "i" / "Split-all")
+    verdict = artifact(doors.beam.GateVerdict, tmp_path / "v")
+    doors.beam.Gate.test_call(items_anomalies=items, events_anomalies=events, verdict=verdict, code="abc")
+    assert (tmp_path / "v" / "verdict.txt").read_text() == "No anomalies.\ncode abc\n"
+
+
+@pytest.fixture
+def shop(tmp_path):
+    from tests.support import text_shop
+
+    return text_shop.write(tmp_path / "shop")
+
+
+def fingerprints(doors, shop):
+    properties = {"shop": str(shop), "kind": "shop", "config": "{}"}
+    info = SimpleNamespace(exec_properties=properties)
+    return [
+        driver(None).run(info).exec_properties["fingerprint"].string_value
+        for driver in (doors.beam.ItemsDriver, doors.beam.EventsDriver)
+    ]
+
+
+def test_each_side_is_keyed_on_its_own_content(doors, shop, tmp_path, monkeypatch):
+    from tests.support import text_shop
+
+    items, events = fingerprints(doors, shop)
+    assert fingerprints(doors, text_shop.write(tmp_path / "copy")) == [items, events]
+    text_shop.add_round(shop)
+    assert fingerprints(doors, shop)[0] == items
+    later = fingerprints(doors, shop)[1]
+    assert later != events
+    (shop / "media" / "4.jpg").write_bytes((shop / "media" / "0.jpg").read_bytes())
+    assert fingerprints(doors, shop)[0] != items
+    assert fingerprints(doors, shop)[1] == later
+    monkeypatch.setenv("VITRINE_USER_KEY", "another key")
+    assert fingerprints(doors, shop)[1] != later
+
+
+def blessing(number, *, content, path, blessed=1, live=True):
+    from ml_metadata.proto import metadata_store_pb2
+
+    states = metadata_store_pb2.Artifact
+    found = states(id=number, state=states.LIVE if live else states.DELETED)
+    found.custom_properties["bundle_version"].string_value = content
+    found.custom_properties["bundle_uri"].string_value = str(path)
+    found.custom_properties["blessed"].int_value = blessed
+    (path / "stock" / "1").mkdir(parents=True, exist_ok=True)
+    return found
+
+
+def test_baseline_is_the_last_blessed_bundle_of_other_content(doors, tmp_path):
+    known = [
+        blessing(1, content="one", path=tmp_path / "1"),
+        blessing(2, content="two", path=tmp_path / "2"),
+        blessing(3, content="bad", path=tmp_path / "3", blessed=0),
+        blessing(4, content="gone", path=tmp_path / "4"),
+        blessing(5, content="same", path=tmp_path / "5"),
+        blessing(6, content="deleted", path=tmp_path / "6", live=False),
+    ]
+    (tmp_path / "4" / "stock" / "1").rmdir()
+    assert doors.serving._last_blessed(known, other_than="same") == str(tmp_path / "2")
+    assert doors.serving._last_blessed(known, other_than="two") == str(tmp_path / "5")
+    assert doors.serving._last_blessed([], other_than="same") == ""
+
+
+@pytest.mark.parametrize(("blessed", "infra_blessed"), [(0, 1), (1, 0)])
+def test_pusher_publishes_nothing_that_is_not_blessed_twice(doors, tmp_path, blessed, infra_blessed):
+    inputs = {
+        "bundle": [artifact(doors.serving.Bundle, tmp_path / "bundle")],
+        "blessing": [artifact("ModelBlessing", tmp_path / "b", blessed=blessed)],
+        "infra_blessing": [artifact("InfraBlessing", tmp_path / "ib", blessed=infra_blessed)],
+    }
+    pushed = artifact("PushedModel", tmp_path / "pushed")
+    destination = tmp_path / "published"
+    doors.serving.PusherExecutor().Do(inputs, {"pushed": [pushed]}, {"destination": str(destination)})
+    assert json.loads((tmp_path / "pushed" / "pushed.json").read_text()) == {"version": 0, "new": False}
+    assert not destination.exists()
+
+
+def test_pusher_is_keyed_on_what_is_published(doors, tmp_path):
+    assert doors.serving.published(tmp_path) == []
+    for version, content in ((9, "old"), (10, "new")):
+        folder = tmp_path / "stock" / str(version) / "assets.extra"
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(json.dumps({"bundle_version": content}))
+    assert doors.serving.published(tmp_path) == ["stock/10 new"]
+    info = SimpleNamespace(exec_properties={"destination": str(tmp_path)})
+    driver = doors.serving.PusherDriver(None)
+    assert driver.run(info).exec_properties["published"].string_value == '["stock/10 new"]'
+
+
+def test_serving_check_raises_so_that_it_is_tried_again(doors, tmp_path, monkeypatch):
+    from serving import check, recorded
+
+    monkeypatch.setattr(recorded, "read_requests", lambda *a, **k: [])
+    monkeypatch.setattr(check, "check_serving", lambda *a, **k: check.CheckResult(asked=1, faults=("no answer",)))
+    events = artifact("Examples", tmp_path / "events")
+    events.split_names = '["train", "eval"]'
+    infra = artifact("InfraBlessing", tmp_path / "infra")
+    bundle = artifact(doors.serving.Bundle, tmp_path / "bundle")
+    with pytest.raises(doors.serving.ServingCheckError, match="nothing was published.\n  no answer"):
+        doors.serving.ServingCheck.test_call(bundle=bundle, events=events, blessing=infra, config="{}", code="")
+
+
+def test_trainer_is_given_items_and_graph_beside_the_events(doors, tmp_path, monkeypatch):
+    given = {}
+    monkeypatch.setattr(
+        doors.trainer.GenericExecutor, "Do", lambda self, inputs, outputs, properties: given.update(properties)
+    )
+    items = artifact("Examples", tmp_path / "items")
+    items.split_names = '["all"]'
+    inputs = {"items": [items], "transform_graph": [artifact("TransformGraph", tmp_path / "graph")]}
+    properties = {"custom_config": json.dumps({"config": {}, "code": "abc"})}
+    doors.trainer.TowersExecutor().Do(inputs, {}, properties)
+    assert json.loads(given["custom_config"]) == {
+        "config": {},
+        "code": "abc",
+        "items": str(tmp_path / "items" / "Split-all"),
+        "items_transform_graph": str(tmp_path / "graph"),
+    }
+    assert "items" not in json.loads(properties["custom_config"])
+
+
+def test_embedded_shop_is_written_once(doors, tmp_path, monkeypatch):
+    from beam_preprocess import synthetic
+
+    written = []
+
+    def write_shop(directory, **parameters):
+        directory.mkdir()
+        written.append(parameters)
+
+    monkeypatch.setattr(synthetic, "write_shop", write_shop)
+    folder = tmp_path / "shop"
+    assert doors.beam.embedded_shop(folder, code="1") == folder
+    (folder / "left over").touch()
+    doors.beam.embedded_shop(folder, code="1")
+    assert len(written) == 1
+    doors.beam.embedded_shop(folder, code="2")
+    assert len(written) == 2
+    assert not (folder / "left over").exists()
+    (folder / ".complete").unlink()  # as after a kill while it was written
+    doors.beam.embedded_shop(folder, code="2")
+    assert written == [doors.beam.EMBEDDED_SHOP] * 3
