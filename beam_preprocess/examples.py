@@ -1,5 +1,8 @@
 """A row in wire form to a `tf.train.Example`, by the declaration in `trainer.spec.features`."""
 
+import dataclasses
+import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,31 +22,49 @@ def serialize(row: Mapping[str, Any], *, sides: tuple[Side, ...], wire: WireConf
     Raises:
       ValueError: A key that is no feature of `sides`.
     """
-    import tensorflow as tf
-
-    features = [feature for side in sides for feature in features_of(side)]
-    unknown = set(row) - {feature.name for feature in features}
+    template = _template(sides, wire)
+    unknown = row.keys() - template.features.keys()
     if unknown:
         raise ValueError(f"The row has {sorted(unknown)}; wanted features of {[*sides]}. See trainer/spec/features.py.")
-    example = tf.train.Example()
-    for feature in features:
-        values = _values(row.get(feature.name, feature.default), feature, wire)
-        target = example.features.feature[feature.name]
-        if feature.dtype is Dtype.BYTES:
-            target.bytes_list.value.extend(v.encode() if isinstance(v, str) else v for v in values)
-        elif feature.dtype is Dtype.FLOAT:
-            target.float_list.value.extend(values)
+    example = type(template.example)()
+    example.CopyFrom(template.example)
+    stored = example.features.feature
+    for name, value in row.items():
+        feature = template.features[name]
+        if value == feature.default:
+            continue
+        target = getattr(stored[name], _LISTS[feature.dtype]).value
+        if feature.axes:
+            fitting = value[: len(target)]
+            target[: len(fitting)] = [_stored(entry) for entry in fitting]
         else:
-            target.int64_list.value.extend(values)
+            target[0] = _stored(value)
     return example.SerializeToString(deterministic=True)
 
 
-def _values(value: Any, feature: Feature, wire: WireConfig) -> list[Any]:
-    """The values of a feature, as many as its axis is long."""
-    if not feature.axes:
-        return [value]
-    length = 1
-    for axis in feature.axes:
-        length *= getattr(wire, axis.value)
-    values = list(value)[:length] if isinstance(value, list | tuple) else []
-    return values + [feature.default] * (length - len(values))
+_LISTS = {Dtype.BYTES: "bytes_list", Dtype.FLOAT: "float_list", Dtype.INT: "int64_list"}
+
+
+def _stored(value: Any) -> Any:
+    return value.encode() if isinstance(value, str) else value
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Template:
+    """The features of some sides, by name, and the Example in which all of them are absent."""
+
+    features: Mapping[str, Feature]
+    example: Any
+
+
+@functools.cache
+def _template(sides: tuple[Side, ...], wire: WireConfig) -> _Template:
+    import tensorflow as tf
+
+    features = {feature.name: feature for side in sides for feature in features_of(side)}
+    example = tf.train.Example()
+    for feature in features.values():
+        length = math.prod(getattr(wire, axis.value) for axis in feature.axes)
+        target = getattr(example.features.feature[feature.name], _LISTS[feature.dtype])
+        target.value.extend([feature.default] * length)
+    return _Template(features, example)

@@ -6,6 +6,7 @@ the field; an unknown field is left out. Everything that is dropped is counted.
 
 import dataclasses
 import datetime
+import functools
 import hashlib
 import hmac
 import math
@@ -49,13 +50,13 @@ class _Rejected(Exception):
         self.fault = Fault(reason, detail)
 
 
-def check(record: Any, fields: Sequence[Field]) -> Checked:
+def check(record: Any, fields: tuple[Field, ...]) -> Checked:
     """Checks one record against its declaration. Never raises."""
     if not isinstance(record, Mapping):
         return Checked({}, Fault(Reason.MALFORMED, f"a record is {_type(record)}; wanted an object"), ())
     values: dict[str, Any] = {}
     remarks: list[str] = []
-    known = {field.name for field in fields}
+    known = _names(fields)
     remarks += [f"unknown_field/{clean(str(name))[:40]}" for name in record if name not in known]
     for field in fields:
         raw = record.get(field.name)
@@ -74,6 +75,11 @@ def check(record: Any, fields: Sequence[Field]) -> Checked:
         if value is not None:
             values[field.name] = value
     return Checked(values, None, tuple(remarks))
+
+
+@functools.cache
+def _names(fields: tuple[Field, ...]) -> frozenset[str]:
+    return frozenset(field.name for field in fields)
 
 
 def clean(text: str) -> str:
@@ -109,6 +115,8 @@ def _read(raw: Any, field: Field, remarks: list[str]) -> Any:
 
 def _is_repaired(raw: Any, value: Any) -> bool:
     """Whether cleaning took anything away, or the reader had to replace bytes that are not UTF-8."""
+    if value is raw and raw.isascii():
+        return False
     if isinstance(value, Mapping):
         return any(_is_repaired(raw[name], part) for name, part in value.items())
     return "\ufffd" in value or (value != raw and unicodedata.normalize("NFC", raw) != value)
