@@ -12,7 +12,9 @@ import sys
 import time
 from collections.abc import Sequence
 
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from beam_preprocess import pipeline, summary, transform, writing
+from beam_preprocess.flags import beam_flags
 from beam_preprocess.sources import SOURCES, Source, open_source
 from trainer.spec.config import Config, from_json, override, to_dict
 from trainer.spec.presets import PRESETS, preset
@@ -20,8 +22,10 @@ from trainer.spec.presets import PRESETS, preset
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the pipelines one after the other and prints what went in and what was dropped."""
-    options, beam_arguments = _parser().parse_known_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
     try:
+        beam_arguments = beam_flags(rest, beside=parser)
         config = preset(options.preset)
         if options.config:
             config = from_json(options.config.read_text(encoding="utf-8"), base=config)
@@ -61,7 +65,9 @@ def run(source: Source, config: Config, options: argparse.Namespace, beam_argume
     _say(events, began)
     signals = pipeline.ingest_signals(source, dead_letter_path=letters["signals"], beam_options=beam_arguments)
     _say(signals, began)
-    transform.write_transform_graph(f"{output}/items/*.tfrecord", f"{output}/transform_graph", config=config)
+    transform.write_transform_graph(
+        f"{output}/items/*.tfrecord", f"{output}/transform_graph", config=config, beam_options=beam_arguments
+    )
     counts = {found.record: dict(found.counts) for found in (items, events, signals)}
     text = json.dumps({**counts, "config": to_dict(config)}, indent=1, sort_keys=True)
     writing.write_file(f"{output}/summary.json", f"{text}\n".encode())

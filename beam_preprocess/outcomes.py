@@ -45,6 +45,7 @@ class Ref:
     number: int
 
     def __str__(self) -> str:
+        """`file:number`."""
         return f"{self.file}:{self.number}"
 
 

@@ -54,7 +54,7 @@ def options_of(beam_options: BeamOptions) -> PipelineOptions:
 
 
 def default_rules() -> joins.EventRules:
-    """What is later than a day from now is from the future; the key is that of VITRINE_USER_KEY, else the public one."""
+    """Later than a day from now is the future; the user key is that of VITRINE_USER_KEY, else the public one."""
     key = os.environ.get("VITRINE_USER_KEY", "").encode() or joins.DEFAULT_USER_KEY
     return joins.EventRules(now=time.time() + _CLOCK_SKEW_SECONDS, user_key=key)
 

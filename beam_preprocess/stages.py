@@ -49,7 +49,7 @@ class RunStep(beam.DoFn):
         """The counts of this bundle."""
         window = GlobalWindow()
         for name, amount in sorted(self._totals.items()):
-            value = WindowedValue((name, amount), window.max_timestamp(), [window])
+            value = WindowedValue((name, amount), window.max_timestamp(), (window,))
             yield beam.pvalue.TaggedOutput(_COUNTS, value)
 
 

@@ -4,11 +4,11 @@
 `tf.saved_model.load(...).transform_fn`, without the Transform library.
 """
 
-import os
 import pathlib
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from trainer.spec.config import Config, from_json
@@ -105,13 +105,20 @@ def _finite(value: Any) -> Any:
     return tf.where(tf.math.is_finite(value), value, tf.zeros_like(value))
 
 
-def write_transform_graph(items_pattern: str, output_dir: str | pathlib.Path, *, config: Config) -> None:
+def write_transform_graph(
+    items_pattern: str,
+    output_dir: str | pathlib.Path,
+    *,
+    config: Config,
+    beam_options: PipelineOptions | Sequence[str] | None = None,
+) -> None:
     """Analyses the item Examples and writes `transform_fn/` and `transformed_metadata/` into `output_dir`.
 
     Args:
       items_pattern: The TFRecord files of the items.
       output_dir: Replaced as a whole.
       config: Lengths of the axes and sizes of the vocabularies.
+      beam_options: Arguments or options of the runner.
     """
     import functools
 
@@ -130,11 +137,13 @@ def write_transform_graph(items_pattern: str, output_dir: str | pathlib.Path, *,
     source = tfxio.TFExampleRecord(items_pattern, telemetry_descriptors=["vitrine"], schema=schema)
     aside = writing.staged(str(output_dir))
     function = functools.partial(preprocessing_fn, custom_config={"config": to_json(config)})
-    with tempfile.TemporaryDirectory() as scratch, tft_beam.Context(temp_dir=scratch):
-        with beam.Pipeline(options=pipeline.options_of(None)) as run:
-            data = (run | "items" >> source.BeamSource(), source.TensorAdapterConfig())
-            graph = data | "analyse" >> tft_beam.AnalyzeDataset(function)
-            _ = graph | "write" >> tft_beam.WriteTransformFn(os.fspath(aside))
+    scratch = writing.staged(f"{output_dir}.scratch")  # on the same file system, so that every worker reaches it
+    options = pipeline.options_of(beam_options)
+    with tft_beam.Context(temp_dir=scratch), beam.Pipeline(options=options) as run:
+        data = (run | "items" >> source.BeamSource(), source.TensorAdapterConfig())
+        graph = data | "analyse" >> tft_beam.AnalyzeDataset(function)
+        _ = graph | "write" >> tft_beam.WriteTransformFn(aside)
+    writing.discard([f"{output_dir}.scratch"])
     writing.publish(str(output_dir))
 
 

@@ -47,5 +47,5 @@ def open_source(location: str | pathlib.Path, kind: str = "shop", *, allow_outsi
     if "://" not in root:
         root = str(pathlib.Path(root).expanduser().resolve())
         if not pathlib.Path(root).is_dir():
-            raise ValueError(f"There is no directory {location}; wanted one with the records of a shop. Check the path.")
+            raise ValueError(f"There is no directory {location}; wanted one with a shop's records. Check the path.")
     return SOURCES[kind](Place(root, allow_outside))

@@ -13,7 +13,7 @@ from trainer.spec.records import RECORDS
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ShopSource:
-    """`catalog`, `events` and `signals` as .jsonl, .csv (both also .gz) or .parquet, or as several `catalog-*` files."""
+    """`catalog`, `events`, `signals` as .jsonl, .csv (both also .gz) or .parquet, each in one file or more."""
 
     place: Place
     own_split: bool = False
