@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import model_form, store
+from trainer.job.source_hash import source_hash
 from trainer.model_form import RAW_TEXT
 from trainer.ops import examples
-from trainer.source_hash import source_hash
 from trainer.spec.config import Config, to_dict
 
 
@@ -176,6 +176,12 @@ def _blocks(path: str) -> Iterator[bytes]:
     with tf.io.gfile.GFile(path, "rb") as file:
         while block := file.read(1 << 20):
             yield block
+
+
+def compile_rows(function: Callable[[dict[str, tf.Tensor]], tf.Tensor], example: dict[str, np.ndarray]) -> Any:
+    """`function` as one graph for any number of rows of features like those of `example`: traced once, not per size."""
+    specs = {name: tf.TensorSpec([None, *values.shape[1:]], values.dtype, name) for name, values in example.items()}
+    return tf.function(function, input_signature=[specs])
 
 
 def map_rows(

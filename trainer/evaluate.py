@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import floors, metrics
-from trainer.data import EventTable, ItemStore, Tables, map_rows
+from trainer.data import EventTable, ItemStore, Tables, compile_rows, map_rows
 from trainer.questions import Question, Requests, questions, read_truth
 from trainer.report import Report, Row, Section
 from trainer.spec.features import Modality, Side, branches_of
@@ -83,27 +83,28 @@ class Encoder:
     """Vectors of items and queries from their tables, with modalities masked on demand."""
 
     def __init__(self, model: Any) -> None:
-        """Compiles one function for each set of masked modalities when it is first needed."""
+        """Compiles one function for each side and masked modality when it is first needed."""
         self.model = model
-        self._functions: dict[tuple[str, tuple[Modality, ...]], Callable[..., Any]] = {}
+        self._functions: dict[tuple[Side, tuple[Modality, ...]], Callable[..., Any]] = {}
 
     def items(self, items: ItemStore, masked: Collection[Modality] = ()) -> np.ndarray:
         """[items, dim] float32."""
-        encode = self._function("items", tuple(masked))
+        encode = self._function(Side.ITEM, masked, items.gather(np.arange(1)))
         return map_rows(encode, np.arange(items.num_items), gather=items.gather, size=_ITEMS_AT_ONCE)
 
     def queries(self, events: EventTable, rows: np.ndarray, masked: Collection[Modality] = ()) -> np.ndarray:
         """[rows, dim] float32; histories are read from the model's snapshot."""
-        encode = self._function("queries", tuple(masked))
+        encode = self._function(Side.QUERY, masked, events.gather_queries(rows[:1]))
         return map_rows(encode, rows, gather=events.gather_queries, size=_QUERIES_AT_ONCE)
 
-    def _function(self, side: str, masked: tuple[Modality, ...]) -> Callable[..., Any]:
-        if (side, masked) not in self._functions:
-            encode = self.model.encode_items if side == "items" else self.model.encode_queries
-            self._functions[side, masked] = tf.function(
-                lambda features: encode(features, masked=masked)["vector"], reduce_retracing=True
+    def _function(self, side: Side, masked: Collection[Modality], example: dict[str, np.ndarray]) -> Callable[..., Any]:
+        here = tuple(modality for modality in branches_of(side) if modality in masked)
+        if (side, here) not in self._functions:
+            encode = self.model.encode_items if side is Side.ITEM else self.model.encode_queries
+            self._functions[side, here] = compile_rows(
+                lambda features: encode(features, masked=here)["vector"], example
             )
-        return self._functions[side, masked]
+        return self._functions[side, here]
 
 
 def _retrieval_section(question: Question, scorers: Mapping[str, metrics.Scorer], num_items: int) -> Section:

@@ -53,7 +53,8 @@ def count_ranks(scorer: Scorer, relevant: Relevant, *, num_items: int) -> np.nda
     for start in range(0, len(order), size):
         pairs = order[start : start + size]
         requests, position = np.unique(relevant.request[pairs], return_inverse=True)
-        scores = np.nan_to_num(scorer(requests), nan=-np.inf, posinf=np.finfo(np.float64).max, neginf=-np.inf)
+        scores = scorer(requests)
+        scores = np.where(np.isnan(scores), -np.inf, scores)
         own = scores[position, relevant.item[pairs]][:, np.newaxis]
         all_scores = scores[position]
         higher = np.count_nonzero(all_scores > own, axis=1)

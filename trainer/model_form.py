@@ -38,17 +38,21 @@ def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.
         del features["status"]
         return {**features, "item_id": wire["item_id"], RAW_TEXT: _raw_text(wire, Side.ITEM)}
 
-    writer = store.TableWriter(directory)
     ids: list[bytes] = []
-    for batch in _records(files).map(to_row, num_parallel_calls=2).prefetch(2).as_numpy_iterator():
-        writer.append(batch)
-        ids.extend(batch["item_id"])
+    with store.TableWriter(directory) as writer:
+        for batch in _records(files).map(to_row, num_parallel_calls=2).prefetch(2).as_numpy_iterator():
+            writer.append(batch)
+            ids.extend(batch["item_id"])
+        _check_ids(ids, files)
+        writer.finish(order=np.array(sorted(range(len(ids)), key=ids.__getitem__)))
+
+
+def _check_ids(ids: Sequence[bytes], files: Sequence[str]) -> None:
     twice = sorted(item_id for item_id, count in collections.Counter(ids).items() if count > 1)[:3]
     if twice:
         raise ValueError(f"Item ids {twice} occur twice in {files[0]} and its sisters; keep one Example for each item.")
     if not ids:
         raise ValueError(f"No items in {list(files)}; wanted at least one. Look at the dead letters of preprocessing.")
-    writer.finish(order=np.array(sorted(range(len(ids)), key=ids.__getitem__)))
 
 
 def _raw_text(wire: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
@@ -69,17 +73,17 @@ def build_events(
       ops: From wire to model form.
       row_of: Store row of each item id; events of other items are dropped and counted.
     """
-    builder = _EventBuilder(directory, ops=ops, row_of=row_of)
     sides = (Side.QUERY, Side.EVENT)
 
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         return examples.parse(serialized, sides=sides, wire=ops.config.wire)
 
     empty = {name: value.numpy() for name, value in parse(tf.constant([], tf.string)).items()}
-    builder.append(empty)  # so that a split without events has its columns too
-    for wire in _records(files).map(parse).prefetch(2).as_numpy_iterator():
-        builder.append(wire)
-    builder.finish()
+    with _EventBuilder(directory, ops=ops, row_of=row_of) as builder:
+        builder.append(empty)  # so that a split without events has its columns too
+        for wire in _records(files).map(parse).prefetch(2).as_numpy_iterator():
+            builder.append(wire)
+        builder.finish()
 
 
 class _EventBuilder:
@@ -104,6 +108,13 @@ class _EventBuilder:
             return {**features, RAW_TEXT: _raw_text(wire, Side.QUERY)}
 
         self._to_query = to_query
+
+    def __enter__(self) -> "_EventBuilder":
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._queries.__exit__(*unused)
+        self._rows.__exit__(*unused)
 
     def append(self, wire: Mapping[str, np.ndarray]) -> None:
         """Adds the events of a batch in wire form."""

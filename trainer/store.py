@@ -152,6 +152,16 @@ class TableWriter:
         self._parts: dict[str, dict[str, _Part]] = {}
         self.num_rows = 0
 
+    def __enter__(self) -> "TableWriter":
+        """The writer; its files are closed at the end of the block, whatever happens."""
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        """Closes the files."""
+        for parts in self._parts.values():
+            for file in parts.values():
+                file.close()
+
     def append(self, batch: Mapping[str, np.ndarray]) -> None:
         """Adds rows: arrays with one first axis; object arrays hold bytes, pixels come with their presence mask."""
         length = {len(values) for values in batch.values()}

@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.batches import Batches
-from trainer.data import Inputs, ItemStore, Tables, map_rows, open_tables
+from trainer.data import Inputs, ItemStore, Tables, compile_rows, map_rows, open_tables
+from trainer.job.source_hash import source_hash
 from trainer.model.build import build_model
 from trainer.model.two_tower import TwoTower
-from trainer.source_hash import source_hash
 from trainer.spec.config import Config, TrainConfig, to_json
 from trainer.spec.tasks import PAIR_TASKS
 
@@ -63,6 +63,7 @@ def fit(config: Config, inputs: Inputs, *, work_dir: str | pathlib.Path, log_dir
     model = build_model(config, num_subwords=len(tables.ops.subwords))
     plan = Plan.of(config.train, batches.steps_per_epoch)
     model.compile(optimizer=make_optimizer(config.train, plan.steps))
+    model.optimizer.build(model.trainable_variables)  # or a checkpoint of it would find nothing to fill
     snapshots = SnapshotCallback(tables.items)
     key = hashlib.sha256((tables.key + to_json(config) + source_hash(["trainer.train"])).encode()).hexdigest()[:24]
     progress = CheckpointCallback(model, work_dir / f"checkpoints-{key}")
@@ -134,7 +135,9 @@ class SnapshotCallback(tf.keras.callbacks.Callback):
     def refresh(self, model: TwoTower) -> None:
         """Encodes the whole store by content and gives it to the model."""
         if self._encode is None:
-            self._encode = tf.function(lambda features: model.encode_items(features)["vector"], reduce_retracing=True)
+            self._encode = compile_rows(
+                lambda features: model.encode_items(features)["vector"], self._items.gather(np.arange(1))
+            )
         rows = np.arange(self._items.num_items)
         model.set_snapshot(map_rows(self._encode, rows, gather=self._items.gather, size=_ITEMS_AT_ONCE))
 
@@ -190,7 +193,9 @@ def calibrate(model: TwoTower, tables: Tables, *, seed: int) -> None:
     """
     events = tables.train
     item_vectors = model.snapshot.numpy()
-    encode = tf.function(lambda features: model.encode_queries(features)["vector"], reduce_retracing=True)
+    encode = compile_rows(
+        lambda features: model.encode_queries(features)["vector"], events.gather_queries(np.arange(1))
+    )
     for index, task in enumerate(PAIR_TASKS):
         labels = events.values(task.label)
         known = np.flatnonzero(labels >= 0)
@@ -221,6 +226,6 @@ def model_id(model: TwoTower, *, config: Config, subwords: Sequence[str]) -> str
     """A name for this model: equal weights, configuration and vocabulary give an equal one."""
     digest = hashlib.sha256(to_json(config).encode())
     digest.update("\n".join(subwords).encode())
-    for variable in sorted(model.trainable_variables, key=lambda v: v.name):
-        digest.update(variable.name.encode() + np.ascontiguousarray(variable.numpy()).tobytes())
+    for variable in model.trainable_variables:  # not by name: Keras numbers the models of a process
+        digest.update(f"{variable.shape}".encode() + np.ascontiguousarray(variable.numpy()).tobytes())
     return digest.hexdigest()

@@ -1,0 +1,137 @@
+"""A shop of 24 items as Examples, written by hand: enough to train the `tiny` preset on, without Beam or TFX.
+
+Item i is called `colour{i % 6} thing{i // 6}` and every second item has a photo. Twelve users search each item by
+its name; the item is shown with two others and clicked, every third time bought.
+"""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import tensorflow as tf
+
+from tests.support import fake_media
+from trainer.data import Inputs
+from trainer.spec.features import FEATURES, WORD_VOCABULARY, Dtype, Feature, Side, features_of
+from trainer.spec.presets import tiny
+
+NUM_ITEMS = 24
+CONFIG = dataclasses.replace(
+    tiny(), train=dataclasses.replace(tiny().train, epochs=12, batch_size=32, learning_rate=0.01)
+)
+
+
+def item_name(index: int) -> str:
+    return f"colour{index % 6} thing{index // 6}"
+
+
+def item_id(index: int) -> str:
+    return f"item-{index:02d}"
+
+
+def items() -> list[dict[str, Any]]:
+    rows = []
+    for index in range(NUM_ITEMS):
+        photo = [fake_media.jpeg((40 * (index % 6), 120, 200), width=32, height=32)] if index % 2 == 0 else []
+        rows.append({"item_id": item_id(index), "title": item_name(index), "price": 1.0 + index, "images": photo})
+    return rows
+
+
+def events(rounds: range) -> list[dict[str, Any]]:
+    rows = []
+    for turn in rounds:
+        for target in range(NUM_ITEMS):
+            shown = [target, (target + 1) % NUM_ITEMS, (target + 5) % NUM_ITEMS]
+            before = [item_id((target - 1) % NUM_ITEMS), "item-gone"] if turn % 2 else []
+            for position, index in enumerate(shown):
+                rows.append(
+                    {
+                        "query_text": item_name(target),
+                        "history_ids": before,
+                        "history_ages": [1.5 for _ in before],
+                        "event_item_id": item_id(index),
+                        "request_id": f"request-{turn}-{target}",
+                        "event_time": 1000 * turn + target,
+                        "position": position,
+                        "label_click": float(position == 0),
+                        "label_purchase": float(position == 0 and turn % 3 == 0),
+                        "positive": float(position == 0),
+                    }
+                )
+    return rows
+
+
+def example(row: dict[str, Any], *sides: Side) -> bytes:
+    """An Example with every feature of `sides`, padded with the defaults."""
+    result = tf.train.Example()
+    for feature in FEATURES:
+        if feature.side in sides:
+            _fill(result.features.feature[feature.name], row.get(feature.name, feature.default), feature)
+    return result.SerializeToString(deterministic=True)
+
+
+def _fill(target: Any, value: Any, feature: Feature) -> None:
+    values = value if isinstance(value, list) else [value]
+    for axis in feature.axes:
+        length = getattr(CONFIG.wire, axis.value)
+        values = (values + [feature.default] * length)[:length] if isinstance(value, list) else [value] * length
+    if feature.dtype is Dtype.BYTES:
+        target.bytes_list.value.extend(v.encode() if isinstance(v, str) else v for v in values)
+    elif feature.dtype is Dtype.FLOAT:
+        target.float_list.value.extend(values)
+    else:
+        target.int64_list.value.extend(values)
+
+
+def write_records(path: pathlib.Path, serialized: list[bytes]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in serialized:
+            writer.write(record)
+
+
+def write(directory: pathlib.Path) -> Inputs:
+    """Writes the whole shop; items in two files, not in order."""
+    catalogue = [example(row, Side.ITEM) for row in items()]
+    write_records(directory / "items" / "items-00000-of-00002.tfrecord", catalogue[1::2])
+    write_records(directory / "items" / "items-00001-of-00002.tfrecord", catalogue[0::2])
+    for split, rounds in (("train", range(10)), ("eval", range(10, 12))):
+        rows = [example(row, Side.QUERY, Side.EVENT) for row in events(rounds)]
+        write_records(directory / "events" / split / "events-00000-of-00001.tfrecord", rows)
+    write_transform_graph(directory / "transform_graph")
+    return Inputs(
+        items=(f"{directory}/items",),
+        train=(f"{directory}/events/train",),
+        evaluation=(f"{directory}/events/eval",),
+        transform_graph=str(directory / "transform_graph"),
+    )
+
+
+def write_transform_graph(directory: pathlib.Path) -> None:
+    """Stands in for what TFX Transform writes: no category or brand is known, prices are divided by 8 (exactly)."""
+    specs = {
+        f.name: tf.TensorSpec(
+            [None, *[getattr(CONFIG.wire, axis.value) for axis in f.axes]],
+            {Dtype.BYTES: tf.string, Dtype.FLOAT: tf.float32, Dtype.INT: tf.int64}[f.dtype],
+        )
+        for f in features_of(Side.ITEM)
+        if f.transform
+    }
+    module = tf.Module()
+
+    @tf.function(input_signature=[specs])
+    def transform_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        price = inputs["price"]
+        return {
+            "category_ids": tf.zeros_like(inputs["category"], tf.int64),
+            "brand_id": tf.zeros_like(inputs["brand"], tf.int64),
+            "price_scaled": price / 8.0,
+            "price_present": tf.cast(price >= 0.0, tf.float32),
+        }
+
+    module.transform_fn = transform_fn
+    tf.saved_model.save(module, str(directory / "transform_fn"))
+    words = sorted({word for index in range(NUM_ITEMS) for word in item_name(index).split()})
+    assets = directory / "transform_fn" / "assets"
+    assets.mkdir(exist_ok=True)
+    (assets / WORD_VOCABULARY).write_text("".join(f"4 {word}\n" for word in words))

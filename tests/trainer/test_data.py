@@ -1,0 +1,148 @@
+import collections
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import tiny_shop
+from trainer.batches import Batches
+from trainer.data import Inputs, map_rows, open_tables
+from trainer.ops import examples
+from trainer.spec.features import Side
+
+
+def test_items_are_sorted_by_id_whatever_their_order_on_disk(tables):
+    assert tables.items.num_items == 24
+    assert tables.items.ids == sorted(tables.items.ids)
+    assert tables.items.row_of[b"item-07"] == 7
+    assert tables.items.texts()[7].split() == ["colour1", "thing1"]
+
+
+def test_the_store_holds_the_model_form_bit_for_bit(tables):
+    serialized = [tiny_shop.example(row, Side.ITEM) for row in tiny_shop.items()]
+    wire = examples.parse(tf.constant(serialized), sides=[Side.ITEM], wire=tiny_shop.CONFIG.wire)
+    direct = tables.ops.item_model_inputs(wire)
+    stored = tables.items.gather(np.arange(24))
+    assert set(stored) == set(direct) - {"status"}
+    for name, values in stored.items():
+        np.testing.assert_array_equal(values, direct[name], err_msg=name)
+        assert values.dtype == direct[name].dtype.as_numpy_dtype
+    # Every second item has a photo.
+    assert stored["image_present"][:, 0].tolist() == [True, False] * 12
+
+
+def test_events_hold_rows_of_the_store_and_each_query_once(tables):
+    train = tables.train
+    assert train.num_rows == 10 * 24 * 3
+    assert train.queries.num_rows == 24
+    assert train.values("item_row")[:3].tolist() == [0, 1, 5]
+    # Round 0 has no history; round 1 has the item before and one that the shop no longer has.
+    assert train.values("history_rows")[0].tolist() == [-1, -1, -1, -1, -1]
+    row = 24 * 3 + 2 * 3  # round 1, target 2
+    query = train.gather_queries(np.array([row]))
+    assert query["history_rows"].tolist() == [[1, -1, -1, -1, -1]]
+    assert query["history_ages"].tolist() == [[1.5, 1.5, 0.0, 0.0, 0.0]]
+    assert train.query_texts(np.array([row])) == ["colour2 thing0"]
+    assert train.request_ids()[row] == b"request-1-2"
+    assert set(query) == {
+        *("text_tokens", "image_pixels", "image_present", "video_pixels", "video_present", "status"),
+        *("history_rows", "history_ages"),
+    }
+
+
+def test_tables_are_made_once_for_each_content(shop, tables, work_dir, tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in work_dir.glob("*/**/*")}
+    assert open_tables(shop, config=tiny_shop.CONFIG, work_dir=work_dir).key == tables.key
+    assert {path: path.stat().st_mtime_ns for path in work_dir.glob("*/**/*")} == before
+    # Fewer events are another content: same items, new events.
+    changed = tmp_path / "events-tfrecord"
+    tiny_shop.write_records(changed, [tiny_shop.example(tiny_shop.events(range(1))[0], Side.QUERY, Side.EVENT)])
+    other = Inputs(items=shop.items, train=(str(changed),), evaluation=(), transform_graph=shop.transform_graph)
+    opened = open_tables(other, config=tiny_shop.CONFIG, work_dir=work_dir)
+    assert (opened.train.num_rows, opened.evaluation.num_rows) == (1, 0)
+    assert opened.key.split("-")[0] == tables.key.split("-")[0]
+    assert opened.key != tables.key
+
+
+def test_events_of_unknown_items_are_dropped_and_counted(shop, work_dir, tmp_path):
+    rows = tiny_shop.events(range(1))[:3]
+    rows[1]["event_item_id"] = "item-gone"
+    path = tmp_path / "train.tfrecord"
+    tiny_shop.write_records(path, [tiny_shop.example(row, Side.QUERY, Side.EVENT) for row in rows])
+    inputs = Inputs(items=shop.items, train=(str(path),), evaluation=(), transform_graph=shop.transform_graph)
+    train = open_tables(inputs, config=tiny_shop.CONFIG, work_dir=work_dir).train
+    assert (train.num_rows, train.num_dropped) == (2, 1)
+
+
+def test_what_cannot_be_trained_on_is_refused(shop, tmp_path):
+    def open_with(**changes):
+        fields = {"items": shop.items, "train": shop.train, "evaluation": (), "transform_graph": shop.transform_graph}
+        return open_tables(Inputs(**{**fields, **changes}), config=tiny_shop.CONFIG, work_dir=tmp_path)
+
+    with pytest.raises(ValueError, match="No item Examples match .*nowhere"):
+        open_with(items=("/nowhere/*",))
+    with pytest.raises(ValueError, match="No training events in .*nowhere.* for the 24 items"):
+        open_with(train=("/nowhere/*",))
+    twice = tmp_path / "twice.tfrecord"
+    tiny_shop.write_records(twice, [tiny_shop.example(tiny_shop.items()[3], Side.ITEM)] * 2)
+    with pytest.raises(ValueError, match="Item ids .*item-03.* occur twice"):
+        open_with(items=(str(twice),))
+
+
+def test_rows_are_mapped_piece_by_piece():
+    doubled = map_rows(lambda f: f["x"] * 2.0, np.arange(5), gather=lambda rows: {"x": rows}, size=2)
+    assert doubled.tolist() == [0.0, 2.0, 4.0, 6.0, 8.0]
+    assert map_rows(lambda f: f["x"], np.arange(0), gather=lambda rows: {"x": rows}, size=2).shape == (0,)
+
+
+@pytest.fixture(scope="module")
+def batches(tables):
+    return Batches(tables.train, items=tables.items, batch_size=32, seed=5)
+
+
+def test_an_epoch_goes_through_every_positive(tables, batches):
+    # 240 positives, 24 of the 32 rows of a batch: 10 steps, each positive exactly once.
+    assert (batches.num_positives, batches.num_negatives, batches.steps_per_epoch) == (24, 8, 10)
+    positive = tables.train.values("positive") > 0
+    seen = collections.Counter(row for step in range(10) for row in batches.rows(step)[:24])
+    assert sorted(seen) == np.flatnonzero(positive).tolist()
+    assert set(seen.values()) == {1}
+    assert not any(positive[batches.rows(step)[24:]].any() for step in range(10))
+
+
+def test_the_order_is_a_function_of_seed_and_step(tables, batches):
+    again = Batches(tables.train, items=tables.items, batch_size=32, seed=5)
+    other = Batches(tables.train, items=tables.items, batch_size=32, seed=6)
+    for step in (137, 3, 4):  # in any order
+        assert again.rows(step).tolist() == batches.rows(step).tolist()
+    assert other.rows(3).tolist() != batches.rows(3).tolist()
+    assert batches.rows(3).tolist() != batches.rows(13).tolist()
+
+
+def test_a_batch_has_every_distinct_item_once(tables, batches):
+    rows, batch = batches.rows(2), batches.batch(2)
+    assert len(batch["item_rows"]) == len(set(batch["item_rows"])) <= 24
+    np.testing.assert_array_equal(batch["item_rows"][batch["item_index"]], tables.train.values("item_row")[rows])
+    np.testing.assert_array_equal(batch["items"]["text_tokens"], tables.items.gather(batch["item_rows"])["text_tokens"])
+    assert set(batch["labels"]) == {"positive", "label_click", "label_purchase"}
+    # Every item is clicked 10 times of 240 and shown in vain 20 times of 480: 24 and 8 rows of each 32 are one of 24.
+    np.testing.assert_allclose(batch["sampling_probability"], 1 / 24, rtol=1e-6)
+
+
+def test_the_dataset_continues_at_any_step(batches):
+    (second,) = batches.dataset(7, 8).as_numpy_iterator()
+    tf.nest.map_structure(np.testing.assert_array_equal, second, batches.batch(7))
+    assert [int(b["item_rows"].sum()) for b in batches.dataset(5, 8).as_numpy_iterator()] == [
+        int(batches.batch(step)["item_rows"].sum()) for step in (5, 6, 7)
+    ]
+
+
+def test_a_shop_without_a_positive_cannot_be_trained_on(tables):
+    class Shown:
+        num_rows = 2
+
+        def values(self, name):
+            return np.zeros(2)
+
+    with pytest.raises(ValueError, match="None of the 2 training events is a positive"):
+        Batches(Shown(), items=tables.items, batch_size=4, seed=1)

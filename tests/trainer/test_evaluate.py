@@ -1,0 +1,136 @@
+import json
+import math
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.evaluate import evaluate
+from trainer.report import Report, Row, Section
+
+
+class Planted:
+    """A model whose item vectors are the axes and whose queries name an item; image is what it sees by."""
+
+    def __init__(self, tables, wrong):
+        self.snapshot = tf.Variable(tf.zeros([tables.items.num_items, 24]))
+        self._token = {tuple(t): row for row, t in enumerate(tables.items.gather(np.arange(24))["text_tokens"][:, :8])}
+        self._wrong = wrong
+
+    def set_snapshot(self, vectors):
+        self.snapshot.assign(vectors)
+
+    def _rows(self, features):
+        return [self._token[tuple(tokens)] for tokens in features["text_tokens"].numpy()[:, :8]]
+
+    def encode_items(self, features, masked=()):
+        return {
+            "vector": tf.py_function(lambda t: tf.one_hot(self._lookup(t), 24), [features["text_tokens"]], tf.float32)
+        }
+
+    def _lookup(self, tokens):
+        return [self._token[tuple(row)] for row in tokens.numpy()[:, :8]]
+
+    def encode_queries(self, features, masked=()):
+        def encode(tokens):
+            rows = [(row + 1) % 24 if row in self._wrong else row for row in self._lookup(tokens)]
+            return tf.one_hot(rows, 24) * (0.0 if "text" in masked else 1.0)
+
+        return {"vector": tf.py_function(encode, [features["text_tokens"]], tf.float32)}
+
+    def score_pairs(self, queries, items):
+        cosine = tf.reduce_sum(queries[:, tf.newaxis] * items, axis=-1)
+        return {"click": 0.9 * cosine, "purchase": 0.5 * cosine}
+
+
+@pytest.fixture(scope="module")
+def truth_path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("truth") / "truth.jsonl"
+    lines = [
+        {
+            "request_id": f"request-{turn}-{target}",
+            "needs": ["text"] if target % 2 else ["image", "text"],
+            "form": "text",
+            "relevant": [f"item-{target:02d}", "item-gone"],
+        }
+        for turn in (0, 10, 11)
+        for target in range(24)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(tables, truth_path):
+    # Queries for items 0 and 12 are answered by the item after.
+    model = Planted(tables, wrong=(0, 12))
+    return evaluate(types.SimpleNamespace(model=model, tables=tables), truth_path=truth_path)
+
+
+def test_the_model_stands_beside_its_floors(report):
+    # 22 of 24 requests right; for the other two 22 items tie with the wanted one at ranks 2 to 24: mean 13.
+    assert report.value("held_out", "all", "recall@1") == pytest.approx(22 / 24)
+    assert report.value("held_out", "all", "recall@10") == pytest.approx(22 / 24)
+    assert report.value("held_out", "all", "mrr") == pytest.approx((22 + 2 / 13) / 24)
+    assert report.value("held_out", "all", "recall@1", "chance") == pytest.approx(1 / 24)
+    # Every item was clicked ten times: all tie at rank 12.5.
+    assert report.value("held_out", "all", "recall@10", "popularity") == 0.0
+    assert report.value("held_out", "all", "mrr", "popularity") == pytest.approx(1 / 12.5)
+    # The words name the item.
+    assert report.value("held_out", "all", "recall@1", "bm25") == 1.0
+    # Rounds 1, 3, 5, 7, 9 have a history that is always followed by the item; of the held-out ones round 11 has it.
+    assert report.value("held_out", "query: text+history", "recall@1", "neighbours") == 1.0
+    assert report.value("held_out", "query: text", "recall@1", "neighbours") == 0.0
+
+
+def test_slices_follow_the_planted_truth(report):
+    assert report.value("planted", "all", "recall@1") == pytest.approx(22 / 24)
+    assert report.value("planted", "needs: text", "recall@1") == 1.0
+    assert report.value("planted", "needs: image+text", "recall@1") == pytest.approx(10 / 12)
+    assert math.isnan(report.value("planted", "needs: video", "recall@1"))
+
+
+def test_masking_names_what_the_model_lives_on(report):
+    assert report.value("masked", "all", "recall@10") == pytest.approx(22 / 24)
+    assert report.value("masked", "all", "recall@10", "no text") == 0.0
+    assert report.value("masked", "all", "full / masked", "no text") == math.inf
+    assert report.value("masked", "all", "full / masked", "no image") == 1.0
+
+
+def test_pair_tasks_stand_beside_the_mean(report):
+    # 44 of the 48 clicked rows have probability 0.9 and 4 have 0; of the 96 others those 4 have 0.9 that show the item
+    # after one of the two, all others 0. Pairs won: 44 x (92 + 4 / 2) + 4 x 92 / 2 of 48 x 96.
+    assert report.value("heads", "click", "auc") == pytest.approx((44 * 94 + 4 * 46) / (48 * 96))
+    assert report.value("heads", "click", "auc", "mean") == 0.5
+    # A third of rows is clicked: ln 3 - 2/3 ln 2 = 0.6365.
+    assert report.value("heads", "click", "log loss", "mean") == pytest.approx(0.6365, abs=1e-4)
+
+
+def test_the_report_is_a_table_and_json(report):
+    table = report.table()
+    assert "items 24, train rows 720, held out rows 144, held out requests 48, rows of unknown items 0" in table
+    assert "Planted truth" in table
+    line = next(line for line in table.split("Planted truth")[1].splitlines() if "all" in line and "recall@10 " in line)
+    assert line.split() == ["all", "48", "recall@10", "0.917", "0.417", "0.000", "0.500", "1.000"]
+    parsed = json.loads(report.to_json())
+    assert parsed["counts"]["items"] == 24
+    ratios = [row for row in parsed["sections"]["masked"]["rows"] if row["metric"] == "full / masked"]
+    assert ratios[0]["no text"] is None
+
+
+def test_only_the_headline_of_a_slice_is_printed():
+    rows = [
+        Row(slice_name=name, size=1, metric=metric, values={"model": 0.5, "chance": math.nan})
+        for name in ("all", "cold")
+        for metric in ("recall@10", "mrr")
+    ]
+    section = Section(name="s", title="A question", rows=tuple(rows), headline="recall@10")
+    lines = Report(sections=(section,), counts={"items": 1}).table().splitlines()
+    assert [line.split() for line in lines[2:]] == [
+        ["A", "question"],
+        ["slice", "n", "metric", "model", "chance"],
+        ["all", "1", "recall@10", "0.500", "-"],
+        ["all", "1", "mrr", "0.500", "-"],
+        ["cold", "1", "recall@10", "0.500", "-"],
+    ]

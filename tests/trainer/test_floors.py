@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from trainer import floors
+
+
+class Events:
+    """Four positives and one impression over three items, with histories."""
+
+    columns = {
+        "positive": np.array([1.0, 1.0, 1.0, 0.0, 1.0]),
+        "item_row": np.array([1, 1, 2, 0, 2]),
+        "history_rows": np.array([[0, -1], [0, 2], [0, -1], [1, 2], [-1, -1]]),
+    }
+
+    def values(self, name):
+        return self.columns[name]
+
+
+def test_popularity_counts_training_positives():
+    counts = floors.item_counts(Events(), num_items=4)
+    assert counts.tolist() == [0, 2, 2, 0]
+    assert floors.popularity(counts)(np.array([0, 5])).tolist() == [[0, 2, 2, 0]] * 2
+
+
+def test_neighbours_are_cosines_of_co_occurrence():
+    # Pairs history -> item of the positives: 0 -> 1 twice, 2 -> 1 once, 0 -> 2 once. Item 0 is in 3 pairs as history,
+    # item 2 in 1; item 1 is acted on in 3 pairs, item 2 in 1.
+    scorer = floors.Neighbours(Events(), num_items=4, histories=np.array([[0, -1], [0, 2], [3, -1]]))
+    scores = scorer(np.array([0, 1, 2]))
+    assert scores[0].tolist() == pytest.approx([0.0, 2 / 3, 1 / np.sqrt(3), 0.0])
+    assert scores[1].tolist() == pytest.approx([0.0, 2 / 3 + 1 / np.sqrt(3), 1 / np.sqrt(3), 0.0])
+    assert scores[2].tolist() == [0.0] * 4
+
+
+def test_lexical_scores_are_zero_without_a_known_word():
+    scorer = floors.Lexical(["Red lamp", "blue LAMP, large", ""], query_texts=["lamp, red!", "zebra", ""])
+    scores = scorer(np.array([0, 1, 2]))
+    assert scores[0, 0] > scores[0, 1] > scores[0, 2] == 0.0
+    assert scores[1:].tolist() == [[0.0] * 3] * 2
+
+
+def test_lexical_without_any_word():
+    assert floors.Lexical(["", "-"], query_texts=["red"])(np.array([0])).tolist() == [[0.0, 0.0]]

@@ -1,0 +1,92 @@
+import math
+
+import numpy as np
+import pytest
+
+from trainer import metrics
+from trainer.metrics import Relevant
+
+
+def _relevant(*pairs):
+    request, item, gain, wanted = zip(*pairs, strict=True)
+    return Relevant(
+        request=np.array(request), item=np.array(item), gain=np.array(gain, float), wanted=np.array(wanted, bool)
+    )
+
+
+def _scorer(scores):
+    table = np.array(scores, float)
+    return lambda requests: table[requests]
+
+
+def test_ranks_count_who_is_better_and_share_ties():
+    # Request 0: items score 3, 1, 3, 2, 3. Items 0, 2, 4 share ranks 1 to 3: mean 2. Item 3 is 4th, item 1 5th.
+    # Request 1: all the same: the mean of 1 to 5 is 3.
+    relevant = _relevant((0, 0, 1, 1), (0, 1, 1, 1), (1, 2, 1, 1), (0, 3, 1, 1))
+    ranks = metrics.count_ranks(_scorer([[3, 1, 3, 2, 3], [0, 0, 0, 0, 0]]), relevant, num_items=5)
+    assert ranks.tolist() == [2.0, 5.0, 3.0, 4.0]
+
+
+def test_a_score_that_is_no_number_ranks_last():
+    relevant = _relevant((0, 0, 1, 1), (0, 2, 1, 1))
+    assert metrics.count_ranks(_scorer([[math.nan, 1, 2]]), relevant, num_items=3).tolist() == [3.0, 1.0]
+
+
+def test_blocks_do_not_change_ranks(monkeypatch):
+    scores = np.random.default_rng(1).integers(0, 9, [7, 20])
+    relevant = _relevant(*[(r, i, 1, 1) for r in range(7) for i in (3, 11, 19)])
+    whole = metrics.count_ranks(_scorer(scores), relevant, num_items=20)
+    monkeypatch.setattr(metrics, "_BLOCK_CELLS", 40)
+    np.testing.assert_array_equal(metrics.count_ranks(_scorer(scores), relevant, num_items=20), whole)
+
+
+def test_retrieval_metrics_by_hand():
+    # Request 0 wants items at ranks 1 and 20, request 1 one at rank 4.
+    relevant = _relevant((0, 0, 1, 1), (0, 1, 1, 1), (1, 2, 1, 1))
+    values = metrics.retrieval(relevant, np.array([1.0, 20.0, 4.0]))
+    assert values["recall@1"] == pytest.approx((1 / 2 + 0) / 2)
+    assert values["recall@10"] == pytest.approx((1 / 2 + 1) / 2)
+    assert values["recall@100"] == 1.0
+    assert values["hit@1"] == 0.5
+    assert values["hit@10"] == 1.0
+    assert values["mrr"] == pytest.approx((1 + 1 / 4) / 2)
+    # Request 0: DCG 1, ideal 1 + 1 / log2(3) = 1.6309, so 0.6131. Request 1: 1 / log2(5) = 0.4307 of 1.
+    assert values["ndcg@10"] == pytest.approx((0.6131 + 0.4307) / 2, abs=1e-4)
+
+
+def test_graded_gain_and_recall_over_the_wanted_only():
+    # Grades 3, 1, 0 have gains 7, 1, 0; only grade 2 and up is wanted. They stand at ranks 2, 1, 3.
+    relevant = _relevant((0, 0, 7, 1), (0, 1, 1, 0), (0, 2, 0, 0), (1, 0, 1, 0))
+    values = metrics.retrieval(relevant, np.array([2.0, 1.0, 3.0, 1.0]))
+    assert values["recall@1"] == 0.0
+    assert values["recall@10"] == 1.0  # request 1 wants nothing and does not count
+    # Request 0: DCG 1 + 7 / log2(3) = 5.4165, ideal 7 + 1 / log2(3) = 7.6309, so 0.7098; request 1: 1.
+    assert values["ndcg@10"] == pytest.approx((0.7098 + 1.0) / 2, abs=1e-4)
+
+
+def test_chance_is_the_mean_over_every_order():
+    # 4 items, 2 wanted. Of the 6 places for the pair the best rank is 1 in 3, 2 in 2, 3 in 1:
+    # mean of its reciprocal = (3 + 2 / 2 + 1 / 3) / 6 = 0.7222; a hit at 1 in 3 of 6.
+    values = metrics.chance(_relevant((0, 0, 1, 1), (0, 1, 1, 1)), num_items=4)
+    assert values["mrr"] == pytest.approx(0.7222, abs=1e-4)
+    assert values["hit@1"] == pytest.approx(0.5)
+    assert values["recall@1"] == pytest.approx(0.25)
+    assert values["recall@10"] == 1.0
+    # Mean discount of four ranks (1 + 0.6309 + 0.5 + 0.4307) / 4 = 0.6404 for each of two, ideal 1.6309.
+    assert values["ndcg@10"] == pytest.approx(2 * 0.6404 / 1.6309, abs=1e-4)
+
+
+def test_auc_and_log_loss_by_hand():
+    # Positives 0.8 and 0.3, negatives 0.5 and 0.3: pairs won 1, 1, 0, and one tie = 2.5 of 4.
+    labels, scores = np.array([1, 0, 1, 0]), np.array([0.8, 0.5, 0.3, 0.3])
+    assert metrics.auc(labels, scores) == pytest.approx(0.625)
+    assert math.isnan(metrics.auc(np.ones(3), np.zeros(3)))
+    # -(ln 0.8 + ln 0.5) / 2 = 0.4581
+    assert metrics.log_loss(np.array([1, 0]), np.array([0.8, 0.5])) == pytest.approx(0.4581, abs=1e-4)
+    assert metrics.log_loss(np.array([1.0]), np.array([0.0])) == pytest.approx(-math.log(1e-7))
+
+
+def test_nothing_to_find_gives_no_number():
+    empty = Relevant(request=np.zeros(0, int), item=np.zeros(0, int), gain=np.zeros(0), wanted=np.zeros(0, bool))
+    assert all(math.isnan(value) for value in metrics.retrieval(empty, np.zeros(0)).values())
+    assert all(math.isnan(value) for value in metrics.chance(empty, num_items=3).values())
