@@ -1,6 +1,7 @@
 """From the configuration to layers: the only place that reads it for the model."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +20,7 @@ from trainer.spec.config import Config, Fusion
 from trainer.spec.features import Modality, Side, branches_of
 from trainer.spec.tasks import TASKS, TaskKind
 
-Layer = tf.keras.layers.Layer
+Layer: TypeAlias = tf.keras.layers.Layer
 
 
 def _text(config: Config, num_subwords: int) -> Layer:

@@ -1,5 +1,7 @@
 """Losses, all on one scale: the mean per labelled example. A label below 0 is not known and contributes nothing."""
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
@@ -25,7 +27,7 @@ class SampledSoftmax(tf.keras.layers.Layer):
     The items of all rows are the candidates of every positive row, those of impressions that led to nothing too. logQ: https://dl.acm.org/doi/10.1145/3298689.3346996
     """
 
-    def __init__(self, *, temperature: float, **kwargs: float) -> None:
+    def __init__(self, *, temperature: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.temperature = temperature
         self.task = tfrs.tasks.Retrieval(
