@@ -12,8 +12,9 @@ import tensorflow as tf
 from PIL import Image
 
 from beam_preprocess import media
-from serving import client as client_module
 from serving.client import Client, ClientError, clip_wire, image_wire
+from serving.client.messages import MESSAGES
+from serving.client.tensors import DTYPES, array_to_tensor, tensor_to_array
 from serving.server.tensors import to_proto
 from tests.serving.server import toy_models
 from tests.serving.server.in_process import Served, serve
@@ -202,7 +203,7 @@ def test_a_client_loads_no_tensorflow(bundle):
     assert json.loads(done.stdout) == [[["sko", "0", "0", ""]] * 2, False, []]
 
 
-@pytest.mark.parametrize("dtype", [number for number in client_module.DTYPES if number != 7])
+@pytest.mark.parametrize("dtype", [number for number in DTYPES if number != 7])
 def test_tensors_travel_as_tensorflow_writes_them(dtype):
     kind = tf.as_dtype(dtype)
     values = np.array([[0, 1, 1]]).astype(kind.as_numpy_dtype)
@@ -211,11 +212,11 @@ def test_tensors_travel_as_tensorflow_writes_them(dtype):
         tf.make_tensor_proto(values),
         tf.make_tensor_proto(values[0, 1], kind, [1, 3]),
     ):
-        message = client_module.MESSAGES["Tensor"].FromString(proto.SerializeToString())
-        found = client_module._tensor_to_array(message)
+        message = MESSAGES["Tensor"].FromString(proto.SerializeToString())
+        found = tensor_to_array(message)
         np.testing.assert_array_equal(found, tf.make_ndarray(proto))
         assert found.dtype == values.dtype
-        back = client_module._array_to_tensor(found).SerializeToString()
+        back = array_to_tensor(found).SerializeToString()
         np.testing.assert_array_equal(tf.make_ndarray(type(proto).FromString(back)), found)
 
 

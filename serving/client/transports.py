@@ -1,0 +1,146 @@
+"""How requests travel: gRPC or REST, behind one interface."""
+
+import base64
+import contextlib
+import json
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import requests
+from google.protobuf import json_format
+
+from serving.client.errors import ClientError
+from serving.client.messages import MESSAGES
+from serving.client.specs import SignatureSpec, TensorSpec, to_array
+from serving.client.tensors import array_to_tensor, signature_specs, tensor_to_array
+
+BYTES_SUFFIX = "_bytes"
+
+
+class Transport(Protocol):
+    """How requests travel."""
+
+    def signatures(self) -> dict[str, SignatureSpec]:
+        """The signatures of the latest version."""
+
+    def predict(
+        self, signature_name: str, inputs: Mapping[str, np.ndarray], spec: SignatureSpec
+    ) -> dict[str, np.ndarray]:
+        """The outputs for a full set of inputs."""
+
+
+class Grpc:
+    """gRPC, with the messages of `PROTO`."""
+
+    def __init__(self, address: str, *, model_name: str, timeout_seconds: float) -> None:
+        import grpc
+
+        self._spec = {"name": model_name}
+        self._timeout_seconds = timeout_seconds
+        self._error = grpc.RpcError
+        sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        self._channel = grpc.insecure_channel(address, options=sizes)
+        self._methods = {
+            method: self._channel.unary_unary(
+                f"/tensorflow.serving.PredictionService/{method}",
+                request_serializer=lambda message: message.SerializeToString(),
+                response_deserializer=MESSAGES[answer].FromString,
+            )
+            for method, answer in (("Predict", "PredictResponse"), ("GetModelMetadata", "MetadataResponse"))
+        }
+
+    def signatures(self) -> dict[str, SignatureSpec]:
+        """The signatures of the latest version."""
+        request = MESSAGES["MetadataRequest"](model_spec=self._spec, metadata_field=["signature_def"])
+        found = self._call("GetModelMetadata", request).metadata["signature_def"].value
+        return signature_specs(MESSAGES["SignatureMap"].FromString(found))
+
+    def predict(
+        self, signature_name: str, inputs: Mapping[str, np.ndarray], spec: SignatureSpec
+    ) -> dict[str, np.ndarray]:
+        """The outputs for a full set of inputs."""
+        request = MESSAGES["PredictRequest"](model_spec={**self._spec, "signature_name": signature_name})
+        for name, array in inputs.items():
+            request.inputs[name].CopyFrom(array_to_tensor(array))
+        outputs = self._call("Predict", request).outputs
+        return {name: tensor_to_array(outputs[name]) for name in sorted(outputs)}
+
+    def _call(self, method: str, request: Any) -> Any:
+        try:
+            return self._methods[method](request, timeout=self._timeout_seconds)
+        except self._error as error:
+            raise ClientError(error.code().name, error.details()) from error
+
+
+class Rest:
+    """REST, in columnar form."""
+
+    def __init__(self, root: str, *, model_name: str, timeout_seconds: float) -> None:
+        self._url = f"{root.rstrip('/')}/v1/models/{urllib.parse.quote(model_name, safe='')}"
+        self._timeout_seconds = timeout_seconds
+        self._session = requests.Session()
+
+    def signatures(self) -> dict[str, SignatureSpec]:
+        """The signatures of the latest version."""
+        with self._errors():
+            found = self._answer(self._session.get(f"{self._url}/metadata", timeout=self._timeout_seconds))
+        signatures = found["metadata"]["signature_def"]
+        message = json_format.ParseDict(signatures, MESSAGES["SignatureMap"](), ignore_unknown_fields=True)
+        return signature_specs(message)
+
+    def predict(
+        self, signature_name: str, inputs: Mapping[str, np.ndarray], spec: SignatureSpec
+    ) -> dict[str, np.ndarray]:
+        """The outputs for a full set of inputs."""
+        columns = {name: _to_json(array.tolist()) for name, array in inputs.items()}
+        body = json.dumps({"signature_name": signature_name, "inputs": columns}).encode()
+        headers = {"Content-Type": "application/json"}
+        with self._errors():
+            response = self._session.post(
+                f"{self._url}:predict", data=body, headers=headers, timeout=self._timeout_seconds
+            )
+            found = self._answer(response)["outputs"]
+        if len(spec.outputs) == 1:
+            found = {next(iter(spec.outputs)): found}
+        return {name: _from_json(found[name], spec.outputs[name], name=name) for name in sorted(found)}
+
+    def _answer(self, response: requests.Response) -> Any:
+        if response.status_code == 200:
+            return json.loads(response.content)
+        try:
+            message = str(json.loads(response.content)["error"])
+        except (ValueError, KeyError, TypeError):
+            message = response.reason
+        raise ClientError(f"HTTP {response.status_code}", message)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except requests.RequestException as error:
+            raise ClientError("UNAVAILABLE", f"{type(error).__name__} at {self._url}") from error
+
+
+def _to_json(value: Any) -> Any:
+    """Nested lists with bytes as text where they are UTF-8, else base64."""
+    if isinstance(value, list):
+        return [_to_json(item) for item in value]
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(value).decode("ascii")}
+
+
+def _from_json(value: Any, spec: TensorSpec, *, name: str) -> np.ndarray:
+    if spec.dtype.kind != "O":
+        return np.array(value, spec.dtype)
+    if not name.endswith(BYTES_SUFFIX):
+        return to_array(value, spec.dtype)
+    array = np.array(value, object)
+    decoded = np.empty(array.size, object)
+    decoded[:] = [base64.b64decode(item["b64"]) for item in array.flat]
+    return decoded.reshape(array.shape)
