@@ -10,14 +10,16 @@ their defaults and the sizes of the wire form from the server, so a new input ne
 """
 
 from serving.client.client import Client, SearchResult
-from serving.client.errors import ClientError
-from serving.client.media import Media, clip_wire, image_wire
+from serving.client.clips import clip_wire
+from serving.client.errors import ClientError, MediaError
+from serving.client.media import Media, image_wire
 from serving.client.specs import SignatureSpec, TensorSpec
 
 __all__ = [
     "Client",
     "ClientError",
     "Media",
+    "MediaError",
     "SearchResult",
     "SignatureSpec",
     "TensorSpec",

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from serving.client.clips import clip_wire
 from serving.client.errors import ClientError
-from serving.client.media import Media, clip_wire, image_wire
+from serving.client.media import Media, image_wire
 from serving.client.specs import SignatureSpec, fill
 from serving.client.transports import Grpc, Rest, Transport
 
@@ -103,7 +104,8 @@ class Client:
           user_id: Leaves this process only as a keyed hash.
 
         Raises:
-          ValueError: For a weight the bundle lacks, ages that do not match the history, unreadable media.
+          ValueError: For a weight the bundle lacks, ages that do not match the history.
+          MediaError: For a photo or clip without a wire form (a ClientError and a ValueError).
           ClientError: When the server refuses or cannot be reached.
         """
         query = self._query(text=text, image=image, video=video, user_id=user_id)
