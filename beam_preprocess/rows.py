@@ -9,7 +9,6 @@ import datetime
 import functools
 import hashlib
 import hmac
-import math
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -143,7 +142,7 @@ def _optional_text(raw: Any, field: Field) -> str | None:
 def _number(raw: Any, field: Field) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise _wrong_type(raw, field)
-    if not math.isfinite(raw) or abs(raw) > _LARGEST_FLOAT:
+    if not abs(raw) <= _LARGEST_FLOAT:  # also for NaN, and for whole numbers that no float holds
         raise _Rejected(Reason.BAD_NUMBER, f"{field.name} is not a finite number that 32 bits hold")
     return float(raw)
 

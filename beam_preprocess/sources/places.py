@@ -1,6 +1,7 @@
 """Where a shop's media may come from, and reading them with a limit on size."""
 
 import dataclasses
+import os
 import pathlib
 import urllib.parse
 
@@ -89,6 +90,6 @@ class Place:
             raise MediaUnavailable("missing", f"not a path ({type(error).__name__})") from error
         if not self.allow_outside and not resolved.is_relative_to(root):
             raise MediaUnavailable("outside_shop", "the path leaves the shop's directory")
-        if not resolved.is_file():
+        if not os.path.isfile(resolved):  # pathlib's own raises for a name that is too long
             raise MediaUnavailable("missing", "no such file")
         return str(resolved)
