@@ -46,14 +46,14 @@ class Form:
 
 
 FORMS = (
-    Form(name="text", needs="text", said=("material",), share=24, judged=75),
-    Form(name="text", needs="image", said=("colour",), share=17, judged=25),
-    Form(name="text", needs="image", said=("pattern",), share=10, judged=12),
-    Form(name="text", needs="image", said=("colour", "pattern"), share=3, judged=8),
-    Form(name="photo", needs="image", shown=("colour", "pattern"), kind=False, share=13, judged=20),
-    Form(name="photo+text", needs="image", shown=("colour", "pattern"), share=5, judged=10),
-    Form(name="text", needs="video", said=("motion",), share=14, judged=38),
-    Form(name="clip+text", needs="video", shown=("motion",), share=14, judged=37),
+    Form(name="text", needs="text", said=("material",), share=12, judged=75),
+    Form(name="text", needs="image", said=("colour",), share=16, judged=20),
+    Form(name="text", needs="image", said=("pattern",), share=12, judged=10),
+    Form(name="text", needs="image", said=("colour", "pattern"), share=7, judged=10),
+    Form(name="photo", needs="image", shown=("colour", "pattern"), kind=False, share=18, judged=25),
+    Form(name="photo+text", needs="image", shown=("colour", "pattern"), share=6, judged=10),
+    Form(name="text", needs="video", said=("motion",), share=16, judged=38),
+    Form(name="clip+text", needs="video", shown=("motion",), share=13, judged=37),
 )
 JUDGED_HISTORIES = 75
 

@@ -105,7 +105,7 @@ class VisionConfig:
     """The image and video branches of both towers: one CNN over photos, one over frames followed by an LSTM."""
 
     patch_px: int = 4
-    image_widths: tuple[int, ...] = (32, 48, 64)
+    image_widths: tuple[int, ...] = (32, 64, 96)
     frame_widths: tuple[int, ...] = (24, 32)
     lstm_units: int = 48
 
@@ -156,7 +156,7 @@ class TrainConfig:
     """How the model is trained."""
 
     batch_size: int = 128
-    epochs: int = 24
+    epochs: int = 30
     max_steps: int = 0  # 0 = as many as the epochs give
     learning_rate: float = 0.003
     weight_decay: float = 0.0001

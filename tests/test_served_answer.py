@@ -1,0 +1,92 @@
+"""A trained model, exported, indexed and served: what a client gets is what the model says in Python."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from beam_preprocess import media
+from serving.client import Client
+from serving.export import build_bundle
+from serving.towers import export_towers
+from tests.serving.server.in_process import serve
+from tests.support import fake_media, tiny_shop
+from trainer.evaluate import Encoder
+from trainer.train import fit
+
+PHOTO = fake_media.photo(4, width=300, height=200)
+CLIP = fake_media.colour_clip(fake_media.GREEN)
+QUERIES = {
+    "text": {"text": "colour3 thing2"},
+    "image": {"image": PHOTO},
+    "clip": {"video": CLIP},
+    "all": {"text": "thing1", "image": PHOTO, "video": CLIP, "history": ["item-03", "item-07"]},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    return fit(tiny_shop.CONFIG, tiny_shop.write(folder / "shop"), work_dir=folder / "work", log_dir=folder / "logs")
+
+
+@pytest.fixture(scope="module")
+def bundles(trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundles")
+    export_towers(trained.model, trained.tables.ops, folder / "towers", model_id=trained.model_id)
+    # The catalogue as it was written for training.
+    shop = tiny_shop.write(folder / "shop")
+    build_bundle(folder / "towers", f"{shop.items[0]}/*", folder / "out", version=1)
+    return folder / "out"
+
+
+@pytest.fixture(scope="module", params=["stock", "scann"])
+def served(bundles, request):
+    with serve(pathlib.Path(bundles) / request.param) as running:
+        yield running
+
+
+def _wire(query):
+    """One row of each query feature, as Beam would have written it."""
+    wire = tiny_shop.CONFIG.wire
+    frames = media.clip_wire(query["video"], frames=wire.frames, px=wire.frame_px) if "video" in query else []
+    history = [item.encode() for item in query.get("history", [])]
+    return {
+        "query_text": [query.get("text", "").encode()],
+        "query_image": [media.image_wire(query["image"], px=wire.image_px) if "image" in query else b""],
+        "query_video": [frames or [b""] * wire.frames],
+        "history_ids": [history + [b""] * (wire.history - len(history))],
+        "history_ages": [[0.0] * wire.history],
+    }
+
+
+def _python_answer(trained, query):
+    """Item ids and cosines, best first, from the model itself."""
+    wire, items = _wire(query), trained.tables.items
+    rows = [[items.row_of.get(item_id, -1) for item_id in wire["history_ids"][0]]]
+    model_form = trained.tables.ops.query_model_inputs({name: tf.constant(value) for name, value in wire.items()})
+    vector = trained.model.encode_queries({**model_form, "history_rows": tf.constant(rows, tf.int32)})["vector"]
+    scores = Encoder(trained.model).items(items) @ np.asarray(vector)[0]
+    order = np.lexsort((np.arange(len(scores)), -scores))
+    return [items.ids[row].decode() for row in order], scores[order]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+@pytest.mark.parametrize("name", QUERIES)
+def test_the_served_answer_is_the_models_own(trained, served, protocol, name):
+    address = {"grpc": f"127.0.0.1:{served.server.grpc_port}", "rest": served.url}[protocol]
+    client = Client(**{protocol: address}, model_name="toy")
+    found = client.search(**QUERIES[name], page_size=8)
+    ids, scores = _python_answer(trained, QUERIES[name])
+    assert list(found.ids) == ids[:8]
+    np.testing.assert_allclose(found.scores, scores[:8], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_larger_photo_is_nearly_its_wire_form(served):
+    client = Client(rest=served.url, model_name="toy")
+    small = _wire({"image": PHOTO})["query_image"]
+    vectors = [client.predict("embed_query", {"query_image": image})["vector"][0] for image in (small, [PHOTO])]
+    assert 0.99 < np.dot(*vectors) < 1.0
