@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from trainer.spec.config import Config, from_json
@@ -21,6 +21,10 @@ from trainer.spec.features import (
     Transformed,
     features_of,
 )
+
+# What a worker in a process of its own imports before it loads the graph: the ops of tensorflow-text come with it.
+# TFX's Transform needs the same, as `--beam_plugin=trainer.ops.text`.
+WORKER_IMPORT = "trainer.ops.text"
 
 
 def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -139,6 +143,8 @@ def write_transform_graph(
     function = functools.partial(preprocessing_fn, custom_config={"config": to_json(config)})
     scratch = writing.staged(f"{output_dir}.scratch")  # on the same file system, so that every worker reaches it
     options = pipeline.options_of(beam_options)
+    setup = options.view_as(SetupOptions)
+    setup.beam_plugins = [*(setup.beam_plugins or []), WORKER_IMPORT]
     with tft_beam.Context(temp_dir=scratch), beam.Pipeline(options=options) as run:
         data = (run | "items" >> source.BeamSource(), source.TensorAdapterConfig())
         graph = data | "analyse" >> tft_beam.AnalyzeDataset(function)
