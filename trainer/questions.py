@@ -103,7 +103,7 @@ def _slices(
     result = {"all": np.ones(len(relevant), bool)}
     for key, values in labels.items():
         for value in sorted(set(values) - {""}):
-            result[f"{key}: {value}"] = np.equal(values, value)[relevant.request]
+            result[f"{key}: {value}"] = (values == value)[relevant.request]
     seen = counts[relevant.item]
     tail = counts[counts > 0]
     limit = np.median(tail) if len(tail) else 0.0
@@ -115,11 +115,11 @@ def _slices(
 def _kinds(events: EventTable, rows: np.ndarray) -> np.ndarray:
     """What each query consists of, such as `text+history`: [row] str."""
     query = events.gather_queries(rows)
-    parts = {
-        "text": (query["text_tokens"] > 0).any(axis=1),
+    parts: dict[str, np.ndarray] = {
+        "text": np.any(query["text_tokens"] > 0, axis=1),
         "image": query["image_present"].any(axis=1),
         "video": query["video_present"].any(axis=1),
-        "history": (query["history_rows"] >= 0).any(axis=1),
+        "history": np.any(query["history_rows"] >= 0, axis=1),
     }
     kinds = ["+".join(name for name in parts if parts[name][i]) for i in range(len(rows))]
     return np.array([kind or "nothing" for kind in kinds])

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import pathlib
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,8 +67,8 @@ def fit(config: Config, inputs: Inputs, *, work_dir: str | pathlib.Path, log_dir
     model.optimizer.build(model.trainable_variables)  # or a checkpoint of it would find nothing to fill
     snapshots = SnapshotCallback(tables.items)
     key = hashlib.sha256((tables.key + to_json(config) + source_hash(["trainer.train"])).encode()).hexdigest()[:24]
-    progress = CheckpointCallback(model, work_dir / f"checkpoints-{key}")
-    done = min(progress.restore() * plan.epoch_steps, plan.steps)
+    checkpoints = CheckpointCallback(model, work_dir / f"checkpoints-{key}")
+    done = min(checkpoints.restore() * plan.epoch_steps, plan.steps)
     if done < plan.steps:
         model.fit(
             batches.dataset(done, plan.steps),
@@ -77,10 +78,11 @@ def fit(config: Config, inputs: Inputs, *, work_dir: str | pathlib.Path, log_dir
             callbacks=[
                 StopOnBadLoss(),
                 snapshots,
-                progress,
+                checkpoints,
+                EpochLines(),
                 tf.keras.callbacks.TensorBoard(str(log_dir), write_graph=False, profile_batch=0),
             ],
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=1 if sys.stdout.isatty() else 0,
         )
     snapshots.refresh(model)
     calibrate(model, tables, seed=config.train.seed)
@@ -171,6 +173,24 @@ class CheckpointCallback(tf.keras.callbacks.Callback):
         del logs
         self._done.assign(epoch + 1)
         self._manager.save(checkpoint_number=epoch + 1)
+
+
+class EpochLines(tf.keras.callbacks.Callback):
+    """One line for each epoch: its loss and how long is left; where Keras has no terminal to draw its bar on."""
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Starts the clock."""
+        del logs
+        self._start, self._done = time.monotonic(), 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Prints the line of the epoch."""
+        self._done += 1
+        epochs, seconds = self.params["epochs"], time.monotonic() - self._start
+        left = seconds / self._done * (epochs - epoch - 1)
+        if not sys.stdout.isatty():
+            loss = float((logs or {}).get("loss", float("nan")))
+            print(f"epoch {epoch + 1}/{epochs}: loss {loss:.3f}, {seconds:.0f} s, about {left:.0f} s left", flush=True)
 
 
 class StopOnBadLoss(tf.keras.callbacks.Callback):

@@ -27,3 +27,10 @@ def trained(shop, work_dir):
     from trainer.train import fit
 
     return fit(tiny_shop.CONFIG, shop, work_dir=work_dir, log_dir=work_dir / "logs")
+
+
+@pytest.fixture(scope="session")
+def trained_report(trained):
+    from trainer.evaluate import evaluate
+
+    return evaluate(trained)

@@ -7,15 +7,13 @@ import tensorflow as tf
 
 from tests.support import tiny_shop
 from trainer.batches import Batches
-from trainer.evaluate import evaluate
 from trainer.spec.config import TrainConfig
-from trainer.train import Plan, StopOnBadLoss, fit, make_optimizer, mean_shift
+from trainer.train import EpochLines, Plan, StopOnBadLoss, fit, make_optimizer, mean_shift
 
 
-def test_training_finds_what_was_clicked(trained):
-    report = evaluate(trained)
-    assert report.value("held_out", "all", "recall@1") > 0.9
-    assert report.value("heads", "click", "auc") > 0.9
+def test_training_finds_what_was_clicked(trained_report):
+    assert trained_report.value("held_out", "all", "recall@1") > 0.9
+    assert trained_report.value("heads", "click", "auc") > 0.9
 
 
 def test_the_snapshot_is_that_of_the_final_weights(trained):
@@ -89,3 +87,13 @@ def test_the_shift_brings_the_mean_to_its_place():
     # Two logits of 0 have probability one half; 0.2 is a logit of ln(0.2 / 0.8) = -1.3863.
     assert mean_shift(np.zeros(2), 0.2) == pytest.approx(-1.3863, abs=1e-4)
     assert mean_shift(np.array([3.0]), 0.5) == pytest.approx(-3.0, abs=1e-6)
+
+
+def test_an_epoch_is_one_line(capsys, monkeypatch):
+    clock = iter([100.0, 110.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    lines = EpochLines()
+    lines.set_params({"epochs": 5})
+    lines.on_train_begin()
+    lines.on_epoch_end(1, {"loss": 2.5})  # continued at the second epoch: three more of ten seconds
+    assert capsys.readouterr().out == "epoch 2/5: loss 2.500, 10 s, about 30 s left\n"
