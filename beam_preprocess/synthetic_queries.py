@@ -46,7 +46,7 @@ class Form:
 
 
 FORMS = (
-    Form(name="text", needs="text", said=("material",), share=12, judged=75),
+    Form(name="text", needs="text", said=("material",), share=16, judged=75),
     Form(name="text", needs="image", said=("colour",), share=16, judged=20),
     Form(name="text", needs="image", said=("pattern",), share=12, judged=10),
     Form(name="text", needs="image", said=("colour", "pattern"), share=7, judged=10),
