@@ -82,9 +82,7 @@ def body_to_arrays(body: PredictBody, signature: Signature) -> dict[str, np.ndar
         raise invalid(f"JSON Value: {HIDDEN} No values in 'instances' array")
     columns = _rows_to_columns(body.value, signature)
     named = isinstance(body.value[0], dict) and not is_base64_object(body.value[0])
-    return {
-        alias: _stack(column, signature.inputs[alias], named=named) for alias, column in columns.items() if column
-    }
+    return {alias: _stack(column, signature.inputs[alias], named=named) for alias, column in columns.items() if column}
 
 
 def _columns_to_arrays(value: Any, signature: Signature) -> dict[str, np.ndarray]:
@@ -99,9 +97,7 @@ def _columns_to_arrays(value: Any, signature: Signature) -> dict[str, np.ndarray
     for alias, spec in signature.inputs.items():
         if alias not in value and spec.default is None:
             raise invalid(f"Missing named input: {alias} in 'inputs' object.")
-    return {
-        alias: to_dense(value[alias], spec.dtype) for alias, spec in signature.inputs.items() if alias in value
-    }
+    return {alias: to_dense(value[alias], spec.dtype) for alias, spec in signature.inputs.items() if alias in value}
 
 
 def _rows_to_columns(rows: list[Any], signature: Signature) -> dict[str, list[Any]]:
@@ -188,9 +184,7 @@ def _may_pad(shape: tuple[int, ...], longest: tuple[int, ...], spec: InputSpec) 
     """True where every dimension that falls short is one whose length the signature leaves open."""
     if spec.shape is None or len(spec.shape) != len(shape) + 1:
         return shape == longest
-    return all(
-        got == want or known == -1 for got, want, known in zip(shape, longest, spec.shape[1:], strict=True)
-    )
+    return all(got == want or known == -1 for got, want, known in zip(shape, longest, spec.shape[1:], strict=True))
 
 
 def _shape_message(first: np.ndarray, row: np.ndarray) -> str | None:

@@ -18,9 +18,7 @@ WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
 MAX_WARMUP_REQUESTS = 1000
 
 
-def predict_arrays(
-    model: LoadedModel, signature: Signature, given: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def predict_arrays(model: LoadedModel, signature: Signature, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """All outputs for the given inputs; missing ones are filled from the signature's defaults."""
     return model.run(signature, fill_defaults(signature, given), outputs=tuple(signature.outputs))
 
