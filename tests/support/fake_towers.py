@@ -1,7 +1,7 @@
 """Towers without training whose vectors a test writes down: texts hold the numbers of the vectors.
 
 An item's `title` is its text branch and its `brand` its attributes branch, a query's `query_text` its text branch:
-numbers separated by spaces, missing ones 0, other words 1. A photo is a unit vector along the axis of its bytes in length.
+numbers separated by spaces, missing ones 0, other words 1. A photo is a unit vector along the axis of its length.
 """
 
 from collections.abc import Mapping, Sequence
