@@ -115,7 +115,7 @@ def _slices(
 def _kinds(events: EventTable, rows: np.ndarray) -> np.ndarray:
     """What each query consists of, such as `text+history`: [row] str."""
     query = events.gather_queries(rows)
-    parts: dict[str, np.ndarray] = {
+    parts: dict[str, Any] = {
         "text": np.any(query["text_tokens"] > 0, axis=1),
         "image": np.any(query["image_present"], axis=1),
         "video": np.any(query["video_present"], axis=1),
