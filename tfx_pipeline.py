@@ -9,8 +9,7 @@ Beam's own flags (`--runner`, `--direct_num_workers`, ...) are passed on to ever
 import argparse
 import dataclasses
 import datetime
-import json
-import logging
+import functools
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -114,7 +113,7 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
     nodes["Evaluator"] = doors.Evaluator(
         channels={"bundle": bundle, "items": items, "events": events},
         config=job.config_of("wire"),
-        requirement=json.dumps({"min_recall": job.min_recall, "max_drop": job.max_drop}),
+        requirement=job.requirement,
         max_requests=MAX_EVALUATED_REQUESTS,
         code=source_hash(["serving.quality"], alone=["serving.component"]),
     )
@@ -178,12 +177,12 @@ def run(job: Job, *, progress: Progress | None = None) -> Outcome:
     Raises:
       BusyError: Another run writes to the same output, or the metadata store stays locked.
     """
-    from beam_preprocess.component import embedded_shop
-    from trainer.job.metadata import outputs_of_last_run, recover
-
     progress = progress or Progress()
-    with writer_lock(job.output):
-        if job.shop is None:
+    with writer_lock(job.output), run_log(job.log_path):
+        from beam_preprocess.component import embedded_shop
+        from trainer.job.metadata import outputs_of_last_run, recover, was_locked
+
+        if not job.shop:
             shop = embedded_shop(job.output / "embedded_shop", code=source_hash(["beam_preprocess.synthetic"]))
             job = dataclasses.replace(job, shop=str(shop))
         for attempt in range(1, ATTEMPTS + 1):
@@ -195,7 +194,7 @@ def run(job: Job, *, progress: Progress | None = None) -> Outcome:
                 run_components(create_pipeline(job), progress=progress, metadata_path=job.metadata_path)
                 break
             except Exception as error:
-                if attempt == ATTEMPTS or "database is locked" not in str(error):
+                if attempt == ATTEMPTS or not was_locked(error):
                     raise
                 progress.say(f"The metadata store was locked by another program; trying again ({attempt}).")
                 time.sleep(2.0**attempt)
@@ -211,19 +210,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(error)
         return 2
-    progress = Progress()
-    log = job.output / "logs" / "run.log"
-    print(f"Vitrine: {job.shop or 'the embedded shop'} -> {job.output}\nLoading TFX; its log is {log}", flush=True)
-    with run_log(log):
-        try:
-            outcome = run(job, progress=progress)
-        except BusyError as error:
-            print(error)
-            return 1
-        except Exception as error:
-            logging.getLogger(NAME).exception("the run failed")
-            print(f"\n{progress.running or 'The run'} failed: {error}\nThe log is {log}; start again to continue.")
-            return 1
+    progress = Progress(say=functools.partial(print, flush=True))
+    progress.say(f"Vitrine: {job.shop or 'the embedded shop'} -> {job.output}\nLoading TFX; its log is {job.log_path}")
+    try:
+        outcome = run(job, progress=progress)
+    except BusyError as error:
+        print(error)
+        return 1
+    except Exception as error:
+        print(f"\n{progress.running or 'The run'} failed: {error}\nThe log is {job.log_path}; start again to continue.")
+        return 1
     print(summarize(outcome, published=job.published))
     return 0 if outcome.pushed["version"] else 3
 
@@ -232,13 +228,14 @@ def parser() -> argparse.ArgumentParser:
     """The command line's own flags; Beam's come beside them."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.allow_abbrev = False
-    made.add_argument("--shop", help="folder or address of the shop; the embedded one when left out")
+    made.add_argument("--shop", default="", help="folder or address of the shop; the embedded one when left out")
     made.add_argument("--kind", default="shop", choices=KINDS, help="layout of the shop's files")
     made.add_argument("--preset", default="base", choices=sorted(PRESETS), help="configuration to start from")
     made.add_argument("--config", type=Path, help="JSON file with what differs from the preset")
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for example train.epochs=3")
     made.add_argument("--output", type=Path, default=Path("runs/demo"), help="everything is written below it")
     made.add_argument("--min_recall", type=float, default=0.0, help="publish only at or above this recall@10")
+    made.add_argument("--min_lift", type=float, default=0.0, help="... and more than this above popularity's")
     made.add_argument("--max_drop", type=float, default=0.03, help="allowed loss against the last blessed bundle")
     return made
 
@@ -254,13 +251,14 @@ def job_of(options: argparse.Namespace, *, beam_args: Sequence[str]) -> Job:
     if options.config:
         config = configs.from_json(options.config.read_text(encoding="utf-8"), config)
     config = configs.override(config, options.set)
-    local = options.shop is not None and "://" not in options.shop
+    local = options.shop and "://" not in options.shop
     return Job(
         shop=str(Path(options.shop).resolve()) if local else options.shop,
         kind=options.kind,
         config=config,
         output=options.output.resolve(),
         min_recall=options.min_recall,
+        min_lift=options.min_lift,
         max_drop=options.max_drop,
         beam_args=flags,
     )

@@ -6,22 +6,24 @@ the catalogue. Transform is TFX's own, with `beam_preprocess.transform.preproces
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
 
 # isort: split
-from apache_beam.options.pipeline_options import PipelineOptions
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
+from tfx.components.util import examples_utils
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.components.base import base_beam_component, base_beam_executor, base_driver, executor_spec
 from tfx.orchestration.portable import base_driver as portable_base_driver
 from tfx.orchestration.portable import data_types
+from tfx.proto import example_gen_pb2
 from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
@@ -103,51 +105,86 @@ class ItemsExecutor(base_beam_executor.BaseBeamExecutor):
         from beam_preprocess.pipeline import ingest_items
 
         (directory,) = _split_directories(output_dict, ("all",)).values()
-        _ingest(ingest_items, exec_properties, output_dict, self._beam_pipeline_args, output_dir=directory)
+        with _Report(output_dict) as report:
+            report.summaries["items"] = ingest_items(
+                _source(exec_properties),
+                config=from_json(exec_properties["config"]),
+                output_dir=directory,
+                dead_letter_path=report.dead_letters("items"),
+                beam_options=self._beam_pipeline_args,
+            )
 
 
 class EventsExecutor(base_beam_executor.BaseBeamExecutor):
-    """Writes the event Examples, split by time."""
+    """Writes the event Examples, split by time, and checks the signals."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
-        """Runs the Beam pipeline of the events."""
-        from beam_preprocess.pipeline import ingest_events
+        """Runs the Beam pipelines of the events and of the signals, where there are any."""
+        from beam_preprocess.pipeline import ingest_events, ingest_signals
 
+        source, beam_args = _source(exec_properties), self._beam_pipeline_args
         directories = _split_directories(output_dict, ("train", "eval"))
-        _ingest(ingest_events, exec_properties, output_dict, self._beam_pipeline_args, output_dirs=directories)
+        with _Report(output_dict) as report:
+            report.summaries["events"] = ingest_events(
+                source,
+                config=from_json(exec_properties["config"]),
+                output_dirs=directories,
+                dead_letter_path=report.dead_letters("events"),
+                beam_options=beam_args,
+            )
+            if source.pieces("signals"):
+                report.summaries["signals"] = ingest_signals(
+                    source, dead_letter_path=report.dead_letters("signals"), beam_options=beam_args
+                )
+
+
+def _source(properties: Mapping[str, Any]) -> Any:
+    from beam_preprocess.sources import open_source
+
+    return open_source(properties["shop"], kind=properties["kind"])
 
 
 def _split_directories(output_dict: Mapping[str, Any], splits: tuple[str, ...]) -> dict[str, Path]:
-    """{split: folder}, made; the artifact is told its splits."""
+    """{split: folder}, made; the artifact is told its splits and format."""
     examples = artifact_utils.get_single_instance(output_dict[EXAMPLES])
     examples.split_names = artifact_utils.encode_split_names(list(splits))
+    examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
     directories = {split: Path(artifact_utils.get_split_uri([examples], split)) for split in splits}
     for directory in directories.values():
         directory.mkdir(parents=True, exist_ok=True)
     return directories
 
 
-def _ingest(
-    ingest: Callable[..., Any],
-    properties: Mapping[str, Any],
-    output_dict: Mapping[str, Any],
-    beam_args: list[str],
-    **outputs: Any,
-) -> None:
-    """Runs one ingestion and writes its summary beside the dead letters."""
-    from beam_preprocess.sources import open_source
+class _Report:
+    """Summaries and dead letters of one execution.
 
-    report = Path(artifact_utils.get_single_uri(output_dict[REPORT]))
-    report.mkdir(parents=True, exist_ok=True)
-    summary = ingest(
-        open_source(properties["shop"], kind=properties["kind"]),
-        config=from_json(properties["config"]),
-        beam_options=PipelineOptions(beam_args),
-        dead_letter_path=report / "dead_letters.jsonl",
-        **outputs,
-    )
-    (report / "summary.json").write_text(json.dumps(dict(summary.counts), indent=1, sort_keys=True), encoding="utf-8")
-    (report / "summary.txt").write_text(f"{summary.table()}\n", encoding="utf-8")
+    TFX removes the outputs of an execution that fails, so dead letters lie beside the report until it succeeds: the
+    message of a failure can then point to them.
+    """
+
+    def __init__(self, output_dict: Mapping[str, Any]) -> None:
+        self._folder = Path(artifact_utils.get_single_uri(output_dict[REPORT]))
+        self.summaries: dict[str, Any] = {}
+
+    def dead_letters(self, record: str) -> Path:
+        """Where the dead letters of a record type are written."""
+        return self._folder.with_name(f"{self._folder.name}-{record}.jsonl")
+
+    def __enter__(self) -> "_Report":
+        """Makes the folder."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        """Writes the report of an execution that succeeded."""
+        if kind is not None:
+            return
+        for record in list(self.summaries):
+            os.replace(self.dead_letters(record), self._folder / f"{record}.jsonl")
+        counts = {record: dict(summary.counts) for record, summary in self.summaries.items()}
+        (self._folder / "summary.json").write_text(json.dumps(counts, indent=1, sort_keys=True), encoding="utf-8")
+        tables = "".join(f"{summary.table()}\n" for summary in self.summaries.values())
+        (self._folder / "summary.txt").write_text(tables, encoding="utf-8")
 
 
 class _Ingest(base_beam_component.BaseBeamComponent):

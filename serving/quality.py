@@ -26,10 +26,12 @@ class Requirement:
 
     Attributes:
       min_recall: Recall@10, at least.
+      min_lift: Recall@10 above that of popularity, more than this; -1 asks for nothing.
       max_drop: How much less than the last blessed bundle it may have.
     """
 
     min_recall: float
+    min_lift: float
     max_drop: float
 
 
@@ -62,8 +64,11 @@ class Quality:
         if not self.requests:
             return ["there is no eval request that led to an item, so nothing can be measured; bring more events"]
         found = []
-        if self.recall <= self.popularity:
-            found.append(f"recall@10 is {self.recall:.3f}, not above popularity's {self.popularity:.3f}")
+        if self.recall - self.popularity <= requirement.min_lift:
+            found.append(
+                f"recall@10 is {self.recall:.3f}, popularity's is {self.popularity:.3f}; "
+                f"wanted more than {requirement.min_lift:.3f} above it"
+            )
         if self.recall < requirement.min_recall:
             found.append(f"recall@10 is {self.recall:.3f}; wanted at least {requirement.min_recall:.3f}")
         if self.baseline is not None and self.recall < self.baseline - requirement.max_drop:

@@ -94,6 +94,29 @@ def test_each_side_is_keyed_on_its_own_content(doors, shop, tmp_path, monkeypatc
     assert fingerprints(doors, shop)[1] != later
 
 
+def test_dead_letters_outlive_a_failed_ingestion(doors, tmp_path):
+    folder = tmp_path / "report" / "7"
+    outputs = {"report": [artifact(doors.beam.IngestReport, folder)]}
+    report = doors.beam._Report(outputs)
+    report.__enter__()
+    report.dead_letters("items").write_text("{}\n")
+    report.__exit__(RuntimeError, RuntimeError("no item is valid"), None)
+    folder.rmdir()  # as TFX does
+    assert (tmp_path / "report" / "7-items.jsonl").read_text() == "{}\n"
+
+
+def test_a_report_holds_counts_text_and_dead_letters(doors, tmp_path):
+    from beam_preprocess.summary import Summary
+
+    folder = tmp_path / "report" / "7"
+    with doors.beam._Report({"report": [artifact(doors.beam.IngestReport, folder)]}) as report:
+        report.dead_letters("items").write_text("{}\n")
+        report.summaries["items"] = Summary(record="items", counts={"read": 3, "dropped/no_title": 1})
+    assert sorted(path.name for path in folder.iterdir()) == ["items.jsonl", "summary.json", "summary.txt"]
+    assert json.loads((folder / "summary.json").read_text()) == {"items": {"read": 3, "dropped/no_title": 1}}
+    assert (folder / "summary.txt").read_text() == "items: read 3\n  dropped: no_title 1\n"
+
+
 def blessing(number, *, content, path, blessed=1, live=True):
     from ml_metadata.proto import metadata_store_pb2
 

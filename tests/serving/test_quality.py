@@ -115,18 +115,19 @@ def measured(**changes):
     return Quality(**{**values, "example": "", "seconds": 1.0, **changes})
 
 
-ENOUGH = Requirement(min_recall=0.4, max_drop=0.03)
+ENOUGH = Requirement(min_recall=0.4, min_lift=0.0, max_drop=0.03)
 
 
 def test_good_enough():
     assert measured().faults(ENOUGH) == []
     assert measured(baseline=None).faults(ENOUGH) == []
+    assert measured(popularity=0.9).faults(Requirement(min_recall=0.0, min_lift=-1.0, max_drop=1.0)) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"popularity": 0.5}, "recall@10 is 0.500, not above popularity's 0.500"),
+        ({"popularity": 0.5}, "recall@10 is 0.500, popularity's is 0.500; wanted more than 0.000 above it"),
         ({"recall": 0.39, "baseline": None}, "recall@10 is 0.390; wanted at least 0.400"),
         ({"baseline": 0.54}, "the last blessed bundle has 0.540 and a drop of 0.030 is allowed"),
         ({"requests": 0}, "there is no eval request that led to an item"),

@@ -12,27 +12,39 @@ class Job:
     """One run of the pipeline.
 
     Attributes:
-      shop: Folder or address of the shop; None = the embedded one, written below `output`.
+      shop: Folder or address of the shop; empty = the embedded one, written below `output`.
       kind: How its files are laid out (see `beam_preprocess.sources`).
       config: The configuration.
       output: Everything that the run writes is below it.
       beam_args: Flags for every Beam step.
       min_recall: Floor of recall@10, below which a bundle is not published.
+      min_lift: How much recall@10 above popularity it must have; -1 asks for nothing.
       max_drop: How much less recall@10 than the last blessed bundle is allowed.
     """
 
-    shop: str | None
+    shop: str
     kind: str
     config: Config
     output: Path
     beam_args: tuple[str, ...]
     min_recall: float = 0.0
+    min_lift: float = 0.0
     max_drop: float = 0.03
 
     @property
     def metadata_path(self) -> Path:
         """The SQLite file of the metadata store."""
         return self.output / "metadata" / "metadata.sqlite"
+
+    @property
+    def log_path(self) -> Path:
+        """The file for what libraries say."""
+        return self.output / "logs" / "run.log"
+
+    @property
+    def requirement(self) -> str:
+        """What a bundle must reach, as the JSON of `serving.quality.Requirement`."""
+        return json.dumps({"min_recall": self.min_recall, "min_lift": self.min_lift, "max_drop": self.max_drop})
 
     @property
     def artifacts(self) -> Path:

@@ -8,6 +8,8 @@ from ml_metadata.proto import metadata_store_pb2
 
 Execution, Event = metadata_store_pb2.Execution, metadata_store_pb2.Event
 _UNFINISHED = (Execution.NEW, Execution.RUNNING)
+# What the store says when another program holds the lock of its file for longer than its own few tries.
+_LOCKED = ("Concurrent writes aborted", "concurrent connection", "database is locked")
 _OUTPUTS = (Event.OUTPUT, Event.DECLARED_OUTPUT)
 
 
@@ -17,6 +19,11 @@ def open_store(path: Path) -> MetadataStore:
     config.sqlite.filename_uri = str(path)
     config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
     return MetadataStore(config)
+
+
+def was_locked(error: BaseException) -> bool:
+    """Whether an error of the store, or of a component that uses it, only says that another program had it locked."""
+    return any(words in str(error) for words in _LOCKED)
 
 
 def recover(path: Path, *, artifacts: Path) -> int:

@@ -95,6 +95,9 @@ def run_log(path: Path) -> Iterator[None]:
         logging.captureWarnings(True)
         try:
             yield
+        except Exception:
+            root.exception("The run failed.")
+            raise
         finally:
             logging.captureWarnings(False)
             root.setLevel(level)

@@ -75,9 +75,8 @@ def _ingested(outcome: Outcome, component: str) -> list[str]:
     """The counts of one ingestion, and where its dead letters are."""
     report = outcome.outputs[component]["report"]
     lines = (report / "summary.txt").read_text(encoding="utf-8").splitlines()
-    letters = report / "dead_letters.jsonl"
-    if letters.exists() and letters.stat().st_size:
-        lines.append(f"  each with its reason: {letters}")
+    letters = [path for path in sorted(report.glob("*.jsonl")) if path.stat().st_size]
+    lines += [f"  each dropped {path.stem.removesuffix('s')} with its reason: {path}" for path in letters]
     return lines
 
 

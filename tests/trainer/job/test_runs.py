@@ -81,7 +81,7 @@ def test_a_broken_store_is_named(tmp_path):
 def test_what_libraries_say_goes_to_the_log(tmp_path, capfd):
     path = tmp_path / "logs" / "run.log"
     with run_log(path):
-        logging.getLogger("absl").info("from the runner")
+        logging.getLogger("some.library").info("from the runner")
         os.write(2, b"from C++\n")
         print("for the person")
     assert "from the runner" in path.read_text()

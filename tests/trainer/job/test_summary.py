@@ -29,8 +29,9 @@ def outcome(tmp_path):
         (tmp_path / folder / name).write_text(value if isinstance(value, str) else json.dumps(value))
 
     write("items", "summary.txt", "items: read 24, written 23\n  dropped: no_title 1\n")
-    write("items", "dead_letters.jsonl", '{"reason": "no_title"}\n')
+    write("items", "items.jsonl", '{"reason": "no_title"}\n')
     write("events", "summary.txt", "events: read 300\n")
+    write("events", "events.jsonl", "")
     write("model", "metrics.json", METRICS)
     write("evaluation", "quality.json", QUALITY)
     write("pushed", "pushed.json", {"version": 3, "new": True})
@@ -48,7 +49,7 @@ def test_says_what_went_in_how_good_it_is_and_where_it_lies(outcome, tmp_path):
     text = summarize(outcome, published=tmp_path / "bundle")
     for part in (
         "items: read 24, written 23\n    dropped: no_title 1",
-        f"each with its reason: {tmp_path}/items/dead_letters.jsonl",
+        f"each dropped item with its reason: {tmp_path}/items/items.jsonl",
         "Held-out actions, all: recall@10 of model 0.900, popularity 0.250",
         f"by slice: {tmp_path}/model/metrics.txt",
         "recall@10 0.900 on 20 requests",

@@ -1,0 +1,212 @@
+"""The main job on a small shop, end to end: published, cached, stopped, killed and continued. The tests build on each
+other in the order of the file, because every full run costs the training of a model.
+"""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tfx_pipeline
+from tests.support import text_shop
+from trainer.job.job import Job
+from trainer.job.runs import Progress
+from trainer.job.summary import summarize
+from trainer.spec.config import override
+from trainer.spec.features import Dtype
+from trainer.spec.presets import tiny
+
+SETTINGS = ["train.epochs=12", "train.batch_size=32", "train.learning_rate=0.01", "data.event_shards=1"]
+ROOT = Path(tfx_pipeline.__file__).parent
+HOLD_THE_LOCK = """
+import sqlite3, sys, time
+store = sqlite3.connect(sys.argv[1], isolation_level=None)
+store.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+time.sleep(15)
+store.execute("ROLLBACK")
+"""
+
+
+def job_of(*arguments):
+    options, rest = tfx_pipeline.parser().parse_known_args(arguments)
+    return tfx_pipeline.job_of(options, beam_args=rest)
+
+
+def test_command_line_becomes_a_job(tmp_path):
+    (tmp_path / "more.json").write_text('{"train": {"epochs": 4, "batch_size": 16}}')
+    job = job_of(
+        *("--shop", str(tmp_path), "--kind=chorus", "--preset=tiny", "--config", str(tmp_path / "more.json")),
+        *("--set", "train.epochs=5", "--output", str(tmp_path / "out"), "--min_recall=0.3"),
+    )
+    assert (job.shop, job.kind, job.output) == (str(tmp_path), "chorus", tmp_path / "out")
+    assert (job.config.train.epochs, job.config.train.batch_size, job.config.tower.dim) == (5, 16, 16)
+    assert (job.min_recall, job.max_drop) == (0.3, 0.03)
+    assert job_of("--shop=gs://bucket/shop").shop == "gs://bucket/shop"
+    assert job_of().shop == ""
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--set=train.epoch=3", "Unknown config key 'train.epoch'. Did you mean 'epochs'?"),
+        ("--ouput=x", "Unknown argument '--ouput=x'; wanted a flag of this command or of Beam. Did you mean --output?"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_a_hint(argument, said, capsys):
+    assert tfx_pipeline.main([argument]) == 2
+    assert said in capsys.readouterr().out
+
+
+def test_a_step_sees_only_the_parts_of_the_configuration_it_depends_on(tmp_path):
+    job = Job(shop="", kind="shop", config=tiny(), output=tmp_path, beam_args=())
+    longer = dataclasses.replace(job, config=override(tiny(), ["train.epochs=50"]))
+    assert job.config_of("wire", "data") == longer.config_of("wire", "data")
+    assert set(json.loads(job.config_of("wire", "data"))) == {"wire", "data"}
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pipeline")
+    return Job(
+        shop=str(text_shop.write(folder / "shop")),
+        kind="shop",
+        config=override(tiny(), SETTINGS),
+        output=folder / "output",
+        beam_args=tfx_pipeline.beam_flags([], beside=tfx_pipeline.parser()),
+    )
+
+
+class Told(Progress):
+    """Keeps what would be on the screen."""
+
+    def __init__(self):
+        self.lines = []
+        super().__init__(say=self.lines.append)
+
+
+def run(job):
+    told = Told()
+    outcome = tfx_pipeline.run(job, progress=told)
+    return outcome, told.lines
+
+
+def versions(job):
+    return {
+        path.name: sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdecimal())
+        for path in sorted(job.published.iterdir())
+        if path.is_dir()
+    }
+
+
+@pytest.fixture(scope="module")
+def first(job):
+    outcome, lines = run(job)
+    return outcome, lines
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+class TestJob:
+    def test_a_shop_becomes_a_published_bundle(self, job, first):
+        outcome, lines = first
+        assert versions(job) == {"scann": [1], "stock": [1]}
+        assert outcome.pushed == {"version": 1, "new": True}
+        assert outcome.cached == set()
+        assert [line.split()[1] for line in lines] == list(outcome.seconds)
+        assert outcome.quality["recall"] > outcome.quality["popularity"]
+        items = outcome.read_json("ItemsGen", output="report", name="summary.json")["items"]
+        assert items["read"] == items["written"] == 24
+
+    def test_the_summary_can_be_read_and_pasted(self, job, first):
+        text = summarize(first[0], published=job.published)
+        for part in ("items: ", "events: ", "recall@10", "version 1 (new)", "python -m serving.server", "curl -s"):
+            assert part in text
+
+    def test_an_unchanged_run_is_answered_from_the_cache(self, job, first):
+        outcome, _ = run(job)
+        assert set(outcome.seconds) - outcome.cached <= {"Pusher"}
+        assert sum(outcome.seconds.values()) < sum(first[0].seconds.values()) / 5
+        assert outcome.pushed == {"version": 1, "new": False}
+        assert versions(job) == {"scann": [1], "stock": [1]}
+
+    def test_a_metadata_store_that_gets_locked_is_waited_for(self, job, first):
+        told = Told()
+        holders = []
+
+        def hold_after_the_first_step(line):
+            told.lines.append(line)
+            if not holders:  # locks are between processes: one of this process would not be seen
+                command = [sys.executable, "-c", HOLD_THE_LOCK, str(job.metadata_path)]
+                holders.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+                assert holders[0].stdout.readline() == "held\n"
+
+        told.say = hold_after_the_first_step
+        outcome = tfx_pipeline.run(job, progress=told)
+        holders[0].wait()
+        holders[0].stdout.close()
+        assert "The metadata store was locked by another program; trying again (1)." in told.lines
+        assert outcome.pushed["version"] == 1
+
+    def test_an_edit_of_our_code_is_never_answered_from_the_cache(self, job, first, monkeypatch, tmp_path):
+        shutil.copytree(ROOT / "trainer", tmp_path / "trainer")
+        shutil.copytree(ROOT / "serving", tmp_path / "serving")
+        shutil.copytree(ROOT / "beam_preprocess", tmp_path / "beam_preprocess")
+        with (tmp_path / "serving" / "quality.py").open("a") as stream:
+            stream.write("\n# edited\n")
+        real = tfx_pipeline.source_hash
+        monkeypatch.setattr(tfx_pipeline, "source_hash", lambda *a, **k: real(*a, root=tmp_path, **k))
+        outcome, _ = run(job)
+        assert "Evaluator" not in outcome.cached
+        assert {"ItemsGen", "Transform", "Trainer", "Indexer"} <= outcome.cached
+        assert versions(job) == {"scann": [1], "stock": [1]}
+
+    def test_a_bundle_that_is_not_good_enough_is_not_published(self, job, first):
+        outcome, _ = run(dataclasses.replace(job, min_recall=1.01))
+        assert outcome.pushed == {"version": 0, "new": False}
+        assert "wanted at least 1.010" in summarize(outcome, published=job.published)
+        assert versions(job) == {"scann": [1], "stock": [1]}
+
+    def test_an_anomaly_stops_the_run_with_its_name(self, job, first, monkeypatch):
+        from beam_preprocess import schema
+
+        wrong = [
+            dataclasses.replace(feature, dtype=Dtype.INT, default=0) if feature.name == "title" else feature
+            for feature in schema.VALIDATED_ITEMS
+        ]
+        monkeypatch.setattr(schema, "VALIDATED_ITEMS", tuple(wrong))
+        told = Told()
+        with pytest.raises(Exception, match=r"items/all, feature 'title'.*(\n.*)*Mend the shop's data"):
+            tfx_pipeline.run(job, progress=told)
+        assert told.running == "Gate"
+
+    def test_a_killed_run_is_continued_and_new_events_do_not_redo_the_items(self, job, first):
+        text_shop.add_round(Path(job.shop))
+        command = [sys.executable, str(ROOT / "tfx_pipeline.py"), "--shop", job.shop, "--preset=tiny"]
+        command += [f"--set={setting}" for setting in SETTINGS] + ["--output", str(job.output)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=job.output)
+        assert process.stdout is not None
+        steps = [self._killed_after("Transform", process, line) for line in process.stdout]
+        process.wait()
+        process.stdout.close()
+        assert process.returncode == -9, steps
+        outcome, lines = run(job)
+        assert lines[0].startswith("Continuing after a run that was stopped")
+        assert {"EventsGen", "ItemsGen", "ItemsStatistics", "Transform"} <= outcome.cached
+        assert not {"Trainer", "Indexer"} & outcome.cached
+        assert outcome.quality["baseline"] is not None
+        assert outcome.pushed == {"version": 2, "new": True}
+        assert versions(job) == {"scann": [1, 2], "stock": [1, 2]}
+
+    @staticmethod
+    def _killed_after(step, process, line):
+        """Kills the run a second into what follows `step`; returns the line."""
+        if line.split()[1:2] == [step]:
+            time.sleep(1.0)
+            process.kill()
+        return line
