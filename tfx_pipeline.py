@@ -220,7 +220,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         print(f"\n{progress.running or 'The run'} failed: {error}\nThe log is {job.log_path}; start again to continue.")
         return 1
-    print(summarize(outcome, published=job.published))
+    from beam_preprocess.component import references_of
+
+    references = references_of(job.shop, kind=job.kind) if job.shop else ()
+    print(summarize(outcome, published=job.published, references=references))
     return 0 if outcome.pushed["version"] else 3
 
 

@@ -253,6 +253,13 @@ def truth_of(shop: str, *, kind: str) -> str:
     return str(open_source(shop, kind=kind).truth_path or "")
 
 
+def references_of(shop: str, *, kind: str) -> tuple[str, ...]:
+    """Figures that plain methods reach on a public set; none for a shop of one's own."""
+    from beam_preprocess.sources import open_source
+
+    return open_source(shop, kind=kind).references
+
+
 def embedded_shop(directory: Path, *, code: str) -> Path:
     """The embedded shop, written to `directory` unless it is there already, whole and by the same generator."""
     from beam_preprocess.synthetic import write_shop

@@ -43,6 +43,10 @@ class Source(Protocol):
     def own_split(self) -> bool:
         """Whether the set has a split of its own: judgments are its test set, all other events train."""
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Figures that plain methods reach on a public set, to be read beside ours; none for a shop of one's own."""
+
     def pieces(self, record: Record) -> list[Piece]:
         """What there is to read of one record type; [] when there is none."""
 

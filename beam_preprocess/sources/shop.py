@@ -17,6 +17,7 @@ class ShopSource:
 
     place: Place
     own_split: bool = False
+    references: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks that there is a catalogue.

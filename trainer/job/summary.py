@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,13 @@ class Outcome:
         return self.read_json("Pusher", output="pushed", name="pushed.json")
 
 
-def summarize(outcome: Outcome, *, published: Path) -> str:
-    """The summary of a run whose bundles go to `published`."""
+def summarize(outcome: Outcome, *, published: Path, references: Sequence[str] = ()) -> str:
+    """The summary of a run whose bundles go to `published`; `references` are figures of others on the same data."""
     went_in = [line for side in ("Items", "Events") for line in _ingested(outcome, f"{side}Gen")]
-    sections = [
+    sections: list[tuple[str, Sequence[str]]] = [
         ("What went in", went_in),
         ("Accuracy of the model, floors beside it", _accuracy(outcome)),
+        *([("Reference figures for this data (plain methods)", references)] if references else []),
         ("Accuracy of the bundle, asked as shoppers asked", [outcome.quality["sentence"]]),
         ("Published", _published(outcome, published)),
         ("Time", _times(outcome)),

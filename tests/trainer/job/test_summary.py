@@ -61,6 +61,12 @@ def test_says_what_went_in_how_good_it_is_and_where_it_lies(outcome, tmp_path):
     assert "mrr" not in text
 
 
+def test_figures_of_others_stand_below_our_own(outcome, tmp_path):
+    text = summarize(outcome, published=tmp_path, references=["BM25: nDCG@10 0.640"])
+    assert text.index("recall@10 of model 0.900") < text.index("BM25: nDCG@10 0.640") < text.index("Published")
+    assert "Reference figures" not in summarize(outcome, published=tmp_path)
+
+
 def test_says_why_nothing_was_published(outcome, tmp_path):
     quality = {**QUALITY, "faults": ["recall@10 is 0.100, not above popularity's 0.250"]}
     (tmp_path / "evaluation/quality.json").write_text(json.dumps(quality))
