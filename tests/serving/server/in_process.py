@@ -54,7 +54,7 @@ def serve(base_path: Path, *, wait: bool = True, **more: object) -> Iterator[Ser
     async def main() -> None:
         async with running(flags) as server:
             if wait:
-                await asyncio.wait_for(server.wait_until_ready(), 60)
+                await asyncio.wait_for(server.wait_until_ready(), 300)
             started.append(server)
             go.set()
             await stop.wait()
