@@ -68,7 +68,7 @@ def serve(base_path: Path, *, wait: bool = True, **more: object) -> Iterator[Ser
 
     thread = threading.Thread(target=run)
     thread.start()
-    go.wait(90)
+    go.wait(330)
     try:
         server = started[0]
         with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
