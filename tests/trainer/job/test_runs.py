@@ -78,18 +78,26 @@ def test_a_broken_store_is_named(tmp_path):
         wait_for_database(path, seconds=0)
 
 
-def test_what_libraries_say_goes_to_the_log(tmp_path, capfd):
+LOGGED_RUN = """
+import logging, os, pathlib, sys
+from trainer.job.runs import run_log
+with run_log(pathlib.Path(sys.argv[1])):
+    logging.getLogger("some.library").info("from the runner")
+    os.write(2, b"from C++\\n")
+    print("for the person")
+with run_log(pathlib.Path(sys.argv[1])):
+    pass
+"""
+
+
+def test_what_libraries_say_goes_to_the_log(tmp_path):
+    # A process of its own, as a run has: what other tests did to logging is not there.
     path = tmp_path / "logs" / "run.log"
-    with run_log(path):
-        logging.getLogger("some.library").info("from the runner")
-        os.write(2, b"from C++\n")
-        print("for the person")
-    assert "from the runner" in path.read_text()
-    assert "from C++" in path.read_text()
-    assert capfd.readouterr() == ("for the person\n", "")
-    with run_log(path):
-        pass
-    assert "from C++" in path.with_suffix(".previous.log").read_text()
+    done = subprocess.run([sys.executable, "-c", LOGGED_RUN, str(path)], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("for the person\n", "")
+    first = path.with_suffix(".previous.log").read_text()
+    assert "from the runner" in first
+    assert "from C++" in first
     assert path.read_text() == ""
 
 
