@@ -1,6 +1,5 @@
 """One writer at a time, patience with a locked store, quiet libraries, one line for each component."""
 
-import logging
 import os
 import re
 import sqlite3
@@ -11,7 +10,7 @@ import time
 
 import pytest
 
-from trainer.job.runs import BusyError, Progress, run_log, wait_for_database, writer_lock
+from trainer.job.runs import BusyError, Progress, wait_for_database, writer_lock
 
 
 def test_second_writer_is_refused_by_name_of_the_first(tmp_path):
