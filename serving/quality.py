@@ -47,6 +47,7 @@ class Quality:
       baseline: The same of the last blessed bundle on the same requests, None without one.
       remark: Why there is no baseline, or "".
       example: A text that was searched for, or "".
+      example_item: An item of the catalogue that was acted on, or "".
       seconds: Time taken.
     """
 
@@ -57,6 +58,7 @@ class Quality:
     baseline: float | None
     remark: str
     example: str
+    example_item: str
     seconds: float
 
     def faults(self, requirement: Requirement) -> list[str]:
@@ -124,6 +126,7 @@ def measure(version: Path, *, trial: Trial, baseline: Path | None, remark: str) 
         example=next(
             (text for request in requests if (text := request.query["query_text"].decode("utf-8", "replace"))), ""
         ),
+        example_item=min((item for r in requests for item in r.relevant if item in groups), default=b"").decode(),
         seconds=time.monotonic() - started,
     )
 

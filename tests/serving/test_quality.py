@@ -84,7 +84,7 @@ def test_recall_counts_products_and_floors_stand_beside(trial, answers):
     assert found.popularity == pytest.approx(0.5)
     # Ten of eleven products at random hold a product with chance 10/11; c wants none: (10/11 + 10/11 + 0) / 3.
     assert found.chance == pytest.approx(2 * 10 / 11 / 3)
-    assert found.example == "one"
+    assert (found.example, found.example_item) == ("one", "i1")
 
 
 def test_a_baseline_that_cannot_answer_is_left_out_and_said(trial, answers):
@@ -112,7 +112,7 @@ def test_groups_and_counts(trial):
 
 def measured(**changes):
     values = {"requests": 20, "recall": 0.5, "popularity": 0.2, "chance": 0.1, "baseline": 0.52, "remark": ""}
-    return Quality(**{**values, "example": "", "seconds": 1.0, **changes})
+    return Quality(**{**values, "example": "", "example_item": "", "seconds": 1.0, **changes})
 
 
 ENOUGH = Requirement(min_recall=0.4, min_lift=0.0, max_drop=0.03)

@@ -65,9 +65,12 @@ def serve_command(published: Path) -> str:
     return f"python -m serving.server {flags} --model_base_path={base}"
 
 
-def query_command(text: str) -> str:
-    """A search to paste into a shell."""
-    body = {"signature_name": "search_text", "instances": [{"query_text": text, "page_size": 5}]}
+def query_command(text: str, *, item: str) -> str:
+    """A search to paste into a shell; in a shop without searches, what is like `item`."""
+    if text:
+        body = {"signature_name": "search_text", "instances": [{"query_text": text, "page_size": 5}]}
+    else:
+        body = {"signature_name": "similar_items", "instances": [{"item_id": item, "page_size": 5}]}
     url = f"http://localhost:8501/v1/models/{MODEL_NAME}:predict"
     return f"curl -s -d {shlex.quote(json.dumps(body, ensure_ascii=False))} {url}"
 
@@ -101,7 +104,7 @@ def _published(outcome: Outcome, published: Path) -> list[str]:
     return [
         f"version {pushed['version']} ({state}) in {published}",
         f"serve it:  {serve_command(published)}",
-        f"ask it:    {query_command(quality['example'])}",
+        f"ask it:    {query_command(quality['example'], item=quality['example_item'])}",
     ]
 
 

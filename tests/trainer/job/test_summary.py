@@ -7,7 +7,12 @@ import pytest
 
 from trainer.job.summary import Outcome, query_command, serve_command, summarize
 
-QUALITY = {"sentence": "recall@10 0.900 on 20 requests", "faults": [], "example": "a person's red shoe"}
+QUALITY = {
+    "sentence": "recall@10 0.900 on 20 requests",
+    "faults": [],
+    "example": "a person's red shoe",
+    "example_item": "i1",
+}
 METRICS = {
     "sections": {
         "held_out": {
@@ -85,6 +90,12 @@ def test_commands_survive_the_shell(tmp_path):
     serve = shlex.split(serve_command(tmp_path / "my bundle"))
     assert serve[:3] == ["python", "-m", "serving.server"]
     assert serve[-1] == f"--model_base_path={tmp_path}/my bundle/scann"
-    query = shlex.split(query_command("a person's red shoe"))
+    query = shlex.split(query_command("a person's red shoe", item="i1"))
     body = json.loads(query[query.index("-d") + 1])
     assert body["instances"] == [{"query_text": "a person's red shoe", "page_size": 5}]
+
+
+def test_a_shop_without_searches_is_asked_for_similar_items():
+    query = shlex.split(query_command("", item="i1"))
+    body = json.loads(query[query.index("-d") + 1])
+    assert body == {"signature_name": "similar_items", "instances": [{"item_id": "i1", "page_size": 5}]}
