@@ -1,0 +1,73 @@
+"""The messages of TF Serving's text-proto config files that `tensorflow-serving-api` does not ship.
+
+Same package, names, field numbers and types as in TF Serving's own `.proto` files, so a file written for TF Serving
+parses here, and what it would refuse is refused.
+"""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf.message import Message
+
+PACKAGE = "tensorflow.serving"
+FILE_NAME = "vitrine/tensorflow_serving_configs.proto"
+Kind = descriptor_pb2.FieldDescriptorProto
+TYPES = {"string": Kind.TYPE_STRING, "bool": Kind.TYPE_BOOL, "int64": Kind.TYPE_INT64}
+
+# {message: ((field, number, type), ...)}; a type that is not in TYPES names a message of this table.
+MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
+    "SSLConfig": (
+        ("server_key", 1, "string"),
+        ("server_cert", 2, "string"),
+        ("custom_ca", 3, "string"),
+        ("client_verify", 4, "bool"),
+    ),
+    "PrometheusConfig": (("enable", 1, "bool"), ("path", 2, "string")),
+    "MonitoringConfig": (("prometheus_config", 1, "PrometheusConfig"),),
+}
+Config = TypeVar("Config", bound=Message)
+
+
+def _file() -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto(name=FILE_NAME, package=PACKAGE, syntax="proto3")
+    for name, fields in MESSAGES.items():
+        message = file.message_type.add(name=name)
+        for field_name, number, kind in fields:
+            field = message.field.add(name=field_name, number=number, label=Kind.LABEL_OPTIONAL)
+            if kind in TYPES:
+                field.type = TYPES[kind]
+            else:
+                field.type, field.type_name = Kind.TYPE_MESSAGE, f".{PACKAGE}.{kind}"
+    return file
+
+
+# A pool of its own: the process may also hold the generated code of somebody else's build of the same files.
+_POOL = descriptor_pool.DescriptorPool()
+_POOL.Add(_file())
+_CLASSES: dict[str, Any] = {
+    name: message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in MESSAGES
+}
+SSLConfig = _CLASSES["SSLConfig"]
+PrometheusConfig = _CLASSES["PrometheusConfig"]
+MonitoringConfig = _CLASSES["MonitoringConfig"]
+
+
+def read_config(path: Path, message: Config, *, flag: str) -> Config:
+    """The message, filled from a text-proto file.
+
+    Args:
+      path: The file.
+      message: An empty message of the kind the file must hold.
+      flag: The flag that named the file, for the error.
+
+    Raises:
+      ValueError: When the file cannot be read or does not parse; the message says where.
+    """
+    try:
+        return text_format.Parse(path.read_text(encoding="utf-8"), message)
+    except OSError as error:
+        raise ValueError(f"--{flag}: {str(path)!r} cannot be read ({error.strerror}).") from error
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        kind = message.DESCRIPTOR.name
+        raise ValueError(f"--{flag}: {str(path)!r} is no text-proto {kind}: {error}. Correct the file.") from error
