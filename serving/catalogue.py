@@ -14,11 +14,13 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import tensorflow as tf  # isort: skip
 
 from serving.towers import LoadedTowers, item_features
-from trainer.ops.examples import parse
-from trainer.spec.config import to_dict
-from trainer.spec.features import Side, branches_of
+from trainer.ops.examples import axis_lengths, parse
+from trainer.spec.config import WireConfig, to_dict
+from trainer.spec.features import Dtype, Side, branches_of, features_of
 from trainer.spec.signatures import TowerOutput
 
+COLUMNS = ("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock")
+_NUMBERS = {Dtype.FLOAT: np.float32, Dtype.INT: np.int64}
 _BATCH = 64
 _LOG = logging.getLogger(__name__)
 
@@ -34,6 +36,8 @@ class Catalogue:
       vectors: [n, dim] float32, of length 1; zeros for an item that is not indexed.
       num_indexed: Items with a usable vector.
       popularity: [n] float32, larger first; what an empty query is answered by.
+      columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form: texts as objects of type bytes, price float32,
+        in_stock int64.
       content_id: SHA-256 of the items as they were read.
     """
 
@@ -43,6 +47,7 @@ class Catalogue:
     vectors: np.ndarray
     num_indexed: int
     popularity: np.ndarray
+    columns: Mapping[str, np.ndarray]
     content_id: str
 
     @property
@@ -57,6 +62,7 @@ def make_catalogue(
     groups: list[bytes],
     branches: np.ndarray,
     popularity: Mapping[bytes, float] | None = None,
+    columns: Mapping[str, np.ndarray] | None = None,
     content_id: str = "",
 ) -> Catalogue:
     """Puts encoded items into row order and sets aside those that no index may hold.
@@ -66,6 +72,7 @@ def make_catalogue(
       groups: [n] group ids; an empty one is a product of its own.
       branches: [n, branch, dim] as the item tower gives them.
       popularity: A number for each item id, larger first; without it the catalogue order stands for popularity.
+      columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form; one that is left out is absent from every item.
       content_id: SHA-256 of the items.
 
     Raises:
@@ -94,8 +101,22 @@ def make_catalogue(
         vectors=(branches.sum(axis=1) / lengths[:, None]).astype(np.float32),
         num_indexed=int(usable.sum()),
         popularity=np.where(np.isfinite(counts), counts, np.float32(0.0)),
+        columns={name: values[order] for name, values in {**absent_columns(len(ids)), **(columns or {})}.items()},
         content_id=content_id,
     )
+
+
+def absent_columns(num_items: int, wire: WireConfig | None = None) -> dict[str, np.ndarray]:
+    """The columns of `num_items` items that say nothing about themselves."""
+    features = {feature.name: feature for feature in features_of(Side.ITEM)}
+    return {
+        name: np.full(
+            [num_items, *axis_lengths(features[name], wire or WireConfig())],
+            features[name].default,
+            _NUMBERS.get(features[name].dtype, object),
+        )
+        for name in COLUMNS
+    }
 
 
 def encode_catalogue(
@@ -110,6 +131,7 @@ def encode_catalogue(
     groups: list[bytes] = []
     prints: list[bytes] = []
     branches = [np.zeros([0, len(branches_of(Side.ITEM)), towers.config.tower.dim], np.float32)]
+    columns = {name: [nothing] for name, nothing in absent_columns(0, towers.config.wire).items()}
     for serialized in _batches(items_pattern):
         wire = parse(serialized, sides=[Side.ITEM], wire=towers.config.wire)
         encoded = towers.module.embed_item({feature.name: wire[feature.name] for feature in item_features()})
@@ -118,6 +140,8 @@ def encode_catalogue(
         branches.append(branch_vectors)
         ids.extend(wire["item_id"].numpy().tolist())
         groups.extend(wire["group_id"].numpy().tolist())
+        for name, parts in columns.items():
+            parts.append(wire[name].numpy())
         prints.extend(hashlib.sha256(example).digest() for example in serialized.numpy())
     shared = json.dumps(to_dict(towers.config.search)) + json.dumps(
         sorted((key.hex(), value) for key, value in (popularity or {}).items())
@@ -125,7 +149,12 @@ def encode_catalogue(
     content_id = hashlib.sha256(b"".join(sorted(prints)) + shared.encode()).hexdigest()
     _LOG.info("encoded %d items", len(ids))
     return make_catalogue(
-        ids, groups=groups, branches=np.concatenate(branches), popularity=popularity, content_id=content_id
+        ids,
+        groups=groups,
+        branches=np.concatenate(branches),
+        popularity=popularity,
+        columns={name: np.concatenate(parts) for name, parts in columns.items()},
+        content_id=content_id,
     )
 
 

@@ -30,15 +30,17 @@ class Index(Protocol):
 
     kind: IndexKind
 
-    def propose(self, query_vectors: tf.Tensor, k: int) -> tf.Tensor:
-        """Rows of the items with the largest dot product.
+    def propose(self, query_vectors: tf.Tensor, k: int, allowed: tf.Tensor | None = None) -> tf.Tensor:
+        """Rows of the items with the largest dot product among those that pass.
 
         Args:
           query_vectors: [batch, dim] float32, finite.
           k: How many rows to propose.
+          allowed: [batch, rows] bool over the rows of the catalogue, True where an item passes; None = all do.
 
         Returns:
-          [batch, k] int32, best first as far as the index knows, `NO_ROW` where there is none; no row twice.
+          [batch, k] int32, best first as far as the index knows, `NO_ROW` where there is none; no row twice. Never
+          fewer than min(k, items that pass).
         """
 
 
@@ -63,38 +65,46 @@ class ExactIndex(tf.Module):
         self.num_items = num_items
         self.block_rows = block_rows
 
-    def propose(self, query_vectors: tf.Tensor, k: int) -> tf.Tensor:
+    def propose(self, query_vectors: tf.Tensor, k: int, allowed: tf.Tensor | None = None) -> tf.Tensor:
         """See `Index.propose`; items with equal scores come in row order."""
         batch, found = tf.shape(query_vectors)[0], min(k, self.num_items)
         if found == 0:
             return tf.fill([batch, k], NO_ROW)
         vectors = self.vectors.read_value()[: self.num_items]
         if self.num_items <= self.block_rows:
-            rows = tf.math.top_k(tf.matmul(query_vectors, vectors, transpose_b=True), k=found).indices
+            scores = tf.matmul(query_vectors, vectors, transpose_b=True)
+            if allowed is not None:
+                scores = tf.where(allowed[:, : self.num_items], scores, -float("inf"))
+            best = tf.math.top_k(scores, k=found)
+            rows = tf.where(tf.math.is_inf(best.values), NO_ROW, best.indices)
         else:
-            rows = self._by_blocks(query_vectors, vectors, found)
+            rows = self._by_blocks(query_vectors, vectors, found, allowed)
         return tf.pad(rows, [[0, 0], [0, k - found]], constant_values=NO_ROW)
 
-    def _by_blocks(self, query_vectors: tf.Tensor, vectors: tf.Tensor, k: int) -> tf.Tensor:
+    def _by_blocks(self, query_vectors: tf.Tensor, vectors: tf.Tensor, k: int, allowed: tf.Tensor | None) -> tf.Tensor:
         batch = tf.shape(query_vectors)[0]
 
         def step(start: tf.Tensor, scores: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
             block = vectors[start : start + self.block_rows]
             here = tf.broadcast_to(start + tf.range(tf.shape(block)[0]), [batch, tf.shape(block)[0]])
-            all_scores = tf.concat([scores, tf.matmul(query_vectors, block, transpose_b=True)], axis=1)
+            block_scores = tf.matmul(query_vectors, block, transpose_b=True)
+            if allowed is not None:
+                passing = allowed[:, start : start + tf.shape(block)[0]]
+                block_scores = tf.where(passing, block_scores, -float("inf"))
+            all_scores = tf.concat([scores, block_scores], axis=1)
             best = tf.math.top_k(all_scores, k=k)  # of equal scores the earlier column, hence the smaller row
             all_rows = tf.concat([rows, here], axis=1)
             return start + self.block_rows, best.values, tf.gather(all_rows, best.indices, batch_dims=1)
 
-        nothing = (tf.fill([batch, k], tf.float32.min), tf.fill([batch, k], NO_ROW))
-        _, _, rows = tf.while_loop(
+        nothing = (tf.fill([batch, k], -float("inf")), tf.fill([batch, k], NO_ROW))
+        _, scores, rows = tf.while_loop(
             lambda start, *_: start < self.num_items,
             step,
             (tf.constant(0), *nothing),
             shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, k]), tf.TensorShape([None, k])),
             parallel_iterations=1,
         )
-        return rows
+        return tf.where(tf.math.is_inf(scores), NO_ROW, rows)
 
 
 class ScannIndex(tf.Module):
@@ -113,8 +123,11 @@ class ScannIndex(tf.Module):
         self.kind = kind
         self.exact = exact
 
-    def propose(self, query_vectors: tf.Tensor, k: int) -> tf.Tensor:
+    def propose(self, query_vectors: tf.Tensor, k: int, allowed: tf.Tensor | None = None) -> tf.Tensor:
         """See `Index.propose`."""
+        return complete(self._nearest(query_vectors, k), query_vectors, allowed=allowed, exact=self.exact)
+
+    def _nearest(self, query_vectors: tf.Tensor, k: int) -> tf.Tensor:
         from scann.scann_ops.py import scann_ops  # registers the ops; a `stock` bundle must be made without them
 
         found = min(k, self.exact.num_items)
@@ -127,17 +140,38 @@ class ScannIndex(tf.Module):
         # Where too few items are in the leaves, ScaNN pads with item 0 and NaN, to a width that depends on the batch.
         rows = tf.where(tf.math.is_nan(scores), NO_ROW, tf.cast(rows, tf.int32))
         rows = tf.reshape(rows, [tf.shape(query_vectors)[0], -1])[:, :found]
-        rows = tf.pad(rows, [[0, 0], [0, k - tf.shape(rows)[1]]], constant_values=NO_ROW)
-        short = tf.reduce_sum(tf.cast(rows >= 0, tf.int32), axis=1) < found
-        return tf.ensure_shape(self._complete(rows, short, query_vectors, k), [None, k])
+        return tf.ensure_shape(tf.pad(rows, [[0, 0], [0, k - tf.shape(rows)[1]]], constant_values=NO_ROW), [None, k])
 
-    def _complete(self, rows: tf.Tensor, short: tf.Tensor, query_vectors: tf.Tensor, k: int) -> tf.Tensor:
-        def again() -> tf.Tensor:
-            again_rows = tf.where(short)
-            proposed = self.exact.propose(tf.boolean_mask(query_vectors, short), k)
-            return tf.tensor_scatter_nd_update(rows, again_rows, proposed)
 
-        return tf.cond(tf.reduce_any(short), again, lambda: rows)
+def complete(rows: tf.Tensor, query_vectors: tf.Tensor, *, allowed: tf.Tensor | None, exact: ExactIndex) -> tf.Tensor:
+    """Proposals without what does not pass; a request that this leaves short is answered again by exact search.
+
+    Args:
+      rows: [batch, k] int32 proposals of an approximate index, `NO_ROW` where it has none; no row twice.
+      query_vectors: [batch, dim] float32.
+      allowed: As in `Index.propose`.
+      exact: The index over the same items.
+
+    Returns:
+      [batch, k] int32, as `Index.propose`.
+    """
+    k = rows.shape[1]
+    passing: tf.Tensor | int = exact.num_items
+    if allowed is not None:
+        within = allowed[:, : exact.num_items]
+        valid = rows != NO_ROW
+        valid &= tf.gather(within, tf.where(valid, rows, 0), batch_dims=1)
+        order = tf.argsort(tf.cast(~valid, tf.int32), axis=-1, stable=True)
+        rows = tf.gather(tf.where(valid, rows, NO_ROW), order, batch_dims=1)
+        passing = tf.math.count_nonzero(within, axis=-1, dtype=tf.int32)
+    short = tf.math.count_nonzero(rows != NO_ROW, axis=-1, dtype=tf.int32) < tf.minimum(k, passing)
+
+    def again() -> tf.Tensor:
+        mask = None if allowed is None else tf.boolean_mask(allowed, short)
+        proposed = exact.propose(tf.boolean_mask(query_vectors, short), k, mask)
+        return tf.tensor_scatter_nd_update(rows, tf.where(short), proposed)
+
+    return tf.ensure_shape(tf.cond(tf.reduce_any(short), again, lambda: rows), [None, k])
 
 
 def reordered(k: int) -> int:

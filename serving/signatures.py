@@ -52,7 +52,7 @@ class Answers(tf.Module):
         """Items like one item, which itself is left out."""
         inputs = rows.broadcast(inputs)
         own = self.tables.rows_of(inputs["item_id"])
-        vectors = self.tables.gather(self.tables.vectors, own)
+        vectors = self.tables.vectors_of(own)
         status = rows.bit(own == NO_ROW, QueryStatus.ITEM_UNKNOWN) | _empty_bit(vectors)
         proposed = self.index.propose(vectors, self.tables.num_candidates)
         proposed = tf.where(proposed == own[:, tf.newaxis], NO_ROW, proposed)
@@ -84,7 +84,7 @@ class Answers(tf.Module):
         history = self.tables.rows_of(ids)
         unknown = tf.reduce_any((history == NO_ROW) & (ids != b""), axis=-1)
         wire = {feature.name: inputs[feature.name] for feature in query_features()}
-        vectors = self.tables.gather(self.tables.vectors, history)
+        vectors = self.tables.vectors_of(history)
         present = tf.reduce_any(vectors != 0.0, axis=-1)  # an item without a usable vector says nothing
         encoded = self.towers.embed_query(
             {**wire, "history_vectors": vectors, "history_ages": ages, "history_present": present}

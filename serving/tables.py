@@ -1,5 +1,7 @@
 """The tables of a bundle as variables: what a row of the catalogue is called, belongs to, and looks like."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
@@ -7,6 +9,7 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import tensorflow as tf  # isort: skip
 
 from serving.catalogue import Catalogue
+from serving.filters import Filtered, FilterTables
 from serving.index import NO_ROW
 from trainer.spec.config import SearchConfig
 
@@ -36,6 +39,7 @@ class Tables(tf.Module):
       groups: [n + 1] int32, `NO_ROW` for the blank row.
       branches: [n + 1, branch, dim] float32.
       vectors: [n + 1, dim] float32, of length 1 or 0.
+      filters: The columns that filters read.
       popular: [num_candidates] int32 rows, the most popular first, `NO_ROW` where there is none.
     """
 
@@ -51,6 +55,7 @@ class Tables(tf.Module):
         popular = np.argsort(-catalogue.popularity, kind="stable")[: self.num_candidates].astype(np.int32)
         missing = self.num_candidates - len(popular)
         self.popular = _table(np.pad(popular, (0, missing), constant_values=NO_ROW), "popular")
+        self.filters = FilterTables(catalogue.columns)
         self.row_of_id = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant([*catalogue.ids, b""]), tf.constant([*range(self.num_items), NO_ROW], tf.int32)
@@ -61,6 +66,14 @@ class Tables(tf.Module):
     def rows_of(self, item_ids: tf.Tensor) -> tf.Tensor:
         """Rows of item ids of any shape; `NO_ROW` for one that is not in the catalogue."""
         return self.row_of_id.lookup(item_ids)
+
+    def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
+        """Item vectors [..., dim] of rows of any shape, of length 1; zeros for `NO_ROW` and for what is not indexed."""
+        return self.gather(self.vectors, rows)
+
+    def filtered(self, inputs: Mapping[str, tf.Tensor]) -> Filtered:
+        """What the filter inputs of a batch come to; see `serving.filters.FilterTables.filtered`."""
+        return self.filters.filtered(inputs, rows_of=self.rows_of)
 
     def gather(self, table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
         """Entries of one of the tables; `NO_ROW` gives the blank one."""

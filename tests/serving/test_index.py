@@ -113,3 +113,21 @@ def test_an_abort_in_the_child_is_an_error_here(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(scann_build.sys, "executable", str(aborts))
     with pytest.raises(RuntimeError, match="failed with exit code -6; wanted 0(.|\n)*check failed"):
         scann_build.build_apart(vectors_of(20), kind=IndexKind.SCANN_BRUTE_FORCE, k=10, directory=tmp_path / "index")
+
+
+@pytest.mark.parametrize("kind", [None, IndexKind.SCANN_BRUTE_FORCE, IndexKind.SCANN_TREE])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
+def test_only_what_passes_is_proposed_and_no_less_than_there_is(kind, share):
+    vectors, queries = vectors_of(200), vectors_of(7)
+    allowed = np.random.default_rng(1).random([7, 200]) < share
+    allowed[0] = True
+    index = exact(vectors, block_rows=64) if kind is None else scann_index(vectors, kind=kind, k=30)
+    rows = index.propose(tf.constant(queries), 30, tf.constant(allowed)).numpy()
+    for row, query, mask in zip(rows, queries, allowed, strict=True):
+        found = row[row >= 0].tolist()
+        assert len(found) == len(set(found)) == min(30, mask.sum())
+        assert (row[len(found) :] == -1).all()
+        assert mask[found].all()
+        if len(found) == mask.sum() or kind is None:
+            good = [item for item in best_rows(query[None], vectors, 200)[0] if mask[item]][:30]
+            assert sorted(found) == sorted(good)
