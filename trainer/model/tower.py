@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import encode_present, normalize
+from trainer.nn.randomness import uniform
 from trainer.spec.features import Modality
 from trainer.spec.signatures import TowerOutput
 
@@ -92,7 +93,8 @@ class Tower(tf.keras.layers.Layer):
         encoder = self.encoders[modality.value]
 
         def encode(rows: Tensors) -> tf.Tensor:
-            return normalize(encoder(rows, training=training))
+            # An encoder may compute in bfloat16; what is added up and compared is float32.
+            return normalize(tf.cast(encoder(rows, training=training), tf.float32))
 
         return encode_present(encode, {name: inputs[name] for name in BRANCH_INPUTS[modality]}, present)
 
@@ -107,5 +109,5 @@ def drop_branches(present: tf.Tensor, rate: float) -> tf.Tensor:
     Returns:
       [batch, branch] bool.
     """
-    kept = present & (tf.random.uniform(tf.shape(present)) >= rate)
+    kept = present & (uniform(tf.shape(present)) >= rate)
     return tf.where(tf.reduce_any(kept, axis=1, keepdims=True), kept, present)

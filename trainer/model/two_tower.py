@@ -9,7 +9,7 @@ import tensorflow_recommenders as tfrs
 
 from trainer.nn import losses
 from trainer.nn.blocks import gather_rows
-from trainer.spec.features import Modality
+from trainer.spec.features import Modality, Side
 from trainer.spec.signatures import TowerOutput
 from trainer.spec.tasks import Task, TaskKind
 
@@ -85,10 +85,23 @@ class TwoTower(tfrs.Model):
             if task.kind is TaskKind.BINARY
         }
 
-    def compute_losses(self, batch: Mapping[str, Any], training: bool = False) -> dict[str, tf.Tensor]:
-        """The loss of every task, unweighted, mean per labelled example."""
-        items = self.encode_items(batch["items"], training=training)[TowerOutput.VECTOR]
-        queries = self.encode_queries(batch["query"], training=training)[TowerOutput.VECTOR]
+    def encode_batch(self, batch: Mapping[str, Any], training: bool = False) -> dict[Side, dict[str, tf.Tensor]]:
+        """The outputs of both towers (`TowerOutput`) for a batch: items [distinct, ...], queries [batch, ...]."""
+        return {
+            Side.ITEM: self.encode_items(batch["items"], training=training),
+            Side.QUERY: self.encode_queries(batch["query"], training=training),
+        }
+
+    def losses_of(
+        self, encoded: Mapping[Side, Mapping[str, tf.Tensor]], batch: Mapping[str, Any]
+    ) -> dict[str, tf.Tensor]:
+        """The loss of every task, unweighted, mean per labelled example.
+
+        Args:
+          encoded: From `encode_batch`.
+          batch: Read are all keys but the model forms.
+        """
+        items, queries = encoded[Side.ITEM][TowerOutput.VECTOR], encoded[Side.QUERY][TowerOutput.VECTOR]
         acted = tf.gather(items, batch["item_index"])
         result = {}
         for task in self.tasks:
@@ -106,7 +119,10 @@ class TwoTower(tfrs.Model):
                 result[task.name] = losses.binary(labels, head(queries, acted))
         return result
 
+    def total_loss(self, by_task: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The weighted sum of the losses of the tasks."""
+        return tf.add_n([self.task_weights[name] * loss for name, loss in by_task.items()])
+
     def compute_loss(self, inputs: Mapping[str, Any], training: bool = False) -> tf.Tensor:
         """The weighted sum of the losses."""
-        by_task = self.compute_losses(inputs, training=training)
-        return tf.add_n([self.task_weights[name] * loss for name, loss in by_task.items()])
+        return self.total_loss(self.losses_of(self.encode_batch(inputs, training=training), inputs))

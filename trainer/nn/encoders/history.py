@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import masked_softmax
+from trainer.nn.randomness import Dropout
 
 
 class HistoryEncoder(tf.keras.layers.Layer):
@@ -22,7 +23,7 @@ class HistoryEncoder(tf.keras.layers.Layer):
         self.dropout = dropout
         self.hidden = tf.keras.layers.Dense(dim, activation="tanh", name="hidden")
         self.attend = tf.keras.layers.Dense(1, use_bias=False, name="attend")
-        self.drop = tf.keras.layers.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:

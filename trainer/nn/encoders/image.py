@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import masked_mean
+from trainer.nn.randomness import Dropout
 
 
 class ConvStack(tf.keras.layers.Layer):
@@ -58,7 +59,7 @@ class ImageEncoder(tf.keras.layers.Layer):
         self.dim = dim
         self.dropout = dropout
         self.stack = ConvStack(widths=widths, patch_px=patch_px, name="stack")
-        self.drop = tf.keras.layers.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import masked_mean
+from trainer.nn.randomness import Dropout
 
 
 class TabularEncoder(tf.keras.layers.Layer):
@@ -27,7 +28,7 @@ class TabularEncoder(tf.keras.layers.Layer):
         self.dropout = dropout
         self.categories = tf.keras.layers.Embedding(num_categories, embedding_dim, name="categories")
         self.brands = tf.keras.layers.Embedding(num_brands, embedding_dim, name="brands")
-        self.drop = tf.keras.layers.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:

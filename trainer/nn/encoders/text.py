@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import lstm, masked_max, masked_mean
+from trainer.nn.randomness import Dropout
 
 
 class TextEncoder(tf.keras.layers.Layer):
@@ -29,7 +30,7 @@ class TextEncoder(tf.keras.layers.Layer):
         self.embed = tf.keras.layers.Embedding(vocabulary_size, embedding_dim, name="embed")
         self.read = tf.keras.layers.Bidirectional(lstm(lstm_units), name="read")
         self.token = tf.keras.layers.Dense(2 * dim, activation="relu", name="token")
-        self.drop = tf.keras.layers.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from trainer.nn.blocks import lstm, masked_mean
 from trainer.nn.encoders.image import ConvStack
+from trainer.nn.randomness import Dropout
 
 
 class VideoEncoder(tf.keras.layers.Layer):
@@ -30,7 +31,7 @@ class VideoEncoder(tf.keras.layers.Layer):
         self.stack = ConvStack(widths=widths, patch_px=patch_px, name="stack")
         self.frame = tf.keras.layers.Dense(lstm_units, activation="relu", name="frame")
         self.read = lstm(lstm_units, name="read")
-        self.drop = tf.keras.layers.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
