@@ -13,7 +13,7 @@ import tensorflow as tf
 
 
 class _Draws(threading.local):
-    """The seed of the step that is being traced in this thread (each replica has its own), and how often it was drawn."""
+    """The seed of the step that this thread traces (each replica has its own), and how often it was drawn from."""
 
     seed: tf.Tensor | None = None
     count: int = 0
