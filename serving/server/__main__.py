@@ -37,7 +37,7 @@ def main() -> int:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         asyncio.run(serve(flags))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         event("cannot_start", level=logging.ERROR, reason=str(error))
         return 1
     return 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import contextvars
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -25,8 +26,13 @@ class Calls:
         self._lock = threading.Lock()
         self._pending = 0
 
+    @property
+    def pending(self) -> int:
+        """How many calls wait or run."""
+        return self._pending
+
     async def run(self, call: Callable[[], Answer]) -> Answer:
-        """The call's answer. Cancelled while it waits, it never runs.
+        """The call's answer. Cancelled while it waits, it never runs; one that runs is left to end, unheard.
 
         Raises:
           ServingError: UNAVAILABLE when too many calls wait; whatever the call raises.
@@ -36,7 +42,7 @@ class Calls:
                 limit = self.max_waiting
                 raise ServingError(Code.UNAVAILABLE, f"The server is at its limit of {limit} calls; try again later.")
             self._pending += 1
-        future = self._executor.submit(call)
+        future = self._executor.submit(contextvars.copy_context().run, call)
         future.add_done_callback(self._done)
         return await asyncio.wrap_future(future)
 

@@ -23,6 +23,11 @@ class ServerFlags:
       call_threads: How many calls run in the model at once.
       max_waiting_calls: How many calls may wait or run before new ones are turned away.
       grace_seconds: How long calls in flight may take after SIGTERM.
+      rest_api_timeout_in_ms: How long a REST request may take, its body included; 0: for ever.
+      ssl_config_file: Text-proto SSLConfig: gRPC over TLS.
+      monitoring_config_file: Text-proto MonitoringConfig: the metrics page.
+      admin_token_file: Holds the token with which a reload is accepted from elsewhere than loopback.
+      log_requests: Log every request, not only those that failed.
     """
 
     model_name: str
@@ -35,6 +40,11 @@ class ServerFlags:
     call_threads: int = 8
     max_waiting_calls: int = 1024
     grace_seconds: float = 30.0
+    rest_api_timeout_in_ms: int = 30_000
+    ssl_config_file: Path | None = None
+    monitoring_config_file: Path | None = None
+    admin_token_file: Path | None = None
+    log_requests: bool = False
 
 
 def parse_flags(arguments: Sequence[str] | None = None) -> ServerFlags:
@@ -56,6 +66,16 @@ def parse_flags(arguments: Sequence[str] | None = None) -> ServerFlags:
     add("call_threads", kind=int, text="calls in the model at once (default 8)")
     add("max_waiting_calls", kind=int, text="calls waiting or running before new ones are turned away (default 1024)")
     add("grace_seconds", kind=float, text="how long calls may finish after SIGTERM (default 30)")
+    add("rest_api_timeout_in_ms", kind=int, text="how long a REST request may take (default 30000)")
+    add("ssl_config_file", kind=Path, text="text-proto SSLConfig: gRPC over TLS")
+    add("monitoring_config_file", kind=Path, text="text-proto MonitoringConfig: the metrics page")
+    add("admin_token_file", kind=Path, text="token with which a reload is accepted from elsewhere than loopback")
+    parser.add_argument(
+        "--log_requests",
+        action=argparse.BooleanOptionalAction,
+        default=fields["log_requests"],
+        help="log every request, not only those that failed",
+    )
     found = parser.parse_args(arguments)
     for name in ("max_body_bytes", "call_threads", "max_waiting_calls"):
         if getattr(found, name) < 1:

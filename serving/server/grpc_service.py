@@ -1,7 +1,7 @@
 """The gRPC side: PredictionService and ModelService over `Answers`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import grpc
@@ -16,7 +16,7 @@ from tensorflow_serving.apis import (
 from serving.server.answers import Answers
 from serving.server.calls import Calls
 from serving.server.errors import Code, ServingError
-from serving.server.log import crash, event
+from serving.server.log import crash
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -43,7 +43,6 @@ class _Door:
         except Exception as error:
             crash("grpc_crashed", error, method=call.__name__)
             failure = ServingError(Code.INTERNAL, "Internal error of the server; its log says where.")
-        event("request_failed", surface="grpc", method=call.__name__, code=failure.code.name)
         await context.abort(GRPC_CODES[int(failure.code)], failure.message)
         raise failure  # Never reached: abort raises.
 
@@ -80,18 +79,26 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
         return await self._door.answer(self._door.answers.status, request, context)
 
 
-def grpc_server(answers: Answers, *, calls: Calls, max_message_bytes: int) -> grpc.aio.Server:
+def grpc_server(
+    answers: Answers,
+    *,
+    calls: Calls,
+    max_message_bytes: int,
+    share_port: bool = False,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+) -> grpc.aio.Server:
     """A gRPC server with the services added; ports and start are left to the caller.
 
-    Two servers may not share a port by accident (`so_reuseport` is off), and a larger message is refused with
-    RESOURCE_EXHAUSTED by gRPC itself.
+    Two servers may not share a port by accident (`so_reuseport` is off unless `share_port`), and a larger message is
+    refused with RESOURCE_EXHAUSTED by gRPC itself.
     """
     server = grpc.aio.server(
+        interceptors=interceptors,
         options=[
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),
-        ]
+            ("grpc.so_reuseport", int(share_port)),
+        ],
     )
     door = _Door(answers, calls=calls)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(door), server)

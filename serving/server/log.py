@@ -7,6 +7,8 @@ import time
 import traceback
 from typing import Any
 
+from serving.server.request_id import CURRENT
+
 LOGGER = logging.getLogger("vitrine.server")
 
 
@@ -30,7 +32,13 @@ def log_to_stderr() -> None:
 
 
 def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
-    """Logs one event. Fields hold names, numbers and paths of the server, never values of a request."""
+    """Logs one event, with the id of the request it belongs to.
+
+    Fields hold names, numbers and paths of the server, never values of a request.
+    """
+    current = CURRENT.get()
+    if current:
+        fields["request_id"] = current
     LOGGER.log(level, name, extra={"fields": fields})
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from serving.server.errors import Code, ServingError, invalid, shown_name
 from serving.server.saved_model import LoadedModel
-from serving.server.versions import Lease, ModelVersions, VersionStatus, not_servable
+from serving.server.versions import Lease, ModelVersions, State, VersionStatus, not_servable
 
 
 class Models:
@@ -46,6 +46,19 @@ class Models:
         if not found:
             which = "any versions" if version is None else f"version {version}"
             raise ServingError(Code.NOT_FOUND, f"Could not find {which} of model {shown_name(name)}")
+        return found
+
+    def knows(self, name: str) -> bool:
+        """True for the name of a model of this server, whatever its state; nothing else may become a label."""
+        return name in self._by_name
+
+    def serving_versions(self) -> dict[str, int]:
+        """The highest version that serves, by model."""
+        found = {}
+        for name, versions in self._by_name.items():
+            serving = [status.version for status in versions.statuses() if status.state is State.AVAILABLE]
+            if serving:
+                found[name] = max(serving)
         return found
 
     @property

@@ -14,7 +14,7 @@ from serving.server.answers import SIGNATURE_DEF, Answers, model_spec
 from serving.server.calls import Calls
 from serving.server.errors import HTTP_STATUS, Code, ServingError, invalid, shown_name
 from serving.server.json_text import dump
-from serving.server.log import crash, event
+from serving.server.log import crash
 
 TARGET = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 PREDICT_URL = re.compile(rf"/v1/models/(?P<name>[^/:]+){TARGET}:predict", re.IGNORECASE | re.ASCII)
@@ -151,7 +151,6 @@ def _json(body: bytes, *, status: int = 200) -> web.Response:
 
 def _error(error: ServingError, *, status: int | None = None) -> web.Response:
     status = status or HTTP_STATUS[error.code]
-    event("request_failed", surface="rest", code=error.code.name, status=status)
     response = _json(dump({"error": error.message}), status=status)
     if error.code is Code.UNAVAILABLE:
         response.headers["Retry-After"] = RETRY_SECONDS

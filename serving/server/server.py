@@ -12,14 +12,19 @@ from serving.server.answers import Answers
 from serving.server.calls import Calls
 from serving.server.flags import ServerFlags
 from serving.server.grpc_service import grpc_server
+from serving.server.grpc_watch import GrpcWatch
 from serving.server.log import event
 from serving.server.models import Models
 from serving.server.predict import warm_up
 from serving.server.rest_service import RestService
+from serving.server.rest_watch import RestWatch
 from serving.server.saved_model import LoadedModel, load_op_libraries
+from serving.server.surroundings import read_surroundings
 from serving.server.versions import ModelVersions
+from serving.server.watch import Watch
 
 READY_POLL_SECONDS = 0.02
+REFRESH_SECONDS = 1.0
 
 
 class Server:
@@ -31,6 +36,7 @@ class Server:
 
     def __init__(self, flags: ServerFlags) -> None:
         self.flags = flags
+        self.surroundings = read_surroundings(flags)
         missing = load_op_libraries()
 
         def load(path: Path) -> LoadedModel:
@@ -50,6 +56,7 @@ class Server:
         self._draining = False
         self._grpc: grpc.aio.Server | None = None
         self._rest: web.AppRunner | None = None
+        self._refreshing: asyncio.Task[None] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -62,21 +69,56 @@ class Server:
         Raises:
           OSError: When a port cannot be had.
         """
-        flags = self.flags
+        flags, around = self.flags, self.surroundings
         answers = Answers(self.models, max_body_bytes=flags.max_body_bytes)
-        self._grpc = grpc_server(answers, calls=self.calls, max_message_bytes=flags.max_body_bytes)
+        watch = Watch(knows=self.models.knows, metrics=around.metrics, log_all=flags.log_requests)
+        self._grpc = grpc_server(
+            answers,
+            calls=self.calls,
+            max_message_bytes=flags.max_body_bytes,
+            interceptors=[GrpcWatch(watch, admins=around.admins)],
+        )
+        address = f"{flags.host}:{flags.port}"
         try:
-            self.grpc_port = self._grpc.add_insecure_port(f"{flags.host}:{flags.port}")
+            self.grpc_port = (
+                self._grpc.add_secure_port(address, around.credentials)
+                if around.credentials
+                else self._grpc.add_insecure_port(address)
+            )
         except RuntimeError as error:
-            raise OSError(f"gRPC cannot listen on {flags.host}:{flags.port}; is the port taken?") from error
+            raise OSError(f"gRPC cannot listen on {address}; is the port taken?") from error
         if flags.rest_api_port is not None:
-            service = RestService(answers, calls=self.calls, is_ready=lambda: self.is_ready)
-            self._rest = web.AppRunner(service.application(), access_log=None, shutdown_timeout=flags.grace_seconds)
-            await self._rest.setup()
-            await web.TCPSite(self._rest, flags.host, flags.rest_api_port).start()
-            self.rest_port = self._rest.addresses[0][1]
+            await self._start_rest(answers, watch)
         await self._grpc.start()
         self.models.start(poll_seconds=flags.file_system_poll_wait_seconds)
+        self._refreshing = asyncio.create_task(self._refresh_for_ever())
+
+    async def _start_rest(self, answers: Answers, watch: Watch) -> None:
+        flags = self.flags
+        application = RestService(answers, calls=self.calls, is_ready=lambda: self.is_ready).application()
+        application.middlewares.append(
+            RestWatch(
+                watch, timeout_seconds=flags.rest_api_timeout_in_ms / 1000, refresh=self._refresh_metrics
+            ).middleware()
+        )
+        self._rest = web.AppRunner(
+            application, access_log=None, shutdown_timeout=flags.grace_seconds, handler_cancellation=True
+        )
+        await self._rest.setup()
+        await web.TCPSite(self._rest, flags.host, flags.rest_api_port).start()
+        self.rest_port = self._rest.addresses[0][1]
+
+    async def _refresh_for_ever(self) -> None:
+        """Keeps the metrics that are states up to date, for the pages of the other workers too."""
+        while self.surroundings.metrics:
+            self._refresh_metrics()
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    def _refresh_metrics(self) -> None:
+        metrics = self.surroundings.metrics
+        if metrics:
+            versions = self.models.serving_versions()
+            metrics.refresh(ready=self.is_ready, pending=self.calls.pending, versions=versions)
 
     async def wait_until_ready(self) -> None:
         """Returns once every model has a version that serves."""
@@ -87,6 +129,8 @@ class Server:
         """Stops accepting, lets calls in flight finish within the grace period, unloads the models."""
         self._draining = True
         event("stopping")
+        if self._refreshing:
+            self._refreshing.cancel()
         doors = [self._grpc.stop(self.flags.grace_seconds)] if self._grpc else []
         if self._rest:
             doors.append(self._rest.cleanup())
