@@ -6,6 +6,7 @@ the sum over all of them; what belongs to one process carries its `pid`.
 
 import os
 from collections.abc import Mapping
+from typing import Literal
 
 import prometheus_client
 from prometheus_client import multiprocess
@@ -20,6 +21,7 @@ REQUEST_LATENCY = ":tensorflow:serving:request_latency"
 # TF Serving's buckets, in microseconds: 10 · 1.8^n.
 LATENCY_BUCKETS_US = tuple(10 * 1.8**n for n in range(33))
 SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+GaugeMode = Literal["liveall", "livesum", "livemin"]
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
@@ -41,16 +43,15 @@ class Metrics:
         self.path = path
         self._shared = bool(os.environ.get(SHARED_DIRECTORY))
         self._registry = prometheus_client.CollectorRegistry()
-        own = {"registry": self._registry}
         self.requests = prometheus_client.Counter(
-            REQUEST_COUNT, "Requests by model and status.", ["model_name", "status"], **own
+            REQUEST_COUNT, "Requests by model and status.", ["model_name", "status"], registry=self._registry
         )
         self.latency = prometheus_client.Histogram(
             REQUEST_LATENCY,
             "Time to answer, in microseconds, of requests that succeeded.",
             ["model_name", "API", "entrypoint"],
             buckets=LATENCY_BUCKETS_US,
-            **own,
+            registry=self._registry,
         )
         self.in_flight = self._gauge("vitrine_requests_in_flight", "Requests being answered.", mode="livesum")
         self.pending = self._gauge("vitrine_calls_pending", "Calls in the model or waiting for it.", mode="livesum")
@@ -84,13 +85,15 @@ class Metrics:
         # The client library puts `_total` behind every counter; TF Serving's has no suffix.
         return page.replace(f"{REQUEST_COUNT}_total".encode(), REQUEST_COUNT.encode())
 
-    def _gauge(self, name: str, text: str, labels: list[str] | None = None, *, mode: str) -> prometheus_client.Gauge:
+    def _gauge(
+        self, name: str, text: str, labels: list[str] | None = None, *, mode: GaugeMode
+    ) -> prometheus_client.Gauge:
         return prometheus_client.Gauge(
             name,
             text,
             labels or [],
             multiprocess_mode=mode,
-            registry=self._registry,  # type: ignore[arg-type]
+            registry=self._registry,
         )
 
 

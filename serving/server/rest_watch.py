@@ -2,10 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from urllib.parse import unquote
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from serving.server.errors import HTTP_STATUS, Code, ServingError
 from serving.server.json_text import dump
@@ -13,7 +14,6 @@ from serving.server.metrics import CONTENT_TYPE
 from serving.server.request_id import HEADER, request_id
 from serving.server.watch import Seen, Watch
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 URL = re.compile(r"/v1/models/(?P<name>[^/:?]+)[^:?]*?(?P<what>:\w+|/metadata)?", re.IGNORECASE | re.ASCII)
 METHODS = {
     ("POST", ":predict"): "Predict",
@@ -48,7 +48,7 @@ class RestWatch:
         self._timeout = timeout_seconds or None
         self._strict = strict
 
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """For `web.Application.middlewares`."""
 
         @web.middleware
