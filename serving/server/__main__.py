@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from serving.server.flags import ServerFlags, parse_flags
+from serving.server.flags import ServerFlags, parse_flags_and_warnings
 from serving.server.log import event, log_to_stderr
 
 
@@ -32,8 +32,10 @@ async def serve(flags: ServerFlags) -> None:
 def main() -> int:
     """The exit code: 0 after an orderly end, 1 when the server cannot start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    flags = parse_flags()
+    flags, warnings = parse_flags_and_warnings()
     log_to_stderr()
+    for warning in warnings:
+        event("flag_ignored", level=logging.WARNING, reason=warning)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         asyncio.run(serve(flags))

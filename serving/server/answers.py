@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
 
-from serving.server.errors import Code, ServingError, invalid, shown_name
-from serving.server.json_answers import answer
+from serving.server.behaviour import PROMISING, Behaviour
+from serving.server.errors import invalid, quoted
+from serving.server.json_answers import JsonAnswer, answer
 from serving.server.json_tensors import body_to_arrays, parse_body
 from serving.server.models import Models
 from serving.server.predict import predict_arrays, predict_proto
@@ -19,11 +20,13 @@ class Answers:
     Args:
       models: The models.
       max_body_bytes: The largest single input in memory.
+      behaviour: What is promised beyond TF Serving.
     """
 
-    def __init__(self, models: Models, *, max_body_bytes: int) -> None:
+    def __init__(self, models: Models, *, max_body_bytes: int, behaviour: Behaviour = PROMISING) -> None:
         self.models = models
         self.max_body_bytes = max_body_bytes
+        self.behaviour = behaviour
 
     def predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         """Predict over gRPC: one version answers, and the response says which."""
@@ -34,19 +37,16 @@ class Answers:
         response.model_spec.version.value = lease.version
         return response
 
-    def predict_json(self, body: bytes, *, name: str, version: int | None, label: str = "") -> bytes:
+    def predict_json(self, body: bytes, *, name: str, version: int | None, label: str = "") -> JsonAnswer:
         """Predict over REST: body in, body out, both from one version."""
+        parsed = parse_body(body, self.behaviour)
         with self.models.lease(name, version=version, label=label) as lease:
-            parsed = parse_body(body)
             signature = lease.model.signatures.get(parsed.signature_name)
             if signature is None:
-                shown = shown_name(parsed.signature_name)
+                shown = quoted(parsed.signature_name)
                 raise invalid(f'Serving signature name: "{shown}" not found in signature def')
-            given = body_to_arrays(parsed, signature)
-            outputs = predict_arrays(lease.model, signature, given)
-            if parsed.form is None:
-                raise ServingError(Code.INTERNAL, "a body without a form was converted")
-            return answer(outputs, parsed.form)
+            form, given = body_to_arrays(parsed, signature, self.behaviour)
+            return answer(predict_arrays(lease.model, signature, given), form, self.behaviour)
 
     def status(
         self, request: get_model_status_pb2.GetModelStatusRequest
@@ -108,4 +108,4 @@ def _check_fields(fields: Iterable[str]) -> None:
         raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
     for field in named:
         if field != SIGNATURE_DEF:
-            raise invalid(f"Metadata field {shown_name(field)} is not supported")
+            raise invalid(f"Metadata field {quoted(field)} is not supported")

@@ -1,83 +1,169 @@
-"""The command line, with TF Serving's names."""
+"""The command line, with TF Serving's names: every one of its flags is accepted, and said so where it means nothing."""
 
 import argparse
 import dataclasses
-from collections.abc import Sequence
+import importlib.metadata
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+from serving.server.behaviour import PROMISING, STRICT, Behaviour
 
 MEGABYTE = 1 << 20
+UNLIMITED_BYTES = (1 << 31) - 1
+TRUE_WORDS = ("true", "1", "yes", "on")
+FALSE_WORDS = ("false", "0", "no", "off")
+ONE_LOOP = "requests are taken in by one event loop"
+NO_TFLITE = "this server runs SavedModels only"
+NO_XLA = "TensorFlow's own setting of XLA holds"
+
+# Flags of TF Serving that mean nothing here, and why; each that is given costs one line of log.
+MEANINGLESS: dict[str, str] = {
+    "rest_api_num_threads": ONE_LOOP,
+    "grpc_max_threads": ONE_LOOP,
+    "num_unload_threads": "a version is unloaded by the thread that replaced it",
+    "max_num_load_retries": "a version that failed is tried again when its files change",
+    "load_retry_interval_micros": "a version that failed is tried again when its files change",
+    "flush_filesystem_caches": "files are mapped and closed when a version is loaded",
+    "use_alts_credentials": "ALTS exists inside Google Cloud only; --ssl_config_file gives TLS",
+    "platform_config_file": "the only platform is tensorflow",
+    "remove_unused_fields_from_bundle_metagraph": "the graph's proto is dropped once it is loaded",
+    "prefer_tflite_model": NO_TFLITE,
+    "use_tflite_model": NO_TFLITE,
+    "num_tflite_pools": NO_TFLITE,
+    "num_tflite_interpreters_per_pool": NO_TFLITE,
+    "xla_cpu_compilation_enabled": NO_XLA,
+    "xla_gpu_compilation_enabled": NO_XLA,
+    "enable_profiler": "it has no profiler service",
+    "thread_pool_factory_config_file": "TensorFlow's own thread pools are used",
+    "mixed_precision": "models run in the precision they were saved in",
+    "skip_initialize_tpu": "it runs on the CPU",
+    "servable_versions_always_present": "the last good version always goes on serving",
+}
+
+
+def boolean(text: str) -> bool:
+    """True or false from a flag's value."""
+    if text.lower() in (*TRUE_WORDS, *FALSE_WORDS):
+        return text.lower() in TRUE_WORDS
+    raise argparse.ArgumentTypeError(f"want true or false; got {text!r}")
+
+
+def _flag(default: Any, text: str, *, kind: Callable[[str], Any] = str, least: float | None = None) -> Any:
+    return dataclasses.field(default=default, metadata={"text": text, "kind": kind, "least": least})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerFlags:
-    """Everything the server is told.
+    """Everything the server is told; each field is the flag of its name and carries its own help."""
 
-    Args:
-      model_name: The name in requests.
-      model_base_path: The folder with the numbered versions.
-      host: The address both ports listen on.
-      port: gRPC; 0 picks a free one.
-      rest_api_port: REST; 0 picks a free one, None leaves REST off.
-      file_system_poll_wait_seconds: How often the base path is looked at; 0 once only, below 0 never.
-      max_body_bytes: The largest REST body and gRPC message; also the largest single input in memory.
-      call_threads: How many calls run in the model at once.
-      max_waiting_calls: How many calls may wait or run before new ones are turned away.
-      grace_seconds: How long calls in flight may take after SIGTERM.
-      rest_api_timeout_in_ms: How long a REST request may take, its body included; 0: for ever.
-      ssl_config_file: Text-proto SSLConfig: gRPC over TLS.
-      monitoring_config_file: Text-proto MonitoringConfig: the metrics page.
-      admin_token_file: Holds the token with which a reload is accepted from elsewhere than loopback.
-      log_requests: Log every request, not only those that failed.
-    """
+    model_name: str = _flag("default", "name of the model in requests; not with --model_config_file")
+    model_base_path: Path | None = _flag(None, "folder with the numbered versions", kind=Path)
+    model_config_file: Path | None = _flag(None, "text-proto ModelServerConfig: the models to serve", kind=Path)
+    model_config_file_poll_wait_seconds: float = _flag(0, "how often to read that file again; 0 never", kind=float)
+    host: str = _flag("0.0.0.0", "address to listen on")
+    port: int | None = _flag(8500, "gRPC port; 0 picks a free one", kind=int)
+    grpc_socket_path: str = _flag("", "also listen for gRPC on this Unix socket")
+    grpc_channel_arguments: str = _flag("", "gRPC server arguments, name=value, by commas")
+    rest_api_port: int | None = _flag(None, "REST port; left out: no REST; 0 picks a free one", kind=int)
+    rest_api_timeout_in_ms: int = _flag(
+        30_000, "how long a REST request may take, its body included; 0 for ever", kind=int, least=0
+    )
+    rest_api_enable_cors_support: bool = _flag(False, "send CORS headers", kind=boolean)
+    file_system_poll_wait_seconds: float = _flag(
+        1.0, "how often to look for versions; 0 once, below 0 never", kind=float
+    )
+    num_load_threads: int = _flag(0, "models loaded at once; 0 is 1", kind=int, least=0)
+    saved_model_tags: str = _flag("serve", "tags of the graph to load, by commas")
+    enable_model_warmup: bool = _flag(True, "replay the requests recorded in a version before it serves", kind=boolean)
+    num_request_iterations_for_warmup: int = _flag(1, "how often each recorded request is replayed", kind=int)
+    allow_version_labels_for_unavailable_models: bool = _flag(
+        False, "a new label may point to a version that is not there yet", kind=boolean
+    )
+    enable_signature_method_name_check: bool = _flag(
+        False, "Classify and Regress want signatures of their own method name", kind=boolean
+    )
+    enable_grpc_healthcheck_service: bool = _flag(
+        False, "gRPC's health service (on by default, unless --strict)", kind=boolean
+    )
+    enable_serialization_as_tensor_content: bool = _flag(
+        False, "outputs of gRPC Predict as tensor_content", kind=boolean
+    )
+    enable_batching: bool = _flag(False, "run calls of several clients as one batch", kind=boolean)
+    batching_parameters_file: Path | None = _flag(None, "text-proto BatchingParameters", kind=Path)
+    enable_per_model_batching_parameters: bool = _flag(
+        False, "read batching_params.pbtxt in each version's folder", kind=boolean
+    )
+    tensorflow_session_parallelism: int = _flag(0, "threads of a session; 0 lets TensorFlow choose", kind=int)
+    tensorflow_intra_op_parallelism: int = _flag(0, "threads within an op; 0 lets TensorFlow choose", kind=int)
+    tensorflow_inter_op_parallelism: int = _flag(0, "ops at once; 0 lets TensorFlow choose", kind=int)
+    tensorflow_session_config_file: Path | None = _flag(None, "text-proto ConfigProto", kind=Path)
+    per_process_gpu_memory_fraction: float = _flag(0.0, "share of a GPU's memory to take", kind=float)
+    ssl_config_file: Path | None = _flag(None, "text-proto SSLConfig: TLS for gRPC", kind=Path)
+    monitoring_config_file: Path | None = _flag(None, "text-proto MonitoringConfig: Prometheus", kind=Path)
+    admin_token_file: Path | None = _flag(
+        None, "token with which a reload is accepted from elsewhere than loopback", kind=Path
+    )
+    log_requests: bool = _flag(False, "log every request, not only those that failed", kind=boolean)
+    strict: bool = _flag(False, "exactly TF Serving's behaviour, nothing promised beyond", kind=boolean)
+    max_body_bytes: int = _flag(64 * MEGABYTE, "largest REST body and gRPC message", kind=int, least=1)
+    call_threads: int = _flag(8, "calls in the model at once", kind=int, least=1)
+    max_waiting_calls: int = _flag(1024, "calls waiting or running before more are turned away", kind=int, least=1)
+    grace_seconds: float = _flag(30.0, "how long calls may finish after SIGTERM", kind=float)
 
-    model_name: str
-    model_base_path: Path
-    host: str = "0.0.0.0"
-    port: int = 8500
-    rest_api_port: int | None = None
-    file_system_poll_wait_seconds: float = 1.0
-    max_body_bytes: int = 64 * MEGABYTE
-    call_threads: int = 8
-    max_waiting_calls: int = 1024
-    grace_seconds: float = 30.0
-    rest_api_timeout_in_ms: int = 30_000
-    ssl_config_file: Path | None = None
-    monitoring_config_file: Path | None = None
-    admin_token_file: Path | None = None
-    log_requests: bool = False
+    @property
+    def behaviour(self) -> Behaviour:
+        """What is promised beyond TF Serving."""
+        return STRICT if self.strict else PROMISING
+
+    @property
+    def largest_body_bytes(self) -> int:
+        """The limit that holds."""
+        return self.max_body_bytes if self.behaviour.limits_sizes else UNLIMITED_BYTES
 
 
 def parse_flags(arguments: Sequence[str] | None = None) -> ServerFlags:
     """The flags of a command line (`--name value` or `--name=value`); exits with a message when they are wrong."""
-    parser = argparse.ArgumentParser(prog="python -m serving.server", description=__doc__, allow_abbrev=False)
-    fields = {field.name: field.default for field in dataclasses.fields(ServerFlags)}
+    return parse_flags_and_warnings(arguments)[0]
 
-    def add(name: str, *, kind: type, text: str, **more: object) -> None:
-        default = {} if fields[name] is dataclasses.MISSING else {"default": fields[name]}
-        parser.add_argument(f"--{name}", type=kind, help=text, **default, **more)  # type: ignore[arg-type]
 
-    add("model_name", kind=str, text="name of the model in requests (default: %(default)s)", **{"default": "default"})
-    add("model_base_path", kind=Path, text="folder with the numbered versions", required=True)
-    add("host", kind=str, text="address to listen on (default: all)")
-    add("port", kind=int, text="gRPC port (default 8500); 0 picks a free one")
-    add("rest_api_port", kind=int, text="REST port; left out: no REST; 0 picks a free one")
-    add("file_system_poll_wait_seconds", kind=float, text="how often to look for versions; 0 once, below 0 never")
-    add("max_body_bytes", kind=int, text="largest REST body and gRPC message (default 64 MB)")
-    add("call_threads", kind=int, text="calls in the model at once (default 8)")
-    add("max_waiting_calls", kind=int, text="calls waiting or running before new ones are turned away (default 1024)")
-    add("grace_seconds", kind=float, text="how long calls may finish after SIGTERM (default 30)")
-    add("rest_api_timeout_in_ms", kind=int, text="how long a REST request may take (default 30000)")
-    add("ssl_config_file", kind=Path, text="text-proto SSLConfig: gRPC over TLS")
-    add("monitoring_config_file", kind=Path, text="text-proto MonitoringConfig: the metrics page")
-    add("admin_token_file", kind=Path, text="token with which a reload is accepted from elsewhere than loopback")
-    parser.add_argument(
-        "--log_requests",
-        action=argparse.BooleanOptionalAction,
-        default=fields["log_requests"],
-        help="log every request, not only those that failed",
+def parse_flags_and_warnings(arguments: Sequence[str] | None = None) -> tuple[ServerFlags, list[str]]:
+    """The flags of a command line, and one line for each that means nothing here."""
+    parser = argparse.ArgumentParser(
+        prog="python -m serving.server",
+        description="Serves SavedModels over TF Serving's gRPC and REST.",
+        epilog="Also accepted, with a warning: " + ", ".join(f"--{name}" for name in MEANINGLESS),
+        allow_abbrev=False,
     )
-    found = parser.parse_args(arguments)
-    for name in ("max_body_bytes", "call_threads", "max_waiting_calls"):
-        if getattr(found, name) < 1:
-            parser.error(f"--{name} must be at least 1; got {getattr(found, name)}")
-    return ServerFlags(**vars(found))
+    parser.add_argument("--version", nargs="?", const=True, default=False, type=boolean, help="print versions and end")
+    fields = {field.name: field for field in dataclasses.fields(ServerFlags)}
+    for name, field in fields.items():
+        switch: dict[str, Any] = {"nargs": "?", "const": True} if field.metadata["kind"] is boolean else {}
+        text = f"{field.metadata['text']} (default: {field.default})"
+        kind = field.metadata["kind"]
+        parser.add_argument(f"--{name}", type=kind, default=field.default, help=text, **switch)
+    for name in MEANINGLESS:
+        parser.add_argument(f"--{name}", nargs="?", const="", help=argparse.SUPPRESS)
+    found = vars(parser.parse_args(arguments))
+    if found.pop("version"):
+        print(f"Vitrine model server: {_version('vitrine')}\nTensorFlow Library: {_version('tensorflow')}")
+        sys.exit(0)
+    reasons = [f"--{name} is ignored: {why}." for name, why in MEANINGLESS.items() if found.pop(name) is not None]
+    for name, field in fields.items():
+        least = field.metadata["least"]
+        if least is not None and found[name] < least:
+            parser.error(f"--{name} must be at least {least}; got {found[name]}")
+    if not found["model_base_path"] and not found["model_config_file"]:
+        parser.error("--model_base_path or --model_config_file is required: what to serve")
+    flags = ServerFlags(**found)
+    if not flags.behaviour.zero_is_a_port:
+        flags = dataclasses.replace(flags, port=flags.port or None, rest_api_port=flags.rest_api_port or None)
+    return flags, reasons
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

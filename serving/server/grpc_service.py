@@ -43,7 +43,7 @@ class _Door:
         except Exception as error:
             crash("grpc_crashed", error, method=call.__name__)
             failure = ServingError(Code.INTERNAL, "Internal error of the server; its log says where.")
-        await context.abort(GRPC_CODES[int(failure.code)], failure.message)
+        await context.abort(GRPC_CODES[int(failure.code)], failure.told(self.answers.behaviour))
         raise failure  # Never reached: abort raises.
 
 

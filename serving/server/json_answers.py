@@ -1,37 +1,61 @@
 """Output arrays to the JSON answer of a REST Predict, in the form of its request."""
 
 import base64
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from serving.server.behaviour import PROMISING, Behaviour
 from serving.server.errors import Code, ServingError, invalid
 from serving.server.json_tensors import Form
-from serving.server.json_text import dump
+from serving.server.json_text import RAW_BYTES, dump
 
 BYTES_SUFFIX = "_bytes"
 
 
-def answer(outputs: Mapping[str, np.ndarray], form: Form) -> bytes:
-    """The body of the answer: `predictions` for rows, `outputs` for columns.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JsonAnswer:
+    """The body of a successful answer.
 
-    Floats are written in the shortest form that reads back the same and always carry a point or an exponent;
-    NaN and Infinity are bare tokens; outputs named `*_bytes` are base64; other strings that are not UTF-8 carry
-    U+FFFD in place of what cannot be read, so that the answer is always valid.
+    Args:
+      body: JSON in UTF-8.
+      has_nulls_for_numbers: True where NaN or an infinity became null.
+    """
+
+    body: bytes
+    has_nulls_for_numbers: bool = False
+
+
+def answer(outputs: Mapping[str, np.ndarray], form: Form, behaviour: Behaviour = PROMISING) -> JsonAnswer:
+    """The answer to a Predict: `predictions` for rows, `outputs` for columns.
+
+    Floats are written in the shortest form that reads back the same and always carry a point or an exponent; outputs
+    named `*_bytes` are base64. By default the answer is valid JSON: NaN and infinities are null, other strings that
+    are not UTF-8 carry U+FFFD in place of what cannot be read.
 
     Raises:
       ServingError: INVALID_ARGUMENT when the row form is asked of outputs that have no common batch.
     """
     if form is Form.ROW:
         _check_batch(outputs)
-    lists = {alias: _to_lists(array, as_base64=alias.endswith(BYTES_SUFFIX)) for alias, array in outputs.items()}
-    if form is Form.COLUMNAR:
-        return dump({"outputs": next(iter(lists.values())) if len(lists) == 1 else lists})
-    if len(lists) == 1:
-        return dump({"predictions": next(iter(lists.values()))})
-    return dump({"predictions": [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]})
+    nulls = behaviour.writes_valid_json and any(map(_has_odd_numbers, outputs.values()))
+    lists = {
+        alias: _to_lists(array, as_base64=alias.endswith(BYTES_SUFFIX), behaviour=behaviour)
+        for alias, array in outputs.items()
+    }
+    values: Any = next(iter(lists.values())) if len(lists) == 1 else lists
+    if form is Form.ROW and len(lists) > 1:
+        values = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    key = "outputs" if form is Form.COLUMNAR else "predictions"
+    return JsonAnswer(body=dump({key: values}, behaviour), has_nulls_for_numbers=nulls)
+
+
+def _has_odd_numbers(array: np.ndarray) -> bool:
+    is_float = array.dtype.kind == "f" or array.dtype == tf.bfloat16.as_numpy_dtype
+    return is_float and not np.isfinite(array).all()
 
 
 def _check_batch(outputs: Mapping[str, np.ndarray]) -> None:
@@ -44,28 +68,28 @@ def _check_batch(outputs: Mapping[str, np.ndarray]) -> None:
         batch = len(array)
 
 
-def _to_lists(array: np.ndarray, *, as_base64: bool) -> Any:
+def _to_lists(array: np.ndarray, *, as_base64: bool, behaviour: Behaviour) -> Any:
     """Nested lists of JSON values, or one value for a scalar."""
     kind = array.dtype.kind
     if kind in "OSU":
-        text = _base64_object if as_base64 else _text
+        errors = "replace" if behaviour.writes_valid_json else RAW_BYTES
+        text = _base64_object if as_base64 else lambda value: value.decode("utf-8", errors)
         flat = np.empty(array.size, object)
         flat[:] = [text(value if isinstance(value, bytes) else str(value).encode()) for value in array.flat]
         return flat.reshape(array.shape).tolist()
     if kind in "biu":
         return array.tolist()
-    if kind == "f" and array.dtype.itemsize == 8:
-        return array.tolist()
     dtype = tf.as_dtype(array.dtype)
     if not dtype.is_floating:
         raise ServingError(Code.UNIMPLEMENTED, f"Conversion of an output of type {dtype.name} to JSON")
-    # By way of its shortest text a float32 becomes the double that prints the same (0.1, not 0.10000000149).
-    return array.astype(np.float32).astype(str).astype(np.float64).tolist()
+    if array.dtype.itemsize != 8:
+        # By way of its shortest text a float32 becomes the double that prints the same (0.1, not 0.10000000149).
+        array = array.astype(np.float32).astype(str).astype(np.float64)
+    if behaviour.writes_valid_json and _has_odd_numbers(array):
+        finite, array = np.isfinite(array), array.astype(object)
+        array[~finite] = None
+    return array.tolist()
 
 
 def _base64_object(value: bytes) -> dict[str, str]:
     return {"b64": base64.b64encode(value).decode("ascii")}
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "replace")

@@ -1,8 +1,8 @@
 """The body of a REST Predict to arrays: row form (`instances`) and columnar form (`inputs`).
 
-Where TF Serving wants every row to carry exactly the signature's keys, this server fills what a row leaves out from
-the signature's defaults. Rows whose lists differ in length along a dimension that the signature leaves open (a user's
-history) are padded at the end with "" or 0; TF Serving refuses them.
+Where TF Serving wants every row to carry exactly the signature's keys, this server by default fills what a row leaves
+out from the signature's defaults, and pads rows whose lists differ in length along a dimension that the signature
+leaves open (a user's history) at the end with "" or 0.
 """
 
 import dataclasses
@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from serving.server.errors import HIDDEN, Code, ServingError, invalid, shown_name
+from serving.server.behaviour import PROMISING, Behaviour
+from serving.server.errors import Code, ServingError, invalid, quoted, quoted_value
 from serving.server.json_text import parse
 from serving.server.json_values import is_base64_object, to_dense
 from serving.server.signature import DEFAULT_SIGNATURE, InputSpec, Signature
@@ -33,59 +34,76 @@ class PredictBody:
     """A parsed body, not yet converted: the signature's dtypes are needed for that."""
 
     signature_name: str
-    form: Form | None
-    value: Any
+    document: dict[str, Any]
 
 
-def parse_body(body: bytes) -> PredictBody:
+def parse_document(body: bytes, behaviour: Behaviour) -> tuple[dict[str, Any], str]:
+    """The JSON object of a body and the signature it names.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT when it is not a JSON object or its signature name is no string.
+    """
+    document = parse(body, behaviour)
+    if not isinstance(document, dict):
+        raise invalid(f"JSON Value: {quoted_value(document)} Is not object")
+    name = document.get("signature_name", "")
+    if not isinstance(name, str):
+        shown = quoted_value(document)
+        raise invalid(f"JSON Value: {shown} not formatted correctly. 'signature_name' key must be a string value.")
+    return document, name or DEFAULT_SIGNATURE
+
+
+def parse_body(body: bytes, behaviour: Behaviour = PROMISING) -> PredictBody:
     """The parts of a Predict body.
 
     Raises:
       ServingError: INVALID_ARGUMENT when it is not a JSON object or its signature name is no string.
     """
-    document = parse(body)
-    if not isinstance(document, dict):
-        raise invalid(f"JSON Value: {HIDDEN} Is not object")
-    name = document.get("signature_name", "")
-    if not isinstance(name, str):
-        raise invalid(f"JSON Value: {HIDDEN} not formatted correctly. 'signature_name' key must be a string value.")
-    forms = [form for form in Form if form.value in document]
-    if len(forms) == 2:
-        raise invalid(
-            f"JSON Value: {HIDDEN} Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist"
-        )
-    form = forms[0] if forms else None
-    return PredictBody(
-        signature_name=name or DEFAULT_SIGNATURE, form=form, value=document[form.value] if form else None
-    )
+    document, name = parse_document(body, behaviour)
+    return PredictBody(signature_name=name, document=document)
 
 
-def body_to_arrays(body: PredictBody, signature: Signature) -> dict[str, np.ndarray]:
-    """The inputs a body gives, by alias; those it leaves out are left out.
+def body_to_arrays(
+    body: PredictBody, signature: Signature, behaviour: Behaviour = PROMISING
+) -> tuple[Form, dict[str, np.ndarray]]:
+    """The form of a body, and the inputs it gives, by alias; those it leaves out are left out.
 
     Args:
       body: From `parse_body`.
       signature: The signature it names.
+      behaviour: Whether rows may leave out inputs and differ in length.
 
     Raises:
       ServingError: In the words of the protocol.
     """
     if not signature.inputs:
         raise invalid(f"Failed to get input map for signature: {signature.name}")
-    if body.form is Form.COLUMNAR:
-        return _columns_to_arrays(body.value, signature)
-    if body.form is None:
+    forms = [form for form in Form if form.value in body.document]
+    if not forms:
         raise invalid("Missing 'inputs' or 'instances' key")
-    if not isinstance(body.value, list):
-        raise invalid(f"JSON Value: {HIDDEN} Expecting 'instances' to be an list/array")
-    if not body.value:
-        raise invalid(f"JSON Value: {HIDDEN} No values in 'instances' array")
-    columns = _rows_to_columns(body.value, signature)
-    named = isinstance(body.value[0], dict) and not is_base64_object(body.value[0])
-    return {alias: _stack(column, signature.inputs[alias], named=named) for alias, column in columns.items() if column}
+    if len(forms) == 2:
+        raise _wrong_form(body, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
+    value = body.document[forms[0].value]
+    if forms[0] is Form.COLUMNAR:
+        return Form.COLUMNAR, _columns_to_arrays(value, signature, behaviour)
+    if not isinstance(value, list):
+        raise _wrong_form(body, "Expecting 'instances' to be an list/array")
+    if not value:
+        raise _wrong_form(body, "No values in 'instances' array")
+    columns = _rows_to_columns(value, signature, behaviour)
+    named = isinstance(value[0], dict) and not is_base64_object(value[0])
+    return Form.ROW, {
+        alias: _stack(column, signature.inputs[alias], named=named, behaviour=behaviour)
+        for alias, column in columns.items()
+        if column
+    }
 
 
-def _columns_to_arrays(value: Any, signature: Signature) -> dict[str, np.ndarray]:
+def _wrong_form(body: PredictBody, what: str) -> ServingError:
+    return invalid(f"JSON Value: {quoted_value(body.document)} {what}")
+
+
+def _columns_to_arrays(value: Any, signature: Signature, behaviour: Behaviour) -> dict[str, np.ndarray]:
     if not isinstance(value, dict) or is_base64_object(value):
         if len(signature.inputs) > 1:
             raise invalid(
@@ -93,14 +111,18 @@ def _columns_to_arrays(value: Any, signature: Signature) -> dict[str, np.ndarray
                 "tensorinfo_map"
             )
         spec = next(iter(signature.inputs.values()))
-        return {spec.alias: to_dense(value, spec.dtype)}
+        return {spec.alias: to_dense(value, spec.dtype, behaviour)}
     for alias, spec in signature.inputs.items():
-        if alias not in value and spec.default is None:
+        if alias not in value and (spec.default is None or not behaviour.fills_rows):
             raise invalid(f"Missing named input: {alias} in 'inputs' object.")
-    return {alias: to_dense(value[alias], spec.dtype) for alias, spec in signature.inputs.items() if alias in value}
+    return {
+        alias: to_dense(value[alias], spec.dtype, behaviour)
+        for alias, spec in signature.inputs.items()
+        if alias in value
+    }
 
 
-def _rows_to_columns(rows: list[Any], signature: Signature) -> dict[str, list[Any]]:
+def _rows_to_columns(rows: list[Any], signature: Signature, behaviour: Behaviour) -> dict[str, list[Any]]:
     """The values of each input over the rows, gaps filled with the default row; [] for an input no row gives."""
     named = isinstance(rows[0], dict) and not is_base64_object(rows[0])
     if not named:
@@ -111,17 +133,17 @@ def _rows_to_columns(rows: list[Any], signature: Signature) -> dict[str, list[An
             raise invalid(f"Expecting object but got list at item {number} of input list")
         for alias in row:
             if alias not in signature.inputs:
-                error = f"INVALID_ARGUMENT: JSON object: does not have named input: {shown_name(alias)}"
-                raise _element_error(number, key=shown_name(alias), message=error)
+                error = f"INVALID_ARGUMENT: JSON object: does not have named input: {quoted(alias)}"
+                raise _element_error(number, key=quoted(alias), message=error)
         given.update(row)
     columns: dict[str, list[Any]] = {}
     for alias, spec in signature.inputs.items():
-        gap = spec.default_row if alias in given else spec.default
+        gap = (spec.default_row if alias in given else spec.default) if behaviour.fills_rows else None
         for number, row in enumerate(rows):
             if alias not in row and gap is None:
                 keys = ",".join(signature.inputs)
                 raise invalid(
-                    f"Failed to process element: {number} of 'instances' list. JSON object: {HIDDEN} "
+                    f"Failed to process element: {number} of 'instances' list. JSON object: {quoted_value(row)} "
                     f"keys must be equal to: {keys}"
                 )
         columns[alias] = [row.get(alias, gap) for row in rows] if alias in given else []
@@ -141,35 +163,35 @@ def _plain_rows(rows: list[Any], signature: Signature) -> dict[str, list[Any]]:
     return {next(iter(signature.inputs)): rows}
 
 
-def _stack(column: list[Any], spec: InputSpec, *, named: bool) -> np.ndarray:
+def _stack(column: list[Any], spec: InputSpec, *, named: bool, behaviour: Behaviour) -> np.ndarray:
     """The rows of one input as one array, [batch, ...]: at once where they agree, else row by row."""
     if not any(isinstance(value, DEFAULT_TYPES) for value in column):
         try:
-            return to_dense(column, spec.dtype)
+            return to_dense(column, spec.dtype, behaviour)
         except ServingError:
             pass  # Row by row finds the row at fault, or pads.
     rows = []
     for number, value in enumerate(column):
         try:
             is_default = isinstance(value, DEFAULT_TYPES)
-            rows.append(np.array(value, _numpy_dtype(spec.dtype)) if is_default else to_dense(value, spec.dtype))
+            rows.append(
+                np.array(value, _numpy_dtype(spec.dtype)) if is_default else to_dense(value, spec.dtype, behaviour)
+            )
         except ServingError as error:
             if error.code is not Code.INVALID_ARGUMENT:
                 raise
-            message = f"INVALID_ARGUMENT: {error.message}"
+            message = f"INVALID_ARGUMENT: {error.marked}"
             raise _element_error(number, key=spec.alias if named else "", message=message) from error
-    return _stack_rows(rows, spec, named=named)
+    return _stack_rows(rows, spec, named=named, pads=behaviour.fills_rows)
 
 
-def _stack_rows(rows: list[np.ndarray], spec: InputSpec, *, named: bool) -> np.ndarray:
+def _stack_rows(rows: list[np.ndarray], spec: InputSpec, *, named: bool, pads: bool) -> np.ndarray:
     """The stacked rows, padded along the dimensions the signature leaves open."""
-    longest = tuple(np.max([row.shape for row in rows], axis=0)) if len({row.ndim for row in rows}) == 1 else None
     for number, row in enumerate(rows):
-        if longest is None or not _may_pad(row.shape, longest, spec):
-            message = _shape_message(rows[0], row)
-            if message:
-                raise _element_error(number, key=spec.alias if named else "", message=message)
-    shape = (len(rows), *(int(size) for size in longest or ()))
+        if not (row.shape == rows[0].shape or (pads and _may_pad(row.shape, rows[0].shape, spec))):
+            raise _element_error(number, key=spec.alias if named else "", message=_shape_message(rows[0], row))
+    longest = np.max([row.shape for row in rows], axis=0)
+    shape = (len(rows), *(int(size) for size in longest))
     if int(np.prod(shape, dtype=np.float64)) > MAX_PADDED_ELEMENTS:
         limit = MAX_PADDED_ELEMENTS
         raise invalid(f"Input {spec.alias} would be padded to more than {limit} elements; send fewer rows")
@@ -180,21 +202,19 @@ def _stack_rows(rows: list[np.ndarray], spec: InputSpec, *, named: bool) -> np.n
     return stacked
 
 
-def _may_pad(shape: tuple[int, ...], longest: tuple[int, ...], spec: InputSpec) -> bool:
-    """True where every dimension that falls short is one whose length the signature leaves open."""
-    if spec.shape is None or len(spec.shape) != len(shape) + 1:
-        return shape == longest
-    return all(got == want or known == -1 for got, want, known in zip(shape, longest, spec.shape[1:], strict=True))
+def _may_pad(shape: tuple[int, ...], first: tuple[int, ...], spec: InputSpec) -> bool:
+    """True where two rows differ only along dimensions whose length the signature leaves open."""
+    if spec.shape is None or not len(spec.shape) - 1 == len(shape) == len(first):
+        return False
+    return all(got == want or known == -1 for got, want, known in zip(shape, first, spec.shape[1:], strict=True))
 
 
-def _shape_message(first: np.ndarray, row: np.ndarray) -> str | None:
+def _shape_message(first: np.ndarray, row: np.ndarray) -> str:
     """How a row differs from the first, in the protocol's words."""
     if row.size != first.size:
         return f"INVALID_ARGUMENT: Expecting tensor size: {first.size} but got: {row.size}"
-    if row.shape != first.shape:
-        want, got = (",".join(map(str, array.shape)) for array in (first, row))
-        return f"INVALID_ARGUMENT: Expecting shape [{want}] but got: [{got}]"
-    return None
+    want, got = (",".join(map(str, array.shape)) for array in (first, row))
+    return f"INVALID_ARGUMENT: Expecting shape [{want}] but got: [{got}]"
 
 
 def _numpy_dtype(dtype: tf.DType) -> type:

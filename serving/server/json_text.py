@@ -1,13 +1,15 @@
 """JSON text to Python values and back, with the tokens and the messages of TF Serving's parser.
 
 Beyond strict JSON it takes NaN, Infinity and Inf. Bytes that are not UTF-8 and lone surrogates become U+FFFD: text of
-unknown origin is never a reason to fail. Nesting beyond Python's recursion limit is an error, not a crash.
+unknown origin is never a reason to fail. TF Serving passes such bytes through, and reads nothing behind the document.
+Nesting beyond Python's recursion limit is an error, not a crash.
 """
 
 import json
 import re
 from typing import Any
 
+from serving.server.behaviour import PROMISING, Behaviour
 from serving.server.errors import invalid
 
 RAPIDJSON_WORDS: tuple[tuple[str, str], ...] = (
@@ -21,27 +23,33 @@ RAPIDJSON_WORDS: tuple[tuple[str, str], ...] = (
 )
 STRING = r'"(?:[^"\\]|\\.)*+"?'  # Possessive, and an open string runs to the end: linear time on any text.
 STRING_OR_INF = re.compile(rf"{STRING}|\bInf\b", re.DOTALL)
+STRING_OR_FLOAT = re.compile(rf"{STRING}|-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)", re.DOTALL)
+RAW_BYTES = "surrogateescape"
 LOOKED_BACK_CHARACTERS = 100_000
 SURROGATE = re.compile("[\ud800-\udfff]")
 TYPE_WORDS: dict[type, str] = {dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, behaviour: Behaviour = PROMISING) -> Any:
     """The value of a JSON document.
+
+    Args:
+      body: The bytes of the request.
+      behaviour: Whether bytes that are not UTF-8 are replaced, and bytes behind the document are an error.
 
     Raises:
       ServingError: INVALID_ARGUMENT `JSON Parse error: ... at offset: N`, N in bytes of the UTF-8 text.
     """
-    text = body.decode("utf-8", "replace").removeprefix("\ufeff")
+    text = body.decode("utf-8", "replace" if behaviour.writes_valid_json else RAW_BYTES).removeprefix("\ufeff")
     if not text.strip():
         raise invalid("JSON Parse error: The document is empty")
     try:
         try:
-            return json.loads(text)
+            return _load(text, behaviour)
         except json.JSONDecodeError:
             if "Inf" not in text:
                 raise
-            return json.loads(STRING_OR_INF.sub(_spell_infinity, text))
+            return _load(STRING_OR_INF.sub(_spell_infinity, text), behaviour)
     except json.JSONDecodeError as error:
         offset = len(text[: error.pos].encode("utf-8", "replace"))
         raise invalid(f"JSON Parse error: {_words(error, text)} at offset: {offset}") from error
@@ -51,9 +59,12 @@ def parse(body: bytes) -> Any:
         raise invalid("JSON Parse error: Number too big to be stored in double.") from error
 
 
-def dump(value: Any) -> bytes:
-    """The value as JSON in UTF-8, with bare NaN and Infinity tokens as TF Serving writes them."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=True).encode("utf-8", "replace")
+def dump(value: Any, behaviour: Behaviour = PROMISING) -> bytes:
+    """The value as JSON in UTF-8; floats that are NaN or infinite are bare tokens, so valid JSON has none of them."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=True)
+    if behaviour.writes_valid_json:
+        return text.encode("utf-8", "replace")
+    return STRING_OR_FLOAT.sub(_spell_float, text).encode("utf-8", RAW_BYTES)
 
 
 def type_word(value: Any) -> str:
@@ -65,12 +76,30 @@ def type_word(value: Any) -> str:
     return TYPE_WORDS[type(value)]
 
 
-def utf8(text: str) -> bytes:
-    """The text in UTF-8; a lone surrogate (possible in JSON by escape) becomes U+FFFD."""
+def utf8(text: str, *, raw: bool = False) -> bytes:
+    """The text in UTF-8; a lone surrogate (possible in JSON by escape) becomes U+FFFD, bytes kept raw come back."""
     try:
-        return text.encode()
+        return text.encode("utf-8", RAW_BYTES if raw else "strict")
     except UnicodeEncodeError:
         return SURROGATE.sub("\ufffd", text).encode()
+
+
+def _load(text: str, behaviour: Behaviour) -> Any:
+    if behaviour.reads_trailing_bytes:
+        return json.loads(text)
+    start = len(text) - len(text.lstrip(" \t\r\n"))
+    return json.JSONDecoder().raw_decode(text, start)[0]
+
+
+def _spell_float(match: re.Match[str]) -> str:
+    """A float in at most six digits where that reads back the same (`9e+06`), as TF Serving prints it."""
+    text = match.group()
+    if text.startswith('"'):
+        return text
+    short = f"{float(text):g}"
+    if float(short) != float(text):
+        return text
+    return short if "." in short or "e" in short else f"{short}.0"
 
 
 def _spell_infinity(match: re.Match[str]) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Mapping
 
-from serving.server.errors import Code, ServingError, invalid, shown_name
+from serving.server.errors import Code, ServingError, invalid, quoted
 from serving.server.saved_model import LoadedModel
 from serving.server.versions import Lease, ModelVersions, State, VersionStatus, not_servable
 
@@ -26,7 +26,7 @@ class Models:
           ServingError: NOT_FOUND without such a model or version; INVALID_ARGUMENT for a label nobody assigned.
         """
         if label:
-            raise invalid(f"Unrecognized servable version label: {shown_name(label)}")
+            raise invalid(f"Unrecognized servable version label: {quoted(label)}")
         versions = self._by_name.get(name)
         if versions is None:
             raise not_servable(name, version=version)
@@ -45,7 +45,7 @@ class Models:
             found = [status for status in found if status.version == version]
         if not found:
             which = "any versions" if version is None else f"version {version}"
-            raise ServingError(Code.NOT_FOUND, f"Could not find {which} of model {shown_name(name)}")
+            raise ServingError(Code.NOT_FOUND, f"Could not find {which} of model {quoted(name)}")
         return found
 
     def knows(self, name: str) -> bool:

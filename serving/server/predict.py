@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from serving.server.errors import Code, ServingError, shown_name
+from serving.server.errors import Code, ServingError, quoted
 from serving.server.log import event
 from serving.server.saved_model import LoadedModel
 from serving.server.signature import DEFAULT_SIGNATURE, Signature, check_names, choose_outputs, fill_defaults
@@ -39,7 +39,7 @@ def predict_proto(
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = model.signatures.get(name)
     if signature is None:
-        raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{shown_name(name)}" not found.')
+        raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{quoted(name)}" not found.')
     check_names(signature, request.inputs)
     given = {alias: to_array(alias, proto, max_bytes=max_bytes) for alias, proto in request.inputs.items()}
     outputs = choose_outputs(signature, request.output_filter)

@@ -12,7 +12,8 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from serving.server.answers import SIGNATURE_DEF, Answers, model_spec
 from serving.server.calls import Calls
-from serving.server.errors import HTTP_STATUS, Code, ServingError, invalid, shown_name
+from serving.server.errors import HTTP_STATUS, Code, ServingError, invalid, quoted
+from serving.server.json_answers import JsonAnswer
 from serving.server.json_text import dump
 from serving.server.log import crash
 
@@ -21,6 +22,7 @@ PREDICT_URL = re.compile(rf"/v1/models/(?P<name>[^/:]+){TARGET}:predict", re.IGN
 STATUS_URL = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{TARGET}(?P<metadata>/metadata)?", re.IGNORECASE | re.ASCII)
 PAGE_404 = "<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"
 RETRY_SECONDS = "1"
+NULLS = {"Warning": '199 - "NaN and infinities of the outputs are null; --strict writes them as they are"'}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,7 @@ class RestService:
 
     def __init__(self, answers: Answers, *, calls: Calls, is_ready: Callable[[], bool]) -> None:
         self.answers = answers
+        self._behaviour = answers.behaviour
         self.calls = calls
         self.is_ready = is_ready
 
@@ -55,24 +58,30 @@ class RestService:
     async def handle(self, request: web.Request) -> web.Response:
         """One request to one response; whatever goes wrong is a JSON error."""
         path = request.raw_path
-        if path in ("/healthz", "/readyz"):
+        if path in ("/healthz", "/readyz") and self._behaviour.has_health_urls:
             return self._health(path)
         if not path.lower().startswith("/v1/"):
             return web.Response(status=404, text=PAGE_404, content_type="text/html")
         try:
-            return _json(await self._answer(request, path))
+            found = await self._answer(request, path)
+            return _json(found.body, headers=NULLS if found.has_nulls_for_numbers else None)
         except ServingError as error:
-            return _error(error)
+            return self._error(error)
         except web.HTTPRequestEntityTooLarge:
             limit = self.answers.max_body_bytes
-            return _error(ServingError(Code.RESOURCE_EXHAUSTED, f"The body exceeds {limit} bytes."), status=413)
+            return self._error(ServingError(Code.RESOURCE_EXHAUSTED, f"The body exceeds {limit} bytes."), status=413)
         except web.HTTPException as error:
-            return _error(invalid("The body could not be read."), status=error.status)
+            return self._error(invalid("The body could not be read."), status=error.status)
         except Exception as error:
             crash("rest_crashed", error)
-            return _error(ServingError(Code.INTERNAL, "Internal error of the server; its log says where."))
+            return self._error(ServingError(Code.INTERNAL, "Internal error of the server; its log says where."))
 
-    async def _answer(self, request: web.Request, path: str) -> bytes:
+    def _error(self, error: ServingError, *, status: int | None = None) -> web.Response:
+        status = status or HTTP_STATUS[error.code]
+        headers = {"Retry-After": RETRY_SECONDS} if error.code is Code.UNAVAILABLE else None
+        return _json(dump({"error": error.told(self._behaviour)}), status=status, headers=headers)
+
+    async def _answer(self, request: web.Request, path: str) -> JsonAnswer:
         predict = PREDICT_URL.fullmatch(path) if request.method == "POST" else None
         if predict:
             body = await _body(request)
@@ -82,12 +91,12 @@ class RestService:
             )
         status = STATUS_URL.fullmatch(path) if request.method == "GET" else None
         if status is None:
-            raise invalid(f"Malformed request: {request.method} {shown_name(path)}")
+            raise invalid(f"Malformed request: {request.method} {quoted(path)}")
         if not status["name"]:
             raise invalid("Missing model name in request.")
         target = _target(status)
         answer = self._metadata if status["metadata"] else self._status
-        return await self.calls.run(lambda: dump(answer(target)))
+        return await self.calls.run(lambda: JsonAnswer(body=dump(answer(target))))
 
     def _status(self, target: Target) -> dict[str, Any]:
         spec = model_spec(target.name, version=target.version)
@@ -145,13 +154,5 @@ def _proto_json(message: Any) -> dict[str, Any]:
     )
 
 
-def _json(body: bytes, *, status: int = 200) -> web.Response:
-    return web.Response(body=body, status=status, content_type="application/json")
-
-
-def _error(error: ServingError, *, status: int | None = None) -> web.Response:
-    status = status or HTTP_STATUS[error.code]
-    response = _json(dump({"error": error.message}), status=status)
-    if error.code is Code.UNAVAILABLE:
-        response.headers["Retry-After"] = RETRY_SECONDS
-    return response
+def _json(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")

@@ -42,12 +42,14 @@ class Server:
         def load(path: Path) -> LoadedModel:
             model = LoadedModel(path, missing_libraries=missing)
             try:
-                warm_up(model, max_bytes=flags.max_body_bytes)
+                warm_up(model, max_bytes=flags.largest_body_bytes)
             except BaseException:
                 model.close()
                 raise
             return model
 
+        if flags.model_base_path is None:
+            raise ValueError("model_base_path is missing: it is the folder with the numbered versions")
         versions = ModelVersions(flags.model_name, base_path=flags.model_base_path, load=load)
         self.models = Models({flags.model_name: versions})
         self.calls = Calls(threads=flags.call_threads, max_waiting=flags.max_waiting_calls)
@@ -70,35 +72,40 @@ class Server:
           OSError: When a port cannot be had.
         """
         flags, around = self.flags, self.surroundings
-        answers = Answers(self.models, max_body_bytes=flags.max_body_bytes)
+        answers = Answers(self.models, max_body_bytes=flags.largest_body_bytes, behaviour=flags.behaviour)
         watch = Watch(knows=self.models.knows, metrics=around.metrics, log_all=flags.log_requests)
         self._grpc = grpc_server(
             answers,
             calls=self.calls,
-            max_message_bytes=flags.max_body_bytes,
+            max_message_bytes=flags.largest_body_bytes,
             interceptors=[GrpcWatch(watch, admins=around.admins)],
         )
-        address = f"{flags.host}:{flags.port}"
-        try:
-            self.grpc_port = (
-                self._grpc.add_secure_port(address, around.credentials)
-                if around.credentials
-                else self._grpc.add_insecure_port(address)
-            )
-        except RuntimeError as error:
-            raise OSError(f"gRPC cannot listen on {address}; is the port taken?") from error
+        if flags.port is not None:
+            self.grpc_port = self._listen(self._grpc, f"{flags.host}:{flags.port}")
         if flags.rest_api_port is not None:
             await self._start_rest(answers, watch)
         await self._grpc.start()
         self.models.start(poll_seconds=flags.file_system_poll_wait_seconds)
         self._refreshing = asyncio.create_task(self._refresh_for_ever())
 
+    def _listen(self, server: grpc.aio.Server, address: str) -> int:
+        credentials = self.surroundings.credentials
+        try:
+            if credentials:
+                return int(server.add_secure_port(address, credentials))
+            return int(server.add_insecure_port(address))
+        except RuntimeError as error:
+            raise OSError(f"gRPC cannot listen on {address}; is the port taken?") from error
+
     async def _start_rest(self, answers: Answers, watch: Watch) -> None:
         flags = self.flags
         application = RestService(answers, calls=self.calls, is_ready=lambda: self.is_ready).application()
         application.middlewares.append(
             RestWatch(
-                watch, timeout_seconds=flags.rest_api_timeout_in_ms / 1000, refresh=self._refresh_metrics
+                watch,
+                timeout_seconds=flags.rest_api_timeout_in_ms / 1000,
+                refresh=self._refresh_metrics,
+                strict=flags.strict,
             ).middleware()
         )
         self._rest = web.AppRunner(

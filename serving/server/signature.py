@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving.server.errors import Code, ServingError, invalid, shown_name, shown_names
+from serving.server.errors import Code, ServingError, invalid, quoted, quoted_names
 
 DEFAULT_SIGNATURE = "serving_default"
 DTYPE_WORDS = {tf.float32: "float", tf.float64: "double", tf.float16: "half"}
@@ -87,21 +87,21 @@ def check_names(signature: Signature, names: Iterable[str]) -> None:
     has_defaults = any(spec.default is not None for spec in signature.inputs.values())
     if len(sent) > len(wanted) or (len(sent) < len(wanted) and not has_defaults):
         raise invalid(
-            f"input size does not match signature: {len(sent)}!={len(wanted)} len({{{shown_names(sent)}}}) != "
-            f"len({{{shown_names(wanted)}}}). Sent extra: {{{shown_names(sent - wanted)}}}. "
-            f"Missing but required: {{{shown_names(wanted - sent)}}}."
+            f"input size does not match signature: {len(sent)}!={len(wanted)} len({{{quoted_names(sent)}}}) != "
+            f"len({{{quoted_names(wanted)}}}). Sent extra: {{{quoted_names(sent - wanted)}}}. "
+            f"Missing but required: {{{quoted_names(wanted - sent)}}}."
         )
     defaults = {alias for alias, spec in signature.inputs.items() if spec.default is not None}
     for alias in sorted(wanted - sent - defaults):
         raise invalid(
             f"Signature input alias: {alias}(feed name: {signature.inputs[alias].tensor_name}) not found in request "
-            f"and no default value provided. Inputs expected to be in the request {{{shown_names(sent)}}}, "
-            f"or default input alias set: {shown_names(defaults)}"
+            f"and no default value provided. Inputs expected to be in the request {{{quoted_names(sent)}}}, "
+            f"or default input alias set: {quoted_names(defaults)}"
         )
     if sent - wanted:
         raise invalid(
-            f"Inputs contains invalid name. Used request inputs: {shown_names(sent & wanted)}, "
-            f"request input: {shown_names(sent)}"
+            f"Inputs contains invalid name. Used request inputs: {quoted_names(sent & wanted)}, "
+            f"request input: {quoted_names(sent)}"
         )
 
 
@@ -116,7 +116,7 @@ def choose_outputs(signature: Signature, output_filter: Iterable[str]) -> tuple[
         if alias not in signature.outputs:
             known = ",".join(signature.outputs)
             raise invalid(
-                f"output tensor alias not found in signature: {shown_name(alias)} "
+                f"output tensor alias not found in signature: {quoted(alias)} "
                 f"Outputs expected to be in the set {{{known}}}."
             )
         if alias in chosen:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
-from serving.server.errors import Code, ServingError, invalid, shown_name
+from serving.server.errors import Code, ServingError, invalid, quoted
 
 VALUE_FIELDS: dict[tf.DType, str] = {
     tf.float32: "float_val",
@@ -47,7 +47,7 @@ def to_array(alias: str, proto: tensor_pb2.TensorProto, *, max_bytes: int) -> np
     Raises:
       ServingError: INVALID_ARGUMENT when it does not parse, RESOURCE_EXHAUSTED when it is too large.
     """
-    failed = invalid(f"tensor parsing error: {shown_name(alias)}")
+    failed = invalid(f"tensor parsing error: {quoted(alias)}")
     sizes = [dim.size for dim in proto.tensor_shape.dim]
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in sizes):
         raise failed
@@ -57,7 +57,7 @@ def to_array(alias: str, proto: tensor_pb2.TensorProto, *, max_bytes: int) -> np
         if math.prod(sizes) * item_bytes > max_bytes:
             raise ServingError(
                 Code.RESOURCE_EXHAUSTED,
-                f"input {shown_name(alias)} would take more than {max_bytes} bytes; send a smaller batch",
+                f"input {quoted(alias)} would take more than {max_bytes} bytes; send a smaller batch",
             )
         array: np.ndarray = tf.make_ndarray(proto)
     except (TypeError, ValueError, IndexError) as error:

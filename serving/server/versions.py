@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from serving.server.errors import Code, ServingError, cut, shown_name
+from serving.server.errors import Code, ServingError, cut, quoted
 from serving.server.log import event
 from serving.server.version_folders import VersionFolder, folder_problems, look_at, version_numbers
 
@@ -221,5 +221,5 @@ class ModelVersions(Generic[Model]):
 
 def not_servable(name: str, *, version: int | None) -> ServingError:
     """NOT_FOUND in the protocol's words."""
-    request = f"Latest({shown_name(name)})" if version is None else f"Specific({shown_name(name)}, {version})"
+    request = f"Latest({quoted(name)})" if version is None else f"Specific({quoted(name)}, {version})"
     return ServingError(Code.NOT_FOUND, f"Servable not found for request: {request}")

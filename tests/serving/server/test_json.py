@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.server import json_answers, json_text, json_values
-from serving.server.errors import Code, ServingError, cut, graph_error, shown_name
+from serving.server.behaviour import PROMISING, STRICT
+from serving.server.errors import Code, ServingError, cut, graph_error, invalid, quoted, quoted_value, shown_name
 from serving.server.json_tensors import Form, body_to_arrays, parse_body
 from serving.server.signature import InputSpec, Signature
 
@@ -31,7 +32,7 @@ FIXED = spec("fixed", tf.float32, (-1, 2), np.array([[0.5, 0.25]], np.float32))
 
 
 def convert(body, *specs):
-    return body_to_arrays(parse_body(json.dumps(body).encode()), signature(*specs))
+    return body_to_arrays(parse_body(json.dumps(body).encode()), signature(*specs))[1]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,11 @@ def test_a_default_with_a_shape_fills_a_row():
             {"instances": [{"text": "a", "fixed": [1, 2]}, {"text": "b", "fixed": [[1, 2]]}]},
             "Expecting shape [2] but got: [1,2]",
         ),
+        (
+            {"instances": [{"text": "a", "fixed": [1]}, {"text": "b", "fixed": [1, 2]}]},
+            "Failed to process element: 1 key: fixed of 'instances' list. Error: INVALID_ARGUMENT: "
+            "Expecting tensor size: 1 but got: 2",
+        ),
         ({"inputs": ["a"]}, "inputs is a plain value/list, but expecting an object"),
         ({"inputs": {"page": [1]}}, "Missing named input: text in 'inputs' object."),
         ({}, "Missing 'inputs' or 'instances' key"),
@@ -217,21 +223,36 @@ def test_answers_print_floats_in_their_shortest_form():
         "c": np.array([1, 2, 3, 4, 2**63 - 1], np.int64),
         "d": np.array([True, False, True, False, True]),
     }
-    text = json_answers.answer(outputs, Form.COLUMNAR).decode()
-    assert text == (
-        '{"outputs": {"a": [0.1, 3.0, 9000000.0, NaN, -Infinity], "b": [0.3333333333333333, 3.0, 1e+300, 0.0, -0.5], '
+    found = json_answers.answer(outputs, Form.COLUMNAR)
+    assert found.has_nulls_for_numbers
+    assert found.body.decode() == (
+        '{"outputs": {"a": [0.1, 3.0, 9000000.0, null, null], "b": [0.3333333333333333, 3.0, 1e+300, 0.0, -0.5], '
         '"c": [1, 2, 3, 4, 9223372036854775807], "d": [true, false, true, false, true]}}'
+    )
+    assert not json_answers.answer({"b": outputs["b"]}, Form.COLUMNAR).has_nulls_for_numbers
+
+
+def test_strict_answers_print_as_tf_serving_does():
+    outputs = {
+        "a": np.array([0.1, 3, 9e6, 1 / 3, np.nan, -np.inf], np.float32),
+        "t": np.array([b'9000000.0 "3.0', b"\xff", b"", b"", b"", b""], object),
+    }
+    found = json_answers.answer(outputs, Form.COLUMNAR, STRICT)
+    assert not found.has_nulls_for_numbers
+    assert found.body == (
+        b'{"outputs": {"a": [0.1, 3.0, 9e+06, 0.33333334, NaN, -Infinity], '
+        b'"t": ["9000000.0 \\"3.0", "\xff", "", "", "", ""]}}'
     )
 
 
 def test_row_answers():
     one = {"y": np.array([[1.0], [2.0]], np.float32)}
-    assert json.loads(json_answers.answer(one, Form.ROW)) == {"predictions": [[1.0], [2.0]]}
+    assert json.loads(json_answers.answer(one, Form.ROW).body) == {"predictions": [[1.0], [2.0]]}
     two = {"a": np.array([1, 2]), "b_bytes": np.array([b"\xff", b"x"], object)}
-    assert json.loads(json_answers.answer(two, Form.ROW)) == {
+    assert json.loads(json_answers.answer(two, Form.ROW).body) == {
         "predictions": [{"a": 1, "b_bytes": {"b64": "/w=="}}, {"a": 2, "b_bytes": {"b64": "eA=="}}]
     }
-    assert json.loads(json_answers.answer({"y": np.zeros([0, 3])}, Form.ROW)) == {"predictions": []}
+    assert json.loads(json_answers.answer({"y": np.zeros([0, 3])}, Form.ROW).body) == {"predictions": []}
     with pytest.raises(ServingError, match="Tensor name: y has no shape information"):
         json_answers.answer({"y": np.float32(1)}, Form.ROW)
     with pytest.raises(ServingError, match="Tensor name: b has inconsistent batch size: 2 expecting: 3"):
@@ -242,7 +263,7 @@ def test_row_answers():
 def test_any_bytes_make_valid_json(values):
     array = np.empty(len(values), object)
     array[:] = values
-    json.loads(json_answers.answer({"text": array, "x_bytes": array}, Form.ROW))
+    json.loads(json_answers.answer({"text": array, "x_bytes": array}, Form.ROW).body)
 
 
 def refusal(call):
@@ -290,3 +311,37 @@ def test_messages_are_cut_and_names_that_are_no_names_are_hidden():
     assert "a/b" in error.message
     assert "secret" not in error.message
     assert graph_error("s", code=99, message="").code is Code.UNKNOWN
+    assert error.told(STRICT) == "could not parse secret [[{{node a/b}}]]"
+
+
+def test_what_the_client_sent_is_hidden_by_default_and_bounded_in_strict_mode():
+    error = invalid(f"JSON Value: {quoted_value({'a': ['canary']})} of {quoted('m')} and {quoted('a b@c')}")
+    assert error.told(PROMISING) == error.message == "JSON Value: ... of m and ..."
+    assert error.told(STRICT) == 'JSON Value: {"a": ["canary"]} of m and a b@c'
+    # 256 bytes in all: a value of 300 is left out, the name after it has no room either.
+    assert invalid(f"{quoted_value('x' * 300)} {quoted('m')}").told(STRICT) == "... ..."
+    assert invalid(quoted_value([[]] * 10**6)).told(STRICT) == "..."
+    assert invalid(quoted("a\ue000\ue002b")).told(STRICT) == "ab", "the marks themselves cannot be sent"
+
+
+def test_strict_rows_want_every_key_and_equal_lengths_and_wrap_small_integers():
+    def strict(body, *specs):
+        return body_to_arrays(parse_body(json.dumps(body).encode(), STRICT), signature(*specs), STRICT)[1]
+
+    with pytest.raises(ServingError, match="keys must be equal to: page,text"):
+        strict({"instances": [{"text": "a"}]}, PAGE, TEXT)
+    with pytest.raises(ServingError, match="Missing named input: page in 'inputs' object."):
+        strict({"inputs": {"text": ["a"]}}, PAGE, TEXT)
+    with pytest.raises(ServingError, match="element: 1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting tensor"):
+        strict({"instances": [["a"], ["b", "c"]]}, HISTORY)
+    small = spec("small", tf.int8, (-1,))
+    # 300 = 256 + 44 and -129 = -256 + 127, in eight bits.
+    assert strict({"instances": [300, -129]}, small)["small"].tolist() == [44, 127]
+    with pytest.raises(ServingError, match="not of expected type: int8"):
+        convert({"instances": [300]}, small)
+
+
+def test_strict_parsing_ignores_what_follows_and_keeps_bytes():
+    assert json_text.parse(b' {"a": 1} x', STRICT) == {"a": 1}
+    array = json_values.to_dense(json_text.parse(b'["a\xffb"]', STRICT), tf.string, STRICT)
+    assert array.tolist() == [b"a\xffb"]

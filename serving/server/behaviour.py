@@ -1,0 +1,39 @@
+"""What the server promises beyond TF Serving, as one value: `PROMISING` by default, `STRICT` under `--strict`."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """Every deviation from TF Serving, by name. It is made once, from the flags, and handed down.
+
+    Args:
+      fills_rows: REST rows and columns may leave out what has a default, and rows of different length are padded.
+      checks_small_integers: An integer that does not fit int8, int16 or uint8 is an error; TF Serving wraps it.
+      reads_trailing_bytes: Bytes after the JSON document are an error; TF Serving never reads them.
+      writes_valid_json: Answers are valid JSON: NaN and infinities become null (and a header says so), strings that
+        are not UTF-8 get U+FFFD. TF Serving writes bare tokens and raw bytes.
+      has_health_urls: /healthz and /readyz exist, and gRPC's health service needs no flag.
+      reads_label_of_status: A label in the URL of a status selects its version; TF Serving ignores it.
+      labels_may_wait: At the start a label may point to a version that is still to be loaded.
+      limits_sizes: Bodies and messages have a limit.
+      zero_is_a_port: Port 0 picks a free port; with TF Serving it switches the protocol off.
+      hides_requests: Errors never show values of a request, and names only where they look like names. Otherwise at
+        most 256 bytes of it are shown, as TF Serving's messages have them.
+    """
+
+    fills_rows: bool
+    checks_small_integers: bool
+    reads_trailing_bytes: bool
+    writes_valid_json: bool
+    has_health_urls: bool
+    reads_label_of_status: bool
+    labels_may_wait: bool
+    limits_sizes: bool
+    zero_is_a_port: bool
+    hides_requests: bool
+
+
+_NAMES = tuple(field.name for field in dataclasses.fields(Behaviour))
+PROMISING = Behaviour(**dict.fromkeys(_NAMES, True))
+STRICT = Behaviour(**dict.fromkeys(_NAMES, False))
