@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 import uuid
 
 import grpc
@@ -21,6 +22,13 @@ from tests.serving.server import toy_models
 
 PAGE = "/monitoring/prometheus/metrics"
 CANARY = "canary-user-4711"
+
+
+def wait_for(condition, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.01)
 
 
 class Lines(logging.Handler):
@@ -67,6 +75,8 @@ def test_requests_are_counted_under_tf_servings_names(watched):
     request = predict_pb2.PredictRequest(model_spec={"name": "toy", "signature_name": "raw"})
     request.inputs["text"].CopyFrom(tf.make_tensor_proto(np.array([b"a"], object)))
     watched.predictions.Predict(request)
+    counted = ':tensorflow:serving:request_latency_count{API="Predict",entrypoint="GRPC",model_name="toy"}'
+    wait_for(lambda: samples(watched).get(counted, 0.0) > before.get(counted, 0.0))
     after = samples(watched)
 
     def more(name: str) -> float:
@@ -91,11 +101,11 @@ def test_names_that_are_no_models_never_become_labels(watched):
         watched.post({"instances": [1]}, path=f"/v1/models/{name}:predict")
         with pytest.raises(grpc.RpcError):
             watched.models.GetModelStatus(get_model_status_pb2.GetModelStatusRequest(model_spec={"name": name}))
+    counted = ':tensorflow:serving:request_count{model_name="other",status="NOT_FOUND"}'
+    wait_for(lambda: samples(watched)[counted] - before[counted] == 180)
     after = samples(watched)
     assert after.keys() == before.keys()
     assert not any("canary" in name for name in after)
-    counted = ':tensorflow:serving:request_count{model_name="other",status="NOT_FOUND"}'
-    assert after[counted] - before[counted] == 180
 
 
 def test_ten_thousand_names_leave_the_page_as_long_as_one():
@@ -132,8 +142,13 @@ def test_the_log_names_the_request_and_nothing_it_carried(watched, log):
         watched.predictions.Predict(request, metadata=[("x-request-id", CANARY)])
     assert refused.headers[HEADER] == own
     assert re.fullmatch("[0-9a-f]{32}", named.headers[HEADER])
-    lines = [json.loads(line) for line in log]
-    failed = [line for line in lines if line["event"] == "request_failed"]
+
+    def failures() -> list[dict[str, object]]:
+        return [line for line in map(json.loads, list(log)) if line["event"] == "request_failed"]
+
+    # gRPC answers first and is logged then.
+    wait_for(lambda: len(failures()) == 3)
+    failed = failures()
     assert [(line["surface"], line["method"], line["model"], line["code"]) for line in failed] == [
         ("REST", "Predict", "toy", "INVALID_ARGUMENT"),
         ("REST", "GetModelStatus", "other", "NOT_FOUND"),
