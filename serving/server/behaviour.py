@@ -20,6 +20,8 @@ class Behaviour:
       zero_is_a_port: Port 0 picks a free port; with TF Serving it switches the protocol off.
       hides_requests: Errors never show values of a request, and names only where they look like names. Otherwise at
         most 256 bytes of it are shown, as TF Serving's messages have them.
+      checks_ops: A model that reads or writes files, opens connections, runs Python or prints is not loaded.
+      guards_changes: A reload is answered on loopback only, or with a token.
     """
 
     fills_rows: bool
@@ -32,6 +34,8 @@ class Behaviour:
     limits_sizes: bool
     zero_is_a_port: bool
     hides_requests: bool
+    checks_ops: bool
+    guards_changes: bool
 
 
 _NAMES = tuple(field.name for field in dataclasses.fields(Behaviour))

@@ -1,7 +1,8 @@
 """Which ops a model may bring into the server. A SavedModel is a program; this one may compute, not act.
 
-Allowed are TensorFlow's ops, tensorflow_text's and ScaNN's, without those that read or write files, open connections,
-run Python, or print what passes through them. A checkpoint's own ops are allowed where TensorFlow puts them, in the
+Allowed are the ops of the libraries that the server loads (TensorFlow, tensorflow_text, ScaNN; no other is known, so a
+model with others does not load), without those that read or write files, open connections, run Python, or print what
+passes through them. A checkpoint's own ops are allowed where TensorFlow puts them, in the
 saver, and refused where a signature reaches them.
 """
 
@@ -13,9 +14,9 @@ from tensorflow.core.framework import attr_value_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.python.saved_model import loader_impl
 
-from serving.ops_check import FLAVOUR_NAMESPACES, stock_ops
 from serving.server.errors import Code, ServingError
 
+INTERNAL = "_"  # TensorFlow's internal ops, which no exporter writes.
 HIDDEN_SIGNATURES = "__saved_model_"
 REFUSED = re.compile(
     "|".join(
@@ -51,12 +52,11 @@ def refuse_unsafe_ops(path: Path) -> None:
     except (OSError, ValueError) as error:
         reason = type(error).__name__
         raise ServingError(Code.FAILED_PRECONDITION, f"SavedModel cannot be read ({reason})") from error
-    allowed, foreign = stock_ops(), tuple(f"{name}>" for names in FLAVOUR_NAMESPACES.values() for name in names)
     unsafe: set[str] = set()
     for meta_graph in meta_graphs:
         graph = _Graph(meta_graph)
         used = {node.op for node in graph.all_nodes()} - graph.functions.keys()
-        unsafe.update(op for op in used if REFUSED.fullmatch(op) or _is_private(op, allowed, foreign))
+        unsafe.update(op for op in used if op.startswith(INTERNAL) or REFUSED.fullmatch(op))
         unsafe.update({node.op for node in graph.reached_by_signatures()} & CHECKPOINT_OPS)
     if unsafe:
         raise ServingError(
@@ -64,11 +64,6 @@ def refuse_unsafe_ops(path: Path) -> None:
             f"SavedModel uses the ops {', '.join(sorted(unsafe))}, which a served model may not: they reach files, "
             "the network, Python or the log. Take them out, or start the server with --allow_all_ops.",
         )
-
-
-def _is_private(op: str, allowed: set[str], foreign: tuple[str, ...]) -> bool:
-    """True for TensorFlow's internal ops, which no exporter writes; an op nobody knows fails to load by itself."""
-    return op.startswith("_") and op not in allowed and not op.startswith(foreign)
 
 
 class _Graph:
@@ -105,9 +100,7 @@ class _Graph:
             yield node
             yield from self._called_by([node], called)
 
-    def _called_by(
-        self, nodes: Iterable[node_def_pb2.NodeDef], called: set[str]
-    ) -> Iterator[node_def_pb2.NodeDef]:
+    def _called_by(self, nodes: Iterable[node_def_pb2.NodeDef], called: set[str]) -> Iterator[node_def_pb2.NodeDef]:
         waiting = list(nodes)
         while waiting:
             node = waiting.pop()

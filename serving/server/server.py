@@ -15,6 +15,7 @@ from serving.server.grpc_service import grpc_server
 from serving.server.grpc_watch import GrpcWatch
 from serving.server.log import event
 from serving.server.models import Models
+from serving.server.op_guard import refuse_unsafe_ops
 from serving.server.predict import warm_up
 from serving.server.rest_service import RestService
 from serving.server.rest_watch import RestWatch
@@ -39,7 +40,11 @@ class Server:
         self.surroundings = read_surroundings(flags)
         missing = load_op_libraries()
 
+        checks_ops = flags.behaviour.checks_ops and not flags.allow_all_ops
+
         def load(path: Path) -> LoadedModel:
+            if checks_ops:
+                refuse_unsafe_ops(path)
             model = LoadedModel(path, missing_libraries=missing)
             try:
                 warm_up(model, max_bytes=flags.largest_body_bytes)

@@ -40,5 +40,5 @@ def read_surroundings(flags: ServerFlags) -> Surroundings:
     return Surroundings(
         credentials=grpc_credentials(flags.ssl_config_file) if flags.ssl_config_file else None,
         metrics=Metrics(path) if path else None,
-        admins=Admins(token),
+        admins=Admins(token) if flags.behaviour.guards_changes else None,
     )

@@ -1,6 +1,7 @@
 """Models that act instead of computing are refused before any of them runs."""
 
 import re
+import time
 
 import pytest
 import tensorflow as tf
@@ -9,6 +10,13 @@ from serving.server.errors import ServingError
 from serving.server.op_guard import REFUSED, refuse_unsafe_ops
 from serving.server.saved_model import LoadedModel
 from tests.serving.server import toy_models
+
+
+def wait_for(condition, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.01)
 
 
 def save(path, body):
@@ -68,7 +76,7 @@ def test_a_version_that_acts_never_replaces_a_good_one(serve_toy, tmp_path):
     save(tmp_path / "models" / "1", tf.identity)
     with serve_toy(tmp_path / "models") as served:
         save(tmp_path / "aside", read_file).rename(tmp_path / "models" / "2")
-        served.server.models.wait_until(lambda: any(s.version == 2 for s in served.server.models.statuses("toy")))
+        wait_for(lambda: any(status.code for status in served.server.models.statuses("toy")))
         answer = served.post({"inputs": {"x": [str(secret)]}})
         assert answer.json()["outputs"]["y"] == [str(secret)]
         (failed,) = (status for status in served.server.models.statuses("toy") if status.version == 2)
@@ -82,7 +90,11 @@ def test_models_with_savers_tables_and_text_are_let_through(half_plus_two_models
     vocabulary.write_text("red\nblue\n")
     table = tf.lookup.StaticHashTable(
         tf.lookup.TextFileInitializer(
-            str(vocabulary), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+            str(vocabulary),
+            tf.string,
+            tf.lookup.TextFileIndex.WHOLE_LINE,
+            tf.int64,
+            tf.lookup.TextFileIndex.LINE_NUMBER,
         ),
         -1,
     )
@@ -111,10 +123,19 @@ def test_what_is_no_savedmodel_says_so(tmp_path):
 
 
 def test_every_op_of_tensorflow_that_names_files_hosts_or_python_is_refused():
-    suspects = re.compile(r"(Read|Write)File|MatchingFiles|PyFunc|DebugIdentity|DataService|SqlDataset|TFRecord|LMDB|Print")
+    suspects = re.compile(
+        r"(Read|Write)File|MatchingFiles|PyFunc|DebugIdentity|DataService|SqlDataset|TFRecord|LMDB|Print"
+    )
     named = {name for name in dir(tf.raw_ops) if suspects.search(name)}
     assert len(named) > 20
     assert {name for name in named if not REFUSED.fullmatch(name)} == set()
-    harmless = {"ReadVariableOp", "TensorArrayReadV3", "ParseExampleV2", "Merge", "MergeSummary", "StatefulPartitionedCall"}
+    harmless = {
+        "ReadVariableOp",
+        "TensorArrayReadV3",
+        "ParseExampleV2",
+        "Merge",
+        "MergeSummary",
+        "StatefulPartitionedCall",
+    }
     harmless |= {"DatasetToSingleElement", "ParallelMapDatasetV2", "InitializeTableFromTextFileV2", "LookupTableFindV2"}
     assert not {name for name in harmless if REFUSED.fullmatch(name)}
