@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from serving import scann_build
 from serving.catalogue import Catalogue, encode_catalogue
-from serving.index import ExactIndex, Index, IndexKind, ScannIndex, scann_kind
+from serving.index_kinds import choose_kind
+from serving.index_make import BuiltIndex, build_index
 from serving.manifest import write_manifest
 from serving.ops_check import FLAVOUR_NAMESPACES, ops_of, refuse_foreign_ops
 from serving.signatures import Answers, Bundle
@@ -54,13 +54,6 @@ class BundleReport:
     paths: Mapping[str, Path]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _BuiltIndex:
-    index: Index
-    recall: float = 1.0
-    keep: Any = None
-
-
 def build_bundle(
     towers_dir: str | Path,
     items_pattern: str,
@@ -82,7 +75,7 @@ def build_bundle(
 
     Raises:
       ValueError: An unknown flavour, towers or items that do not fit, or ops that the flavour's server does not have.
-      RuntimeError: The ScaNN index could not be built.
+      RuntimeError: An index could not be built.
     """
     for flavour in flavours:
         if flavour not in FLAVOURS:
@@ -110,7 +103,7 @@ def build_bundle(
         num_items=len(catalogue.ids),
         quarantined=tuple(item.decode(errors="replace") for item in catalogue.quarantined),
         index_kinds={flavour: built.index.kind.value for flavour, built in indexes.items()},
-        recall={flavour: built.recall for flavour, built in indexes.items()},
+        recall={flavour: built.facts["recall_at_10"] for flavour, built in indexes.items()},
         paths=paths,
     )
 
@@ -128,24 +121,24 @@ def bundle_version(model_id: str, content_id: str) -> str:
 
 def _build_index(
     flavour: str, catalogue: Catalogue, *, towers: LoadedTowers, tables: Tables, work_dir: Path
-) -> _BuiltIndex:
-    exact = ExactIndex(tables.vectors, num_items=catalogue.num_indexed)
-    kind = scann_kind(catalogue.num_indexed, scann_from_items=towers.config.search.scann_from_items)
-    if flavour == "stock" or kind is IndexKind.EXACT:
-        return _BuiltIndex(index=exact)
-    vectors = catalogue.vectors[: catalogue.num_indexed]
-    with tempfile.TemporaryDirectory(prefix=".tmp-scann-", dir=work_dir) as scratch:
-        built = scann_build.build_apart(vectors, kind=kind, k=tables.num_candidates, directory=Path(scratch) / "index")
-    index = ScannIndex(built.state, kind=kind, exact=exact)
-    return _BuiltIndex(index=index, recall=built.recall, keep=built.keep)
+) -> BuiltIndex:
+    search = towers.config.search
+    with tempfile.TemporaryDirectory(prefix=".tmp-index-", dir=work_dir) as scratch:
+        return build_index(
+            catalogue.vectors[: catalogue.num_indexed],
+            kind=choose_kind(catalogue.num_indexed, flavour=flavour, search=search),
+            storage=search.storage,
+            k=tables.num_candidates,
+            work_dir=Path(scratch),
+        )
 
 
 def _manifest_facts(
-    name: str, flavour: str, built: _BuiltIndex, *, towers: LoadedTowers, catalogue: Catalogue
+    name: str, flavour: str, built: BuiltIndex, *, towers: LoadedTowers, catalogue: Catalogue
 ) -> dict[str, Any]:
     return {
         "flavour": flavour,
-        "index": {"kind": built.index.kind.value, "items": catalogue.num_indexed, "recall_at_10": built.recall},
+        "index": dict(built.facts),
         "bundle_version": name,
         "model_id": towers.model_id,
         "content_id": catalogue.content_id,

@@ -1,28 +1,20 @@
-"""Indexes over item vectors. An index only proposes rows; every score that leaves is computed by `serving.rank`.
+"""What an index is. It only proposes rows; every score that leaves is computed by `serving.rank`.
 
 One interface, `Index.propose`; exact search is the oracle of every other kind.
 """
 
-import enum
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 
 import tensorflow as tf  # isort: skip
 
+from serving.index_kinds import IndexKind
+from serving.store import VectorStore
+
 BLOCK_ROWS = 32_768
-SMALLEST_SCANN = 16  # fewer items, and ScaNN refuses to build
-TREE_FROM_ITEMS = 100_000  # from ScaNN's rules of thumb: below, hashing without a tree
 NO_ROW = -1
-
-
-class IndexKind(enum.StrEnum):
-    """How an index searches."""
-
-    EXACT = "exact"
-    SCANN_BRUTE_FORCE = "scann_brute_force"  # exact, by the ScaNN ops
-    SCANN_HASHED = "scann_hashed"  # asymmetric hashing, then exact reordering
-    SCANN_TREE = "scann_tree"  # only some leaves of a tree, then as above
 
 
 class Index(Protocol):
@@ -44,136 +36,138 @@ class Index(Protocol):
         """
 
 
-def scann_kind(num_items: int, *, scann_from_items: int) -> IndexKind:
-    """The kind of index the `scann` flavour of a bundle has."""
-    if num_items < SMALLEST_SCANN:
-        return IndexKind.EXACT
-    if num_items < scann_from_items:
-        return IndexKind.SCANN_BRUTE_FORCE
-    return IndexKind.SCANN_HASHED if num_items < TREE_FROM_ITEMS else IndexKind.SCANN_TREE
+class Approximate(Protocol):
+    """A search that may miss items and may come back with too few."""
+
+    kind: IndexKind
+
+    def nearest(self, query_vectors: tf.Tensor, k: int) -> tf.Tensor:
+        """[batch, k] int32 rows, best first, `NO_ROW` where there is none; no row twice."""
 
 
 class ExactIndex(tf.Module):
-    """Compares with every item, one block of the catalogue at a time."""
+    """Compares with every item, one block of the catalogue at a time: never queries × catalogue at once."""
 
     kind = IndexKind.EXACT
 
-    def __init__(self, vectors: tf.Variable, *, num_items: int, block_rows: int = BLOCK_ROWS) -> None:
-        """Searches the first `num_items` rows of `vectors` [rows, dim] float32."""
+    def __init__(self, store: VectorStore, *, block_rows: int = BLOCK_ROWS) -> None:
+        """Searches everything in `store`."""
         super().__init__(name="exact_index")
-        self.vectors = vectors
-        self.num_items = num_items
+        self.store = store
         self.block_rows = block_rows
 
+    @property
+    def num_items(self) -> int:
+        """How many items it searches."""
+        return self.store.num_items
+
     def propose(self, query_vectors: tf.Tensor, k: int, allowed: tf.Tensor | None = None) -> tf.Tensor:
-        """See `Index.propose`; items with equal scores come in row order."""
+        """See `Index.propose`; items with equal scores come in the order of the store."""
         batch, found = tf.shape(query_vectors)[0], min(k, self.num_items)
         if found == 0:
             return tf.fill([batch, k], NO_ROW)
-        vectors = self.vectors.read_value()[: self.num_items]
         if self.num_items <= self.block_rows:
-            scores = tf.matmul(query_vectors, vectors, transpose_b=True)
-            if allowed is not None:
-                scores = tf.where(allowed[:, : self.num_items], scores, -float("inf"))
-            best = tf.math.top_k(scores, k=found)
-            rows = tf.where(tf.math.is_inf(best.values), NO_ROW, best.indices)
+            best = tf.math.top_k(self._scores(query_vectors, 0, self.num_items, allowed), k=found)
+            scores, places = best.values, best.indices
         else:
-            rows = self._by_blocks(query_vectors, vectors, found, allowed)
+            scores, places = self._by_blocks(query_vectors, found, allowed)
+        rows = tf.where(tf.math.is_inf(scores), NO_ROW, self.store.rows(places))
         return tf.pad(rows, [[0, 0], [0, k - found]], constant_values=NO_ROW)
 
-    def _by_blocks(self, query_vectors: tf.Tensor, vectors: tf.Tensor, k: int, allowed: tf.Tensor | None) -> tf.Tensor:
-        batch = tf.shape(query_vectors)[0]
+    def _scores(
+        self, query_vectors: tf.Tensor, start: tf.Tensor | int, stop: tf.Tensor | int, allowed: tf.Tensor | None
+    ) -> tf.Tensor:
+        scores = self.store.block_scores(query_vectors, start, stop)
+        if allowed is None:
+            return scores
+        if self.store.rows_at is None:
+            passing = allowed[:, start:stop]
+        else:
+            passing = tf.gather(allowed, self.store.rows_at.read_value()[start:stop], axis=1)
+        return tf.where(passing, scores, -float("inf"))
 
-        def step(start: tf.Tensor, scores: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            block = vectors[start : start + self.block_rows]
-            here = tf.broadcast_to(start + tf.range(tf.shape(block)[0]), [batch, tf.shape(block)[0]])
-            block_scores = tf.matmul(query_vectors, block, transpose_b=True)
-            if allowed is not None:
-                passing = allowed[:, start : start + tf.shape(block)[0]]
-                block_scores = tf.where(passing, block_scores, -float("inf"))
-            all_scores = tf.concat([scores, block_scores], axis=1)
-            best = tf.math.top_k(all_scores, k=k)  # of equal scores the earlier column, hence the smaller row
-            all_rows = tf.concat([rows, here], axis=1)
-            return start + self.block_rows, best.values, tf.gather(all_rows, best.indices, batch_dims=1)
+    def _by_blocks(self, query_vectors: tf.Tensor, k: int, allowed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        """The best `k` scores and their places; each block is cut to its own best before it meets the others."""
+        batch, kept = tf.shape(query_vectors)[0], min(k, self.block_rows)
+        blocks = -(-self.num_items // self.block_rows)
 
-        nothing = (tf.fill([batch, k], -float("inf")), tf.fill([batch, k], NO_ROW))
-        _, scores, rows = tf.while_loop(
-            lambda start, *_: start < self.num_items,
+        def best_of(start: tf.Tensor | int, stop: int | tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+            best = tf.math.top_k(self._scores(query_vectors, start, stop, allowed), k=width)
+            return best.values, best.indices + start
+
+        def step(start: tf.Tensor, scores: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            here, there = best_of(start, start + self.block_rows, kept)
+            return start + self.block_rows, tf.concat([scores, here], 1), tf.concat([places, there], 1)
+
+        # The places of a block follow those of the block before: of equal scores the first column is the first place.
+        last = (blocks - 1) * self.block_rows
+        nothing = (tf.zeros([batch, 0]), tf.zeros([batch, 0], tf.int32))
+        _, scores, places = tf.while_loop(
+            lambda start, *_: start < last,
             step,
             (tf.constant(0), *nothing),
-            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, k]), tf.TensorShape([None, k])),
+            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None]), tf.TensorShape([None, None])),
             parallel_iterations=1,
         )
-        return tf.where(tf.math.is_inf(scores), NO_ROW, rows)
+        rest_scores, rest_places = best_of(last, self.num_items, min(k, self.num_items - last))
+        best = tf.math.top_k(tf.concat([scores, rest_scores], axis=1), k=k)
+        places = tf.concat([places, rest_places], axis=1)
+        return best.values, tf.gather(places, best.indices, batch_dims=1)
 
 
-class ScannIndex(tf.Module):
-    """Searches with the ScaNN ops; rows that ScaNN leaves short are answered again by exact search."""
+class CompletedIndex(tf.Module):
+    """An approximate search whose short answers are given again by exact search."""
 
-    def __init__(self, state: Any, *, kind: IndexKind, exact: ExactIndex) -> None:
-        """Wraps a built index.
-
-        Args:
-          state: What `serialize_to_module()` of a ScaNN searcher gives, or the same read back from disk.
-          kind: How it was built.
-          exact: The index over the same items that helps out.
-        """
-        super().__init__(name="scann_index")
-        self.state = state
-        self.kind = kind
+    def __init__(self, approximate: Approximate, *, exact: ExactIndex) -> None:
+        """Both search the same items."""
+        super().__init__(name="completed_index")
+        self.approximate = approximate
         self.exact = exact
+        self.kind = approximate.kind
 
     def propose(self, query_vectors: tf.Tensor, k: int, allowed: tf.Tensor | None = None) -> tf.Tensor:
         """See `Index.propose`."""
-        return complete(self._nearest(query_vectors, k), query_vectors, allowed=allowed, exact=self.exact)
-
-    def _nearest(self, query_vectors: tf.Tensor, k: int) -> tf.Tensor:
-        from scann.scann_ops.py import scann_ops  # registers the ops; a `stock` bundle must be made without them
-
-        found = min(k, self.exact.num_items)
-        searcher = scann_ops.searcher_from_module(self.state)  # inside the traced function, or the handle is not saved
-        rows, scores = searcher.search_batched(
-            query_vectors,
-            final_num_neighbors=found,
-            pre_reorder_num_neighbors=min(reordered(k), self.exact.num_items),
-        )
-        # Where too few items are in the leaves, ScaNN pads with item 0 and NaN, to a width that depends on the batch.
-        rows = tf.where(tf.math.is_nan(scores), NO_ROW, tf.cast(rows, tf.int32))
-        rows = tf.reshape(rows, [tf.shape(query_vectors)[0], -1])[:, :found]
-        return tf.ensure_shape(tf.pad(rows, [[0, 0], [0, k - tf.shape(rows)[1]]], constant_values=NO_ROW), [None, k])
+        rows = self.approximate.nearest(query_vectors, k)
+        passing: tf.Tensor | int = self.exact.num_items
+        if allowed is not None:
+            within = allowed[:, : self.exact.num_items]
+            rows = keep(rows, lambda at: tf.gather(within, at, batch_dims=1))
+            passing = tf.math.count_nonzero(within, axis=-1, dtype=tf.int32)
+        return answer_short(rows, query_vectors, passing=passing, allowed=allowed, index=self.exact)
 
 
-def complete(rows: tf.Tensor, query_vectors: tf.Tensor, *, allowed: tf.Tensor | None, exact: ExactIndex) -> tf.Tensor:
-    """Proposals without what does not pass; a request that this leaves short is answered again by exact search.
+def keep(rows: tf.Tensor, passes: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """`rows` [batch, width] without those that do not pass, the others moved up; `passes` maps rows to bool."""
+    valid = rows != NO_ROW
+    valid &= passes(tf.where(valid, rows, 0))
+    order = tf.argsort(tf.cast(~valid, tf.int32), axis=-1, stable=True)
+    return tf.gather(tf.where(valid, rows, NO_ROW), order, batch_dims=1)
+
+
+def answer_short(
+    rows: tf.Tensor, query_vectors: tf.Tensor, *, passing: tf.Tensor | int, allowed: tf.Tensor | None, index: Index
+) -> tf.Tensor:
+    """Requests that have fewer rows than min(k, passing) get those of `index` instead, and only those requests.
 
     Args:
-      rows: [batch, k] int32 proposals of an approximate index, `NO_ROW` where it has none; no row twice.
+      rows: [batch, k] int32, `NO_ROW` where there is none.
       query_vectors: [batch, dim] float32.
+      passing: [batch] int32 or a number, how many items pass.
       allowed: As in `Index.propose`.
-      exact: The index over the same items.
-
-    Returns:
-      [batch, k] int32, as `Index.propose`.
+      index: Answers exactly.
     """
     k = rows.shape[1]
-    passing: tf.Tensor | int = exact.num_items
-    if allowed is not None:
-        within = allowed[:, : exact.num_items]
-        valid = rows != NO_ROW
-        valid &= tf.gather(within, tf.where(valid, rows, 0), batch_dims=1)
-        order = tf.argsort(tf.cast(~valid, tf.int32), axis=-1, stable=True)
-        rows = tf.gather(tf.where(valid, rows, NO_ROW), order, batch_dims=1)
-        passing = tf.math.count_nonzero(within, axis=-1, dtype=tf.int32)
     short = tf.math.count_nonzero(rows != NO_ROW, axis=-1, dtype=tf.int32) < tf.minimum(k, passing)
 
     def again() -> tf.Tensor:
         mask = None if allowed is None else tf.boolean_mask(allowed, short)
-        proposed = exact.propose(tf.boolean_mask(query_vectors, short), k, mask)
+        proposed = index.propose(tf.boolean_mask(query_vectors, short), k, mask)
         return tf.tensor_scatter_nd_update(rows, tf.where(short), proposed)
 
-    return tf.ensure_shape(tf.cond(tf.reduce_any(short), again, lambda: rows), [None, k])
+    return tf.ensure_shape(tf.cond(tf.reduce_any(short), again, lambda: tf.identity(rows)), [None, k])
 
 
-def reordered(k: int) -> int:
-    """How many candidates a hashed index compares exactly before it proposes `k`."""
-    return max(4 * k, 200)
+def pad_rows(rows: tf.Tensor, k: int) -> tf.Tensor:
+    """[batch, any] rows, at most `k` of them, as [batch, k]."""
+    padded = tf.pad(rows, [[0, 0], [0, k - tf.shape(rows)[1]]], constant_values=NO_ROW)
+    return tf.ensure_shape(padded, [None, k])

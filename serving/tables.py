@@ -38,7 +38,6 @@ class Tables(tf.Module):
       item_ids: [n + 1] string.
       groups: [n + 1] int32, `NO_ROW` for the blank row.
       branches: [n + 1, branch, dim] float32.
-      vectors: [n + 1, dim] float32, of length 1 or 0.
       filters: The columns that filters read.
       popular: [num_candidates] int32 rows, the most popular first, `NO_ROW` where there is none.
     """
@@ -51,7 +50,6 @@ class Tables(tf.Module):
         self.item_ids = _table(np.array([*catalogue.ids, b""], object), "item_ids")
         self.groups = _table(np.append(catalogue.groups, np.int32(NO_ROW)), "groups")
         self.branches = _table(np.pad(catalogue.branches, [(0, 1), (0, 0), (0, 0)]), "branches")
-        self.vectors = _table(np.pad(catalogue.vectors, [(0, 1), (0, 0)]), "vectors")
         popular = np.argsort(-catalogue.popularity, kind="stable")[: self.num_candidates].astype(np.int32)
         missing = self.num_candidates - len(popular)
         self.popular = _table(np.pad(popular, (0, missing), constant_values=NO_ROW), "popular")
@@ -69,7 +67,8 @@ class Tables(tf.Module):
 
     def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
         """Item vectors [..., dim] of rows of any shape, of length 1; zeros for `NO_ROW` and for what is not indexed."""
-        return self.gather(self.vectors, rows)
+        sums = tf.reduce_sum(self.gather(self.branches, rows), axis=-2)
+        return tf.math.divide_no_nan(sums, tf.norm(sums, axis=-1, keepdims=True))
 
     def filtered(self, inputs: Mapping[str, tf.Tensor]) -> Filtered:
         """What the filter inputs of a batch come to; see `serving.filters.FilterTables.filtered`."""

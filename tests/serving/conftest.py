@@ -10,12 +10,13 @@ from serving.catalogue import Catalogue, make_catalogue
 from serving.export import export_towers
 from serving.index import ExactIndex, Index
 from serving.signatures import Answers, Bundle
+from serving.store import VectorStore
 from serving.tables import Tables
 from serving.towers import LoadedTowers, load_towers
 from tests.support.fake_towers import FakeModel, FakeOps
 from tests.support.numpy_search import unit
 from trainer.spec import presets
-from trainer.spec.config import Config
+from trainer.spec.config import Config, Storage
 
 MODEL_ID = "ab" * 32
 
@@ -48,7 +49,8 @@ def make_shop(num_items: int, *, seed: int = 0, dim: int = 16) -> Shop:
 
 def make_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index | None = None) -> Bundle:
     tables = Tables(catalogue, search=towers.config.search)
-    index = index or ExactIndex(tables.vectors, num_items=catalogue.num_indexed)
+    vectors = catalogue.vectors[: catalogue.num_indexed]
+    index = index or ExactIndex(VectorStore.of(vectors, storage=Storage.FLOAT32))
     return Bundle(Answers(towers, tables=tables, index=index, version="model-index"))
 
 

@@ -24,6 +24,25 @@ class Fusion(enum.StrEnum):
     SUM = "sum"
 
 
+class IndexChoice(enum.StrEnum):
+    """Which index a bundle gets."""
+
+    AUTO = "auto"  # by the size of the catalogue
+    EXACT = "exact"
+    IVF = "ivf"
+    BINARY = "binary"
+    SCANN = "scann"  # in the `scann` flavour, hashed at any size; in the other as `auto`
+
+
+class Storage(enum.StrEnum):
+    """Number type of the vectors in an index; scores are computed from float32 whatever it is."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+    INT8 = "int8"
+
+
 def _at_least(config: object, minimum: float, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
@@ -187,14 +206,16 @@ class SearchConfig:
 
     max_depth: int = 200
     max_page_size: int = 50
-    scann_from_items: int = 20_000  # below, exact search is faster and exact
+    index: IndexChoice = IndexChoice.AUTO
+    storage: Storage = Storage.FLOAT32
+    approximate_from_items: int = 20_000  # below, exact search is fast enough, and exact
     # Default weights of the score parts in a request that differ from `DEFAULT_SCORE_WEIGHTS`, by part.
     score_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Checks the values."""
         _at_least(self, 1, "max_depth", "max_page_size")
-        _at_least(self, 16, "scann_from_items")
+        _at_least(self, 16, "approximate_from_items")
         _known_names(self.score_weights, set(SCORE_PARTS), "search.score_weights")
 
 

@@ -1,0 +1,38 @@
+"""Kinds of index and the rules by which a catalogue gets one. No TensorFlow here."""
+
+import enum
+
+from trainer.spec.config import IndexChoice, SearchConfig
+
+SMALLEST_APPROXIMATE = 16  # fewer items, and ScaNN refuses to build; exact search costs nothing there
+TREE_FROM_ITEMS = 100_000  # from ScaNN's rules of thumb: below, hashing without a tree
+
+
+class IndexKind(enum.StrEnum):
+    """How an index searches."""
+
+    EXACT = "exact"
+    IVF = "ivf"  # exact in the nearest of many lists, in stock ops
+    BINARY = "binary"  # bits compared by Hamming distance, then exact reordering, in stock ops
+    SCANN_BRUTE_FORCE = "scann_brute_force"  # exact, by the ScaNN ops
+    SCANN_HASHED = "scann_hashed"  # asymmetric hashing, then exact reordering
+    SCANN_TREE = "scann_tree"  # only some leaves of a tree, then as above
+
+
+SCANN_KINDS = frozenset({IndexKind.SCANN_BRUTE_FORCE, IndexKind.SCANN_HASHED, IndexKind.SCANN_TREE})
+
+
+def choose_kind(num_items: int, *, flavour: str, search: SearchConfig) -> IndexKind:
+    """The kind of index that `num_items` items get in one flavour of a bundle."""
+    if num_items < SMALLEST_APPROXIMATE or search.index is IndexChoice.EXACT:
+        return IndexKind.EXACT
+    if search.index is IndexChoice.IVF:
+        return IndexKind.IVF
+    if search.index is IndexChoice.BINARY:
+        return IndexKind.BINARY
+    small = num_items < search.approximate_from_items
+    if flavour == "stock":
+        return IndexKind.EXACT if small else IndexKind.IVF
+    if small and search.index is IndexChoice.AUTO:
+        return IndexKind.SCANN_BRUTE_FORCE
+    return IndexKind.SCANN_HASHED if num_items < TREE_FROM_ITEMS else IndexKind.SCANN_TREE

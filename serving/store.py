@@ -1,0 +1,76 @@
+"""Item vectors as an index keeps them: float32, half precision or int8 with a scale for each item.
+
+What is lost by rounding changes only which items are proposed; every score that leaves is computed from the float32
+branch table.
+"""
+
+from typing import Any
+
+import numpy as np
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+
+import tensorflow as tf  # isort: skip
+
+from trainer.spec.config import Storage
+
+_DTYPES = {Storage.FLOAT32: tf.float32, Storage.FLOAT16: tf.float16, Storage.BFLOAT16: tf.bfloat16}
+_INT8_LARGEST = 127.0
+
+
+class VectorStore(tf.Module):
+    """Vectors by place. A place is a row of the catalogue unless the vectors were stored in another order.
+
+    Attributes:
+      codes: [place, dim] in the storage type.
+      scales: [place] float32, what int8 codes are multiplied by; None for the other types.
+      rows_at: [place] int32, the row of the item at each place; None where places are rows.
+      num_items: How many places there are.
+    """
+
+    def __init__(self, codes: Any, *, scales: Any = None, rows_at: Any = None) -> None:
+        """Takes arrays, or the variables of a store that was read back."""
+        super().__init__(name="store")
+        self.codes = as_variable(codes, "codes")
+        self.scales = None if scales is None else as_variable(scales, "scales")
+        self.rows_at = None if rows_at is None else as_variable(rows_at, "rows_at")
+        self.num_items = int(self.codes.shape[0])
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, *, storage: Storage, order: np.ndarray | None = None) -> "VectorStore":
+        """Stores `vectors` [row, dim] float32; with `order`, place i holds row order[i]."""
+        placed = vectors if order is None else vectors[order]
+        rows_at = None if order is None else order.astype(np.int32)
+        if storage is not Storage.INT8:
+            return cls(tf.cast(placed, _DTYPES[storage]), rows_at=rows_at)
+        codes, scales = quantized(placed)
+        return cls(codes, scales=scales, rows_at=rows_at)
+
+    def block_scores(self, query_vectors: tf.Tensor, start: tf.Tensor | int, stop: tf.Tensor | int) -> tf.Tensor:
+        """Dot products [batch, stop - start] of queries [batch, dim] with the places from `start` to `stop`."""
+        codes = tf.cast(self.codes.read_value()[start:stop], tf.float32)
+        scores = tf.matmul(query_vectors, codes, transpose_b=True)
+        return scores if self.scales is None else scores * self.scales.read_value()[start:stop]
+
+    def scores_at(self, query_vectors: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+        """Dot products [batch, width] of each query with its own places [batch, width]."""
+        codes = tf.cast(tf.gather(self.codes, places), tf.float32)
+        scores = tf.squeeze(tf.matmul(codes, query_vectors[:, :, tf.newaxis]), axis=-1)
+        return scores if self.scales is None else scores * tf.gather(self.scales, places)
+
+    def rows(self, places: tf.Tensor) -> tf.Tensor:
+        """Rows of places of any shape, int32."""
+        return places if self.rows_at is None else tf.gather(self.rows_at, places)
+
+
+def quantized(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int8 codes [n, dim] and scales [n] float32, whose product is `vectors` up to half a scale a number."""
+    largest = np.abs(vectors).max(axis=1, initial=0.0)
+    scales = (np.where(largest > 0.0, largest, 1.0) / _INT8_LARGEST).astype(np.float32)
+    return np.rint(vectors / scales[:, None]).astype(np.int8), scales
+
+
+def as_variable(values: Any, name: str) -> tf.Variable:
+    """A variable that is saved and not trained; one that is read back is taken as it is."""
+    is_variable = hasattr(values, "read_value")
+    return values if is_variable else tf.Variable(values, trainable=False, name=name)
