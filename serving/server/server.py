@@ -18,6 +18,7 @@ from serving.server.models import Models
 from serving.server.op_guard import refuse_unsafe_ops
 from serving.server.predict import warm_up
 from serving.server.rest_service import RestService
+from serving.server.rest_site import BACKLOG, RestSite
 from serving.server.rest_watch import RestWatch
 from serving.server.saved_model import LoadedModel, load_op_libraries
 from serving.server.surroundings import read_surroundings
@@ -117,7 +118,7 @@ class Server:
             application, access_log=None, shutdown_timeout=flags.grace_seconds, handler_cancellation=True
         )
         await self._rest.setup()
-        await web.TCPSite(self._rest, flags.host, flags.rest_api_port).start()
+        await RestSite(self._rest, flags.host, flags.rest_api_port, backlog=BACKLOG).start()
         self.rest_port = self._rest.addresses[0][1]
 
     async def _refresh_for_ever(self) -> None:
