@@ -1,22 +1,43 @@
-"""Batches of training events: which rows make step s is a pure function of (seed, s), so a run can continue anywhere.
+"""Batches of training events: which rows make batch s is a pure function of (seed, s), so a run can continue anywhere.
 
-Each step takes a fixed share of rows that are not positive (impressions that led to nothing) and fills up with
+Each batch takes a fixed share of rows that are not positive (impressions that led to nothing) and fills up with
 positives. Each of the two streams walks through all of its rows in a new random order again and again; an epoch is
 one walk through the positives. The share keeps retrieval supplied with positives although most impressions lead to
-nothing; what it does to the mean of the click labels is taken out after training (`trainer.train`).
+nothing; what it does to the mean of the click labels is taken out after training (`trainer.training.calibration`).
+
+With several replicas a batch is the joined batch of all of them and each takes its own rows of it: whatever their
+number, a walk meets every row once. Memory is bounded by the batches in flight, not by the number of events: the
+columns are mapped, the order is computed (`trainer.shuffle`), the row lists of the streams lie in a scratch file.
 """
 
-import functools
+import dataclasses
+import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from trainer import shuffle
 from trainer.data import EventTable, ItemStore
 from trainer.spec.tasks import TASKS
 
 NEGATIVE_SHARE = 0.25
 _LEAST_SHARE = 1e-6
+_ROWS_AT_ONCE = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shard:
+    """The part of every batch that one input pipeline makes.
+
+    Attributes:
+      replicas: Numbers of the replicas it feeds, of `of`.
+      of: All replicas.
+    """
+
+    replicas: tuple[int, ...] = (0,)
+    of: int = 1
 
 
 class Batches:
@@ -25,47 +46,54 @@ class Batches:
     Attributes:
       num_positives: Positives in each batch.
       num_negatives: Other rows in each batch.
-      steps_per_epoch: Steps in which every positive occurs at least once.
+      batches_per_epoch: Batches in which every positive occurs at least once.
     """
 
-    def __init__(self, events: EventTable, *, items: ItemStore, batch_size: int, seed: int) -> None:
+    def __init__(self, events: EventTable, *, items: ItemStore, batch_size: int, seed: int, replicas: int = 1) -> None:
         """Divides the rows into the two streams.
 
+        Args:
+          events: The training split.
+          items: The catalogue.
+          batch_size: Rows of a batch, all replicas together.
+          seed: Of the order.
+          replicas: How many share a batch; each gets an equal part of both streams.
+
         Raises:
-          ValueError: No event is a positive.
+          ValueError: No event is a positive, or fewer than there are replicas.
         """
         self._events = events
         self._items = items
         weights = events.values("positive")
-        self._positives = np.flatnonzero(weights > 0)
-        self._negatives = np.flatnonzero(weights <= 0)
-        if not len(self._positives):
+        self._positives = _rows_where(weights, lambda block: block > 0)
+        self._negatives = _rows_where(weights, lambda block: ~(block > 0))
+        if len(self._positives) < replicas:
             raise ValueError(
-                f"None of the {events.num_rows} training events is a positive; retrieval needs clicks or purchases. "
+                f"{len(self._positives) or 'None'} of the {events.num_rows} training events is a positive, for "
+                f"{replicas} replicas; retrieval needs clicks or purchases. "
                 "Check the event log, or make pseudo-queries (data.pseudo_queries)."
             )
         wanted = int(batch_size * NEGATIVE_SHARE) if len(self._negatives) else 0
-        self.num_positives = min(batch_size - wanted, len(self._positives))
-        self.num_negatives = min(wanted, len(self._negatives))
-        self.steps_per_epoch = -(-len(self._positives) // self.num_positives)
+        self.num_positives = _divisible(min(batch_size - wanted, len(self._positives)), replicas)
+        self.num_negatives = _divisible(min(wanted, len(self._negatives)), replicas)
+        self.batches_per_epoch = -(-len(self._positives) // self.num_positives)
         self._seed = seed
-        self._order = functools.lru_cache(maxsize=4)(self._walk)
         self._item_rows = events.values("item_row")
         self._labels = {task.label: events.values(task.label) for task in TASKS}
         self._probability = self._row_share()
 
-    def rows(self, step: int) -> np.ndarray:
-        """The event rows of step `step`: [batch] int64, positives first."""
+    def rows(self, number: int, *, replica: int = 0, of: int = 1) -> np.ndarray:
+        """The event rows of batch `number`, or one replica's share of them: [batch] int64, positives first."""
         return np.concatenate(
             [
-                self._take(0, self._positives, step * self.num_positives, self.num_positives),
-                self._take(1, self._negatives, step * self.num_negatives, self.num_negatives),
+                self._take(0, self._positives, number * self.num_positives, self.num_positives)[replica::of],
+                self._take(1, self._negatives, number * self.num_negatives, self.num_negatives)[replica::of],
             ]
         )
 
-    def batch(self, step: int) -> dict[str, Any]:
-        """The batch of step `step`, as `trainer.model.two_tower.TwoTower` takes it; every distinct item once."""
-        rows = self.rows(step)
+    def batch(self, number: int, *, replica: int = 0, of: int = 1) -> dict[str, Any]:
+        """Batch `number`, as `trainer.model.two_tower.TwoTower` takes it; every distinct item once."""
+        rows = self.rows(number, replica=replica, of=of)
         item_rows, item_index = np.unique(self._item_rows[rows], return_inverse=True)
         return {
             "query": self._events.gather_queries(rows),
@@ -76,31 +104,44 @@ class Batches:
             "labels": {name: values[rows].astype(np.float32) for name, values in self._labels.items()},
         }
 
-    def dataset(self, step_from: int, step_to: int) -> tf.data.Dataset:
-        """The batches of steps [step_from, step_to) in order."""
-        example = self.batch(step_from)
+    def dataset(self, start: int, *, shard: Shard = Shard(), parallel: int = 2, prefetch: int = 4) -> tf.data.Dataset:
+        """Endless: the batches from number `start` on, one element for each replica of `shard` in turn.
+
+        Args:
+          start: Number of the first batch.
+          shard: Whose rows.
+          parallel: Batches made at once; their order stays.
+          prefetch: Batches kept ready.
+        """
+        example = self.batch(start, replica=shard.replicas[0], of=shard.of)
         flat = tf.nest.flatten(example)
         dtypes = [array.dtype for array in flat]
+        local = len(shard.replicas)
 
-        def make(step: tf.Tensor) -> dict[str, Any]:
-            arrays = tf.numpy_function(lambda s: tf.nest.flatten(self.batch(int(s))), [step], dtypes, stateful=False)
+        def make(index: tf.Tensor) -> dict[str, Any]:
+            def arrays_of(i: np.ndarray) -> list[np.ndarray]:
+                number, place = divmod(int(i), local)
+                return tf.nest.flatten(self.batch(number, replica=shard.replicas[place], of=shard.of))
+
+            arrays = tf.numpy_function(arrays_of, [index], dtypes, stateful=False)
             for tensor, array in zip(arrays, flat, strict=True):
                 tensor.set_shape([None, *array.shape[1:]])
             return tf.nest.pack_sequence_as(example, arrays)
 
-        return tf.data.Dataset.range(step_from, step_to).map(make).prefetch(2)
-
-    def _walk(self, stream: int, length: int, turn: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, stream, turn]).permutation(length)
+        indices = tf.data.Dataset.counter(start * local)
+        return indices.map(make, num_parallel_calls=parallel, deterministic=True).prefetch(prefetch)
 
     def _take(self, stream: int, rows: np.ndarray, start: int, count: int) -> np.ndarray:
-        """Positions [start, start + count) of the endless walk of one stream."""
-        if not count:
-            return np.empty(0, np.int64)
-        first, last = start // len(rows), (start + count - 1) // len(rows)
-        walk = np.concatenate([self._order(stream, len(rows), turn) for turn in range(first, last + 1)])
-        offset = start - first * len(rows)
-        return rows[walk[offset : offset + count]]
+        """Positions [start, start + count) of the endless walk of one stream; `count` is at most its length."""
+        positions = np.arange(start, start + count)
+        turns = positions // max(1, len(rows))
+        parts = [
+            shuffle.places(
+                positions[turns == turn] - turn * len(rows), length=len(rows), key=(self._seed, stream, int(turn))
+            )
+            for turn in np.unique(turns)
+        ]
+        return rows[np.concatenate(parts)] if parts else np.empty(0, np.int64)
 
     def _row_share(self) -> np.ndarray:
         """The share of batch rows that are about each item: [items] float32, above 0; from the training split only.
@@ -109,7 +150,24 @@ class Batches:
         """
         expected = np.zeros(self._items.num_items)
         for rows, count in ((self._positives, self.num_positives), (self._negatives, self.num_negatives)):
-            if count:
-                expected += count * np.bincount(self._item_rows[rows], minlength=len(expected)) / len(rows)
+            for start in range(0, len(rows) if count else 0, _ROWS_AT_ONCE):
+                items = self._item_rows[rows[start : start + _ROWS_AT_ONCE]]
+                expected += count * np.bincount(items, minlength=len(expected)) / len(rows)
         share = expected / (self.num_positives + self.num_negatives)
         return np.maximum(share, _LEAST_SHARE).astype(np.float32)
+
+
+def _divisible(count: int, replicas: int) -> int:
+    return count - count % replicas
+
+
+def _rows_where(column: np.ndarray, condition: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Rows of a mapped column whose value fulfils a condition: [rows] int64, mapped from a file without a name."""
+    with tempfile.TemporaryFile() as file:
+        count = 0
+        for start in range(0, len(column), _ROWS_AT_ONCE):
+            rows = start + np.flatnonzero(condition(column[start : start + _ROWS_AT_ONCE]))
+            file.write(rows.astype(np.int64).tobytes())
+            count += len(rows)
+        file.flush()
+        return np.memmap(file, np.int64, "r", shape=(count,)) if count else np.empty(0, np.int64)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import tiny_shop
-from trainer.batches import Batches
+from trainer.batches import Batches, Shard
 from trainer.data import Inputs, map_rows, open_tables
 from trainer.ops import examples
 from trainer.spec.features import Side
@@ -102,7 +102,7 @@ def batches(tables):
 
 def test_an_epoch_goes_through_every_positive(tables, batches):
     # 240 positives, 24 of the 32 rows of a batch: 10 steps, each positive exactly once.
-    assert (batches.num_positives, batches.num_negatives, batches.steps_per_epoch) == (24, 8, 10)
+    assert (batches.num_positives, batches.num_negatives, batches.batches_per_epoch) == (24, 8, 10)
     positive = tables.train.values("positive") > 0
     seen = collections.Counter(row for step in range(10) for row in batches.rows(step)[:24])
     assert sorted(seen) == np.flatnonzero(positive).tolist()
@@ -130,11 +130,26 @@ def test_a_batch_has_every_distinct_item_once(tables, batches):
 
 
 def test_the_dataset_continues_at_any_step(batches):
-    (second,) = batches.dataset(7, 8).as_numpy_iterator()
+    (second,) = batches.dataset(7).take(1).as_numpy_iterator()
     tf.nest.map_structure(np.testing.assert_array_equal, second, batches.batch(7))
-    assert [int(b["item_rows"].sum()) for b in batches.dataset(5, 8).as_numpy_iterator()] == [
-        int(batches.batch(step)["item_rows"].sum()) for step in (5, 6, 7)
+    ahead = batches.dataset(5, parallel=3, prefetch=1).take(3).as_numpy_iterator()
+    assert [int(b["item_rows"].sum()) for b in ahead] == [
+        int(batches.batch(number)["item_rows"].sum()) for number in (5, 6, 7)
     ]
+
+
+def test_replicas_share_a_batch_and_no_row_is_seen_twice_in_an_epoch(tables):
+    batches = Batches(tables.train, items=tables.items, batch_size=32, seed=5, replicas=2)
+    whole = batches.rows(3)
+    parts = [batches.rows(3, replica=replica, of=2) for replica in (0, 1)]
+    assert sorted(np.concatenate(parts)) == sorted(whole)
+    # Each replica has its 12 positives first, then its 4 other rows.
+    assert [int((tables.train.values("positive")[part] > 0).sum()) for part in parts] == [12, 12]
+    seen = [row for number in range(10) for replica in (0, 1) for row in batches.rows(number, replica=replica, of=2)]
+    assert len(seen) == len(set(seen)) == 10 * 32
+    # One pipeline that feeds both replicas gives their parts in turn.
+    both = batches.dataset(3, shard=Shard(replicas=(0, 1), of=2)).take(2).as_numpy_iterator()
+    assert [len(b["item_index"]) for b in both] == [16, 16]
 
 
 def test_a_shop_without_a_positive_cannot_be_trained_on(tables):

@@ -4,7 +4,6 @@ An unknown key fails with a suggestion, a wrong type or value with what was want
 """
 
 import dataclasses
-import difflib
 import enum
 import json
 import math
@@ -12,7 +11,9 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from trainer.spec.tasks import SCORE_PARTS, TASKS
+from trainer.spec.checks import at_least, fraction, known_names, unknown_key
+from trainer.spec.tasks import SCORE_PARTS
+from trainer.spec.training import RunConfig, TrainConfig
 
 _T = TypeVar("_T")
 
@@ -43,28 +44,6 @@ class Storage(enum.StrEnum):
     INT8 = "int8"
 
 
-def _at_least(config: object, minimum: float, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if value < minimum:
-            raise ValueError(f"{type(config).__name__}.{name} is {value}; it must be at least {minimum}. Raise it.")
-
-
-def _fraction(config: object, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not 0.0 <= value < 1.0:
-            raise ValueError(
-                f"{type(config).__name__}.{name} is {value}; it must be in [0, 1). Change it in the configuration."
-            )
-
-
-def _known_names(given: Mapping[str, float], known: set[str], path: str) -> None:
-    for name in given:
-        if name not in known:
-            raise ValueError(unknown_key(f"{path}.{name}", name, known))
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WireConfig:
     """Sizes of the wire form; one field for each `Axis`. Changing one means preprocessing again."""
@@ -79,8 +58,8 @@ class WireConfig:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(self, 8, "image_px", "frame_px")
-        _at_least(self, 1, "images", "frames", "levels", "attributes", "history")
+        at_least(self, 8, "image_px", "frame_px")
+        at_least(self, 1, "images", "frames", "levels", "attributes", "history")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,8 +75,8 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(self, 1, "eval_percent", "item_shards", "event_shards", "history_days")
-        _at_least(self, 0, "pseudo_queries")
+        at_least(self, 1, "eval_percent", "item_shards", "event_shards", "history_days")
+        at_least(self, 0, "pseudo_queries")
         if self.eval_percent > 90:
             raise ValueError(f"DataConfig.eval_percent is {self.eval_percent}; it must be at most 90. Lower it.")
 
@@ -115,8 +94,8 @@ class TextConfig:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(self, 1, "min_count", "item_tokens", "query_tokens", "embedding_dim", "lstm_units")
-        _at_least(self, 50, "subwords")
+        at_least(self, 1, "min_count", "item_tokens", "query_tokens", "embedding_dim", "lstm_units")
+        at_least(self, 50, "subwords")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,7 +109,7 @@ class VisionConfig:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(self, 1, "patch_px", "lstm_units")
+        at_least(self, 1, "patch_px", "lstm_units")
         if not self.image_widths or not self.frame_widths or min(*self.image_widths, *self.frame_widths) < 1:
             raise ValueError(
                 "VisionConfig.image_widths and frame_widths must each name at least one positive width; "
@@ -149,7 +128,7 @@ class TabularConfig:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(self, 1, "category_buckets", "brand_buckets", "out_of_vocabulary", "embedding_dim")
+        at_least(self, 1, "category_buckets", "brand_buckets", "out_of_vocabulary", "embedding_dim")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,38 +145,8 @@ class TowerConfig:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(self, 2, "dim")
-        _fraction(self, "dropout", "modality_dropout")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TrainConfig:
-    """How the model is trained."""
-
-    batch_size: int = 128
-    epochs: int = 30
-    max_steps: int = 0  # 0 = as many as the epochs give
-    learning_rate: float = 0.003
-    weight_decay: float = 0.0001
-    temperature: float = 0.07
-    seed: int = 17
-    # Loss weights that differ from `Task.weight`, by task name.
-    task_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        _at_least(self, 1, "epochs")
-        _at_least(self, 0, "max_steps", "weight_decay", "seed")
-        if self.batch_size < 2:
-            raise ValueError(
-                f"TrainConfig.batch_size must be at least 2 for in-batch negatives; got {self.batch_size}."
-            )
-        if self.learning_rate <= 0 or self.temperature <= 0:
-            raise ValueError(
-                "TrainConfig.learning_rate and temperature must be positive; "
-                f"got {self.learning_rate} and {self.temperature}."
-            )
-        _known_names(self.task_weights, {task.name for task in TASKS}, "train.task_weights")
+        at_least(self, 2, "dim")
+        fraction(self, "dropout", "modality_dropout")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -214,9 +163,9 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        _at_least(self, 1, "max_depth", "max_page_size")
-        _at_least(self, 16, "approximate_from_items")
-        _known_names(self.score_weights, set(SCORE_PARTS), "search.score_weights")
+        at_least(self, 1, "max_depth", "max_page_size")
+        at_least(self, 16, "approximate_from_items")
+        known_names(self.score_weights, set(SCORE_PARTS), "search.score_weights")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,14 +176,8 @@ class Config:
     data: DataConfig = DataConfig()
     tower: TowerConfig = TowerConfig()
     train: TrainConfig = TrainConfig()
+    run: RunConfig = RunConfig()
     search: SearchConfig = SearchConfig()
-
-
-def unknown_key(path: str, key: str, known: typing.Iterable[str]) -> str:
-    """The message for a key that does not exist: names the closest one."""
-    close = difflib.get_close_matches(key, sorted(known), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else f" Known here: {', '.join(sorted(known))}."
-    return f"Unknown config key {path!r}.{hint}"
 
 
 def to_dict(config: Any) -> dict[str, Any]:

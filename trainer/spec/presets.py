@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 
+from trainer.spec.checks import unknown_key
 from trainer.spec.config import (
     Config,
     DataConfig,
     SearchConfig,
     TextConfig,
     TowerConfig,
-    TrainConfig,
     VisionConfig,
     WireConfig,
-    unknown_key,
 )
+from trainer.spec.training import TrainConfig
 
 
 def tiny() -> Config:

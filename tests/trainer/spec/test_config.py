@@ -30,7 +30,7 @@ def test_keys_left_out_keep_the_value_of_the_base():
     [
         ('{"tower": {"dims": 8}}', r"Unknown config key 'tower.dims'. Did you mean 'dim'\?"),
         ('{"tower": {"text": {"lstm_unit": 8}}}', r"'tower.text.lstm_unit'. Did you mean 'lstm_units'\?"),
-        ('{"zzz": 1}', r"Unknown config key 'zzz'. Known here: data, search, tower, train, wire."),
+        ('{"zzz": 1}', r"Unknown config key 'zzz'. Known here: data, run, search, tower, train, wire."),
         ('{"train": {"epochs": 2.5}}', r"'train.epochs' must be a whole number; got 2.5"),
         ('{"train": {"epochs": true}}', r"'train.epochs' must be a whole number; got True"),
         ('{"train": {"learning_rate": "fast"}}', r"'train.learning_rate' must be a number; got 'fast'"),

@@ -1,0 +1,74 @@
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+
+@pytest.fixture(scope="package")
+def rig(tables, tmp_path_factory):
+    """One compiled model whose runs start, break and continue at will: what a new process would do, without tracing."""
+    from tensorflow.python.framework import config as determinism
+
+    from tests.support import tiny_shop
+    from trainer.spec.training import RunConfig
+    from trainer.train import Places, make_loop
+    from trainer.training.preemption import Preemption
+
+    train = dataclasses.replace(tiny_shop.CONFIG.train, epochs=3, max_steps=24, accumulate=1, deterministic=True)
+    config = dataclasses.replace(tiny_shop.CONFIG, train=train, run=RunConfig(checkpoint_steps=3))
+    tf.keras.utils.set_random_seed(train.seed)
+    tf.config.experimental.enable_op_determinism()
+    places = Places(checkpoints=str(tmp_path_factory.mktemp("rig")), preemption=Preemption(20.0))
+    loop, _, _ = make_loop(
+        config,
+        tables,
+        strategy=tf.distribute.get_strategy(),
+        log_dir=str(tmp_path_factory.mktemp("logs")),
+        places=places,
+    )
+    yield Rig(loop._parts)
+    determinism.disable_op_determinism()
+
+
+class Rig:
+    """A run's compiled parts, with their variables at hand."""
+
+    def __init__(self, parts):
+        self.parts = parts
+        self.variables = [*parts.model.variables, *parts.optimizer.variables]
+        self._start = [variable.numpy() for variable in self.variables]
+
+    def loop(self, directory, **changes):
+        """A new loop over the checkpoints in `directory`, everything else at its start."""
+        from trainer.training.checkpoints import Checkpoints
+        from trainer.training.loop import Loop
+        from trainer.training.preemption import Preemption
+
+        for variable, value in zip(self.variables, self._start, strict=True):
+            variable.assign(value)
+        saved = {"model": self.parts.model, "optimizer": self.parts.optimizer}
+        own = {
+            "checkpoints": Checkpoints(str(directory), keep=2, **saved),
+            "best": Checkpoints(f"{directory}/best", keep=1, **saved),
+            "preemption": Preemption(20.0),
+        }
+        return Loop(dataclasses.replace(self.parts, **{**own, **changes}))
+
+    def config(self, **train):
+        return dataclasses.replace(self.parts.config, train=dataclasses.replace(self.parts.config.train, **train))
+
+    def steps(self, **methods):
+        """The compiled step with some methods replaced."""
+        own = {name: getattr(self.parts.steps, name) for name in ("step", "update", "batches", "agree")}
+        return types.SimpleNamespace(**{**own, **methods})
+
+    def spoil(self):
+        """What a new process does not have: every weight is something else."""
+        random = np.random.default_rng(0)
+        for variable in self.variables:
+            variable.assign(tf.cast(random.normal(size=variable.numpy().shape) * 100, variable.dtype))
+
+    def weights(self):
+        return [variable.numpy() for variable in self.parts.model.variables]

@@ -1,0 +1,184 @@
+"""Runs that are killed, asked to stop, starved of disk or fed bad numbers."""
+
+import os
+import subprocess
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.training.checkpoints import CheckpointError
+from trainer.training.preemption import Preempted
+from trainer.training.steps import Measured
+
+
+class Killed(BaseException):
+    """The end of a process, as far as the loop can tell."""
+
+
+@pytest.fixture(scope="module")
+def unbroken(rig, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    loop = rig.loop(folder)
+    loop.run()
+    return rig.weights()
+
+
+def assert_same_weights(rig, expected):
+    for variable, value in zip(rig.parts.model.variables, expected, strict=True):
+        np.testing.assert_allclose(variable.numpy(), value, rtol=0, atol=1e-6, err_msg=variable.name)
+
+
+def test_a_run_that_is_killed_ten_times_ends_with_the_weights_of_the_unbroken_one(rig, unbroken, tmp_path):
+    random, kills = np.random.default_rng(4), 0
+    while kills < 10:
+        left = int(random.integers(1, 6))
+
+        def update():
+            nonlocal left
+            rig.parts.steps.update()
+            left -= 1
+            if left == 0:
+                raise Killed
+
+        loop = rig.loop(tmp_path, steps=rig.steps(update=update))
+        with pytest.raises(Killed):
+            loop.run()
+        kills += 1
+        rig.spoil()
+    loop = rig.loop(tmp_path)
+    assert 0 < max(loop._parts.checkpoints.steps()) < 24
+    loop.run()
+    assert_same_weights(rig, unbroken)
+
+
+def test_a_run_that_is_asked_to_stop_saves_its_step_and_continues(rig, unbroken, tmp_path):
+    loop = rig.loop(tmp_path)
+
+    def step(iterator, number, *, stopping):
+        if number == 4:
+            loop._parts.preemption.requested = True
+        return rig.parts.steps.step(iterator, number, stopping=loop._parts.preemption.requested)
+
+    object.__setattr__(loop._parts, "steps", rig.steps(step=step))
+    with pytest.raises(Preempted, match="stopped after step 5 of 24; its checkpoint is written"):
+        loop.run()
+    assert loop._parts.checkpoints.steps() == [3, 5]
+    rig.spoil()
+    rig.loop(tmp_path).run()
+    assert_same_weights(rig, unbroken)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(rig, unbroken, tmp_path, caplog):
+    rig.loop(tmp_path).run()
+    (data,) = tmp_path.glob("step-0000000024/weights.data*")
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1  # one bit
+    data.write_bytes(content)
+    rig.spoil()
+    rig.loop(tmp_path).run()
+    assert "step-0000000024 is damaged (weights.data-00000-of-00001 is not what was written)" in caplog.text
+    assert_same_weights(rig, unbroken)
+
+
+def test_a_full_disk_is_said_and_costs_no_checkpoint(rig, unbroken, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    size = 3 * sum(variable.numpy().nbytes for variable in rig.variables) // 2  # one checkpoint and a half
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("mounting a small tmpfs needs more rights than this user has")
+    try:
+        with pytest.raises(CheckpointError, match=r"step 6 could not .*No space left.*that of step 3 is intact"):
+            rig.loop(disk).run()
+        assert sorted(os.listdir(disk)) == ["step-0000000003"]
+        loop = rig.loop(disk)
+        assert loop._parts.checkpoints.restore()["step"] == 3
+        subprocess.run(["mount", "-o", f"remount,size={20 * size}", disk], check=True)
+        rig.spoil()
+        rig.loop(disk).run()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert_same_weights(rig, unbroken)
+
+
+def test_a_value_that_is_no_number_stops_the_run_and_is_named(rig, tmp_path):
+    class Poisoned:
+        """Batch 7 has prices that are not numbers."""
+
+        def batch(self, number, **shard):
+            batch = rig.parts.batches.batch(number, **shard)
+            if number == 7:
+                batch["items"]["price_scaled"][2:] = np.nan
+            return batch
+
+        def dataset(self, start, **options):
+            return tf.data.Dataset.range(start, 24).map(self._made)
+
+        def _made(self, number):
+            flat = tf.nest.flatten(self.batch(0))
+            arrays = tf.numpy_function(
+                lambda n: tf.nest.flatten(self.batch(int(n))), [number], [array.dtype for array in flat]
+            )
+            for tensor, array in zip(arrays, flat, strict=True):
+                tensor.set_shape([None, *array.shape[1:]])
+            return tf.nest.pack_sequence_as(self.batch(0), arrays)
+
+    row = int(rig.parts.batches.batch(7)["item_rows"][2])
+    with pytest.raises(FloatingPointError) as stopped:
+        rig.loop(tmp_path, batches=Poisoned()).run()
+    message = str(stopped.value)
+    assert "Training stopped at step 7" in message
+    assert f"feature 'price_scaled' of the item side (store row {row}), seen in head 'retrieval'" in message
+    loop = rig.loop(tmp_path)
+    assert loop._parts.checkpoints.steps() == [3, 6]
+    rig.spoil()
+    loop._parts.checkpoints.restore()
+    assert all(np.isfinite(weights).all() for weights in rig.weights())
+
+
+def test_a_loss_that_explodes_stops_the_run(rig, tmp_path):
+    def step(iterator, number, *, stopping):
+        measured = rig.parts.steps.step(iterator, number, stopping=stopping)
+        if number < 12:
+            return measured
+        return Measured(
+            losses={**measured.losses, "click": 1e6},
+            total=1e6,
+            gradient_norm=1.0,
+            weights=measured.weights,
+        )
+
+    with pytest.raises(FloatingPointError, match=r"step 12: the loss of 'click' rose to 1e\+06 from .*steepest branch"):
+        rig.loop(tmp_path, steps=rig.steps(step=step)).run()
+
+
+def test_a_run_stops_when_the_held_out_recall_does_not_rise_and_leaves_its_best(rig, tmp_path):
+    recalls = iter([0.5, 0.4, 0.3])
+    seen = []
+
+    class Falling:
+        def recall(self):
+            seen.append(rig.weights())
+            return next(recalls)
+
+    loop = rig.loop(tmp_path, validation=Falling(), config=rig.config(patience=1))
+    loop.run()
+    # Epochs of 10: the best at step 10, worse at step 20, which ends a run of patience 1.
+    assert len(seen) == 2
+    assert (loop._step, loop._best_step) == (20, 10)
+    assert_same_weights(rig, seen[0])
+    # Started again, it is done, with the best weights.
+    rig.spoil()
+    rig.loop(tmp_path, validation=Falling(), config=rig.config(patience=1)).run()
+    assert_same_weights(rig, seen[0])
+
+
+def test_the_history_holds_every_epoch(rig, tmp_path, capsys):
+    loop = rig.loop(tmp_path)
+    loop.run()
+    history = loop._parts.progress.history
+    assert [(entry["epoch"], entry["step"]) for entry in history] == [(1, 10), (2, 20), (3, 24)]
+    assert history[2]["losses"]["retrieval"] < history[0]["losses"]["retrieval"]
+    printed = capsys.readouterr().out
+    assert "epoch 2/3, step 20/24: loss " in printed
+    assert "examples/s, about " in printed

@@ -1,0 +1,48 @@
+import dataclasses
+
+import pytest
+
+from trainer.spec.training import RateScaling, Schedule, TrainConfig
+from trainer.training.schedule import Plan, make_optimizer, peak_rate
+
+
+def test_the_plan_stops_at_the_updates_it_is_given():
+    config = TrainConfig(epochs=4)
+    assert Plan.of(config, 10) == Plan(epochs=4, epoch_steps=10, steps=40)
+    assert Plan.of(dataclasses.replace(config, max_steps=25), 10) == Plan(epochs=3, epoch_steps=10, steps=25)
+    assert Plan.of(dataclasses.replace(config, max_steps=3), 10) == Plan(epochs=1, epoch_steps=10, steps=3)
+    # Ten batches are four updates of three batches; the last of them reaches into the next walk.
+    assert Plan.of(dataclasses.replace(config, accumulate=3), 10) == Plan(epochs=4, epoch_steps=4, steps=16)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        # A tenth of 100 updates up, ninety down: their middle is update 55, three quarters are over at 77.5.
+        (Schedule.COSINE, [0.0, 0.005, 0.01, 0.005, 0.0]),
+        (Schedule.LINEAR, [0.0, 0.005, 0.01, 0.005, 0.0]),
+        (Schedule.CONSTANT, [0.0, 0.005, 0.01, 0.01, 0.01]),
+    ],
+)
+def test_the_rate_warms_up_and_falls(schedule, expected):
+    rate = make_optimizer(TrainConfig(learning_rate=0.01, schedule=schedule), 100)._learning_rate
+    assert [round(float(rate(step)), 5) for step in (0, 5, 10, 55, 100)] == expected
+
+
+def test_cosine_and_linear_differ_between_their_ends():
+    cosine, linear = (
+        make_optimizer(TrainConfig(learning_rate=0.01, schedule=schedule, warmup_share=0.0), 100)._learning_rate(75)
+        for schedule in (Schedule.COSINE, Schedule.LINEAR)
+    )
+    # (1 + cos(135°)) / 2 = 0.14645; a quarter is left of the line.
+    assert (round(float(cosine), 6), round(float(linear), 6)) == (0.001464, 0.0025)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "expected"), [(RateScaling.NONE, 0.001), (RateScaling.SQRT, 0.003), (RateScaling.LINEAR, 0.009)]
+)
+def test_the_rate_grows_with_the_rows_of_an_update(scaling, expected):
+    # Three replicas and three batches an update: nine times the rows.
+    train = TrainConfig(learning_rate=0.001, accumulate=3, rate_scaling=scaling)
+    assert peak_rate(train, replicas=3) == pytest.approx(expected)
+    assert peak_rate(dataclasses.replace(train, accumulate=1), replicas=1) == 0.001

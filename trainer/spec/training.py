@@ -1,0 +1,126 @@
+"""How the model is trained, and how a run of training is operated, as plain data."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+
+from trainer.spec.checks import at_least, fraction, known_names
+from trainer.spec.tasks import TASKS
+
+
+class Schedule(enum.StrEnum):
+    """How the learning rate falls after the warm-up, to the end of the run."""
+
+    COSINE = "cosine"
+    LINEAR = "linear"
+    CONSTANT = "constant"
+
+
+class RateScaling(enum.StrEnum):
+    """By what the learning rate grows with the rows of an update: (replicas × accumulate) to the power 0, 1/2 or 1."""
+
+    NONE = "none"
+    SQRT = "sqrt"
+    LINEAR = "linear"
+
+
+class Precision(enum.StrEnum):
+    """In what the encoders compute while training; weights and everything that leaves are float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+class Strategy(enum.StrEnum):
+    """On what a run is spread: one device, the devices of this machine, or the workers of TF_CONFIG."""
+
+    NONE = "none"
+    MIRRORED = "mirrored"
+    MULTI_WORKER = "multi_worker"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """How the model is trained: what decides its weights.
+
+    Attributes:
+      batch_size: Rows of one batch of one replica; its other rows are the negatives.
+      epochs: Walks through the positives.
+      max_steps: Updates after which training ends; 0 = as many as the epochs give.
+      learning_rate: Highest rate of AdamW for one replica without accumulation.
+      rate_scaling: How the rate grows with replicas and accumulation.
+      schedule: How the rate falls after the warm-up.
+      warmup_share: Share of the updates in which the rate climbs.
+      weight_decay: Of AdamW; not on biases and normalisations.
+      clip_norm: Largest global norm of a gradient; 0 = not clipped.
+      accumulate: Batches whose gradients make one update.
+      temperature: Of the retrieval softmax.
+      precision: In what the encoders compute.
+      patience: Epochs without a better held-out recall@10 after which training stops; 0 = never.
+      max_loss_growth: A head whose loss grows beyond this many times its start has exploded; 0 = not looked at.
+      deterministic: Whether equal runs give equal weights on the same machine; slower.
+      seed: Of weights, data order and dropout.
+      task_weights: Loss weights that differ from `Task.weight`, by task name.
+    """
+
+    batch_size: int = 128
+    epochs: int = 30
+    max_steps: int = 0
+    learning_rate: float = 0.003
+    rate_scaling: RateScaling = RateScaling.SQRT
+    schedule: Schedule = Schedule.COSINE
+    warmup_share: float = 0.1
+    weight_decay: float = 0.0001
+    clip_norm: float = 1.0
+    accumulate: int = 1
+    temperature: float = 0.07
+    precision: Precision = Precision.FLOAT32
+    patience: int = 0
+    max_loss_growth: float = 20.0
+    deterministic: bool = False
+    seed: int = 17
+    task_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        at_least(self, 1, "epochs", "accumulate")
+        at_least(self, 0, "max_steps", "weight_decay", "seed", "clip_norm", "patience", "max_loss_growth")
+        fraction(self, "warmup_share")
+        if self.batch_size < 2:
+            raise ValueError(
+                f"TrainConfig.batch_size must be at least 2 for in-batch negatives; got {self.batch_size}."
+            )
+        if self.learning_rate <= 0 or self.temperature <= 0:
+            raise ValueError(
+                "TrainConfig.learning_rate and temperature must be positive; "
+                f"got {self.learning_rate} and {self.temperature}."
+            )
+        known_names(self.task_weights, {task.name for task in TASKS}, "train.task_weights")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """How a run is operated: nothing here changes the weights, so a run may continue with other values.
+
+    Attributes:
+      strategy: On what the run is spread; a cluster in TF_CONFIG makes it `multi_worker`.
+      checkpoint_steps: Updates between checkpoints.
+      keep_checkpoints: Newest checkpoints that are kept.
+      grace_seconds: Time from SIGTERM in which a checkpoint must be written.
+      log_steps: Updates between TensorBoard scalars.
+      prefetch: Batches made ahead; with `parallel_batches` they bound the memory of the input.
+      parallel_batches: Batches made at once.
+    """
+
+    strategy: Strategy = Strategy.NONE
+    checkpoint_steps: int = 200
+    keep_checkpoints: int = 2
+    grace_seconds: float = 25.0
+    log_steps: int = 50
+    prefetch: int = 4
+    parallel_batches: int = 2
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        at_least(self, 1, "checkpoint_steps", "keep_checkpoints", "grace_seconds", "log_steps")
+        at_least(self, 1, "prefetch", "parallel_batches")

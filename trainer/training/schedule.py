@@ -1,0 +1,86 @@
+"""How many updates a run makes, and with which learning rate."""
+
+import dataclasses
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.spec.training import RateScaling, Schedule, TrainConfig
+
+_SCALING_POWER = {RateScaling.NONE: 0.0, RateScaling.SQRT: 0.5, RateScaling.LINEAR: 1.0}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How many updates a run makes.
+
+    Attributes:
+      epochs: Rounds between snapshots of the item vectors.
+      epoch_steps: Updates in each.
+      steps: All of them.
+    """
+
+    epochs: int
+    epoch_steps: int
+    steps: int
+
+    @classmethod
+    def of(cls, train: TrainConfig, batches_per_epoch: int) -> "Plan":
+        """The plan of a configuration: its epochs, cut at `max_steps` where that is given."""
+        epoch_steps = -(-batches_per_epoch // train.accumulate)
+        steps = train.epochs * epoch_steps
+        if train.max_steps:
+            steps = min(steps, train.max_steps)
+        return cls(epochs=-(-steps // epoch_steps), epoch_steps=epoch_steps, steps=steps)
+
+
+def peak_rate(train: TrainConfig, *, replicas: int) -> float:
+    """The highest learning rate of a run.
+
+    An update sees replicas × accumulate times the rows of one batch. The square root of that is the rule for Adam
+    (https://arxiv.org/abs/2205.10287); linear is that of plain gradient descent (https://arxiv.org/abs/1706.02677).
+    """
+    return float(train.learning_rate * (replicas * train.accumulate) ** _SCALING_POWER[train.rate_scaling])
+
+
+class Rate(tf.keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate of each update: a climb from 0 to `peak`, then what `schedule` says, to 0 at `steps`."""
+
+    def __init__(self, *, peak: float, steps: int, warmup_share: float, schedule: Schedule) -> None:
+        super().__init__()
+        self.peak = peak
+        self.steps = steps
+        self.warmup_share = warmup_share
+        self.schedule = schedule
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """The rate of update `step`, from 0."""
+        warmup = max(1, int(self.steps * self.warmup_share)) if self.warmup_share else 0
+        step = tf.cast(step, tf.float32)
+        done = tf.clip_by_value((step - warmup) / max(1, self.steps - warmup), 0.0, 1.0)
+        left = {
+            Schedule.COSINE: lambda: 0.5 * (1.0 + tf.cos(math.pi * done)),
+            Schedule.LINEAR: lambda: 1.0 - done,
+            Schedule.CONSTANT: lambda: tf.ones_like(done),
+        }[self.schedule]()
+        climbed = tf.minimum(step / warmup, 1.0) if warmup else 1.0
+        return self.peak * tf.where(step < warmup, climbed, left)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("peak", "steps", "warmup_share", "schedule")
+        return {name: getattr(self, name) for name in names}
+
+
+def make_optimizer(train: TrainConfig, steps: int, *, replicas: int = 1) -> tf.keras.optimizers.Optimizer:
+    """AdamW with the schedule of the configuration. Gradients are clipped before they reach it."""
+    rate = Rate(
+        peak=peak_rate(train, replicas=replicas),
+        steps=steps,
+        warmup_share=train.warmup_share,
+        schedule=train.schedule,
+    )
+    optimizer = tf.keras.optimizers.AdamW(rate, weight_decay=train.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return optimizer
