@@ -8,16 +8,25 @@ import sys
 
 from serving.server.flags import ServerFlags, parse_flags_and_warnings
 from serving.server.log import event, log_to_stderr
+from serving.server.supervisor import Supervisor
+from serving.server.worker import end_with_supervisor
 
 
 async def serve(flags: ServerFlags) -> None:
     """Serves until SIGTERM or SIGINT; says on standard output when it is ready."""
     from serving.server.server import running
 
-    stop = asyncio.Event()
+    stop, listening = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        stop.set()
+        if flags.worker and not listening.is_set():
+            os._exit(0)  # A worker that still loads has nobody to answer.
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     async with running(flags) as server:
+        listening.set()
         event("listening", grpc=server.grpc_port, rest=server.rest_port, host=flags.host, model=flags.model_name)
         stopped = asyncio.create_task(stop.wait())
         ready = asyncio.create_task(server.wait_until_ready())
@@ -33,11 +42,15 @@ def main() -> int:
     """The exit code: 0 after an orderly end, 1 when the server cannot start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     flags, warnings = parse_flags_and_warnings()
-    log_to_stderr()
+    if flags.worker:
+        end_with_supervisor()
+    log_to_stderr(**({"worker": flags.worker} if flags.worker else {}))
     for warning in warnings:
         event("flag_ignored", level=logging.WARNING, reason=warning)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
+        if flags.workers > 1 and not flags.worker:
+            return asyncio.run(Supervisor(flags, sys.argv[1:]).run())
         asyncio.run(serve(flags))
     except (OSError, ValueError) as error:
         event("cannot_start", level=logging.ERROR, reason=str(error))

@@ -107,6 +107,8 @@ class ServerFlags:
     )
     log_requests: bool = _flag(False, "log every request, not only those that failed", kind=boolean)
     strict: bool = _flag(False, "exactly TF Serving's behaviour, nothing promised beyond", kind=boolean)
+    workers: int = _flag(1, "processes that share the ports", kind=int, least=1)
+    worker: int = _flag(0, "set by the process that starts the workers: the number of this one", kind=int, least=0)
     allow_all_ops: bool = _flag(False, "load models whose graphs reach files, network or log", kind=boolean)
     max_body_bytes: int = _flag(64 * MEGABYTE, "largest REST body and gRPC message", kind=int, least=1)
     call_threads: int = _flag(8, "calls in the model at once", kind=int, least=1)

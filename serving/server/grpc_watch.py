@@ -19,10 +19,10 @@ class GrpcWatch(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     Args:
       watch: Counts and logs.
-      admins: Decides who may change the server; None: everybody, as in TF Serving.
+      admins: Decides who may change the server.
     """
 
-    def __init__(self, watch: Watch, *, admins: Admins | None) -> None:
+    def __init__(self, watch: Watch, *, admins: Admins) -> None:
         self._watch = watch
         self._admins = admins
         self._wrapped: dict[str, grpc.RpcMethodHandler] = {}
@@ -56,8 +56,7 @@ class GrpcWatch(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             with self._watch.request("GRPC", request_id=request_id(sent)) as seen:
                 seen.method, seen.model = name, _model_of(request)
                 try:
-                    if self._admins:
-                        await _admit(self._admins, method, metadata, context)
+                    await _admit(self._admins, method, metadata, context)
                     response = await inner(request, context)
                 except asyncio.CancelledError:
                     seen.status = "CANCELLED"
@@ -75,7 +74,7 @@ async def _admit(admins: Admins, method: str, metadata: Any, context: grpc.aio.S
     try:
         admins.check(method, peer=context.peer(), metadata=metadata)
     except ServingError as error:
-        await context.abort(grpc.StatusCode.PERMISSION_DENIED, error.message)
+        await context.abort(grpc.StatusCode[error.code.name], error.message)
 
 
 def _model_of(request: Any) -> str:

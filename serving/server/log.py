@@ -13,19 +13,29 @@ LOGGER = logging.getLogger("vitrine.server")
 
 
 class JsonLines(logging.Formatter):
-    """Renders a record as one JSON object; fields come from `event`."""
+    """Renders a record as one JSON object; fields come from `event`.
+
+    Args:
+      fixed: Fields of every line.
+    """
+
+    def __init__(self, **fixed: Any) -> None:
+        super().__init__()
+        self._fixed = fixed
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON for the record."""
         time_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
         fields = getattr(record, "fields", {})
-        return json.dumps({"time": time_text, "level": record.levelname, "event": record.getMessage(), **fields})
+        return json.dumps(
+            {"time": time_text, "level": record.levelname, "event": record.getMessage(), **self._fixed, **fields}
+        )
 
 
-def log_to_stderr() -> None:
-    """Sends the server's lines to standard error as JSON; other loggers keep their own form."""
+def log_to_stderr(**fixed: Any) -> None:
+    """Sends the server's lines to standard error as JSON, `fixed` in each; other loggers keep their own form."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonLines(**fixed))
     LOGGER.handlers[:] = [handler]
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False

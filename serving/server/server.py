@@ -72,18 +72,22 @@ class Server:
         return self.models.ready and not self._draining
 
     async def start(self) -> None:
-        """Opens the ports and starts to load.
+        """Starts to load and opens the ports: at once, or, as one of several workers, when every model serves.
 
         Raises:
           OSError: When a port cannot be had.
         """
         flags, around = self.flags, self.surroundings
+        self.models.start(poll_seconds=flags.file_system_poll_wait_seconds)
+        if flags.worker:
+            await self.wait_until_ready()
         answers = Answers(self.models, max_body_bytes=flags.largest_body_bytes, behaviour=flags.behaviour)
         watch = Watch(knows=self.models.knows, metrics=around.metrics, log_all=flags.log_requests)
         self._grpc = grpc_server(
             answers,
             calls=self.calls,
             max_message_bytes=flags.largest_body_bytes,
+            share_port=flags.worker > 0,
             interceptors=[GrpcWatch(watch, admins=around.admins)],
         )
         if flags.port is not None:
@@ -91,7 +95,6 @@ class Server:
         if flags.rest_api_port is not None:
             await self._start_rest(answers, watch)
         await self._grpc.start()
-        self.models.start(poll_seconds=flags.file_system_poll_wait_seconds)
         self._refreshing = asyncio.create_task(self._refresh_for_ever())
 
     def _listen(self, server: grpc.aio.Server, address: str) -> int:
@@ -118,7 +121,8 @@ class Server:
             application, access_log=None, shutdown_timeout=flags.grace_seconds, handler_cancellation=True
         )
         await self._rest.setup()
-        await RestSite(self._rest, flags.host, flags.rest_api_port, backlog=BACKLOG).start()
+        shared = flags.worker > 0
+        await RestSite(self._rest, flags.host, flags.rest_api_port, backlog=BACKLOG, reuse_port=shared).start()
         self.rest_port = self._rest.addresses[0][1]
 
     async def _refresh_for_ever(self) -> None:

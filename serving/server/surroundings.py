@@ -18,12 +18,12 @@ class Surroundings:
     Args:
       credentials: Of the gRPC port; None: without TLS.
       metrics: The metrics; None: no page.
-      admins: Who may change the server; None: everybody.
+      admins: Who may change the server.
     """
 
     credentials: grpc.ServerCredentials | None
     metrics: Metrics | None
-    admins: Admins | None
+    admins: Admins
 
 
 def read_surroundings(flags: ServerFlags) -> Surroundings:
@@ -40,5 +40,5 @@ def read_surroundings(flags: ServerFlags) -> Surroundings:
     return Surroundings(
         credentials=grpc_credentials(flags.ssl_config_file) if flags.ssl_config_file else None,
         metrics=Metrics(path) if path else None,
-        admins=Admins(token) if flags.behaviour.guards_changes else None,
+        admins=Admins(token, everybody=not flags.behaviour.guards_changes, is_one_of_many=flags.worker > 0),
     )
