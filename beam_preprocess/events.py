@@ -11,7 +11,7 @@ from beam_preprocess.sources import Place
 from trainer.spec.config import Config
 from trainer.spec.features import Modality, Side
 
-_MEDIA = {"image": Modality.IMAGE, "video": Modality.VIDEO}
+_MEDIA = {"image": Modality.IMAGE, "video": Modality.VIDEO, "audio": Modality.AUDIO}
 _TIME_ZERO = 2**63  # so that times before 1970 sort first
 
 

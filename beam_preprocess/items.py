@@ -81,7 +81,7 @@ def finish_item(keyed: tuple[str, Any], *, place: Place, config: Config) -> Iter
                 made += form if isinstance(form, list) else [form]
             else:
                 letters.append(form(Ref(*ref), item_id))
-        row[feature.name] = made
+        row[feature.name] = made if feature.axes else (made or [b""])[0]
     row["media_missing"] = int(bool(letters))
     yield from letters
     yield Count(NAMED, int(named))
@@ -112,9 +112,14 @@ def _clip(data: bytes, config: Config) -> list[bytes]:
     return media.clip_wire(data, frames=config.wire.frames, px=config.wire.frame_px)
 
 
+def _sound(data: bytes, config: Config) -> bytes:
+    return media.audio_wire(data, max_seconds=config.wire.audio_ms / 1000)
+
+
 WIRE_FORMS: dict[Modality | None, Callable[[bytes, Config], bytes | list[bytes]]] = {
     Modality.IMAGE: _image,
     Modality.VIDEO: _clip,
+    Modality.AUDIO: _sound,
 }
 
 

@@ -20,7 +20,6 @@ PairRow = dict[str, Any]
 
 ENGAGED = (EventType.VIEW, EventType.CLICK, EventType.CART)  # what counts as a click
 ACTIONS = (*ENGAGED, EventType.PURCHASE)
-QUERY_PARTS = ("text", "image", "video")
 RELEVANT_GRADE = 2  # judged grades from here on are positives
 DEFAULT_USER_KEY = b"vitrine"
 
@@ -85,7 +84,7 @@ def _event(record: Mapping[str, Any], ref: Ref, rules: EventRules) -> Event:
         "request": request,
         "user": rows.pseudonym(user, key=rules.user_key) if user else "",
         "session": rows.pseudonym(session, key=rules.user_key) if session else "",
-        "query": {part: query[part] for part in QUERY_PARTS if part in query},
+        "query": {part: query[part] for part in rows.QUERY_PARTS if part in query},
         "item": record.get("item_id", ""),
         "position": record.get("position", -1),
         "quantity": record.get("quantity"),

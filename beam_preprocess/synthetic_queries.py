@@ -1,7 +1,7 @@
 """Queries of the synthetic shop, each with the modality it needs and the items that answer it.
 
-A query wants some attribute values. What is wanted is said in words or shown in a fresh photo or clip; the items that
-answer it have these values *and* the modality that tells them.
+A query wants some attribute values. What is wanted is said in words, or shown or heard in a fresh photo, clip or sound;
+the items that answer it have these values *and* the modality that tells them.
 """
 
 import dataclasses
@@ -22,10 +22,10 @@ class Form:
     """A way to ask.
 
     Attributes:
-      name: What the query is made of: text, photo, clip, or a sum of these.
+      name: What the query is made of: text, photo, clip, sound, or a sum of these.
       needs: The modality of the items without which it cannot be answered.
       said: Attributes put into words, beside the kind.
-      shown: Attributes shown in the query's photo or clip.
+      shown: Attributes shown in the query's photo or clip, or heard in its sound.
       kind: Whether the kind of product is said.
       share: Relative number of searches, in per cent.
       judged: Number of judged queries in a shop of 600 items.
@@ -54,8 +54,12 @@ FORMS = (
     Form(name="photo+text", needs="image", shown=("colour", "pattern"), share=6, judged=10),
     Form(name="text", needs="video", said=("motion",), share=16, judged=38),
     Form(name="clip+text", needs="video", shown=("motion",), share=13, judged=37),
+    Form(name="sound+text", needs="audio", shown=("tone",), share=13, judged=75),
 )
 JUDGED_HISTORIES = 75
+# The part of a query that an attribute is shown in, and where its files lie.
+_MEDIUM_OF = {"colour": "image", "pattern": "image", "motion": "video", "tone": "audio"}
+_FILES = {"image": ("photos", "jpg"), "video": ("clips", "mp4"), "audio": ("sounds", "wav")}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +109,7 @@ class QueryMaker:
     """Makes queries for training searches, out of a pool of media, and judged ones with media and phrases of their own.
 
     Attributes:
-      drawings: Every query photo and clip that has to be drawn.
+      drawings: Every query photo, clip and sound that has to be made.
     """
 
     def __init__(self, items: Sequence[Item], *, seed: int) -> None:
@@ -118,6 +122,7 @@ class QueryMaker:
         self._pool: dict[tuple[str, ...], list[str]] = defaultdict(list)
         self._fill_pool(("colour", "pattern"), total=round(400 * self._scale), per_value=3)
         self._fill_pool(("motion",), total=round(300 * self._scale), per_value=6)
+        self._fill_pool(("tone",), total=round(300 * self._scale), per_value=6)
 
     def training(self, anchor: Item, form: Form, rng: random.Random) -> Query | None:
         """A query of this form that `anchor` answers; None when the anchor lacks the modality."""
@@ -153,7 +158,7 @@ class QueryMaker:
             template, intent = synthetic_words.PHRASES[phrase]
             record["text"] = template.format(wish=_wish(form, wants, rng))
         if uri is not None:
-            record["video" if form.shown == ("motion",) else "image"] = uri
+            record[_MEDIUM_OF[form.shown[0]]] = uri
         return Query(form=form, wants=wants, record=record, intent=intent, relevant=self._matching(wants))
 
     def _fill_pool(self, attributes: tuple[str, ...], *, total: int, per_value: int) -> None:
@@ -165,10 +170,8 @@ class QueryMaker:
 
     def _draw(self, prefix: str, values: dict[str, str]) -> str:
         number = len(self.drawings)
-        if "motion" in values:
-            uri = f"media/queries/clips/{prefix}-{number:05d}.mp4"
-        else:
-            uri = f"media/queries/photos/{prefix}-{number:05d}.{'png' if number % 3 == 0 else 'jpg'}"
+        folder, suffix = _FILES[_MEDIUM_OF[next(iter(values))]]
+        uri = f"media/queries/{folder}/{prefix}-{number:05d}.{'png' if suffix == 'jpg' and number % 3 == 0 else suffix}"
         self.drawings.append(rendering.drawing(uri, values=values, seed=self._seed))
         return uri
 

@@ -1,6 +1,7 @@
 """Warm-up requests that travel with a bundle, so that a version has run every signature before it is served."""
 
 import io
+import wave
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import tensorflow as tf  # isort: skip
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2  # isort: skip
 
 from serving.signatures import DEFAULT_SIGNATURE, SERVING_DEFAULT
-from trainer.spec.config import Config, WireConfig
+from trainer.spec.config import SAMPLE_RATE_HZ, Config, WireConfig
 from trainer.spec.signatures import Port, Signature, signatures
 
 WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
@@ -64,8 +65,9 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
     text = {"query_text": b"red cotton shirt", "title": b"red cotton shirt", "item_id": first}
     image = {"query_image": photo, "images": [photo] * wire.images}
     video = {"query_video": [frame] * wire.frames, "video": [frame] * wire.frames}
+    audio = dict.fromkeys(("query_audio", "audio"), _sound(wire))
     past = {"history_ids": history, "history_ages": [1.0] * len(history)}
-    return [text, image, video, past, {**text, **image, **video, **past}]
+    return [text, image, video, audio, past, {**text, **image, **video, **audio, **past}]
 
 
 def _picture(px: int) -> bytes:
@@ -73,6 +75,16 @@ def _picture(px: int) -> bytes:
     pixels = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], ramp[::-1, None]), axis=-1)
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, format="JPEG", quality=90)
+    return stream.getvalue()
+
+
+def _sound(wire: WireConfig) -> bytes:
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(SAMPLE_RATE_HZ)
+        writer.writeframes((np.arange(wire.audio_samples) % 100).astype("<i2").tobytes())
     return stream.getvalue()
 
 

@@ -17,11 +17,13 @@ from trainer.train import fit
 
 PHOTO = fake_media.photo(4, width=300, height=200)
 CLIP = fake_media.colour_clip(fake_media.GREEN)
+VOICE = fake_media.tone(hz=700.0, seconds=0.5, rate_hz=8_000)
 QUERIES = {
     "text": {"text": "colour3 thing2"},
     "image": {"image": PHOTO},
     "clip": {"video": CLIP},
-    "all": {"text": "thing1", "image": PHOTO, "video": CLIP, "history": ["item-03", "item-07"]},
+    "voice": {"audio": VOICE},
+    "all": {"text": "thing1", "image": PHOTO, "video": CLIP, "audio": VOICE, "history": ["item-03", "item-07"]},
 }
 
 
@@ -55,6 +57,9 @@ def _wire(query):
     return {
         "query_text": [query.get("text", "").encode()],
         "query_image": [media.image_wire(query["image"], px=wire.image_px) if "image" in query else b""],
+        "query_audio": [
+            media.audio_wire(query["audio"], max_seconds=wire.audio_ms / 1000) if "audio" in query else b""
+        ],
         "query_video": [frames or [b""] * wire.frames],
         "history_ids": [history + [b""] * (wire.history - len(history))],
         "history_ages": [[0.0] * wire.history],

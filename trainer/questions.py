@@ -119,6 +119,7 @@ def _kinds(events: EventTable, rows: np.ndarray) -> np.ndarray:
         "text": np.any(query["text_tokens"] > 0, axis=1),
         "image": np.any(query["image_present"], axis=1),
         "video": np.any(query["video_present"], axis=1),
+        "audio": np.any(query["audio_present"], axis=1),
         "history": np.any(query["history_rows"] >= 0, axis=1),
     }
     kinds = ["+".join(name for name in parts if parts[name][i]) for i in range(len(rows))]

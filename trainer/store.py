@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-# A media column of stem `image` is the pair `image_pixels`, `image_present` in model form.
-PIXELS = "_pixels"
+# A media column of stem `image` is the pair `image_pixels`, `image_present` in model form; a sound has `_mel`.
+CONTENT = ("_pixels", "_mel")
 PRESENT = "_present"
 _TABLE = "table.json"
 
@@ -61,12 +61,12 @@ class BytesColumn:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MediaColumn:
-    """Pictures, of which many are absent.
+    """Pictures or sounds, of which many are absent.
 
     Attributes:
-      name: Stem of the two features it stands for.
+      name: Of the feature that holds the content, such as `image_pixels`.
       slots: [row, slot] int32, index into `values`, -1 = absent.
-      values: [picture, height, width, channels] uint8.
+      values: [medium, ...] uint8.
     """
 
     name: str
@@ -74,12 +74,18 @@ class MediaColumn:
     values: np.ndarray
 
     def gather(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """{name_pixels: [rows, slot, height, width, channels], zero where absent; name_present: [rows, slot] bool}."""
+        """{content: [rows, slot, ...], zero where absent; mask: [rows, slot] bool}."""
         slots = self.slots[rows]
         present = slots >= 0
-        pixels = np.zeros([*slots.shape, *self.values.shape[1:]], self.values.dtype)
-        pixels[present] = self.values[slots[present]]
-        return {self.name + PIXELS: pixels, self.name + PRESENT: present}
+        content = np.zeros([*slots.shape, *self.values.shape[1:]], self.values.dtype)
+        content[present] = self.values[slots[present]]
+        return {self.name: content, mask_of(self.name): present}
+
+
+def mask_of(name: str) -> str:
+    """The presence mask that goes with a media content feature; "" for any other feature."""
+    stem = next((name.removesuffix(suffix) for suffix in CONTENT if name.endswith(suffix)), "")
+    return stem + PRESENT if stem else ""
 
 
 class Table:
@@ -167,13 +173,12 @@ class TableWriter:
         length = {len(values) for values in batch.values()}
         if len(length) != 1:
             raise ValueError(f"Columns of one batch have {sorted(length)} rows; they must agree. Check the features.")
-        stems = {name.removesuffix(PIXELS) for name in batch if name.endswith(PIXELS)}
+        masks = {mask_of(name) for name in batch} - {""}
         for name, values in batch.items():
-            stem = name.removesuffix(PIXELS).removesuffix(PRESENT)
-            if stem in stems and name.endswith(PIXELS):
-                self._append_media(stem, values, batch[stem + PRESENT])
-            elif stem in stems:
-                continue  # its mask, written with the pixels
+            if mask := mask_of(name):
+                self._append_media(name, values, batch[mask])
+            elif name in masks:
+                continue  # written with its content
             elif values.dtype == object:
                 self._append_bytes(name, values)
             else:
@@ -196,12 +201,12 @@ class TableWriter:
             parts[part] = _Part(self._directory / f"{column}.{part}.bin")
         return parts[part]
 
-    def _append_media(self, stem: str, pixels: np.ndarray, present: np.ndarray) -> None:
-        values = self._part(stem, "values")
+    def _append_media(self, name: str, content: np.ndarray, present: np.ndarray) -> None:
+        values = self._part(name, "values")
         slots = np.full(present.shape, -1, np.int32)
         slots[present] = values.length + np.arange(np.count_nonzero(present), dtype=np.int32)
-        self._part(stem, "slots").append(slots)
-        values.append(pixels[present])
+        self._part(name, "slots").append(slots)
+        values.append(content[present])
 
     def _append_bytes(self, name: str, values: np.ndarray) -> None:
         offsets, data = self._part(name, "offsets"), self._part(name, "data")

@@ -5,14 +5,15 @@
     print(found.ids, found.scores)
 
 This package stands alone, so that a shop's backend can take a copy of it as `serving/client/`: no TensorFlow, nothing
-else of this project, only numpy, Pillow, and requests or grpcio and protobuf (PyAV for clips). It learns the inputs,
-their defaults and the sizes of the wire form from the server, so a new input needs no new client.
+else of this project, only numpy, Pillow, and requests or grpcio and protobuf (PyAV for clips and sounds). It learns
+the inputs, their defaults and the sizes of the wire form from the server, so a new input needs no new client.
 """
 
 from serving.client.client import Client, SearchResult
 from serving.client.clips import clip_wire
 from serving.client.errors import ClientError, MediaError
 from serving.client.media import Media, image_wire
+from serving.client.sounds import sound_wire
 from serving.client.specs import SignatureSpec, TensorSpec
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "TensorSpec",
     "clip_wire",
     "image_wire",
+    "sound_wire",
 ]

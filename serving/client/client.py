@@ -13,6 +13,7 @@ import numpy as np
 from serving.client.clips import clip_wire
 from serving.client.errors import ClientError
 from serving.client.media import Media, image_wire
+from serving.client.sounds import sound_wire
 from serving.client.specs import SignatureSpec, fill
 from serving.client.transports import Grpc, Rest, Transport
 
@@ -83,6 +84,7 @@ class Client:
         text: str | None = None,
         image: Media | None = None,
         video: Media | None = None,
+        audio: Media | None = None,
         history: Sequence[str] = (),
         history_ages_days: Sequence[float] | None = None,
         page: int = 1,
@@ -90,12 +92,13 @@ class Client:
         weights: Mapping[str, float] | None = None,
         user_id: str | None = None,
     ) -> SearchResult:
-        """Items for a query of any mixture of text, photo, clip and history.
+        """Items for a query of any mixture of text, photo, clip, sound and history.
 
         Args:
           text: In any language.
           image: Path or bytes of a photo.
           video: Path or bytes of a clip.
+          audio: Path or bytes of a voice or another sound.
           history: Ids of items the user met before this query.
           history_ages_days: How long ago each was met, in days; zeros when left out.
           page: From 1.
@@ -105,10 +108,10 @@ class Client:
 
         Raises:
           ValueError: For a weight the bundle lacks, ages that do not match the history.
-          MediaError: For a photo or clip without a wire form (a ClientError and a ValueError).
+          MediaError: For a photo, clip or sound without a wire form (a ClientError and a ValueError).
           ClientError: When the server refuses or cannot be reached.
         """
-        query = self._query(text=text, image=image, video=video, user_id=user_id)
+        query = self._query(text=text, image=image, video=video, audio=audio, user_id=user_id)
         query |= self._history(history, history_ages_days)
         known = self.signatures()["search"].inputs
         for name, weight in (weights or {}).items():
@@ -129,12 +132,13 @@ class Client:
         text: str | None = None,
         image: Media | None = None,
         video: Media | None = None,
+        audio: Media | None = None,
         history: Sequence[str] = (),
         history_ages_days: Sequence[float] | None = None,
         user_id: str | None = None,
     ) -> dict[str, np.ndarray]:
         """The outputs of `embed_query` for one query, without the batch axis (`vector` is [dim])."""
-        query = self._query(text=text, image=image, video=video, user_id=user_id)
+        query = self._query(text=text, image=image, video=video, audio=audio, user_id=user_id)
         query |= self._history(history, history_ages_days)
         return {name: value[0] for name, value in self.predict("embed_query", query).items()}
 
@@ -168,7 +172,7 @@ class Client:
         return self._signatures
 
     def wire_spec(self) -> Mapping[str, Any]:
-        """The sizes of the wire form (`image_px`, `frames`, `frame_px`, `max_history`), asked for once."""
+        """The sizes of the wire form (`image_px`, `frames`, `frame_px`, `audio_ms`, `max_history`), asked for once."""
         if self._wire_spec is None:
             found = self.predict("wire_spec", {"unused": [0]})["spec_json"]
             self._wire_spec = json.loads(found[0])
@@ -184,7 +188,7 @@ class Client:
         return self._transport.predict(signature_name, fill(signature_name, inputs, spec), spec)
 
     def _query(
-        self, *, text: str | None, image: Media | None, video: Media | None, user_id: str | None
+        self, *, text: str | None, image: Media | None, video: Media | None, audio: Media | None, user_id: str | None
     ) -> dict[str, Any]:
         """The wire inputs of a query of one row; what is absent is left out."""
         query: dict[str, Any] = {}
@@ -195,6 +199,8 @@ class Client:
         if video is not None:
             sizes = self.wire_spec()
             query["query_video"] = [clip_wire(video, frames=sizes["frames"], px=sizes["frame_px"])]
+        if audio is not None:
+            query["query_audio"] = [sound_wire(audio, milliseconds=self.wire_spec()["audio_ms"])]
         if user_id is not None:
             if not self._user_hash_key:
                 raise ValueError("user_id needs Client(user_hash_key=...): a user id never leaves in the clear.")

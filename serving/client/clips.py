@@ -3,7 +3,7 @@
 import contextlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +22,8 @@ CLIP_MAGIC = (
     ("gif", rb"GIF8[79]a"),
     ("mpegts", rb"\x47.{187}\x47.{187}\x47"),
 )
+_WANTED = "an MP4, MOV, Matroska, WebM, AVI, MPEG-TS or GIF"
+Magic = Sequence[tuple[str, bytes]]
 TURN_BY_DEGREES = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
@@ -43,7 +45,7 @@ def clip_wire(source: Media, *, frames: int, px: int) -> list[bytes]:
         than an hour, or more than 20,000 frames would have to be decoded.
     """
     data = read(source)
-    with _opened(data) as container:
+    with opened(data, CLIP_MAGIC, subject="Clip", wanted=_WANTED) as container:
         stream = _video_stream(container, size=len(data))
         start, seconds = _span(container, stream)
         cursor = _FrameCursor(container, stream)
@@ -52,24 +54,29 @@ def clip_wire(source: Media, *, frames: int, px: int) -> list[bytes]:
 
 
 @contextlib.contextmanager
-def _opened(data: bytes) -> Iterator[Any]:
-    """The container; whatever goes wrong inside the `with` block becomes a MediaError."""
+def opened(data: bytes, magic: Magic, *, subject: str, wanted: str) -> Iterator[Any]:
+    """The container; whatever goes wrong inside the `with` block becomes a MediaError.
+
+    Args:
+      data: A whole file.
+      magic: (reader, pattern of the first bytes); the first match reads it.
+      subject: What it is called in messages.
+      wanted: The kinds of file there are, for messages.
+    """
     import av
 
     if not data:
-        raise MediaError("EMPTY", "Clip has no bytes; send a whole file.")
-    reader = next((name for name, pattern in CLIP_MAGIC if re.match(pattern, data, re.DOTALL)), None)
+        raise MediaError("EMPTY", f"{subject} has no bytes; send a whole file.")
+    reader = next((name for name, pattern in magic if re.match(pattern, data, re.DOTALL)), None)
     if reader is None:
-        raise MediaError(
-            "NOT_MEDIA", "Clip is not an MP4, MOV, Matroska, WebM, AVI, MPEG-TS or GIF; send one of these."
-        )
+        raise MediaError("NOT_MEDIA", f"{subject} is not {wanted}; send one of these.")
     try:
         with av.open(io.BytesIO(data), "r", format=reader, metadata_errors="replace") as container:
             yield container
     except MediaError:
         raise
     except Exception as error:  # What a decoder raises on hostile bytes is listed nowhere; none may escape.
-        message = f"Clip does not decode ({type(error).__name__}); send a whole file with a video track."
+        message = f"{subject} does not decode ({type(error).__name__}); send a whole file."
         raise MediaError("TRUNCATED" if isinstance(error, av.error.EOFError) else "CORRUPT", message) from error
 
 
@@ -79,11 +86,17 @@ def _video_stream(container: Any, *, size: int) -> Any:
     if stream is None:
         raise MediaError("NOT_MEDIA", "Clip has no video track; send one that has.")
     check_pixels(stream.codec_context.width, stream.codec_context.height)
-    end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
-    if end > size:
-        raise MediaError("TRUNCATED", f"Clip has {size} bytes, but its index names byte {end}; send the whole file.")
+    check_complete(stream, size=size, subject="Clip")
     stream.codec_context.thread_count = 1
     return stream
+
+
+def check_complete(stream: Any, *, size: int, subject: str) -> None:
+    """Refuses a file of `size` bytes that is shorter than its index says."""
+    end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
+    if end > size:
+        message = f"{subject} has {size} bytes, but its index names byte {end}; send the whole file."
+        raise MediaError("TRUNCATED", message)
 
 
 def _span(container: Any, stream: Any) -> tuple[Fraction, Fraction]:

@@ -132,6 +132,7 @@ class TestFormat:
         clips = {record["video"] for record in shop.catalog.values() if "video" in record}
         clips |= {query["video"] for query in queries if "video" in query}
         sounds = {record["audio"] for record in shop.catalog.values() if "audio" in record}
+        sounds |= {query["audio"] for query in queries if "audio" in query}
         assert {Path(uri).suffix for uri in photos} == {".jpg", ".png"}
         assert all(image_wire((shop.root / uri).read_bytes(), px=16) for uri in photos)
         assert all(len(clip_wire((shop.root / uri).read_bytes(), frames=4, px=16)) == 4 for uri in clips)
@@ -150,7 +151,7 @@ class TestTruth:
             assert {shop.items[item_id]["kind"], shop.items[item_id]["material"]} <= text
 
     def test_an_answer_is_every_item_that_has_the_values_and_shows_them(self, shop):
-        tells = {"colour": "images", "pattern": "images", "motion": "video"}
+        tells = {"colour": "images", "pattern": "images", "motion": "video", "tone": "audio"}
         for line in shop.truth:
             answers = [
                 item_id
@@ -165,7 +166,7 @@ class TestTruth:
         forms = {(line["needs"], line["form"]) for line in shop.truth}
         assert forms == {
             ("text", "text"), ("image", "text"), ("image", "photo"), ("image", "photo+text"),
-            ("video", "text"), ("video", "clip+text"), ("history", "history"),
+            ("video", "text"), ("video", "clip+text"), ("audio", "sound+text"), ("history", "history"),
         }  # fmt: skip
         judged = Counter((event["request_id"], event["item_id"]) for event in shop.judgments)
         assert judged == Counter((line["request_id"], item_id) for line in shop.truth for item_id in line["relevant"])

@@ -17,8 +17,11 @@ from tests.support.fake_towers import FakeModel, FakeOps
 from tests.support.numpy_search import unit
 from trainer.spec import presets
 from trainer.spec.config import Config, Storage
+from trainer.spec.features import Modality, Side, branches_of
 
 MODEL_ID = "ab" * 32
+# The two branches of items that fake towers fill.
+TEXT, TABULAR = (branches_of(Side.ITEM).index(m) for m in (Modality.TEXT, Modality.TABULAR))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,8 +40,8 @@ class Shop:
 def make_shop(num_items: int, *, seed: int = 0, dim: int = 16) -> Shop:
     """About a third of the items have no group, the others share groups of a few variants."""
     random = np.random.default_rng(seed + num_items)
-    branches = np.zeros([num_items, 4, dim], np.float32)
-    branches[:, [0, 3]] = random.normal(size=[num_items, 2, dim]).round(4)
+    branches = np.zeros([num_items, len(branches_of(Side.ITEM)), dim], np.float32)
+    branches[:, [TEXT, TABULAR]] = random.normal(size=[num_items, 2, dim]).round(4)
     groups = [
         b"" if random.random() < 0.3 else b"g%d" % random.integers(0, 1 + num_items // 3) for _ in range(num_items)
     ]

@@ -12,10 +12,11 @@ from serving.manifest import check_manifest
 from serving.ops_check import foreign_ops, ops_of, refuse_foreign_ops, stock_ops
 from serving.publish import publish, read_manifest
 from serving.towers import TOWERS_JSON, load_towers
-from tests.serving.conftest import MODEL_ID, Shop
+from tests.serving.conftest import MODEL_ID, TABULAR, Shop
 from tests.support import numpy_search
 from tests.support.fake_towers import FakeModel, FakeOps, text_of, write_items
 from trainer.spec.config import from_dict
+from trainer.spec.features import Side, branches_of
 from trainer.spec.signatures import QueryStatus, TowerOutput, signatures
 
 DENSE_ONLY = {"dense": 1.0, "click": 0.0, "purchase": 0.0}
@@ -24,7 +25,7 @@ DENSE_ONLY = {"dense": 1.0, "click": 0.0, "purchase": 0.0}
 def examples_of(shop: Shop) -> list[dict[str, bytes]]:
     rows = zip(shop.ids, shop.groups, shop.branches, strict=True)
     return [
-        {"item_id": item, "group_id": group, "title": text_of(branches[0]), "brand": text_of(branches[3])}
+        {"item_id": item, "group_id": group, "title": text_of(branches[0]), "brand": text_of(branches[TABULAR])}
         for item, group, branches in rows
     ]
 
@@ -59,8 +60,8 @@ def test_towers_say_what_they_are(towers_dir, config):
     info = json.loads((towers_dir / TOWERS_JSON).read_text())
     assert info["model_id"] == MODEL_ID
     assert info["branches"] == {
-        "item": ["text", "image", "video", "tabular"],
-        "query": ["text", "image", "video", "history"],
+        "item": ["text", "image", "video", "audio", "tabular"],
+        "query": ["text", "image", "video", "audio", "history"],
     }
     assert from_dict(info["config"], config) == config
     assert load_towers(towers_dir).config == config
@@ -89,7 +90,7 @@ def test_towers_of_another_make_are_refused(config, tmp_path):
     export_towers(FakeModel(config), FakeOps(config), tmp_path / "towers", model_id=MODEL_ID)
     path = tmp_path / "towers" / TOWERS_JSON
     path.write_text(path.read_text().replace('"tabular"', '"smell"'))
-    with pytest.raises(ValueError, match=r"item branches \['text', 'image', 'video', 'smell'\].*Train again"):
+    with pytest.raises(ValueError, match=r"item branches \['text', 'image', 'video', 'audio', 'smell'\].*Train again"):
         load_towers(tmp_path / "towers")
 
 
@@ -222,7 +223,8 @@ def test_towers_whose_branches_do_not_sum_to_the_vector_are_refused(config, tmp_
             outputs = super().encode_items(inputs)
             return {
                 **outputs,
-                TowerOutput.BRANCHES.value: outputs[TowerOutput.BRANCHES.value] * [[[2.0], [1.0], [1.0], [1.0]]],
+                TowerOutput.BRANCHES.value: outputs[TowerOutput.BRANCHES.value]
+                * [[[2.0], *([1.0] for _ in branches_of(Side.ITEM)[1:])]],
             }
 
     export_towers(Wrong(config), FakeOps(config), tmp_path / "towers", model_id=MODEL_ID)

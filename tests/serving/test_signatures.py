@@ -9,10 +9,11 @@ import tensorflow as tf
 from serving.rows import default_input
 from serving.signatures import Bundle, exported
 from serving.tables import num_candidates
-from tests.serving.conftest import Shop, make_bundle, make_shop
+from tests.serving.conftest import TABULAR, TEXT, Shop, make_bundle, make_shop
 from tests.support import numpy_search
 from tests.support.fake_towers import text_of
 from trainer.spec.config import SearchConfig
+from trainer.spec.features import Side, branches_of
 from trainer.spec.signatures import Port, QueryStatus, WireType, signatures
 
 SIZES = [0, 1, 5, 15, 16, 50, 99, 100]
@@ -224,11 +225,12 @@ def test_items_without_a_usable_vector_are_shown_only_by_popularity(towers):
 
 
 def test_embed_item_equals_the_vector_in_the_index(bundle, shop):
-    text, brand = text_of(shop.branches[8, 0]), text_of(shop.branches[8, 3])
+    text, brand = text_of(shop.branches[8, TEXT]), text_of(shop.branches[8, TABULAR])
     given = {"title": tf.constant([text]), "brand": tf.constant([brand]), "price": tf.constant([np.nan])}
     answer = bundle.embed_item(**given)
     np.testing.assert_allclose(answer["vector"][0], shop.vectors[8], atol=1e-5)
-    assert answer["weights"].numpy().tolist() == [[1.0, 0.0, 0.0, 1.0]]
+    filled = np.isin(np.arange(len(branches_of(Side.ITEM))), [TEXT, TABULAR])
+    np.testing.assert_array_equal(answer["weights"], [filled])
     assert answer["query_status"][0] == QueryStatus.NUMBER_REPLACED
 
 

@@ -28,7 +28,7 @@ def test_every_request_fills_every_input_in_the_declared_form(config, item_ids):
 
 def test_search_is_warmed_with_each_kind_of_query_in_two_batch_sizes(config):
     requests = named(make_requests(config, item_ids=[b"a", b"b"]), "search")
-    kinds = ("query_text", "query_image", "query_video", "history_ids")
+    kinds = ("query_text", "query_image", "query_video", "query_audio", "history_ids")
     asked = set()
     for request in requests:
         arrays = {name: tf.make_ndarray(request.inputs[name]) for name in kinds}

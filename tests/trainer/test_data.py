@@ -45,7 +45,8 @@ def test_events_hold_rows_of_the_store_and_each_query_once(tables):
     assert train.query_texts(np.array([row])) == ["colour2 thing0"]
     assert train.request_ids()[row] == b"request-1-2"
     assert set(query) == {
-        *("text_tokens", "image_pixels", "image_present", "video_pixels", "video_present", "status"),
+        *("text_tokens", "image_pixels", "image_present", "video_pixels", "video_present", "audio_mel"),
+        *("audio_present", "status"),
         *("history_rows", "history_ages"),
     }
 

@@ -50,7 +50,7 @@ def test_absent_photos_take_no_space(written):
     writer, folder = written
     writer.finish()
     # Of 12 slots 6 are filled: rows 0 and 3 one each, rows 2 and 5 two each; one byte a photo here.
-    assert (folder / "photo.values.bin").stat().st_size == 6
+    assert (folder / "photo_pixels.values.bin").stat().st_size == 6
 
 
 def test_columns_of_one_batch_must_agree(tmp_path):
@@ -61,8 +61,8 @@ def test_columns_of_one_batch_must_agree(tmp_path):
 def test_a_media_column_is_not_read_as_a_dense_one(written):
     writer, folder = written
     writer.finish()
-    with pytest.raises(TypeError, match="'photo' is a MediaColumn, wanted a DenseColumn"):
-        Table(folder).dense("photo")
+    with pytest.raises(TypeError, match="'photo_pixels' is a MediaColumn, wanted a DenseColumn"):
+        Table(folder).dense("photo_pixels")
 
 
 def test_a_folder_is_made_once_and_never_left_half_made(tmp_path):

@@ -44,6 +44,7 @@ def _query(text):
     return {
         "query_text": tf.constant([text]),
         "query_image": tf.constant([b""]),
+        "query_audio": tf.constant([b""]),
         "query_video": tf.fill([1, wire.frames], b""),
         "history_vectors": tf.zeros([1, wire.history, dim]),
         "history_ages": tf.zeros([1, wire.history]),

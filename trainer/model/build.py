@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from trainer.model.tower import Tower
 from trainer.model.two_tower import TwoTower
+from trainer.nn.encoders.audio import AudioEncoder
 from trainer.nn.encoders.history import HistoryEncoder
 from trainer.nn.encoders.image import ImageEncoder
 from trainer.nn.encoders.tabular import TabularEncoder
@@ -62,6 +63,12 @@ def _video(config: Config, num_subwords: int) -> Layer:
     )
 
 
+def _audio(config: Config, num_subwords: int) -> Layer:
+    del num_subwords
+    tower = config.tower
+    return AudioEncoder(widths=tower.audio.widths, dim=tower.dim, dropout=tower.dropout, name="audio")
+
+
 def _tabular(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tabular = config.tower.tabular
@@ -84,6 +91,7 @@ ENCODERS: dict[Modality, Callable[[Config, int], Layer]] = {
     Modality.TEXT: _text,
     Modality.IMAGE: _image,
     Modality.VIDEO: _video,
+    Modality.AUDIO: _audio,
     Modality.TABULAR: _tabular,
     Modality.HISTORY: _history,
 }
@@ -154,6 +162,8 @@ def _make_variables(model: TwoTower, config: Config) -> None:
             "image_present": np.ones([1, images], bool),
             "video_pixels": np.zeros([1, wire.frames, wire.frame_px, wire.frame_px, 3], np.uint8),
             "video_present": np.ones([1, wire.frames], bool),
+            "audio_mel": np.zeros([1, 1, wire.mel_frames, config.tower.audio.mels], np.uint8),
+            "audio_present": np.ones([1, 1], bool),
         }
 
     items = model.encode_items(

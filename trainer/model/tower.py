@@ -27,6 +27,7 @@ BRANCH_INPUTS: dict[Modality, tuple[str, ...]] = {
     Modality.TEXT: ("text_tokens",),
     Modality.IMAGE: ("image_pixels", "image_present"),
     Modality.VIDEO: ("video_pixels", "video_present"),
+    Modality.AUDIO: ("audio_mel", "audio_present"),
     Modality.TABULAR: ("category_ids", "brand_id", "price_scaled", "price_present"),
     Modality.HISTORY: ("history_vectors", "history_ages", "history_present"),
 }
@@ -34,6 +35,7 @@ BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
     Modality.TEXT: lambda inputs: tf.reduce_any(inputs["text_tokens"] > 0, axis=-1),
     Modality.IMAGE: _any("image_present"),
     Modality.VIDEO: _any("video_present"),
+    Modality.AUDIO: _any("audio_present"),
     Modality.TABULAR: _attributes_present,
     Modality.HISTORY: _any("history_present"),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.ops import history, image, tabular, text, video
+from trainer.ops import audio, history, image, tabular, text, video
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import WORD_VOCABULARY, Dtype, Feature, Modality, Side, features_of
 from trainer.spec.signatures import QueryStatus
@@ -95,60 +95,65 @@ class ModelOps(tf.Module):
         config = self.config
         texts = [wire[feature.name] for feature in features_of(Side.ITEM, Modality.TEXT)]
         strings = [tf.strings.reduce_join(t, axis=-1, separator=" ") if len(t.shape) > 1 else t for t in texts]
-        pictures = _pictures(wire, Side.ITEM, config.wire)
+        media = _media(wire, Side.ITEM, config)
         inputs = {feature.name: wire[feature.name] for feature in features_of(Side.ITEM) if feature.transform}
         return {
             "text_tokens": text.to_model(strings, tokenizer=self._tokenizer, length=config.tower.text.item_tokens),
-            **pictures.tensors,
+            **media.tensors,
             **tabular.to_model(self.transform_graph.transform_fn(inputs)),
-            "status": pictures.status | _text_status(strings),
+            "status": media.status | _text_status(strings),
         }
 
     def query_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Model form of queries; `history_ids` stay with the caller, who knows the items' rows.
 
         Args:
-          wire: Text, image and video of the query and `history_ages`, in wire form.
+          wire: Text, image, video and audio of the query and `history_ages`, in wire form.
 
         Returns:
           {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
         """
         config = self.config
         strings = [wire[feature.name] for feature in features_of(Side.QUERY, Modality.TEXT)]
-        pictures = _pictures(wire, Side.QUERY, config.wire)
+        media = _media(wire, Side.QUERY, config)
         ages = wire["history_ages"]
         odd = tf.reduce_any(~tf.math.is_finite(ages), axis=-1)
         return {
             "text_tokens": text.to_model(strings, tokenizer=self._tokenizer, length=config.tower.text.query_tokens),
-            **pictures.tensors,
+            **media.tensors,
             "history_ages": history.to_model(ages),
-            "status": pictures.status | _text_status(strings) | _bit(odd, QueryStatus.NUMBER_REPLACED),
+            "status": media.status | _text_status(strings) | _bit(odd, QueryStatus.NUMBER_REPLACED),
         }
 
 
-class _Pictures:
-    """Model form of the photos and clips of one side."""
+class _Media:
+    """Model form of the photos, clips and sounds of one side."""
 
     def __init__(self, tensors: dict[str, tf.Tensor], status: tf.Tensor) -> None:
         self.tensors = tensors
         self.status = status
 
 
-def _pictures(wire: Mapping[str, tf.Tensor], side: Side, config: WireConfig) -> _Pictures:
+def _media(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> _Media:
     (photo,) = features_of(side, Modality.IMAGE)
     (clip,) = features_of(side, Modality.VIDEO)
+    (sound,) = features_of(side, Modality.AUDIO)
     photos = wire[photo.name]
-    photos = image.to_model(photos if photo.axes else photos[:, tf.newaxis], px=config.image_px)
-    frames = video.to_model(wire[clip.name], px=config.frame_px)
+    photos = image.to_model(photos if photo.axes else photos[:, tf.newaxis], px=config.wire.image_px)
+    frames = video.to_model(wire[clip.name], px=config.wire.frame_px)
+    sounds = audio.to_model(wire[sound.name][:, tf.newaxis], wire=config.wire, mels=config.tower.audio.mels)
     tensors = {
         "image_pixels": photos.pixels,
         "image_present": photos.present,
         "video_pixels": frames.pixels,
         "video_present": frames.present,
+        "audio_mel": sounds.mel,
+        "audio_present": sounds.present,
     }
     status = _bit(tf.reduce_any(photos.unreadable, axis=-1), QueryStatus.IMAGE_UNREADABLE)
     status |= _bit(tf.reduce_any(frames.unreadable, axis=-1), QueryStatus.VIDEO_UNREADABLE)
-    return _Pictures(tensors, status)
+    status |= _bit(tf.reduce_any(sounds.unreadable, axis=-1), QueryStatus.AUDIO_UNREADABLE)
+    return _Media(tensors, status)
 
 
 def _text_status(strings: Sequence[tf.Tensor]) -> tf.Tensor:

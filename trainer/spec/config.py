@@ -16,6 +16,9 @@ from trainer.spec.tasks import SCORE_PARTS
 from trainer.spec.training import RunConfig, TrainConfig
 
 _T = TypeVar("_T")
+# Sound in wire form, and the windows of its spectrum.
+SAMPLE_RATE_HZ = 16_000
+SPECTRUM_WINDOW, SPECTRUM_STEP = 400, 160  # samples: 25 ms every 10 ms
 
 
 class Fusion(enum.StrEnum):
@@ -46,12 +49,13 @@ class Storage(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class WireConfig:
-    """Sizes of the wire form; one field for each `Axis`. Changing one means preprocessing again."""
+    """Sizes of the wire form, one field for each `Axis` among them. Changing one means preprocessing again."""
 
     image_px: int = 64
     frame_px: int = 32
     images: int = 1
     frames: int = 6
+    audio_ms: int = 1000
     levels: int = 3
     attributes: int = 8
     history: int = 10
@@ -59,7 +63,18 @@ class WireConfig:
     def __post_init__(self) -> None:
         """Checks the values."""
         at_least(self, 8, "image_px", "frame_px")
+        at_least(self, 100, "audio_ms")
         at_least(self, 1, "images", "frames", "levels", "attributes", "history")
+
+    @property
+    def audio_samples(self) -> int:
+        """Samples of `audio_ms`."""
+        return self.audio_ms * SAMPLE_RATE_HZ // 1000
+
+    @property
+    def mel_frames(self) -> int:
+        """Windows that fit into `audio_ms`."""
+        return 1 + (self.audio_samples - SPECTRUM_WINDOW) // SPECTRUM_STEP
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +133,20 @@ class VisionConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class AudioConfig:
+    """The audio branch of items and the voice branch of queries: log-mel energies through a CNN."""
+
+    mels: int = 32
+    widths: tuple[int, ...] = (16, 32, 48)
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        at_least(self, 8, "mels")
+        if not self.widths or min(self.widths) < 1:
+            raise ValueError(f"AudioConfig.widths must name at least one positive width; got {self.widths}.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TabularConfig:
     """The attributes branch: category path, brand, price."""
 
@@ -141,6 +170,7 @@ class TowerConfig:
     modality_dropout: float = 0.2
     text: TextConfig = TextConfig()
     vision: VisionConfig = VisionConfig()
+    audio: AudioConfig = AudioConfig()
     tabular: TabularConfig = TabularConfig()
 
     def __post_init__(self) -> None:

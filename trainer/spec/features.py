@@ -21,6 +21,7 @@ class Modality(enum.StrEnum):
     TEXT = "text"
     IMAGE = "image"
     VIDEO = "video"
+    AUDIO = "audio"
     TABULAR = "tabular"
     HISTORY = "history"
 
@@ -101,6 +102,13 @@ _ITEM = (
         doc="Frames of a clip in time order, JPEG of `frame_px` squared.",
     ),
     Feature(
+        name="audio",
+        side=Side.ITEM,
+        dtype=Dtype.BYTES,
+        modality=Modality.AUDIO,
+        doc="The first `audio_ms` of a sound, 16 kHz mono 16-bit WAV.",
+    ),
+    Feature(
         name="category",
         side=Side.ITEM,
         dtype=Dtype.BYTES,
@@ -144,6 +152,13 @@ _QUERY = (
         axes=(Axis.FRAMES,),
         modality=Modality.VIDEO,
         doc="Frames of a clip in time order, JPEG of `frame_px` squared.",
+    ),
+    Feature(
+        name="query_audio",
+        side=Side.QUERY,
+        dtype=Dtype.BYTES,
+        modality=Modality.AUDIO,
+        doc="A voice or a sound, 16 kHz mono 16-bit WAV; a longer one is cut to `audio_ms`.",
     ),
     Feature(
         name="history_ids",
@@ -198,6 +213,10 @@ FEATURES: tuple[Feature, ...] = _ITEM + _QUERY + _EVENT
 def features_of(side: Side, modality: Modality | None = None) -> tuple[Feature, ...]:
     """The features of one side, in declaration order, optionally of one modality only."""
     return tuple(f for f in FEATURES if f.side == side and modality in (None, f.modality))
+
+
+# Modalities whose wire form is the bytes of files: kept out of statistics, schema and Transform.
+MEDIA = (Modality.IMAGE, Modality.VIDEO, Modality.AUDIO)
 
 
 def branches_of(side: Side) -> tuple[Modality, ...]:

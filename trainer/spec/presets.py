@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from trainer.spec.checks import unknown_key
 from trainer.spec.config import (
+    AudioConfig,
     Config,
     DataConfig,
     SearchConfig,
@@ -18,11 +19,12 @@ from trainer.spec.training import TrainConfig
 def tiny() -> Config:
     """Everything present, nothing large: trains in seconds."""
     return Config(
-        wire=WireConfig(image_px=32, frame_px=16, frames=4, history=5),
+        wire=WireConfig(image_px=32, frame_px=16, frames=4, audio_ms=400, history=5),
         data=DataConfig(item_shards=2, event_shards=2),
         tower=TowerConfig(
             dim=16,
             text=TextConfig(subwords=400, min_count=1, item_tokens=12, query_tokens=8, embedding_dim=16, lstm_units=8),
+            audio=AudioConfig(mels=16, widths=(8, 8)),
             vision=VisionConfig(image_widths=(8, 16), frame_widths=(8, 8), lstm_units=8),
         ),
         train=TrainConfig(batch_size=64, epochs=2),

@@ -3,7 +3,7 @@
 Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have three functions:
 
   `embed_item(wire)`    wire: {item feature: tensor} for every item feature with a modality
-  `embed_query(inputs)` inputs: the wire query features of text, image and video, and in place of `history_ids`
+  `embed_query(inputs)` inputs: the wire query features of text, image, video and audio, and in place of `history_ids`
                         `history_vectors` [batch, history, dim] float32 (content vectors of those items),
                         `history_ages` [batch, history] float32 days, `history_present` [batch, history] bool
   `score_pairs(query_vectors, item_vectors)`
@@ -41,6 +41,7 @@ class QueryStatus(enum.IntFlag):
     ITEM_UNKNOWN = 32  # the item asked about is not in the catalogue
     PAGE_CLAMPED = 64  # page or page_size out of range
     NUMBER_REPLACED = 128  # NaN or infinity in a numeric input, read as its default
+    AUDIO_UNREADABLE = 256  # counted as absent
 
 
 class WireType(enum.StrEnum):
@@ -149,6 +150,7 @@ def wire_spec(config: Config) -> dict[str, int]:
         "image_px": config.wire.image_px,
         "frames": config.wire.frames,
         "frame_px": config.wire.frame_px,
+        "audio_ms": config.wire.audio_ms,
         "max_history": config.wire.history,
         "max_page_size": config.search.max_page_size,
         "max_depth": config.search.max_depth,

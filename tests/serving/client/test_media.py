@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from beam_preprocess import media
-from serving.client import ClientError, MediaError, clip_wire, clips, image_wire
+from serving.client import ClientError, MediaError, clip_wire, clips, image_wire, sound_wire
 from tests.support import fake_media
 
 
@@ -129,6 +129,27 @@ def test_cut_off_media_is_refused(tmp_path):
     film = clip(tmp_path / "clip.mp4").read_bytes()
     with pytest.raises(ClientError, match="CORRUPT: Clip does not decode"):
         clip_wire(film[:300], frames=2, px=8)
+
+
+def test_a_sound_has_the_wire_form_of_preprocessing():
+    for sound in (
+        fake_media.tone(),
+        fake_media.tone(hz=900.0, rate_hz=8_000, seconds=0.5),
+        fake_media.tone(rate_hz=44_100, channels=2, seconds=0.3),
+    ):
+        assert sound_wire(sound, milliseconds=250) == media.audio_wire(sound, max_seconds=0.25)
+
+
+def test_what_is_no_sound_is_refused(tmp_path):
+    with pytest.raises(ClientError, match="EMPTY: Sound has no bytes"):
+        sound_wire(b"", milliseconds=100)
+    with pytest.raises(ClientError, match="NOT_MEDIA: Sound is not a WAV"):
+        sound_wire(b"<html>", milliseconds=100)
+    silent = clip(tmp_path / "clip.mp4").read_bytes()
+    with pytest.raises(ClientError, match="NOT_MEDIA: Sound has no sound track"):
+        sound_wire(silent, milliseconds=100)
+    with pytest.raises(ClientError, match="CORRUPT: Sound"):
+        sound_wire(fake_media.tone()[:44], milliseconds=100)
 
 
 def test_a_clip_that_ends_before_its_index_says_is_refused(tmp_path):

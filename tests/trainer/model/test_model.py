@@ -18,6 +18,8 @@ def _media(random, rows, images):
         "image_present": random.random([rows, images]) < 0.6,
         "video_pixels": random.integers(0, 256, [rows, wire.frames, wire.frame_px, wire.frame_px, 3], np.uint8),
         "video_present": np.repeat(random.random([rows, 1]) < 0.6, wire.frames, axis=1),
+        "audio_mel": random.integers(0, 256, [rows, 1, wire.mel_frames, CONFIG.tower.audio.mels], np.uint8),
+        "audio_present": random.random([rows, 1]) < 0.6,
     }
 
 

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from tests.support.layers import check_layer
 from trainer.nn import losses
+from trainer.nn.encoders.audio import AudioEncoder
 from trainer.nn.encoders.history import HistoryEncoder
 from trainer.nn.encoders.image import ImageEncoder
 from trainer.nn.encoders.tabular import TabularEncoder
@@ -21,6 +22,10 @@ CLIPS = {
     "video_pixels": RANDOM.integers(0, 256, [3, 4, 16, 16, 3], np.uint8),
     "video_present": np.array([[True] * 4, [True, True, False, False], [False] * 4]),
 }
+SOUNDS = {
+    "audio_mel": RANDOM.integers(0, 256, [3, 2, 20, 16], np.uint8),
+    "audio_present": np.array([[True, True], [True, False], [False, False]]),
+}
 LAYERS = {
     "text": (
         TextEncoder(vocabulary_size=9, embedding_dim=4, lstm_units=3, dim=5, dropout=0.0),
@@ -28,6 +33,7 @@ LAYERS = {
     ),
     "image": (ImageEncoder(widths=(4, 6), patch_px=2, dim=5, dropout=0.0), PHOTOS),
     "video": (VideoEncoder(widths=(4, 6), patch_px=2, lstm_units=3, dim=5, dropout=0.0), CLIPS),
+    "audio": (AudioEncoder(widths=(4, 6), dim=5, dropout=0.0), SOUNDS),
     "tabular": (
         TabularEncoder(num_categories=9, num_brands=4, embedding_dim=3, dim=5, dropout=0.0),
         {

@@ -3,8 +3,8 @@ from trainer.spec.tasks import PAIR_TASKS, SCORE_PARTS, TASKS
 
 
 def test_the_towers_branches_in_the_order_of_every_branch_table():
-    assert branches_of(Side.ITEM) == (Modality.TEXT, Modality.IMAGE, Modality.VIDEO, Modality.TABULAR)
-    assert branches_of(Side.QUERY) == (Modality.TEXT, Modality.IMAGE, Modality.VIDEO, Modality.HISTORY)
+    assert branches_of(Side.ITEM) == (Modality.TEXT, Modality.IMAGE, Modality.VIDEO, Modality.AUDIO, Modality.TABULAR)
+    assert branches_of(Side.QUERY) == (Modality.TEXT, Modality.IMAGE, Modality.VIDEO, Modality.AUDIO, Modality.HISTORY)
     assert branches_of(Side.EVENT) == ()
 
 

@@ -1,0 +1,93 @@
+"""Sounds: WAV bytes to log-mel energies. What can't be decoded counts as absent and never fails its neighbours.
+
+Mel scale and filters are those of `tf.signal`: https://www.tensorflow.org/api_docs/python/tf/signal/linear_to_mel_weight_matrix
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from trainer.spec.config import SAMPLE_RATE_HZ, SPECTRUM_STEP, SPECTRUM_WINDOW, WireConfig
+
+FFT_LENGTH = 512
+LOWEST_HZ, HIGHEST_HZ = 60.0, 7_600.0
+_RANGE_NATS = 10.0  # energies further below the loudest count as silence
+_SILENCE = 1e-6
+_MAX_BYTES = 20 * 1024 * 1024
+_WAV_START = r"RIFF\C{4}WAVE"  # \C is any byte
+
+
+class Mel(NamedTuple):
+    """Log-mel energies and which sounds are there.
+
+    Attributes:
+      mel: [..., frames, mels] uint8: 255 is the loudest of the sound, 0 is 10 nats below it or less, or absent.
+      present: [...] bool.
+      unreadable: [...] bool, True where bytes were given that can't be decoded.
+    """
+
+    mel: tf.Tensor
+    present: tf.Tensor
+    unreadable: tf.Tensor
+
+
+def is_readable(sounds: tf.Tensor) -> tf.Tensor:
+    """True where the bytes begin as a WAV does and are not larger than 20 MiB; the shape of `sounds`."""
+    starts = tf.strings.regex_full_match(tf.strings.substr(sounds, 0, 12), _WAV_START)
+    return starts & (tf.strings.length(sounds) <= _MAX_BYTES)
+
+
+def to_model(sounds: tf.Tensor, *, wire: WireConfig, mels: int) -> Mel:
+    """Decodes sounds; only those that are present cost anything.
+
+    Args:
+      sounds: [...] string, 16 kHz mono 16-bit WAV, "" where absent. Another rate counts as unreadable.
+      wire: Says how much of a sound is read; what is missing is silence.
+      mels: Number of mel bands.
+    """
+    flat = tf.reshape(sounds, [-1])
+    candidates = tf.where(is_readable(flat))[:, 0]
+    rows, samples = _decode_all(candidates, tf.gather(flat, candidates), wire.audio_samples)
+    frames, count = wire.mel_frames, tf.size(flat, tf.int64)
+    energies = log_mel(samples, mels=mels)[:-1]
+    mel = tf.scatter_nd(rows[:, tf.newaxis], energies, tf.stack([count, frames, mels]))
+    present = tf.scatter_nd(rows[:, tf.newaxis], tf.ones_like(rows, tf.int32), [count]) > 0
+    shape = tf.shape(sounds)
+    mel = tf.reshape(mel, tf.concat([shape, [frames, mels]], 0))
+    return Mel(
+        mel=tf.ensure_shape(mel, [*sounds.shape, frames, mels]),
+        present=tf.reshape(present, shape),
+        unreadable=tf.reshape(~present & (flat != b""), shape),
+    )
+
+
+def log_mel(samples: tf.Tensor, *, mels: int) -> tf.Tensor:
+    """Log-mel energies of [sound, samples] float32, relative to the loudest of each: [sound, frames, mels] uint8."""
+    spectrum = tf.abs(tf.signal.stft(samples, SPECTRUM_WINDOW, SPECTRUM_STEP, FFT_LENGTH))
+    filters = tf.signal.linear_to_mel_weight_matrix(mels, FFT_LENGTH // 2 + 1, SAMPLE_RATE_HZ, LOWEST_HZ, HIGHEST_HZ)
+    energies = tf.math.log(tf.einsum("bfs,sm->bfm", tf.square(spectrum), filters) + _SILENCE)
+    loudest = tf.reduce_max(energies, axis=[1, 2], keepdims=True)
+    level = 1.0 + (energies - loudest) / _RANGE_NATS
+    return tf.cast(tf.round(255.0 * tf.clip_by_value(level, 0.0, 1.0)), tf.uint8)
+
+
+def _decode(sound: tf.Tensor, length: int) -> tf.Tensor:
+    samples, rate = tf.audio.decode_wav(sound, desired_channels=1)
+    right = tf.debugging.assert_equal(rate, SAMPLE_RATE_HZ)
+    some = tf.debugging.assert_greater(tf.shape(samples)[0], 0)
+    with tf.control_dependencies([right, some]):
+        samples = samples[:length, 0]
+    return tf.ensure_shape(tf.pad(samples, [[0, length - tf.shape(samples)[0]]]), [length])
+
+
+def _decode_all(rows: tf.Tensor, sounds: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes what can be decoded: the rows that worked and their samples, in order; see `trainer.ops.image`.
+
+    One row of samples more, silent: a spectrum of nothing at all fails.
+    """
+    decoded = tf.data.Dataset.from_tensor_slices((rows, sounds))
+    decoded = decoded.map(lambda row, sound: (row, _decode(sound, length)), num_parallel_calls=2, deterministic=True)
+    nothing = (tf.constant([-1], tf.int64), tf.zeros([1, length]))  # so that there is always one element
+    decoded = decoded.ignore_errors().concatenate(tf.data.Dataset.from_tensor_slices(nothing))
+    all_rows, samples = decoded.batch(tf.size(rows, tf.int64) + 1).get_single_element()
+    return all_rows[:-1], samples
