@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+from serving.server.errors import ServingError
 from serving.server.flags import ServerFlags, parse_flags_and_warnings
 from serving.server.log import event, log_to_stderr
 from serving.server.supervisor import Supervisor
@@ -27,13 +28,16 @@ async def serve(flags: ServerFlags) -> None:
         asyncio.get_running_loop().add_signal_handler(number, end)
     async with running(flags) as server:
         listening.set()
-        event("listening", grpc=server.grpc_port, rest=server.rest_port, host=flags.host, model=flags.model_name)
+        event("listening", grpc=server.grpc_port, rest=server.rest_port, host=flags.host, models=server.models.names)
         stopped = asyncio.create_task(stop.wait())
         ready = asyncio.create_task(server.wait_until_ready())
         await asyncio.wait({stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
             rest = "off" if server.rest_port is None else server.rest_port
-            print(f"vitrine server ready grpc={server.grpc_port} rest={rest} model={flags.model_name}", flush=True)
+            print(
+                f"vitrine server ready grpc={server.grpc_port} rest={rest} model={','.join(server.models.names)}",
+                flush=True,
+            )
         await stopped
         ready.cancel()
 
@@ -52,7 +56,7 @@ def main() -> int:
         if flags.workers > 1 and not flags.worker:
             return asyncio.run(Supervisor(flags, sys.argv[1:]).run())
         asyncio.run(serve(flags))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ServingError) as error:
         event("cannot_start", level=logging.ERROR, reason=str(error))
         return 1
     return 0

@@ -2,12 +2,20 @@
 
 from collections.abc import Iterable
 
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    model_pb2,
+    predict_pb2,
+    status_pb2,
+)
 
 from serving.server.behaviour import PROMISING, Behaviour
 from serving.server.errors import invalid, quoted
 from serving.server.json_answers import JsonAnswer, answer
 from serving.server.json_tensors import body_to_arrays, parse_body
+from serving.server.model_config import plans_of_config
 from serving.server.models import Models
 from serving.server.predict import predict_arrays, predict_proto
 
@@ -52,13 +60,25 @@ class Answers:
         self, request: get_model_status_pb2.GetModelStatusRequest
     ) -> get_model_status_pb2.GetModelStatusResponse:
         """The states of a model's versions."""
-        name, version, _ = _asked(request, has_spec=request.HasField("model_spec"))
+        name, version, label = _asked(request, has_spec=request.HasField("model_spec"), name_required=False)
+        if label and self.behaviour.reads_label_of_status:
+            version = self.models.labelled(name, label)
         response = get_model_status_pb2.GetModelStatusResponse()
         for status in self.models.statuses(name, version=version):
             entry = response.model_version_status.add(version=status.version, state=int(status.state))
             entry.status.error_code = int(status.code)
             entry.status.error_message = status.message
         return response
+
+    def reload(self, request: model_management_pb2.ReloadConfigRequest) -> model_management_pb2.ReloadConfigResponse:
+        """Serves the models of the request, and no others, or goes on as before."""
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise invalid(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                "Only ModelConfigList is currently supported"
+            )
+        self.models.reload(plans_of_config(request.config))
+        return model_management_pb2.ReloadConfigResponse(status=status_pb2.StatusProto())
 
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
@@ -77,9 +97,11 @@ class Answers:
         return response
 
 
-def model_spec(name: str, *, version: int | None) -> model_pb2.ModelSpec:
+def model_spec(name: str, *, version: int | None, label: str = "") -> model_pb2.ModelSpec:
     """The ModelSpec of a URL."""
     spec = model_pb2.ModelSpec(name=name)
+    if label:
+        spec.version_label = label
     if version is not None:
         spec.version.value = version
     return spec
@@ -91,12 +113,13 @@ def _asked(
     | get_model_metadata_pb2.GetModelMetadataRequest,
     *,
     has_spec: bool,
+    name_required: bool = True,
 ) -> tuple[str, int | None, str]:
     """The model name, version and label a gRPC request asks for."""
     if not has_spec:
         raise invalid("Missing ModelSpec")
     spec = request.model_spec
-    if not spec.name:
+    if name_required and not spec.name:
         raise invalid("ModelSpec has no name specified.")
     version = spec.version.value if spec.HasField("version") else None
     return spec.name, version, spec.version_label

@@ -8,6 +8,7 @@ import grpc
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -31,10 +32,17 @@ class _Door:
         self.calls = calls
 
     async def answer(
-        self, call: Callable[[Request], Response], request: Request, context: grpc.aio.ServicerContext
+        self,
+        call: Callable[[Request], Response],
+        request: Request,
+        context: grpc.aio.ServicerContext,
+        *,
+        in_pool: bool = True,
     ) -> Response:
         """The response of the call, or the end of the RPC with the error's code and message."""
         try:
+            if not in_pool:
+                return await asyncio.to_thread(call, request)
             return await self.calls.run(lambda: call(request))
         except ServingError as error:
             failure = error
@@ -67,7 +75,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
-    """GetModelStatus."""
+    """GetModelStatus and HandleReloadConfigRequest."""
 
     def __init__(self, door: _Door) -> None:
         self._door = door
@@ -77,6 +85,12 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
     ) -> get_model_status_pb2.GetModelStatusResponse:
         """The states of a model's versions."""
         return await self._door.answer(self._door.answers.status, request, context)
+
+    async def HandleReloadConfigRequest(  # noqa: N802
+        self, request: model_management_pb2.ReloadConfigRequest, context: grpc.aio.ServicerContext
+    ) -> model_management_pb2.ReloadConfigResponse:
+        """Serves other models from now on. It may load for long, so it takes a thread of its own."""
+        return await self._door.answer(self._door.answers.reload, request, context, in_pool=False)
 
 
 def grpc_server(

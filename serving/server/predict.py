@@ -51,7 +51,7 @@ def predict_proto(
     return response
 
 
-def warm_up(model: LoadedModel, *, max_bytes: int) -> int:
+def warm_up(model: LoadedModel, *, max_bytes: int, rounds: int = 1) -> int:
     """Replays the recorded requests of the bundle, so that the first client does not pay for tracing and set-up.
 
     Returns:
@@ -71,7 +71,8 @@ def warm_up(model: LoadedModel, *, max_bytes: int) -> int:
             skipped += 1
             continue
         try:
-            predict_proto(model, log.predict_log.request, max_bytes=max_bytes)
+            for _ in range(rounds):
+                predict_proto(model, log.predict_log.request, max_bytes=max_bytes)
         except ServingError as error:
             raise ServingError(error.code, f"warm-up request {number} failed: {error.message}") from error
         replayed += 1

@@ -99,13 +99,11 @@ class RestService:
         return await self.calls.run(lambda: JsonAnswer(body=dump(answer(target))))
 
     def _status(self, target: Target) -> dict[str, Any]:
-        spec = model_spec(target.name, version=target.version)
+        spec = model_spec(target.name, version=target.version, label=target.label)
         return _proto_json(self.answers.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
 
     def _metadata(self, target: Target) -> dict[str, Any]:
-        spec = model_spec(target.name, version=target.version)
-        if target.label:
-            spec.version_label = target.label
+        spec = model_spec(target.name, version=target.version, label=target.label)
         request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_DEF])
         response = self.answers.metadata(request)
         definitions = get_model_metadata_pb2.SignatureDefMap()

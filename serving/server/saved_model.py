@@ -1,25 +1,29 @@
 """A SavedModel in memory, run the way TF Serving runs it: one session, fed and fetched by tensor name.
 
-A session takes SavedModels of TF1 and TF2 alike, applies no Python-side shape checks (half_plus_two is fed [batch]
-where its signature says [batch, 1]), costs less per call than `restored.signatures[...]`, and frees everything when
-it is closed.
+A session takes SavedModels of TF1 and TF2 alike, costs less per call than `restored.signatures[...]`, and frees
+everything when it is closed. It is run by the function below `tf.compat.v1.Session.run`, which takes a time limit for
+each call and, like TF Serving, does not compare a fed shape with the placeholder's (half_plus_two is fed [batch] where
+its signature says [batch, 1]).
 """
 
 import importlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.python.client import pywrap_tf_session as tf_session
 
+from serving.server.deadline import NEVER, Deadline, too_late
 from serving.server.errors import Code, ServingError, graph_error
 from serving.server.log import event
 from serving.server.signature import Signature, signature_from_proto
 
 OP_LIBRARIES = ("tensorflow_text", "scann")
-MAX_CALLABLES = 64
+MAX_FETCHES = 64
 
 
 def load_op_libraries() -> dict[str, str]:
@@ -44,18 +48,28 @@ class LoadedModel:
     Args:
       path: The version folder.
       missing_libraries: From `load_op_libraries`, for the message when an op is unknown.
+      tags: Which of its graphs.
+      session_config: Threads and devices; None: TensorFlow's choice.
 
     Raises:
       ServingError: FAILED_PRECONDITION when the model cannot be loaded, with the reason.
     """
 
-    def __init__(self, path: Path, *, missing_libraries: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        missing_libraries: Mapping[str, str],
+        tags: Sequence[str] = (tf.saved_model.SERVING,),
+        session_config: config_pb2.ConfigProto | None = None,
+    ) -> None:
         self.path = path
         graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=graph, config=config_pb2.ConfigProto(allow_soft_placement=True))
+        config = session_config or config_pb2.ConfigProto(allow_soft_placement=True)
+        self._session = tf.compat.v1.Session(graph=graph, config=config)
         try:
             with graph.as_default():
-                self._meta_graph = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], str(path))
+                self._meta_graph = tf.compat.v1.saved_model.load(self._session, list(tags), str(path))
             self._check_variables()
         except Exception as error:
             self._session.close()
@@ -67,7 +81,8 @@ class LoadedModel:
             if not name.startswith("__saved_model_")
         }
         self._lock = threading.Lock()
-        self._callables: dict[tuple[str, tuple[str, ...]], tf.compat.v1.Session._Callable] = {}
+        self._fetches: set[tuple[str, tuple[str, ...]]] = set()
+        self._tensors: dict[str, Any] = {}
         self._dtypes = {
             name: {alias: tf.as_dtype(info.dtype) for alias, info in definitions[name].outputs.items()}
             for name in self.signatures
@@ -83,7 +98,12 @@ class LoadedModel:
         return self._dtypes[signature.name][alias]
 
     def run(
-        self, signature: Signature, inputs: Mapping[str, np.ndarray], *, outputs: tuple[str, ...]
+        self,
+        signature: Signature,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        outputs: tuple[str, ...],
+        deadline: Deadline = NEVER,
     ) -> dict[str, np.ndarray]:
         """The outputs of one call.
 
@@ -91,49 +111,50 @@ class LoadedModel:
           signature: One of `signatures`.
           inputs: Every input of the signature, with its dtype.
           outputs: The output aliases wanted, sorted.
+          deadline: When the graph is to be left, whatever it has done.
 
         Raises:
-          ServingError: With the graph's code when it refuses the inputs.
+          ServingError: With the graph's code when it refuses the inputs; DEADLINE_EXCEEDED.
         """
-        call, fetched = self._callable(signature, outputs)
-        feeds = [np.asarray(inputs[alias]) for alias in signature.inputs]
+        deadline.check()
+        fetched = self._fetched(signature, outputs)
+        feeds = {self._tensor(spec.tensor_name): np.asarray(inputs[alias]) for alias, spec in signature.inputs.items()}
+        fetches = [self._tensor(signature.outputs[alias]) for alias in fetched]
+        options = tf_session.TF_NewBufferFromString(
+            config_pb2.RunOptions(timeout_in_ms=deadline.timeout_ms).SerializeToString()
+        )
         try:
-            values = call(*feeds)
+            values = tf_session.TF_SessionRun_wrapper(self._session._session, options, feeds, fetches, [], None)
+        except tf.errors.DeadlineExceededError as error:
+            raise too_late() from error
         except tf.errors.OpError as error:
             raise graph_error(signature.name, code=error.error_code, message=error.message) from error
         except (TypeError, ValueError) as error:
             raise graph_error(signature.name, code=Code.INVALID_ARGUMENT, message="") from error
+        finally:
+            tf_session.TF_DeleteBuffer(options)
         found = dict(zip(fetched, values, strict=True))
         return {alias: np.asarray(found[alias]) for alias in outputs}
 
     def close(self) -> None:
         """Frees the session, its variables and its tables."""
         with self._lock:
-            self._callables.clear()
             self._session.close()
 
-    def _callable(
-        self, signature: Signature, outputs: tuple[str, ...]
-    ) -> tuple[tf.compat.v1.Session._Callable, tuple[str, ...]]:
-        """A compiled call of the signature and the aliases it fetches.
-
-        The private `_make_callable_from_options` is what tf_keras itself uses; the public calls compare the fed shape
-        with the placeholder's, which TF Serving does not. Each set of outputs costs memory, so their number is bounded:
-        beyond it everything is fetched.
-        """
+    def _fetched(self, signature: Signature, outputs: tuple[str, ...]) -> tuple[str, ...]:
+        """The outputs to fetch. Each set of them costs memory for ever, so beyond some all are fetched instead."""
         with self._lock:
-            known = (signature.name, outputs) in self._callables
-            if not known and len(self._callables) >= MAX_CALLABLES:
-                outputs = tuple(signature.outputs)
-            call = self._callables.get((signature.name, outputs))
-            if call is None:
-                options = config_pb2.CallableOptions(
-                    feed=[spec.tensor_name for spec in signature.inputs.values()],
-                    fetch=[signature.outputs[alias] for alias in outputs],
-                )
-                call = self._session._make_callable_from_options(options)
-                self._callables[signature.name, outputs] = call
-            return call, outputs
+            if (signature.name, outputs) not in self._fetches and len(self._fetches) >= MAX_FETCHES:
+                return tuple(signature.outputs)
+            self._fetches.add((signature.name, outputs))
+            return outputs
+
+    def _tensor(self, name: str) -> Any:
+        """TensorFlow's handle of a graph tensor."""
+        handle = self._tensors.get(name)
+        if handle is None:
+            handle = self._tensors[name] = self._session.graph.get_tensor_by_name(name)._as_tf_output()
+        return handle
 
     def _check_variables(self) -> None:
         """The loader takes a model without its variables folder for one without variables; this one has some."""

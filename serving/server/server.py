@@ -3,26 +3,24 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc
 from aiohttp import web
 
 from serving.server.answers import Answers
 from serving.server.calls import Calls
+from serving.server.config_follower import ConfigFollower
 from serving.server.flags import ServerFlags
 from serving.server.grpc_service import grpc_server
 from serving.server.grpc_watch import GrpcWatch
+from serving.server.loader import ModelLoader
 from serving.server.log import event
+from serving.server.model_config import plans_of_flags
 from serving.server.models import Models
-from serving.server.op_guard import refuse_unsafe_ops
-from serving.server.predict import warm_up
 from serving.server.rest_service import RestService
 from serving.server.rest_site import BACKLOG, RestSite
 from serving.server.rest_watch import RestWatch
-from serving.server.saved_model import LoadedModel, load_op_libraries
 from serving.server.surroundings import read_surroundings
-from serving.server.versions import ModelVersions
 from serving.server.watch import Watch
 
 READY_POLL_SECONDS = 0.02
@@ -39,25 +37,15 @@ class Server:
     def __init__(self, flags: ServerFlags) -> None:
         self.flags = flags
         self.surroundings = read_surroundings(flags)
-        missing = load_op_libraries()
-
-        checks_ops = flags.behaviour.checks_ops and not flags.allow_all_ops
-
-        def load(path: Path) -> LoadedModel:
-            if checks_ops:
-                refuse_unsafe_ops(path)
-            model = LoadedModel(path, missing_libraries=missing)
-            try:
-                warm_up(model, max_bytes=flags.largest_body_bytes)
-            except BaseException:
-                model.close()
-                raise
-            return model
-
-        if flags.model_base_path is None:
-            raise ValueError("model_base_path is missing: it is the folder with the numbered versions")
-        versions = ModelVersions(flags.model_name, base_path=flags.model_base_path, load=load)
-        self.models = Models({flags.model_name: versions})
+        self._plans = plans_of_flags(flags)
+        self.models = Models(
+            ModelLoader(flags),
+            load_threads=flags.num_load_threads,
+            labels_may_wait=flags.allow_version_labels_for_unavailable_models,
+        )
+        self._follower = (
+            ConfigFollower(flags.model_config_file, reload=self.models.reload) if flags.model_config_file else None
+        )
         self.calls = Calls(threads=flags.call_threads, max_waiting=flags.max_waiting_calls)
         self.grpc_port = 0
         self.rest_port: int | None = None
@@ -76,9 +64,16 @@ class Server:
 
         Raises:
           OSError: When a port cannot be had.
+          ServingError: When the models cannot be what their configuration says.
         """
         flags, around = self.flags, self.surroundings
-        self.models.start(poll_seconds=flags.file_system_poll_wait_seconds)
+        self.models.start(
+            self._plans,
+            poll_seconds=flags.file_system_poll_wait_seconds,
+            labels_may_wait=flags.behaviour.labels_may_wait or flags.allow_version_labels_for_unavailable_models,
+        )
+        if self._follower:
+            self._follower.start(poll_seconds=flags.model_config_file_poll_wait_seconds)
         if flags.worker:
             await self.wait_until_ready()
         answers = Answers(self.models, max_body_bytes=flags.largest_body_bytes, behaviour=flags.behaviour)
@@ -148,6 +143,8 @@ class Server:
         event("stopping")
         if self._refreshing:
             self._refreshing.cancel()
+        if self._follower:
+            self._follower.stop()
         doors = [self._grpc.stop(self.flags.grace_seconds)] if self._grpc else []
         if self._rest:
             doors.append(self._rest.cleanup())

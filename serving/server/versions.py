@@ -1,4 +1,4 @@
-"""The versions of one model: found on disk, loaded beside the serving one, switched at once, drained, unloaded."""
+"""The versions of one model: found on disk, loaded beside those that serve, switched at once, drained, unloaded."""
 
 import contextlib
 import dataclasses
@@ -13,8 +13,10 @@ from typing import Generic, Protocol, TypeVar
 from serving.server.errors import Code, ServingError, cut, quoted
 from serving.server.log import event
 from serving.server.version_folders import VersionFolder, folder_problems, look_at, version_numbers
+from serving.server.version_policy import LATEST, VersionPolicy
 
 KEPT_ENDED_VERSIONS = 16
+LEAVE_SECONDS = 3600.0
 
 
 class Closeable(Protocol):
@@ -56,35 +58,64 @@ class Lease(Generic[Model]):
 
 
 class _Loaded(Generic[Model]):
-    """A model in memory and how many requests hold it."""
+    """A model in memory, how many requests hold it, and whether its end is still told in the status."""
 
     def __init__(self, folder: VersionFolder, *, model: Model) -> None:
         self.folder = folder
         self.model = model
         self.holders = 0
+        self.is_told = True
+
+
+class Held(Generic[Model]):
+    """A hold on a loaded version, to be released once."""
+
+    def __init__(self, loaded: _Loaded[Model], *, lock: threading.Condition) -> None:
+        self.lease = Lease(version=loaded.folder.version, model=loaded.model)
+        self._loaded = loaded
+        self._lock = lock
+
+    def release(self) -> None:
+        """Lets the version go."""
+        with self._lock:
+            self._loaded.holders -= 1
+            self._lock.notify_all()
 
 
 class ModelVersions(Generic[Model]):
-    """Serves the highest good version below a base path and follows it as versions come and go.
+    """Serves the good versions below a base path that its policy wants, and follows them as they come and go.
 
     A version that is incomplete, fails to load or fails to warm up never replaces a good one; it is tried again when
-    its files change. Where the serving version's folder is removed, the highest good one that is left takes over;
-    where none is left, the loaded one goes on serving.
+    its files change. Where a serving version's folder is removed, the next good one takes over; where nothing that the
+    policy wants is good, what is loaded goes on serving.
 
     Args:
       name: The model's name.
       base_path: The folder with the numbered versions.
       load: Loads and warms up one version folder; raises when it is not fit to serve.
+      policy: Which versions serve.
+      successor_of: The same model under its former configuration: what it has loaded from the same files is shared,
+        and `take_over` ends it.
     """
 
-    def __init__(self, name: str, *, base_path: Path, load: Callable[[Path], Model]) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_path: Path,
+        load: Callable[[Path], Model],
+        policy: VersionPolicy = LATEST,
+        successor_of: "ModelVersions[Model] | None" = None,
+    ) -> None:
         self.name = name
         self.base_path = base_path
+        self.policy = policy
         self._load = load
-        self._lock = threading.Condition(threading.RLock())
-        self._current: _Loaded[Model] | None = None
+        self._former = successor_of
+        self._lock: threading.Condition = successor_of._lock if successor_of else threading.Condition(threading.RLock())
+        self._statuses: dict[int, VersionStatus] = successor_of._statuses if successor_of else {}
+        self._loaded: dict[int, _Loaded[Model]] = {}
         self._retired: list[_Loaded[Model]] = []
-        self._statuses: dict[int, VersionStatus] = {}
         self._rejected: dict[int, VersionFolder] = {}
         self._polling = threading.Lock()
         self._stop = threading.Event()
@@ -104,22 +135,59 @@ class ModelVersions(Generic[Model]):
         if self._poller:
             self._poller.join(grace_seconds)
         with self._lock:
-            if self._current:
-                self._retire(self._current)
-                self._current = None
+            self._retire(list(self._loaded.values()))
         self._unload_idle(wait_seconds=grace_seconds)
+
+    def take_over(self) -> None:
+        """Ends the former configuration of this model; what both share goes on serving."""
+        former, self._former = self._former, None
+        if former is None:
+            return
+        with self._lock:
+            for version, loaded in list(former._loaded.items()):
+                mine = self._loaded.get(version)
+                loaded.is_told = mine is None
+                if mine is loaded:
+                    loaded.is_told = True
+                    del former._loaded[version]
+        former.leave()
+
+    def give_up(self) -> None:
+        """Ends this configuration before it served; the former one goes on as if nothing had been."""
+        former, self._former = self._former, None
+        with self._lock:
+            shared = [loaded for loaded in self._loaded.values() if former and loaded in former._loaded.values()]
+            for loaded in shared:
+                del self._loaded[loaded.folder.version]
+        self.stop(grace_seconds=0.0)
+        for version in former._loaded if former else ():
+            self._set_status(version, state=State.AVAILABLE)
+
+    def leave(self) -> None:
+        """Stops in the background: requests in flight are waited for, however long they take."""
+        self._stop.set()
+        threading.Thread(target=self.stop, kwargs={"grace_seconds": LEAVE_SECONDS}, daemon=True).start()
 
     def poll(self) -> None:
         """Looks at the base path once; loads and switches where something better is there."""
         with self._polling:
             self._unload_idle(wait_seconds=0.0)
-            folder = self._next_folder()
-            if folder:
-                self._load_and_switch(folder)
+            good: list[int] = []
+            for version in self.policy.candidates(version_numbers(self.base_path)):
+                if self._stop.is_set() or self.policy.is_full(len(good)):
+                    break
+                if version in self._loaded or self._try(version):
+                    good.append(version)
+            self._keep_only(good)
 
     @contextlib.contextmanager
-    def lease(self, version: int | None = None) -> Iterator[Lease[Model]]:
-        """Holds the serving version while the body runs.
+    def paused(self) -> Iterator[None]:
+        """No version comes or goes while the body runs."""
+        with self._polling:
+            yield
+
+    def hold(self, version: int | None = None) -> Held[Model]:
+        """Holds a serving version until `Held.release`.
 
         Args:
           version: The number the client asked for; None means the latest.
@@ -128,16 +196,26 @@ class ModelVersions(Generic[Model]):
           ServingError: NOT_FOUND, when that version does not serve.
         """
         with self._lock:
-            loaded = self._current
-            if loaded is None or version not in (None, loaded.folder.version):
+            chosen = max(self._loaded, default=None) if version is None else version
+            loaded = None if chosen is None else self._loaded.get(chosen)
+            if loaded is None:
                 raise not_servable(self.name, version=version)
             loaded.holders += 1
+            return Held(loaded, lock=self._lock)
+
+    @contextlib.contextmanager
+    def lease(self, version: int | None = None) -> Iterator[Lease[Model]]:
+        """Holds a serving version while the body runs; see `hold`."""
+        held = self.hold(version)
         try:
-            yield Lease(version=loaded.folder.version, model=loaded.model)
+            yield held.lease
         finally:
-            with self._lock:
-                loaded.holders -= 1
-                self._lock.notify_all()
+            held.release()
+
+    def serves(self, version: int) -> bool:
+        """True while that version takes requests."""
+        with self._lock:
+            return version in self._loaded
 
     def statuses(self) -> list[VersionStatus]:
         """Every version the server has met, highest first."""
@@ -153,22 +231,25 @@ class ModelVersions(Generic[Model]):
             if poll_seconds == 0 or self._stop.wait(poll_seconds):
                 return
 
-    def _next_folder(self) -> VersionFolder | None:
-        """The folder to load now: the highest complete one above (or in place of) the serving one."""
-        for version in version_numbers(self.base_path):
-            if self._current and version == self._current.folder.version:
-                return None
-            folder = look_at(self.base_path, version=version)
-            if folder is None or folder == self._rejected.get(version):
-                continue
-            problems = folder_problems(folder)
-            if not problems:
-                return folder
+    def _try(self, version: int) -> bool:
+        """Loads a version where it is complete and was not refused as it is; True when it serves now."""
+        folder = look_at(self.base_path, version=version)
+        if folder is None or folder == self._rejected.get(version):
+            return False
+        former = self._former._loaded.get(version) if self._former else None
+        if former and former.folder == folder:
+            with self._lock:
+                self._loaded[version] = former
+            self.available.set()
+            return True
+        problems = folder_problems(folder)
+        if problems:
             self._rejected[version] = folder
             event("version_incomplete", model=self.name, version=version, problems=problems[:5])
-        return None
+            return False
+        return self._load_and_add(folder)
 
-    def _load_and_switch(self, folder: VersionFolder) -> None:
+    def _load_and_add(self, folder: VersionFolder) -> bool:
         version, began = folder.version, time.monotonic()
         self._set_status(version, state=State.LOADING)
         event("version_loading", model=self.name, version=version)
@@ -185,20 +266,27 @@ class ModelVersions(Generic[Model]):
             self._set_status(version, state=State.END, code=code, message=message)
             fields = {"model": self.name, "version": version, "code": code.name, "reason": message}
             event("version_failed", level=logging.ERROR, **fields)
-            return
+            return False
         with self._lock:
-            old, self._current = self._current, _Loaded(folder, model=model)
+            self._loaded[version] = _Loaded(folder, model=model)
             self._rejected.pop(version, None)
             self._set_status(version, state=State.AVAILABLE)
-            if old:
-                self._retire(old)
         self.available.set()
         event("version_available", model=self.name, version=version, seconds=round(time.monotonic() - began, 3))
-        self._unload_idle(wait_seconds=1.0)
+        return True
 
-    def _retire(self, loaded: _Loaded[Model]) -> None:
-        self._retired.append(loaded)
-        self._set_status(loaded.folder.version, state=State.UNLOADING)
+    def _keep_only(self, good: list[int]) -> None:
+        """Retires what the policy no longer wants, as long as something it wants serves."""
+        with self._lock:
+            unwanted = [loaded for version, loaded in self._loaded.items() if version not in good] if good else []
+            self._retire(unwanted)
+        if unwanted:
+            self._unload_idle(wait_seconds=1.0)
+
+    def _retire(self, leaving: list[_Loaded[Model]]) -> None:
+        for loaded in leaving:
+            self._retired.append(self._loaded.pop(loaded.folder.version))
+            self._tell(loaded, state=State.UNLOADING)
 
     def _unload_idle(self, *, wait_seconds: float) -> None:
         """Unloads retired versions that no request holds any more, waiting that long for the last ones."""
@@ -208,8 +296,12 @@ class ModelVersions(Generic[Model]):
             self._retired = [loaded for loaded in self._retired if loaded.holders]
         for loaded in idle:
             loaded.model.close()
-            self._set_status(loaded.folder.version, state=State.END)
+            self._tell(loaded, state=State.END)
             event("version_unloaded", model=self.name, version=loaded.folder.version)
+
+    def _tell(self, loaded: _Loaded[Model], *, state: State) -> None:
+        if loaded.is_told:
+            self._set_status(loaded.folder.version, state=state)
 
     def _set_status(self, version: int, *, state: State, code: Code = Code.OK, message: str = "") -> None:
         with self._lock:

@@ -165,8 +165,10 @@ def test_status(words):
             {"version": "7", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
         ]
     }
-    for path in ("/v1/models/toy", "/v1/models/toy/versions/7", "/v1/models/toy/labels/any"):
+    for path in ("/v1/models/toy", "/v1/models/toy/versions/7"):
         assert words.get(path).json() == wanted
+    unknown = words.get("/v1/models/toy/labels/any")
+    assert (unknown.status_code, unknown.json()) == (400, {"error": "Unrecognized servable version label: any"})
 
 
 def test_metadata_gives_signatures_with_shapes_as_strings_and_defaults(words):

@@ -200,7 +200,7 @@ def test_an_unknown_op_names_the_library_that_is_missing(tmp_path):
 
 
 def test_many_output_filters_do_not_grow_without_bound(tmp_path, monkeypatch):
-    monkeypatch.setattr(saved_model, "MAX_CALLABLES", 2)
+    monkeypatch.setattr(saved_model, "MAX_FETCHES", 2)
     model = saved_model.LoadedModel(toy_models.save_words(tmp_path / "1"), missing_libraries={})
     signature = model.signatures["typed"]
     inputs = {"x": np.float32([1.0]), "flag": np.array([True])}

@@ -9,6 +9,7 @@ import pytest
 
 from serving.manifest import MANIFEST_PATH, write_manifest
 from serving.server.errors import ServingError
+from serving.server.version_policy import VersionPolicy
 from serving.server.versions import ModelVersions, State
 
 
@@ -159,6 +160,29 @@ def test_files_that_change_while_they_load_do_not_serve(tmp_path):
     assert states(versions) == {1: State.END}
     versions.poll()
     assert serving(versions) == (1, "finished")
+
+
+@pytest.mark.parametrize(
+    ("policy", "wanted", "later"),
+    [
+        (VersionPolicy(num_latest=2), [4, 3], [5, 4]),
+        (VersionPolicy(num_latest=None), [4, 3, 1], [5, 4, 3, 1]),
+        (VersionPolicy(num_latest=None, specific=frozenset({1, 3, 9})), [3, 1], [3, 1]),
+    ],
+)
+def test_policies_choose_among_the_good_versions(tmp_path, policy, wanted, later):
+    versions = ModelVersions("toy", base_path=tmp_path, load=FakeModel, policy=policy)
+    for version, text in ((1, "one"), (2, "broken"), (3, "three"), (4, "four")):
+        put(tmp_path, version, text)
+    versions.poll()
+    assert [one.version for one in versions.statuses() if one.state is State.AVAILABLE] == wanted
+    with versions.lease(wanted[-1]) as oldest, versions.lease() as latest:
+        assert (oldest.version, latest.version) == (wanted[-1], wanted[0])
+    put(tmp_path, 5, "five")
+    versions.poll()
+    assert [one.version for one in versions.statuses() if one.state is State.AVAILABLE] == later
+    with pytest.raises(ServingError, match="Specific"), versions.lease(2):
+        pass
 
 
 def test_a_request_keeps_its_version_and_the_old_one_unloads_after_it(versions, tmp_path):

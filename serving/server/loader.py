@@ -1,0 +1,71 @@
+"""From a version folder to a model that may serve: loaded as the flags say, and warmed up."""
+
+from pathlib import Path
+
+from tensorflow.core.protobuf import config_pb2
+
+from serving.server.config_protos import read_config
+from serving.server.flags import ServerFlags
+from serving.server.op_guard import refuse_unsafe_ops
+from serving.server.predict import warm_up
+from serving.server.saved_model import LoadedModel, load_op_libraries
+
+
+class ModelLoader:
+    """Loads versions.
+
+    Args:
+      flags: How.
+
+    Raises:
+      ValueError: When a file that a flag names cannot be used.
+    """
+
+    def __init__(self, flags: ServerFlags) -> None:
+        self._flags = flags
+        self._tags = [tag for tag in flags.saved_model_tags.split(",") if tag]
+        self._session_config = session_config(flags)
+        self._missing_libraries = load_op_libraries()
+
+    def __call__(self, path: Path) -> LoadedModel:
+        """The model of a version folder, warmed up.
+
+        Raises:
+          ServingError: When it is not fit to serve.
+        """
+        if self._flags.behaviour.checks_ops and not self._flags.allow_all_ops:
+            refuse_unsafe_ops(path)
+        model = LoadedModel(
+            path,
+            missing_libraries=self._missing_libraries,
+            tags=self._tags,
+            session_config=self._session_config,
+        )
+        try:
+            if self._flags.enable_model_warmup:
+                rounds = max(1, self._flags.num_request_iterations_for_warmup)
+                warm_up(model, max_bytes=self._flags.largest_body_bytes, rounds=rounds)
+        except BaseException:
+            model.close()
+            raise
+        return model
+
+
+def session_config(flags: ServerFlags) -> config_pb2.ConfigProto:
+    """The ConfigProto of every session: the file's where there is one, and over it the flags that are not 0.
+
+    Raises:
+      ValueError: When the file cannot be used.
+    """
+    config = config_pb2.ConfigProto(allow_soft_placement=True)
+    if flags.tensorflow_session_config_file:
+        read_config(flags.tensorflow_session_config_file, config, flag="tensorflow_session_config_file")
+    within = flags.tensorflow_intra_op_parallelism or flags.tensorflow_session_parallelism
+    between = flags.tensorflow_inter_op_parallelism or flags.tensorflow_session_parallelism
+    if within:
+        config.intra_op_parallelism_threads = within
+    if between:
+        config.inter_op_parallelism_threads = between
+    if flags.per_process_gpu_memory_fraction:
+        config.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
+    return config
