@@ -47,9 +47,13 @@ def plus(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     return paths
 
 
-def test_swaps_under_load_lose_no_request_and_mix_no_versions(plus, serve_toy, tmp_path):
+def test_fifty_swaps_under_load_lose_no_request_and_mix_no_versions(plus, serve_toy, tmp_path):
     publish(plus[1], tmp_path / "1")
     stop, faults, seen = threading.Event(), [], set()
+
+    def content(version: int) -> int:
+        """Four models take turns; each adds its own number."""
+        return (version - 1) % 4 + 1
 
     def ask_rest() -> None:
         while not stop.is_set():
@@ -66,23 +70,27 @@ def test_swaps_under_load_lose_no_request_and_mix_no_versions(plus, serve_toy, t
         message.inputs["x"].CopyFrom(tf.make_tensor_proto(np.float32([0.0])))
         while not stop.is_set():
             answer = served.predictions.Predict(message, timeout=30)
-            seen.add(answer.model_spec.version.value)
-            if answer.outputs["y"].float_val[0] != float(answer.model_spec.version.value):
-                faults.append(answer.model_spec.version.value)
+            version = answer.model_spec.version.value
+            seen.add(version)
+            if answer.outputs["y"].float_val[0] != float(content(version)):
+                faults.append(version)
 
-    with serve_toy(tmp_path) as served:
+    with serve_toy(tmp_path, file_system_poll_wait_seconds=0.01) as served:
         askers = [threading.Thread(target=ask) for ask in (ask_rest, ask_grpc)]
         for asker in askers:
             asker.start()
-        for version in (2, 3, 4):
-            publish(plus[version], tmp_path / str(version))
-            wait_for(lambda version=version: states(served).get(version) == "AVAILABLE" and version in seen)
-        stop.set()
-        for asker in askers:
-            asker.join()
-        wait_for(lambda: states(served) == {4: "AVAILABLE", 3: "END", 2: "END", 1: "END"})
+        try:
+            for version in range(2, 52):
+                publish(plus[content(version)], tmp_path / str(version))
+                wait_for(lambda version=version: version in seen)
+        finally:
+            stop.set()
+            for asker in askers:
+                asker.join()
+        wait_for(lambda: list(states(served).values()).count("END") == len(states(served)) - 1)
+        assert states(served)[51] == "AVAILABLE"
     assert faults == []
-    assert seen == {1, 2, 3, 4}
+    assert seen == set(range(1, 52))
 
 
 def test_half_written_and_corrupt_versions_leave_the_good_one_alone(plus, serve_toy, tmp_path):
