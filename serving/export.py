@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.catalogue import Catalogue, encode_catalogue
+from serving.catalogue_file import write_catalogue
 from serving.index_kinds import choose_kind
 from serving.index_make import BuiltIndex, build_index
 from serving.manifest import write_manifest
@@ -86,21 +87,37 @@ def build_bundle(
     catalogue = encode_catalogue(towers, items_pattern, popularity=popularity)
     if catalogue.quarantined:
         _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
-    name = bundle_version(towers.model_id, catalogue.content_id)
     tables = Tables(catalogue, search=towers.config.search)
     indexes = {
-        flavour: _build_index(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
+        flavour: index_for(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
         for flavour in flavours
     }
     paths = {flavour: output_dir / flavour / str(version) for flavour in flavours}
+    return write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths)
+
+
+def write_bundles(
+    catalogue: Catalogue,
+    *,
+    towers: LoadedTowers,
+    tables: Tables,
+    indexes: Mapping[str, BuiltIndex],
+    paths: Mapping[str, Path],
+) -> BundleReport:
+    """Saves one bundle for each flavour of `indexes` to its path; each folder appears whole or not at all.
+
+    Raises:
+      ValueError: A bundle uses ops that its flavour's server does not have.
+    """
+    name = bundle_version(towers.model_id, catalogue.content_id)
     for flavour, built in indexes.items():
         extra = _manifest_facts(name, flavour, built, towers=towers, catalogue=catalogue)
         bundle = Bundle(Answers(towers, tables=tables, index=built.index, version=name))
-        _save(bundle, paths[flavour], flavour=flavour, ids=catalogue.ids, extra=extra)
-        _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.ids), built.index.kind.value)
+        _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra)
+        _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.alive_ids), built.index.kind.value)
     return BundleReport(
         bundle_version=name,
-        num_items=len(catalogue.ids),
+        num_items=len(catalogue.alive_ids),
         quarantined=tuple(item.decode(errors="replace") for item in catalogue.quarantined),
         index_kinds={flavour: built.index.kind.value for flavour, built in indexes.items()},
         recall={flavour: built.facts["recall_at_10"] for flavour, built in indexes.items()},
@@ -119,9 +136,10 @@ def bundle_version(model_id: str, content_id: str) -> str:
     return f"{model_id[:16]}-{digest.hexdigest()[:16]}"
 
 
-def _build_index(
+def index_for(
     flavour: str, catalogue: Catalogue, *, towers: LoadedTowers, tables: Tables, work_dir: Path
 ) -> BuiltIndex:
+    """A big index over the whole of `catalogue`, of the kind that its size and the configuration ask for."""
     search = towers.config.search
     with tempfile.TemporaryDirectory(prefix=".tmp-index-", dir=work_dir) as scratch:
         return build_index(
@@ -142,20 +160,21 @@ def _manifest_facts(
         "bundle_version": name,
         "model_id": towers.model_id,
         "content_id": catalogue.content_id,
-        "n_items": len(catalogue.ids),
+        "n_items": len(catalogue.alive_ids),
         "quarantined": [item.decode(errors="replace") for item in catalogue.quarantined],
         "config": to_dict(towers.config),
     }
 
 
-def _save(bundle: Bundle, target: Path, *, flavour: str, ids: Sequence[bytes], extra: Mapping[str, Any]) -> None:
+def _save(bundle: Bundle, target: Path, *, flavour: str, catalogue: Catalogue, extra: Mapping[str, Any]) -> None:
     """Writes one bundle aside, checks its ops, adds warm-up and manifest, and renames it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent))
     try:
         bundle.save(str(aside), namespaces=FLAVOUR_NAMESPACES[flavour])
         refuse_foreign_ops(aside, flavour=flavour)
-        write_warmup(aside, config=bundle.answers.config, item_ids=ids[:10])
+        write_warmup(aside, config=bundle.answers.config, item_ids=catalogue.alive_ids[:10])
+        write_catalogue(aside, catalogue)
         write_manifest(aside, extra={**extra, "ops": sorted(ops_of(aside))})
         aside.chmod(0o755)
         if target.exists():

@@ -52,7 +52,7 @@ def publish(bundle_dir: str | Path, destination: str | Path, *, check: OpsCheck 
       ValueError: No bundle, a broken or mixed one, or one with foreign ops.
       OSError: The copy failed, for example for lack of space; nothing is published then.
     """
-    sources = _sources(Path(bundle_dir))
+    sources = newest_bundles(Path(bundle_dir))
     destination = Path(destination)
     destination.mkdir(parents=True, exist_ok=True)
     with _locked(destination):
@@ -76,8 +76,12 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     return manifest if isinstance(manifest, dict) else {}
 
 
-def _sources(bundle_dir: Path) -> dict[str, Path]:
-    """The newest bundle of each flavour, sound and all of one content."""
+def newest_bundles(bundle_dir: Path) -> dict[str, Path]:
+    """{flavour: folder} of the newest bundle of each flavour, sound and all of one content.
+
+    Raises:
+      ValueError: There is none, it is not whole, or the flavours differ.
+    """
     sources = {}
     for flavour in FLAVOURS:
         numbers = _numbers(bundle_dir / flavour)

@@ -31,6 +31,8 @@ def num_candidates(groups: np.ndarray, search: SearchConfig) -> int:
 class Tables(tf.Module):
     """Rows 0 to n - 1 are items; row n is blank (id "", no group, zero vectors), so that every gather has a row.
 
+    A row whose item was removed since the big index was built keeps its place; it has no id and no id leads to it.
+
     Attributes:
       num_items: n.
       num_indexed: The first rows, which search can find.
@@ -47,16 +49,20 @@ class Tables(tf.Module):
         self.num_items = len(catalogue.ids)
         self.num_indexed = catalogue.num_indexed
         self.num_candidates = num_candidates(catalogue.groups, search)
-        self.item_ids = _table(np.array([*catalogue.ids, b""], object), "item_ids")
+        alive = np.flatnonzero(~catalogue.removed)
+        item_ids = np.full([self.num_items + 1], b"", object)
+        item_ids[alive] = catalogue.alive_ids
+        self.item_ids = _table(item_ids, "item_ids")
         self.groups = _table(np.append(catalogue.groups, np.int32(NO_ROW)), "groups")
         self.branches = _table(np.pad(catalogue.branches, [(0, 1), (0, 0), (0, 0)]), "branches")
-        popular = np.argsort(-catalogue.popularity, kind="stable")[: self.num_candidates].astype(np.int32)
+        popular = alive[np.argsort(-catalogue.popularity[alive], kind="stable")]
+        popular = popular[: self.num_candidates].astype(np.int32)
         missing = self.num_candidates - len(popular)
         self.popular = _table(np.pad(popular, (0, missing), constant_values=NO_ROW), "popular")
         self.filters = FilterTables(catalogue.columns)
         self.row_of_id = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
-                tf.constant([*catalogue.ids, b""]), tf.constant([*range(self.num_items), NO_ROW], tf.int32)
+                tf.constant([*catalogue.alive_ids, b""]), tf.constant([*alive.tolist(), NO_ROW], tf.int32)
             ),
             default_value=NO_ROW,
         )

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from serving.catalogue import COLUMNS, encode_catalogue, make_catalogue
+from serving.catalogue import encode_catalogue, make_catalogue
+from serving.encode import COLUMNS
 from tests.support.fake_towers import write_items
 
 

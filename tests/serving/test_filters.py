@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.catalogue import absent_columns
+from serving.encode import absent_columns
 from serving.filters import FilterTables
 from trainer.spec.features import Dtype
 from trainer.spec.filters import FILTERS

@@ -1,0 +1,167 @@
+"""Item Examples to what a catalogue keeps of them, through the item tower where it is not known yet."""
+
+import dataclasses
+import glob
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+
+import tensorflow as tf  # isort: skip
+
+from serving.towers import LoadedTowers, item_features
+from trainer.ops.examples import axis_lengths, parse
+from trainer.spec.config import WireConfig
+from trainer.spec.features import Dtype, Side, branches_of, features_of
+from trainer.spec.signatures import TowerOutput
+
+COLUMNS = ("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock")
+_NUMBERS = {Dtype.FLOAT: np.float32, Dtype.INT: np.int64}
+_BATCH = 64
+Wire = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """Items as they were read, in the order of the files.
+
+    Attributes:
+      ids: [n] item ids.
+      group_ids: [n] group ids.
+      columns: {name of `COLUMNS`: [n] or [n, entry]}.
+      tower_hashes: [n, 32] uint8, SHA-256 of what the item tower reads of each item.
+      is_encoded: [n] bool, True for the items that went through the tower.
+      branches: [encoded, branch, dim] float32, for those.
+      items_id: SHA-256 of all Examples, in any order.
+    """
+
+    ids: list[bytes]
+    group_ids: list[bytes]
+    columns: Mapping[str, np.ndarray]
+    tower_hashes: np.ndarray
+    is_encoded: np.ndarray
+    branches: np.ndarray
+    items_id: str
+
+
+def encode_items(
+    towers: LoadedTowers, items_pattern: str, *, is_known: Callable[[bytes, bytes], bool] = lambda name, digest: False
+) -> Encoded:
+    """Reads item Examples and encodes those that are not known.
+
+    Args:
+      towers: Their item tower.
+      items_pattern: Glob of TFRecord files of item Examples.
+      is_known: Whether the branch vectors are known already, by item id and tower hash.
+
+    Raises:
+      ValueError: No file matches, or the towers' vectors are not the sum of their branches.
+    """
+    ids: list[bytes] = []
+    group_ids: list[bytes] = []
+    digests: list[bytes] = []
+    prints: list[bytes] = []
+    is_encoded: list[bool] = []
+    columns = {name: [nothing] for name, nothing in absent_columns(0, towers.config.wire).items()}
+    tower = _Tower(towers)
+    for serialized in _batches(items_pattern):
+        parsed = parse(serialized, sides=[Side.ITEM], wire=towers.config.wire)
+        wire = {name: values.numpy() for name, values in parsed.items()}
+        hashes = tower_hashes(wire)
+        fresh = [not is_known(*pair) for pair in zip(wire["item_id"].tolist(), hashes, strict=True)]
+        tower.add({feature.name: wire[feature.name][fresh] for feature in item_features()})
+        ids += wire["item_id"].tolist()
+        group_ids += wire["group_id"].tolist()
+        digests += hashes
+        is_encoded += fresh
+        prints += [hashlib.sha256(example).digest() for example in serialized.numpy()]
+        for name, parts in columns.items():
+            parts.append(wire[name])
+    return Encoded(
+        ids=ids,
+        group_ids=group_ids,
+        columns={name: np.concatenate(parts) for name, parts in columns.items()},
+        tower_hashes=np.frombuffer(b"".join(digests), np.uint8).reshape(len(ids), -1 if ids else 32),
+        is_encoded=np.array(is_encoded, bool),
+        branches=tower.finish(),
+        items_id=hashlib.sha256(b"".join(sorted(prints))).hexdigest(),
+    )
+
+
+def absent_columns(num_items: int, wire: WireConfig | None = None) -> dict[str, np.ndarray]:
+    """The columns of `num_items` items that say nothing about themselves."""
+    features = {feature.name: feature for feature in features_of(Side.ITEM)}
+    return {
+        name: np.full(
+            [num_items, *axis_lengths(features[name], wire or WireConfig())],
+            features[name].default,
+            _NUMBERS.get(features[name].dtype, object),
+        )
+        for name in COLUMNS
+    }
+
+
+def tower_hashes(wire: Mapping[str, np.ndarray]) -> list[bytes]:
+    """SHA-256 of each item's features that the item tower reads, in wire form."""
+    digests = [hashlib.sha256() for _ in range(len(wire["item_id"]))]
+    for feature in item_features():
+        values = wire[feature.name]
+        for digest, value in zip(digests, values.reshape(len(values), -1).tolist(), strict=True):
+            for part in value:
+                raw = part if isinstance(part, bytes) else repr(part).encode()
+                digest.update(len(raw).to_bytes(8, "little") + raw)
+    return [digest.digest() for digest in digests]
+
+
+class _Tower:
+    """The item tower, fed in full batches."""
+
+    def __init__(self, towers: LoadedTowers) -> None:
+        self._embed = towers.module.embed_item
+        self._waiting: list[Wire] = []
+        self._branches = [np.zeros([0, len(branches_of(Side.ITEM)), towers.config.tower.dim], np.float32)]
+
+    def add(self, wire: Wire) -> None:
+        self._waiting.append(wire)
+        if sum(len(batch["title"]) for batch in self._waiting) >= _BATCH:
+            self._encode()
+
+    def finish(self) -> np.ndarray:
+        if any(len(batch["title"]) for batch in self._waiting):
+            self._encode()
+        return np.concatenate(self._branches)
+
+    def _encode(self) -> None:
+        wire = {name: np.concatenate([batch[name] for batch in self._waiting]) for name in self._waiting[0]}
+        self._waiting.clear()
+        outputs = self._embed({name: tf.constant(values, _dtype_of(values)) for name, values in wire.items()})
+        branches = outputs[TowerOutput.BRANCHES.value].numpy()
+        _check_sum(outputs[TowerOutput.VECTOR.value].numpy(), branches)
+        self._branches.append(branches)
+
+
+def _dtype_of(values: np.ndarray) -> tf.DType:
+    return tf.string if values.dtype == object else tf.as_dtype(values.dtype)
+
+
+def _batches(items_pattern: str) -> Iterator[tf.Tensor]:
+    paths = sorted(glob.glob(items_pattern))
+    if not paths:
+        raise ValueError(f"No items match {items_pattern!r}; wanted TFRecord files of Examples. Preprocess first.")
+    return iter(tf.data.TFRecordDataset(paths).batch(_BATCH).prefetch(2))
+
+
+def _check_sum(vectors: np.ndarray, branches: np.ndarray) -> None:
+    """The contract on which every served score rests: an item's vector is the sum of its branches over its length."""
+    sums = branches.sum(axis=1)
+    lengths = np.linalg.norm(sums, axis=-1, keepdims=True)
+    with np.errstate(all="ignore"):
+        off = np.abs(vectors - sums / np.maximum(lengths, 1e-6))
+    off = off[np.isfinite(off).all(axis=-1) & (lengths[:, 0] > 1e-6)]
+    if off.size and off.max() > 1e-3:
+        raise ValueError(
+            f"Item vectors differ from the sum of their branches over its length by {off.max():.3g}; wanted < 0.001. "
+            "Check the fusion of the item tower."
+        )
