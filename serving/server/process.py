@@ -51,6 +51,11 @@ class ServerProcess:
         self._readers: list[threading.Thread] = []
 
     @property
+    def pid(self) -> int:
+        """The process id while it runs; 0 otherwise."""
+        return self._process.pid if self._process else 0
+
+    @property
     def grpc_address(self) -> str:
         """`host:port` for a gRPC channel."""
         return f"127.0.0.1:{self.grpc_port}"

@@ -1,0 +1,103 @@
+"""Models to serve in the benchmarks, made on the spot: arithmetic, every type a request can carry, a CNN."""
+
+from pathlib import Path
+from typing import Any
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+
+import numpy as np  # isort: skip
+import tensorflow as tf  # isort: skip
+
+IMAGE_PX = 32
+
+
+class Plus(tf.Module):
+    """x / 2 + plus: an answer tells which version gave it."""
+
+    def __init__(self, plus: float) -> None:
+        super().__init__()
+        self.plus = tf.Variable(plus)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    def predict(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """[batch] in, [batch] out."""
+        return {"y": 0.5 * x + self.plus}
+
+
+def save_plus(path: Path, *, plus: float = 2.0) -> Path:
+    """Saves `Plus`; returns `path`."""
+    model = Plus(plus)
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.predict})
+    return path
+
+
+class Types(tf.Module):
+    """One signature for each kind of value a request can carry, and one that refuses what it gets."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+    def texts(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Text and bytes, as they came."""
+        return {"text": text, "text_bytes": text}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, "x"), tf.TensorSpec([None], tf.bool, "flag")])
+    def numbers(self, x: tf.Tensor, flag: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Numbers of several widths."""
+        return {"x": x, "wide": tf.cast(x, tf.float64), "whole": tf.cast(x, tf.int64), "flag": flag}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int8, "tiny"), tf.TensorSpec([None], tf.int64, "wide")])
+    def integers(self, tiny: tf.Tensor, wide: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Integers at both ends of the range."""
+        return {"tiny": tiny, "wide": wide}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
+    def parse(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Fails in the graph on whatever is no number."""
+        return {"number": tf.strings.to_number(text, tf.float32)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float16, "half")])
+    def halves(self, half: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A type that JSON cannot carry."""
+        return {"half": half}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    def total(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A scalar, which rows cannot show."""
+        return {"total": tf.reduce_sum(x)}
+
+
+def save_types(path: Path) -> Path:
+    """Saves `Types`, with `texts` as the default signature; returns `path`."""
+    model = Types()
+    signatures = {name: getattr(model, name) for name in ("texts", "numbers", "integers", "parse", "halves", "total")}
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.texts, **signatures})
+    return path
+
+
+class Photos(tf.Module):
+    """A CNN over photos, as a query tower's picture branch: [batch, px, px, 3] to a vector of length 1."""
+
+    def __init__(self, *, widths: tuple[int, ...] = (16, 32, 64), dim: int = 64) -> None:
+        super().__init__()
+        random, inputs = np.random.default_rng(7), 3
+        self.kernels: list[Any] = []
+        for width in widths:
+            kernel = random.normal(scale=(9 * inputs) ** -0.5, size=[3, 3, inputs, width])
+            self.kernels.append(tf.Variable(kernel.astype(np.float32)))
+            inputs = width
+        self.project = tf.Variable(random.normal(size=[inputs, dim]).astype(np.float32))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, IMAGE_PX, IMAGE_PX, 3], tf.float32, "photo")])
+    def embed(self, photo: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The photos' vectors."""
+        features = photo
+        for kernel in self.kernels:
+            features = tf.nn.relu(tf.nn.conv2d(features, kernel, strides=2, padding="SAME"))
+        vector = tf.reduce_mean(features, axis=[1, 2]) @ self.project
+        return {"vector": tf.math.l2_normalize(vector, axis=1)}
+
+
+def save_photos(path: Path) -> Path:
+    """Saves `Photos`; returns `path`."""
+    model = Photos()
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.embed})
+    return path
