@@ -6,20 +6,23 @@ from typing import TypeVar
 
 import grpc
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from serving.server.answers import Answers
 from serving.server.calls import Calls
+from serving.server.deadline import Deadline
 from serving.server.errors import Code, ServingError
 from serving.server.log import crash
 
-Request = TypeVar("Request")
 Response = TypeVar("Response")
 GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -32,46 +35,61 @@ class _Door:
         self.calls = calls
 
     async def answer(
-        self,
-        call: Callable[[Request], Response],
-        request: Request,
-        context: grpc.aio.ServicerContext,
-        *,
-        in_pool: bool = True,
+        self, call: Callable[[Deadline], Response], context: grpc.aio.ServicerContext, *, in_pool: bool = True
     ) -> Response:
         """The response of the call, or the end of the RPC with the error's code and message."""
+        deadline = Deadline.after(context.time_remaining())
         try:
             if not in_pool:
-                return await asyncio.to_thread(call, request)
-            return await self.calls.run(lambda: call(request))
+                return await asyncio.to_thread(call, deadline)
+            return await self.calls.run(lambda: call(deadline))
         except ServingError as error:
             failure = error
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            crash("grpc_crashed", error, method=call.__name__)
+            crash("grpc_crashed", error)
             failure = ServingError(Code.INTERNAL, "Internal error of the server; its log says where.")
         await context.abort(GRPC_CODES[int(failure.code)], failure.told(self.answers.behaviour))
         raise failure  # Never reached: abort raises.
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
-    """Predict and GetModelMetadata."""
+    """Predict, Classify, Regress, MultiInference and GetModelMetadata."""
 
     def __init__(self, door: _Door) -> None:
         self._door = door
+        self._answers = door.answers
 
     async def Predict(  # noqa: N802
         self, request: predict_pb2.PredictRequest, context: grpc.aio.ServicerContext
     ) -> predict_pb2.PredictResponse:
         """Runs one signature of one version."""
-        return await self._door.answer(self._door.answers.predict, request, context)
+        return await self._door.answer(lambda until: self._answers.predict(request, deadline=until), context)
+
+    async def Classify(  # noqa: N802
+        self, request: classification_pb2.ClassificationRequest, context: grpc.aio.ServicerContext
+    ) -> classification_pb2.ClassificationResponse:
+        """The classes of Examples."""
+        return await self._door.answer(lambda until: self._answers.classify(request, deadline=until), context)
+
+    async def Regress(  # noqa: N802
+        self, request: regression_pb2.RegressionRequest, context: grpc.aio.ServicerContext
+    ) -> regression_pb2.RegressionResponse:
+        """The value of each Example."""
+        return await self._door.answer(lambda until: self._answers.regress(request, deadline=until), context)
+
+    async def MultiInference(  # noqa: N802
+        self, request: inference_pb2.MultiInferenceRequest, context: grpc.aio.ServicerContext
+    ) -> inference_pb2.MultiInferenceResponse:
+        """Several signatures of one version over the same Examples."""
+        return await self._door.answer(lambda until: self._answers.multi_inference(request, deadline=until), context)
 
     async def GetModelMetadata(  # noqa: N802
         self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.aio.ServicerContext
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """The signatures of a version."""
-        return await self._door.answer(self._door.answers.metadata, request, context)
+        return await self._door.answer(lambda _: self._answers.metadata(request), context)
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
@@ -79,18 +97,19 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
 
     def __init__(self, door: _Door) -> None:
         self._door = door
+        self._answers = door.answers
 
     async def GetModelStatus(  # noqa: N802
         self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.aio.ServicerContext
     ) -> get_model_status_pb2.GetModelStatusResponse:
         """The states of a model's versions."""
-        return await self._door.answer(self._door.answers.status, request, context)
+        return await self._door.answer(lambda _: self._answers.status(request), context)
 
     async def HandleReloadConfigRequest(  # noqa: N802
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.aio.ServicerContext
     ) -> model_management_pb2.ReloadConfigResponse:
         """Serves other models from now on. It may load for long, so it takes a thread of its own."""
-        return await self._door.answer(self._door.answers.reload, request, context, in_pool=False)
+        return await self._door.answer(lambda _: self._answers.reload(request), context, in_pool=False)
 
 
 def grpc_server(
@@ -100,6 +119,7 @@ def grpc_server(
     max_message_bytes: int,
     share_port: bool = False,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    options: Sequence[tuple[str, int | str]] = (),
 ) -> grpc.aio.Server:
     """A gRPC server with the services added; ports and start are left to the caller.
 
@@ -112,9 +132,25 @@ def grpc_server(
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", int(share_port)),
+            *options,
         ],
     )
     door = _Door(answers, calls=calls)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(door), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(door), server)
     return server
+
+
+def channel_options(text: str) -> list[tuple[str, int | str]]:
+    """The server options of `--grpc_channel_arguments`: `name=value` by commas, integers as such.
+
+    Raises:
+      ValueError: When a part has no `=`.
+    """
+    options: list[tuple[str, int | str]] = []
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals or not name:
+            raise ValueError(f"--grpc_channel_arguments: {part!r} is not name=value; parts are joined by commas.")
+        options.append((name, int(value) if value.lstrip("-").isdecimal() else value))
+    return options

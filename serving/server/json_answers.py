@@ -82,6 +82,11 @@ def _to_lists(array: np.ndarray, *, as_base64: bool, behaviour: Behaviour) -> An
     dtype = tf.as_dtype(array.dtype)
     if not dtype.is_floating:
         raise ServingError(Code.UNIMPLEMENTED, f"Conversion of an output of type {dtype.name} to JSON")
+    return json_numbers(array, behaviour)
+
+
+def json_numbers(array: np.ndarray, behaviour: Behaviour) -> Any:
+    """The floats of an array as JSON writes them, nested like it; null for what valid JSON cannot carry."""
     if array.dtype.itemsize != 8:
         # By way of its shortest text a float32 becomes the double that prints the same (0.1, not 0.10000000149).
         array = array.astype(np.float32).astype(str).astype(np.float64)

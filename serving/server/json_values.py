@@ -134,11 +134,16 @@ def _booleans(leaves: list[Any], dtype: tf.DType) -> np.ndarray:
 def _strings(leaves: list[Any], *, raw: bool) -> np.ndarray:
     _check_types(leaves, {str, dict}, tf.string)
     array = np.empty(len(leaves), object)
-    array[:] = [utf8(leaf, raw=raw) if isinstance(leaf, str) else _decode_base64(leaf) for leaf in leaves]
+    array[:] = [utf8(leaf, raw=raw) if isinstance(leaf, str) else decode_base64(leaf) for leaf in leaves]
     return array
 
 
-def _decode_base64(value: dict[str, Any]) -> bytes:
+def decode_base64(value: dict[str, Any]) -> bytes:
+    """The bytes of `{"b64": "..."}`; line breaks and missing padding are forgiven.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT.
+    """
     if not is_base64_object(value):
         raise invalid(f"JSON Value: {quoted_value(value)} not formatted correctly for base64 data")
     try:

@@ -7,8 +7,8 @@ from tensorflow.core.protobuf import config_pb2
 from serving.server.config_protos import read_config
 from serving.server.flags import ServerFlags
 from serving.server.op_guard import refuse_unsafe_ops
-from serving.server.predict import warm_up
 from serving.server.saved_model import LoadedModel, load_op_libraries
+from serving.server.warm_up import warm_up
 
 
 class ModelLoader:

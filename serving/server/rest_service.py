@@ -1,6 +1,5 @@
 """The REST side: TF Serving's URLs over `Answers`, plus /healthz and /readyz."""
 
-import dataclasses
 import re
 from collections.abc import Callable
 from typing import Any
@@ -8,30 +7,30 @@ from urllib.parse import unquote
 
 from aiohttp import web
 from google.protobuf import json_format
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from serving.server.answers import SIGNATURE_DEF, Answers, model_spec
 from serving.server.calls import Calls
+from serving.server.deadline import Deadline
 from serving.server.errors import HTTP_STATUS, Code, ServingError, invalid, quoted
 from serving.server.json_answers import JsonAnswer
 from serving.server.json_text import dump
 from serving.server.log import crash
 
 TARGET = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
-PREDICT_URL = re.compile(rf"/v1/models/(?P<name>[^/:]+){TARGET}:predict", re.IGNORECASE | re.ASCII)
+CALL_URL = re.compile(
+    rf"/v1/models/(?P<name>[^/:]+){TARGET}:(?P<call>classify|regress|predict)", re.IGNORECASE | re.ASCII
+)
 STATUS_URL = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{TARGET}(?P<metadata>/metadata)?", re.IGNORECASE | re.ASCII)
 PAGE_404 = "<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"
 RETRY_SECONDS = "1"
+ORIGIN = re.compile("https?://", re.IGNORECASE)
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Origin, Content-Type, Accept",
+}
 NULLS = {"Warning": '199 - "NaN and infinities of the outputs are null; --strict writes them as they are"'}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Target:
-    """The model a URL names."""
-
-    name: str
-    version: int | None
-    label: str
 
 
 class RestService:
@@ -41,13 +40,30 @@ class RestService:
       answers: What is answered.
       calls: Where it runs.
       is_ready: True while the server wants traffic.
+      timeout_seconds: How long a request may take, its body included; None: for ever.
+      sends_cors: Let pages of any origin call the server.
     """
 
-    def __init__(self, answers: Answers, *, calls: Calls, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        *,
+        calls: Calls,
+        is_ready: Callable[[], bool],
+        timeout_seconds: float | None = None,
+        sends_cors: bool = False,
+    ) -> None:
         self.answers = answers
         self._behaviour = answers.behaviour
         self.calls = calls
         self.is_ready = is_ready
+        self._timeout_seconds = timeout_seconds
+        self._headers = CORS if sends_cors else {}
+        self._posts: dict[str, Callable[..., JsonAnswer]] = {
+            "predict": answers.predict_json,
+            "classify": answers.classify_json,
+            "regress": answers.regress_json,
+        }
 
     def application(self) -> web.Application:
         """The aiohttp application; one handler looks at the raw path, as TF Serving does (a query never matches)."""
@@ -63,8 +79,8 @@ class RestService:
         if not path.lower().startswith("/v1/"):
             return web.Response(status=404, text=PAGE_404, content_type="text/html")
         try:
-            found = await self._answer(request, path)
-            return _json(found.body, headers=NULLS if found.has_nulls_for_numbers else None)
+            found = await self._answer(request, path, Deadline.after(self._timeout_seconds))
+            return self._json(found.body, headers=NULLS if found.has_nulls_for_numbers else None)
         except ServingError as error:
             return self._error(error)
         except web.HTTPRequestEntityTooLarge:
@@ -79,31 +95,31 @@ class RestService:
     def _error(self, error: ServingError, *, status: int | None = None) -> web.Response:
         status = status or HTTP_STATUS[error.code]
         headers = {"Retry-After": RETRY_SECONDS} if error.code is Code.UNAVAILABLE else None
-        return _json(dump({"error": error.told(self._behaviour)}), status=status, headers=headers)
+        return self._json(dump({"error": error.told(self._behaviour)}, self._behaviour), status=status, headers=headers)
 
-    async def _answer(self, request: web.Request, path: str) -> JsonAnswer:
-        predict = PREDICT_URL.fullmatch(path) if request.method == "POST" else None
-        if predict:
-            body = await _body(request)
-            target = _target(predict)
-            return await self.calls.run(
-                lambda: self.answers.predict_json(body, name=target.name, version=target.version, label=target.label)
-            )
+    def _json(self, body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+        together = {**self._headers, **(headers or {})}
+        return web.Response(body=body, status=status, headers=together, content_type="application/json")
+
+    async def _answer(self, request: web.Request, path: str, deadline: Deadline) -> JsonAnswer:
+        if request.method == "OPTIONS":
+            return _preflight(request)
+        call = CALL_URL.fullmatch(path) if request.method == "POST" else None
+        if call:
+            body, spec, post = await _body(request), _spec(call), self._posts[call["call"].lower()]
+            return await self.calls.run(lambda: post(body, spec, deadline=deadline))
         status = STATUS_URL.fullmatch(path) if request.method == "GET" else None
         if status is None:
             raise invalid(f"Malformed request: {request.method} {quoted(path)}")
         if not status["name"]:
             raise invalid("Missing model name in request.")
-        target = _target(status)
-        answer = self._metadata if status["metadata"] else self._status
-        return await self.calls.run(lambda: JsonAnswer(body=dump(answer(target))))
+        spec, get = _spec(status), self._metadata if status["metadata"] else self._status
+        return await self.calls.run(lambda: JsonAnswer(body=dump(get(spec))))
 
-    def _status(self, target: Target) -> dict[str, Any]:
-        spec = model_spec(target.name, version=target.version, label=target.label)
+    def _status(self, spec: model_pb2.ModelSpec) -> dict[str, Any]:
         return _proto_json(self.answers.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
 
-    def _metadata(self, target: Target) -> dict[str, Any]:
-        spec = model_spec(target.name, version=target.version, label=target.label)
+    def _metadata(self, spec: model_pb2.ModelSpec) -> dict[str, Any]:
         request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_DEF])
         response = self.answers.metadata(request)
         definitions = get_model_metadata_pb2.SignatureDefMap()
@@ -116,11 +132,22 @@ class RestService:
 
     def _health(self, path: str) -> web.Response:
         good = path == "/healthz" or self.is_ready()
-        return _json(dump({"status": "ok" if good else "not ready"}), status=200 if good else 503)
+        return self._json(dump({"status": "ok" if good else "not ready"}), status=200 if good else 503)
 
 
-def _target(match: re.Match[str]) -> Target:
-    """The model of a matched URL.
+def _preflight(request: web.Request) -> JsonAnswer:
+    """An empty answer to a browser that asks whether it may.
+
+    Raises:
+      ServingError: FAILED_PRECONDITION when no browser asks.
+    """
+    if not ORIGIN.search(request.headers.get("Origin", "")):
+        raise ServingError(Code.FAILED_PRECONDITION, "Origin header is missing in CORS preflight")
+    return JsonAnswer(body=b"")
+
+
+def _spec(match: re.Match[str]) -> model_pb2.ModelSpec:
+    """The ModelSpec of a matched URL.
 
     Raises:
       ServingError: INVALID_ARGUMENT for a version beyond 64 bits.
@@ -128,7 +155,7 @@ def _target(match: re.Match[str]) -> Target:
     version = int(match["version"][:20]) if match["version"] else None
     if version is not None and version >= 2**63:
         raise invalid(f"Failed to convert version: {match['version'][:64]} to numeric.")
-    return Target(name=unquote(match["name"]), version=version, label=unquote(match["label"] or ""))
+    return model_spec(unquote(match["name"]), version=version, label=unquote(match["label"] or ""))
 
 
 async def _body(request: web.Request) -> bytes:
@@ -150,7 +177,3 @@ def _proto_json(message: Any) -> dict[str, Any]:
     return json_format.MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
-
-
-def _json(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(body=body, status=status, headers=headers, content_type="application/json")

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 from aiohttp import web
@@ -11,7 +13,7 @@ from serving.server.answers import Answers
 from serving.server.calls import Calls
 from serving.server.config_follower import ConfigFollower
 from serving.server.flags import ServerFlags
-from serving.server.grpc_service import grpc_server
+from serving.server.grpc_service import channel_options, grpc_server
 from serving.server.grpc_watch import GrpcWatch
 from serving.server.loader import ModelLoader
 from serving.server.log import event
@@ -38,6 +40,7 @@ class Server:
         self.flags = flags
         self.surroundings = read_surroundings(flags)
         self._plans = plans_of_flags(flags)
+        self._grpc_options = channel_options(flags.grpc_channel_arguments)
         self.models = Models(
             ModelLoader(flags),
             load_threads=flags.num_load_threads,
@@ -53,6 +56,8 @@ class Server:
         self._grpc: grpc.aio.Server | None = None
         self._rest: web.AppRunner | None = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._health: Any = None
+        self._following_health: asyncio.Task[None] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -76,7 +81,13 @@ class Server:
             self._follower.start(poll_seconds=flags.model_config_file_poll_wait_seconds)
         if flags.worker:
             await self.wait_until_ready()
-        answers = Answers(self.models, max_body_bytes=flags.largest_body_bytes, behaviour=flags.behaviour)
+        answers = Answers(
+            self.models,
+            max_body_bytes=flags.largest_body_bytes,
+            behaviour=flags.behaviour,
+            checks_method=flags.enable_signature_method_name_check,
+            as_content=flags.enable_serialization_as_tensor_content,
+        )
         watch = Watch(knows=self.models.knows, metrics=around.metrics, log_all=flags.log_requests)
         self._grpc = grpc_server(
             answers,
@@ -84,13 +95,30 @@ class Server:
             max_message_bytes=flags.largest_body_bytes,
             share_port=flags.worker > 0,
             interceptors=[GrpcWatch(watch, admins=around.admins)],
+            options=self._grpc_options,
         )
+        self._add_extras(self._grpc)
         if flags.port is not None:
             self.grpc_port = self._listen(self._grpc, f"{flags.host}:{flags.port}")
+        if flags.grpc_socket_path and flags.worker <= 1:
+            self._listen(self._grpc, f"unix:{flags.grpc_socket_path}")
         if flags.rest_api_port is not None:
             await self._start_rest(answers, watch)
         await self._grpc.start()
         self._refreshing = asyncio.create_task(self._refresh_for_ever())
+
+    def _add_extras(self, server: grpc.aio.Server) -> None:
+        try:
+            from serving.server.grpc_extras import Health, add_reflection
+        except Exception as error:  # Their packages may have been generated for another protobuf.
+            reason = f"{type(error).__name__}: {error}"
+            event("no_grpc_health_and_reflection", level=logging.ERROR, reason=reason)
+            return
+        has_health = self.flags.behaviour.has_health_urls or self.flags.enable_grpc_healthcheck_service
+        if has_health:
+            self._health = Health(server, is_ready=lambda: self.is_ready)
+            self._following_health = asyncio.create_task(self._health.follow())
+        add_reflection(server, has_health=has_health)
 
     def _listen(self, server: grpc.aio.Server, address: str) -> int:
         credentials = self.surroundings.credentials
@@ -103,7 +131,13 @@ class Server:
 
     async def _start_rest(self, answers: Answers, watch: Watch) -> None:
         flags = self.flags
-        application = RestService(answers, calls=self.calls, is_ready=lambda: self.is_ready).application()
+        application = RestService(
+            answers,
+            calls=self.calls,
+            is_ready=lambda: self.is_ready,
+            timeout_seconds=flags.rest_api_timeout_in_ms / 1000 or None,
+            sends_cors=flags.rest_api_enable_cors_support,
+        ).application()
         application.middlewares.append(
             RestWatch(
                 watch,
@@ -145,6 +179,9 @@ class Server:
             self._refreshing.cancel()
         if self._follower:
             self._follower.stop()
+        if self._health and self._following_health:
+            self._following_health.cancel()
+            await self._health.leave()
         doors = [self._grpc.stop(self.flags.grace_seconds)] if self._grpc else []
         if self._rest:
             doors.append(self._rest.cleanup())

@@ -47,11 +47,12 @@ class InputSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Signature:
-    """One signature: its inputs, and the graph tensor of each output, both by alias and sorted."""
+    """One signature: its inputs, and the graph tensor of each output, both by alias and sorted; what it is for."""
 
     name: str
     inputs: Mapping[str, InputSpec]
     outputs: Mapping[str, str]
+    method_name: str = ""
 
 
 def dtype_word(dtype: tf.DType) -> str:
@@ -74,7 +75,7 @@ def signature_from_proto(name: str, proto: meta_graph_pb2.SignatureDef) -> Signa
             default=default,
         )
     outputs = {alias: proto.outputs[alias].name for alias in sorted(proto.outputs)}
-    return Signature(name=name, inputs=inputs, outputs=outputs)
+    return Signature(name=name, inputs=inputs, outputs=outputs, method_name=proto.method_name)
 
 
 def check_names(signature: Signature, names: Iterable[str]) -> None:

@@ -67,9 +67,19 @@ def to_array(alias: str, proto: tensor_pb2.TensorProto, *, max_bytes: int) -> np
     return array
 
 
-def to_proto(array: np.ndarray, dtype: tf.DType) -> tensor_pb2.TensorProto:
-    """The TensorProto of an output, in the field of its dtype (`float_val`, ...), one value for each element."""
+def to_proto(array: np.ndarray, dtype: tf.DType, *, as_content: bool = False) -> tensor_pb2.TensorProto:
+    """The TensorProto of an output: in the field of its dtype (`float_val`, ...), one value for each element.
+
+    Args:
+      array: The output.
+      dtype: Its dtype in the signature.
+      as_content: As `tensor_content` instead; strings have none.
+    """
     field = VALUE_FIELDS.get(dtype)
+    if as_content and dtype != tf.string:
+        shape = [{"size": size} for size in array.shape]
+        content = np.ascontiguousarray(array).tobytes()
+        return tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum, tensor_shape={"dim": shape}, tensor_content=content)
     if field is None:
         return tf.make_tensor_proto(array, dtype=dtype)
     proto = tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum)

@@ -7,6 +7,7 @@ import pytest
 
 from tests.serving.server import toy_models
 from tests.serving.server.in_process import Served, serve
+from tests.serving.server.zoo import serve_zoo, write_zoo
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,18 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     base_path = tmp_path_factory.mktemp("words")
     toy_models.save_words(base_path / "7")
     with serve(base_path, max_body_bytes=1 << 20) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def zoo_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_zoo(tmp_path_factory.mktemp("zoo"))
+
+
+@pytest.fixture(scope="session")
+def zoo(zoo_config: Path) -> Iterator[Served]:
+    """One server with several models, as it is by default."""
+    with serve_zoo(zoo_config, file_system_poll_wait_seconds=0) as served:
         yield served
 
 

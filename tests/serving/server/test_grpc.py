@@ -162,9 +162,3 @@ def test_metadata(words):
     assert response.metadata["signature_def"].Unpack(definitions)
     assert response.model_spec.version.value == 7
     assert "page" in definitions.signature_def["serving_default"].defaults
-
-
-def test_what_is_not_there_yet_says_so(words):
-    from tensorflow_serving.apis import regression_pb2
-
-    assert failure(words.predictions.Regress, regression_pb2.RegressionRequest())[0] == "UNIMPLEMENTED"

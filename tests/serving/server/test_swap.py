@@ -13,7 +13,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from serving.manifest import write_manifest
 from serving.server import saved_model
 from serving.server.errors import ServingError
-from serving.server.predict import WARMUP_PATH
+from serving.server.warm_up import WARMUP_PATH
 from tests.serving.server import toy_models
 
 

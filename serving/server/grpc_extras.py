@@ -1,0 +1,118 @@
+"""gRPC's own services beside TF Serving's: health and reflection."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+Method = tuple[str, type[Message], type[Message]]
+# {(file, service): its methods}, as in TF Serving's .proto files; the generated modules of these two do not import.
+SERVICES: dict[tuple[str, str], tuple[Method, ...]] = {
+    ("prediction_service", "PredictionService"): (
+        ("Classify", classification_pb2.ClassificationRequest, classification_pb2.ClassificationResponse),
+        ("Regress", regression_pb2.RegressionRequest, regression_pb2.RegressionResponse),
+        ("Predict", predict_pb2.PredictRequest, predict_pb2.PredictResponse),
+        ("MultiInference", inference_pb2.MultiInferenceRequest, inference_pb2.MultiInferenceResponse),
+        (
+            "GetModelMetadata",
+            get_model_metadata_pb2.GetModelMetadataRequest,
+            get_model_metadata_pb2.GetModelMetadataResponse,
+        ),
+    ),
+    ("model_service", "ModelService"): (
+        ("GetModelStatus", get_model_status_pb2.GetModelStatusRequest, get_model_status_pb2.GetModelStatusResponse),
+        (
+            "HandleReloadConfigRequest",
+            model_management_pb2.ReloadConfigRequest,
+            model_management_pb2.ReloadConfigResponse,
+        ),
+    ),
+}
+PACKAGE = "tensorflow.serving"
+SERVICE_NAMES = tuple(f"{PACKAGE}.{service}" for _, service in SERVICES)
+POLL_SECONDS = 0.1
+Status = health_pb2.HealthCheckResponse.ServingStatus
+
+
+class Health:
+    """`grpc.health.v1`: the server as a whole ("") and each service is SERVING while the server is ready.
+
+    Args:
+      server: The server to add it to.
+      is_ready: True while the server wants traffic.
+    """
+
+    def __init__(self, server: grpc.aio.Server, *, is_ready: Callable[[], bool]) -> None:
+        self._servicer = health.aio.HealthServicer()
+        self._is_ready = is_ready
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+
+    async def follow(self) -> None:
+        """Tells the state for ever, from now on and whenever it changes."""
+        told: bool | None = None
+        while True:
+            ready = self._is_ready()
+            if ready != told:
+                status = Status.Value("SERVING" if ready else "NOT_SERVING")
+                for service in ("", *SERVICE_NAMES):
+                    await self._servicer.set(service, status)
+                told = ready
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def leave(self) -> None:
+        """NOT_SERVING until the end."""
+        await self._servicer.enter_graceful_shutdown()
+
+
+def add_reflection(server: grpc.aio.Server, *, has_health: bool) -> None:
+    """Lets clients ask which services there are and what their messages look like."""
+    names = [*SERVICE_NAMES, reflection.SERVICE_NAME]
+    if has_health:
+        names.append(health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+    reflection.enable_server_reflection(names, server, pool=_descriptions())
+
+
+def _descriptions() -> descriptor_pool.DescriptorPool:
+    """A pool of its own with every service of the server and the messages they need."""
+    pool, known = descriptor_pool.DescriptorPool(), set[str]()
+
+    def add(file: Any) -> None:
+        if file.name in known:
+            return
+        known.add(file.name)
+        for needed in file.dependencies:
+            add(needed)
+        proto = descriptor_pb2.FileDescriptorProto()
+        file.CopyToProto(proto)
+        pool.Add(proto)
+
+    add(health_pb2.DESCRIPTOR)
+    add(reflection_pb2.DESCRIPTOR)
+    for (file_name, service_name), methods in SERVICES.items():
+        file = descriptor_pb2.FileDescriptorProto(
+            name=f"tensorflow_serving/apis/{file_name}.proto", package=PACKAGE, syntax="proto3"
+        )
+        service = file.service.add(name=service_name)
+        for name, request, response in methods:
+            types = {"input_type": request.DESCRIPTOR, "output_type": response.DESCRIPTOR}
+            service.method.add(name=name, **{field: f".{kind.full_name}" for field, kind in types.items()})
+            for kind in types.values():
+                add(kind.file)
+                if kind.file.name not in file.dependency:
+                    file.dependency.append(kind.file.name)
+        pool.Add(file)
+    return pool
