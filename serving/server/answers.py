@@ -23,10 +23,10 @@ from serving.server.inference import classify, infer, regress
 from serving.server.json_answers import JsonAnswer, answer
 from serving.server.json_examples import body_to_examples, classification_answer, regression_answer
 from serving.server.json_tensors import body_to_arrays, parse_body
+from serving.server.model import Model
 from serving.server.model_config import plans_of_config
 from serving.server.models import Models
 from serving.server.predict import predict_arrays, predict_proto
-from serving.server.saved_model import LoadedModel
 from serving.server.signature import DEFAULT_SIGNATURE
 from serving.server.versions import Lease
 
@@ -175,10 +175,10 @@ class Answers:
         response.metadata[SIGNATURE_DEF].Pack(definitions)
         return response
 
-    def _lease(self, request: Asking) -> contextlib.AbstractContextManager[Lease[LoadedModel]]:
+    def _lease(self, request: Asking) -> contextlib.AbstractContextManager[Lease[Model]]:
         return self._lease_spec(_spec(request))
 
-    def _lease_spec(self, spec: model_pb2.ModelSpec) -> contextlib.AbstractContextManager[Lease[LoadedModel]]:
+    def _lease_spec(self, spec: model_pb2.ModelSpec) -> contextlib.AbstractContextManager[Lease[Model]]:
         """Holds the version a ModelSpec asks for."""
         if not spec.name:
             raise invalid("ModelSpec has no name specified.")

@@ -17,6 +17,8 @@ class Behaviour:
       reads_label_of_status: A label in the URL of a status selects its version; TF Serving ignores it.
       labels_may_wait: At the start a label may point to a version that is still to be loaded.
       limits_sizes: Bodies and messages have a limit.
+      runs_unbatchable_apart: Under --enable_batching a call that cannot share a batch (no common first dimension, too
+        many rows, outputs that are not one row for each row) runs by itself; TF Serving refuses it.
       zero_is_a_port: Port 0 picks a free port; with TF Serving it switches the protocol off.
       hides_requests: Errors never show values of a request, and names only where they look like names. Otherwise at
         most 256 bytes of it are shown, as TF Serving's messages have them.
@@ -32,6 +34,7 @@ class Behaviour:
     reads_label_of_status: bool
     labels_may_wait: bool
     limits_sizes: bool
+    runs_unbatchable_apart: bool
     zero_is_a_port: bool
     hides_requests: bool
     checks_ops: bool

@@ -7,15 +7,17 @@ parses here, and what it would refuse is refused.
 from pathlib import Path
 from typing import Any, TypeVar
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from google.protobuf.message import Message
 
 PACKAGE = "tensorflow.serving"
 FILE_NAME = "vitrine/tensorflow_serving_configs.proto"
 Kind = descriptor_pb2.FieldDescriptorProto
 TYPES = {"string": Kind.TYPE_STRING, "bool": Kind.TYPE_BOOL, "int64": Kind.TYPE_INT64}
+WRAPPERS = "google.protobuf."
+REPEATED = "repeated "
 
-# {message: ((field, number, type), ...)}; a type that is not in TYPES names a message of this table.
+# {message: ((field, number, type), ...)}; a type that is not in TYPES names a message of this table, or a wrapper.
 MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
     "SSLConfig": (
         ("server_key", 1, "string"),
@@ -25,25 +27,42 @@ MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
     ),
     "PrometheusConfig": (("enable", 1, "bool"), ("path", 2, "string")),
     "MonitoringConfig": (("prometheus_config", 1, "PrometheusConfig"),),
+    "BatchingParameters": (
+        ("max_batch_size", 1, "google.protobuf.Int64Value"),
+        ("batch_timeout_micros", 2, "google.protobuf.Int64Value"),
+        ("max_enqueued_batches", 3, "google.protobuf.Int64Value"),
+        ("num_batch_threads", 4, "google.protobuf.Int64Value"),
+        ("thread_pool_name", 5, "google.protobuf.StringValue"),
+        ("allowed_batch_sizes", 6, "repeated int64"),
+        ("pad_variable_length_inputs", 7, "bool"),
+        # Younger than the rest; a text file knows them by name, so their numbers do not matter.
+        ("enable_large_batch_splitting", 8, "google.protobuf.BoolValue"),
+        ("max_execution_batch_size", 9, "google.protobuf.Int64Value"),
+    ),
 }
 Config = TypeVar("Config", bound=Message)
 
 
 def _file() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(name=FILE_NAME, package=PACKAGE, syntax="proto3")
+    wrappers = wrappers_pb2.DESCRIPTOR.name
+    file = descriptor_pb2.FileDescriptorProto(name=FILE_NAME, package=PACKAGE, syntax="proto3", dependency=[wrappers])
     for name, fields in MESSAGES.items():
         message = file.message_type.add(name=name)
         for field_name, number, kind in fields:
-            field = message.field.add(name=field_name, number=number, label=Kind.LABEL_OPTIONAL)
+            label = Kind.LABEL_REPEATED if kind.startswith(REPEATED) else Kind.LABEL_OPTIONAL
+            field = message.field.add(name=field_name, number=number, label=label)
+            kind = kind.removeprefix(REPEATED)
             if kind in TYPES:
                 field.type = TYPES[kind]
             else:
-                field.type, field.type_name = Kind.TYPE_MESSAGE, f".{PACKAGE}.{kind}"
+                full_name = kind if kind.startswith(WRAPPERS) else f"{PACKAGE}.{kind}"
+                field.type, field.type_name = Kind.TYPE_MESSAGE, f".{full_name}"
     return file
 
 
 # A pool of its own: the process may also hold the generated code of somebody else's build of the same files.
 _POOL = descriptor_pool.DescriptorPool()
+_POOL.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
 _POOL.Add(_file())
 _CLASSES: dict[str, Any] = {
     name: message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in MESSAGES
@@ -51,6 +70,7 @@ _CLASSES: dict[str, Any] = {
 SSLConfig = _CLASSES["SSLConfig"]
 PrometheusConfig = _CLASSES["PrometheusConfig"]
 MonitoringConfig = _CLASSES["MonitoringConfig"]
+BatchingParametersProto = _CLASSES["BatchingParameters"]
 
 
 def read_config(path: Path, message: Config, *, flag: str) -> Config:

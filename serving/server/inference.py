@@ -9,7 +9,7 @@ from tensorflow_serving.apis import classification_pb2, inference_pb2, input_pb2
 
 from serving.server.deadline import Deadline
 from serving.server.errors import Code, ServingError, invalid, quoted
-from serving.server.saved_model import LoadedModel
+from serving.server.model import Model
 from serving.server.signature import DEFAULT_SIGNATURE, Signature
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
@@ -36,7 +36,7 @@ def serialised_examples(given: input_pb2.Input) -> np.ndarray:
 
 
 def classify(
-    model: LoadedModel, name: str, given: input_pb2.Input, *, deadline: Deadline, checks_method: bool
+    model: Model, name: str, given: input_pb2.Input, *, deadline: Deadline, checks_method: bool
 ) -> classification_pb2.ClassificationResult:
     """The classes of every example.
 
@@ -55,7 +55,7 @@ def classify(
 
 
 def regress(
-    model: LoadedModel, name: str, given: input_pb2.Input, *, deadline: Deadline, checks_method: bool
+    model: Model, name: str, given: input_pb2.Input, *, deadline: Deadline, checks_method: bool
 ) -> regression_pb2.RegressionResult:
     """The value of every example; arguments and errors as of `classify`."""
     signature = _signature(model, name, method=REGRESS_METHOD if checks_method else "", kind="regression")
@@ -63,7 +63,7 @@ def regress(
 
 
 def infer(
-    model: LoadedModel, request: inference_pb2.MultiInferenceRequest, *, deadline: Deadline, checks_method: bool
+    model: Model, request: inference_pb2.MultiInferenceRequest, *, deadline: Deadline, checks_method: bool
 ) -> list[inference_pb2.InferenceResult]:
     """The result of every task, each from the same examples; the caller fills in name and version.
 
@@ -99,7 +99,7 @@ def infer(
     return results
 
 
-def _signature(model: LoadedModel, name: str, *, method: str, kind: str) -> Signature:
+def _signature(model: Model, name: str, *, method: str, kind: str) -> Signature:
     name = name or DEFAULT_SIGNATURE
     signature = model.signatures.get(name)
     if signature is None:
@@ -121,7 +121,7 @@ def _check_input(signature: Signature, *, kind: str) -> None:
 
 
 def _run_classify(
-    model: LoadedModel, signature: Signature, examples: np.ndarray, *, deadline: Deadline
+    model: Model, signature: Signature, examples: np.ndarray, *, deadline: Deadline
 ) -> classification_pb2.ClassificationResult:
     num_outputs = len(signature.outputs)
     if len(signature.inputs) == 1 and num_outputs not in (1, 2):
@@ -147,9 +147,7 @@ def _run_classify(
     return result
 
 
-def _check_columns(
-    model: LoadedModel, signature: Signature, found: Mapping[str, np.ndarray], *, num_examples: int
-) -> None:
+def _check_columns(model: Model, signature: Signature, found: Mapping[str, np.ndarray], *, num_examples: int) -> None:
     for alias, dtype in ((CLASSES, tf.string), (SCORES, tf.float32)):
         if alias not in found:
             continue
@@ -167,7 +165,7 @@ def _check_columns(
 
 
 def _run_regress(
-    model: LoadedModel, signature: Signature, examples: np.ndarray, *, deadline: Deadline
+    model: Model, signature: Signature, examples: np.ndarray, *, deadline: Deadline
 ) -> regression_pb2.RegressionResult:
     if len(signature.inputs) == 1 and len(signature.outputs) != 1:
         raise invalid("Expected one output Tensor.")

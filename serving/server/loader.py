@@ -4,8 +4,11 @@ from pathlib import Path
 
 from tensorflow.core.protobuf import config_pb2
 
+from serving.server.batch_queue import BatchingParameters, BatchScheduler
+from serving.server.batching import PER_MODEL_FILE, BatchedModel, read_parameters
 from serving.server.config_protos import read_config
 from serving.server.flags import ServerFlags
+from serving.server.model import Model
 from serving.server.op_guard import refuse_unsafe_ops
 from serving.server.saved_model import LoadedModel, load_op_libraries
 from serving.server.warm_up import warm_up
@@ -26,8 +29,10 @@ class ModelLoader:
         self._tags = [tag for tag in flags.saved_model_tags.split(",") if tag]
         self._session_config = session_config(flags)
         self._missing_libraries = load_op_libraries()
+        self.batching = batching_of(flags)
+        self._scheduler = BatchScheduler(self.batching.num_batch_threads) if self.batching else None
 
-    def __call__(self, path: Path) -> LoadedModel:
+    def __call__(self, path: Path) -> Model:
         """The model of a version folder, warmed up.
 
         Raises:
@@ -48,7 +53,29 @@ class ModelLoader:
         except BaseException:
             model.close()
             raise
-        return model
+        return self._batched(model)
+
+    def _batched(self, model: LoadedModel) -> Model:
+        """The model behind batch queues, where they are asked for."""
+        parameters, own = self.batching, model.path / PER_MODEL_FILE
+        if parameters is None or self._scheduler is None:
+            return model
+        if self._flags.enable_per_model_batching_parameters:
+            if not own.is_file():
+                return model
+            parameters = read_parameters(own, flag="enable_per_model_batching_parameters")
+        return BatchedModel(model, scheduler=self._scheduler, parameters=parameters, behaviour=self._flags.behaviour)
+
+
+def batching_of(flags: ServerFlags) -> BatchingParameters | None:
+    """The batching parameters that hold for all models; None without batching.
+
+    Raises:
+      ValueError: When their file cannot be used.
+    """
+    if not flags.enable_batching:
+        return None
+    return read_parameters(flags.batching_parameters_file) if flags.batching_parameters_file else BatchingParameters()
 
 
 def session_config(flags: ServerFlags) -> config_pb2.ConfigProto:

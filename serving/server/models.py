@@ -8,12 +8,12 @@ from pathlib import Path
 
 from serving.server.errors import Code, ServingError, invalid, quoted
 from serving.server.log import event
+from serving.server.model import Model
 from serving.server.model_config import ModelPlan
-from serving.server.saved_model import LoadedModel
 from serving.server.versions import Lease, ModelVersions, State, VersionStatus, not_servable
 
 KEPT_DEPARTED_MODELS = 64
-Versions = ModelVersions[LoadedModel]
+Versions = ModelVersions[Model]
 
 
 class Models:
@@ -25,9 +25,7 @@ class Models:
       labels_may_wait: A label that is new may point to a version that does not serve (yet).
     """
 
-    def __init__(
-        self, load: Callable[[Path], LoadedModel], *, load_threads: int = 1, labels_may_wait: bool = False
-    ) -> None:
+    def __init__(self, load: Callable[[Path], Model], *, load_threads: int = 1, labels_may_wait: bool = False) -> None:
         self._load = load
         self._load_threads = max(1, load_threads)
         self._loading = threading.BoundedSemaphore(self._load_threads)
@@ -90,7 +88,7 @@ class Models:
         event("models_reloaded", models=sorted(plan.name for plan in plans))
 
     @contextlib.contextmanager
-    def lease(self, name: str, *, version: int | None = None, label: str = "") -> Iterator[Lease[LoadedModel]]:
+    def lease(self, name: str, *, version: int | None = None, label: str = "") -> Iterator[Lease[Model]]:
         """Holds one version of a model for the life of one request.
 
         Raises:
@@ -164,7 +162,7 @@ class Models:
             versions.stop(grace_seconds=grace_seconds)
 
     def _versions(self, plan: ModelPlan, *, former: Versions | None = None) -> Versions:
-        def load(path: Path) -> LoadedModel:
+        def load(path: Path) -> Model:
             with self._loading:
                 return self._load(path)
 

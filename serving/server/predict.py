@@ -7,13 +7,13 @@ from tensorflow_serving.apis import predict_pb2
 
 from serving.server.deadline import NEVER, Deadline
 from serving.server.errors import Code, ServingError, quoted
-from serving.server.saved_model import LoadedModel
+from serving.server.model import Model
 from serving.server.signature import DEFAULT_SIGNATURE, Signature, check_names, choose_outputs, fill_defaults
 from serving.server.tensors import to_array, to_proto
 
 
 def predict_arrays(
-    model: LoadedModel, signature: Signature, given: Mapping[str, np.ndarray], *, deadline: Deadline = NEVER
+    model: Model, signature: Signature, given: Mapping[str, np.ndarray], *, deadline: Deadline = NEVER
 ) -> dict[str, np.ndarray]:
     """All outputs for the given inputs; missing ones are filled from the signature's defaults."""
     inputs = fill_defaults(signature, given)
@@ -21,7 +21,7 @@ def predict_arrays(
 
 
 def predict_proto(
-    model: LoadedModel,
+    model: Model,
     request: predict_pb2.PredictRequest,
     *,
     max_bytes: int,

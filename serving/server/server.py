@@ -10,6 +10,7 @@ import grpc
 from aiohttp import web
 
 from serving.server.answers import Answers
+from serving.server.batching import call_threads
 from serving.server.calls import Calls
 from serving.server.config_follower import ConfigFollower
 from serving.server.flags import ServerFlags
@@ -41,15 +42,19 @@ class Server:
         self.surroundings = read_surroundings(flags)
         self._plans = plans_of_flags(flags)
         self._grpc_options = channel_options(flags.grpc_channel_arguments)
+        loader = ModelLoader(flags)
         self.models = Models(
-            ModelLoader(flags),
+            loader,
             load_threads=flags.num_load_threads,
             labels_may_wait=flags.allow_version_labels_for_unavailable_models,
         )
         self._follower = (
             ConfigFollower(flags.model_config_file, reload=self.models.reload) if flags.model_config_file else None
         )
-        self.calls = Calls(threads=flags.call_threads, max_waiting=flags.max_waiting_calls)
+        threads = flags.call_threads
+        if loader.batching:
+            threads = call_threads(loader.batching, at_least=threads)
+        self.calls = Calls(threads=threads, max_waiting=flags.max_waiting_calls)
         self.grpc_port = 0
         self.rest_port: int | None = None
         self._draining = False

@@ -10,14 +10,14 @@ from serving.server.deadline import NEVER
 from serving.server.errors import ServingError
 from serving.server.inference import classify, infer, regress
 from serving.server.log import event
+from serving.server.model import Model
 from serving.server.predict import predict_proto
-from serving.server.saved_model import LoadedModel
 
 WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
 MAX_WARMUP_REQUESTS = 1000
 
 
-def warm_up(model: LoadedModel, *, max_bytes: int, rounds: int = 1) -> int:
+def warm_up(model: Model, *, max_bytes: int, rounds: int = 1) -> int:
     """Replays the recorded requests, each `rounds` times.
 
     Returns:
@@ -43,7 +43,7 @@ def warm_up(model: LoadedModel, *, max_bytes: int, rounds: int = 1) -> int:
     return replayed
 
 
-def _replay(model: LoadedModel, log: prediction_log_pb2.PredictionLog, *, max_bytes: int) -> bool:
+def _replay(model: Model, log: prediction_log_pb2.PredictionLog, *, max_bytes: int) -> bool:
     """Runs one record; False for a kind this server does not answer."""
     kind = log.WhichOneof("log_type")
     if kind == "predict_log":
