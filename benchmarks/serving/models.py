@@ -101,3 +101,70 @@ def save_photos(path: Path) -> Path:
     model = Photos()
     tf.saved_model.save(model, str(path), signatures={"serving_default": model.embed})
     return path
+
+
+NUM_ITEMS, DIM, WIDTH = 20_000, 64, 50
+
+
+class Shelf(tf.Module):
+    """Shaped like the bundle's search: optional inputs with defaults, a scan of a catalogue, 50 ids and scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        random = np.random.default_rng(11)
+        vectors = random.normal(size=[NUM_ITEMS, DIM]).astype(np.float32)
+        self.items = tf.Variable(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+        self.words = tf.Variable(random.normal(size=[4096, DIM]).astype(np.float32))
+        self.ids = tf.Variable([f"item-{number:05d}" for number in range(NUM_ITEMS)])
+
+    def search(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the signature runs; every input is per row."""
+        words = tf.strings.split(query["query_text"], " ").to_tensor("")
+        hashed = tf.strings.to_hash_bucket_fast(words, 4096)
+        vector = tf.reduce_sum(tf.gather(self.words, hashed) * tf.cast(words != "", tf.float32)[..., None], axis=1)
+        scores, rows = tf.math.top_k(tf.matmul(vector, self.items, transpose_b=True), k=WIDTH)
+        scores *= query["weight_dense"][:, None]
+        valid = tf.minimum(query["page_size"], WIDTH) + 0 * query["page"]
+        shown = tf.range(WIDTH)[None, :] < valid[:, None]
+        parts = {f"score_{name}": tf.where(shown, scores, 0.0) for name in ("dense", "click", "purchase")}
+        return {
+            "ids": tf.where(shown, tf.gather(self.ids, rows), ""),
+            "scores": tf.where(shown, scores, 0.0),
+            "n_valid": valid,
+            "query_status": tf.cast(query["query_image"] != "", tf.int32),
+            **parts,
+        }
+
+
+def save_shelf(path: Path) -> Path:
+    """Saves `Shelf` with the bundle's optional inputs; returns `path`."""
+    model = Shelf()
+    one, zero, blank = tf.constant([1]), tf.constant([0.0]), tf.constant([""])
+    no_ids, no_ages, ten, whole = tf.zeros([1, 0], tf.string), tf.zeros([1, 0]), tf.constant([10]), tf.constant([1.0])
+    texts, many = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
+    numbers, ages = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None, None], tf.float32)
+    counts = tf.TensorSpec([None], tf.int32)
+
+    @tf.function(input_signature=[texts, texts, many, ages, texts, counts, counts, numbers, numbers, numbers])
+    def search(
+        query_text=blank,
+        query_image=blank,
+        history_ids=no_ids,
+        history_ages=no_ages,
+        user_key=blank,
+        page=one,
+        page_size=ten,
+        weight_dense=whole,
+        weight_click=zero,
+        weight_purchase=zero,
+    ):
+        found = model.search(
+            query_text=query_text, query_image=query_image, page=page, page_size=page_size, weight_dense=weight_dense
+        )
+        # Every input is read, as in the bundle.
+        extra = weight_click + weight_purchase + 0.0 * tf.reduce_sum(history_ages, axis=1)
+        seen = tf.cast(tf.strings.length(user_key), tf.float32) + tf.cast(tf.shape(history_ids)[1], tf.float32)
+        return {**found, "score_click": found["score_click"] + (extra + 0.0 * seen)[:, None]}
+
+    tf.saved_model.save(model, str(path), signatures={"serving_default": search})
+    return path

@@ -1,0 +1,92 @@
+"""What the server adds to a call of the signature in process, at batch 1.
+
+    python -m benchmarks.serving.front_end
+
+The same SavedModel (shaped like the bundle's search) is called in this process and asked over gRPC and REST in a server
+process, in turns, so that a slower minute of the machine slows all of them. REST over `http.client`, and over
+`requests`, whose own share is then seen.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+
+import numpy as np  # isort: skip
+import requests
+
+from benchmarks.serving.clients import GrpcClient, RestClient
+from benchmarks.serving.models import save_plus, save_shelf
+from serving.server.process import ServerProcess
+from serving.server.saved_model import LoadedModel
+from serving.server.signature import fill_defaults
+
+WARM_UP_CALLS = 50
+MODELS = {
+    "search": (
+        save_shelf,
+        {"query_text": np.array([b"red cotton shirt"], object)},
+        [{"query_text": "red cotton shirt"}],
+    ),
+    "half_plus_two": (save_plus, {"x": np.float32([1.0])}, [1.0]),
+}
+
+
+def measure(calls: dict[str, Callable[[], object]], *, rounds: int, calls_a_round: int) -> dict[str, list[float]]:
+    """Milliseconds of every call, the ways in turns."""
+    took: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(rounds + 1):
+        for name, call in calls.items():
+            for _ in range(calls_a_round if number else WARM_UP_CALLS):
+                began = time.perf_counter()
+                call()
+                if number:
+                    took[name].append((time.perf_counter() - began) * 1e3)
+    return took
+
+
+def main() -> None:
+    """Prints one line of JSON a model."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--calls", type=int, default=200, help="a round and way")
+    found = parser.parse_args()
+    for name in MODELS:
+        took = measure_model(name, rounds=found.rounds, calls_a_round=found.calls)
+        medians = {way: round(statistics.median(times), 3) for way, times in took.items()}
+        added = {way: round(medians[way] - medians["in_process"], 3) for way in medians if way != "in_process"}
+        print(json.dumps({"model": name, "median_ms": medians, "added_ms": added}), flush=True)
+
+
+def measure_model(name: str, *, rounds: int, calls_a_round: int) -> dict[str, list[float]]:
+    """Milliseconds of every call of one model, by way."""
+    save, inputs, rows = MODELS[name]
+    with tempfile.TemporaryDirectory() as folder:
+        save(Path(folder) / "1")
+        model = LoadedModel(Path(folder) / "1", missing_libraries={})
+        signature = model.signatures["serving_default"]
+        filled, outputs = fill_defaults(signature, inputs), tuple(signature.outputs)
+        with ServerProcess(name, folder) as server, requests.Session() as session:
+            url = f"{server.rest_url}/v1/models/{name}:predict"
+            over_grpc = GrpcClient(server.grpc_address, name, inputs)
+            over_rest = RestClient(server.rest_port, name, {"instances": rows})
+            calls = {
+                "in_process": lambda: model.run(signature, filled, outputs=outputs),
+                "grpc": over_grpc.ask,
+                "rest": over_rest.ask,
+                "rest_requests": lambda: session.post(url, json={"instances": rows}).json(),
+            }
+            took = measure(calls, rounds=rounds, calls_a_round=calls_a_round)
+            over_grpc.close()
+            over_rest.close()
+        model.close()
+    return took
+
+
+if __name__ == "__main__":
+    main()
