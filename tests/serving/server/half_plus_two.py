@@ -4,16 +4,17 @@ from pathlib import Path
 
 import tensorflow as tf
 
+REGRESS_SIGNATURE = "tensorflow/serving/regress"  # The documentation's examples call it by this name.
 PARSED = {"x": tf.io.FixedLenFeature([1], tf.float32, default_value=[0.0])}
 
 
-def save_tf1(path: Path) -> Path:
+def save_tf1(path: Path, *, plus: float = 2.0) -> Path:
     """As TF1 exports: parsing in the graph, every signature under the method name of its kind."""
     v1 = tf.compat.v1
     graph = tf.Graph()
     with graph.as_default(), v1.Session(graph=graph) as session:
         half = v1.get_variable("a", initializer=0.5, use_resource=False)
-        two = v1.get_variable("b", initializer=2.0, use_resource=False)
+        two = v1.get_variable("b", initializer=plus, use_resource=False)
         serialised = v1.placeholder(tf.string, [None], name="tf_example")
         x = tf.identity(v1.io.parse_example(serialised, PARSED)["x"], name="x")
         y = tf.add(tf.multiply(half, x), two, name="y")
@@ -31,6 +32,7 @@ def save_tf1(path: Path) -> Path:
         signatures = {
             "serving_default": signature("predict", x, y=y),
             "regress_x_to_y": signature("regress", serialised, outputs=y),
+            REGRESS_SIGNATURE: signature("regress", serialised, outputs=y),
             "regress_x_to_y2": signature("regress", serialised, outputs=y2),
             "regress_wide": signature("regress", serialised, outputs=tf.concat([y, y2], axis=1)),
             "classify_x_to_y": signature("classify", serialised, scores=y),

@@ -40,11 +40,16 @@ class Served:
 @contextlib.contextmanager
 def serve(base_path: Path | None, *, wait: bool = True, **more: object) -> Iterator[Served]:
     flags = ServerFlags(
-        model_name="toy",
         host="127.0.0.1",
         port=0,
         rest_api_port=0,
-        **{"model_base_path": base_path, "file_system_poll_wait_seconds": 0.05, "grace_seconds": 5.0, **more},
+        **{
+            "model_name": "toy",
+            "model_base_path": base_path,
+            "file_system_poll_wait_seconds": 0.05,
+            "grace_seconds": 5.0,
+            **more,
+        },
     )
     loop = asyncio.new_event_loop()
     started: list[Server] = []

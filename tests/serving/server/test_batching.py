@@ -5,10 +5,12 @@ import threading
 import time
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow_serving.apis import predict_pb2
 
 from serving.server.batch_queue import BatchingParameters, BatchScheduler
 from serving.server.batching import PER_MODEL_FILE, BatchedModel, call_threads, read_parameters
@@ -301,3 +303,29 @@ def test_a_model_may_bring_its_own_parameters(serve_toy, tmp_path):
         assert served.post({"instances": [1.0, 2.0, 5.0]}).json() == {
             "error": "Task size 3 is larger than maximum input batch size 2"
         }
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_full_queue_is_told_by_both_protocols(serve_toy, tmp_path, strict):
+    toy_models.save_slow(tmp_path / "base" / "1")
+    parameters = tmp_path / "batching.config"
+    parameters.write_text(
+        "max_batch_size { value: 1 } max_enqueued_batches { value: 1 } num_batch_threads { value: 1 }"
+    )
+    flags = {"enable_batching": True, "batching_parameters_file": parameters, "strict": strict}
+    message = predict_pb2.PredictRequest(model_spec={"name": "toy"})
+    message.inputs["steps"].CopyFrom(tf.make_tensor_proto(np.int32([1])))
+    with serve_toy(tmp_path / "base", **flags) as served, concurrent.futures.ThreadPoolExecutor(2) as pool:
+        busy = []
+        for _ in range(2):  # One runs, one waits.
+            busy.append(pool.submit(served.post, {"instances": [3000]}))
+            time.sleep(0.1)
+        turned_away = served.post({"instances": [1]})
+        with pytest.raises(grpc.RpcError) as caught:
+            served.predictions.Predict(message, timeout=30)
+        assert [one.result().status_code for one in busy] == [200, 200]
+        assert served.post({"instances": [1]}).status_code == 200
+    assert turned_away.status_code == 503
+    assert turned_away.json()["error"].startswith("The batch scheduling queue to which this task was submitted is full")
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert caught.value.details().startswith("The batch scheduling queue to which this task was submitted is full")

@@ -190,3 +190,40 @@ def save_toy_bundle(path: Path) -> Path:
     names = ("search", "similar_items", "embed_query", "wire_spec")
     tf.saved_model.save(model, str(path), signatures={name: getattr(model, name) for name in names})
     return path
+
+
+TYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+TYPES += ("float16", "bfloat16", "float32", "float64", "complex64", "string")
+
+
+class Types(tf.Module):
+    """An echo for every dtype, and the shapes of inputs and outputs that the protocol tells apart."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "a"), tf.TensorSpec([None], tf.int32, "b")])
+    def pair(self, a, b):
+        return {"sum": a + tf.cast(b, tf.float32), "b": b}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.float32, "x")])
+    def matrix(self, x):
+        return {"y": 2.0 * x}
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32, "x")])
+    def scalar(self, x):
+        return {"y": 2.0 * x}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    def none(self, x):
+        return {"y": x[:0]}
+
+
+def save_types(path: Path) -> Path:
+    model = Types()
+
+    def echo(dtype: str) -> tf.types.experimental.GenericFunction:
+        return tf.function(lambda x: {"y": tf.identity(x)}, input_signature=[tf.TensorSpec([None], dtype, "x")])
+
+    model.echoes = {name: echo(name) for name in TYPES}
+    shaped = {name: getattr(model, name) for name in ("pair", "matrix", "scalar", "none")}
+    signatures = {**model.echoes, **shaped, "serving_default": model.echoes["float32"]}
+    tf.saved_model.save(model, str(path), signatures=signatures)
+    return path

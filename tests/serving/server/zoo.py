@@ -18,6 +18,9 @@ model_config_list {{
   }}
   config {{ name: 'tf2' base_path: '{root}/tf2' model_platform: 'tensorflow' }}
   config {{ name: 'words' base_path: '{root}/words' model_platform: 'tensorflow' }}
+  config {{ name: 'types' base_path: '{root}/types' model_platform: 'tensorflow' }}
+  config {{ name: 'slow' base_path: '{root}/slow' model_platform: 'tensorflow' }}
+  config {{ name: 'per cent' base_path: '{root}/words' model_platform: 'tensorflow' }}
 }}
 """
 
@@ -27,7 +30,12 @@ def write_zoo(root: Path) -> Path:
     half_plus_two.save_tf1(root / "tf1" / "1")
     half_plus_two.save_tf1(root / "tf1" / "2")
     half_plus_two.save_tf2(root / "tf2" / "123")
+    broken = root / "tf2" / "124"
+    broken.mkdir()
+    (broken / "saved_model.pb").write_bytes(b"no graph")
     toy_models.save_words(root / "words" / "7")
+    toy_models.save_types(root / "types" / "1")
+    toy_models.save_slow(root / "slow" / "1")
     path = root / "models.config"
     path.write_text(CONFIG.format(root=root))
     return path
