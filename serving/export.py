@@ -14,14 +14,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from serving.bundle import Bundle
 from serving.catalogue import Catalogue, encode_catalogue
 from serving.catalogue_file import write_catalogue
 from serving.index_kinds import choose_kind
 from serving.index_make import BuiltIndex, build_index
 from serving.manifest import write_manifest
 from serving.ops_check import FLAVOUR_NAMESPACES, ops_of, refuse_foreign_ops
-from serving.signatures import Answers, Bundle
+from serving.signatures import Answers
 from serving.tables import Tables
+from serving.texts import make_texts
 from serving.towers import LoadedTowers, export_towers, load_towers
 from serving.warmup import write_warmup
 from trainer.spec.config import to_dict
@@ -30,7 +32,16 @@ __all__ = ["BundleReport", "build_bundle", "bundle_version", "export_towers"]
 FLAVOURS = tuple(FLAVOUR_NAMESPACES)
 # The code that is in the graph of a bundle or decides what goes into it. A new file counts until it is named outside.
 _CODE = ("serving/*.py", "trainer/spec/*.py", "trainer/ops/*.py")
-_CODE_OUTSIDE = {"check.py", "client.py", "component.py", "manifest.py", "publish.py", "quality.py", "recorded.py"}
+_CODE_OUTSIDE = {
+    "check.py",
+    "client.py",
+    "component.py",
+    "judged.py",
+    "manifest.py",
+    "publish.py",
+    "quality.py",
+    "recorded.py",
+}
 _LOG = logging.getLogger(__name__)
 
 
@@ -110,9 +121,10 @@ def write_bundles(
       ValueError: A bundle uses ops that its flavour's server does not have.
     """
     name = bundle_version(towers.model_id, catalogue.content_id)
+    texts = make_texts(catalogue, search=towers.config.search)
     for flavour, built in indexes.items():
         extra = _manifest_facts(name, flavour, built, towers=towers, catalogue=catalogue)
-        bundle = Bundle(Answers(towers, tables=tables, index=built.index, version=name))
+        bundle = Bundle(Answers(towers, tables=tables, index=built.index, texts=texts, version=name))
         _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra)
         _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.alive_ids), built.index.kind.value)
     return BundleReport(

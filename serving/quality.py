@@ -1,7 +1,7 @@
 """How well a bundle answers the requests of the past, measured on the bundle itself, and whether that is enough.
 
-Recall@10 of a request is the share of its relevant products (groups of variants) on the first page of ten, of at most
-ten that fit. The floors beside it are what needs no model: the ten most popular products, and chance.
+Recall@10 of a request is the share of its relevant products (groups of variants) that are on the first page of ten, as
+in the table of the trainer. The floors beside it are what needs no model: the ten most popular products, and chance.
 """
 
 import dataclasses
@@ -120,7 +120,7 @@ def measure(version: Path, *, trial: Trial, baseline: Path | None, remark: str) 
         requests=len(requests),
         recall=recall,
         popularity=_mean([_recall(favourites, relevant) for relevant in wanted]),
-        chance=_mean([min(1.0, PAGE / products) * len(r) / min(PAGE, len(r)) if r else 0.0 for r in wanted]),
+        chance=_mean([min(1.0, PAGE / products) if r else 0.0 for r in wanted]),
         baseline=before,
         remark=remark,
         example=next(
@@ -159,7 +159,7 @@ def _first_groups(items: Sequence[bytes], groups: Mapping[bytes, bytes]) -> froz
 
 
 def _recall(answer: frozenset[bytes], relevant: frozenset[bytes]) -> float:
-    return len(answer & relevant) / min(PAGE, len(relevant)) if relevant else 0.0
+    return len(answer & relevant) / len(relevant) if relevant else 0.0
 
 
 def _mean(values: Sequence[float]) -> float:

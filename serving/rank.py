@@ -8,9 +8,8 @@ import tensorflow as tf
 from serving.index import NO_ROW
 from serving.rows import bit
 from trainer.spec.signatures import QueryStatus
-from trainer.spec.tasks import SCORE_PARTS
+from trainer.spec.tasks import DENSE, PAIR_TASKS, SCORE_PARTS
 
-DENSE, *PAIR_PARTS = SCORE_PARTS
 ScorePairs = Callable[[tf.Tensor, tf.Tensor], Mapping[str, tf.Tensor]]
 
 
@@ -41,7 +40,7 @@ class Pages(NamedTuple):
 
 
 def score_parts(query_vectors: tf.Tensor, branches: tf.Tensor, *, score_pairs: ScorePairs) -> dict[str, tf.Tensor]:
-    """Every score part of every candidate, from the float32 branch vectors.
+    """Every score part of every candidate that the towers give, from the float32 branch vectors.
 
     Args:
       query_vectors: [batch, dim] of length 1.
@@ -56,7 +55,7 @@ def score_parts(query_vectors: tf.Tensor, branches: tf.Tensor, *, score_pairs: S
     item_vectors = sums / tf.where(lengths > 0.0, lengths, 1.0)
     dense = tf.einsum("bd,bcd->bc", query_vectors, item_vectors)
     pairs = score_pairs(query_vectors, item_vectors)
-    parts = {DENSE: dense, **{part: pairs[part] for part in PAIR_PARTS}}
+    parts = {DENSE: dense, **{task.name: pairs[task.name] for task in PAIR_TASKS}}
     return {part: tf.where(tf.math.is_finite(values), values, 0.0) for part, values in parts.items()}
 
 
@@ -72,14 +71,13 @@ def rank(rows: tf.Tensor, *, scores: tf.Tensor, groups: tf.Tensor, in_given_orde
       rows: [batch, candidates] int32, `NO_ROW` where there is no candidate.
       scores: [batch, candidates] float32, finite.
       groups: [batch, candidates] int32, equal for variants of one product.
-      in_given_order: [batch] bool; such rows keep the order in which the candidates come.
+      in_given_order: [batch] bool; of equal scores such rows keep the order in which the candidates come.
       depth: How many results to keep at most.
     """
     given, width = in_given_order[:, tf.newaxis], tf.shape(rows)[1]
     place = tf.broadcast_to(tf.range(width), tf.shape(rows))
     by_row = tf.argsort(tf.where(given, place, rows), axis=-1, stable=True)
-    key = tf.where(given, -tf.cast(place, tf.float32), scores)
-    key = tf.where(rows == NO_ROW, -float("inf"), key)
+    key = tf.where(rows == NO_ROW, -float("inf"), scores)
     by_key = tf.argsort(_pick(key, by_row), axis=-1, direction="DESCENDING", stable=True)
     order = _pick(by_row, by_key)
     keep = (_pick(rows, order) != NO_ROW) & ~_seen_before(_pick(groups, order))

@@ -57,6 +57,31 @@ def read_requests(directory: Path, *, wire: WireConfig, limit: int) -> list[Reco
     return [found[name] for name in sorted(found)]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JudgedRequest:
+    """A request whose items people have judged.
+
+    Attributes:
+      query: {query feature: its value in wire form}.
+      grades: {item id: judged relevance 0 to 3}.
+    """
+
+    query: Mapping[str, Any]
+    grades: Mapping[bytes, float]
+
+
+def read_judged(directory: Path, *, wire: WireConfig) -> list[JudgedRequest]:
+    """The judged requests below a folder of event Examples, by request id."""
+    key, item, grade = (_named(name) for name in ("request_id", "event_item_id", "label_grade"))
+    queries: dict[bytes, dict[str, Any]] = {}
+    grades: dict[bytes, dict[bytes, float]] = {}
+    for row in _rows(directory, (key, item, grade, *_QUERY), wire=wire):
+        if row[grade.name] >= 0:
+            queries.setdefault(row[key.name], {feature.name: row[feature.name] for feature in _QUERY})
+            grades.setdefault(row[key.name], {})[row[item.name]] = float(row[grade.name])
+    return [JudgedRequest(query=queries[name], grades=grades[name]) for name in sorted(queries)]
+
+
 def count_positives(directory: Path) -> Counter[bytes]:
     """How often each item was acted on in a folder of event Examples."""
     item, positive = _named("event_item_id"), _named("positive")
@@ -69,6 +94,13 @@ def read_groups(directory: Path) -> dict[bytes, bytes]:
     item, group = _named("item_id"), _named("group_id")
     rows = _rows(directory, (item, group), wire=WireConfig())
     return {row[item.name]: row[group.name] or row[item.name] for row in rows}
+
+
+def read_texts(directory: Path, *names: str) -> dict[str, list[bytes]]:
+    """{item feature: its text for each item} of a folder of item Examples."""
+    features = [_named(name) for name in names]
+    rows = list(_rows(directory, features, wire=WireConfig()))
+    return {name: [row[name] for row in rows] for name in names}
 
 
 def as_batch(queries: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

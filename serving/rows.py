@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from trainer.spec.signatures import Port, QueryStatus
+from trainer.spec.ports import Port
+from trainer.spec.signatures import QueryStatus
 
 LARGEST_WEIGHT = 1e6
 
@@ -45,18 +46,22 @@ def broadcast(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 def finite(values: tf.Tensor, *, default: float) -> tuple[tf.Tensor, tf.Tensor]:
     """`values` with what is no number read as `default`, and per row [batch] whether that happened."""
     good = tf.math.is_finite(values)
-    odd = tf.reduce_any(tf.reshape(~good, [tf.shape(values)[0], tf.size(values[:1])]), axis=-1)
-    return tf.where(good, values, tf.constant(default, values.dtype)), odd
+    return tf.where(good, values, tf.constant(default, values.dtype)), _any_in_row(~good)
+
+
+def _any_in_row(condition: tf.Tensor) -> tf.Tensor:
+    """[batch, ...] bool to [batch]."""
+    return tf.reduce_any(condition, axis=tf.range(1, tf.rank(condition)))
 
 
 def clean_weights(
     weights: Mapping[str, tf.Tensor], defaults: Mapping[str, float]
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """Score weights made finite and kept within ±1e6, and the status bits [batch] of what had to be changed."""
+    """Weights [batch, ...] made finite and kept within ±1e6, and the status bits [batch] of what had to be changed."""
     cleaned, status = {}, tf.constant(0, tf.int32)
     for part, values in weights.items():
         values, odd = finite(values, default=defaults[part])
-        status |= bit(odd | (tf.abs(values) > LARGEST_WEIGHT), QueryStatus.NUMBER_REPLACED)
+        status |= bit(odd | _any_in_row(tf.abs(values) > LARGEST_WEIGHT), QueryStatus.NUMBER_REPLACED)
         cleaned[part] = tf.clip_by_value(values, -LARGEST_WEIGHT, LARGEST_WEIGHT)
     return cleaned, status
 

@@ -41,7 +41,10 @@ class Tables(tf.Module):
       groups: [n + 1] int32, `NO_ROW` for the blank row.
       branches: [n + 1, branch, dim] float32.
       filters: The columns that filters read.
-      popular: [num_candidates] int32 rows, the most popular first, `NO_ROW` where there is none.
+      num_groups: How many products there are.
+      group_sizes: [num_groups] int32, how many variants each product has.
+      counted_groups: [n] int32, as `groups`, -1 for a row whose item was removed.
+      by_popularity: [items that are there] int32 rows, the most popular first.
     """
 
     def __init__(self, catalogue: Catalogue, *, search: SearchConfig) -> None:
@@ -55,10 +58,13 @@ class Tables(tf.Module):
         self.item_ids = _table(item_ids, "item_ids")
         self.groups = _table(np.append(catalogue.groups, np.int32(NO_ROW)), "groups")
         self.branches = _table(np.pad(catalogue.branches, [(0, 1), (0, 0), (0, 0)]), "branches")
-        popular = alive[np.argsort(-catalogue.popularity[alive], kind="stable")]
-        popular = popular[: self.num_candidates].astype(np.int32)
-        missing = self.num_candidates - len(popular)
-        self.popular = _table(np.pad(popular, (0, missing), constant_values=NO_ROW), "popular")
+        popular = alive[np.argsort(-catalogue.popularity[alive], kind="stable")].astype(np.int32)
+        self.by_popularity = _table(popular, "by_popularity")
+        sizes = np.bincount(catalogue.groups[alive], minlength=1 + int(catalogue.groups.max(initial=0)))
+        self.num_groups = int(np.count_nonzero(sizes))
+        self.group_sizes = _table(sizes.astype(np.int32), "group_sizes")
+        counted = np.where(catalogue.removed, np.int32(-1), catalogue.groups)
+        self.counted_groups = _table(counted, "counted_groups")
         self.filters = FilterTables(catalogue.columns)
         self.row_of_id = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
@@ -79,6 +85,24 @@ class Tables(tf.Module):
     def filtered(self, inputs: Mapping[str, tf.Tensor]) -> Filtered:
         """What the filter inputs of a batch come to; see `serving.filters.FilterTables.filtered`."""
         return self.filters.filtered(inputs, rows_of=self.rows_of)
+
+    def popular(self, allowed: tf.Tensor | None, *, batch: tf.Tensor) -> tf.Tensor:
+        """The most popular items that pass: [batch, num_candidates] int32 rows, `NO_ROW` where there is none."""
+        found = min(self.num_candidates, self.by_popularity.shape[0])
+        if allowed is None:
+            best = tf.broadcast_to(self.by_popularity[:found], [batch, found])
+        else:
+            passing = tf.gather(allowed, self.by_popularity, axis=1)
+            places = tf.argsort(tf.cast(~passing, tf.int32), axis=-1, stable=True)[:, :found]
+            passes = tf.gather(passing, places, batch_dims=1)
+            best = tf.where(passes, tf.gather(self.by_popularity, places), NO_ROW)
+        return tf.pad(best, [[0, 0], [0, self.num_candidates - found]], constant_values=NO_ROW)
+
+    def count_groups(self, allowed: tf.Tensor) -> tf.Tensor:
+        """How many variants of each product pass: [batch, groups] int32 of a mask [batch, rows]."""
+        passing = tf.cast(tf.transpose(allowed), tf.int32)
+        counted = tf.math.unsorted_segment_sum(passing, self.counted_groups, self.group_sizes.shape[0])
+        return tf.transpose(counted)
 
     def gather(self, table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
         """Entries of one of the tables; `NO_ROW` gives the blank one."""

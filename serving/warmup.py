@@ -14,9 +14,10 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import tensorflow as tf  # isort: skip
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2  # isort: skip
 
-from serving.signatures import DEFAULT_SIGNATURE, SERVING_DEFAULT
+from serving.bundle import DEFAULT_SIGNATURE, SERVING_DEFAULT
 from trainer.spec.config import SAMPLE_RATE_HZ, Config, WireConfig
-from trainer.spec.signatures import Port, Signature, signatures
+from trainer.spec.ports import Port, Signature
+from trainer.spec.signatures import signatures
 
 WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
 BATCHES = (1, 8)

@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serving.bundle import Bundle
 from serving.catalogue import Catalogue, make_catalogue
 from serving.export import export_towers
 from serving.index import ExactIndex, Index
-from serving.signatures import Answers, Bundle
+from serving.signatures import Answers
 from serving.store import VectorStore
 from serving.tables import Tables
+from serving.texts import make_texts
 from serving.towers import LoadedTowers, load_towers
 from tests.support.fake_towers import FakeModel, FakeOps
 from tests.support.numpy_search import unit
@@ -54,7 +56,8 @@ def make_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index | None 
     tables = Tables(catalogue, search=towers.config.search)
     vectors = catalogue.vectors[: catalogue.num_indexed]
     index = index or ExactIndex(VectorStore.of(vectors, storage=Storage.FLOAT32))
-    return Bundle(Answers(towers, tables=tables, index=index, version="model-index"))
+    texts = make_texts(catalogue, search=towers.config.search)
+    return Bundle(Answers(towers, tables=tables, index=index, texts=texts, version="model-index"))
 
 
 @pytest.fixture(scope="session")

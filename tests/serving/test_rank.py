@@ -43,8 +43,8 @@ def test_depth_cuts_after_variants_are_merged():
     assert ranked_rows([0, 1, 2, 3], [0.9, 0.8, 0.7, 0.6], [5, 5, 6, 7], depth=2) == [0, 2]
 
 
-def test_a_given_order_is_kept_whatever_the_scores():
-    assert ranked_rows([8, 3, 5], [0.0, 9.0, 1.0], [0, 1, 0], given=True) == [8, 3]
+def test_a_given_order_is_kept_among_equal_scores():
+    assert ranked_rows([8, 3, 5, 4], [0.0, 0.0, 0.0, 0.5], [0, 1, 0, 2], given=True) == [4, 8, 3]
 
 
 def test_dense_part_is_the_cosine_with_the_sum_of_branches():
@@ -69,11 +69,17 @@ def test_a_head_that_gives_nan_counts_as_zero():
 
 def test_score_is_the_weighted_sum_per_row():
     parts = {
-        name: tf.constant([[value], [value]]) for name, value in (("dense", 0.5), ("click", 0.2), ("purchase", 0.1))
+        name: tf.constant([[value], [value]])
+        for name, value in (("dense", 0.5), ("lexical", 0.25), ("click", 0.2), ("purchase", 0.1))
     }
-    weights = {"dense": tf.constant([1.0, 0.0]), "click": tf.constant([0.0, 2.0]), "purchase": tf.constant([1.0, -1.0])}
-    # 0.5 + 0 + 0.1, and 0 + 0.4 - 0.1.
-    np.testing.assert_allclose(rank.total(parts, weights), [[0.6], [0.3]], atol=1e-6)
+    weights = {
+        "dense": tf.constant([1.0, 0.0]),
+        "lexical": tf.constant([0.0, 4.0]),
+        "click": tf.constant([0.0, 2.0]),
+        "purchase": tf.constant([1.0, -1.0]),
+    }
+    # 0.5 + 0 + 0 + 0.1, and 0 + 1 + 0.4 - 0.1.
+    np.testing.assert_allclose(rank.total(parts, weights), [[0.6], [1.3]], atol=1e-6)
 
 
 @pytest.mark.parametrize(

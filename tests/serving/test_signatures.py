@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from serving.bundle import Bundle, exported
 from serving.rows import default_input
-from serving.signatures import Bundle, exported
 from serving.tables import num_candidates
 from tests.serving.conftest import TABULAR, TEXT, Shop, make_bundle, make_shop
 from tests.support import numpy_search
 from tests.support.fake_towers import text_of
 from trainer.spec.config import SearchConfig
 from trainer.spec.features import Side, branches_of
-from trainer.spec.signatures import Port, QueryStatus, WireType, signatures
+from trainer.spec.ports import Port, WireType
+from trainer.spec.signatures import QueryStatus, signatures
 
 SIZES = [0, 1, 5, 15, 16, 50, 99, 100]
 WIDTH, DEPTH = 20, 60  # of the tiny preset

@@ -179,6 +179,10 @@ class TowerConfig:
         fraction(self, "dropout", "modality_dropout")
 
 
+# Fields of an item that lexical search reads, and how much a word in each counts.
+DEFAULT_FIELD_WEIGHTS: dict[str, float] = {"title": 2.0, "description": 1.0, "brand": 1.0, "attributes": 1.0}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SearchConfig:
     """What the bundle publishes and how its index is built."""
@@ -190,12 +194,15 @@ class SearchConfig:
     approximate_from_items: int = 20_000  # below, exact search is fast enough, and exact
     # Default weights of the score parts in a request that differ from `DEFAULT_SCORE_WEIGHTS`, by part.
     score_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
+    # How much a word counts by the field of the item it stands in, where it differs from `DEFAULT_FIELD_WEIGHTS`.
+    field_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Checks the values."""
         at_least(self, 1, "max_depth", "max_page_size")
         at_least(self, 16, "approximate_from_items")
         known_names(self.score_weights, set(SCORE_PARTS), "search.score_weights")
+        known_names(self.field_weights, set(DEFAULT_FIELD_WEIGHTS), "search.field_weights")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

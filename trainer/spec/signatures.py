@@ -12,12 +12,12 @@ Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have thr
 The embed functions return `TowerOutput`. The bundle's signatures are those of `signatures`.
 """
 
-import dataclasses
 import enum
 
+from trainer.spec import search_ports
 from trainer.spec.config import Config
-from trainer.spec.features import Axis, Dtype, Feature, Side, features_of
-from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, SCORE_PARTS
+from trainer.spec.features import Side, features_of
+from trainer.spec.ports import Port, Signature, WireType, feature_port
 
 
 class TowerOutput(enum.StrEnum):
@@ -44,95 +44,48 @@ class QueryStatus(enum.IntFlag):
     AUDIO_UNREADABLE = 256  # counted as absent
 
 
-class WireType(enum.StrEnum):
-    """Types of signature inputs and outputs (names of TensorFlow dtypes)."""
-
-    STRING = "string"
-    FLOAT = "float32"
-    INT32 = "int32"
-    INT64 = "int64"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Port:
-    """One named input or output of a signature.
-
-    Attributes:
-      name: Its name in requests and answers.
-      dtype: Its type.
-      shape: Dimensions after the batch; None = any length.
-      default: The value of every element when the caller leaves the input out; None = required, or an output.
-      doc: What it holds.
-    """
-
-    name: str
-    dtype: WireType
-    shape: tuple[int | None, ...] = ()
-    default: bytes | float | int | None = None
-    doc: str
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Signature:
-    """One signature of the bundle."""
-
-    name: str
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-    doc: str
-
-
-_DTYPES = {Dtype.BYTES: WireType.STRING, Dtype.FLOAT: WireType.FLOAT, Dtype.INT: WireType.INT64}
-
-
-def feature_port(feature: Feature, config: Config) -> Port:
-    """The input through which a request carries `feature`; a history may have any length."""
-    shape = tuple(None if axis is Axis.HISTORY else getattr(config.wire, axis.value) for axis in feature.axes)
-    return Port(name=feature.name, dtype=_DTYPES[feature.dtype], shape=shape, default=feature.default, doc=feature.doc)
-
-
 def signatures(config: Config) -> tuple[Signature, ...]:
     """Every signature of a bundle built with `config`."""
     query = tuple(feature_port(feature, config) for feature in features_of(Side.QUERY))
     item = tuple(feature_port(f, config) for f in features_of(Side.ITEM) if f.modality is not None)
     page = Port(name="page", dtype=WireType.INT32, default=1, doc="Page, from 1.")
     size = Port(name="page_size", dtype=WireType.INT32, default=10, doc="Results a page, up to the published width.")
-    weights = tuple(
-        Port(
-            name=f"weight_{part}",
-            dtype=WireType.FLOAT,
-            default=config.search.score_weights.get(part, DEFAULT_SCORE_WEIGHTS[part]),
-            doc=f"Weight of score part `{part}`.",
-        )
-        for part in SCORE_PARTS
-    )
     text = next(port for port in query if port.name == "query_text")
     item_id = Port(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")
+    item_ids = Port(name="item_ids", dtype=WireType.STRING, shape=(None,), default=b"", doc="The items to score.")
     unused = Port(name="unused", dtype=WireType.INT64, default=0, doc="Not read; TF Serving wants an input.")
     spec = Port(name="spec_json", dtype=WireType.STRING, doc="Sizes of the wire form as JSON, the same in every row.")
-    answer, vectors = _answer(config), _vectors(config)
+    mixed, weights = (*query, *search_ports.mixing()), search_ports.weights(config)
+    search = (*mixed, *search_ports.filters(), page, size, *weights, *search_ports.arranging())
+    answer, vectors = search_ports.answer(config), _vectors(config)
     return (
-        Signature(name="search", inputs=(*query, page, size, *weights), outputs=answer, doc="Multimodal search."),
+        Signature(name="search", inputs=search, outputs=answer, doc="Multimodal search."),
         Signature(name="search_text", inputs=(text, size), outputs=answer, doc="Text search, first page."),
         Signature(name="similar_items", inputs=(item_id, page, size), outputs=answer, doc="Items like one item."),
+        Signature(
+            name="rank",
+            inputs=(*mixed, item_ids, *weights),
+            outputs=search_ports.ranked(),
+            doc="Scores of given items for a query, in the order given.",
+        ),
+        Signature(
+            name="explain",
+            inputs=(*search, item_id),
+            outputs=search_ports.explanation(),
+            doc="Why an item stands where it does in the answer to a search, or why it does not.",
+        ),
+        Signature(
+            name="suggest", inputs=(text,), outputs=search_ports.suggestion(), doc="The text with its spelling mended."
+        ),
+        Signature(
+            name="complete",
+            inputs=(text,),
+            outputs=search_ports.completions(),
+            doc="How a text that was begun may go on.",
+        ),
         Signature(name="embed_query", inputs=query, outputs=vectors, doc="The query vector."),
         Signature(name="embed_item", inputs=item, outputs=vectors, doc="The vector of an item given by its content."),
         Signature(name="wire_spec", inputs=(unused,), outputs=(spec,), doc="What a client must know to make requests."),
-    )
-
-
-def _answer(config: Config) -> tuple[Port, ...]:
-    width = (config.search.max_page_size,)
-    return (
-        Port(name="ids", dtype=WireType.STRING, shape=width, doc="Item ids, best first, padded with ''."),
-        Port(name="scores", dtype=WireType.FLOAT, shape=width, doc="Weighted sum of the score parts, padded with 0."),
-        *(
-            Port(name=f"score_{part}", dtype=WireType.FLOAT, shape=width, doc=f"Score part `{part}`, padded with 0.")
-            for part in SCORE_PARTS
-        ),
-        Port(name="n_valid", dtype=WireType.INT32, doc="How many results of this row are real."),
-        Port(name="query_status", dtype=WireType.INT32, doc="`QueryStatus` bits."),
-        Port(name="bundle_version", dtype=WireType.STRING, doc="Version of towers and index, never mixed."),
     )
 
 

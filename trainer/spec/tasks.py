@@ -56,7 +56,10 @@ TASKS: tuple[Task, ...] = (
 
 # Tasks that score a (query, item) pair beside the dense cosine.
 PAIR_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind is not TaskKind.RETRIEVAL)
-# Names of the score parts in every search answer, in order; the first is the cosine of the two towers.
-SCORE_PARTS: tuple[str, ...] = ("dense", *(task.name for task in PAIR_TASKS))
-# Weight of each score part in a request that does not say: rank by the cosine alone.
-DEFAULT_SCORE_WEIGHTS: dict[str, float] = {part: float(part == "dense") for part in SCORE_PARTS}
+# Names of the score parts that no head gives: the cosine of the two towers, and BM25 as a share of the most that the
+# words of the query could score.
+DENSE, LEXICAL = "dense", "lexical"
+# Names of the score parts in every search answer, in order.
+SCORE_PARTS: tuple[str, ...] = (DENSE, LEXICAL, *(task.name for task in PAIR_TASKS))
+# Weight of each score part in a request that does not say. The lexical weight is measured (docs/serving_contract.md).
+DEFAULT_SCORE_WEIGHTS: dict[str, float] = {**dict.fromkeys(SCORE_PARTS, 0.0), DENSE: 1.0, LEXICAL: 5.0}

@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from serving.bundle import Bundle
 from serving.client import Client
 from serving.manifest import write_manifest
-from serving.signatures import Bundle
 from tests.serving.server.in_process import Served, serve
 
 

@@ -29,6 +29,6 @@ def test_only_declared_axes():
     assert {axis for feature in FEATURES for axis in feature.axes} == set(Axis)
 
 
-def test_score_parts_are_the_cosine_and_the_pair_tasks():
-    assert SCORE_PARTS == ("dense", "click", "purchase")
+def test_score_parts_are_the_cosine_the_words_and_the_pair_tasks():
+    assert SCORE_PARTS == ("dense", "lexical", "click", "purchase")
     assert [task.name for task in TASKS if task not in PAIR_TASKS] == ["retrieval"]

@@ -1,0 +1,105 @@
+"""A mixed query: what the query tower says of text, photo, clip and history, and liked items, each with a weight.
+
+The vector of a query is the sum of its parts over its length, so that a cosine is a sum over pairs of a part of the
+query and a branch of the item.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from serving import rows
+from serving.lexical import Terms
+from trainer.spec.features import Modality
+from trainer.spec.search_ports import LIKE, QUERY_PARTS
+from trainer.spec.signatures import QueryStatus, TowerOutput
+
+MOST_LIKED = 100  # later ones are not read
+_BRANCHES = tuple(part for part in QUERY_PARTS if part != LIKE)
+_TEXT = QUERY_PARTS.index(Modality.TEXT)
+
+
+class Query(NamedTuple):
+    """Queries of a batch, ready to search.
+
+    Attributes:
+      vectors: [batch, dim] float32 of length 1, or zeros where there is nothing to compare.
+      parts: [batch, part, dim] float32 in the order of `QUERY_PARTS`; their sum is the vector.
+      weights: [batch, part] float32.
+      terms: The words to search by; none where the text counts against.
+      text_share: [batch] float32 in 0..1, how much of the query is text; the lexical score counts so much.
+      empty: [batch] bool, True where neither vector nor words say anything.
+      status: [batch] int32 `QueryStatus` bits.
+    """
+
+    vectors: tf.Tensor
+    parts: tf.Tensor
+    weights: tf.Tensor
+    terms: Terms
+    text_share: tf.Tensor
+    empty: tf.Tensor
+    status: tf.Tensor
+
+
+class Mixed(NamedTuple):
+    """The dense side of a query; the attributes are those of `Query`."""
+
+    vectors: tf.Tensor
+    parts: tf.Tensor
+    weights: tf.Tensor
+    text_share: tf.Tensor
+
+
+def branch_weights(inputs: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """How much each branch counts [batch, branch], and status bits [batch] of what had to be changed."""
+    given = {branch: inputs[f"query_weight_{branch}"] for branch in _BRANCHES}
+    cleaned, status = rows.clean_weights(given, dict.fromkeys(_BRANCHES, 1.0))
+    return tf.stack([cleaned[branch] for branch in _BRANCHES], axis=1), status
+
+
+def fit_liked(ids: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The first 100 liked items [batch, liked], a weight for each (1 where none is given), and status bits [batch]."""
+    ids = ids[:, :MOST_LIKED]
+    liked = tf.shape(ids)[1]
+    given = weights[:, :liked]
+    padded = tf.pad(given, [[0, 0], [0, liked - tf.shape(given)[1]]], constant_values=1.0)
+    cleaned, status = rows.clean_weights({LIKE: padded}, {LIKE: 1.0})
+    return ids, tf.where(ids == b"", 0.0, cleaned[LIKE]), status
+
+
+def mix(encoded: Mapping[str, tf.Tensor], *, weights: tf.Tensor, liked: tf.Tensor, like_weights: tf.Tensor) -> Mixed:
+    """Weighs what the query tower gave and adds liked items.
+
+    Args:
+      encoded: `TowerOutput`s, finite.
+      weights: [batch, branch] float32, how much each branch counts.
+      liked: [batch, liked, dim] float32 vectors of length 1, zeros for what is not known.
+      like_weights: [batch, liked] float32.
+    """
+    branches = encoded[TowerOutput.BRANCHES.value] * weights[:, :, tf.newaxis]
+    known = tf.reduce_any(liked != 0.0, axis=-1)
+    counted = tf.where(known, like_weights, 0.0)
+    like = tf.einsum("bl,bld->bd", counted, liked)
+    parts = tf.concat([branches, like[:, tf.newaxis]], axis=1)
+    own = encoded[TowerOutput.WEIGHTS.value] * weights
+    lengths = tf.norm(tf.reduce_sum(parts, axis=1), axis=-1)[:, tf.newaxis, tf.newaxis]
+    parts = tf.where(lengths > 1e-6, tf.math.divide_no_nan(parts, lengths), 0.0)
+    share = tf.abs(own[:, _TEXT])
+    everything = tf.reduce_sum(tf.abs(own), axis=-1) + tf.reduce_sum(tf.abs(counted), axis=-1)
+    return Mixed(
+        vectors=tf.reduce_sum(parts, axis=1),
+        parts=parts,
+        weights=tf.concat([own, tf.reduce_sum(counted, axis=-1, keepdims=True)], axis=1),
+        text_share=tf.where(everything > 0.0, tf.math.divide_no_nan(share, everything), 1.0),
+    )
+
+
+def searched_text(text: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """The text to search by words: nothing where text counts 0 or against."""
+    return tf.where(weights[:, _TEXT] > 0.0, text, b"")
+
+
+def status_of(status: tf.Tensor, empty: tf.Tensor) -> tf.Tensor:
+    """`status` with the bit for an empty query set or cleared as `empty` says."""
+    return (status & ~int(QueryStatus.EMPTY)) | rows.bit(empty, QueryStatus.EMPTY)

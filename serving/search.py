@@ -1,0 +1,290 @@
+"""The search behind the signatures: a mixed query, candidates of both sides, scores, an order, a page."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+
+import tensorflow as tf  # isort: skip
+
+from serving import candidates, diversity, queries, rank, rows
+from serving.candidates import Boosts
+from serving.index import NO_ROW, Index
+from serving.lexical import LexicalIndex
+from serving.queries import Query
+from serving.tables import Tables
+from serving.towers import LoadedTowers, query_features
+from trainer.spec.filters import FILTERS, FilterName
+from trainer.spec.signatures import QueryStatus, TowerOutput
+from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, LEXICAL, SCORE_PARTS
+
+Inputs = Mapping[str, tf.Tensor]
+
+
+class Pool(NamedTuple):
+    """What may become a result.
+
+    Attributes:
+      rows: [batch, candidates] int32, `NO_ROW` where there is none; no row twice.
+      variants: [batch, candidates] int32, items of the same product that pass the filters.
+      total: [batch] int32, products that pass the filters.
+      passes: [batch, asked] bool, whether each row that was asked about passes the filters.
+    """
+
+    rows: tf.Tensor
+    variants: tf.Tensor
+    total: tf.Tensor
+    passes: tf.Tensor
+
+
+class Scored(NamedTuple):
+    """Scores of some rows.
+
+    Attributes:
+      parts: {score part: [batch, rows] float32}, finite.
+      boosts: [batch, rows] float32.
+      scores: [batch, rows] float32, the sum of the parts, each times its weight, and the boost.
+    """
+
+    parts: Mapping[str, tf.Tensor]
+    boosts: tf.Tensor
+    scores: tf.Tensor
+
+
+class Ranking(NamedTuple):
+    """A search carried through.
+
+    Attributes:
+      query: What was asked.
+      pool: The candidates.
+      scored: Their scores.
+      weights: {score part: [batch] float32}.
+      boosts: What the request adds to some items.
+      by_score: The results by score.
+      order: The results as they are shown.
+      pages: Which page each row asks for.
+      status: [batch] int32 `QueryStatus` bits.
+    """
+
+    query: Query
+    pool: Pool
+    scored: Scored
+    weights: Mapping[str, tf.Tensor]
+    boosts: Boosts
+    by_score: rank.Ranked
+    order: rank.Ranked
+    pages: rank.Pages
+    status: tf.Tensor
+
+
+class Search(tf.Module):
+    """Towers, tables, dense and lexical index of one version."""
+
+    def __init__(self, towers: LoadedTowers, *, tables: Tables, index: Index, lexical: LexicalIndex) -> None:
+        super().__init__(name="search")
+        self.config = towers.config
+        self.towers = towers.module
+        self.tables = tables
+        self.index = index
+        self.lexical = lexical
+
+    def default_weights(self) -> dict[str, float]:
+        """The weight of each score part in a request that does not say."""
+        return {**DEFAULT_SCORE_WEIGHTS, **self.config.search.score_weights}
+
+    def encode(self, inputs: Inputs) -> dict[str, tf.Tensor]:
+        """The query tower's outputs, finite; the history is looked up in this bundle's own items."""
+        length = self.config.wire.history
+        ids = rows.fit_history(inputs["history_ids"], length=length)
+        ages, odd = rows.finite(rows.fit_history(inputs["history_ages"], length=length), default=0.0)
+        history = self.tables.rows_of(ids)
+        unknown = tf.reduce_any((history == NO_ROW) & (ids != b""), axis=-1)
+        wire = {feature.name: inputs[feature.name] for feature in query_features()}
+        vectors = self.tables.vectors_of(history)
+        present = tf.reduce_any(vectors != 0.0, axis=-1)  # an item without a usable vector says nothing
+        encoded = sound(
+            self.towers.embed_query(
+                {**wire, "history_vectors": vectors, "history_ages": ages, "history_present": present}
+            )
+        )
+        status = rows.bit(unknown, QueryStatus.HISTORY_UNKNOWN) | rows.bit(odd, QueryStatus.NUMBER_REPLACED)
+        return {**encoded, TowerOutput.STATUS.value: encoded[TowerOutput.STATUS.value] | status}
+
+    def query(self, inputs: Inputs) -> Query:
+        """The mixed query of a batch of requests."""
+        encoded = self.encode(inputs)
+        weights, odd_weights = queries.branch_weights(inputs)
+        ids, like_weights, odd_likes = queries.fit_liked(inputs["like_ids"], inputs["like_weights"])
+        liked = self.tables.rows_of(ids)
+        unknown = tf.reduce_any((liked == NO_ROW) & (ids != b""), axis=-1)
+        mixed = queries.mix(encoded, weights=weights, liked=self.tables.vectors_of(liked), like_weights=like_weights)
+        terms = self.lexical.terms(queries.searched_text(inputs["query_text"], weights))
+        empty = tf.reduce_all(mixed.vectors == 0.0, axis=-1) & (self.lexical.most(terms) == 0.0)
+        status = encoded[TowerOutput.STATUS.value] | odd_weights | odd_likes
+        status |= rows.bit(unknown, QueryStatus.ITEM_UNKNOWN)
+        return Query(**mixed._asdict(), terms=terms, empty=empty, status=queries.status_of(status, empty))
+
+    def query_by_item(self, own: tf.Tensor) -> Query:
+        """The query that is nothing but an item: rows [batch], `NO_ROW` for an unknown one."""
+        vectors = self.tables.vectors_of(own)
+        blank = tf.zeros([tf.shape(own)[0], len(queries.QUERY_PARTS) - 1, vectors.shape[-1]])
+        parts = tf.concat([blank, vectors[:, tf.newaxis]], axis=1)
+        empty = tf.reduce_all(vectors == 0.0, axis=-1)
+        return Query(
+            vectors=vectors,
+            parts=parts,
+            weights=tf.cast(tf.reduce_any(parts != 0.0, axis=-1), tf.float32),
+            terms=self.lexical.terms(tf.fill(tf.shape(own), b"")),
+            text_share=tf.zeros_like(empty, tf.float32),
+            empty=empty,
+            status=rows.bit(own == NO_ROW, QueryStatus.ITEM_UNKNOWN) | rows.bit(empty, QueryStatus.EMPTY),
+        )
+
+    def ranking(self, query: Query, inputs: Inputs, *, asked: tf.Tensor, left_out: tf.Tensor | None = None) -> Ranking:
+        """Candidates of both sides, scored, in order, and the page that is asked for.
+
+        Args:
+          query: From `query` or `query_by_item`.
+          inputs: Filters, page, weights, boosts, diversity; liked items do not come back.
+          asked: [batch, asked] int32 rows of which to say whether they pass the filters.
+          left_out: [batch] int32 rows that do not come back, at most one for each request.
+        """
+        search = self.config.search
+        weights, odd = self.part_weights(inputs)
+        boosts = candidates.fit_boosts(self.tables.rows_of(inputs["boost_ids"]), inputs["boost_values"])
+        pool = self._pool(query, inputs, weights=weights, boosts=boosts, asked=asked, left_out=left_out)
+        scored = self.score(query, pool.rows, weights=weights, boosts=boosts)
+        groups = self.tables.gather(self.tables.groups, pool.rows)
+        by_score = rank.rank(
+            pool.rows, scores=scored.scores, groups=groups, in_given_order=query.empty, depth=search.max_depth
+        )
+        strength, odd_strength = rows.finite(inputs["diversity"], default=0.0)
+        prices = [inputs[name.value] for name in (FilterName.PRICE_MIN, FilterName.PRICE_MAX)]
+        _, odd_prices = rows.finite(tf.stack(prices, axis=1), default=0.0)
+        order = diversity.reorder(
+            by_score,
+            scores=tf.gather(scored.scores, by_score.positions, batch_dims=1),
+            vectors=self.tables.vectors_of(tf.gather(pool.rows, by_score.positions, batch_dims=1)),
+            strength=tf.clip_by_value(strength, 0.0, 1.0),
+        )
+        pages = rank.clamp_pages(
+            inputs["page"], inputs["page_size"], depth=search.max_depth, width=search.max_page_size
+        )
+        odd |= rows.bit(odd_strength | odd_prices, QueryStatus.NUMBER_REPLACED) | boosts.status
+        return Ranking(
+            query=query,
+            pool=pool,
+            scored=scored,
+            weights=weights,
+            boosts=boosts,
+            by_score=by_score,
+            order=order,
+            pages=pages,
+            status=query.status | odd | pages.status,
+        )
+
+    def part_weights(self, inputs: Inputs) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """The weight [batch] of each score part, and status bits [batch] of what had to be changed."""
+        return rows.clean_weights({part: inputs[f"weight_{part}"] for part in SCORE_PARTS}, self.default_weights())
+
+    def score(self, query: Query, asked: tf.Tensor, *, weights: Mapping[str, tf.Tensor], boosts: Boosts) -> Scored:
+        """Scores of rows [batch, rows]; an empty query scores nothing but boosts."""
+        branches = self.tables.gather(self.tables.branches, asked)
+        parts = rank.score_parts(query.vectors, branches, score_pairs=self.towers.score_pairs)
+        parts[LEXICAL] = tf.reduce_sum(self.word_scores(query, asked), axis=-1)
+        parts = {part: tf.where(query.empty[:, tf.newaxis], 0.0, parts[part]) for part in SCORE_PARTS}
+        added = candidates.boosts_of(asked, boosts)
+        return Scored(parts=parts, boosts=added, scores=rank.total(parts, weights) + added)
+
+    def word_scores(self, query: Query, asked: tf.Tensor) -> tf.Tensor:
+        """What each word adds to the lexical score part: [batch, rows, terms] float32; the part is in 0..1."""
+        most = self.lexical.most(query.terms)
+        scale = tf.math.divide_no_nan(query.text_share, most)[:, tf.newaxis, tf.newaxis]
+        return self.lexical.word_scores(query.terms, asked) * scale
+
+    def _pool(
+        self,
+        query: Query,
+        inputs: Inputs,
+        *,
+        weights: Mapping[str, tf.Tensor],
+        boosts: Boosts,
+        asked: tf.Tensor,
+        left_out: tf.Tensor | None,
+    ) -> Pool:
+        filters = {filter_.name.value: inputs[filter_.name.value] for filter_ in FILTERS}
+        liked = inputs["like_ids"][:, : queries.MOST_LIKED]
+        filters[FilterName.EXCLUDE.value] = tf.concat([filters[FilterName.EXCLUDE.value], liked], axis=1)
+        filtered = self.tables.filtered(filters)
+
+        def some() -> Pool:
+            allowed = filtered.allowed()
+            found = self._proposed(query, weights, allowed)
+            found = candidates.with_boosted(found, boosts, allowed=allowed)
+            counts = self.tables.count_groups(allowed)
+            groups = self.tables.gather(self.tables.groups, found)
+            return Pool(
+                rows=found,
+                variants=tf.gather(counts, tf.maximum(groups, 0), batch_dims=1),
+                total=tf.math.count_nonzero(counts, axis=-1, dtype=tf.int32),
+                passes=tf.gather(allowed, tf.maximum(asked, 0), batch_dims=1) & (asked != NO_ROW),
+            )
+
+        def everything() -> Pool:
+            found = candidates.with_boosted(self._proposed(query, weights, None), boosts, allowed=None)
+            groups = self.tables.gather(self.tables.groups, found)
+            return Pool(
+                rows=found,
+                variants=tf.gather(self.tables.group_sizes, tf.maximum(groups, 0)),
+                total=tf.fill(tf.shape(query.empty), self.tables.num_groups),
+                passes=asked != NO_ROW,
+            )
+
+        pool = tf.cond(tf.reduce_any(filtered.given), some, everything)
+        if left_out is None:
+            return pool
+        out = left_out[:, tf.newaxis]
+        own_groups = self.tables.gather(self.tables.groups, left_out)
+        groups = self.tables.gather(self.tables.groups, pool.rows)
+        same = (groups == own_groups[:, tf.newaxis]) & (out != NO_ROW)
+        alone = (left_out != NO_ROW) & (tf.gather(self.tables.group_sizes, tf.maximum(own_groups, 0)) == 1)
+        return pool._replace(
+            rows=tf.where((pool.rows == out) & (out != NO_ROW), NO_ROW, pool.rows),
+            variants=pool.variants - tf.cast(same, tf.int32),
+            total=pool.total - tf.cast(alone, tf.int32),
+        )
+
+    def _proposed(self, query: Query, weights: Mapping[str, tf.Tensor], allowed: tf.Tensor | None) -> tf.Tensor:
+        """[batch, candidates] rows of both sides; the popular ones where the query is empty."""
+        k = self.tables.num_candidates
+        dense = self.index.propose(query.vectors, k, allowed)
+        dense = tf.where(tf.reduce_all(query.vectors == 0.0, axis=-1, keepdims=True), NO_ROW, dense)
+
+        def both() -> tf.Tensor:
+            lexical = self.lexical.propose(query.terms, k, allowed=allowed)
+            return candidates.merge(dense, lexical, dense_weight=weights[DENSE], lexical_weight=weights[LEXICAL])
+
+        found = tf.cond(tf.reduce_any(self.lexical.most(query.terms) > 0.0), both, lambda: dense)
+        empty = query.empty[:, tf.newaxis]
+        return tf.cond(
+            tf.reduce_any(empty),
+            lambda: tf.where(empty, self.tables.popular(allowed, batch=tf.shape(found)[0]), found),
+            lambda: found,
+        )
+
+
+def sound(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Tower outputs without NaN; a query that held one counts as absent, and an absent one as an empty query."""
+    outputs = [TowerOutput.VECTOR.value, TowerOutput.BRANCHES.value, TowerOutput.WEIGHTS.value]
+    flat = [tf.reshape(encoded[name], [tf.shape(encoded[name])[0], -1]) for name in outputs]
+    good = tf.reduce_all(tf.math.is_finite(tf.concat(flat, axis=-1)), axis=-1)
+    weights = encoded[TowerOutput.WEIGHTS.value]
+    present = good & tf.reduce_any(weights != 0.0, axis=-1)
+
+    def kept(values: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.reshape(present, [-1, *[1] * (len(values.shape) - 1)]), values, 0.0)
+
+    cleaned = {name: kept(encoded[name]) for name in outputs}
+    empty = tf.reduce_all(cleaned[TowerOutput.VECTOR.value] == 0.0, axis=-1)
+    status = queries.status_of(encoded[TowerOutput.STATUS.value], empty)
+    return {**cleaned, TowerOutput.STATUS.value: status | rows.bit(~good, QueryStatus.NUMBER_REPLACED)}

@@ -1,0 +1,56 @@
+"""Inputs and outputs of signatures: names, types, shapes, defaults."""
+
+import dataclasses
+import enum
+
+from trainer.spec.config import Config
+from trainer.spec.features import Axis, Dtype, Feature
+
+
+class WireType(enum.StrEnum):
+    """Types of signature inputs and outputs (names of TensorFlow dtypes)."""
+
+    STRING = "string"
+    FLOAT = "float32"
+    INT32 = "int32"
+    INT64 = "int64"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Port:
+    """One named input or output of a signature.
+
+    Attributes:
+      name: Its name in requests and answers.
+      dtype: Its type.
+      shape: Dimensions after the batch; None = any length.
+      default: The value of every element when the caller leaves the input out; None = required, or an output.
+      doc: What it holds.
+    """
+
+    name: str
+    dtype: WireType
+    shape: tuple[int | None, ...] = ()
+    default: bytes | float | int | None = None
+    doc: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Signature:
+    """One signature of the bundle."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    doc: str
+
+
+WIRE_TYPES = {Dtype.BYTES: WireType.STRING, Dtype.FLOAT: WireType.FLOAT, Dtype.INT: WireType.INT64}
+
+
+def feature_port(feature: Feature, config: Config) -> Port:
+    """The input through which a request carries `feature`; a history may have any length."""
+    shape = tuple(None if axis is Axis.HISTORY else getattr(config.wire, axis.value) for axis in feature.axes)
+    return Port(
+        name=feature.name, dtype=WIRE_TYPES[feature.dtype], shape=shape, default=feature.default, doc=feature.doc
+    )
