@@ -10,12 +10,14 @@ import tensorflow as tf  # isort: skip
 from serving import candidates, diversity, queries, rank, rows
 from serving.candidates import Boosts
 from serving.index import NO_ROW, Index
-from serving.lexical import LexicalIndex
+from serving.lexical import LexicalIndex, Terms
 from serving.queries import Query
 from serving.tables import Tables
 from serving.towers import LoadedTowers, query_features
 from trainer.spec.filters import FILTERS, FilterName
-from trainer.spec.signatures import QueryStatus, TowerOutput
+from trainer.spec.ports import Port
+from trainer.spec.search_ports import QUERY_PARTS
+from trainer.spec.signatures import QueryStatus, TowerOutput, signatures
 from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, LEXICAL, SCORE_PARTS
 
 Inputs = Mapping[str, tf.Tensor]
@@ -87,6 +89,31 @@ class Search(tf.Module):
         self.tables = tables
         self.index = index
         self.lexical = lexical
+        declared = {signature.name: signature for signature in signatures(towers.config)}
+        asked = _specs(declared["search"].inputs)
+        mixing = {port.name for port in declared["rank"].inputs} & set(asked)
+        mixing -= {f"weight_{part}" for part in SCORE_PARTS}
+        self._query_inputs = {name: asked[name] for name in sorted(mixing)}
+        self._ranking_inputs = {name: spec for name, spec in asked.items() if name not in mixing or name == "like_ids"}
+        rows_asked, row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
+        ranked = [query_specs(towers.config.tower.dim), self._ranking_inputs, rows_asked, row]
+        self._traced_query = tf.function(self._query, input_signature=[self._query_inputs], autograph=False)
+        self._traced_ranking = tf.function(self._ranking, input_signature=ranked, autograph=False)
+
+    def query(self, inputs: Inputs) -> Query:
+        """The mixed query of a batch of requests; the graph is shared by the signatures."""
+        return self._traced_query({name: inputs[name] for name in self._query_inputs})
+
+    def ranking(self, query: Query, inputs: Inputs, *, asked: tf.Tensor, left_out: tf.Tensor) -> Ranking:
+        """Candidates of both sides, scored, in order, and the page that is asked for; the graph is shared as well.
+
+        Args:
+          query: From `query` or `query_by_item`.
+          inputs: Filters, page, weights, boosts, diversity; liked items do not come back.
+          asked: [batch, asked] int32 rows of which to say whether they pass the filters.
+          left_out: [batch] int32 rows that do not come back, `NO_ROW` where all may.
+        """
+        return self._traced_ranking(query, {name: inputs[name] for name in self._ranking_inputs}, asked, left_out)
 
     def default_weights(self) -> dict[str, float]:
         """The weight of each score part in a request that does not say."""
@@ -110,8 +137,7 @@ class Search(tf.Module):
         status = rows.bit(unknown, QueryStatus.HISTORY_UNKNOWN) | rows.bit(odd, QueryStatus.NUMBER_REPLACED)
         return {**encoded, TowerOutput.STATUS.value: encoded[TowerOutput.STATUS.value] | status}
 
-    def query(self, inputs: Inputs) -> Query:
-        """The mixed query of a batch of requests."""
+    def _query(self, inputs: Inputs) -> Query:
         encoded = self.encode(inputs)
         weights, odd_weights = queries.branch_weights(inputs)
         ids, like_weights, odd_likes = queries.fit_liked(inputs["like_ids"], inputs["like_weights"])
@@ -127,7 +153,7 @@ class Search(tf.Module):
     def query_by_item(self, own: tf.Tensor) -> Query:
         """The query that is nothing but an item: rows [batch], `NO_ROW` for an unknown one."""
         vectors = self.tables.vectors_of(own)
-        blank = tf.zeros([tf.shape(own)[0], len(queries.QUERY_PARTS) - 1, vectors.shape[-1]])
+        blank = tf.zeros([tf.shape(own)[0], len(QUERY_PARTS) - 1, vectors.shape[-1]])
         parts = tf.concat([blank, vectors[:, tf.newaxis]], axis=1)
         empty = tf.reduce_all(vectors == 0.0, axis=-1)
         return Query(
@@ -140,15 +166,7 @@ class Search(tf.Module):
             status=rows.bit(own == NO_ROW, QueryStatus.ITEM_UNKNOWN) | rows.bit(empty, QueryStatus.EMPTY),
         )
 
-    def ranking(self, query: Query, inputs: Inputs, *, asked: tf.Tensor, left_out: tf.Tensor | None = None) -> Ranking:
-        """Candidates of both sides, scored, in order, and the page that is asked for.
-
-        Args:
-          query: From `query` or `query_by_item`.
-          inputs: Filters, page, weights, boosts, diversity; liked items do not come back.
-          asked: [batch, asked] int32 rows of which to say whether they pass the filters.
-          left_out: [batch] int32 rows that do not come back, at most one for each request.
-        """
+    def _ranking(self, query: Query, inputs: Inputs, asked: tf.Tensor, left_out: tf.Tensor) -> Ranking:
         search = self.config.search
         weights, odd = self.part_weights(inputs)
         boosts = candidates.fit_boosts(self.tables.rows_of(inputs["boost_ids"]), inputs["boost_values"])
@@ -210,7 +228,7 @@ class Search(tf.Module):
         weights: Mapping[str, tf.Tensor],
         boosts: Boosts,
         asked: tf.Tensor,
-        left_out: tf.Tensor | None,
+        left_out: tf.Tensor,
     ) -> Pool:
         filters = {filter_.name.value: inputs[filter_.name.value] for filter_ in FILTERS}
         liked = inputs["like_ids"][:, : queries.MOST_LIKED]
@@ -241,8 +259,6 @@ class Search(tf.Module):
             )
 
         pool = tf.cond(tf.reduce_any(filtered.given), some, everything)
-        if left_out is None:
-            return pool
         out = left_out[:, tf.newaxis]
         own_groups = self.tables.gather(self.tables.groups, left_out)
         groups = self.tables.gather(self.tables.groups, pool.rows)
@@ -271,6 +287,24 @@ class Search(tf.Module):
             lambda: tf.where(empty, self.tables.popular(allowed, batch=tf.shape(found)[0]), found),
             lambda: found,
         )
+
+
+def query_specs(dim: int) -> Query:
+    """The shapes and types of a `Query`."""
+    parts = len(QUERY_PARTS)
+    return Query(
+        vectors=tf.TensorSpec([None, dim]),
+        parts=tf.TensorSpec([None, parts, dim]),
+        weights=tf.TensorSpec([None, parts]),
+        terms=Terms(words=tf.TensorSpec([None, None], tf.int32), weights=tf.TensorSpec([None, None])),
+        text_share=tf.TensorSpec([None]),
+        empty=tf.TensorSpec([None], tf.bool),
+        status=tf.TensorSpec([None], tf.int32),
+    )
+
+
+def _specs(ports: tuple[Port, ...]) -> dict[str, tf.TensorSpec]:
+    return {port.name: tf.TensorSpec([None, *port.shape], port.dtype.value) for port in ports}
 
 
 def sound(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -40,8 +40,8 @@ class Answers(tf.Module):
         """Multimodal search."""
         inputs = rows.broadcast(inputs)
         query = self.engine.query(inputs)
-        nothing = tf.zeros([tf.shape(query.empty)[0], 0], tf.int32)
-        return self._page(self.engine.ranking(query, inputs, asked=nothing))
+        nobody = tf.fill(tf.shape(query.empty), NO_ROW)
+        return self._page(self.engine.ranking(query, inputs, asked=nobody[:, tf.newaxis], left_out=nobody))
 
     def search_text(self, inputs: Inputs) -> Answer:
         """Text search: `search` with everything else left at its default."""
@@ -51,9 +51,8 @@ class Answers(tf.Module):
         """Items like one item, which itself is left out."""
         filled = rows.broadcast(self._filled(inputs))
         own = self.tables.rows_of(filled["item_id"])
-        nothing = tf.zeros([tf.shape(own)[0], 0], tf.int32)
         query = self.engine.query_by_item(own)
-        return self._page(self.engine.ranking(query, filled, asked=nothing, left_out=own))
+        return self._page(self.engine.ranking(query, filled, asked=own[:, tf.newaxis], left_out=own))
 
     def rank(self, inputs: Inputs) -> Answer:
         """Scores of given items for a query; unknown items score 0."""
@@ -76,7 +75,8 @@ class Answers(tf.Module):
         inputs = rows.broadcast(inputs)
         query = self.engine.query(inputs)
         item = self.tables.rows_of(inputs["item_id"])
-        ranking = self.engine.ranking(query, inputs, asked=item[:, tf.newaxis])
+        nobody = tf.fill(tf.shape(item), NO_ROW)
+        ranking = self.engine.ranking(query, inputs, asked=item[:, tf.newaxis], left_out=nobody)
         return {
             **explain.whereabouts(self.engine, ranking, item),
             **explain.contributions(self.engine, ranking, item),

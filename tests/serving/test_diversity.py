@@ -46,7 +46,8 @@ def test_results_that_are_not_there_are_never_moved_in():
 
 
 def test_of_equal_scores_the_order_that_came_stands_for_relevance():
-    # By place in a depth of five: 1, 0.8, 0.6, 0.4. With 0.1, 0.62 for 11 against 0.54 for 12; with 0.5, -0.1 against 0.3.
+    # By place in a depth of five: 1, 0.8, 0.6, 0.4.
+    # With 0.1, 0.62 for 11 against 0.54 for 12; with 0.5, -0.1 against 0.3.
     assert order(0.1, scores=[0.0] * 4) == [10, 11, 12, 13]
     assert order(0.5, scores=[0.0] * 4) == [10, 12, 13, 11]
 
