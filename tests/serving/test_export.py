@@ -163,7 +163,7 @@ def test_every_signature_is_saved_with_its_shapes_and_defaults(built, flavour, c
 def test_a_restored_bundle_answers_as_numpy_does(built, restored, shop):
     queries = numpy_search.unit(np.random.default_rng(9).normal(size=[8, 16]))
     texts = tf.constant([text_of(query) for query in queries])
-    answer = restored.search(query_text=texts, page_size=[20])
+    answer = restored.search(query_text=texts, page_size=[20], weight_lexical=[0.0])
     for row, query in enumerate(queries):
         parts = numpy_search.fake_parts(query, shop.vectors)
         want = numpy_search.search(parts, ids=shop.ids, groups=shop.groups, weights=DENSE_ONLY, depth=60)

@@ -50,7 +50,7 @@ def dense_order(items: dict, query: np.ndarray) -> list[bytes]:
 def answers(folder: Path, queries: np.ndarray) -> list[list[bytes]]:
     restored = tf.saved_model.load(str(folder))
     texts = tf.constant([text_of(query) for query in queries])
-    answer = restored.search(query_text=texts, page_size=[20])
+    answer = restored.search(query_text=texts, page_size=[20], weight_lexical=[0.0])
     return [row[:count].tolist() for row, count in zip(answer["ids"].numpy(), answer["n_valid"].numpy(), strict=True)]
 
 
