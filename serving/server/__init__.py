@@ -1,4 +1,4 @@
-"""The server that speaks TF Serving's Predict, status and metadata over gRPC and REST, and knows the ScaNN ops.
+"""The server that speaks TF Serving's gRPC and REST and knows the ScaNN ops.
 
 Importing the package selects Keras 2 before any of its modules loads TensorFlow; it does not load TensorFlow.
 """

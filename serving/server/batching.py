@@ -177,8 +177,9 @@ class BatchedModel:
         for task in tasks:
             if not task.answer.set_running_or_notify_cancel():
                 continue
-            if task.deadline.seconds_left == 0.0:
-                task.answer.set_exception(too_late())
+            problem = task.deadline.problem
+            if problem:
+                task.answer.set_exception(problem)
             else:
                 wanted.append(task)
         if wanted:

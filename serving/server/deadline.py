@@ -1,6 +1,7 @@
-"""Until when an answer is wanted."""
+"""Until when an answer is wanted, and whether anybody still wants it."""
 
 import dataclasses
+import threading
 import time
 from typing import Self
 
@@ -9,14 +10,25 @@ from serving.server.errors import Code, ServingError
 
 @dataclasses.dataclass(frozen=True)
 class Deadline:
-    """A moment on the monotonic clock, in seconds; None is never."""
+    """A moment on the monotonic clock, in seconds; None is never.
+
+    Args:
+      at: The moment.
+      left: Set once the client has left; None where nobody can.
+    """
 
     at: float | None = None
+    left: threading.Event | None = dataclasses.field(default=None, compare=False)
 
     @classmethod
     def after(cls, seconds: float | None) -> Self:
-        """So many seconds from now."""
-        return cls(None if seconds is None else time.monotonic() + seconds)
+        """So many seconds from now, of a client that can leave."""
+        return cls(None if seconds is None else time.monotonic() + seconds, threading.Event())
+
+    def leave(self) -> None:
+        """The client has left: what has not reached the model yet is dropped."""
+        if self.left:
+            self.left.set()
 
     @property
     def seconds_left(self) -> float | None:
@@ -33,10 +45,18 @@ class Deadline:
         """Lets pass what is still wanted.
 
         Raises:
-          ServingError: DEADLINE_EXCEEDED when the moment has passed.
+          ServingError: DEADLINE_EXCEEDED when the moment has passed, CANCELLED when the client has left.
         """
-        if self.seconds_left == 0.0:
-            raise too_late()
+        problem = self.problem
+        if problem:
+            raise problem
+
+    @property
+    def problem(self) -> ServingError | None:
+        """Why the answer is not wanted any more; None while it is."""
+        if self.left and self.left.is_set():
+            return ServingError(Code.CANCELLED, "The client has left.")
+        return too_late() if self.seconds_left == 0.0 else None
 
 
 NEVER = Deadline()

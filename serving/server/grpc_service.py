@@ -46,6 +46,7 @@ class _Door:
         except ServingError as error:
             failure = error
         except asyncio.CancelledError:
+            deadline.leave()
             raise
         except Exception as error:
             crash("grpc_crashed", error)

@@ -1,5 +1,6 @@
 """The REST side: TF Serving's URLs over `Answers`, plus /healthz and /readyz."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -78,9 +79,13 @@ class RestService:
             return self._health(path)
         if not path.lower().startswith("/v1/"):
             return web.Response(status=404, text=PAGE_404, content_type="text/html")
+        deadline = Deadline.after(self._timeout_seconds)
         try:
-            found = await self._answer(request, path, Deadline.after(self._timeout_seconds))
+            found = await self._answer(request, path, deadline)
             return self._json(found.body, headers=NULLS if found.has_nulls_for_numbers else None)
+        except asyncio.CancelledError:
+            deadline.leave()
+            raise
         except ServingError as error:
             return self._error(error)
         except web.HTTPRequestEntityTooLarge:

@@ -199,6 +199,23 @@ def test_who_waited_too_long_does_not_reach_the_model(pool):
     assert [5.0] not in inner.calls
 
 
+def test_who_has_left_does_not_reach_the_model(pool):
+    inner = Double()
+    model, gone = batched(inner), Deadline.after(None)
+    inner.go.clear()
+    first = pool.submit(ask, model, -1.0)
+    assert inner.entered.wait(WAIT)
+    waiting = pool.submit(ask, model, 5.0, deadline=gone)
+    neighbour = pool.submit(ask, model, 6.0)
+    time.sleep(0.05)
+    gone.leave()
+    inner.go.set()
+    with pytest.raises(ServingError, match="CANCELLED"):
+        waiting.result(WAIT)
+    assert (first.result(WAIT)["y"].tolist(), neighbour.result(WAIT)["y"].tolist()) == ([-2], [12])
+    assert inner.calls == [[-1.0], [6.0]]
+
+
 def test_what_cannot_share_a_batch_runs_apart_or_is_refused_in_strict_mode():
     model, strict = batched(Double(), max_batch_size=2), batched(Double(), max_batch_size=2, behaviour=STRICT)
     assert ask(model, 1, 2, 3)["y"].tolist() == [2, 4, 6]
