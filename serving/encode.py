@@ -1,7 +1,6 @@
 """Item Examples to what a catalogue keeps of them, through the item tower where it is not known yet."""
 
 import dataclasses
-import glob
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 
@@ -147,7 +146,7 @@ def _dtype_of(values: np.ndarray) -> tf.DType:
 
 
 def _batches(items_pattern: str) -> Iterator[tf.Tensor]:
-    paths = sorted(glob.glob(items_pattern))
+    paths = sorted(tf.io.gfile.glob(items_pattern))
     if not paths:
         raise ValueError(f"No items match {items_pattern!r}; wanted TFRecord files of Examples. Preprocess first.")
     return iter(tf.data.TFRecordDataset(paths).batch(_BATCH).prefetch(2))

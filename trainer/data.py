@@ -121,27 +121,22 @@ def open_tables(inputs: Inputs, *, config: Config, work_dir: pathlib.Path) -> Ta
     Raises:
       ValueError: No items, no training events, or an item id twice.
     """
-    ops = examples.ModelOps.load(config, inputs.transform_graph)
+    transform_graph = _local_copy(inputs.transform_graph, work_dir)
+    ops = examples.ModelOps.load(config, transform_graph)
     item_files = find_files(inputs.items)
     if not item_files:
         raise ValueError(
             f"No item Examples match {list(inputs.items)}; wanted TFRecord files. Run preprocessing first."
         )
-    key = _key([*item_files, *_graph_files(inputs.transform_graph)], _description(ops))
+    key = _key([*item_files, *_graph_files(transform_graph)], _description(ops))
     directory = work_dir / f"items-{key}"
     store.make_once(directory, lambda aside: model_form.build_items(aside, files=item_files, ops=ops))
     items = ItemStore(directory)
 
-    def open_events(patterns: Iterable[str]) -> tuple[str, EventTable]:
-        files = find_files(patterns)
-        event_key = _key(files, key)
-        directory = work_dir / f"events-{event_key}"
-        store.make_once(
-            directory, lambda aside: model_form.build_events(aside, files=files, ops=ops, row_of=items.row_of)
-        )
-        return event_key, EventTable(directory)
+    def opened(patterns: Iterable[str]) -> tuple[str, EventTable]:
+        return _events_of(patterns, ops=ops, items=items, items_key=key, work_dir=work_dir)
 
-    (train_key, train), (held_out_key, held_out) = open_events(inputs.train), open_events(inputs.evaluation)
+    (train_key, train), (held_out_key, held_out) = opened(inputs.train), opened(inputs.evaluation)
     if not train.num_rows:
         raise ValueError(
             f"No training events in {list(inputs.train)} for the {items.num_items} items ({train.num_dropped} events "
@@ -150,12 +145,46 @@ def open_tables(inputs: Inputs, *, config: Config, work_dir: pathlib.Path) -> Ta
     return Tables(ops=ops, items=items, train=train, evaluation=held_out, key=f"{key}-{train_key}-{held_out_key}")
 
 
+def open_events(patterns: Iterable[str], tables: Tables, *, work_dir: pathlib.Path) -> EventTable:
+    """The events of one more split, about the items of `tables`."""
+    key = tables.key.split("-")[0]
+    return _events_of(patterns, ops=tables.ops, items=tables.items, items_key=key, work_dir=work_dir)[1]
+
+
+def _events_of(
+    patterns: Iterable[str], *, ops: examples.ModelOps, items: ItemStore, items_key: str, work_dir: pathlib.Path
+) -> tuple[str, EventTable]:
+    """The content key of a split, and its table."""
+    files = find_files(patterns)
+    key = _key(files, items_key)
+    directory = work_dir / f"events-{key}"
+    store.make_once(directory, lambda aside: model_form.build_events(aside, files=files, ops=ops, row_of=items.row_of))
+    return key, EventTable(directory)
+
+
 def _key(files: Iterable[str], *parts: str) -> str:
     return store.content_key(files, read=_blocks, parts=parts)
 
 
+def _local_copy(folder: str, work_dir: pathlib.Path) -> str:
+    """A remote folder copied below `work_dir`; a local one as it is."""
+    if "://" not in folder:
+        return folder
+    target = work_dir / f"copy-{_key(_graph_files(folder))}"
+
+    def copy(aside: pathlib.Path) -> None:
+        for path in _graph_files(folder):
+            place = aside / path.removeprefix(folder.rstrip("/") + "/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            tf.io.gfile.copy(path, str(place))
+
+    store.make_once(target, copy)
+    return str(target)
+
+
 def _graph_files(transform_graph: str) -> list[str]:
-    return [str(path) for path in pathlib.Path(transform_graph).rglob("*") if path.is_file()]
+    found = tf.io.gfile.walk(transform_graph)
+    return [f"{folder.rstrip('/')}/{name}" for folder, _, names in found for name in names]
 
 
 def _description(ops: examples.ModelOps) -> str:
@@ -168,8 +197,13 @@ def find_files(patterns: Iterable[str]) -> list[str]:
     """The TFRecord files of patterns or folders, sorted."""
     found: set[str] = set()
     for pattern in patterns:
-        found.update(tf.io.gfile.glob(f"{pattern.rstrip('/')}/*tfrecord*" if tf.io.gfile.isdir(pattern) else pattern))
+        found.update(tf.io.gfile.glob(files_pattern(pattern)))
     return sorted(found)
+
+
+def files_pattern(pattern: str) -> str:
+    """The pattern of the TFRecord files of a folder; a pattern stays as it is."""
+    return f"{pattern.rstrip('/')}/*tfrecord*" if tf.io.gfile.isdir(pattern) else pattern
 
 
 def _blocks(path: str) -> Iterator[bytes]:

@@ -1,25 +1,38 @@
-"""Trains, evaluates and exports the towers: as TFX `run_fn` and as the command line of a managed job.
+"""Trains, evaluates and exports: as TFX `run_fn` and as the command line of a managed job.
 
 Needs neither TFX nor Beam nor TFX Transform.
 """
 
 import argparse
+import dataclasses
 import json
+import os
 import pathlib
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from serving.export import export_towers
-from trainer.data import Inputs
+import tensorflow as tf
+
+from serving.export import FLAVOURS, build_bundle, export_towers
+from trainer.data import Inputs, files_pattern, open_events
 from trainer.evaluate import evaluate
+from trainer.floors import item_counts
+from trainer.job.environment import Service, read_service, use_cluster_spec
+from trainer.job.flags import add_config_flags, config_of
+from trainer.job.run_report import run_report
+from trainer.job.study import report_metric
 from trainer.report import Report
-from trainer.spec import presets
-from trainer.spec.config import Config, from_json, override, to_json
-from trainer.train import fit
+from trainer.spec.config import Config, from_json, to_json
+from trainer.spec.training import Strategy
+from trainer.train import Places, TrainedModel, fit
+from trainer.training.preemption import EXIT_CODE, Preempted, Preemption
+from trainer.training.watcher import watch
 
 _KEYS = ("config", "items", "items_transform_graph", "truth", "work_dir")
+_HEADLINE = ("held_out", "all", "recall@10")
 
 
 def run_fn(fn_args: Any) -> None:
@@ -61,7 +74,7 @@ def run_fn(fn_args: Any) -> None:
         inputs,
         towers_dir=pathlib.Path(fn_args.serving_model_dir),
         work_dir=pathlib.Path(custom.get("work_dir") or run_dir / "work"),
-        log_dir=run_dir,
+        log_dir=str(run_dir),
         truth_path=custom.get("truth") or None,
     )
 
@@ -72,71 +85,204 @@ def train_and_export(
     *,
     towers_dir: pathlib.Path,
     work_dir: pathlib.Path,
-    log_dir: pathlib.Path,
+    log_dir: str,
     truth_path: str | None = None,
-) -> Report:
-    """Fits, evaluates and exports to `towers_dir`; writes `metrics.json` and `metrics.txt` beside it, prints them."""
+    test: tuple[str, ...] = (),
+    places: Places | None = None,
+) -> tuple[TrainedModel, Report] | None:
+    """Fits, evaluates and exports to `towers_dir`; writes beside it what it found, and prints it.
+
+    Beside it are written `metrics.json`, `metrics.txt`, `config.json` (the configuration as it was resolved) and
+    `run.md` (one page for a person).
+
+    Args:
+      config: The configuration.
+      inputs: Where the Examples are.
+      towers_dir: Where the towers go.
+      work_dir: Local folder for what can be made again.
+      log_dir: Folder for TensorBoard.
+      truth_path: Planted truth of a synthetic shop.
+      test: Patterns of events for the evaluation, when it is not to be on `inputs.evaluation`.
+      places: Where checkpoints go.
+
+    Returns:
+      None on the workers that do not write the model.
+    """
     start = time.monotonic()
-    trained = fit(config, inputs, work_dir=work_dir, log_dir=log_dir)
+    trained = fit(config, inputs, work_dir=work_dir, log_dir=log_dir, places=places)
+    if not trained.is_chief:
+        return None
     fitted = time.monotonic()
+    if test:
+        tables = dataclasses.replace(trained.tables, evaluation=open_events(test, trained.tables, work_dir=work_dir))
+        trained = dataclasses.replace(trained, tables=tables)
     report = evaluate(trained, truth_path=truth_path)
     measured = time.monotonic()
     export_towers(trained.model, trained.tables.ops, towers_dir, model_id=trained.model_id)
     seconds = {"fit": fitted - start, "evaluate": measured - fitted, "export": time.monotonic() - measured}
     facts = {"model_id": trained.model_id, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
-    beside = towers_dir.parent
-    (beside / "metrics.json").write_text(json.dumps({**facts, **report.to_dict()}, indent=1) + "\n", encoding="utf-8")
-    (beside / "metrics.txt").write_text(report.table(), encoding="utf-8")
+    table = report.table()
+    texts = {
+        "metrics.json": json.dumps({**facts, **report.to_dict()}, indent=1) + "\n",
+        "metrics.txt": table,
+        "config.json": to_json(config) + "\n",
+        "run.md": run_report(config, facts=facts, history=trained.history, table=table),
+    }
+    for name, text in texts.items():
+        (towers_dir.parent / name).write_text(text, encoding="utf-8")
     timing = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
-    print(f"{report.table()}\nmodel {trained.model_id[:16]}: {timing}", flush=True)
-    return report
+    print(f"{table}\nmodel {trained.model_id[:16]}: {timing}", flush=True)
+    return trained, report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+    """The command line; returns 0 when done, 1 failed, 143 when it was asked to stop and can continue."""
     options = _parser().parse_args(arguments)
-    output = pathlib.Path(options.output)
     try:
-        config = _config(options)
-        output.mkdir(parents=True, exist_ok=True)
-        (output / "config.json").write_text(to_json(config) + "\n", encoding="utf-8")
-        train_and_export(
-            config,
-            Inputs(
-                items=(options.items,),
-                train=(f"{options.events}/train",),
-                evaluation=(f"{options.events}/eval",),
-                transform_graph=options.transform_graph,
-            ),
-            towers_dir=output / "towers",
-            work_dir=pathlib.Path(options.work_dir or output / "work"),
-            log_dir=output / "logs",
-            truth_path=options.truth,
-        )
-    except (ValueError, FloatingPointError, OSError) as error:
+        use_cluster_spec(os.environ)
+        service = read_service(os.environ)
+        config = config_of(options, _strategy(service))
+        job = _Job.of(options, service)
+        if service.task == "evaluator":
+            watch(config, job.inputs, work_dir=job.work_dir, log_dir=job.log_dir, checkpoints=job.checkpoints)
+            return 0
+        with Preemption(config.run.grace_seconds).listening() as preemption:
+            _run(config, job, preemption=preemption)
+    except Preempted as stop:
+        print(f"trainer.task: {stop}", file=sys.stderr)
+        return EXIT_CODE
+    except (ValueError, FloatingPointError, OSError, tf.errors.UnimplementedError) as error:
         print(f"trainer.task: {error}", file=sys.stderr)
+        return 1
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError) as error:
+        first = str(error).split("\n")[0]
+        print(
+            f"trainer.task: another worker of the job is gone ({first}). Start all of them again: they continue from "
+            "the last checkpoint.",
+            file=sys.stderr,
+        )
         return 1
     return 0
 
 
-def _config(options: argparse.Namespace) -> Config:
-    config = presets.preset(options.preset)
-    if options.config:
-        config = from_json(pathlib.Path(options.config).read_text(encoding="utf-8"), config)
-    return override(config, options.set)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Job:
+    """Where everything of one job is: flags first, then the service's environment, then beside each other."""
+
+    inputs: Inputs
+    test: tuple[str, ...]
+    output: str
+    work_dir: pathlib.Path
+    checkpoints: str
+    log_dir: str
+    truth: str | None
+    flavours: tuple[str, ...]
+
+    @classmethod
+    def of(cls, options: argparse.Namespace, service: Service) -> "_Job":
+        """The places of a command line.
+
+        Raises:
+          ValueError: Nothing says where the data or the output is.
+        """
+        events = options.events or (f"{options.data}/events" if options.data else "")
+        training = f"{events}/train" if events else service.training
+        validation = f"{events}/eval" if events else service.validation
+        root = options.data or training.partition("/events/")[0]
+        output = (options.output or service.model_dir).rstrip("/")
+        for name, value, flags in (
+            ("the training events", training, "--data, --events or AIP_TRAINING_DATA_URI"),
+            ("the output", output, "--output or AIP_MODEL_DIR"),
+        ):
+            if not value:
+                raise ValueError(f"Nothing says where {name} is; wanted {flags}. Set one of them.")
+        remote = "://" in output
+        scratch = pathlib.Path(tempfile.gettempdir()) / "vitrine-work" if remote else pathlib.Path(output) / "work"
+        work_dir = pathlib.Path(options.work_dir) if options.work_dir else scratch
+        return cls(
+            inputs=Inputs(
+                items=(options.items or f"{root}/items",),
+                train=(training,),
+                evaluation=(validation,) if validation else (),
+                transform_graph=options.transform_graph or f"{root}/transform_graph",
+            ),
+            test=(service.test,) if service.test and not events else (),
+            output=output,
+            work_dir=work_dir,
+            checkpoints=options.checkpoint_dir or service.checkpoint_dir or str(work_dir),
+            log_dir=options.log_dir or service.log_dir or f"{output}/logs",
+            truth=options.truth,
+            flavours=tuple(flavour for flavour in options.flavours.split(",") if flavour),
+        )
+
+
+def _run(config: Config, job: _Job, *, preemption: Preemption) -> None:
+    """Trains, exports towers and bundle, and reports to a study; a remote output is made locally and copied."""
+    with tempfile.TemporaryDirectory() as scratch:
+        local = pathlib.Path(scratch if "://" in job.output else job.output)
+        local.mkdir(parents=True, exist_ok=True)
+        done = train_and_export(
+            config,
+            job.inputs,
+            towers_dir=local / "towers",
+            work_dir=job.work_dir,
+            log_dir=job.log_dir,
+            truth_path=job.truth,
+            test=job.test,
+            places=Places(checkpoints=job.checkpoints, preemption=preemption),
+        )
+        if done is None:
+            return
+        trained, report = done
+        if job.flavours:
+            counts = item_counts(trained.tables.train, num_items=trained.tables.items.num_items)
+            popularity = dict(zip(trained.tables.items.ids, counts.tolist(), strict=True))
+            build_bundle(
+                local / "towers",
+                files_pattern(job.inputs.items[0]),
+                local / "bundle",
+                version=1,
+                flavours=job.flavours,
+                popularity=popularity,
+            )
+        report_metric(report.value(*_HEADLINE), step=trained.history[-1]["step"] if trained.history else 0)
+        if "://" in job.output:
+            copy_tree(local, job.output)
+
+
+def copy_tree(source: pathlib.Path, destination: str) -> None:
+    """Copies a folder to any place that tf.io.gfile reaches; manifests last, so that no half copy passes for whole."""
+    found = (path for path in source.rglob("*") if path.is_file())
+    files = sorted(found, key=lambda path: path.name == "manifest.json")
+    for path in files:
+        target = f"{destination}/{path.relative_to(source).as_posix()}"
+        tf.io.gfile.makedirs(target.rpartition("/")[0])
+        tf.io.gfile.copy(str(path), target, overwrite=True)
+
+
+def _strategy(service: Service) -> dict[str, Any]:
+    """What the environment decides of the configuration."""
+    return {"run": {"strategy": Strategy.MULTI_WORKER.value}} if service.num_workers > 1 else {}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m trainer.task", description=__doc__.split("\n")[0])
-    parser.add_argument("--items", required=True, help="folder or pattern of the item Examples")
-    parser.add_argument("--events", required=True, help="folder with the event Examples in train/ and eval/")
-    parser.add_argument("--transform_graph", required=True, help="folder that TFX Transform wrote")
-    parser.add_argument("--output", required=True, help="gets towers/, metrics.json, metrics.txt, config.json, logs/")
-    parser.add_argument("--work_dir", help="keeps item store and checkpoints; default: OUTPUT/work")
-    parser.add_argument("--truth", help="planted truth of a synthetic shop (truth.jsonl)")
-    parser.add_argument("--preset", default="base", help=f"one of {', '.join(presets.PRESETS)}")
-    parser.add_argument("--config", help="JSON file of configuration keys that differ from the preset")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for example train.epochs=3")
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.task",
+        description=f"{(__doc__ or '').split(chr(10))[0]} Places may be local or remote (gs://, s3://).",
+        allow_abbrev=False,
+    )
+    places = parser.add_argument_group("places", "each wins over the service's environment")
+    places.add_argument("--data", help="folder with items/, events/train, events/eval and transform_graph/")
+    places.add_argument("--items", help="folder or pattern of the item Examples; default: DATA/items")
+    places.add_argument("--events", help="folder with the event Examples in train/ and eval/; default: DATA/events")
+    places.add_argument("--transform_graph", help="folder that TFX Transform wrote; default: DATA/transform_graph")
+    places.add_argument("--output", help="gets towers/, bundle/, metrics, config.json, run.md; default: AIP_MODEL_DIR")
+    places.add_argument("--checkpoint_dir", help="default: AIP_CHECKPOINT_DIR, else WORK_DIR")
+    places.add_argument("--log_dir", help="for TensorBoard; default: AIP_TENSORBOARD_LOG_DIR, else OUTPUT/logs")
+    places.add_argument("--work_dir", help="local, keeps the item store; default: OUTPUT/work, or a temporary folder")
+    places.add_argument("--truth", help="planted truth of a synthetic shop (truth.jsonl)")
+    places.add_argument("--flavours", default=",".join(FLAVOURS), help="bundles to build; empty = towers only")
+    add_config_flags(parser)
     return parser
 
 

@@ -1,12 +1,16 @@
 import json
+import os
 import types
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from tests.support import tiny_shop
 from trainer import task
-from trainer.spec.config import to_dict
+from trainer.data import Inputs, open_tables
+from trainer.spec.config import from_json, to_dict, to_json
+from trainer.training.preemption import Preempted
 
 
 def test_run_fn_leaves_towers_and_metrics(shop, work_dir, trained, trained_report, tmp_path, capsys, monkeypatch):
@@ -57,35 +61,122 @@ def test_custom_config_must_say_where_the_items_are():
         task.run_fn(types.SimpleNamespace(custom_config='{"config": "{}"}'))
 
 
-def test_the_command_line_names_the_same_job(shop, tmp_path, monkeypatch):
+@pytest.fixture
+def jobs(monkeypatch):
+    """What `main` would have run: (configuration, job) of each call; without the variables of any service."""
+    for name in list(os.environ):
+        if name.startswith("AIP_") or name in ("TF_CONFIG", "CLUSTER_SPEC"):
+            monkeypatch.delenv(name)
     calls = []
-    monkeypatch.setattr(
-        task, "train_and_export", lambda config, inputs, **places: calls.append((config, inputs, places))
-    )
+    monkeypatch.setattr(task, "_run", lambda config, job, *, preemption: calls.append((config, job)))
+    return calls
+
+
+def test_the_command_line_names_the_same_job(shop, tmp_path, jobs):
     events, out = shop.train[0].removesuffix("/train"), tmp_path / "out"
     arguments = ["--items", shop.items[0], "--events", events, "--transform_graph", shop.transform_graph]
     arguments += ["--output", str(out), "--preset", "tiny", "--truth", "truth.jsonl"]
-    assert task.main([*arguments, "--set", "train.max_steps=2", "--set", "tower.fusion=sum"]) == 0
-    ((config, inputs, places),) = calls
-    assert (config.train.max_steps, config.tower.fusion.value, config.tower.dim) == (
-        2,
-        "sum",
-        tiny_shop.CONFIG.tower.dim,
+    assert task.main([*arguments, "--train.max_steps=2", "--set", "tower.fusion=sum"]) == 0
+    ((config, job),) = jobs
+    assert (config.train.max_steps, config.tower.fusion.value, config.tower.dim) == (2, "sum", 16)
+    assert job.inputs == shop
+    assert (job.output, job.work_dir, job.checkpoints) == (str(out), out / "work", str(out / "work"))
+    assert (job.log_dir, job.truth, job.flavours) == (f"{out}/logs", "truth.jsonl", ("stock", "scann"))
+
+
+def test_the_services_environment_says_where_things_are_and_flags_win(jobs, monkeypatch):
+    for name, value in {
+        "AIP_MODEL_DIR": "gs://b/model/",
+        "AIP_CHECKPOINT_DIR": "gs://b/checkpoints/",
+        "AIP_TENSORBOARD_LOG_DIR": "gs://b/logs/",
+        "AIP_TRAINING_DATA_URI": "gs://b/data/events/train/*",
+        "AIP_VALIDATION_DATA_URI": "gs://b/data/events/eval/*",
+        "AIP_TEST_DATA_URI": "gs://b/data/events/test/*",
+        "CLUSTER_SPEC": json.dumps(
+            {"cluster": {"workerpool0": ["a:1"], "workerpool1": ["b:1"]}, "task": {"type": "workerpool0", "index": 0}}
+        ),
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TF_CONFIG", "")  # so that what main sets is taken back
+    assert task.main(["--preset=tiny"]) == 0
+    assert task.main(["--preset=tiny", "--output=out", "--checkpoint_dir=c", "--run.strategy=none", "--data=d"]) == 0
+    (by_service, first), (by_flag, second) = jobs
+    assert by_service.run.strategy.value == "multi_worker"
+    assert first.inputs == Inputs(
+        items=("gs://b/data/items",),
+        train=("gs://b/data/events/train/*",),
+        evaluation=("gs://b/data/events/eval/*",),
+        transform_graph="gs://b/data/transform_graph",
     )
-    assert inputs == shop
-    assert places == {
-        "towers_dir": out / "towers",
-        "work_dir": out / "work",
-        "log_dir": out / "logs",
-        "truth_path": "truth.jsonl",
-    }
-    assert json.loads((out / "config.json").read_text()) == to_dict(config)
+    assert (first.output, first.checkpoints, first.log_dir) == ("gs://b/model", "gs://b/checkpoints", "gs://b/logs")
+    assert first.test == ("gs://b/data/events/test/*",)
+    assert "://" not in str(first.work_dir)
+    assert by_flag.run.strategy.value == "none"
+    assert (second.output, second.checkpoints, second.log_dir) == ("out", "c", "gs://b/logs")
+    assert (second.inputs.items, second.inputs.train, second.inputs.evaluation, second.test) == (
+        ("d/items",),
+        ("d/events/train",),
+        ("d/events/eval",),
+        (),
+    )
 
 
-def test_the_command_line_says_what_is_wrong(shop, tmp_path, capsys):
+def test_the_command_line_says_what_is_wrong(shop, tmp_path, capsys, monkeypatch):
     arguments = ["--items", "/nowhere", "--events", "/nowhere", "--transform_graph", shop.transform_graph]
-    arguments += ["--output", str(tmp_path)]
-    assert task.main([*arguments, "--preset", "tiny"]) == 1
+    assert task.main([*arguments, "--output", str(tmp_path), "--preset", "tiny"]) == 1
     assert "No item Examples match ['/nowhere']" in capsys.readouterr().err
-    assert task.main([*arguments, "--set", "train.epoch=3"]) == 1
+    assert task.main([*arguments, "--output", str(tmp_path), "--set", "train.epoch=3"]) == 1
     assert "Did you mean 'epochs'?" in capsys.readouterr().err
+    assert task.main(["--data=d"]) == 1
+    assert "Nothing says where the output is; wanted --output or AIP_MODEL_DIR" in capsys.readouterr().err
+    monkeypatch.setenv("AIP_DATA_FORMAT", "csv")
+    assert task.main(["--data=d", "--output=o"]) == 1
+    assert "AIP_DATA_FORMAT is 'csv'" in capsys.readouterr().err
+
+
+def test_a_job_that_was_asked_to_stop_says_so_in_its_exit_code(shop, tmp_path, monkeypatch, capsys):
+    def run(config, job, *, preemption):
+        raise Preempted("Stopped after step 5.")
+
+    monkeypatch.setattr(task, "_run", run)
+    assert task.main(["--data=d", f"--output={tmp_path}"]) == 143
+    assert "Stopped after step 5." in capsys.readouterr().err
+
+
+def test_the_job_leaves_model_bundle_and_reports_in_any_file_system(
+    shop, work_dir, trained, trained_report, monkeypatch, tmp_path
+):
+    # `ram://` stands for gs:// and s3://: TensorFlow reaches it only through tf.io.gfile.
+    root = shop.train[0].removesuffix("/events/train")
+    for path in Path(root).rglob("*"):
+        if path.is_file():
+            target = f"ram://bucket/data/{path.relative_to(root)}"
+            tf.io.gfile.makedirs(target.rpartition("/")[0])
+            tf.io.gfile.copy(str(path), target)
+    monkeypatch.setattr(task, "evaluate", lambda again, truth_path: trained_report)
+    monkeypatch.setattr(task, "fit", lambda *unused, **places: trained)
+    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(tmp_path / "metrics"))
+    config = tmp_path / "config.json"
+    config.write_text(to_json(tiny_shop.CONFIG))
+    arguments = ["--data=ram://bucket/data", "--output=ram://bucket/model", f"--config={config}", "--flavours=stock"]
+    assert task.main([*arguments, f"--work_dir={tmp_path}"]) == 0
+    names = set(tf.io.gfile.listdir("ram://bucket/model"))
+    assert {"towers", "bundle", "metrics.json", "metrics.txt", "config.json", "run.md"} <= {
+        n.rstrip("/") for n in names
+    }
+    with tf.io.gfile.GFile("ram://bucket/model/config.json") as file:
+        assert from_json(file.read()) == tiny_shop.CONFIG
+    assert tf.io.gfile.exists("ram://bucket/model/bundle/stock/1/assets.extra/manifest.json")
+    line = json.loads((tmp_path / "metrics").read_text())
+    assert float(line["recall_at_10"]) == trained_report.value("held_out", "all", "recall@10")
+    # Data is read from there as well.
+    remote = Inputs(
+        items=("ram://bucket/data/items",),
+        train=("ram://bucket/data/events/train",),
+        evaluation=("ram://bucket/data/events/eval",),
+        transform_graph="ram://bucket/data/transform_graph",
+    )
+    opened = open_tables(remote, config=tiny_shop.CONFIG, work_dir=work_dir)
+    assert opened.items.ids == trained.tables.items.ids
+    assert opened.ops.subwords == trained.tables.ops.subwords
+    assert (opened.train.num_rows, opened.evaluation.num_rows) == (720, 144)

@@ -62,8 +62,11 @@ class Checkpoints:
         for old in self.steps()[: -self._keep]:
             _remove(f"{self.directory}/{_PREFIX}{old:010d}")
 
-    def restore(self) -> dict[str, Any] | None:
+    def restore(self, *, partly: bool = False) -> dict[str, Any] | None:
         """Takes up the newest checkpoint that is whole; None when there is none.
+
+        Args:
+          partly: Whether the checkpoint may hold more than the objects of this one.
 
         Returns:
           Its `state`, with `step`.
@@ -75,7 +78,8 @@ class Checkpoints:
                 for name, expected in manifest["files"].items():
                     if _describe(f"{folder}/{name}") != expected:
                         raise ValueError(f"{name} is not what was written")
-                self._checkpoint.read(f"{folder}/weights").assert_consumed()
+                status = self._checkpoint.read(f"{folder}/weights")
+                status.expect_partial() if partly else status.assert_consumed()
                 return {**manifest["state"], "step": manifest["step"]}
             except (tf.errors.OpError, OSError, ValueError, KeyError, AssertionError) as error:
                 _LOG.warning("The checkpoint %s is damaged (%s); taking the one before it.", folder, _first_line(error))

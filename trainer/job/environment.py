@@ -1,0 +1,99 @@
+"""What a managed training service says through the environment: where things are, and who the other workers are."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+_FORMAT = "tfrecord"
+# The worker pools of a managed job in the words of TF_CONFIG.
+_POOLS = {"workerpool0": "chief", "workerpool1": "worker", "workerpool2": "ps", "workerpool3": "evaluator"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """The environment of a managed job; "" where it says nothing.
+
+    Attributes:
+      model_dir: `AIP_MODEL_DIR`, where the model goes.
+      checkpoint_dir: `AIP_CHECKPOINT_DIR`.
+      log_dir: `AIP_TENSORBOARD_LOG_DIR`.
+      training: `AIP_TRAINING_DATA_URI`, pattern of the training events.
+      validation: `AIP_VALIDATION_DATA_URI`, pattern of the events for early stopping.
+      test: `AIP_TEST_DATA_URI`, pattern of the events of the final evaluation.
+      task: `chief`, `worker` or `evaluator` of TF_CONFIG; "" when this job has one machine.
+      num_workers: Training workers, the chief included; 0 without a cluster.
+    """
+
+    model_dir: str = ""
+    checkpoint_dir: str = ""
+    log_dir: str = ""
+    training: str = ""
+    validation: str = ""
+    test: str = ""
+    task: str = ""
+    num_workers: int = 0
+
+
+def read_service(environment: Mapping[str, str]) -> Service:
+    """Reads the environment.
+
+    Raises:
+      ValueError: Data of a format other than TFRecord, or a TF_CONFIG that cannot be read or used.
+    """
+    given = environment.get("AIP_DATA_FORMAT") or _FORMAT
+    if given.lower() not in (_FORMAT, "tf-record"):
+        raise ValueError(
+            f"AIP_DATA_FORMAT is {given!r}; training reads Examples in TFRecord files ({_FORMAT!r}). "
+            "Run `python -m beam_preprocess` on the shop first and point the job at what it wrote."
+        )
+    cluster = _object(environment, "TF_CONFIG")
+    task = str(cluster.get("task", {}).get("type", ""))
+    if task not in ("", "chief", "worker", "master", "evaluator"):
+        raise ValueError(
+            f"TF_CONFIG names a task of type {task!r}; training knows chief, worker and evaluator. "
+            "Take parameter servers out of the job's worker pools."
+        )
+    members = cluster.get("cluster", {})
+    workers = sum(len(members.get(kind, [])) for kind in ("chief", "master", "worker"))
+    return Service(
+        model_dir=environment.get("AIP_MODEL_DIR", "").rstrip("/"),
+        checkpoint_dir=environment.get("AIP_CHECKPOINT_DIR", "").rstrip("/"),
+        log_dir=environment.get("AIP_TENSORBOARD_LOG_DIR", "").rstrip("/"),
+        training=environment.get("AIP_TRAINING_DATA_URI", ""),
+        validation=environment.get("AIP_VALIDATION_DATA_URI", ""),
+        test=environment.get("AIP_TEST_DATA_URI", ""),
+        task=task if workers > 1 or task == "evaluator" else "",
+        num_workers=workers,
+    )
+
+
+def use_cluster_spec(environment: MutableMapping[str, str]) -> None:
+    """Where the service set CLUSTER_SPEC but not TF_CONFIG, sets TF_CONFIG to the same cluster.
+
+    Raises:
+      ValueError: CLUSTER_SPEC cannot be read.
+    """
+    if environment.get("TF_CONFIG"):
+        return
+    given = _object(environment, "CLUSTER_SPEC")
+    if not given:
+        return
+    cluster = {_POOLS.get(pool, pool): addresses for pool, addresses in given.get("cluster", {}).items()}
+    task = given.get("task", {})
+    config = {
+        "cluster": cluster,
+        "task": {"type": _POOLS.get(task.get("type", ""), task.get("type", "")), "index": int(task.get("index", 0))},
+    }
+    environment["TF_CONFIG"] = json.dumps(config)
+
+
+def _object(environment: Mapping[str, str], name: str) -> dict[str, Any]:
+    text = environment.get(name) or "{}"
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{name} is not JSON ({error}); wanted the cluster as an object. Mend or unset it.") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is {text[:80]!r}; wanted the cluster as an object. Mend or unset it.")
+    return value
