@@ -125,7 +125,7 @@ def write_bundles(
     for flavour, built in indexes.items():
         extra = _manifest_facts(name, flavour, built, towers=towers, catalogue=catalogue)
         bundle = Bundle(Answers(towers, tables=tables, index=built.index, texts=texts, version=name))
-        _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra)
+        _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra, carried=towers.carried)
         _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.alive_ids), built.index.kind.value)
     return BundleReport(
         bundle_version=name,
@@ -178,7 +178,15 @@ def _manifest_facts(
     }
 
 
-def _save(bundle: Bundle, target: Path, *, flavour: str, catalogue: Catalogue, extra: Mapping[str, Any]) -> None:
+def _save(
+    bundle: Bundle,
+    target: Path,
+    *,
+    flavour: str,
+    catalogue: Catalogue,
+    extra: Mapping[str, Any],
+    carried: Sequence[Path] = (),
+) -> None:
     """Writes one bundle aside, checks its ops, adds warm-up and manifest, and renames it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent))
@@ -187,6 +195,8 @@ def _save(bundle: Bundle, target: Path, *, flavour: str, catalogue: Catalogue, e
         refuse_foreign_ops(aside, flavour=flavour)
         write_warmup(aside, config=bundle.answers.config, item_ids=catalogue.alive_ids[:10])
         write_catalogue(aside, catalogue)
+        for path in carried:
+            shutil.copy(path, aside / "assets.extra" / path.name)
         write_manifest(aside, extra={**extra, "ops": sorted(ops_of(aside))})
         aside.chmod(0o755)
         if target.exists():

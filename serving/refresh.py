@@ -32,7 +32,7 @@ from serving.index_tiers import TieredIndex
 from serving.publish import newest_bundles, publish, read_manifest
 from serving.store import VectorStore
 from serving.tables import Tables
-from serving.towers import LoadedTowers
+from serving.towers import LoadedTowers, carried_files
 from trainer.spec import config as configs
 
 BUILD_NUMBER = 1
@@ -98,7 +98,9 @@ def refresh_bundle(
     loaded = {flavour: _load(path, manifests[flavour]) for flavour, path in sources.items()}
     module = next(iter(loaded.values())).answers.towers
     config = configs.from_dict(manifest["config"], configs.Config())
-    towers = LoadedTowers(module=module, config=config, model_id=manifest["model_id"])
+    towers = LoadedTowers(
+        module=module, config=config, model_id=manifest["model_id"], carried=carried_files(next(iter(sources.values())))
+    )
     clock.lap("load")
     known = KnownItems(old)
     encoded = encode_items(towers, items_pattern, is_known=known.contains)

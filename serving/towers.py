@@ -23,6 +23,7 @@ from trainer.spec.features import Feature, Modality, Side, branches_of, features
 from trainer.spec.signatures import TowerOutput
 
 TOWERS_JSON = "assets.extra/towers.json"
+CARRIED = "warm_start.*"
 
 
 class Model(Protocol):
@@ -46,11 +47,13 @@ class LoadedTowers:
       module: The SavedModel, with `embed_item`, `embed_query` and `score_pairs`.
       config: The configuration they were trained with.
       model_id: SHA-256 that names the trained model.
+      carried: Files beside their own description that a bundle carries on, such as weights to go on training from.
     """
 
     module: Any
     config: configs.Config
     model_id: str
+    carried: tuple[Path, ...] = ()
 
 
 def item_features() -> tuple[Feature, ...]:
@@ -111,7 +114,9 @@ def _outputs(encoded: Mapping[str, tf.Tensor], status: tf.Tensor) -> dict[str, t
     return {**outputs, TowerOutput.STATUS.value: status}
 
 
-def export_towers(model: Model, ops: ModelOps, directory: str | Path, *, model_id: str) -> Path:
+def export_towers(
+    model: Model, ops: ModelOps, directory: str | Path, *, model_id: str, extra: Mapping[str, bytes] | None = None
+) -> Path:
     """Saves the towers; the folder appears whole or not at all, and replaces one that is there.
 
     Args:
@@ -119,6 +124,7 @@ def export_towers(model: Model, ops: ModelOps, directory: str | Path, *, model_i
       ops: Wire form to model form, with its vocabularies.
       directory: Where the SavedModel goes.
       model_id: SHA-256 that names the trained model; with the catalogue it decides the bundle's version.
+      extra: Files for `assets.extra`, by name; a bundle of these towers carries on those of `CARRIED`.
     """
     directory = Path(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -133,6 +139,8 @@ def export_towers(model: Model, ops: ModelOps, directory: str | Path, *, model_i
         tf.saved_model.save(TowersModule(model, ops=ops), str(aside))
         (aside / TOWERS_JSON).parent.mkdir(exist_ok=True)
         (aside / TOWERS_JSON).write_text(json.dumps(info, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        for name, content in (extra or {}).items():
+            (aside / TOWERS_JSON).with_name(name).write_bytes(content)
         if directory.exists():
             shutil.rmtree(directory)
         os.rename(aside, directory)
@@ -159,4 +167,14 @@ def load_towers(directory: str | Path) -> LoadedTowers:
                 "Train again with this version."
             )
     config = configs.from_dict(info["config"], configs.Config())
-    return LoadedTowers(module=tf.saved_model.load(str(directory)), config=config, model_id=info["model_id"])
+    return LoadedTowers(
+        module=tf.saved_model.load(str(directory)),
+        config=config,
+        model_id=info["model_id"],
+        carried=carried_files(directory),
+    )
+
+
+def carried_files(directory: str | Path) -> tuple[Path, ...]:
+    """What towers or a bundle keep to go on training from."""
+    return tuple(sorted((Path(directory) / TOWERS_JSON).parent.glob(CARRIED)))

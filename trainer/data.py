@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import tensorflow as tf
 from trainer import model_form, store
 from trainer.job.source_hash import source_hash
 from trainer.model_form import RAW_TEXT
-from trainer.ops import examples
+from trainer.ops import examples, text
 from trainer.spec.config import Config, to_dict
+from trainer.spec.features import WORD_VOCABULARY
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,6 +107,7 @@ class Tables:
       train: Events to train on.
       evaluation: Held-out events.
       key: Content key of all of it.
+      transform_graph: Local folder of the Transform graph.
     """
 
     ops: examples.ModelOps
@@ -113,16 +115,33 @@ class Tables:
     train: EventTable
     evaluation: EventTable
     key: str
+    transform_graph: str = ""
 
 
-def open_tables(inputs: Inputs, *, config: Config, work_dir: pathlib.Path) -> Tables:
+def open_tables(
+    inputs: Inputs,
+    *,
+    config: Config,
+    work_dir: pathlib.Path,
+    grow: Callable[..., Sequence[str]] | None = None,
+) -> Tables:
     """Opens the tables of these inputs under `work_dir`, making those that are not there for this very content.
+
+    Args:
+      inputs: Where the Examples are.
+      config: The configuration.
+      work_dir: Local folder.
+      grow: Gives the sub-words, from (word counts, min_count=); they are learned from the counts when None.
 
     Raises:
       ValueError: No items, no training events, or an item id twice.
     """
     transform_graph = _local_copy(inputs.transform_graph, work_dir)
-    ops = examples.ModelOps.load(config, transform_graph)
+    subwords = None
+    if grow is not None:
+        counts = text.read_word_counts(pathlib.Path(transform_graph) / "transform_fn" / "assets" / WORD_VOCABULARY)
+        subwords = grow(counts, min_count=config.tower.text.min_count)
+    ops = examples.ModelOps.load(config, transform_graph, subwords)
     item_files = find_files(inputs.items)
     if not item_files:
         raise ValueError(
@@ -142,7 +161,14 @@ def open_tables(inputs: Inputs, *, config: Config, work_dir: pathlib.Path) -> Ta
             f"No training events in {list(inputs.train)} for the {items.num_items} items ({train.num_dropped} events "
             "named other items). Check that items and events belong together."
         )
-    return Tables(ops=ops, items=items, train=train, evaluation=held_out, key=f"{key}-{train_key}-{held_out_key}")
+    return Tables(
+        ops=ops,
+        items=items,
+        train=train,
+        evaluation=held_out,
+        key=f"{key}-{train_key}-{held_out_key}",
+        transform_graph=transform_graph,
+    )
 
 
 def open_events(patterns: Iterable[str], tables: Tables, *, work_dir: pathlib.Path) -> EventTable:

@@ -29,6 +29,7 @@ from trainer.spec.config import Config, from_json, to_json
 from trainer.spec.training import Strategy
 from trainer.train import Places, TrainedModel, fit
 from trainer.training.preemption import EXIT_CODE, Preempted, Preemption
+from trainer.training.warm_start import Published, load_published, state_files
 from trainer.training.watcher import watch
 
 _KEYS = ("config", "items", "items_transform_graph", "truth", "work_dir")
@@ -47,6 +48,7 @@ def run_fn(fn_args: Any) -> None:
           `items`                 pattern (or list of patterns) of the item Examples,
           `items_transform_graph` folder that Transform wrote for the items,
           `truth`                 optional, path of the planted truth of a synthetic shop,
+          `warm_start`            optional, a published version to go on from,
           `work_dir`              optional, local folder that outlives this execution: item store and checkpoints are
                                   kept there, so that a run that was killed continues. Default: in `model_run_dir`.
         Other keys are left alone.
@@ -69,13 +71,20 @@ def run_fn(fn_args: Any) -> None:
         transform_graph=str(custom["items_transform_graph"]),
     )
     run_dir = pathlib.Path(fn_args.model_run_dir)
+    config = from_json(config if isinstance(config, str) else json.dumps(config))
+    work_dir = pathlib.Path(custom.get("work_dir") or run_dir / "work")
     train_and_export(
-        from_json(config if isinstance(config, str) else json.dumps(config)),
+        config,
         inputs,
         towers_dir=pathlib.Path(fn_args.serving_model_dir),
-        work_dir=pathlib.Path(custom.get("work_dir") or run_dir / "work"),
+        work_dir=work_dir,
         log_dir=str(run_dir),
         truth_path=custom.get("truth") or None,
+        places=Places(
+            checkpoints=str(work_dir),
+            preemption=Preemption(config.run.grace_seconds),
+            published=load_published(custom["warm_start"]) if custom.get("warm_start") else None,
+        ),
     )
 
 
@@ -118,7 +127,8 @@ def train_and_export(
         trained = dataclasses.replace(trained, tables=tables)
     report = evaluate(trained, truth_path=truth_path)
     measured = time.monotonic()
-    export_towers(trained.model, trained.tables.ops, towers_dir, model_id=trained.model_id)
+    extra = state_files(trained.model, config, model_id=trained.model_id, tables=trained.tables)
+    export_towers(trained.model, trained.tables.ops, towers_dir, model_id=trained.model_id, extra=extra)
     seconds = {"fit": fitted - start, "evaluate": measured - fitted, "export": time.monotonic() - measured}
     facts = {"model_id": trained.model_id, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
     table = report.table()
@@ -144,7 +154,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = config_of(options, _strategy(service))
         job = _Job.of(options, service)
         if service.task == "evaluator":
-            watch(config, job.inputs, work_dir=job.work_dir, log_dir=job.log_dir, checkpoints=job.checkpoints)
+            watch(
+                config,
+                job.inputs,
+                work_dir=job.work_dir,
+                log_dir=job.log_dir,
+                checkpoints=job.checkpoints,
+                published=job.published,
+            )
             return 0
         with Preemption(config.run.grace_seconds).listening() as preemption:
             _run(config, job, preemption=preemption)
@@ -176,6 +193,7 @@ class _Job:
     checkpoints: str
     log_dir: str
     truth: str | None
+    published: Published | None
     flavours: tuple[str, ...]
 
     @classmethod
@@ -212,6 +230,7 @@ class _Job:
             checkpoints=options.checkpoint_dir or service.checkpoint_dir or str(work_dir),
             log_dir=options.log_dir or service.log_dir or f"{output}/logs",
             truth=options.truth,
+            published=load_published(options.warm_start) if options.warm_start else None,
             flavours=tuple(flavour for flavour in options.flavours.split(",") if flavour),
         )
 
@@ -229,7 +248,7 @@ def _run(config: Config, job: _Job, *, preemption: Preemption) -> None:
             log_dir=job.log_dir,
             truth_path=job.truth,
             test=job.test,
-            places=Places(checkpoints=job.checkpoints, preemption=preemption),
+            places=Places(checkpoints=job.checkpoints, preemption=preemption, published=job.published),
         )
         if done is None:
             return
@@ -280,6 +299,7 @@ def _parser() -> argparse.ArgumentParser:
     places.add_argument("--checkpoint_dir", help="default: AIP_CHECKPOINT_DIR, else WORK_DIR")
     places.add_argument("--log_dir", help="for TensorBoard; default: AIP_TENSORBOARD_LOG_DIR, else OUTPUT/logs")
     places.add_argument("--work_dir", help="local, keeps the item store; default: OUTPUT/work, or a temporary folder")
+    places.add_argument("--warm_start", help="published version (or towers) to go on from, on new days of events")
     places.add_argument("--truth", help="planted truth of a synthetic shop (truth.jsonl)")
     places.add_argument("--flavours", default=",".join(FLAVOURS), help="bundles to build; empty = towers only")
     add_config_flags(parser)

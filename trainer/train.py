@@ -1,6 +1,7 @@
 """Training: puts the parts of a run together and leaves a model in float32."""
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 from collections.abc import Sequence
@@ -21,10 +22,11 @@ from trainer.training.checkpoints import Checkpoints
 from trainer.training.loop import Loop, Parts
 from trainer.training.preemption import Preemption
 from trainer.training.progress import Progress
-from trainer.training.schedule import Plan, make_optimizer
+from trainer.training.schedule import Plan, make_optimizer, make_rate
 from trainer.training.snapshot import Snapshots, Validation
 from trainer.training.steps import Steps
 from trainer.training.strategy import is_chief, make_strategy
+from trainer.training.warm_start import Published, grown_subwords, refuse_other_contract, start_from
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,10 +57,12 @@ class Places:
     Attributes:
       checkpoints: Folder, local or remote, that every worker reaches; checkpoints of other inputs may lie beside.
       preemption: Listens for the request to stop.
+      published: The model to go on from.
     """
 
     checkpoints: str
     preemption: Preemption
+    published: Published | None = None
 
 
 def fit(
@@ -81,7 +85,8 @@ def fit(
       places: Where checkpoints go; below `work_dir` when None.
 
     Raises:
-      ValueError: The inputs hold nothing to train on (see `trainer.data.open_tables`, `trainer.batches.Batches`).
+      ValueError: The inputs hold nothing to train on (see `trainer.data.open_tables`, `trainer.batches.Batches`), or
+        the model to go on from keeps to another contract.
       FloatingPointError: A loss became NaN or infinite, or exploded.
       Preempted: The run was asked to stop.
       CheckpointError: A checkpoint could not be written.
@@ -92,7 +97,10 @@ def fit(
         tf.config.experimental.enable_op_determinism()
     work_dir = pathlib.Path(work_dir)
     places = places or Places(checkpoints=str(work_dir), preemption=Preemption(config.run.grace_seconds))
-    tables = open_tables(inputs, config=config, work_dir=work_dir)
+    if places.published is not None:
+        refuse_other_contract(places.published, config)
+    grow = None if places.published is None else functools.partial(grown_subwords, places.published.subwords)
+    tables = open_tables(inputs, config=config, work_dir=work_dir, grow=grow)
     loop, model, progress = make_loop(config, tables, strategy=strategy, log_dir=str(log_dir), places=places)
     loop.run()
     final = as_float32(model, config, num_subwords=len(tables.ops.subwords))
@@ -116,22 +124,26 @@ def make_loop(
     rows = train.batch_size * replicas
     batches = Batches(tables.train, items=tables.items, batch_size=rows, seed=train.seed, replicas=replicas)
     plan = Plan.of(train, batches.batches_per_epoch)
+    rate = make_rate(train, plan.steps, replicas=replicas)
     with strategy.scope():
         model = build_model(config, num_subwords=len(tables.ops.subwords), precision=train.precision)
-        optimizer = make_optimizer(train, plan.steps, replicas=replicas)
+        optimizer = make_optimizer(train, rate)
+        if places.published is not None:
+            start_from(places.published, model, config, tables=tables)
         optimizer.build(model.trainable_variables)  # or a checkpoint of it would find nothing to fill
         steps = Steps(model, optimizer, train=train, strategy=strategy)
     writes = is_chief(strategy)
     progress = Progress(
         plan, rows_per_step=rows * train.accumulate, log_dir=log_dir, log_steps=config.run.log_steps, writes=writes
     )
-    folder = f"{places.checkpoints.rstrip('/')}/checkpoints-{run_key(config, tables, replicas=replicas)}"
+    key = run_key(config, tables, replicas=replicas, published=places.published)
+    folder = f"{places.checkpoints.rstrip('/')}/checkpoints-{key}"
     saved = {"model": model, "optimizer": optimizer}
     parts = Parts(
         config=config,
         plan=plan,
         model=model,
-        optimizer=optimizer,
+        rate=rate,
         batches=batches,
         steps=steps,
         snapshots=Snapshots(model, tables.items),
@@ -150,9 +162,10 @@ def deciding(config: Config) -> str:
     return to_json(dataclasses.replace(config, run=RunConfig()))
 
 
-def run_key(config: Config, tables: Tables, *, replicas: int) -> str:
-    """A name for all that a checkpoint depends on: inputs, configuration, code, number of replicas."""
-    parts = (tables.key, deciding(config), source_hash(["trainer.train"]), str(replicas))
+def run_key(config: Config, tables: Tables, *, replicas: int, published: Published | None) -> str:
+    """A name for all that a checkpoint depends on: inputs, configuration, code, replicas, the model to go on from."""
+    start = published.model_id if published is not None else ""
+    parts = (tables.key, deciding(config), source_hash(["trainer.train"]), str(replicas), start)
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:24]
 
 

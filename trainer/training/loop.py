@@ -4,8 +4,6 @@ import dataclasses
 import math
 from typing import Any
 
-import tensorflow as tf
-
 from trainer.batches import Batches
 from trainer.model.two_tower import TwoTower
 from trainer.spec.config import Config
@@ -13,7 +11,7 @@ from trainer.training.checkpoints import Checkpoints
 from trainer.training.guard import Guard, stop_message
 from trainer.training.preemption import Preempted, Preemption
 from trainer.training.progress import Progress
-from trainer.training.schedule import Plan
+from trainer.training.schedule import Plan, Rate
 from trainer.training.snapshot import Snapshots, Validation
 from trainer.training.steps import Measured, Steps
 
@@ -26,7 +24,7 @@ class Parts:
       config: The configuration.
       plan: How many updates.
       model: Its variables are trained.
-      optimizer: Its schedule is logged.
+      rate: The learning rate of each update.
       batches: Training rows.
       steps: The compiled step of `model` and `optimizer`.
       snapshots: Refreshes the vectors that histories are read from.
@@ -41,7 +39,7 @@ class Parts:
     config: Config
     plan: Plan
     model: TwoTower
-    optimizer: tf.keras.optimizers.Optimizer
+    rate: Rate
     batches: Batches
     steps: Steps
     snapshots: Snapshots
@@ -96,7 +94,7 @@ class Loop:
         parts, run = self._parts, self._parts.config.run
         measured = parts.steps.step(iterator, self._step, stopping=parts.preemption.requested)
         self._refuse_bad(measured)
-        rate = float(parts.optimizer.learning_rate)
+        rate = float(parts.rate(self._step))
         parts.steps.update()
         self._step += 1
         parts.progress.step(self._step, measured, rate=rate)

@@ -73,14 +73,18 @@ class Rate(tf.keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
-def make_optimizer(train: TrainConfig, steps: int, *, replicas: int = 1) -> tf.keras.optimizers.Optimizer:
-    """AdamW with the schedule of the configuration. Gradients are clipped before they reach it."""
-    rate = Rate(
+def make_rate(train: TrainConfig, steps: int, *, replicas: int = 1) -> Rate:
+    """The learning rate of a run of `steps` updates."""
+    return Rate(
         peak=peak_rate(train, replicas=replicas),
         steps=steps,
         warmup_share=train.warmup_share,
         schedule=train.schedule,
     )
+
+
+def make_optimizer(train: TrainConfig, rate: Rate) -> tf.keras.optimizers.Optimizer:
+    """AdamW. Gradients are clipped before they reach it."""
     optimizer = tf.keras.optimizers.AdamW(rate, weight_decay=train.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return optimizer

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainer.data import Tables
 from trainer.model.two_tower import TwoTower
 from trainer.spec.config import Config, to_dict
 from trainer.spec.features import BRAND_VOCABULARY, CATEGORY_VOCABULARY, FEATURES, Modality
@@ -67,15 +68,13 @@ def contract_of(config: Config) -> dict[str, Any]:
     return dict(json.loads(json.dumps(flat)))
 
 
-def state_files(
-    model: TwoTower, config: Config, *, model_id: str, subwords: Sequence[str], transform_graph: str
-) -> dict[str, bytes]:
+def state_files(model: TwoTower, config: Config, *, model_id: str, tables: Tables) -> dict[str, bytes]:
     """What goes beside the exported model: {file name: content}."""
     state = {
         "model_id": model_id,
         "contract": contract_of(config),
-        "subwords": list(subwords),
-        "vocabularies": {name: list(read_vocabulary(transform_graph, name)) for name in _VOCABULARIES},
+        "subwords": list(tables.ops.subwords),
+        "vocabularies": {name: list(read_vocabulary(tables.transform_graph, name)) for name in _VOCABULARIES},
     }
     packed = io.BytesIO()
     np.savez(packed, *[variable.numpy() for variable in model.trainable_variables])
@@ -133,25 +132,19 @@ def grown_subwords(subwords: Sequence[str], word_counts: Iterable[tuple[str, int
     return [*subwords, *new]
 
 
-def start_from(
-    published: Published, model: TwoTower, config: Config, *, subwords: Sequence[str], transform_graph: str
-) -> None:
-    """Gives `model` the weights of a published one, rows of embeddings by name.
-
-    Raises:
-      ValueError: The published model keeps to another contract.
-    """
-    refuse_other_contract(published, config)
+def start_from(published: Published, model: TwoTower, config: Config, *, tables: Tables) -> None:
+    """Gives `model` the weights of a published one of the same contract, rows of embeddings by name."""
     variables = model.trainable_variables
     text, tabular = (model.item_tower.encoders.get(m.value) for m in (Modality.TEXT, Modality.TABULAR))
     rows: dict[int, dict[int, int]] = {}
     if text is not None:
-        rows[id(text.embed.trainable_variables[0])] = same_rows(published.subwords, subwords, first=0, spare=0)
+        own = same_rows(published.subwords, tables.ops.subwords, first=0, spare=0)
+        rows[id(text.embed.trainable_variables[0])] = own
     if tabular is not None:
         for layer, name in ((tabular.categories, CATEGORY_VOCABULARY), (tabular.brands, BRAND_VOCABULARY)):
             rows[id(layer.trainable_variables[0])] = same_rows(
                 published.vocabularies.get(name, ()),
-                read_vocabulary(transform_graph, name),
+                read_vocabulary(tables.transform_graph, name),
                 first=1,
                 spare=config.tower.tabular.out_of_vocabulary,
             )

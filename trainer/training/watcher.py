@@ -1,5 +1,6 @@
 """The evaluator of a multi-worker job: measures each checkpoint as it comes, beside the training."""
 
+import functools
 import pathlib
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from trainer.spec.config import Config
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.snapshot import METRIC, Snapshots, Validation
 from trainer.training.strategy import cluster_size
+from trainer.training.warm_start import Published, grown_subwords
 
 _POLL_SECONDS = 10.0
 
@@ -23,6 +25,7 @@ def watch(
     work_dir: pathlib.Path,
     log_dir: str,
     checkpoints: str,
+    published: Published | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[int, float]:
     """Writes the held-out recall@10 of every checkpoint to TensorBoard until the run has ended.
@@ -33,6 +36,7 @@ def watch(
       work_dir: Local folder for what can be made again.
       log_dir: Folder for TensorBoard; the scalars go to `evaluator` in it.
       checkpoints: The folder that the training workers were given.
+      published: The model that the run goes on from.
       sleep: Waits between looks.
 
     Returns:
@@ -40,11 +44,13 @@ def watch(
     """
     from trainer.train import run_key
 
-    tables = open_tables(inputs, config=config, work_dir=work_dir)
+    grow = None if published is None else functools.partial(grown_subwords, published.subwords)
+    tables = open_tables(inputs, config=config, work_dir=work_dir, grow=grow)
     model = build_model(config, num_subwords=len(tables.ops.subwords))
     snapshots = Snapshots(model, tables.items)
     validation = Validation(model, tables.evaluation, num_items=tables.items.num_items)
-    folder = f"{checkpoints.rstrip('/')}/checkpoints-{run_key(config, tables, replicas=max(1, cluster_size()))}"
+    key = run_key(config, tables, replicas=max(1, cluster_size()), published=published)
+    folder = f"{checkpoints.rstrip('/')}/checkpoints-{key}"
     saved = Checkpoints(folder, keep=1, model=model)
     writer = tf.summary.create_file_writer(f"{log_dir}/evaluator")
     found: dict[int, float] = {}

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from trainer.spec.training import RateScaling, Schedule, TrainConfig
-from trainer.training.schedule import Plan, make_optimizer, peak_rate
+from trainer.training.schedule import Plan, make_rate, peak_rate
 
 
 def test_the_plan_stops_at_the_updates_it_is_given():
@@ -25,13 +25,13 @@ def test_the_plan_stops_at_the_updates_it_is_given():
     ],
 )
 def test_the_rate_warms_up_and_falls(schedule, expected):
-    rate = make_optimizer(TrainConfig(learning_rate=0.01, schedule=schedule), 100)._learning_rate
+    rate = make_rate(TrainConfig(learning_rate=0.01, schedule=schedule), 100)
     assert [round(float(rate(step)), 5) for step in (0, 5, 10, 55, 100)] == expected
 
 
 def test_cosine_and_linear_differ_between_their_ends():
     cosine, linear = (
-        make_optimizer(TrainConfig(learning_rate=0.01, schedule=schedule, warmup_share=0.0), 100)._learning_rate(75)
+        make_rate(TrainConfig(learning_rate=0.01, schedule=schedule, warmup_share=0.0), 100)(75)
         for schedule in (Schedule.COSINE, Schedule.LINEAR)
     )
     # (1 + cos(135°)) / 2 = 0.14645; a quarter is left of the line.

@@ -1,0 +1,146 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import tiny_shop
+from trainer.data import Inputs
+from trainer.evaluate import Encoder
+from trainer.spec.features import Side
+from trainer.train import Places, fit
+from trainer.training import warm_start
+from trainer.training.preemption import Preemption
+
+NEW = 6
+
+
+def test_rows_follow_their_names():
+    # Old: absent, a, b, c, two spare. New: absent, c, d, a, two spare; b is gone, d is new.
+    moved = warm_start.same_rows(["a", "b", "c"], ["c", "d", "a"], first=1, spare=2)
+    assert moved == {0: 0, 1: 3, 3: 1, 4: 4, 5: 5}
+    old = np.arange(6.0)[:, np.newaxis] * 10
+    fresh = np.full([6, 1], -1.0)
+    assert warm_start.place_rows(old, fresh, moved)[:, 0].tolist() == [0.0, 30.0, -1.0, 10.0, 40.0, 50.0]
+    # A table that grew by one: the spare rows move behind it.
+    assert warm_start.same_rows(["a"], ["a", "b"], first=1, spare=1) == {0: 0, 1: 1, 2: 3}
+
+
+def test_sub_words_only_grow_for_characters_that_could_not_be_read():
+    known = ["[PAD]", "[UNK]", "r", "e", "d", "##r", "##e", "##d", "red"]
+    counts = [("red", 9), ("deer", 4), ("bed", 3), ("zed", 1)]
+    # `deer` is read in pieces as before; `b` is new; `z` was seen once only.
+    grown = warm_start.grown_subwords(known, counts, min_count=2)
+    assert grown == [*known, "b", "##b"]
+    assert warm_start.grown_subwords(grown, counts, min_count=2) == grown
+
+
+@pytest.fixture(scope="module")
+def published(trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    extra = folder / "stock" / "7" / "assets.extra"
+    extra.mkdir(parents=True)
+    config = tiny_shop.CONFIG
+    files = warm_start.state_files(trained.model, config, model_id=trained.model_id, tables=trained.tables)
+    for name, content in files.items():
+        (extra / name).write_bytes(content)
+    (folder / "stock" / "6").mkdir()
+    return warm_start.load_published(str(folder / "stock"))
+
+
+def test_the_newest_published_version_is_read_back(published, trained):
+    assert published.model_id == trained.model_id
+    for kept, variable in zip(published.weights, trained.model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(kept, variable.numpy())
+
+
+def test_another_contract_is_refused(published, shop, tmp_path):
+    tower = dataclasses.replace(tiny_shop.CONFIG.tower, dim=32)
+    other = dataclasses.replace(tiny_shop.CONFIG, tower=tower)
+    places = Places(checkpoints=str(tmp_path), preemption=Preemption(20.0), published=published)
+    with pytest.raises(ValueError, match=r"another contract: tower.dim is 16 there and 32 here\. Train without"):
+        fit(other, shop, work_dir=tmp_path, log_dir=tmp_path, places=places)
+    without = dataclasses.replace(published, contract={**published.contract, "head gone": ["binary", "x"]})
+    with pytest.raises(ValueError, match=r"head gone is \['binary', 'x'\] there and \(not there\) here"):
+        warm_start.refuse_other_contract(without, tiny_shop.CONFIG)
+    # What may differ: dropout, rates, sizes of vocabularies.
+    train = dataclasses.replace(tiny_shop.CONFIG.train, learning_rate=0.5)
+    warm_start.refuse_other_contract(published, dataclasses.replace(tiny_shop.CONFIG, train=train))
+
+
+def test_a_place_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"Nothing to go on from in .*: wanted warm_start.json"):
+        warm_start.load_published(str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def new_days(shop, tmp_path_factory):
+    """The shop a day later: six more items with a letter of their own, and events about them alone."""
+    folder = tmp_path_factory.mktemp("new-days")
+    rows = tiny_shop.items()
+    for index in range(NEW):
+        rows.append({"item_id": f"item-new-{index}", "title": f"β{index} novelty{index}", "price": 3.0})
+    examples = [tiny_shop.example(row, Side.ITEM) for row in rows]
+    tiny_shop.write_records(folder / "items" / "items.tfrecord", examples)
+    events = []
+    for turn in range(10):
+        for target in range(NEW):
+            for position, index in enumerate([target, (target + 1) % NEW]):
+                events.append(
+                    {
+                        "query_text": f"β{target} novelty{target}",
+                        "event_item_id": f"item-new-{index}",
+                        "request_id": f"new-{turn}-{target}",
+                        "label_click": float(position == 0),
+                        "positive": float(position == 0),
+                    }
+                )
+    records = [tiny_shop.example(row, Side.QUERY, Side.EVENT) for row in events]
+    tiny_shop.write_records(folder / "events" / "train" / "events.tfrecord", records)
+    graph = folder / "transform_graph"
+    tiny_shop.write_transform_graph(graph)
+    words = graph / "transform_fn" / "assets" / "words"
+    words.write_text(words.read_text() + "".join(f"4 β{i}\n4 novelty{i}\n" for i in range(NEW)), encoding="utf-8")
+    return Inputs(
+        items=(f"{folder}/items",),
+        train=(f"{folder}/events/train",),
+        evaluation=shop.evaluation,
+        transform_graph=str(graph),
+    )
+
+
+def recall_at_1(trained, texts, wanted):
+    ops = trained.tables.ops
+    from trainer.ops import text
+
+    rows = trained.tables.evaluation.gather_queries(np.zeros(len(texts), int))
+    tokens = text.to_model([tf.constant(texts)], tokenizer=ops._tokenizer, length=ops.config.tower.text.query_tokens)
+    rows = {**rows, "text_tokens": tokens, "history_rows": np.full_like(rows["history_rows"], -1)}
+    queries = trained.model.encode_queries(rows)["vector"].numpy()
+    items = Encoder(trained.model).items(trained.tables.items)
+    found = (queries @ items.T).argmax(axis=1)
+    return np.mean([trained.tables.items.ids[i] == w.encode() for i, w in zip(found, wanted, strict=True)])
+
+
+def test_old_items_keep_their_quality_and_new_ones_get_in(published, trained, new_days, tmp_path):
+    old = [tiny_shop.item_name(i) for i in range(tiny_shop.NUM_ITEMS)]
+    old_ids = [tiny_shop.item_id(i) for i in range(tiny_shop.NUM_ITEMS)]
+    before = recall_at_1(trained, old, old_ids)
+    train = dataclasses.replace(tiny_shop.CONFIG.train, epochs=8, learning_rate=0.003, batch_size=16)
+    config = dataclasses.replace(tiny_shop.CONFIG, train=train)
+    places = Places(checkpoints=str(tmp_path), preemption=Preemption(20.0), published=published)
+    again = fit(config, new_days, work_dir=tmp_path, log_dir=tmp_path / "logs", places=places)
+    subwords = again.tables.ops.subwords
+    assert subwords[: len(published.subwords)] == published.subwords
+    assert {"β", "##β"} <= set(subwords[len(published.subwords) :])
+    assert again.tables.items.num_items == tiny_shop.NUM_ITEMS + NEW
+    new = [f"β{i} novelty{i}" for i in range(NEW)]
+    assert recall_at_1(again, new, [f"item-new-{i}" for i in range(NEW)]) > 0.9
+    # Not one event of the new days is about an old item; of 24 at most one is lost.
+    assert before > 0.95
+    assert recall_at_1(again, old, old_ids) >= before - 0.05
+    state = json.loads(
+        warm_start.state_files(again.model, config, model_id="x", tables=again.tables)["warm_start.json"]
+    )
+    assert state["subwords"] == list(subwords)
