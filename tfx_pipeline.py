@@ -1,6 +1,7 @@
 """The main job: a shop in, a published bundle out; steps whose input and code did not change come from the cache.
 
     python tfx_pipeline.py --shop DIR --output DIR            the embedded shop without --shop
+    python tfx_pipeline.py --compile kubeflow --shop gs://... --project P --region R --image I --root gs://...
     python tfx_pipeline.py --help
 
 Beam's own flags (`--runner`, `--direct_num_workers`, ...) are passed on to every Beam step.
@@ -18,6 +19,7 @@ from typing import Any
 
 import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
 from beam_preprocess.flags import beam_flags
+from trainer.job.cloud import Cloud
 from trainer.job.job import Job
 from trainer.job.runs import BusyError, Progress, run_log, wait_for_database, writer_lock
 from trainer.job.source_hash import source_hash
@@ -50,7 +52,7 @@ def data_components(job: Job) -> dict[str, Any]:
     for side, features in (("Items", schema.VALIDATED_ITEMS), ("Events", schema.VALIDATED_EVENTS)):
         examples = nodes[f"{side}Gen"].outputs["examples"]
         path = schema.write_schema(features, wire=job.config.wire, directory=job.output / "schema", name=side.lower())
-        nodes[f"{side}Schema"] = ImportSchemaGen(schema_file=str(path))
+        nodes[f"{side}Schema"] = ImportSchemaGen(schema_file=job.located(path))
         options = tfdv.StatsOptions(feature_allowlist=[feature.name for feature in features])
         nodes[f"{side}Statistics"] = StatisticsGen(examples=examples, stats_options=options)
         nodes[f"{side}Validator"] = ExampleValidator(
@@ -64,7 +66,7 @@ def data_components(job: Job) -> dict[str, Any]:
     path = schema.write_schema(
         schema.TRANSFORMED_ITEMS, wire=job.config.wire, directory=job.output / "schema", name="transform"
     )
-    nodes["TransformSchema"] = ImportSchemaGen(schema_file=str(path))
+    nodes["TransformSchema"] = ImportSchemaGen(schema_file=job.located(path))
     nodes["Transform"] = Transform(
         examples=nodes["ItemsGen"].outputs["examples"],
         schema=nodes["TransformSchema"].outputs["schema"],
@@ -90,19 +92,29 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
 
     items, events = data["ItemsGen"].outputs["examples"], data["EventsGen"].outputs["examples"]
     nodes: dict[str, Any] = {}
-    nodes["Trainer"] = training.Trainer(
-        channels={
-            "examples": events,
-            "items": items,
-            "transform_graph": data["Transform"].outputs["transform_graph"],
-        },
-        custom={
-            "config": configs.to_dict(job.config),
-            "work_dir": str(job.output / "work"),
-            "code": source_hash(["trainer.task"], alone=["trainer.component"]),
-            "truth": truth_of(job.shop, kind=job.kind),
-        },
-    )
+    channels = {
+        "examples": events,
+        "items": items,
+        "transform_graph": data["Transform"].outputs["transform_graph"],
+    }
+    custom: dict[str, Any] = {
+        "config": configs.to_dict(job.config),
+        "work_dir": str(job.output / "work") if job.cloud is None else "",
+        "code": source_hash(["trainer.task"], alone=["trainer.component"]),
+    }
+    if job.trials:
+        from trainer.tuning.component import Tuner
+
+        code = source_hash(["trainer.search"], alone=["trainer.tuning.component"])
+        nodes["Tuner"] = Tuner(channels=dict(channels), custom={**custom, "trials": job.trials, "code": code})
+        channels["hyperparameters"] = nodes["Tuner"].outputs["best_hyperparameters"]
+    custom |= {"truth": truth_of(job.shop, kind=job.kind) if job.cloud is None else "", "warm_start": job.warm_start}
+    if job.cloud is None:
+        nodes["Trainer"] = training.Trainer(channels=channels, custom=custom)
+    else:
+        from trainer.managed.component import ManagedTrainer, managed_arguments
+
+        nodes["Trainer"] = ManagedTrainer(channels=channels, custom=custom | managed_arguments(job.cloud))
     nodes["Indexer"] = doors.Indexer(
         model=nodes["Trainer"].outputs["model"],
         items=items,
@@ -129,7 +141,7 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
             "blessing": nodes["Evaluator"].outputs["blessing"],
             "infra_blessing": nodes["ServingCheck"].outputs["blessing"],
         },
-        destination=str(job.published),
+        destination=job.located(job.published),
         code=source_hash(["serving.publish"], alone=["serving.component"]),
     )
     return nodes
@@ -141,14 +153,28 @@ def create_pipeline(job: Job) -> Any:
 
     data = data_components(job)
     nodes = {**data, **model_components(job, data)}
+    local = metadata.sqlite_metadata_connection_config(str(job.metadata_path)) if job.cloud is None else None
     return pipeline.Pipeline(
         pipeline_name=NAME,
-        pipeline_root=str(job.artifacts),
+        pipeline_root=job.located(job.artifacts),
         components=[node.with_id(name) for name, node in nodes.items()],
         enable_cache=True,
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(job.metadata_path)),
+        metadata_connection_config=local,  # a managed service keeps its own
         beam_pipeline_args=list(job.beam_args),
     )
+
+
+def compile_pipeline(job: Job) -> Path:
+    """Writes the KubeflowV2 specification of a job for the cloud to `pipeline.json` in its output; returns its path."""
+    if job.cloud is None:
+        raise ValueError("The job names no cloud to compile for; wanted one. Start with --compile kubeflow.")
+    from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as kubeflow
+
+    job.output.mkdir(parents=True, exist_ok=True)
+    config = kubeflow.KubeflowV2DagRunnerConfig(default_image=job.cloud.image)
+    runner = kubeflow.KubeflowV2DagRunner(config, output_dir=str(job.output), output_filename="pipeline.json")
+    runner.run(create_pipeline(job))
+    return job.output / "pipeline.json"
 
 
 def run_components(pipeline: Any, *, progress: Progress, metadata_path: Path) -> None:
@@ -210,6 +236,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(error)
         return 2
+    if job.cloud is not None:
+        path = compile_pipeline(job)
+        print(f"{path}: copy {job.output / 'schema'} to {job.cloud.root}/schema, then submit it in {job.cloud.region}.")
+        return 0
     progress = Progress(say=functools.partial(print, flush=True))
     progress.say(f"Vitrine: {job.shop or 'the embedded shop'} -> {job.output}\nLoading TFX; its log is {job.log_path}")
     try:
@@ -240,6 +270,18 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--min_recall", type=float, default=0.0, help="publish only at or above this recall@10")
     made.add_argument("--min_lift", type=float, default=0.0, help="... and more than this above popularity's")
     made.add_argument("--max_drop", type=float, default=0.03, help="allowed loss against the last blessed bundle")
+    made.add_argument("--warm_start", default="", help="published version to go on from, on new days of events")
+    made.add_argument("--trials", type=int, default=0, help="points of the search space to try before training")
+    cloud = made.add_argument_group("compiling", "writes OUTPUT/pipeline.json for a managed service; runs nothing")
+    cloud.add_argument("--compile", choices=["kubeflow"], help="the specification to write")
+    for name, text in (
+        ("project", "project that pays"),
+        ("region", "region of jobs and data"),
+        ("image", "container image with the project and its `pipeline` extra"),
+        ("machine", "machine type of the training job"),
+        ("root", "remote folder for everything the pipeline writes"),
+    ):
+        cloud.add_argument(f"--{name}", default="n2-standard-16" if name == "machine" else "", help=text)
     return made
 
 
@@ -249,7 +291,12 @@ def job_of(options: argparse.Namespace, *, beam_args: Sequence[str]) -> Job:
     Raises:
       ValueError: A flag that neither we nor Beam know, or a wrong configuration.
     """
-    flags = beam_flags(beam_args, beside=parser())
+    cloud = None
+    if options.compile:
+        cloud = Cloud(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Cloud)})
+        if "://" not in options.shop:
+            raise ValueError(f"--shop is {options.shop!r}; Dataflow needs a remote one, such as gs://bucket/shop.")
+    flags = beam_flags([*cloud.beam_args(), *beam_args] if cloud else beam_args, beside=parser())
     config = preset(options.preset)
     if options.config:
         config = configs.from_json(options.config.read_text(encoding="utf-8"), config)
@@ -264,6 +311,9 @@ def job_of(options: argparse.Namespace, *, beam_args: Sequence[str]) -> Job:
         min_lift=options.min_lift,
         max_drop=options.max_drop,
         beam_args=flags,
+        warm_start=str(Path(options.warm_start).resolve()) if options.warm_start and not cloud else options.warm_start,
+        trials=options.trials,
+        cloud=cloud,
     )
 
 

@@ -37,13 +37,13 @@ EMBEDDED_SHOP = {"items": 600, "users": 200, "events": 30_000, "seed": 7}
 class IngestReport(types.Artifact):
     """What one ingestion read, kept and dropped: `summary.json` and the dead letters."""
 
-    TYPE_NAME = "IngestReport"
+    TYPE_NAME = "vitrine.IngestReport"
 
 
 class GateVerdict(types.Artifact):
     """Written only when no anomaly was found; `verdict.txt` says what was looked at."""
 
-    TYPE_NAME = "GateVerdict"
+    TYPE_NAME = "vitrine.GateVerdict"
 
 
 class AnomalyError(RuntimeError):

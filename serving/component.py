@@ -36,7 +36,7 @@ CONTENT, BLESSED = "bundle_version", "blessed"
 class Bundle(types.Artifact):
     """`stock/1` and `scann/1`: one bundle in its flavours; custom property `bundle_version` is its content id."""
 
-    TYPE_NAME = "Bundle"
+    TYPE_NAME = "vitrine.Bundle"
 
 
 class ServingCheckError(RuntimeError):

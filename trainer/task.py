@@ -25,7 +25,7 @@ from trainer.job.flags import add_config_flags, config_of
 from trainer.job.run_report import run_report
 from trainer.job.study import report_metric
 from trainer.report import Report
-from trainer.spec.config import Config, from_json, to_json
+from trainer.spec.config import Config, from_json, override, to_json
 from trainer.spec.training import Strategy
 from trainer.train import Places, TrainedModel, fit
 from trainer.training.preemption import EXIT_CODE, Preempted, Preemption
@@ -43,7 +43,8 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
       fn_args: Read are `train_files` and `eval_files` (patterns of event Examples), `serving_model_dir`,
-        `model_run_dir` (TensorBoard logs) and `custom_config`, a mapping or its JSON text, with the keys
+        `model_run_dir` (TensorBoard logs), `hyperparameters` (what a search found best, if there was one) and
+        `custom_config`, a mapping or its JSON text, with the keys
           `config`                the configuration as JSON text or as a mapping,
           `items`                 pattern (or list of patterns) of the item Examples,
           `items_transform_graph` folder that Transform wrote for the items,
@@ -72,6 +73,8 @@ def run_fn(fn_args: Any) -> None:
     )
     run_dir = pathlib.Path(fn_args.model_run_dir)
     config = from_json(config if isinstance(config, str) else json.dumps(config))
+    found = getattr(fn_args, "hyperparameters", None) or {}
+    config = override(config, [f"{path}={value}" for path, value in found.get("values", {}).items()])
     work_dir = pathlib.Path(custom.get("work_dir") or run_dir / "work")
     train_and_export(
         config,

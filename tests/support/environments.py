@@ -3,6 +3,7 @@
 import collections
 import csv
 import importlib.metadata
+import tarfile
 import venv
 from pathlib import Path
 
@@ -35,6 +36,17 @@ def recorded_files(distribution):
     """Paths of a distribution's files relative to site-packages, as text."""
     rows = csv.reader((distribution.read_text("RECORD") or "").splitlines())
     return [row[0] for row in rows if not row[0].startswith(("../", "__pycache__", "__editable__"))]
+
+
+def install_sdist(python, archive):
+    """Unpacks a pure source distribution into the site-packages of an environment, as its installer would."""
+    [site] = Path(python).parents[1].glob("lib/python*/site-packages")
+    (site / "vitrine.pth").unlink()
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            member.name = member.name.partition("/")[2]  # without the folder vitrine-0.1.0
+            if member.name:
+                tar.extract(member, site, filter="data")
 
 
 def make_environment(folder, distributions):

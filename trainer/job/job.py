@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from trainer.job.cloud import Cloud
 from trainer.spec.config import Config, to_dict
 
 
@@ -20,6 +21,9 @@ class Job:
       min_recall: Floor of recall@10, below which a bundle is not published.
       min_lift: How much recall@10 above popularity it must have; -1 asks for nothing.
       max_drop: How much less recall@10 than the last blessed bundle is allowed.
+      warm_start: A published version to go on from; "" trains from the start.
+      trials: Points of the search space to try before training; 0 = no search.
+      cloud: Where a compiled pipeline will run; None on this machine.
     """
 
     shop: str
@@ -30,6 +34,9 @@ class Job:
     min_recall: float = 0.0
     min_lift: float = 0.0
     max_drop: float = 0.03
+    warm_start: str = ""
+    trials: int = 0
+    cloud: Cloud | None = None
 
     @property
     def metadata_path(self) -> Path:
@@ -55,6 +62,12 @@ class Job:
     def published(self) -> Path:
         """Base folder of the published versions."""
         return self.output / "bundle"
+
+    def located(self, path: Path) -> str:
+        """Where the pipeline finds what lies at `path` below `output`: there, or below the remote root."""
+        if self.cloud is None:
+            return str(path)
+        return f"{self.cloud.root.rstrip('/')}/{path.relative_to(self.output).as_posix()}"
 
     def config_of(self, *parts: str) -> str:
         """The JSON of some parts of the configuration, so that a step is not redone for a change it does not see."""

@@ -1,0 +1,1 @@
+"""Training as a job of a managed service, started by the pipeline."""

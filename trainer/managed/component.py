@@ -1,0 +1,35 @@
+"""The door of training as a managed job: the same Trainer, whose work a service's own machines do."""
+
+from typing import Any
+
+import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
+
+# isort: split
+from tfx.dsl.components.base import executor_spec
+from tfx.extensions.google_cloud_ai_platform import constants
+from tfx.extensions.google_cloud_ai_platform.trainer import executor
+
+from trainer.component import TowersExecutor, Trainer
+from trainer.job.cloud import Cloud
+
+
+class ManagedExecutor(executor.GenericExecutor):
+    """Starts a managed custom job that runs `TowersExecutor` in the project's image."""
+
+    def _GetExecutorClass(self) -> type[TowersExecutor]:
+        return TowersExecutor
+
+
+class ManagedTrainer(Trainer):
+    """Trains the towers in a managed job."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ManagedExecutor)
+
+
+def managed_arguments(cloud: Cloud) -> dict[str, Any]:
+    """What the executor reads of `custom_config`: the job's machine, image, project and region."""
+    return {
+        constants.ENABLE_VERTEX_KEY: True,
+        constants.VERTEX_REGION_KEY: cloud.region,
+        executor.TRAINING_ARGS_KEY: {"project": cloud.project, "job_spec": cloud.job_spec()},
+    }

@@ -1,0 +1,83 @@
+"""The door of the hyper-parameter search into TFX: its own Tuner, given the item Examples beside the events."""
+
+import json
+import tempfile
+from typing import Any
+
+import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
+
+# isort: split
+from tfx import types
+from tfx.components.tuner.component import TunerFnResult
+from tfx.components.tuner.executor import Executor
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.proto import trainer_pb2
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter
+from tfx.types.standard_component_specs import TunerSpec
+
+from trainer.data import Inputs
+from trainer.spec.config import from_dict
+from trainer.spec.presets import base
+
+TUNER_FN = "trainer.tuning.component.tuner_fn"
+
+
+def tuner_fn(fn_args: Any) -> TunerFnResult:
+    """TFX Tuner's entry: a search over the declared space, with the configuration and paths of `custom_config`."""
+    from trainer.search import Search
+
+    custom = fn_args.custom_config
+    inputs = Inputs(
+        items=(custom["items"],),
+        train=tuple(fn_args.train_files),
+        evaluation=tuple(fn_args.eval_files),
+        transform_graph=custom["items_transform_graph"],
+    )
+    directory = custom.get("work_dir") or fn_args.working_dir or tempfile.mkdtemp()
+    search = Search(
+        from_dict(custom["config"], base()), inputs, directory=f"{directory}/search", trials=custom["trials"]
+    )
+    return TunerFnResult(tuner=search, fit_kwargs={})
+
+
+class SearchSpec(TunerSpec):
+    """The specification of TFX's Tuner with one more input, the item Examples."""
+
+    INPUTS = {**TunerSpec.INPUTS, "items": ChannelParameter(type=standard_artifacts.Examples)}
+
+
+class SearchExecutor(Executor):
+    """Runs `tuner_fn` with the paths of the item Examples and of their Transform graph in `custom_config`."""
+
+    def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
+        """Adds the paths and searches."""
+        custom = json.loads(exec_properties["custom_config"])
+        custom["items"] = artifact_utils.get_split_uri(input_dict["items"], "all") + "/*"
+        custom["items_transform_graph"] = artifact_utils.get_single_uri(input_dict["transform_graph"])
+        super().Do(input_dict, output_dict, {**exec_properties, "custom_config": json.dumps(custom)})
+
+
+class Tuner(base_component.BaseComponent):
+    """Searches the declared space."""
+
+    SPEC_CLASS = SearchSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(SearchExecutor)
+
+    def __init__(self, *, channels: dict[str, types.BaseChannel], custom: dict[str, Any]) -> None:
+        """Wires the component.
+
+        Args:
+          channels: `examples` (events), `items` and `transform_graph` (of the items).
+          custom: `config`, `work_dir`, `trials`, and `code`, a hash of the source that training depends on.
+        """
+        spec = SearchSpec(
+            **channels,
+            tuner_fn=TUNER_FN,
+            train_args=trainer_pb2.TrainArgs(),
+            eval_args=trainer_pb2.EvalArgs(),
+            custom_config=json.dumps(custom),
+            best_hyperparameters=types.Channel(type=standard_artifacts.HyperParameters),
+            tuner_results=types.Channel(type=standard_artifacts.TunerResults),
+        )
+        super().__init__(spec=spec)
