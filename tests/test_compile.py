@@ -49,7 +49,7 @@ def test_every_step_is_there_in_order(spec):
 def test_training_is_a_managed_job_on_the_given_machine(spec):
     parameters = spec.root.dag.tasks["Trainer"].inputs.parameters
     custom = json.loads(parameters["custom_config"].runtime_value.constant_value.string_value)
-    assert custom["ai_platform_training_enable_vertex"] is True
+    assert custom["ai_platform_enable_vertex"] is True
     assert custom["ai_platform_vertex_region"] == "europe-west4"
     job = custom["ai_platform_training_args"]
     assert job["project"] == "shop-project"

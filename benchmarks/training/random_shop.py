@@ -1,0 +1,88 @@
+"""A shop of random content in model form, written as training's own tables: what it costs, not what it learns."""
+
+import pathlib
+
+import numpy as np
+
+from trainer.data import EventTable, ItemStore
+from trainer.spec.config import Config
+from trainer.store import TableWriter
+
+NUM_SUBWORDS = 4000
+NUM_QUERIES = 4000
+TOWERS = ("text", "image", "full")
+
+
+def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, events: int) -> None:
+    """Writes `items/` and `events/` into `directory`.
+
+    Args:
+      directory: Empty folder.
+      config: Sizes of the model form.
+      towers: `text` (every medium absent), `image` (and photos) or `full` (photos, clips, sound, attributes).
+      items: Rows of the item store.
+      events: Rows of the event table; three quarters are positive.
+    """
+    random = np.random.default_rng(3)
+    for name in ("items", "events/queries", "events/rows"):
+        (directory / name).mkdir(parents=True)
+    with TableWriter(directory / "items") as writer:
+        for start in range(0, items, 500):
+            rows = min(500, items - start)
+            ids = np.array([f"item-{i:08d}".encode() for i in range(start, start + rows)], object)
+            content = _content(random, rows, config, towers=towers, tokens=config.tower.text.item_tokens)
+            attributes = {
+                "category_ids": random.integers(1, 500, [rows, config.wire.levels]).astype(np.int32),
+                "brand_id": random.integers(1, 500, [rows]).astype(np.int32),
+                "price_scaled": random.normal(size=rows).astype(np.float32),
+                "price_present": np.ones(rows, np.float32),
+            }
+            if towers != "full":
+                attributes = {name: np.zeros_like(values) for name, values in attributes.items()}
+            writer.append({**content, **attributes, "item_id": ids, "raw_text": ids})
+        writer.finish()
+    with TableWriter(directory / "events/queries") as writer:
+        content = _content(random, NUM_QUERIES, config, towers=towers, tokens=config.tower.text.query_tokens, share=0.3)
+        writer.append({**content, "raw_text": np.array([b""] * NUM_QUERIES, object)})
+        writer.finish()
+    clicked = (random.random(events) < 0.75).astype(np.float32)
+    history = random.integers(-1, items, [events, config.wire.history]).astype(np.int32)
+    with TableWriter(directory / "events/rows") as writer:
+        writer.append(
+            {
+                "query_row": random.integers(0, NUM_QUERIES, events).astype(np.int32),
+                "item_row": random.integers(0, items, events).astype(np.int32),
+                "history_rows": history if towers == "full" else np.full_like(history, -1),
+                "history_ages": random.random([events, config.wire.history]).astype(np.float32),
+                "request_id": np.array([f"{i:08d}".encode() for i in range(events)], object),
+                "positive": clicked,
+                "label_click": clicked,
+                "label_purchase": np.zeros(events, np.float32),
+                "label_grade": np.full(events, -1.0, np.float32),
+            }
+        )
+        writer.finish(notes={"dropped": 0})
+
+
+def open_tables(directory: pathlib.Path) -> tuple[ItemStore, EventTable]:
+    """The tables of `write`."""
+    return ItemStore(directory / "items"), EventTable(directory / "events")
+
+
+def _content(
+    random: np.random.Generator, rows: int, config: Config, *, towers: str, tokens: int, share: float = 1.0
+) -> dict[str, np.ndarray]:
+    """Text for every row, media for a share of the rows where `towers` has them."""
+    wire = config.wire
+    photo = random.random(rows) < (share if towers != "text" else 0.0)
+    other = random.random(rows) < (share * 0.3 if towers == "full" else 0.0)
+    images = 1 if share < 1.0 else wire.images
+    return {
+        "text_tokens": random.integers(2, NUM_SUBWORDS, [rows, tokens]).astype(np.int32),
+        "image_pixels": random.integers(0, 256, [rows, images, wire.image_px, wire.image_px, 3], np.uint8),
+        "image_present": np.repeat(photo[:, np.newaxis], images, axis=1),
+        "video_pixels": random.integers(0, 256, [rows, wire.frames, wire.frame_px, wire.frame_px, 3], np.uint8),
+        "video_present": np.repeat(other[:, np.newaxis], wire.frames, axis=1),
+        "audio_mel": random.integers(0, 256, [rows, 1, wire.mel_frames, config.tower.audio.mels], np.uint8),
+        "audio_present": other[:, np.newaxis],
+    }
