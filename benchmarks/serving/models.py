@@ -1,5 +1,6 @@
 """Models to serve in the benchmarks, made on the spot: arithmetic, every type a request can carry, a CNN."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,10 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 
 import numpy as np  # isort: skip
 import tensorflow as tf  # isort: skip
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-IMAGE_PX = 32
+IMAGE_PX, DIM, WIDTH = 32, 64, 50
+WARM_UP_PATH = "assets.extra/tf_serving_warmup_requests"
 
 
 class Plus(tf.Module):
@@ -74,9 +77,9 @@ def save_types(path: Path) -> Path:
 
 
 class Photos(tf.Module):
-    """A CNN over photos, as a query tower's picture branch: [batch, px, px, 3] to a vector of length 1."""
+    """Search by photo: a CNN over [batch, px, px, 3], then an exact scan of a catalogue of that many items."""
 
-    def __init__(self, *, widths: tuple[int, ...] = (16, 32, 64), dim: int = 64) -> None:
+    def __init__(self, *, widths: tuple[int, ...] = (16, 32, 64), num_items: int = 200_000) -> None:
         super().__init__()
         random, inputs = np.random.default_rng(7), 3
         self.kernels: list[Any] = []
@@ -84,34 +87,41 @@ class Photos(tf.Module):
             kernel = random.normal(scale=(9 * inputs) ** -0.5, size=[3, 3, inputs, width])
             self.kernels.append(tf.Variable(kernel.astype(np.float32)))
             inputs = width
-        self.project = tf.Variable(random.normal(size=[inputs, dim]).astype(np.float32))
+        self.project = tf.Variable(random.normal(size=[inputs, DIM]).astype(np.float32))
+        self.items = tf.Variable(random.normal(size=[num_items, DIM]).astype(np.float32))
 
     @tf.function(input_signature=[tf.TensorSpec([None, IMAGE_PX, IMAGE_PX, 3], tf.float32, "photo")])
-    def embed(self, photo: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The photos' vectors."""
+    def search(self, photo: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The best items of each photo, by cosine."""
         features = photo
         for kernel in self.kernels:
             features = tf.nn.relu(tf.nn.conv2d(features, kernel, strides=2, padding="SAME"))
-        vector = tf.reduce_mean(features, axis=[1, 2]) @ self.project
-        return {"vector": tf.math.l2_normalize(vector, axis=1)}
+        vector = tf.math.l2_normalize(tf.reduce_mean(features, axis=[1, 2]) @ self.project, axis=1)
+        scores, rows = tf.math.top_k(tf.matmul(vector, self.items, transpose_b=True), k=WIDTH)
+        return {"rows": rows, "scores": scores}
 
 
 def save_photos(path: Path) -> Path:
     """Saves `Photos`; returns `path`."""
     model = Photos()
-    tf.saved_model.save(model, str(path), signatures={"serving_default": model.embed})
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.search})
     return path
 
 
-NUM_ITEMS, DIM, WIDTH = 20_000, 64, 50
+NUM_ITEMS = 20_000
 
 
 class Shelf(tf.Module):
-    """Shaped like the bundle's search: optional inputs with defaults, a scan of a catalogue, 50 ids and scores."""
+    """Shaped like the bundle's search: optional inputs with defaults, a scan of a catalogue, 50 ids and scores.
 
-    def __init__(self) -> None:
+    Args:
+      content: Names the catalogue; another content ranks in another order, and every row of an answer says which it is.
+    """
+
+    def __init__(self, content: int) -> None:
         super().__init__()
-        random = np.random.default_rng(11)
+        random = np.random.default_rng(content)
+        self.content = tf.Variable(str(content))
         vectors = random.normal(size=[NUM_ITEMS, DIM]).astype(np.float32)
         self.items = tf.Variable(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
         self.words = tf.Variable(random.normal(size=[4096, DIM]).astype(np.float32))
@@ -131,14 +141,15 @@ class Shelf(tf.Module):
             "ids": tf.where(shown, tf.gather(self.ids, rows), ""),
             "scores": tf.where(shown, scores, 0.0),
             "n_valid": valid,
+            "bundle_version": tf.fill(tf.shape(valid), self.content.read_value()),
             "query_status": tf.cast(query["query_image"] != "", tf.int32),
             **parts,
         }
 
 
-def save_shelf(path: Path) -> Path:
+def save_shelf(path: Path, *, content: int = 1) -> Path:
     """Saves `Shelf` with the bundle's optional inputs; returns `path`."""
-    model = Shelf()
+    model = Shelf(content)
     one, zero, blank = tf.constant([1]), tf.constant([0.0]), tf.constant([""])
     no_ids, no_ages, ten, whole = tf.zeros([1, 0], tf.string), tf.zeros([1, 0]), tf.constant([10]), tf.constant([1.0])
     texts, many = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
@@ -168,3 +179,15 @@ def save_shelf(path: Path) -> Path:
 
     tf.saved_model.save(model, str(path), signatures={"serving_default": search})
     return path
+
+
+def record_warm_up(path: Path, inputs: Mapping[str, np.ndarray]) -> None:
+    """Puts one recorded request into a SavedModel, which a server replays before the version answers anybody."""
+    request = predict_pb2.PredictRequest()
+    for alias, value in inputs.items():
+        request.inputs[alias].CopyFrom(tf.make_tensor_proto(value))
+    log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+    target = path / WARM_UP_PATH
+    target.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(target)) as writer:
+        writer.write(log.SerializeToString())

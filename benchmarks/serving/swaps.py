@@ -1,0 +1,135 @@
+"""Version changes under load: no error, no mixed answer, and what they cost the slowest requests.
+
+    python -m benchmarks.serving.swaps
+
+Two closed-loop clients, one over gRPC and one over REST, ask a server process while 50 versions are published one
+after the other, each as soon as the one before it answers. Four contents take turns; every answer's own ids and its
+`bundle_version` must belong to one content, over gRPC to that of the version the response names.
+"""
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+
+import numpy as np  # isort: skip
+
+from benchmarks.serving.clients import GrpcClient, RestClient
+from benchmarks.serving.load import Running, percentile
+from benchmarks.serving.models import record_warm_up, save_shelf
+from serving.manifest import write_manifest
+from serving.server.process import ServerProcess
+from serving.server.saved_model import LoadedModel
+from serving.server.signature import fill_defaults
+
+MODEL = "search"
+TEXT = "red cotton shirt"
+CONTENTS = 4
+
+
+def content_of(version: int) -> int:
+    """Which content a version holds."""
+    return (version - 1) % CONTENTS + 1
+
+
+def make_contents(folder: Path) -> dict[str, str]:
+    """Saves the contents below `folder`; returns the best item of each, asked in process."""
+    best = {}
+    for content in range(1, CONTENTS + 1):
+        path = save_shelf(folder / str(content), content=content)
+        record_warm_up(path, {"query_text": np.array([b"warm"], object)})
+        write_manifest(path, extra={"bundle_version": str(content)})
+        model = LoadedModel(path, missing_libraries={})
+        signature = model.signatures["serving_default"]
+        inputs = fill_defaults(signature, {"query_text": np.array([TEXT.encode()], object)})
+        best[str(content)] = model.run(signature, inputs, outputs=("ids",))["ids"][0, 0].decode()
+        model.close()
+    return best
+
+
+def publish(source: Path, target: Path) -> None:
+    """Aside, then one rename."""
+    aside = target.parent / f"tmp-{target.name}"
+    shutil.copytree(source, aside)
+    aside.rename(target)
+
+
+class Watcher:
+    """Asks over both protocols and compares answers with what each content says."""
+
+    def __init__(self, server: ServerProcess, best: dict[str, str]) -> None:
+        self._best = best
+        self._grpc = GrpcClient(server.grpc_address, MODEL, {"query_text": np.array([TEXT.encode()], object)})
+        self._rest = RestClient(server.rest_port, MODEL, {"instances": [{"query_text": TEXT}]})
+        self.newest = 0
+
+    def over_grpc(self) -> str:
+        """One request; says what was wrong."""
+        answer = self._grpc.ask()
+        version = answer.model_spec.version.value
+        self.newest = max(self.newest, version)
+        content = answer.outputs["bundle_version"].string_val[0].decode()
+        if content != str(content_of(version)):
+            return f"version {version} answered with content {content}"
+        return self._compare(content, answer.outputs["ids"].string_val[0].decode())
+
+    def over_rest(self) -> str:
+        """One request; says what was wrong."""
+        row: dict[str, Any] = json.loads(self._rest.ask())["predictions"][0]
+        return self._compare(row["bundle_version"], row["ids"][0])
+
+    def _compare(self, content: str, first: str) -> str:
+        return "" if self._best[content] == first else f"content {content} answered with {first}"
+
+
+def main() -> None:
+    """Prints one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--swaps", type=int, default=50)
+    parser.add_argument("--steady_seconds", type=float, default=20.0)
+    found = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        contents, base = Path(folder) / "contents", Path(folder) / "published"
+        best = make_contents(contents)
+        base.mkdir()
+        publish(contents / "1", base / "1")
+        with ServerProcess(MODEL, base, flags=["--file_system_poll_wait_seconds=0.05"]) as server:
+            watcher = Watcher(server, best)
+            with Running([watcher.over_grpc, watcher.over_rest]) as loops:
+                time.sleep(2.0)
+                steady = time.monotonic()
+                time.sleep(found.steady_seconds)
+                swapping = time.monotonic()
+                for version in range(2, found.swaps + 2):
+                    publish(contents / str(content_of(version)), base / str(version))
+                    while watcher.newest < version and time.monotonic() - swapping < 300:
+                        time.sleep(0.01)
+                end = time.monotonic()
+            exit_code = server.stop()
+    faults = [fault for loop in loops for fault in loop.faults]
+    calm = [took for loop in loops for took in loop.between(steady, swapping)]
+    busy = [took for loop in loops for took in loop.between(swapping, end)]
+    print(
+        json.dumps(
+            {
+                "swaps": watcher.newest - 1,
+                "requests": len(calm) + len(busy),
+                "faults": len(faults),
+                "first_faults": faults[:3],
+                "steady_ms": {"p50": percentile(calm, 50), "p99": percentile(calm, 99)},
+                "swapping_ms": {"p50": percentile(busy, 50), "p99": percentile(busy, 99), "max": max(busy)},
+                "p99_ratio": round(percentile(busy, 99) / percentile(calm, 99), 2),
+                "seconds_a_swap": round((end - swapping) / found.swaps, 3),
+                "exit_code": exit_code,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
