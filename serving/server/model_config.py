@@ -1,6 +1,7 @@
 """The models a server is told to serve: from flags, from a config file or from a reload request."""
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from serving.server.config_protos import read_config
 from serving.server.errors import Code, ServingError, invalid
 from serving.server.flags import ServerFlags
+from serving.server.log import event
 from serving.server.version_policy import LATEST, VersionPolicy
 
 PLATFORM = "tensorflow"
@@ -88,6 +90,8 @@ def _plan(model: model_server_config_pb2.ModelConfig) -> ModelPlan:
     platform = _platform(model)
     if platform != PLATFORM:
         raise invalid(f"Model {model.name} requests unsupported platform {platform}")
+    if model.HasField("logging_config"):
+        event("request_logging_ignored", level=logging.WARNING, model=model.name)
     labels = dict(model.version_labels)
     policy = VersionPolicy.of(model.model_version_policy)
     return ModelPlan(name=model.name, base_path=Path(model.base_path), policy=policy, labels=labels)
