@@ -15,13 +15,22 @@ from trainer.spec.features import Dtype, Modality, Side, features_of
 
 RAW_TEXT = "raw_text"  # bytes column: what a lexical method may read of an item or a query
 _READ_ROWS = 256
+_FILES_AT_ONCE = 4
 
 
 def _records(files: Sequence[str]) -> tf.data.Dataset:
-    """Batches of serialized Examples in file order; files that end in .gz are read as gzip."""
-    plain = tf.constant([path for path in files if not path.endswith(".gz")], tf.string)
-    packed = tf.constant([path for path in files if path.endswith(".gz")], tf.string)
-    records = tf.data.TFRecordDataset(plain).concatenate(tf.data.TFRecordDataset(packed, compression_type="GZIP"))
+    """Batches of serialized Examples, four files in turn, in an order that stays; `.gz` files are read as gzip."""
+    parts = [
+        tf.data.TFRecordDataset(chosen, compression_type=compression, num_parallel_reads=_FILES_AT_ONCE)
+        for compression, chosen in (
+            ("", [path for path in files if not path.endswith(".gz")]),
+            ("GZIP", [path for path in files if path.endswith(".gz")]),
+        )
+        if chosen
+    ]
+    records = parts[0] if parts else tf.data.TFRecordDataset(tf.constant([], tf.string))
+    for part in parts[1:]:
+        records = records.concatenate(part)
     return records.batch(_READ_ROWS)
 
 

@@ -35,26 +35,22 @@ class Validation:
     """Recall@10 of the held-out actions over the full catalogue: exact, on at most 2,000 requests."""
 
     def __init__(self, model: TwoTower, events: EventTable, *, num_items: int) -> None:
-        """Chooses the requests: the first by the order of their ids, which are hashes or numbers."""
+        """Names what is measured; the requests are read when `recall` is first asked for."""
         self._model = model
         self._events = events
         self._num_items = num_items
-        wanted = np.flatnonzero((events.values("positive") > 0) & (events.values("label_grade") < 0))
-        _, request = np.unique(events.request_ids()[wanted].astype(bytes), return_inverse=True)
-        kept = request < _MAX_REQUESTS
-        rows, request = wanted[kept], request[kept]
-        pairs = np.unique(np.stack([request, events.values("item_row")[rows]], axis=1), axis=0)
-        _, first = np.unique(request, return_index=True)
-        self._query_rows = rows[first]
-        self._relevant = metrics.Relevant(
-            request=pairs[:, 0], item=pairs[:, 1], gain=np.ones(len(pairs)), wanted=np.ones(len(pairs), bool)
-        )
+        self._query_rows = np.empty(0, np.int64)
+        self._relevant: metrics.Relevant | None = None
         self._encode: Any = None
 
     def recall(self) -> float:
-        """The mean over the requests, with the snapshot as the items' vectors; NaN when nothing is held out."""
-        if not len(self._relevant):
-            return float("nan")
+        """The mean over the requests, with the snapshot as the items' vectors.
+
+        Raises:
+          ValueError: Nothing is held out.
+        """
+        if self._relevant is None:
+            self._relevant = self._choose()
         gather = self._events.gather_queries
         if self._encode is None:
             self._encode = compile_rows(
@@ -66,3 +62,21 @@ class Validation:
             lambda requests: queries[requests] @ items.T, self._relevant, num_items=self._num_items
         )
         return metrics.retrieval(self._relevant, ranks)[METRIC]
+
+    def _choose(self) -> metrics.Relevant:
+        """The requests: the first by the order of their ids, which are hashes or numbers."""
+        events = self._events
+        wanted = np.flatnonzero((events.values("positive") > 0) & (events.values("label_grade") < 0))
+        if not len(wanted):
+            raise ValueError(
+                f"None of the {events.num_rows} held-out events is a positive; early stopping and searches need one. "
+                "Hold more out (data.eval_percent), or set train.patience to 0."
+            )
+        _, request = np.unique(events.request_ids()[wanted].astype(bytes), return_inverse=True)
+        kept = request < _MAX_REQUESTS
+        rows, request = wanted[kept], request[kept]
+        pairs = np.unique(np.stack([request, events.values("item_row")[rows]], axis=1), axis=0)
+        _, first = np.unique(request, return_index=True)
+        self._query_rows = rows[first]
+        all_wanted = np.ones(len(pairs), bool)
+        return metrics.Relevant(request=pairs[:, 0], item=pairs[:, 1], gain=np.ones(len(pairs)), wanted=all_wanted)

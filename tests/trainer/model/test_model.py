@@ -6,6 +6,7 @@ from trainer.model.build import build_model
 from trainer.model.tower import drop_branches
 from trainer.spec.features import Modality, Side, branches_of
 from trainer.spec.presets import tiny
+from trainer.spec.training import Precision
 
 CONFIG = tiny()
 ITEMS, EVENTS = 5, 8
@@ -143,3 +144,21 @@ def test_pair_probabilities_lie_between_0_and_1(model, batch):
     for score in scores.values():
         assert score.shape == (EVENTS, ITEMS)
         assert ((score.numpy() > 0) & (score.numpy() < 1)).all()
+
+
+def test_bfloat16_is_inside_the_encoders_only(model, batch):
+    half = build_model(CONFIG, num_subwords=50, precision=Precision.BFLOAT16)
+    half.set_snapshot(model.snapshot.numpy())
+    for to, source in zip(half.trainable_variables, model.trainable_variables, strict=True):
+        assert to.dtype == tf.float32
+        to.assign(source)
+    assert half.item_tower.encoders["image"].stack.convolutions[0].compute_dtype == "bfloat16"
+    assert half.item_tower.encoders["tabular"].project.compute_dtype == "float32"
+    for side in (Side.ITEM, Side.QUERY):
+        output, exact = half.encode_batch(batch)[side], model.encode_batch(batch)[side]
+        assert {tensor.dtype for tensor in output.values()} == {tf.float32}
+        # Eight bits of mantissa: vectors of length 1 stay within a degree or two of each other.
+        assert float(tf.reduce_min(tf.reduce_sum(output["vector"] * exact["vector"], axis=1))) > 0.999
+    _, gradients = _gradients(half, batch)
+    assert all(np.isfinite(gradient).all() for gradient in gradients.values())
+    assert tf.keras.mixed_precision.global_policy().name == "float32"

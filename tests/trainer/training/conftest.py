@@ -37,7 +37,7 @@ class Rig:
 
     def __init__(self, parts):
         self.parts = parts
-        self.variables = [*parts.model.variables, *parts.optimizer.variables]
+        self.variables = [*parts.model.variables, *parts.steps._optimizer.variables]
         self._start = [variable.numpy() for variable in self.variables]
 
     def loop(self, directory, **changes):
@@ -48,7 +48,7 @@ class Rig:
 
         for variable, value in zip(self.variables, self._start, strict=True):
             variable.assign(value)
-        saved = {"model": self.parts.model, "optimizer": self.parts.optimizer}
+        saved = {"model": self.parts.model, "optimizer": self.parts.steps._optimizer}
         own = {
             "checkpoints": Checkpoints(str(directory), keep=2, **saved),
             "best": Checkpoints(f"{directory}/best", keep=1, **saved),
