@@ -31,7 +31,7 @@ _LEAST_RUNS = 3
 
 
 def fastest_seconds(run: Callable[[], Any], *, seconds: float) -> float:
-    """The shortest time of a call over about `seconds`, after one that is not counted: what other programs cost least."""
+    """The shortest time of a call over about `seconds`, after one call that is not counted."""
     run()
     times: list[float] = []
     while len(times) < _LEAST_RUNS or sum(times) < seconds:
