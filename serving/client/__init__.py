@@ -15,10 +15,12 @@ from serving.client.errors import ClientError, MediaError
 from serving.client.media import Media, image_wire
 from serving.client.sounds import sound_wire
 from serving.client.specs import SignatureSpec, TensorSpec
+from serving.client.wishes import Filters
 
 __all__ = [
     "Client",
     "ClientError",
+    "Filters",
     "Media",
     "MediaError",
     "SearchResult",

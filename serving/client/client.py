@@ -16,10 +16,10 @@ from serving.client.media import Media, image_wire
 from serving.client.sounds import sound_wire
 from serving.client.specs import SignatureSpec, fill
 from serving.client.transports import Grpc, Rest, Transport
+from serving.client.wishes import QUERY_WEIGHT_PREFIX, WEIGHT_PREFIX, Filters, boosted, liked, paged, weighted
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 SCORE_PREFIX = "score_"
-WEIGHT_PREFIX = "weight_"
 STALE_CODES = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "HTTP 400")
 
 
@@ -31,6 +31,9 @@ class SearchResult:
       ids: Item ids.
       scores: The score of each.
       parts: The parts of each score by name (dense, click, ...), one value a result.
+      boosts: What boosts added to each score.
+      variants: How many items of the same product pass the filters, for each result.
+      total_matches: How many products pass the filters; -1 if the bundle does not say.
       n_valid: How many results there are; the length of `ids`.
       query_status: Remarks on the query as a bit mask; 0 means that everything was understood.
       bundle_version: The version of the bundle that answered.
@@ -39,6 +42,9 @@ class SearchResult:
     ids: tuple[str, ...]
     scores: tuple[float, ...]
     parts: Mapping[str, tuple[float, ...]]
+    boosts: tuple[float, ...]
+    variants: tuple[int, ...]
+    total_matches: int
     n_valid: int
     query_status: int
     bundle_version: str
@@ -87,12 +93,17 @@ class Client:
         audio: Media | None = None,
         history: Sequence[str] = (),
         history_ages_days: Sequence[float] | None = None,
+        like: Mapping[str, float] | Sequence[str] = (),
+        query_weights: Mapping[str, float] | None = None,
+        filters: Filters | None = None,
         page: int = 1,
         page_size: int = 10,
         weights: Mapping[str, float] | None = None,
+        diversity: float | None = None,
+        boosts: Mapping[str, float] | None = None,
         user_id: str | None = None,
     ) -> SearchResult:
-        """Items for a query of any mixture of text, photo, clip, sound and history.
+        """Items for a query of any mixture of text, photo, clip, sound, history and liked items.
 
         Args:
           text: In any language.
@@ -101,25 +112,80 @@ class Client:
           audio: Path or bytes of a voice or another sound.
           history: Ids of items the user met before this query.
           history_ages_days: How long ago each was met, in days; zeros when left out.
+          like: Ids of items to search by, or {id: weight}; below 0 = less like this. They are not among the results.
+          query_weights: How much each part of the query counts by name (`text`, `image`, ...), 1 where left out; below
+            0 = less like it.
+          filters: What every result must pass.
           page: From 1.
-          page_size: Results a page.
-          weights: Weight of each score part by name (`dense`, `click`, ...); the bundle's own where left out.
+          page_size: Results a page; more than the bundle publishes is brought into range.
+          weights: Weight of each score part by name (`dense`, `lexical`, ...); the bundle's own where left out.
+          diversity: 0 to 1; moves results that resemble those above them down.
+          boosts: {item id: what is added to its score}.
           user_id: Leaves this process only as a keyed hash.
 
         Raises:
-          ValueError: For a weight the bundle lacks, ages that do not match the history.
+          ValueError: For a weight the bundle lacks, ages that do not match the history, a page below 1.
           MediaError: For a photo, clip or sound without a wire form (a ClientError and a ValueError).
           ClientError: When the server refuses or cannot be reached.
         """
-        query = self._query(text=text, image=image, video=video, audio=audio, user_id=user_id)
-        query |= self._history(history, history_ages_days)
-        known = self.signatures()["search"].inputs
-        for name, weight in (weights or {}).items():
-            if WEIGHT_PREFIX + name not in known:
-                names = ", ".join(key.removeprefix(WEIGHT_PREFIX) for key in known if key.startswith(WEIGHT_PREFIX))
-                raise ValueError(f"Weight {name!r} is not one of the bundle's score parts; it has {names}.")
-            query[WEIGHT_PREFIX + name] = [weight]
-        return _search_result(self.predict("search", {**query, "page": [page], "page_size": [page_size]}))
+        inputs = self._search_inputs(
+            text=text,
+            image=image,
+            video=video,
+            audio=audio,
+            history=history,
+            history_ages_days=history_ages_days,
+            like=like,
+            query_weights=query_weights,
+            filters=filters,
+            page=page,
+            page_size=page_size,
+            weights=weights,
+            diversity=diversity,
+            boosts=boosts,
+            user_id=user_id,
+        )
+        return _search_result(self.predict("search", inputs))
+
+    def explain(self, item_id: str, **search: Any) -> dict[str, Any]:
+        """Why an item stands where it does in the answer to `search(**search)`, or why it does not.
+
+        Returns:
+          The outputs of `explain` without the batch axis, texts as str; `pairs` is {part of the query: {branch of the
+          item: what they add}} and `words` {word: what it adds} without those that add nothing.
+
+        Raises:
+          ValueError: As `search`.
+          ClientError: As `search`.
+        """
+        return _explained(self.predict("explain", {**self._search_inputs(**search), "item_id": [item_id]}))
+
+    def rank(self, item_ids: Sequence[str], **search: Any) -> dict[str, tuple[float, ...]]:
+        """The scores of given items for a query, in the order given: `scores` and every score part by name.
+
+        Args:
+          item_ids: The items; one that is not in the catalogue scores 0.
+          **search: The content, `like` and weights of `search`.
+
+        Raises:
+          ValueError: As `search`, and for anything else.
+          ClientError: As `search`.
+        """
+        found = self.predict("rank", {**self._search_inputs(page=None, **search), "item_ids": [list(item_ids)]})
+        return {
+            name.removeprefix(SCORE_PREFIX): tuple(float(value) for value in values[0])
+            for name, values in sorted(found.items())
+            if name.startswith(SCORE_PREFIX) or name == "scores"
+        }
+
+    def suggest(self, text: str) -> str:
+        """The text with words that the catalogue lacks replaced by the nearest that it has."""
+        return _text(self.predict("suggest", {"query_text": [text]})["suggestion"][0])
+
+    def complete(self, text: str) -> tuple[str, ...]:
+        """How a text that was begun may go on, the most frequent first."""
+        found = self.predict("complete", {"query_text": [text]})
+        return tuple(_text(item) for item in found["completions"][0][: int(found["n_valid"][0])])
 
     def similar_items(self, item_id: str, *, page: int = 1, page_size: int = 10) -> SearchResult:
         """Items like the given one, which is not among them."""
@@ -187,8 +253,43 @@ class Client:
         spec = specs[signature_name]
         return self._transport.predict(signature_name, fill(signature_name, inputs, spec), spec)
 
+    def _search_inputs(
+        self,
+        *,
+        history: Sequence[str] = (),
+        history_ages_days: Sequence[float] | None = None,
+        like: Mapping[str, float] | Sequence[str] = (),
+        query_weights: Mapping[str, float] | None = None,
+        filters: Filters | None = None,
+        page: int | None = 1,
+        page_size: int = 10,
+        weights: Mapping[str, float] | None = None,
+        diversity: float | None = None,
+        boosts: Mapping[str, float] | None = None,
+        **content: Any,
+    ) -> dict[str, Any]:
+        """The inputs of `search` for one row; `content` is that of `_query`."""
+        known = self.signatures()["search"].inputs
+        return {
+            **self._query(**content),
+            **self._history(history, history_ages_days),
+            **liked(like),
+            **weighted(query_weights, known, prefix=QUERY_WEIGHT_PREFIX, what="parts of a query"),
+            **(filters.inputs() if filters else {}),
+            **(paged(page, page_size) if page is not None else {}),
+            **weighted(weights, known, prefix=WEIGHT_PREFIX, what="score parts"),
+            **({} if diversity is None else {"diversity": [diversity]}),
+            **boosted(boosts),
+        }
+
     def _query(
-        self, *, text: str | None, image: Media | None, video: Media | None, audio: Media | None, user_id: str | None
+        self,
+        *,
+        text: str | None = None,
+        image: Media | None = None,
+        video: Media | None = None,
+        audio: Media | None = None,
+        user_id: str | None = None,
     ) -> dict[str, Any]:
         """The wire inputs of a query of one row; what is absent is left out."""
         query: dict[str, Any] = {}
@@ -234,10 +335,27 @@ def _search_result(outputs: Mapping[str, np.ndarray]) -> SearchResult:
         ids=tuple(_text(item) for item in outputs["ids"][0][:count]),
         scores=tuple(float(score) for score in outputs["scores"][0][:count]),
         parts=types.MappingProxyType(parts),
+        boosts=tuple(float(value) for value in outputs.get("boosts", [[]])[0][:count]),
+        variants=tuple(int(value) for value in outputs.get("variants", [[]])[0][:count]),
+        total_matches=int(outputs.get("total_matches", [-1])[0]),
         n_valid=count,
         query_status=int(outputs["query_status"][0]),
         bundle_version=_text(outputs["bundle_version"][0]),
     )
+
+
+def _explained(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The first row of an explanation, with names beside the numbers."""
+    row = {name: value[0] for name, value in outputs.items()}
+    columns, names = [[_text(name) for name in row.pop(key)] for key in ("item_parts", "query_parts")]
+    pairs, words = row.pop("contribution_pairs"), [_text(word) for word in row.pop("words")]
+    by_word: dict[str, float] = {}
+    for word, value in zip(words, row.pop("word_contributions"), strict=True):
+        if word:
+            by_word[word] = by_word.get(word, 0.0) + float(value)
+    told = {name: _text(value) if isinstance(value, bytes) else value.item() for name, value in row.items()}
+    table = {part: dict(zip(columns, map(float, line), strict=True)) for part, line in zip(names, pairs, strict=True)}
+    return {**told, "pairs": table, "words": by_word}
 
 
 def _text(value: bytes) -> str:

@@ -11,9 +11,11 @@ import tensorflow as tf
 from PIL import Image
 
 from serving.bundle import Bundle
-from serving.client import Client
+from serving.client import Client, Filters
 from serving.manifest import write_manifest
 from tests.serving.server.in_process import Served, serve
+
+PATIENCE_SECONDS = 120.0  # the first call of a signature builds its kernels: this bundle brings no warm-up
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,8 @@ def served(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(params=["grpc", "rest"])
 def client(served: Served, request: pytest.FixtureRequest) -> Client:
     if request.param == "grpc":
-        return Client(grpc=f"127.0.0.1:{served.server.grpc_port}", model_name="toy")
-    return Client(rest=served.url, model_name="toy")
+        return Client(grpc=f"127.0.0.1:{served.server.grpc_port}", model_name="toy", timeout_seconds=PATIENCE_SECONDS)
+    return Client(rest=served.url, model_name="toy", timeout_seconds=PATIENCE_SECONDS)
 
 
 def photo() -> bytes:
@@ -59,6 +61,34 @@ def test_every_way_to_ask_is_answered(client, shop):
     assert len(mixed.ids) == 3
     assert shop.ids[0].decode() not in client.similar_items(shop.ids[0].decode(), page_size=4).ids
     assert np.linalg.norm(client.embed_query(text="1 0 2")["vector"]) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_wishes_reasons_and_scores_of_given_items(client):
+    wishes = {"like": {"item0003": -0.5}, "diversity": 0.3, "boosts": {"item0005": 5.0}}
+    search = {"text": "1 0 2", **wishes, "filters": Filters(exclude=["item0001"]), "page_size": 5}
+    found = client.search(**search)
+    assert (found.ids[0], found.boosts) == ("item0005", (5.0, 0.0, 0.0, 0.0, 0.0))
+    assert not {"item0001", "item0003"} & set(found.ids)
+    assert found.total_matches > 5
+    assert all(count >= 1 for count in found.variants)
+    told = client.explain(found.ids[1], **search)
+    assert (told["stage"], told["position"], told["last_id"]) == ("shown", 2, found.ids[-1])
+    added = sum(value for branches in told["pairs"].values() for value in branches.values())
+    added += sum(told[f"contribution_{part}"] for part in ("lexical", "click", "purchase", "boost"))
+    assert added == pytest.approx(told["score"], abs=1e-4)
+    assert told["score"] == pytest.approx(found.scores[1], abs=1e-4)
+    assert told["pairs"]["like"]["text"] != 0.0
+    assert told["words"] == {}
+    assert client.explain("item0001", **search)["stage"] == "filter"
+    assert client.explain("nobody", **search)["stage"] == "unknown"
+    ranked = client.rank([found.ids[1], "nobody"], text="1 0 2", like=wishes["like"])
+    assert ranked["scores"] == pytest.approx((found.scores[1], 0.0), abs=1e-4)
+    assert ranked["dense"] == pytest.approx((found.parts["dense"][1], 0.0), abs=1e-4)
+
+
+def test_spelling_and_completion_of_a_catalogue_without_texts(client):
+    assert client.suggest("röd sko") == "röd sko"
+    assert client.complete("rö") == ()
 
 
 def test_a_plain_row_of_text_is_enough(served):
