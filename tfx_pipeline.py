@@ -1,6 +1,7 @@
 """The main job: a shop in, a published bundle out; steps whose input and code did not change come from the cache.
 
     python tfx_pipeline.py --shop DIR --output DIR            the embedded shop without --shop
+    python tfx_pipeline.py --shop DIR --output DIR --refresh  the catalogue alone, without training
     python tfx_pipeline.py --compile kubeflow --shop gs://... --project P --region R --image I --root gs://...
     python tfx_pipeline.py --help
 
@@ -11,6 +12,7 @@ import argparse
 import dataclasses
 import datetime
 import functools
+import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -23,7 +25,7 @@ from trainer.job.cloud import Cloud
 from trainer.job.job import Job
 from trainer.job.runs import BusyError, Progress, run_log, wait_for_database, writer_lock
 from trainer.job.source_hash import source_hash
-from trainer.job.summary import Outcome, summarize
+from trainer.job.summary import Outcome, summarize, summarize_refresh
 from trainer.spec import config as configs
 from trainer.spec.presets import PRESETS, preset
 
@@ -34,14 +36,31 @@ ATTEMPTS = 4
 MAX_EVALUATED_REQUESTS = 1000
 
 
+def validation_components(job: Job, side: str, examples: Any, *, features: Sequence[Any]) -> dict[str, Any]:
+    """Statistics, schema and comparison of the two for one side, `Items` or `Events`: {id: component}."""
+    import tfx  # noqa: F401  before TFDV, which imports only then
+
+    # isort: split
+    import tensorflow_data_validation as tfdv
+    from tfx.v1.components import ExampleValidator, ImportSchemaGen, StatisticsGen
+
+    from beam_preprocess import schema
+
+    path = schema.write_schema(features, wire=job.config.wire, directory=job.output / "schema", name=side.lower())
+    declared = ImportSchemaGen(schema_file=job.located(path))
+    options = tfdv.StatsOptions(feature_allowlist=[feature.name for feature in features])
+    statistics = StatisticsGen(examples=examples, stats_options=options)
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=declared.outputs["schema"])
+    return {f"{side}Schema": declared, f"{side}Statistics": statistics, f"{side}Validator": validator}
+
+
 def data_components(job: Job) -> dict[str, Any]:
     """From the shop to checked Examples and the Transform graph: {id: component}."""
     import tfx  # noqa: F401  before TFDV, which imports only then
 
     # isort: split
-    import tensorflow_data_validation as tfdv
     from tfx.proto import transform_pb2
-    from tfx.v1.components import ExampleValidator, ImportSchemaGen, StatisticsGen, Transform
+    from tfx.v1.components import ImportSchemaGen, Transform
 
     import beam_preprocess.component as doors
     from beam_preprocess import schema
@@ -50,14 +69,7 @@ def data_components(job: Job) -> dict[str, Any]:
     ingest = {"shop": job.shop, "kind": job.kind, "config": job.config_of("wire", "data"), "code": code}
     nodes: dict[str, Any] = {"ItemsGen": doors.ItemsGen(**ingest), "EventsGen": doors.EventsGen(**ingest)}
     for side, features in (("Items", schema.VALIDATED_ITEMS), ("Events", schema.VALIDATED_EVENTS)):
-        examples = nodes[f"{side}Gen"].outputs["examples"]
-        path = schema.write_schema(features, wire=job.config.wire, directory=job.output / "schema", name=side.lower())
-        nodes[f"{side}Schema"] = ImportSchemaGen(schema_file=job.located(path))
-        options = tfdv.StatsOptions(feature_allowlist=[feature.name for feature in features])
-        nodes[f"{side}Statistics"] = StatisticsGen(examples=examples, stats_options=options)
-        nodes[f"{side}Validator"] = ExampleValidator(
-            statistics=nodes[f"{side}Statistics"].outputs["statistics"], schema=nodes[f"{side}Schema"].outputs["schema"]
-        )
+        nodes |= validation_components(job, side, nodes[f"{side}Gen"].outputs["examples"], features=features)
     nodes["Gate"] = doors.Gate(
         items_anomalies=nodes["ItemsValidator"].outputs["anomalies"],
         events_anomalies=nodes["EventsValidator"].outputs["anomalies"],
@@ -147,12 +159,41 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
     return nodes
 
 
+def refresh_components(job: Job) -> dict[str, Any]:
+    """From the catalogue to a new version with the model as it is: {id: component}."""
+    import beam_preprocess.component as doors
+    import serving.component as serving_doors
+    from beam_preprocess import schema
+
+    code = source_hash(["beam_preprocess.pipeline"], alone=["beam_preprocess.component"])
+    nodes: dict[str, Any] = {
+        "ItemsGen": doors.ItemsGen(shop=job.shop, kind=job.kind, config=job.config_of("wire", "data"), code=code)
+    }
+    items = nodes["ItemsGen"].outputs["examples"]
+    nodes |= validation_components(job, "Items", items, features=schema.VALIDATED_ITEMS)
+    nodes["ItemsGate"] = doors.ItemsGate(
+        items_anomalies=nodes["ItemsValidator"].outputs["anomalies"],
+        code=source_hash([], alone=["beam_preprocess.component"]),
+    )
+    nodes["Refresher"] = serving_doors.Refresher(
+        items=items,
+        destination=str(job.published),
+        published=json.dumps(serving_doors.published(job.published)),
+        code=source_hash(["serving.refresh"], alone=["serving.component"]),
+    )
+    nodes["Refresher"].add_upstream_node(nodes["ItemsGate"])
+    return nodes
+
+
 def create_pipeline(job: Job) -> Any:
     """The TFX pipeline of a job, for any runner."""
     from tfx.orchestration import metadata, pipeline
 
-    data = data_components(job)
-    nodes = {**data, **model_components(job, data)}
+    if job.refresh:
+        nodes = refresh_components(job)
+    else:
+        data = data_components(job)
+        nodes = {**data, **model_components(job, data)}
     local = metadata.sqlite_metadata_connection_config(str(job.metadata_path)) if job.cloud is None else None
     return pipeline.Pipeline(
         pipeline_name=NAME,
@@ -250,6 +291,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         print(f"\n{progress.running or 'The run'} failed: {error}\nThe log is {job.log_path}; start again to continue.")
         return 1
+    if job.refresh:
+        print(summarize_refresh(outcome, published=job.published))
+        return 0
     from beam_preprocess.component import references_of
 
     references = references_of(job.shop, kind=job.kind) if job.shop else ()
@@ -267,6 +311,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--config", type=Path, help="JSON file with what differs from the preset")
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for example train.epochs=3")
     made.add_argument("--output", type=Path, default=Path("runs/demo"), help="everything is written below it")
+    made.add_argument(
+        "--refresh", action="store_true", help="only the catalogue, with the model of the newest published version"
+    )
     made.add_argument("--min_recall", type=float, default=0.0, help="publish only at or above this recall@10")
     made.add_argument("--min_lift", type=float, default=0.0, help="... and more than this above popularity's")
     made.add_argument("--max_drop", type=float, default=0.03, help="allowed loss against the last blessed bundle")
@@ -307,6 +354,7 @@ def job_of(options: argparse.Namespace, *, beam_args: Sequence[str]) -> Job:
         kind=options.kind,
         config=config,
         output=options.output.resolve(),
+        refresh=options.refresh,
         min_recall=options.min_recall,
         min_lift=options.min_lift,
         max_drop=options.max_drop,

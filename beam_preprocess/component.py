@@ -234,14 +234,27 @@ def Gate(
 ) -> None:
     """Stops the run when the data does not fit the declaration."""
     lines = describe_anomalies(Path(items_anomalies.uri), subject="items")
-    lines += describe_anomalies(Path(events_anomalies.uri), subject="events")
+    _let_pass(lines + describe_anomalies(Path(events_anomalies.uri), subject="events"), Path(verdict.uri), code=code)
+
+
+@component
+def ItemsGate(
+    items_anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
+    verdict: OutputArtifact[GateVerdict],
+    code: Parameter[str],
+) -> None:
+    """The gate of a run that reads the catalogue alone."""
+    _let_pass(describe_anomalies(Path(items_anomalies.uri), subject="items"), Path(verdict.uri), code=code)
+
+
+def _let_pass(lines: list[str], target: Path, *, code: str) -> None:
+    """Writes the verdict, or raises with the anomalies."""
     if lines:
         raise AnomalyError(
             f"The data does not fit the declared features ({len(lines)} anomalies); nothing was trained or published.\n"
             + "\n".join(f"  {line}" for line in lines)
             + "\nMend the shop's data, or the declaration in trainer/spec/features.py, and start the run again."
         )
-    target = Path(verdict.uri)
     target.mkdir(parents=True, exist_ok=True)
     (target / "verdict.txt").write_text(f"No anomalies.\ncode {code}\n", encoding="utf-8")
 

@@ -99,11 +99,11 @@ def learn_rotation(vectors: np.ndarray, *, words: int, seed: int = SEED) -> tupl
 
 
 def packed_signs(vectors: np.ndarray, rotation: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """[word, n] int64: the signs of the rotated vectors, the first column lowest."""
+    """[word, n] uint64: the signs of the rotated vectors, the first column lowest."""
     parts = []
     for start in range(0, len(vectors), _BLOCK):
         bits = (vectors[start : start + _BLOCK] - mean) @ rotation > 0.0
-        parts.append(np.packbits(bits, axis=1, bitorder="little").view("<i8"))
+        parts.append(np.packbits(bits, axis=1, bitorder="little").view("<u8"))
     return np.ascontiguousarray(np.concatenate(parts).T)
 
 

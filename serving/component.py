@@ -1,4 +1,4 @@
-"""The doors of serving into TFX: Indexer, Evaluator, the serving check and the Pusher, and the Bundle between them.
+"""The doors of serving into TFX: Indexer, Evaluator, serving check, Pusher, Refresher, and the Bundle between them.
 
 The Evaluator is our own and measures the bundle through its `search` signature, as a shopper meets it: with index,
 groups and pages. It is keyed on the last blessed bundle that differs from the one it judges, so that an unchanged run
@@ -266,6 +266,37 @@ class Pusher(base_component.BaseComponent):
         """`channels` are the inputs by name."""
         spec = PusherSpec(**channels, destination=destination, code=code, **_outputs(PusherSpec))
         super().__init__(spec=spec)
+
+
+@component
+def Refresher(
+    items: InputArtifact[standard_artifacts.Examples],
+    bundle: OutputArtifact[Bundle],
+    pushed: OutputArtifact[standard_artifacts.PushedModel],
+    destination: Parameter[str],
+    published: Parameter[str],
+    code: Parameter[str],
+) -> None:
+    """Publishes the newest bundle of `destination` again with the catalogue of today, once it serves; no training."""
+    del published, code  # Parts of the cache key.
+    from serving.check import check_serving
+    from serving.publish import publish
+    from serving.refresh import refresh_bundle
+
+    report = refresh_bundle(destination, f"{_split(items, 'all')}/*", bundle.uri)
+    bundle.set_string_custom_property(CONTENT, report.bundle_version)
+    version = 0
+    if report.changed:
+        result = check_serving(Path(bundle.uri) / FLAVOUR_SERVED, queries=[])
+        if result.faults:
+            raise ServingCheckError(
+                "The refreshed bundle does not serve as it should; nothing was published.\n"
+                + "\n".join(f"  {fault}" for fault in result.faults)
+            )
+        version = publish(bundle.uri, destination)
+    counts = {key: value for key, value in dataclasses.asdict(report).items() if key != "paths"}
+    pushed.set_int_custom_property("pushed", int(report.changed))
+    _write_json(Path(pushed.uri) / "pushed.json", {**counts, "version": version, "new": report.changed})
 
 
 def _outputs(spec: type[ComponentSpec]) -> dict[str, types.BaseChannel]:

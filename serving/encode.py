@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -10,15 +10,17 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 
 import tensorflow as tf  # isort: skip
 
-from serving.towers import LoadedTowers, item_features
+from serving.towers import LoadedTowers, item_features, query_specs
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.config import WireConfig
-from trainer.spec.features import Dtype, Side, branches_of, features_of
+from trainer.spec.features import Dtype, Modality, Side, branches_of, features_of
 from trainer.spec.signatures import TowerOutput
 
 COLUMNS = ("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock")
 _NUMBERS = {Dtype.FLOAT: np.float32, Dtype.INT: np.int64}
 _BATCH = 64
+_QUERIES = 400
+_QUERY_WORDS = 3
 Wire = dict[str, np.ndarray]
 
 
@@ -87,6 +89,29 @@ def encode_items(
         branches=tower.finish(),
         items_id=hashlib.sha256(b"".join(sorted(prints))).hexdigest(),
     )
+
+
+def title_queries(towers: LoadedTowers, titles: Sequence[bytes]) -> np.ndarray:
+    """[query, dim] float32: what a search for the first words of some titles is to the query tower; none empty."""
+    (text,) = features_of(Side.QUERY, Modality.TEXT)
+    named = [title for title in titles if title]
+    words = [b" ".join(title.split()[:_QUERY_WORDS]) for title in named[:: max(1, len(named) // _QUERIES)]]
+    found = [np.zeros([0, towers.config.tower.dim], np.float32)]
+    for start in range(0, len(words), _BATCH):
+        batch = words[start : start + _BATCH]
+        inputs = {
+            name: _blank(spec, len(batch), towers.config.wire) for name, spec in query_specs(towers.config).items()
+        }
+        inputs[text.name] = tf.constant(batch)
+        found.append(towers.module.embed_query(inputs)[TowerOutput.VECTOR.value].numpy())
+    vectors = np.concatenate(found)
+    return vectors[np.isfinite(vectors).all(axis=1) & (np.linalg.norm(vectors, axis=1) > 0.5)]
+
+
+def _blank(spec: tf.TensorSpec, batch: int, wire: WireConfig) -> tf.Tensor:
+    """A batch of absent values; an open dimension is the history's."""
+    shape = [batch, *(wire.history if length is None else length for length in spec.shape[1:])]
+    return tf.zeros(shape, spec.dtype)
 
 
 def absent_columns(num_items: int, wire: WireConfig | None = None) -> dict[str, np.ndarray]:

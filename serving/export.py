@@ -17,7 +17,8 @@ from typing import Any
 from serving.bundle import Bundle
 from serving.catalogue import Catalogue, encode_catalogue
 from serving.catalogue_file import write_catalogue
-from serving.index_kinds import choose_kind
+from serving.encode import title_queries
+from serving.index_kinds import EXACT_KINDS, choose_kind
 from serving.index_make import BuiltIndex, build_index
 from serving.manifest import write_manifest
 from serving.ops_check import FLAVOUR_NAMESPACES, ops_of, refuse_foreign_ops
@@ -153,10 +154,14 @@ def index_for(
 ) -> BuiltIndex:
     """A big index over the whole of `catalogue`, of the kind that its size and the configuration ask for."""
     search = towers.config.search
+    kind = choose_kind(catalogue.num_indexed, flavour=flavour, search=search)
+    titles = catalogue.columns["title"][: catalogue.num_indexed].tolist()
+    queries = None if kind in EXACT_KINDS else title_queries(towers, titles)
     with tempfile.TemporaryDirectory(prefix=".tmp-index-", dir=work_dir) as scratch:
         return build_index(
             catalogue.vectors[: catalogue.num_indexed],
-            kind=choose_kind(catalogue.num_indexed, flavour=flavour, search=search),
+            queries=queries,
+            kind=kind,
             storage=search.storage,
             k=tables.num_candidates,
             work_dir=Path(scratch),

@@ -3,6 +3,7 @@
 One interface, `Index.propose`; exact search is the oracle of every other kind.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Protocol
 
@@ -13,7 +14,8 @@ import tensorflow as tf  # isort: skip
 from serving.index_kinds import IndexKind
 from serving.store import VectorStore
 
-BLOCK_ROWS = 32_768
+BLOCK_ROWS = 131_072  # a multiple of `GROUP`
+GROUP = 64
 NO_ROW = -1
 
 
@@ -66,11 +68,20 @@ class ExactIndex(tf.Module):
         batch, found = tf.shape(query_vectors)[0], min(k, self.num_items)
         if found == 0:
             return tf.fill([batch, k], NO_ROW)
-        if self.num_items <= self.block_rows:
-            best = tf.math.top_k(self._scores(query_vectors, 0, self.num_items, allowed), k=found)
-            scores, places = best.values, best.indices
-        else:
-            scores, places = self._by_blocks(query_vectors, found, allowed)
+        last = (self.num_items - 1) // self.block_rows * self.block_rows
+        parts = [self._full_blocks(query_vectors, k, last, allowed)] if last else []
+        whole = (self.num_items - last) // GROUP * GROUP
+        edges = [last, last + whole, self.num_items] if _in_groups(whole, k) else [last, self.num_items]
+        parts += [
+            self._best_between(query_vectors, start, stop, min(k, stop - start), stop - start, allowed)
+            for start, stop in itertools.pairwise(edges)
+            if start < stop
+        ]
+        # The places of a part follow those of the part before: of equal scores the first column is the first place.
+        scores, places = (tf.concat(values, axis=1) for values in zip(*parts, strict=True))
+        if len(parts) > 1:
+            best = tf.math.top_k(scores, k=found)
+            scores, places = best.values, tf.gather(places, best.indices, batch_dims=1)
         rows = tf.where(tf.math.is_inf(scores), NO_ROW, self.store.rows(places))
         return tf.pad(rows, [[0, 0], [0, k - found]], constant_values=NO_ROW)
 
@@ -86,21 +97,30 @@ class ExactIndex(tf.Module):
             passing = tf.gather(allowed, self.store.rows_at.read_value()[start:stop], axis=1)
         return tf.where(passing, scores, -float("inf"))
 
-    def _by_blocks(self, query_vectors: tf.Tensor, k: int, allowed: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-        """The best `k` scores and their places; each block is cut to its own best before it meets the others."""
-        batch, kept = tf.shape(query_vectors)[0], min(k, self.block_rows)
-        blocks = -(-self.num_items // self.block_rows)
+    def _best_between(
+        self,
+        query_vectors: tf.Tensor,
+        start: tf.Tensor | int,
+        stop: tf.Tensor | int,
+        k: int,
+        width: int,
+        allowed: tf.Tensor | None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The best `k` scores among `width` places, and the places."""
+        scores = self._scores(query_vectors, start, stop, allowed)
+        best = _best_of_groups(scores, k, width) if _in_groups(width, k) else tf.math.top_k(scores, k=k)
+        return best[0], best[1] + start
 
-        def best_of(start: tf.Tensor | int, stop: int | tf.Tensor, width: int) -> tuple[tf.Tensor, tf.Tensor]:
-            best = tf.math.top_k(self._scores(query_vectors, start, stop, allowed), k=width)
-            return best.values, best.indices + start
+    def _full_blocks(
+        self, query_vectors: tf.Tensor, k: int, last: int, allowed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The best of each block before place `last`: scores and places [batch, any]."""
+        batch, width = tf.shape(query_vectors)[0], self.block_rows
 
         def step(start: tf.Tensor, scores: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            here, there = best_of(start, start + self.block_rows, kept)
-            return start + self.block_rows, tf.concat([scores, here], 1), tf.concat([places, there], 1)
+            here, there = self._best_between(query_vectors, start, start + width, min(k, width), width, allowed)
+            return start + width, tf.concat([scores, here], 1), tf.concat([places, there], 1)
 
-        # The places of a block follow those of the block before: of equal scores the first column is the first place.
-        last = (blocks - 1) * self.block_rows
         nothing = (tf.zeros([batch, 0]), tf.zeros([batch, 0], tf.int32))
         _, scores, places = tf.while_loop(
             lambda start, *_: start < last,
@@ -109,10 +129,22 @@ class ExactIndex(tf.Module):
             shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None]), tf.TensorShape([None, None])),
             parallel_iterations=1,
         )
-        rest_scores, rest_places = best_of(last, self.num_items, min(k, self.num_items - last))
-        best = tf.math.top_k(tf.concat([scores, rest_scores], axis=1), k=k)
-        places = tf.concat([places, rest_places], axis=1)
-        return best.values, tf.gather(places, best.indices, batch_dims=1)
+        return scores, places
+
+
+def _in_groups(width: int, k: int) -> bool:
+    """Whether it pays to look for the best of `width` scores in groups."""
+    return width % GROUP == 0 and width >= 4 * GROUP * k
+
+
+def _best_of_groups(scores: tf.Tensor, k: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `top_k` of [batch, width]: the best k are in the k groups with the best maxima, so only those are sorted."""
+    grouped = tf.reshape(scores, [-1, width // GROUP, GROUP])
+    groups = tf.math.top_k(tf.reduce_max(grouped, axis=-1), k=k).indices
+    groups = tf.sort(groups, axis=1)  # so that of equal scores the first stays first
+    best = tf.math.top_k(tf.reshape(tf.gather(grouped, groups, batch_dims=1), [-1, k * GROUP]), k=k)
+    places = tf.reshape(groups[:, :, tf.newaxis] * GROUP + tf.range(GROUP), [-1, k * GROUP])
+    return best.values, tf.gather(places, best.indices, batch_dims=1)
 
 
 class CompletedIndex(tf.Module):

@@ -19,9 +19,8 @@ from serving import clustering
 from serving.index_kinds import SCANN_KINDS, IndexKind
 from trainer.spec.config import Storage
 
-TARGET_RECALL = 0.995  # of the nearest ten, over `clustering.trial_queries`; decides how much an index reads
+TARGET_RECALL = 0.995  # of the nearest ten; decides how much an index reads
 RECALL_AT = 10
-_TRIALS = 200
 
 
 def check_vectors(vectors: np.ndarray) -> None:
@@ -39,23 +38,25 @@ def check_vectors(vectors: np.ndarray) -> None:
         )
 
 
-def build_apart(vectors: np.ndarray, *, kind: IndexKind, storage: Storage, k: int, directory: Path) -> dict[str, Any]:
+def build_apart(
+    vectors: np.ndarray, *, queries: np.ndarray, kind: IndexKind, storage: Storage, k: int, directory: Path
+) -> dict[str, Any]:
     """Builds an index into `directory` and returns the numbers that were chosen.
 
     Args:
       vectors: [n, dim] float32 of length 1.
+      queries: [query, dim] float32 of length 1, for which the index must be good; they decide how much it reads.
       kind: Anything but exact.
       storage: How the vectors are stored.
       k: How many candidates will be asked for.
       directory: A new folder.
 
     Raises:
-      ValueError: A vector is zero or not finite.
       RuntimeError: The child process failed.
     """
-    check_vectors(vectors)
     directory.mkdir(parents=True)
     np.save(directory / "vectors.npy", vectors.astype(np.float32), allow_pickle=False)
+    np.save(directory / "queries.npy", queries.astype(np.float32), allow_pickle=False)
     command = [sys.executable, "-m", "serving.index_build", str(directory)]
     command += ["--kind", kind.value, "--storage", storage.value, "--k", str(k)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -69,12 +70,11 @@ def build_apart(vectors: np.ndarray, *, kind: IndexKind, storage: Storage, k: in
     return built
 
 
-def ivf_parts(vectors: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def ivf_parts(vectors: np.ndarray, queries: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and numbers of an inverted file: about 4 √n lists, and as many probes as the target needs."""
     lists = clustering.make_lists(vectors, num_lists=max(1, round(4 * math.sqrt(len(vectors)))))
     list_of = np.empty(len(vectors), np.int64)
     list_of[lists.order] = np.repeat(np.arange(len(lists.centres)), np.diff(lists.starts))
-    queries = clustering.trial_queries(vectors, count=_TRIALS)
     wanted = list_of[clustering.nearest_rows(queries, vectors, k=RECALL_AT)]
     order = np.argsort(-(queries @ lists.centres.T), axis=1, kind="stable")
     places = np.argsort(order, axis=1)  # [query, list]: how many lists are nearer
@@ -83,11 +83,10 @@ def ivf_parts(vectors: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any
     return arrays, {"probes": reads, "longest": int(np.diff(lists.starts).max())}
 
 
-def binary_parts(vectors: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def binary_parts(vectors: np.ndarray, queries: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and numbers of binary codes: two bits a dimension, and as many comparisons as the target needs."""
     rotation, mean = clustering.learn_rotation(vectors, words=-(-2 * vectors.shape[1] // 64))
     words = clustering.packed_signs(vectors, rotation, mean)
-    queries = clustering.trial_queries(vectors, count=_TRIALS)
     wanted = clustering.nearest_rows(queries, vectors, k=RECALL_AT)
     ranks = []
     for bits, rows in zip(clustering.packed_signs(queries, rotation, mean).T, wanted, strict=True):
@@ -95,7 +94,7 @@ def binary_parts(vectors: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, 
         at = np.searchsorted(np.sort(distance), distance[rows], side="right")  # the worst place among equals
         ranks += at.tolist()
     share = float(np.quantile(ranks, TARGET_RECALL)) / len(vectors)
-    return {"words": words, "rotation": rotation, "mean": mean}, {"share": share}
+    return {"words": words.view(np.int64), "rotation": rotation, "mean": mean}, {"share": share}
 
 
 def main() -> None:
@@ -107,14 +106,14 @@ def main() -> None:
     parser.add_argument("--k", type=int, required=True)
     arguments = parser.parse_args()
     vectors = np.load(arguments.directory / "vectors.npy", allow_pickle=False)
+    queries = np.load(arguments.directory / "queries.npy", allow_pickle=False)
     if arguments.kind in SCANN_KINDS:
         from serving import scann_build  # TensorFlow, needed for this alone
 
-        numbers = scann_build.build(
-            vectors, kind=arguments.kind, storage=arguments.storage, k=arguments.k, directory=arguments.directory
-        )
+        setting = {"kind": arguments.kind, "storage": arguments.storage, "k": arguments.k}
+        numbers = scann_build.build(vectors, queries=queries, directory=arguments.directory, **setting)
     else:
-        arrays, numbers = (ivf_parts if arguments.kind is IndexKind.IVF else binary_parts)(vectors)
+        arrays, numbers = (ivf_parts if arguments.kind is IndexKind.IVF else binary_parts)(vectors, queries)
         np.savez(arguments.directory / "parts.npz", allow_pickle=False, **arrays)
     (arguments.directory / "built.json").write_text(json.dumps(numbers))
 

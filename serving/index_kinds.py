@@ -19,6 +19,7 @@ class IndexKind(enum.StrEnum):
     SCANN_TREE = "scann_tree"  # only some leaves of a tree, then as above
 
 
+EXACT_KINDS = frozenset({IndexKind.EXACT, IndexKind.SCANN_BRUTE_FORCE})
 SCANN_KINDS = frozenset({IndexKind.SCANN_BRUTE_FORCE, IndexKind.SCANN_HASHED, IndexKind.SCANN_TREE})
 
 

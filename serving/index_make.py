@@ -15,14 +15,14 @@ import tensorflow as tf  # isort: skip
 from serving import clustering
 from serving.index import Approximate, CompletedIndex, ExactIndex, Index
 from serving.index_binary import BinaryIndex
-from serving.index_build import RECALL_AT, build_apart
+from serving.index_build import RECALL_AT, build_apart, check_vectors
 from serving.index_ivf import IvfIndex
 from serving.index_kinds import IndexKind
 from serving.index_scann import ScannIndex
 from serving.store import VectorStore
 from trainer.spec.config import Storage
 
-_TRIALS = 100
+_TRIALS = 400
 _SCANN_VARIABLES = (
     *("scann_config", "serialized_partitioner", "datapoint_to_token", "ah_codebook", "hashed_dataset"),
     *("int8_dataset", "int8_multipliers", "dp_norms", "dataset"),
@@ -44,11 +44,21 @@ class BuiltIndex:
     keep: Any = None
 
 
-def build_index(vectors: np.ndarray, *, kind: IndexKind, storage: Storage, k: int, work_dir: Path) -> BuiltIndex:
+def build_index(
+    vectors: np.ndarray,
+    *,
+    queries: np.ndarray | None = None,
+    kind: IndexKind,
+    storage: Storage,
+    k: int,
+    work_dir: Path,
+) -> BuiltIndex:
     """Indexes `vectors` [n, dim] float32 of length 1; anything but exact is built in a child process.
 
     Args:
       vectors: Rows in the order of the catalogue.
+      queries: [query, dim] float32 of length 1, like those that will come: half of them decide how much an index reads,
+        over the others its recall is measured. None = items moved by noise.
       kind: Which index.
       storage: How the vectors are stored.
       k: How many candidates will be asked for.
@@ -58,20 +68,23 @@ def build_index(vectors: np.ndarray, *, kind: IndexKind, storage: Storage, k: in
       ValueError: A vector is zero or not finite.
       RuntimeError: The child process failed.
     """
+    check_vectors(vectors)
+    if queries is None or not len(queries):
+        queries = clustering.trial_queries(vectors, count=_TRIALS)
     numbers: dict[str, Any] = {}
     keep = None
     if kind is IndexKind.EXACT:
         index: Index = ExactIndex(VectorStore.of(vectors, storage=storage))
     else:
         folder = work_dir / kind.value
-        numbers = build_apart(vectors, kind=kind, storage=storage, k=k, directory=folder)
+        numbers = build_apart(vectors, queries=queries[::2], kind=kind, storage=storage, k=k, directory=folder)
         approximate, keep = _read(folder, vectors, kind=kind, storage=storage, numbers=numbers)
         index = CompletedIndex(approximate, exact=ExactIndex(approximate.store))  # type: ignore[attr-defined]
     facts = {
         "kind": kind.value,
         "storage": storage.value,
         "items": len(vectors),
-        "recall_at_10": measured_recall(index, vectors),
+        "recall_at_10": measured_recall(index, vectors, queries[1::2]),
         "bytes_per_item": round(size_of(index) / max(1, len(vectors)), 1),
         **numbers,
     }
@@ -123,11 +136,10 @@ def _restored_store(saved: Any) -> VectorStore:
     return VectorStore(saved.codes, scales=getattr(saved, "scales", None), rows_at=getattr(saved, "rows_at", None))
 
 
-def measured_recall(index: Index, vectors: np.ndarray) -> float:
-    """Share of the exact nearest ten that `index` proposes as its first ten, over `clustering.trial_queries`."""
-    if not len(vectors):
+def measured_recall(index: Index, vectors: np.ndarray, queries: np.ndarray) -> float:
+    """Share of the exact nearest ten of `queries` that `index` proposes as its first ten."""
+    if not len(vectors) or not len(queries):
         return 1.0
-    queries = clustering.trial_queries(vectors, count=_TRIALS)
     wanted = clustering.nearest_rows(queries, vectors, k=RECALL_AT)
     found = index.propose(tf.constant(queries), wanted.shape[1]).numpy()
     hits = 0

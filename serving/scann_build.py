@@ -16,8 +16,6 @@ from serving.index_kinds import IndexKind
 from serving.index_scann import reordered
 from trainer.spec.config import Storage
 
-_TRIALS = 200
-
 
 def build_state(vectors: np.ndarray, *, kind: IndexKind, k: int, reorders: bool = True) -> Any:
     """A trackable ScaNN state over `vectors` [n, dim]; with `reorders` it keeps them for an exact comparison.
@@ -50,12 +48,11 @@ def num_leaves(count: int) -> int:
     return round(math.sqrt(count))
 
 
-def enough_leaves(state: Any, vectors: np.ndarray, *, k: int) -> int:
+def enough_leaves(state: Any, vectors: np.ndarray, *, queries: np.ndarray, k: int) -> int:
     """The fewest leaves whose search finds the target share of the nearest ten, and some reserve for `k` candidates."""
     from scann.scann_ops.py import scann_ops
 
     searcher = scann_ops.searcher_from_module(state)
-    queries = clustering.trial_queries(vectors, count=_TRIALS)
     wanted = clustering.nearest_rows(queries, vectors, k=RECALL_AT)
     most = num_leaves(len(vectors))
     leaves = min(most, max(1, math.ceil(4 * k * most / len(vectors))))
@@ -74,7 +71,9 @@ def enough_leaves(state: Any, vectors: np.ndarray, *, k: int) -> int:
     return most
 
 
-def build(vectors: np.ndarray, *, kind: IndexKind, storage: Storage, k: int, directory: Path) -> dict[str, Any]:
+def build(
+    vectors: np.ndarray, *, queries: np.ndarray, kind: IndexKind, storage: Storage, k: int, directory: Path
+) -> dict[str, Any]:
     """Writes the SavedModel `index` into `directory`; returns the numbers that were chosen.
 
     With float32 storage ScaNN keeps the vectors itself; with a smaller one they are kept once, by the index's store.
@@ -82,7 +81,7 @@ def build(vectors: np.ndarray, *, kind: IndexKind, storage: Storage, k: int, dir
     reorders = storage is Storage.FLOAT32 or kind is IndexKind.SCANN_BRUTE_FORCE
     holder = tf.Module()
     holder.state = build_state(vectors, kind=kind, k=k, reorders=reorders)
-    leaves = enough_leaves(holder.state, vectors, k=k) if kind is IndexKind.SCANN_TREE else 0
+    leaves = enough_leaves(holder.state, vectors, queries=queries, k=k) if kind is IndexKind.SCANN_TREE else 0
     options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
     tf.saved_model.save(holder, str(directory / "index"), options=options)
     return {"leaves": leaves, "reorders": reorders}

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from serving import index_build, scann_build
+from serving.clustering import trial_queries
 from serving.index import CompletedIndex, ExactIndex
 from serving.index_binary import BinaryIndex
 from serving.index_ivf import IvfIndex
@@ -40,14 +41,14 @@ def scann_index(vectors: np.ndarray, *, kind: IndexKind, k: int, reorders: bool 
 
 
 def ivf_index(vectors: np.ndarray, *, storage: Storage = Storage.FLOAT32, probes: int | None = None) -> CompletedIndex:
-    arrays, numbers = index_build.ivf_parts(vectors)
+    arrays, numbers = index_build.ivf_parts(vectors, trial_queries(vectors, count=200))
     store = VectorStore.of(vectors, storage=storage, order=arrays.pop("order"))
     numbers["probes"] = probes or numbers["probes"]
     return CompletedIndex(IvfIndex(store, **arrays, **numbers), exact=ExactIndex(store, block_rows=64))
 
 
 def binary_index(vectors: np.ndarray, *, storage: Storage = Storage.FLOAT32) -> CompletedIndex:
-    arrays, numbers = index_build.binary_parts(vectors)
+    arrays, numbers = index_build.binary_parts(vectors, trial_queries(vectors, count=200))
     store = VectorStore.of(vectors, storage=storage)
     return CompletedIndex(BinaryIndex(store, **arrays, **numbers), exact=ExactIndex(store))
 
@@ -82,6 +83,20 @@ def test_blocks_change_nothing(num_items):
     vectors, queries = vectors_of(num_items), vectors_of(4)
     rows = exact(vectors, block_rows=7).propose(tf.constant(queries), 12)
     np.testing.assert_array_equal(rows, best_rows(queries, vectors, 12))
+
+
+@pytest.mark.parametrize("num_items", [64 * 12, 64 * 12 + 1, 64 * 33 - 5])
+@pytest.mark.parametrize("block_rows", [64 * 10, 1 << 17])
+def test_looking_in_groups_first_changes_nothing(num_items, block_rows):
+    # Whole numbers, so that many scores are equal and all are exact.
+    vectors, queries = np.rint(4.0 * vectors_of(num_items)), np.rint(4.0 * vectors_of(4))
+    rows = exact(vectors, block_rows=block_rows).propose(tf.constant(queries), 3)
+    np.testing.assert_array_equal(rows, best_rows(queries, vectors, 3))
+    allowed = np.random.default_rng(0).random([4, num_items]) < 0.01
+    rows = exact(vectors, block_rows=block_rows).propose(tf.constant(queries), 3, tf.constant(allowed))
+    masked = np.where(allowed, queries @ vectors.T, -np.inf)
+    want = np.argsort(-masked, axis=1, kind="stable")[:, :3]
+    np.testing.assert_array_equal(rows, np.where(np.take_along_axis(allowed, want, 1), want, -1))
 
 
 def test_equal_scores_come_in_row_order_across_blocks():
@@ -154,13 +169,14 @@ def test_scann_hashing_finds_nearly_all_and_repeats_none(reorders):
 @pytest.mark.parametrize("make", [ivf_index, binary_index, exact])
 def test_nearly_all_of_the_nearest_are_found_whatever_the_storage(make, storage):
     vectors = clustered(3000)
-    assert measured_recall(make(vectors, storage=storage), vectors) >= 0.97
+    assert measured_recall(make(vectors, storage=storage), vectors, trial_queries(vectors, count=99)) >= 0.97
 
 
 def test_ivf_reads_a_small_part_and_says_so_by_missing_what_is_far():
     vectors = vectors_of(2000)
+    queries = trial_queries(vectors, count=99)
     full, one = ivf_index(vectors), ivf_index(vectors, probes=1)
-    assert measured_recall(full, vectors) > measured_recall(one, vectors) + 0.05
+    assert measured_recall(full, vectors, queries) > measured_recall(one, vectors, queries) + 0.05
 
 
 def test_a_large_batch_is_read_in_parts_with_the_same_answers(monkeypatch):
@@ -172,7 +188,7 @@ def test_a_large_batch_is_read_in_parts_with_the_same_answers(monkeypatch):
 
 def test_the_lists_hold_every_item_once_and_none_is_much_longer_than_the_mean():
     vectors = np.repeat(clustered(40), 50, axis=0)  # 40 heaps of equal items
-    arrays, numbers = index_build.ivf_parts(vectors)
+    arrays, numbers = index_build.ivf_parts(vectors, trial_queries(vectors, count=200))
     assert sorted(arrays["order"]) == list(range(2000))
     assert arrays["starts"][0] == 0
     assert arrays["starts"][-1] == 2000
@@ -189,12 +205,20 @@ def test_int8_is_off_by_at_most_half_a_step():
     assert not codes[50].any()
 
 
+def test_binary_codes_compare_a_small_share_of_the_items_exactly():
+    vectors = clustered(3000)
+    arrays, numbers = index_build.binary_parts(vectors, trial_queries(vectors, count=100))
+    assert numbers["share"] < 0.25  # bits counted wrong in some words would make it 1
+
+
 def test_hamming_distance_is_the_number_of_signs_that_differ():
     # Two words of 64 bits; every item is a query rotated by nothing, with some of its signs turned.
     signs = np.where(np.random.default_rng(0).random([128]) < 0.5, -1.0, 1.0).astype(np.float32)
     turned = np.stack([np.where(np.arange(128) < count, -signs, signs) for count in (3, 0, 90, 2)])
     store = VectorStore.of(turned, storage=Storage.FLOAT32)
-    words = index_build.clustering.packed_signs(turned, np.eye(128, dtype=np.float32), np.zeros(128, np.float32))
+    words = index_build.clustering.packed_signs(turned, np.eye(128, dtype=np.float32), np.zeros(128, np.float32)).view(
+        np.int64
+    )
     index = BinaryIndex(
         store, words=words, rotation=np.eye(128, dtype=np.float32), mean=np.zeros(128, np.float32), share=0.0
     )

@@ -18,6 +18,7 @@ class Job:
       config: The configuration.
       output: Everything that the run writes is below it.
       beam_args: Flags for every Beam step.
+      refresh: Only encodes what changed in the catalogue and publishes it with the model that is published.
       min_recall: Floor of recall@10, below which a bundle is not published.
       min_lift: How much recall@10 above popularity it must have; -1 asks for nothing.
       max_drop: How much less recall@10 than the last blessed bundle is allowed.
@@ -31,6 +32,7 @@ class Job:
     config: Config
     output: Path
     beam_args: tuple[str, ...]
+    refresh: bool = False
     min_recall: float = 0.0
     min_lift: float = 0.0
     max_drop: float = 0.03

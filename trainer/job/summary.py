@@ -12,6 +12,13 @@ from trainer.spec.tasks import PAIR_TASKS
 MODEL_NAME = "vitrine"
 SERVED_FLAVOUR = "scann"
 SHOWN_SLICES = ("all", *(task.name for task in PAIR_TASKS))
+_REFRESH_COUNTS = {
+    "items": "items",
+    "encoded": "new or changed and encoded",
+    "removed": "gone",
+    "delta": "in the delta",
+    "tombstones": "tombstones",
+}
 SHOWN_METRICS = ("recall@10", "auc")
 
 
@@ -53,6 +60,20 @@ def summarize(outcome: Outcome, *, published: Path, references: Sequence[str] = 
         *([("Reference figures for this data (plain methods)", references)] if references else []),
         ("Accuracy of the bundle, asked as shoppers asked", [outcome.quality["sentence"]]),
         ("Published", _published(outcome, published)),
+        ("Time", _times(outcome)),
+    ]
+    return "\n".join("\n".join([f"\n{title}", *(f"  {line}" for line in lines)]) for title, lines in sections)
+
+
+def summarize_refresh(outcome: Outcome, *, published: Path) -> str:
+    """The summary of a run that refreshed the catalogue of the bundle in `published`."""
+    told = outcome.read_json("Refresher", output="pushed", name="pushed.json")
+    state = f"version {told['version']} in {published}" if told["new"] else "nothing changed, nothing published"
+    counts = ", ".join(f"{told[key]} {words}" for key, words in _REFRESH_COUNTS.items())
+    sections: list[tuple[str, Sequence[str]]] = [
+        ("What went in", _ingested(outcome, "ItemsGen")),
+        ("Catalogue", [counts + (", big index built again" if told["rebuilt"] else "")]),
+        ("Published", [state]),
         ("Time", _times(outcome)),
     ]
     return "\n".join("\n".join([f"\n{title}", *(f"  {line}" for line in lines)]) for title, lines in sections)
