@@ -183,6 +183,33 @@ def test_serving_check_raises_so_that_it_is_tried_again(doors, tmp_path, monkeyp
         doors.serving.ServingCheck.test_call(bundle=bundle, events=events, blessing=infra, config="{}", code="")
 
 
+def test_items_gate_stops_at_the_items_alone(doors, tmp_path):
+    items = artifact("ExampleAnomalies", tmp_path / "i")
+    write_anomalies(tmp_path / "i" / "Split-all", price="below -1")
+    verdict = artifact(doors.beam.GateVerdict, tmp_path / "v")
+    with pytest.raises(doors.beam.AnomalyError, match="items/all, feature 'price': wrong: below -1"):
+        doors.beam.ItemsGate.test_call(items_anomalies=items, verdict=verdict, code="")
+
+
+def test_a_refreshed_bundle_that_does_not_serve_is_not_published(doors, tmp_path, monkeypatch):
+    from serving import check, publish, refresh
+
+    report = refresh.RefreshReport(
+        **{"bundle_version": "m-i", "items": 2, "encoded": 1, "removed": 0, "delta": 1, "tombstones": 1},
+        **{"rebuilt": False, "changed": True, "seconds": {}, "paths": {"stock": tmp_path}},
+    )
+    monkeypatch.setattr(refresh, "refresh_bundle", lambda *a, **k: report)
+    monkeypatch.setattr(check, "check_serving", lambda *a, **k: check.CheckResult(asked=1, faults=("no answer",)))
+    monkeypatch.setattr(publish, "publish", lambda *a, **k: pytest.fail("published"))
+    items = artifact("Examples", tmp_path / "items")
+    items.split_names = '["all"]'
+    bundle, pushed = artifact(doors.serving.Bundle, tmp_path / "b"), artifact("PushedModel", tmp_path / "p")
+    with pytest.raises(doors.serving.ServingCheckError, match="nothing was published.\n  no answer"):
+        doors.serving.Refresher.test_call(
+            items=items, bundle=bundle, pushed=pushed, destination="", published="", code=""
+        )
+
+
 def test_trainer_is_given_items_and_graph_beside_the_events(doors, tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(

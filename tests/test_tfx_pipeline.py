@@ -16,7 +16,7 @@ import tfx_pipeline
 from tests.support import text_shop
 from trainer.job.job import Job
 from trainer.job.runs import Progress
-from trainer.job.summary import summarize
+from trainer.job.summary import summarize, summarize_refresh
 from trainer.spec.config import override
 from trainer.spec.features import Dtype
 from trainer.spec.presets import tiny
@@ -202,6 +202,20 @@ class TestJob:
         assert outcome.quality["baseline"] is not None
         assert outcome.pushed == {"version": 2, "new": True}
         assert versions(job) == {"scann": [1, 2], "stock": [1, 2]}
+
+    def test_a_refresh_publishes_a_changed_catalogue_without_training(self, job, first):
+        text_shop.change_catalogue(Path(job.shop))
+        before = max(versions(job)["stock"])
+        outcome, _ = run(dataclasses.replace(job, refresh=True))
+        assert "Trainer" not in outcome.seconds
+        told = outcome.read_json("Refresher", output="pushed", name="pushed.json")
+        assert (told["items"], told["encoded"], told["removed"], told["new"]) == (24, 2, 1, True)
+        assert versions(job) == {flavour: [*range(1, before + 2)] for flavour in ("scann", "stock")}
+        text = summarize_refresh(outcome, published=job.published)
+        assert "24 items, 2 new or changed and encoded, 1 gone" in text
+        again, _ = run(dataclasses.replace(job, refresh=True))
+        assert not again.read_json("Refresher", output="pushed", name="pushed.json")["new"]
+        assert max(versions(job)["stock"]) == before + 1
 
     @staticmethod
     def _killed_after(step, process, line):

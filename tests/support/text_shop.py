@@ -35,6 +35,14 @@ def add_round(directory: Path, *, turn: int = ROUNDS) -> None:
         stream.writelines(json.dumps(event) + "\n" for event in _round(turn))
 
 
+def change_catalogue(directory: Path) -> None:
+    """One item gone, one with another price, one new, one out of stock."""
+    items = [_item(index) for index in range(1, NUM_ITEMS)]
+    items[0]["price"] = 99.0
+    items[1]["in_stock"] = False
+    _write_lines(directory / "catalog.jsonl", [*items, {"item_id": "item-new", "title": "colour1 thing0 new"}])
+
+
 def _item(index: int) -> dict[str, Any]:
     item = {
         "item_id": f"item-{index:02d}",
