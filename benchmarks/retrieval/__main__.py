@@ -64,6 +64,8 @@ def measure(count: int, work: Path, *, only: Sequence[str], seconds: float) -> d
     searches, results = {}, {}
     for name in only or (models.BRUTE_FORCE, models.GATHER, *models.OURS, *libraries.LIBRARIES):
         target = folder / name.replace(" ", "_")
+        if not target.exists():
+            continue
         facts = json.loads((target / "facts.json").read_text()) if (target / "facts.json").exists() else {}
         if name in libraries.LIBRARIES:
             search, setting = libraries.load(name, target, trials=trials, wanted=wanted_trials)

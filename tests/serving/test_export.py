@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from serving.towers import TOWERS_JSON, load_towers
 from tests.serving.conftest import MODEL_ID, TABULAR, Shop
 from tests.support import numpy_search
 from tests.support.fake_towers import FakeModel, FakeOps, text_of, write_items
-from trainer.spec.config import from_dict
+from trainer.spec.config import IndexChoice, Storage, from_dict
 from trainer.spec.features import Side, branches_of
 from trainer.spec.signatures import QueryStatus, TowerOutput, signatures
 
@@ -182,6 +183,19 @@ def test_a_batch_gives_what_its_rows_give_alone(restored):
         alone = restored.search(query_text=tf.constant([query]))
         assert alone["ids"][0].numpy().tolist() == together["ids"][row].numpy().tolist()
         np.testing.assert_allclose(alone["scores"][0], together["scores"][row], atol=1e-6)
+
+
+def test_the_configuration_chooses_the_index_and_its_storage(config, shop, tmp_path):
+    search = dataclasses.replace(config.search, index=IndexChoice.IVF, storage=Storage.INT8)
+    config = dataclasses.replace(config, search=search)
+    export_towers(FakeModel(config), FakeOps(config), tmp_path / "towers", model_id=MODEL_ID)
+    pattern = write_items(tmp_path / "items", examples_of(shop))
+    report = build_bundle(tmp_path / "towers", pattern, tmp_path / "out", version=1, flavours=["stock"])
+    facts = read_manifest(report.paths["stock"])["index"]
+    assert (facts["kind"], facts["storage"], facts["items"]) == ("ivf", "int8", 100)
+    # 16 numbers of a byte, 4 bytes of scale, 4 of row; the rest are the centres of 40 or more lists.
+    assert facts["bytes_per_item"] >= 24.0 + 40 * 64 / 100
+    assert facts["recall_at_10"] >= 0.9
 
 
 def test_warm_up_covers_every_signature_alone_and_in_batches(built, restored, flavour):

@@ -12,6 +12,7 @@ from serving.index_ivf import IvfIndex
 from serving.index_kinds import IndexKind, choose_kind
 from serving.index_make import build_index, measured_recall, restore_index
 from serving.index_scann import ScannIndex
+from serving.ops_check import foreign_ops
 from serving.store import VectorStore, quantized
 from tests.support.numpy_search import unit
 from trainer.spec.config import IndexChoice, SearchConfig, Storage
@@ -278,12 +279,16 @@ def test_an_index_built_apart_is_read_back_from_a_saved_model_unchanged(kind, tm
     assert built.facts["recall_at_10"] >= 0.95
     holder = tf.Module()
     holder.index = built.index
+    spec = tf.TensorSpec([None, 16], tf.float32)
+    holder.propose = tf.function(lambda queries: built.index.propose(queries, 20), input_signature=[spec])
     options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
     tf.saved_model.save(holder, str(tmp_path / "saved"), options=options)
+    assert bool(foreign_ops(tmp_path / "saved", flavour="stock")) == (kind is IndexKind.SCANN_HASHED)
     loaded = tf.saved_model.load(str(tmp_path / "saved"))
     queries = tf.constant(clustered(9))
     again = restore_index(loaded.index, built.facts)
     np.testing.assert_array_equal(again.propose(queries, 20), built.index.propose(queries, 20))
+    np.testing.assert_array_equal(loaded.propose(queries), built.index.propose(queries, 20))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])

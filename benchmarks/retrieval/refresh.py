@@ -1,0 +1,90 @@
+"""What a catalogue refresh costs beside encoding everything, when one item in a hundred has changed.
+
+python -m benchmarks.retrieval.refresh --bundle runs/demo/bundle --items 'PATTERN'
+"""
+
+import argparse
+import glob
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+
+import tensorflow as tf  # isort: skip
+import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops
+
+from serving.catalogue_file import read_catalogue
+from serving.encode import encode_items
+from serving.publish import newest_bundles, read_manifest
+from serving.refresh import refresh_bundle
+from serving.towers import LoadedTowers
+from trainer.spec import config as configs
+
+EVERY = 100
+
+
+def change_items(pattern: str, folder: Path) -> set[bytes]:
+    """Writes the items with every hundredth title changed; returns the ids of those."""
+    changed = set()
+    number = 0
+    with tf.io.TFRecordWriter(str(folder / "items")) as writer:
+        for path in sorted(glob.glob(pattern)):
+            for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+                number += 1
+                if number % EVERY == 0:
+                    example = tf.train.Example.FromString(record)
+                    title = example.features.feature["title"].bytes_list
+                    title.value[0] = title.value[0] + b" renewed"
+                    changed.add(example.features.feature["item_id"].bytes_list.value[0])
+                    record = example.SerializeToString(deterministic=True)
+                writer.write(record)
+    return changed
+
+
+def seconds_to_encode(bundle: Path, pattern: str) -> float:
+    """How long the item tower of a bundle takes over the whole catalogue, reading included."""
+    path = next(iter(newest_bundles(bundle).values()))
+    manifest = read_manifest(path)
+    module = tf.saved_model.load(str(path)).answers.towers
+    config = configs.from_dict(manifest["config"], configs.Config())
+    towers = LoadedTowers(module=module, config=config, model_id=manifest["model_id"])
+    started = time.monotonic()
+    encode_items(towers, pattern)
+    return time.monotonic() - started
+
+
+def main() -> None:
+    """Prints the figures as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--items", required=True)
+    options = parser.parse_args()
+    whole = seconds_to_encode(options.bundle, options.items)
+    with tempfile.TemporaryDirectory() as scratch:
+        changed = change_items(options.items, Path(scratch))
+        started = time.monotonic()
+        report = refresh_bundle(options.bundle, f"{scratch}/items", Path(scratch) / "out")
+        taken = time.monotonic() - started
+        before = read_catalogue(next(iter(newest_bundles(options.bundle).values())))
+        after = read_catalogue(next(iter(report.paths.values())))
+        same = [row for row, name in enumerate(before.ids) if name not in changed]
+        equal = np.array_equal(before.branches[same].view(np.uint8), after.branches[same].view(np.uint8)) and [
+            before.ids[row] for row in same
+        ] == [after.ids[row] for row in same]
+    figures = {
+        "items": report.items,
+        "encoded": report.encoded,
+        "seconds_to_encode_all": round(whole, 2),
+        "seconds_to_refresh": round(taken, 2),
+        "by_step": dict(report.seconds),
+        "unchanged_bytes_equal": equal,
+    }
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
