@@ -19,6 +19,7 @@ from trainer.spec.signatures import TowerOutput
 COLUMNS = ("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock")
 _NUMBERS = {Dtype.FLOAT: np.float32, Dtype.INT: np.int64}
 _BATCH = 64
+_READ_AT_ONCE = 512
 _QUERIES = 400
 _QUERY_WORDS = 3
 Wire = dict[str, np.ndarray]
@@ -150,16 +151,24 @@ class _Tower:
     def add(self, wire: Wire) -> None:
         self._waiting.append(wire)
         if sum(len(batch["title"]) for batch in self._waiting) >= _BATCH:
-            self._encode()
+            self._encode_full_batches()
 
     def finish(self) -> np.ndarray:
-        if any(len(batch["title"]) for batch in self._waiting):
-            self._encode()
+        self._encode_full_batches()
+        if self._waiting and len(self._waiting[0]["title"]):
+            self._encode(self._waiting[0])
         return np.concatenate(self._branches)
 
-    def _encode(self) -> None:
+    def _encode_full_batches(self) -> None:
+        if not self._waiting:
+            return
         wire = {name: np.concatenate([batch[name] for batch in self._waiting]) for name in self._waiting[0]}
-        self._waiting.clear()
+        full = len(wire["title"]) // _BATCH * _BATCH
+        for start in range(0, full, _BATCH):
+            self._encode({name: values[start : start + _BATCH] for name, values in wire.items()})
+        self._waiting = [{name: values[full:] for name, values in wire.items()}]
+
+    def _encode(self, wire: Wire) -> None:
         outputs = self._embed({name: tf.constant(values, _dtype_of(values)) for name, values in wire.items()})
         branches = outputs[TowerOutput.BRANCHES.value].numpy()
         _check_sum(outputs[TowerOutput.VECTOR.value].numpy(), branches)
@@ -174,7 +183,7 @@ def _batches(items_pattern: str) -> Iterator[tf.Tensor]:
     paths = sorted(tf.io.gfile.glob(items_pattern))
     if not paths:
         raise ValueError(f"No items match {items_pattern!r}; wanted TFRecord files of Examples. Preprocess first.")
-    return iter(tf.data.TFRecordDataset(paths).batch(_BATCH).prefetch(2))
+    return iter(tf.data.TFRecordDataset(paths).batch(_READ_AT_ONCE).prefetch(2))
 
 
 def _check_sum(vectors: np.ndarray, branches: np.ndarray) -> None:
