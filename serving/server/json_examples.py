@@ -10,7 +10,7 @@ from serving.server.behaviour import Behaviour
 from serving.server.errors import invalid, quoted, quoted_value
 from serving.server.json_answers import JsonAnswer, json_numbers
 from serving.server.json_tensors import parse_document
-from serving.server.json_text import dump, type_word, utf8
+from serving.server.json_text import dump, type_word, utf8, valid_text
 from serving.server.json_values import decode_base64, is_base64_object
 
 KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
@@ -71,7 +71,7 @@ def _fill(example: example_pb2.Example, value: Any, behaviour: Behaviour) -> Non
         feature = feature_pb2.Feature()
         for element in content if isinstance(content, list) else [content]:
             _add(feature, element, name=name, raw=not behaviour.writes_valid_json)
-        example.features.feature[name].CopyFrom(feature)
+        example.features.feature[valid_text(name)].CopyFrom(feature)
 
 
 def _add(feature: feature_pb2.Feature, element: Any, *, name: str, raw: bool) -> None:

@@ -84,6 +84,11 @@ def utf8(text: str, *, raw: bool = False) -> bytes:
         return SURROGATE.sub("\ufffd", text).encode()
 
 
+def valid_text(text: str) -> str:
+    """The text with U+FFFD for what no UTF-8 can hold, as a proto's string needs it."""
+    return SURROGATE.sub("\ufffd", text)
+
+
 def _load(text: str, behaviour: Behaviour) -> Any:
     if behaviour.reads_trailing_bytes:
         return json.loads(text)

@@ -85,6 +85,12 @@ def test_features_keep_their_kind_on_the_way_from_json(zoo):
         assert (found.status_code, found.json()) == (400, {"error": message})
 
 
+def test_a_feature_name_that_is_no_utf8_is_no_crash(zoo):
+    for name in (b'"\\ud800"', b'"\xff"'):
+        body = b'{"signature_name": "regress_x_to_y", "examples": [{"x": 1.0, %s: 1}]}' % name
+        assert zoo.post(body, path="/v1/models/tf1:regress").json() == {"results": [2.5]}
+
+
 def test_the_method_name_is_checked_when_asked_for(zoo_config):
     with serve_zoo(zoo_config, enable_signature_method_name_check=True) as checked:
         asked = spec("tf1", "regress_x_to_y")

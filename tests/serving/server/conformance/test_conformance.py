@@ -1,6 +1,7 @@
 """TF Serving's protocol, case by case: with --strict exactly as written, by default with what is promised beyond."""
 
 import grpc
+import numpy as np
 import pytest
 import requests
 
@@ -155,6 +156,25 @@ def test_status_and_metadata_are_printed_as_protos_are(servers):
             "method_name": "tensorflow/serving/predict",
             "defaults": {},
         }
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_mutations_of_good_bodies_are_answered_or_refused(servers, mode):
+    good = {
+        "types:predict": b'{"signature_name": "pair", "instances": [{"a": 1.5, "b": 2}, {"a": -3e2, "b": 4}]}',
+        "words:predict": '{"inputs": {"text": ["a", {"b64": "YQ=="}, "é"], "page": [1, 2, 3]}}'.encode(),
+        "tf1:classify": b'{"signature_name": "classify_x", "context": {"x": 1}, "examples": [{"x": [1.5]}, {}]}',
+        "tf1:regress": b'{"signature_name": "regress_x_to_y", "examples": [{"x": 1.0, "s": ["a", "b"]}]}',
+    }
+    random = np.random.default_rng(7)
+    with requests.Session() as session:
+        for number in range(400):
+            path, body = list(good.items())[number % len(good)]
+            mutated = bytearray(body)
+            for _ in range(random.integers(1, 4)):
+                mutated[random.integers(len(mutated))] = random.integers(256)
+            url = f"{servers[mode].url}/v1/models/{path}"
+            assert session.post(url, data=bytes(mutated), timeout=30).status_code in (200, 400, 404), mutated
 
 
 def test_there_are_two_hundred_cases_and_more():
