@@ -22,6 +22,7 @@ METHODS = {
     ("GET", ""): "GetModelStatus",
     ("GET", "/metadata"): "GetModelMetadata",
 }
+RETRY_AFTER = "Retry-After"
 STATUS_NAMES = {
     **{http: code.name for code, http in reversed(HTTP_STATUS.items())},
     400: "INVALID_ARGUMENT",
@@ -75,7 +76,9 @@ class RestWatch:
                 seen.status = "CANCELLED"
                 raise
             seen.status = STATUS_NAMES.get(response.status, "UNKNOWN")
-        if not self._strict:
+        if self._strict:
+            response.headers.popall(RETRY_AFTER, None)
+        else:
             response.headers[HEADER] = name
         return response
 

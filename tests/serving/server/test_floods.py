@@ -99,6 +99,19 @@ def test_beyond_the_queue_everyone_is_turned_away_at_once(narrow, gate):
     assert refused_call.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
+def test_strict_answers_carry_only_what_tf_serving_sends(serve_toy, gate, tmp_path):
+    toy_models.save_half_plus_two(tmp_path / "1")
+    with serve_toy(tmp_path, call_threads=1, max_waiting_calls=1, strict=True) as served:
+        first = posted(served.server.rest_port)
+        wait_for(lambda: gate.reached == 1)
+        refused = served.request("POST", PREDICT, GOOD_BODY)
+        gate.open.set()
+        assert first.getresponse().status == 200
+        first.close()
+    assert refused.status_code == 503
+    assert not {"Retry-After", "X-Request-Id"} & set(refused.headers)
+
+
 @pytest.mark.parametrize("surface", ["rest", "grpc"])
 def test_the_work_of_a_client_that_left_never_reaches_the_model(narrow, gate, surface):
     first = posted(narrow.server.rest_port)
