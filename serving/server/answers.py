@@ -72,6 +72,7 @@ class Answers:
                 max_bytes=self.max_body_bytes,
                 deadline=deadline,
                 as_content=self.as_content,
+                behaviour=self.behaviour,
             )
         return _named(response, request.model_spec, lease.version)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from tensorflow_serving.apis import predict_pb2
 
+from serving.server.behaviour import PROMISING, Behaviour
 from serving.server.deadline import NEVER, Deadline
 from serving.server.errors import Code, ServingError, quoted
 from serving.server.model import Model
@@ -27,6 +28,7 @@ def predict_proto(
     max_bytes: int,
     deadline: Deadline = NEVER,
     as_content: bool = False,
+    behaviour: Behaviour = PROMISING,
 ) -> predict_pb2.PredictResponse:
     """The answer to a gRPC Predict; the caller fills in `model_spec`.
 
@@ -36,6 +38,7 @@ def predict_proto(
       max_bytes: How large one input may become in memory.
       deadline: Until when the answer is wanted.
       as_content: Outputs as `tensor_content`, not as values.
+      behaviour: What is checked beyond TF Serving.
 
     Raises:
       ServingError: In the words of the protocol.
@@ -45,7 +48,10 @@ def predict_proto(
     if signature is None:
         raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{quoted(name)}" not found.')
     check_names(signature, request.inputs)
-    given = {alias: to_array(alias, proto, max_bytes=max_bytes) for alias, proto in request.inputs.items()}
+    given = {
+        alias: to_array(alias, proto, max_bytes=max_bytes, behaviour=behaviour)
+        for alias, proto in request.inputs.items()
+    }
     outputs = choose_outputs(signature, request.output_filter)
     found = model.run(signature, fill_defaults(signature, given), outputs=outputs, deadline=deadline)
     response = predict_pb2.PredictResponse()

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
+from serving.server.behaviour import PROMISING, Behaviour
 from serving.server.errors import Code, ServingError, invalid, quoted
 
 VALUE_FIELDS: dict[tf.DType, str] = {
@@ -33,7 +34,9 @@ TO_VALUES: dict[tf.DType, Callable[[np.ndarray], Any]] = {
 }
 
 
-def to_array(alias: str, proto: tensor_pb2.TensorProto, *, max_bytes: int) -> np.ndarray:
+def to_array(
+    alias: str, proto: tensor_pb2.TensorProto, *, max_bytes: int, behaviour: Behaviour = PROMISING
+) -> np.ndarray:
     """The numpy array of a TensorProto.
 
     A few bytes of a TensorProto can announce a giant tensor (one value stands for all), so the announced size is
@@ -43,6 +46,7 @@ def to_array(alias: str, proto: tensor_pb2.TensorProto, *, max_bytes: int) -> np
       alias: The input's name, for the message.
       proto: What the client sent.
       max_bytes: How large the array may become.
+      behaviour: Whether integers that do not fit their dtype are an error; else they wrap.
 
     Raises:
       ServingError: INVALID_ARGUMENT when it does not parse, RESOURCE_EXHAUSTED when it is too large.
@@ -60,11 +64,22 @@ def to_array(alias: str, proto: tensor_pb2.TensorProto, *, max_bytes: int) -> np
                 f"input {quoted(alias)} would take more than {max_bytes} bytes; send a smaller batch",
             )
         array: np.ndarray = tf.make_ndarray(proto)
+    except OverflowError as error:
+        if behaviour.checks_small_integers:
+            raise failed from error
+        array = _wrapped(proto, sizes)
     except (TypeError, ValueError, IndexError) as error:
         raise failed from error
     if dtype == tf.string and array.size and not isinstance(array.flat[0], bytes):
         raise failed
     return array
+
+
+def _wrapped(proto: tensor_pb2.TensorProto, sizes: list[int]) -> np.ndarray:
+    """The integers of `int_val` in the low bits of a smaller dtype; the last one stands for those left out."""
+    values = np.array(proto.int_val, np.int64).astype(tf.as_dtype(proto.dtype).as_numpy_dtype)
+    missing = max(0, math.prod(sizes) - len(values))
+    return np.pad(values, (0, missing), mode="edge")[: math.prod(sizes)].reshape(sizes)
 
 
 def to_proto(array: np.ndarray, dtype: tf.DType, *, as_content: bool = False) -> tensor_pb2.TensorProto:

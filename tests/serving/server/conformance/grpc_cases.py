@@ -141,6 +141,22 @@ ANSWERS = (
             ("complex64", np.complex64([1 + 2j]), "scomplex_val", [1.0, 2.0]),
         )
     ),
+    *(
+        Grpc(
+            f"small integers wrap: {dtype}",
+            PREDICT,
+            text_format.Parse(
+                f"model_spec {{ name: 'types' signature_name: '{dtype}' }} inputs {{ key: 'x' value {{ dtype: "
+                f"DT_{dtype.upper()} tensor_shape {{ dim {{ size: 2 }} }} int_val: {sent} }} }}",
+                predict_pb2.PredictRequest(),
+            ),
+            [wrapped, wrapped],
+            field("y", "int_val"),
+            promised=Error("INVALID_ARGUMENT", "tensor parsing error: x"),
+        )
+        # 300 = 256 + 44; -1 = -256 + 255; one value stands for both.
+        for dtype, sent, wrapped in (("int8", 300, 44), ("uint8", -1, 255))
+    ),
     Grpc("regress", REGRESS, regression(spec("tf1", "regress_x_to_y"), 1.0, 5.0), [2.5, 4.5], values),
     Grpc("regress on TF2", REGRESS, regression(spec("tf2", "regress_x_to_y"), 1.0), [2.5], values),
     Grpc(
