@@ -37,6 +37,7 @@ def test_training_and_serving_run_without_the_extra(python, tmp_path):
     shop = tiny_shop.write(tmp_path / "shop")
     arguments = ["--items", shop.items[0], "--events", shop.train[0].removesuffix("/train"), "--preset", "tiny"]
     arguments += ["--transform_graph", shop.transform_graph, "--output", "out", "--set", "train.max_steps=3"]
+    arguments += ["--flavours="]
     program = f"""
 import importlib.util
 
