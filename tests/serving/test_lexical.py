@@ -138,3 +138,9 @@ def test_a_misspelt_word_finds_what_it_was_meant_to_be():
 def test_fields_of_different_length_are_refused():
     with pytest.raises(ValueError, match=r"one text for each item .* got lengths \{'title': 2, 'brand': 1\}"):
         make_postings({"title": [b"a", b"b"], "brand": [b"c"]}, weights={"title": 1.0, "brand": 1.0})
+
+
+def test_a_text_is_mended_where_the_catalogue_has_other_words():
+    mended, changed = index_of().mended(tf.constant([b"RED coton shirt", b"Red Shirt!", b"zzzzzz", b"\xff red", b""]))
+    assert mended.numpy().tolist() == [b"red cotton shirt", b"Red Shirt!", b"zzzzzz", "\ufffd red".encode(), b""]
+    assert changed.numpy().tolist() == [1, 0, 0, 0, 0]

@@ -136,3 +136,8 @@ def test_good_enough():
 def test_not_good_enough(changes, fault):
     (found,) = measured(**changes).faults(ENOUGH)
     assert fault in found
+
+
+def test_recall_is_of_all_that_is_relevant_even_where_a_page_cannot_hold_it():
+    relevant = frozenset(b"%d" % number for number in range(16))
+    assert quality._recall(frozenset([b"0", b"1", b"2", b"3", b"x"]), relevant) == 0.25
