@@ -68,7 +68,7 @@ def to_array(
         if behaviour.checks_small_integers:
             raise failed from error
         array = _wrapped(proto, sizes)
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, LookupError) as error:
         raise failed from error
     if dtype == tf.string and array.size and not isinstance(array.flat[0], bytes):
         raise failed

@@ -4,6 +4,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
 
@@ -126,6 +127,19 @@ def test_a_tensor_that_lies_about_its_size_is_refused_before_it_is_made(words):
         message.inputs["x"].tensor_shape.dim[0].size = size
         message.inputs["x"].tensor_content = b"\x00" * 8
         assert failure(words.predictions.Predict, message) == ("INVALID_ARGUMENT", "tensor parsing error: x")
+
+
+@pytest.mark.parametrize("content", [b"", bytes(16)])
+def test_tensors_of_every_dtype_are_answered_or_refused(words, content):
+    for dtype in types_pb2.DataType.values():
+        message = request(signature="odd")
+        message.inputs["x"].CopyFrom(tf.make_tensor_proto(np.float32([1])))
+        message.inputs["x"].dtype = dtype
+        message.inputs["x"].tensor_content = content
+        if dtype == types_pb2.DT_FLOAT and not content:
+            assert arrays(words.predictions.Predict(message)) == {"total": 1.0}
+        else:
+            assert failure(words.predictions.Predict, message)[0] == "INVALID_ARGUMENT", dtype
 
 
 def test_messages_are_limited(words):
