@@ -175,7 +175,7 @@ def test_nearly_all_of_the_nearest_are_found_whatever_the_storage(make, storage)
 
 def test_ivf_reads_a_small_part_and_says_so_by_missing_what_is_far():
     vectors = vectors_of(2000)
-    queries = trial_queries(vectors, count=99)
+    queries = trial_queries(vectors, count=31)  # fewer than the batch from which everything is read
     full, one = ivf_index(vectors), ivf_index(vectors, probes=1)
     assert measured_recall(full, vectors, queries) > measured_recall(one, vectors, queries) + 0.05
 
@@ -185,6 +185,14 @@ def test_a_large_batch_is_read_in_parts_with_the_same_answers(monkeypatch):
     want = ivf_index(vectors).propose(queries, 5)
     monkeypatch.setattr("serving.index_ivf.GATHERED_AT_ONCE", 1000)  # fewer than the lists of three queries
     np.testing.assert_array_equal(ivf_index(vectors).propose(queries, 5), want)
+
+
+def test_a_large_batch_that_would_read_most_of_a_small_catalogue_reads_it_all_once():
+    vectors, queries = vectors_of(500), vectors_of(40)
+    one_list = ivf_index(vectors, probes=1)  # alone, a query misses much of what is far
+    rows = one_list.propose(tf.constant(queries), 20).numpy()
+    np.testing.assert_array_equal(rows, best_rows(queries, vectors, 20))
+    assert (one_list.propose(tf.constant(queries[:4]), 20).numpy() != rows[:4]).any()
 
 
 def test_the_lists_hold_every_item_once_and_none_is_much_longer_than_the_mean():
