@@ -30,7 +30,7 @@ from trainer.spec import config as configs
 from trainer.spec.presets import PRESETS, preset
 
 NAME = "vitrine"
-KINDS = ("shop", "grocery", "chorus", "online_retail")
+KINDS = ("shop", "grocery", "chorus", "online_retail", "clothing_reviews", "spoken_digits")
 DATABASE_SECONDS = 60.0
 ATTEMPTS = 4
 MAX_EVALUATED_REQUESTS = 1000

@@ -5,7 +5,7 @@ from typing import Any
 
 from beam_preprocess import examples, writing
 from beam_preprocess.items import wire_form
-from beam_preprocess.joins import PairRow
+from beam_preprocess.joins import PairRow, relevance
 from beam_preprocess.outcomes import Count, DeadLetter, Ref
 from beam_preprocess.sources import Place
 from trainer.spec.config import Config
@@ -56,6 +56,10 @@ def finish_row(row: PairRow, media: Mapping[str, Any], *, config: Config) -> Ite
         "label_click": row["click"],
         "label_purchase": row["purchase"],
         "label_grade": row["grade"],
+        "label_relevance": relevance(row),
+        "label_intent": row["intent"],
+        "review_text": row["review"],
+        "label_sentiment": row["sentiment"],
         "positive": row["positive"],
         "query_text": row["query"].get("text", ""),
         "history_ids": [item for item, _ in history],
@@ -68,6 +72,7 @@ def finish_row(row: PairRow, media: Mapping[str, Any], *, config: Config) -> Ite
     yield Count(f"positives/{split}", int(row["positive"] > 0))
     yield Count(f"requests/{split}", int(row["first"]))
     yield Count("judgments", int(row["judged"]))
+    yield Count(f"reviews/{split}", int(bool(row["review"])))
     serialized = examples.serialize(features, sides=(Side.QUERY, Side.EVENT), wire=config.wire)
     shard = writing.shard_of(row["request"].encode(), config.data.event_shards)
     yield split, shard, (_sort_key(row), serialized)

@@ -13,13 +13,14 @@ from typing import Any
 
 from beam_preprocess import rows
 from beam_preprocess.outcomes import Count, DeadLetter, Fault, Reason, Ref, Row
-from trainer.spec.records import EVENTS, EventType
+from trainer.spec.records import EVENTS, INTENTS, SENTIMENTS, EventType
 
 Event = dict[str, Any]
 PairRow = dict[str, Any]
 
 ENGAGED = (EventType.VIEW, EventType.CLICK, EventType.CART)  # what counts as a click
 ACTIONS = (*ENGAGED, EventType.PURCHASE)
+NEUTRAL_STARS = 3
 RELEVANT_GRADE = 2  # judged grades from here on are positives
 DEFAULT_USER_KEY = b"vitrine"
 
@@ -89,7 +90,18 @@ def _event(record: Mapping[str, Any], ref: Ref, rules: EventRules) -> Event:
         "position": record.get("position", -1),
         "quantity": record.get("quantity"),
         "grade": record.get("grade", -1),
+        "intent": record.get("intent", ""),
+        "sentiment": _sentiment(record),
+        "text": record.get("text", ""),
     }
+
+
+def _sentiment(record: Mapping[str, Any]) -> int:
+    """Place in `SENTIMENTS`: what the record says, else by its stars (3 is neutral), else -1."""
+    if "sentiment" in record:
+        return SENTIMENTS.index(record["sentiment"])
+    rating = record.get("rating")
+    return -1 if rating is None else 0 if rating < NEUTRAL_STARS else 1 if rating == NEUTRAL_STARS else 2
 
 
 def _hash(value: Any) -> str:
@@ -117,11 +129,12 @@ def pair_rows(group: tuple[str, Iterable[Event]]) -> Iterator[Any]:
     judged = _judged(of_type[EventType.JUDGMENT], shared)
     if judged:
         judged[0]["first"] = True
-    for row in (*made, *judged):
+    reviews = [_review(event, shared) for event in of_type[EventType.REVIEW] if event["text"]]
+    for row in (*made, *judged, *reviews):
         yield row["actor"], row
     for event in of_type[EventType.RETURN]:
         yield _actor(event, shared), event
-    yield Count("not_used/review", len(of_type[EventType.REVIEW]))
+    yield Count("not_used/review_without_text", len(of_type[EventType.REVIEW]) - len(reviews))
 
 
 def _shared(events: list[Event], searches: list[Event]) -> dict[str, Any]:
@@ -131,6 +144,7 @@ def _shared(events: list[Event], searches: list[Event]) -> dict[str, Any]:
         "start": events[0]["time"],
         "query": asking[0]["query"] if asking else {},
         "user": next((event["user"] for event in events if event["user"]), ""),
+        "intent": next((event["intent"] for event in searches if event["intent"]), ""),
         "session": next((event["session"] for event in events if event["session"]), ""),
     }
 
@@ -154,6 +168,10 @@ def _row(event: Event, shared: Mapping[str, Any], *, click: float, purchase: flo
         "position": event["position"],
         "click": click,
         "purchase": purchase,
+        "cart": False,
+        "intent": INTENTS.index(shared["intent"]) if shared["intent"] else -1,
+        "review": "",
+        "sentiment": -1,
         "grade": float(event["grade"]),
         "positive": 0.0,
         "judged": False,
@@ -184,6 +202,7 @@ def _join_actions(made: list[PairRow], actions: list[Event], shared: Mapping[str
         if action["type"] == EventType.PURCHASE:
             row["bought"].append([action["time"], action["quantity"]])
             row["purchase"] = 1.0
+        row["cart"] |= action["type"] == EventType.CART
         if action["type"] in ENGAGED or row["click"] == 0.0:  # who buys what was shown has clicked it
             row["click"] = 1.0
     made += alone.values()
@@ -197,3 +216,19 @@ def _judged(judgments: list[Event], shared: Mapping[str, Any]) -> list[PairRow]:
         row["judged"] = True
         row["positive"] = float(row["grade"] >= RELEVANT_GRADE)
     return made
+
+
+def _review(event: Event, shared: Mapping[str, Any]) -> PairRow:
+    """A row that holds what was written about an item, and nothing else of its request."""
+    row = _row(event, {**shared, "query": {}, "intent": ""}, click=-1.0, purchase=-1.0)
+    own = {"request": f"review-{event['id']}", "start": event["time"], "position": -1}
+    return {**row, **own, "review": event["text"], "sentiment": event["sentiment"]}
+
+
+def relevance(row: PairRow) -> float:
+    """Grade 0 to 3 of a row: the judged one, else by what the shopper did; -1 where nothing is known."""
+    if row["grade"] >= 0:
+        return float(row["grade"])
+    if row["purchase"] > 0:
+        return 3.0
+    return 2.0 if row["cart"] else float(row["click"])

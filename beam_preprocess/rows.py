@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_preprocess.outcomes import Fault, Reason
-from trainer.spec.features import FEATURES
+from trainer.spec.features import FEATURES, Modality
 from trainer.spec.records import Field, Kind
 
 _LARGEST_FLOAT = 3.0e38  # what a 32-bit float holds, in round numbers
@@ -23,7 +23,7 @@ _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 QUERY_PARTS = ("text", "image", "audio", "video")
 _RELATION_PARTS = ("type", "item_id")
 # A field that is a modality may be empty on any item; an identifier may not.
-_MAY_BE_EMPTY = {feature.name for feature in FEATURES if feature.modality is not None}
+_MAY_BE_EMPTY = {feature.name for feature in FEATURES if feature.modality not in (None, Modality.IDENTITY)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from trainer.spec.config import Config, from_json
 from trainer.spec.features import (
     BRAND_VOCABULARY,
     CATEGORY_VOCABULARY,
+    ITEM_VOCABULARY,
     WORD_VOCABULARY,
     Modality,
     Side,
@@ -28,7 +29,7 @@ WORKER_IMPORT = "trainer.ops.text"
 
 
 def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The outputs of `Transformed`; as side effects the vocabularies of words, categories and brands.
+    """The outputs of `Transformed`; as side effects the vocabularies of words, categories, brands and items.
 
     Args:
       inputs: Every item feature with `transform`, dense: [batch] or [batch, length].
@@ -49,6 +50,7 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
         Transformed.BRAND_ID.value: _ids(inputs["brand"], tabular.brand_buckets, config, name=BRAND_VOCABULARY),
         Transformed.PRICE_SCALED.value: price["scaled"],
         Transformed.PRICE_PRESENT.value: price["present"],
+        Transformed.ITEM_NUMBER.value: _item_numbers(inputs["item_id"], config.tower.identity.items),
     }
 
 
@@ -79,6 +81,15 @@ def _ids(values: Any, buckets: int, config: Config, *, name: str) -> Any:
     ids = tf.reshape(tf.cast(ids, tf.int64), tf.shape(values))
     ids.set_shape(values.shape)
     return tf.where(present, ids + 1, tf.zeros_like(ids))
+
+
+def _item_numbers(item_ids: Any, most: int) -> Any:
+    """int64 [batch]: 1.. for the items of the vocabulary, 0 for any other."""
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    vocabulary = tft.vocabulary(item_ids, top_k=most, vocab_filename=ITEM_VOCABULARY)
+    return tf.cast(tft.apply_vocabulary(item_ids, vocabulary, default_value=-1), tf.int64) + 1
 
 
 def _scaled_price(price: Any) -> dict[str, Any]:

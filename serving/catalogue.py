@@ -5,7 +5,7 @@ import functools
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -35,6 +35,7 @@ class Catalogue:
       num_base: Rows of the big index; term statistics too are frozen over them.
       removed: [n] bool, rows of the big index whose item is gone or has changed; nothing may show them.
       popularity: [n] float32, larger first; what an empty query is answered by.
+      sentiment: [n] float32 in -1..1, what reviews think of each item; 0 where there are none.
       columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form: texts as objects of type bytes, price float32,
         in_stock int64.
       tower_hashes: [n, 32] uint8, SHA-256 of what the item tower read of each item.
@@ -49,6 +50,7 @@ class Catalogue:
     num_base: int
     removed: np.ndarray
     popularity: np.ndarray
+    sentiment: np.ndarray
     columns: Mapping[str, np.ndarray]
     tower_hashes: np.ndarray
     content_id: str
@@ -77,6 +79,7 @@ def make_catalogue(
     groups: list[bytes],
     branches: np.ndarray,
     popularity: Mapping[bytes, float] | None = None,
+    sentiment: Mapping[bytes, float] | None = None,
     columns: Mapping[str, np.ndarray] | None = None,
     tower_hashes: np.ndarray | None = None,
     content_id: str = "",
@@ -88,6 +91,7 @@ def make_catalogue(
       groups: [n] group ids; an empty one is a product of its own.
       branches: [n, branch, dim] as the item tower gives them.
       popularity: A number for each item id, larger first; without it the catalogue order stands for popularity.
+      sentiment: What reviews think of each item, -1 to 1; 0 where there is no entry.
       columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form; one that is left out is absent from every item.
       tower_hashes: [n, 32] uint8; zeros when left out.
       content_id: SHA-256 of the items.
@@ -103,7 +107,11 @@ def make_catalogue(
     order = sorted(range(len(ids)), key=lambda row: (not usable[row], ids[row]))
     branches = np.where(usable[order][:, None, None], branches[order], np.float32(0.0))
     ordered = tuple(ids[row] for row in order)
-    counts = np.array([(popularity or {}).get(name, 0.0) for name in ordered], np.float32)
+
+    def of_items(values: Mapping[bytes, float] | None) -> np.ndarray:
+        found = np.array([(values or {}).get(name, 0.0) for name in ordered], np.float32)
+        return np.where(np.isfinite(found), found, np.float32(0.0))
+
     if tower_hashes is None:
         tower_hashes = np.zeros([len(ids), HASH_BYTES], np.uint8)
     num_indexed = int(usable.sum())
@@ -115,7 +123,8 @@ def make_catalogue(
         num_indexed=num_indexed,
         num_base=num_indexed,
         removed=np.zeros(len(ids), bool),
-        popularity=np.where(np.isfinite(counts), counts, np.float32(0.0)),
+        popularity=of_items(popularity),
+        sentiment=np.clip(of_items(sentiment), -1.0, 1.0),
         columns={name: values[order] for name, values in {**absent_columns(len(ids)), **(columns or {})}.items()},
         tower_hashes=tower_hashes[order],
         content_id=content_id,
@@ -141,7 +150,11 @@ def _lengths(vectors: np.ndarray) -> np.ndarray:
 
 
 def encode_catalogue(
-    towers: LoadedTowers, items_pattern: str, *, popularity: Mapping[bytes, float] | None = None
+    towers: LoadedTowers,
+    items_pattern: str,
+    *,
+    popularity: Mapping[bytes, float] | None = None,
+    sentiment: Mapping[bytes, float] | None = None,
 ) -> Catalogue:
     """Reads item Examples and encodes every one with the item tower.
 
@@ -155,14 +168,24 @@ def encode_catalogue(
         groups=encoded.group_ids,
         branches=encoded.branches,
         popularity=popularity,
+        sentiment=sentiment,
         columns=encoded.columns,
         tower_hashes=encoded.tower_hashes,
-        content_id=content_id(encoded, search=towers.config.search, popularity=popularity or {}),
+        content_id=content_id(encoded, search=towers.config.search, known=(popularity or {}, sentiment or {})),
     )
 
 
-def content_id(encoded: Encoded, *, search: SearchConfig, popularity: Mapping[bytes, float], previous: str = "") -> str:
-    """Names what a bundle is made from: items, search settings, popularity, the bundle that it was refreshed from."""
-    counts = sorted((key.hex(), value) for key, value in popularity.items())
-    shared = json.dumps(to_dict(search)) + json.dumps(counts) + previous
+def content_id(
+    encoded: Encoded, *, search: SearchConfig, known: Sequence[Mapping[bytes, float]], previous: str = ""
+) -> str:
+    """Names what a bundle is made from.
+
+    Args:
+      encoded: The items.
+      search: Search settings.
+      known: What else is known of the items: popularity, sentiment.
+      previous: Content id of the bundle that it was refreshed from.
+    """
+    values = [sorted((key.hex(), value) for key, value in part.items()) for part in known]
+    shared = json.dumps(to_dict(search)) + json.dumps(values) + previous
     return hashlib.sha256(encoded.items_id.encode() + shared.encode()).hexdigest()

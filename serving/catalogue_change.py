@@ -44,6 +44,7 @@ def refreshed(
       ValueError: An item id is empty or comes twice.
     """
     popularity = dict(zip(old.ids, old.popularity.tolist(), strict=True))
+    sentiment = dict(zip(old.ids, old.sentiment.tolist(), strict=True))
     pairs = list(zip(encoded.ids, (row.tobytes() for row in encoded.tower_hashes), strict=True))
     rows = np.array([known.row_of(*pair) for pair in pairs], np.int64)
     branches = np.zeros([len(rows), *old.branches.shape[1:]], np.float32)
@@ -54,9 +55,10 @@ def refreshed(
         groups=encoded.group_ids,
         branches=branches,
         popularity=popularity,
+        sentiment=sentiment,
         columns=encoded.columns,
         tower_hashes=encoded.tower_hashes,
-        content_id=content_id(encoded, search=search, popularity=popularity, previous=previous),
+        content_id=content_id(encoded, search=search, known=(popularity, sentiment), previous=previous),
     )
     row_in_fresh = {name: row for row, name in enumerate(fresh.ids)}
     kept = [
@@ -99,6 +101,7 @@ def _joined(
         num_base=old.num_base,
         removed=np.concatenate([removed, np.zeros(len(following), bool)]),
         popularity=join(old.popularity, fresh.popularity),
+        sentiment=join(old.sentiment, fresh.sentiment),
         columns={name: join(old.columns[name], fresh.columns[name]) for name in fresh.columns},
         tower_hashes=join(old.tower_hashes, fresh.tower_hashes),
         content_id=fresh.content_id,
@@ -125,6 +128,7 @@ def compacted(catalogue: Catalogue) -> Catalogue:
         groups=[catalogue.group_ids[row] for row in alive],
         branches=catalogue.branches[alive],
         popularity=dict(zip(ids, catalogue.popularity[alive].tolist(), strict=True)),
+        sentiment=dict(zip(ids, catalogue.sentiment[alive].tolist(), strict=True)),
         columns={name: values[alive] for name, values in catalogue.columns.items()},
         tower_hashes=catalogue.tower_hashes[alive],
         content_id=catalogue.content_id,

@@ -18,7 +18,7 @@ CATALOGUE_PATH = "assets.extra/catalogue.npz"
 FORMAT = 1
 _BRANCHES = "answers/tables/branches/.ATTRIBUTES/VARIABLE_VALUE"
 _TEXTS = ("ids", "group_ids")
-_ARRAYS = ("popularity", "tower_hashes", "removed")
+_ARRAYS = ("popularity", "sentiment", "tower_hashes", "removed")
 _COUNTS = ("num_indexed", "num_base")
 
 

@@ -62,6 +62,7 @@ def Indexer(
         bundle.uri,
         version=BUILD_NUMBER,
         popularity=count_positives(_split(events, "train")),
+        events_pattern=f"{_split(events, 'train')}/*",
     )
     bundle.set_string_custom_property(CONTENT, report.bundle_version)
 

@@ -21,6 +21,7 @@ from serving.encode import title_queries
 from serving.index_kinds import EXACT_KINDS, choose_kind
 from serving.index_make import BuiltIndex, build_index
 from serving.manifest import write_manifest
+from serving.opinions import item_sentiment
 from serving.ops_check import FLAVOUR_NAMESPACES, ops_of, refuse_foreign_ops
 from serving.signatures import Answers
 from serving.tables import Tables
@@ -75,6 +76,7 @@ def build_bundle(
     version: int,
     flavours: Sequence[str] = FLAVOURS,
     popularity: Mapping[bytes, float] | None = None,
+    events_pattern: str | None = None,
 ) -> BundleReport:
     """Builds `<output_dir>/<flavour>/<version>` for each flavour; each folder appears whole or not at all.
 
@@ -85,6 +87,8 @@ def build_bundle(
       version: Name of the folders, a positive number.
       flavours: Any of `stock` and `scann`.
       popularity: A number for each item id, larger first, for empty queries; without it they get the catalogue order.
+      events_pattern: Glob of event Examples whose reviews say what shoppers think of an item; without it nothing is
+        known of that.
 
     Raises:
       ValueError: An unknown flavour, towers or items that do not fit, or ops that the flavour's server does not have.
@@ -96,7 +100,8 @@ def build_bundle(
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     towers = load_towers(towers_dir)
-    catalogue = encode_catalogue(towers, items_pattern, popularity=popularity)
+    sentiment = item_sentiment(towers, events_pattern) if events_pattern else {}
+    catalogue = encode_catalogue(towers, items_pattern, popularity=popularity, sentiment=sentiment)
     if catalogue.quarantined:
         _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
     tables = Tables(catalogue, search=towers.config.search)

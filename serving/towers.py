@@ -38,13 +38,19 @@ class Model(Protocol):
     def score_pairs(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """[batch, dim] and [batch, depth, dim] to {pair task: [batch, depth]}."""
 
+    def classify_queries(self, branches: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """[batch, branch, dim] to {query task: [batch, classes]}."""
+
+    def classify_reviews(self, words: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        """Model form of reviews [review, words] to {review task: [review, classes]}."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadedTowers:
     """Towers read back from disk.
 
     Attributes:
-      module: The SavedModel, with `embed_item`, `embed_query` and `score_pairs`.
+      module: The SavedModel, with the functions that `trainer/spec/signatures.py` describes.
       config: The configuration they were trained with.
       model_id: SHA-256 that names the trained model.
       carried: Files beside their own description that a bundle carries on, such as weights to go on training from.
@@ -100,12 +106,22 @@ class TowersModule(tf.Module):
         def score_pairs(query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> dict[str, tf.Tensor]:
             return dict(model.score_pairs(query_vectors, item_vectors))
 
+        def classify_queries(branches: tf.Tensor) -> dict[str, tf.Tensor]:
+            return dict(model.classify_queries(branches))
+
+        def classify_reviews(texts: tf.Tensor) -> dict[str, tf.Tensor]:
+            return dict(model.classify_reviews(ops.review_model_inputs(texts)))
+
         self.embed_item = tf.function(embed_item, input_signature=[item_specs])
         self.embed_query = tf.function(embed_query, input_signature=[query_specs(config)])
         pairs = [tf.TensorSpec([None, dim], tf.float32), tf.TensorSpec([None, None, dim], tf.float32)]
         self.score_pairs = tf.function(score_pairs, input_signature=pairs)
         # Only what the functions use is saved: neither the optimizer nor the training snapshot of item vectors.
-        traced = [f.get_concrete_function() for f in (self.embed_item, self.embed_query, self.score_pairs)]
+        branches = tf.TensorSpec([None, len(branches_of(Side.QUERY)), dim], tf.float32)
+        self.classify_queries = tf.function(classify_queries, input_signature=[branches])
+        self.classify_reviews = tf.function(classify_reviews, input_signature=[tf.TensorSpec([None], tf.string)])
+        functions = (self.embed_item, self.embed_query, self.score_pairs, self.classify_queries, self.classify_reviews)
+        traced = [f.get_concrete_function() for f in functions]
         self.model_variables = list({id(v): v for function in traced for v in function.graph.variables}.values())
 
 

@@ -1,9 +1,11 @@
 """Batches of training events: which rows make batch s is a pure function of (seed, s), so a run can continue anywhere.
 
-Each batch takes a fixed share of rows that are not positive (impressions that led to nothing) and fills up with
-positives. Each of the two streams walks through all of its rows in a new random order again and again; an epoch is
-one walk through the positives. The share keeps retrieval supplied with positives although most impressions lead to
-nothing; what it does to the mean of the click labels is taken out after training (`trainer.training.calibration`).
+Each batch takes a fixed share of rows that are not positive (impressions that led to nothing) and of reviews, and fills
+up with positives. Each of the streams walks through all of its rows in a new random order again and again; an epoch is
+one walk through the positives. The places of what led to nothing are given first to what was shown in the requests of
+the batch's own positives: it is the hardest to tell apart, and relevance is learned inside a request. The share keeps
+retrieval supplied with positives although most impressions lead to nothing; what it does to the mean of the click
+labels is taken out after training (`trainer.training.calibration`).
 
 With several replicas a batch is the joined batch of all of them and each takes its own rows of it: whatever their
 number, a walk meets every row once. Memory is bounded by the batches in flight, not by the number of events: the
@@ -23,6 +25,7 @@ from trainer.data import EventTable, ItemStore
 from trainer.spec.tasks import TASKS
 
 NEGATIVE_SHARE = 0.25
+REVIEW_SHARE = 0.125
 _LEAST_SHARE = 1e-6
 _ROWS_AT_ONCE = 1 << 20
 
@@ -45,12 +48,13 @@ class Batches:
 
     Attributes:
       num_positives: Positives in each batch.
-      num_negatives: Other rows in each batch.
+      num_negatives: Rows in each batch that led to nothing.
+      num_reviews: Reviews in each batch.
       batches_per_epoch: Batches in which every positive occurs at least once.
     """
 
     def __init__(self, events: EventTable, *, items: ItemStore, batch_size: int, seed: int, replicas: int = 1) -> None:
-        """Divides the rows into the two streams.
+        """Divides the rows into the streams.
 
         Args:
           events: The training split.
@@ -65,8 +69,10 @@ class Batches:
         self._events = events
         self._items = items
         weights = events.values("positive")
-        self._positives = _rows_where(weights, lambda block: block > 0)
-        self._negatives = _rows_where(weights, lambda block: ~(block > 0))
+        reviewed = events.values("review_row")
+        self._positives = _rows_where(lambda rows: weights[rows] > 0, len(weights))
+        self._negatives = _rows_where(lambda rows: ~(weights[rows] > 0) & (reviewed[rows] == 0), len(weights))
+        self._reviews = _rows_where(lambda rows: reviewed[rows] > 0, len(weights))
         if len(self._positives) < replicas:
             raise ValueError(
                 f"{len(self._positives) or 'None'} of the {events.num_rows} training events is a positive, for "
@@ -74,8 +80,10 @@ class Batches:
                 "Check the event log, or make pseudo-queries (data.pseudo_queries)."
             )
         wanted = int(batch_size * NEGATIVE_SHARE) if len(self._negatives) else 0
-        self.num_positives = _divisible(min(batch_size - wanted, len(self._positives)), replicas)
+        opinions = int(batch_size * REVIEW_SHARE) if len(self._reviews) else 0
+        self.num_positives = _divisible(min(batch_size - wanted - opinions, len(self._positives)), replicas)
         self.num_negatives = _divisible(min(wanted, len(self._negatives)), replicas)
+        self.num_reviews = _divisible(min(opinions, len(self._reviews)), replicas)
         self.batches_per_epoch = -(-len(self._positives) // self.num_positives)
         self._seed = seed
         self._item_rows = events.values("item_row")
@@ -84,12 +92,21 @@ class Batches:
 
     def rows(self, number: int, *, replica: int = 0, of: int = 1) -> np.ndarray:
         """The event rows of batch `number`, or one replica's share of them: [batch] int64, positives first."""
-        return np.concatenate(
-            [
-                self._take(0, self._positives, number * self.num_positives, self.num_positives)[replica::of],
-                self._take(1, self._negatives, number * self.num_negatives, self.num_negatives)[replica::of],
-            ]
-        )
+        positives = self._take(0, self._positives, number * self.num_positives, self.num_positives)
+        negatives = self._take(1, self._negatives, number * self.num_negatives, self.num_negatives)
+        negatives = np.concatenate([self._beside(positives, number), negatives])[: self.num_negatives]
+        reviews = self._take(2, self._reviews, number * self.num_reviews, self.num_reviews)
+        return np.concatenate([stream[replica::of] for stream in (positives, negatives, reviews)])
+
+    def _beside(self, positives: np.ndarray, number: int) -> np.ndarray:
+        """What was shown in the requests of these rows and led to nothing: at most a row for each."""
+        if not self.num_negatives:
+            return positives[:0]
+        first, size = self._events.request_span(positives)
+        random = np.random.default_rng([self._seed, 3, number])
+        rows = first + np.floor(random.random(len(first)) * size).astype(np.int64)
+        shown = ~(self._events.values("positive")[rows] > 0) & (self._events.values("review_row")[rows] == 0)
+        return random.permutation(np.unique(rows[shown]))
 
     def batch(self, number: int, *, replica: int = 0, of: int = 1) -> dict[str, Any]:
         """Batch `number`, as `trainer.model.two_tower.TwoTower` takes it; every distinct item once."""
@@ -101,6 +118,8 @@ class Batches:
             "item_rows": item_rows.astype(np.int32),
             "item_index": item_index.astype(np.int32),
             "sampling_probability": self._probability[item_rows],
+            "requests": self._events.values("request")[rows],
+            "review_words": self._events.gather_reviews(rows),
             "labels": {name: values[rows].astype(np.float32) for name, values in self._labels.items()},
         }
 
@@ -149,11 +168,16 @@ class Batches:
         Sampled softmax takes the logarithm of it off the logits (logQ).
         """
         expected = np.zeros(self._items.num_items)
-        for rows, count in ((self._positives, self.num_positives), (self._negatives, self.num_negatives)):
+        streams = (
+            (self._positives, self.num_positives),
+            (self._negatives, self.num_negatives),
+            (self._reviews, self.num_reviews),
+        )
+        for rows, count in streams:
             for start in range(0, len(rows) if count else 0, _ROWS_AT_ONCE):
                 items = self._item_rows[rows[start : start + _ROWS_AT_ONCE]]
                 expected += count * np.bincount(items, minlength=len(expected)) / len(rows)
-        share = expected / (self.num_positives + self.num_negatives)
+        share = expected / (self.num_positives + self.num_negatives + self.num_reviews)
         return np.maximum(share, _LEAST_SHARE).astype(np.float32)
 
 
@@ -161,12 +185,12 @@ def _divisible(count: int, replicas: int) -> int:
     return count - count % replicas
 
 
-def _rows_where(column: np.ndarray, condition: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Rows of a mapped column whose value fulfils a condition: [rows] int64, mapped from a file without a name."""
+def _rows_where(condition: Callable[[slice], np.ndarray], length: int) -> np.ndarray:
+    """Rows below `length` that fulfil a condition, asked for a block at a time: [rows] int64, mapped from a file."""
     with tempfile.TemporaryFile() as file:
         count = 0
-        for start in range(0, len(column), _ROWS_AT_ONCE):
-            rows = start + np.flatnonzero(condition(column[start : start + _ROWS_AT_ONCE]))
+        for start in range(0, length, _ROWS_AT_ONCE):
+            rows = start + np.flatnonzero(condition(slice(start, start + _ROWS_AT_ONCE)))
             file.write(rows.astype(np.int64).tobytes())
             count += len(rows)
         file.flush()

@@ -62,14 +62,19 @@ class EventTable:
 
     Attributes:
       queries: Distinct queries in model form, without history.
-      rows: For each event `query_row`, `item_row`, `history_rows` [history] (-1 = absent or unknown),
-        `history_ages` [history] days, `request_id`, and the numeric event features.
+      reviews: Distinct review texts in model form; row 0 is none.
+      requests: For each request `first` and `size`, where its rows stand.
+      rows: For each event `request` (the number of its request, in whose order the rows are), `query_row`,
+        `review_row`, `item_row`, `history_rows` [history] (-1 = absent or unknown), `history_ages` [history] days,
+        `request_id`, and the numeric event features.
       num_dropped: Events left out because their item is not in the store.
     """
 
     def __init__(self, directory: pathlib.Path) -> None:
         """Opens the table in `directory`."""
         self.queries = store.Table(directory / "queries")
+        self.reviews = store.Table(directory / "reviews")
+        self.requests = store.Table(directory / "requests")
         self.rows = store.Table(directory / "rows")
         self.num_rows = self.rows.num_rows
         self.num_dropped: int = self.rows.notes["dropped"]
@@ -78,6 +83,19 @@ class EventTable:
     def values(self, name: str) -> np.ndarray:
         """A numeric column of every event: [row, ...]."""
         return self.rows.dense(name)
+
+    def is_review(self) -> np.ndarray:
+        """[row] bool: a review, which is nothing else."""
+        return self.values("review_row") > 0
+
+    def gather_reviews(self, rows: np.ndarray) -> np.ndarray:
+        """Model form of the review of event `rows` [n], zeros where there is none: [n, words] int32."""
+        return self.reviews.gather(self.values("review_row")[rows], ["review_words"])["review_words"]
+
+    def request_span(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First row and number of rows of the request of each event row: [n] int64 each; they follow one another."""
+        request = self.values("request")[rows]
+        return self.requests.dense("first")[request], self.requests.dense("size")[request]
 
     def request_ids(self) -> np.ndarray:
         """[row] bytes objects."""
@@ -215,7 +233,8 @@ def _graph_files(transform_graph: str) -> list[str]:
 
 def _description(ops: examples.ModelOps) -> str:
     """All that decides the model form beside the files: sizes, vocabulary and code."""
-    sizes = [to_dict(ops.config.wire), to_dict(ops.config.tower.text)]
+    tower = ops.config.tower
+    sizes = [to_dict(part) for part in (ops.config.wire, tower.text, tower.audio, tower.review)]
     return json.dumps([sizes, list(ops.subwords), source_hash(["trainer.model_form"])])
 
 

@@ -5,14 +5,13 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from trainer import floors, metrics
 from trainer.data import EventTable, ItemStore, Tables, compile_rows, map_rows
+from trainer.head_metrics import heads_section
 from trainer.questions import Question, Requests, questions, read_truth
 from trainer.report import Report, Row, Section
 from trainer.spec.features import Modality, Side, branches_of
-from trainer.spec.tasks import PAIR_TASKS
 
 _ITEMS_AT_ONCE = 256
 _QUERIES_AT_ONCE = 256
@@ -47,11 +46,11 @@ def evaluate(trained: Trained, *, truth_path: str | pathlib.Path | None = None) 
     encoder = Encoder(trained.model)
     items = encoder.items(tables.items)
     queries = encoder.queries(tables.evaluation, requests.first_row)
-    scorers = {"model": _cosine(queries, items), **_floors(tables, requests, counts)}
+    scorers = {"model": _served(queries, items, counts), **_floors(tables, requests, counts)}
     sections = [_retrieval_section(question, scorers, tables.items.num_items) for question in asked]
     if asked:
-        sections.append(_masked_section(asked[-1], encoder=encoder, tables=tables, requests=requests))
-    sections.append(_heads_section(trained, requests=requests, items=items, queries=queries))
+        sections.append(_masked_section(asked[-1], encoder=encoder, tables=tables, requests=requests, counts=counts))
+    sections.append(heads_section(trained, requests=requests, items=items, queries=queries))
     return Report(
         sections=tuple(section for section in sections if section.rows),
         counts={
@@ -64,9 +63,18 @@ def evaluate(trained: Trained, *, truth_path: str | pathlib.Path | None = None) 
     )
 
 
-def _cosine(queries: np.ndarray, items: np.ndarray) -> metrics.Scorer:
-    """Scores by the vectors of requests [request, dim] and items [items, dim], both of length 1."""
-    return lambda requests: queries[requests] @ items.T
+def _served(queries: np.ndarray, items: np.ndarray, counts: np.ndarray) -> metrics.Scorer:
+    """The cosine of requests [request, dim] and items [items, dim]; popularity for a query that says nothing.
+
+    So does a bundle answer; `counts` are [items].
+    """
+    silent = ~queries.any(axis=1)
+    popular = floors.popularity(counts)
+
+    def scores(requests: np.ndarray) -> np.ndarray:
+        return np.where(silent[requests, np.newaxis], popular(requests), queries[requests] @ items.T)
+
+    return scores
 
 
 def _floors(tables: Tables, requests: Requests, counts: np.ndarray) -> dict[str, metrics.Scorer]:
@@ -74,6 +82,7 @@ def _floors(tables: Tables, requests: Requests, counts: np.ndarray) -> dict[str,
     histories = events.values("history_rows")[requests.first_row]
     return {
         "popularity": floors.popularity(counts),
+        "own history": floors.OwnHistory(histories, counts=counts),
         "neighbours": floors.Neighbours(tables.train, num_items=num_items, histories=histories),
         "bm25": floors.Lexical(tables.items.texts(), query_texts=events.query_texts(requests.first_row)),
     }
@@ -121,7 +130,9 @@ def _retrieval_section(question: Question, scorers: Mapping[str, metrics.Scorer]
     return Section(name=question.name, title=question.title, rows=tuple(rows), headline=_HEADLINE)
 
 
-def _masked_section(question: Question, *, encoder: "Encoder", tables: Tables, requests: Requests) -> Section:
+def _masked_section(
+    question: Question, *, encoder: "Encoder", tables: Tables, requests: Requests, counts: np.ndarray
+) -> Section:
     """The headline metric of each slice with one modality masked at inference, on both towers and in the histories."""
     values: dict[str, np.ndarray] = {}
     snapshot = encoder.model.snapshot.numpy()
@@ -129,7 +140,7 @@ def _masked_section(question: Question, *, encoder: "Encoder", tables: Tables, r
         masked = () if modality is None else (modality,)
         items = encoder.items(tables.items, masked)
         encoder.model.set_snapshot(items)
-        scorer = _cosine(encoder.queries(tables.evaluation, requests.first_row, masked), items)
+        scorer = _served(encoder.queries(tables.evaluation, requests.first_row, masked), items, counts)
         name = "model" if modality is None else f"no {modality.value}"
         values[name] = metrics.count_ranks(scorer, question.relevant, num_items=tables.items.num_items)
     encoder.model.set_snapshot(snapshot)
@@ -148,25 +159,3 @@ def _ratio(whole: float, part: float) -> float:
     if part > 0:
         return whole / part
     return float("inf") if whole > 0 else float("nan")
-
-
-def _heads_section(trained: Trained, *, requests: Requests, items: np.ndarray, queries: np.ndarray) -> Section:
-    """AUC and log loss of the pair tasks beside a model that always says the training mean."""
-    train, events = trained.tables.train, trained.tables.evaluation
-    unjudged = events.values("label_grade") < 0
-    rows = []
-    for task in PAIR_TASKS:
-        labels = events.values(task.label)
-        known = np.flatnonzero((labels >= 0) & unjudged)
-        training = train.values(task.label)
-        training = training[training >= 0]
-        if not len(known) or not len(training):
-            continue
-        query, item = queries[requests.of_row[known]], items[events.values("item_row")[known]]
-        scores = trained.model.score_pairs(tf.constant(query), tf.constant(item[:, np.newaxis]))[task.name]
-        predicted, label = np.asarray(scores)[:, 0], labels[known]
-        mean = np.full(len(known), training.mean())
-        for metric, function in (("auc", metrics.auc), ("log loss", metrics.log_loss)):
-            values = {"model": function(label, predicted), "mean": function(label, mean)}
-            rows.append(Row(slice_name=task.name, size=len(known), metric=metric, values=values))
-    return Section(name="heads", title="Pair tasks", rows=tuple(rows))

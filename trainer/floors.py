@@ -23,6 +23,25 @@ def popularity(counts: np.ndarray) -> Scorer:
     return lambda requests: np.broadcast_to(counts.astype(np.float64), [len(requests), len(counts)])
 
 
+class OwnHistory:
+    """What the shopper acted on before, the latest first, then what is popular: the floor of repeat purchases."""
+
+    def __init__(self, histories: np.ndarray, *, counts: np.ndarray) -> None:
+        """Takes `histories` [request, history] store rows, the latest first, -1 = absent, and `counts` [items]."""
+        self._histories = histories
+        self._popular = counts / (counts.max() + 1.0) if len(counts) else counts.astype(np.float64)  # below 1
+
+    def __call__(self, requests: np.ndarray) -> np.ndarray:
+        """Scores [request, items]."""
+        scores = np.tile(self._popular, [len(requests), 1])
+        length = self._histories.shape[1]
+        for row, request in enumerate(requests):
+            history = self._histories[request]
+            places = np.flatnonzero(history >= 0)
+            scores[row, history[places]] = 1.0 + length - places
+        return scores
+
+
 class Neighbours:
     """Items acted on after the items of a history: cosine of co-occurrence, summed over the history."""
 

@@ -127,6 +127,38 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return _mean(-(labels * np.log(p) + (1.0 - labels) * np.log(1.0 - p)))
 
 
+def pair_order(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
+    """Share of the pairs of one group with unequal labels whose scores stand in the same order, ties half; NaN if none.
+
+    Args:
+      labels: [n] numbers.
+      scores: [n] float.
+      groups: [n] integers.
+    """
+    right, pairs = 0.0, 0
+    order = np.argsort(groups, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        above = labels[rows][:, np.newaxis] > labels[rows][np.newaxis]
+        difference = scores[rows][:, np.newaxis] - scores[rows][np.newaxis]
+        right += float(np.sum((difference > 0) & above) + 0.5 * np.sum((difference == 0) & above))
+        pairs += int(above.sum())
+    return right / pairs if pairs else float("nan")
+
+
+def accuracy(labels: np.ndarray, found: np.ndarray) -> float:
+    """Share of equal class numbers [n]; NaN without rows."""
+    return _mean(labels == found)
+
+
+def macro_f1(labels: np.ndarray, found: np.ndarray) -> float:
+    """Mean F1 over the classes that occur among `labels` [n], each with the weight 1; NaN without rows."""
+    scores = []
+    for number in np.unique(labels):
+        hits = np.sum((labels == number) & (found == number))
+        scores.append(2.0 * hits / (np.sum(labels == number) + np.sum(found == number)))
+    return _mean(scores)
+
+
 def _ideal(relevant: Relevant) -> tuple[np.ndarray, np.ndarray]:
     """The best DCG of each request, and for each pair the place of its request in that list."""
     requests, index = np.unique(relevant.request, return_inverse=True)

@@ -77,7 +77,7 @@ def build_events(
     """Writes the event tables of one split into the empty folder `directory`.
 
     Args:
-      directory: Gets the folders `queries` and `rows`.
+      directory: Gets the folders `queries`, `reviews`, `requests` and `rows`.
       files: Event Examples; may be none.
       ops: From wire to model form.
       row_of: Store row of each item id; events of other items are dropped and counted.
@@ -99,13 +99,18 @@ class _EventBuilder:
     """Writes one split; a query that occurs in many rows is brought to model form and stored once."""
 
     def __init__(self, directory: pathlib.Path, *, ops: examples.ModelOps, row_of: Mapping[bytes, int]) -> None:
-        for name in ("queries", "rows"):
+        for name in ("queries", "reviews", "requests", "rows"):
             (directory / name).mkdir()
         self._queries = store.TableWriter(directory / "queries")
+        self._reviews = store.TableWriter(directory / "reviews")
+        self._requests = store.TableWriter(directory / "requests")
         self._rows = store.TableWriter(directory / "rows")
+        self._request_of: dict[bytes, int] = {}
+        self._numbers: list[np.ndarray] = []
         self._row_of = row_of
         self._history = ops.config.wire.history
         self._query_row: dict[bytes, int] = {}
+        self._review_row: dict[bytes, int] = {}
         self._dropped = 0
         self._content = [f for f in features_of(Side.QUERY) if f.modality not in (None, Modality.HISTORY)]
 
@@ -117,12 +122,16 @@ class _EventBuilder:
             return {**features, RAW_TEXT: _raw_text(wire, Side.QUERY)}
 
         self._to_query = to_query
+        self._to_review = ops.review_model_inputs
+        self._review_rows(np.array([b""], object))  # row 0: no review
 
     def __enter__(self) -> "_EventBuilder":
         return self
 
     def __exit__(self, *unused: object) -> None:
         self._queries.__exit__(*unused)
+        self._reviews.__exit__(*unused)
+        self._requests.__exit__(*unused)
         self._rows.__exit__(*unused)
 
     def append(self, wire: Mapping[str, np.ndarray]) -> None:
@@ -136,17 +145,31 @@ class _EventBuilder:
             {
                 **numbers,
                 "request_id": wire["request_id"],
+                "request": self._request_numbers(wire["request_id"]),
                 "item_row": item_rows[kept],
                 "query_row": self._query_rows(wire),
+                "review_row": self._review_rows(wire["review_text"]),
                 "history_rows": _rows_of(wire["history_ids"], self._row_of),
                 "history_ages": history.to_model(tf.constant(wire["history_ages"])).numpy(),
             }
         )
 
     def finish(self) -> None:
-        """Closes both tables."""
+        """Closes the tables."""
         self._queries.finish()
-        self._rows.finish(notes={"dropped": self._dropped})
+        self._reviews.finish()
+        numbers = np.concatenate(self._numbers)
+        size = np.bincount(numbers, minlength=len(self._request_of))
+        self._requests.append({"first": np.cumsum(size) - size, "size": size})
+        self._requests.finish()
+        self._rows.finish(order=np.argsort(numbers, kind="stable"), notes={"dropped": self._dropped})
+
+    def _request_numbers(self, request_ids: np.ndarray) -> np.ndarray:
+        """Numbers in the order in which requests first occur: [n] int32."""
+        for name in request_ids.tolist():
+            self._request_of.setdefault(name, len(self._request_of))
+        self._numbers.append(np.array([self._request_of[name] for name in request_ids.tolist()], np.int32))
+        return self._numbers[-1]
 
     def _query_rows(self, wire: Mapping[str, np.ndarray]) -> np.ndarray:
         result = np.empty(len(wire["query_text"]), np.int32)
@@ -161,6 +184,14 @@ class _EventBuilder:
             content = {f.name: _string_tensor(wire[f.name][new]) for f in self._content}
             self._queries.append({name: value.numpy() for name, value in self._to_query(content).items()})
         return result
+
+    def _review_rows(self, texts: np.ndarray) -> np.ndarray:
+        new = [text for text in dict.fromkeys(texts.tolist()) if text not in self._review_row]
+        for text in new:
+            self._review_row[text] = len(self._review_row)
+        if new:
+            self._reviews.append({"review_words": self._to_review(tf.constant(new)).numpy()})
+        return np.array([self._review_row[text] for text in texts.tolist()], np.int32)
 
 
 def _string_tensor(values: np.ndarray) -> tf.Tensor:

@@ -22,7 +22,7 @@ class Requests:
     Attributes:
       ids: [request] bytes objects.
       first_row: [request] int, the event row that stands for the request's query.
-      of_row: [row] int, the request of each event row.
+      of_row: [row] int, the request of each event row, -1 for a review.
     """
 
     ids: np.ndarray
@@ -32,8 +32,12 @@ class Requests:
     @classmethod
     def of(cls, events: EventTable) -> "Requests":
         """Groups the rows of `events`; a request's first row stands for it."""
-        names, first, of_row = np.unique(events.request_ids().astype(bytes), return_index=True, return_inverse=True)
-        return cls(ids=names, first_row=first, of_row=of_row)
+        rows = np.flatnonzero(~events.is_review())
+        ids = events.request_ids()[rows].astype(bytes)
+        names, first, index = np.unique(ids, return_index=True, return_inverse=True)
+        of_row = np.full(events.num_rows, -1)
+        of_row[rows] = index
+        return cls(ids=names, first_row=rows[first], of_row=of_row)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,13 @@ import pathlib
 from collections.abc import Callable
 
 from beam_preprocess.sources.chorus import ChorusSource
+from beam_preprocess.sources.clothing_reviews import ClothingReviewsSource
 from beam_preprocess.sources.grocery import GrocerySource
 from beam_preprocess.sources.online_retail import OnlineRetailSource
 from beam_preprocess.sources.places import MediaUnavailable, Place
 from beam_preprocess.sources.reading import Piece, ReadRecords, Source, fingerprint, read_all
 from beam_preprocess.sources.shop import ShopSource
+from beam_preprocess.sources.spoken_digits import SpokenDigitsSource
 
 __all__ = [
     "SOURCES",
@@ -27,6 +29,8 @@ SOURCES: dict[str, Callable[[Place], Source]] = {
     "grocery": GrocerySource,
     "chorus": ChorusSource,
     "online_retail": OnlineRetailSource,
+    "clothing_reviews": ClothingReviewsSource,
+    "spoken_digits": SpokenDigitsSource,
 }
 
 

@@ -81,9 +81,44 @@ def test_judgments_are_rows_whose_clicks_are_unknown():
     assert seen == {"a": [(3.0, 1.0, -1.0, True)], "b": [(2.0, 1.0, -1.0, True)]}
 
 
-def test_reviews_are_counted_and_not_used():
-    made, counts = rows((1, "review", {"item_id": "a", "rating": 5, "text": "fine"}))
-    assert (made, counts) == ({}, {"not_used/review": 1})
+def test_a_review_is_a_row_of_its_own_that_is_nothing_else():
+    made, counts = rows(
+        (1, "search", {"query": {"text": "mug"}, "intent": "buy"}),
+        (2, "impression", {"item_id": "a"}),
+        (9, "review", {"item_id": "a", "rating": 5, "text": "fine", "event_id": "e9"}),
+        (9, "review", {"item_id": "a", "rating": 1}),
+    )
+    assert counts == {"not_used/review_without_text": 1}
+    shown, review = made["a"]
+    assert (shown["review"], shown["sentiment"], shown["intent"]) == ("", -1, 0)
+    assert (review["review"], review["sentiment"], review["intent"]) == ("fine", 2, -1)
+    assert (review["request"], review["query"], review["start"]) == ("review-e9", {}, 9_000_000)
+    assert (review["positive"], review["click"], review["purchase"], review["actions"]) == (0.0, -1.0, -1.0, [])
+
+
+@pytest.mark.parametrize(
+    ("more", "sentiment"),
+    [({}, -1), ({"rating": 1}, 0), ({"rating": 2.5}, 0), ({"rating": 3}, 1), ({"rating": 4}, 2)]
+    + [({"rating": 1, "sentiment": "positive"}, 2)],
+)
+def test_what_a_review_says_wins_over_its_stars(more, sentiment):
+    *_, (_, event) = check(timestamp=1, type="review", item_id="a", text="t", **more)
+    assert event["sentiment"] == sentiment
+
+
+def test_relevance_is_the_judged_grade_or_what_was_done():
+    made, _ = rows(
+        *((1, "impression", {"item_id": item}) for item in "abcd"),
+        *((2, "click", {"item_id": item}) for item in "abc"),
+        *((3, "cart", {"item_id": item}) for item in "ab"),
+        (4, "purchase", {"item_id": "a"}),
+        (5, "view", {"item_id": "e"}),
+        (6, "judgment", {"item_id": "f", "grade": 2}),
+        (6, "judgment", {"item_id": "g", "grade": 0}),
+        (7, "purchase", {"item_id": "h"}),
+    )
+    grades = {item: joins.relevance(found[0]) for item, found in made.items()}
+    assert grades == {"a": 3.0, "b": 2.0, "c": 1.0, "d": 0.0, "e": 1.0, "f": 2.0, "g": 0.0, "h": 3.0}
 
 
 def test_judgments_of_one_query_are_one_request_and_lone_events_their_own():

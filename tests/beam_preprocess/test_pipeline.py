@@ -120,10 +120,9 @@ def test_everything_dropped_is_counted(dirty_run):
         "dropped/missing_field": 1,
         "dropped/wrong_type": 1,
         "media_unusable/missing": 1,
-        "not_used/review": 1,
     }
     assert counts["read"] == 17
-    assert counts["rows/train"] + counts["rows/eval"] == 9
+    assert counts["rows/train"] + counts["rows/eval"] == 10
     assert counts["judgments"] == 2
     assert dirty_run.summaries["signals"].counts == {"read": 2, "kept/sales": 1, "dropped/not_allowed": 1}
 
@@ -145,13 +144,16 @@ def test_dead_events_name_no_user(dirty_run):
 def test_requests_are_split_by_time_and_judgments_are_held_out(dirty_run):
     train, held_out = dirty_run.rows("train"), dirty_run.rows("eval")
     # Six requests began on days 0, 1, 2, 2, 2 and 3: 15 % of them is nearest to the last one.
-    assert sorted(row["event_time"][0] // DAY for row in train) == [0, 1, 1, 2, 2, 2]
+    # A row of day 1 is a review.
+    assert sorted(row["event_time"][0] // DAY for row in train) == [0, 1, 1, 1, 2, 2, 2]
+    assert [row["label_sentiment"][0] for row in train if row["review_text"] == [b"fine"]] == [2]
     assert sorted(row["event_time"][0] // DAY for row in held_out) == [1, 1, 3]
     assert sorted(row["label_grade"][0] for row in held_out) == [-1.0, 1.0, 3.0]
 
 
 def row_of(rows, item, *, grade=-1.0):
-    (row,) = [r for r in rows if r["event_item_id"] == [item.encode()] and r["label_grade"] == [grade]]
+    found = [row for row in rows if not row["review_text"][0]]
+    (row,) = [r for r in found if r["event_item_id"] == [item.encode()] and r["label_grade"] == [grade]]
     return row
 
 

@@ -58,7 +58,7 @@ def test_new_categories_and_brands_are_no_anomaly(name):
 
 def test_transform_reads_what_is_declared_for_it():
     names = [feature.name for feature in make_schema(TRANSFORMED_ITEMS, wire=WIRE).feature]
-    assert names == ["title", "description", "attributes", "category", "brand", "price"]
+    assert names == ["item_id", "title", "description", "attributes", "category", "brand", "price"]
 
 
 def test_file_name_changes_with_the_content_because_tfx_caches_by_path(tmp_path):

@@ -61,7 +61,7 @@ def test_towers_say_what_they_are(towers_dir, config):
     info = json.loads((towers_dir / TOWERS_JSON).read_text())
     assert info["model_id"] == MODEL_ID
     assert info["branches"] == {
-        "item": ["text", "image", "video", "audio", "tabular"],
+        "item": ["text", "image", "video", "audio", "tabular", "identity"],
         "query": ["text", "image", "video", "audio", "history"],
     }
     assert from_dict(info["config"], config) == config
@@ -91,7 +91,9 @@ def test_towers_of_another_make_are_refused(config, tmp_path):
     export_towers(FakeModel(config), FakeOps(config), tmp_path / "towers", model_id=MODEL_ID)
     path = tmp_path / "towers" / TOWERS_JSON
     path.write_text(path.read_text().replace('"tabular"', '"smell"'))
-    with pytest.raises(ValueError, match=r"item branches \['text', 'image', 'video', 'audio', 'smell'\].*Train again"):
+    with pytest.raises(
+        ValueError, match=r"item branches \['text', 'image', 'video', 'audio', 'smell', 'identity'\].*Train again"
+    ):
         load_towers(tmp_path / "towers")
 
 

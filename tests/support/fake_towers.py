@@ -39,6 +39,9 @@ class FakeOps(tf.Module):
             "status": tf.zeros_like(wire["title"], tf.int32),
         }
 
+    def review_model_inputs(self, texts: tf.Tensor) -> tf.Tensor:
+        return numbers(texts, 1)
+
     def query_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         dim = self.config.tower.dim
         photo = wire["query_image"]
@@ -73,7 +76,17 @@ class FakeModel:
         return {
             "click": tf.sigmoid(self.sharpness * dot),
             "purchase": tf.sigmoid(dot - 3.0 * item_vectors[..., 0]),
+            "relevance": tf.sigmoid(3.0 * dot),
         }
+
+    def classify_queries(self, branches: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Softmax of the first three numbers of the text branch."""
+        return {"intent": tf.nn.softmax(branches[:, 0, :3])}
+
+    def classify_reviews(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
+        """A review is a number, its sentiment's logit; 0 is neutral."""
+        zero = tf.zeros_like(words)
+        return {"sentiment": tf.nn.softmax(tf.concat([-words, zero, words], axis=1))}
 
     def _fuse(self, given: Mapping[Modality, tf.Tensor], side: Side) -> dict[str, tf.Tensor]:
         nothing = tf.zeros_like(given[Modality.TEXT])

@@ -24,7 +24,12 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def fake_parts(query: np.ndarray, vectors: np.ndarray) -> dict[str, np.ndarray]:
     """The score parts of `tests.support.fake_towers`, of one query [dim] with items [n, dim]."""
     dot = vectors @ query
-    return {"dense": dot, "click": sigmoid(2.0 * dot), "purchase": sigmoid(dot - 3.0 * vectors[:, 0])}
+    return {
+        "dense": dot,
+        "click": sigmoid(2.0 * dot),
+        "purchase": sigmoid(dot - 3.0 * vectors[:, 0]),
+        "relevance": sigmoid(3.0 * dot),
+    }
 
 
 def search(

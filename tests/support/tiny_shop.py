@@ -121,12 +121,16 @@ def write_transform_graph(directory: pathlib.Path) -> None:
 
     @tf.function(input_signature=[specs])
     def transform_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        price = inputs["price"]
+        price, ids = inputs["price"], inputs["item_id"]
+        # `item-07` is number 8, any other name is unknown.
+        known = tf.strings.regex_full_match(ids, r"item-\d\d")
+        digits = tf.strings.regex_replace(tf.where(known, ids, "item--1"), "item-", "")
         return {
             "category_ids": tf.zeros_like(inputs["category"], tf.int64),
             "brand_id": tf.zeros_like(inputs["brand"], tf.int64),
             "price_scaled": price / 8.0,
             "price_present": tf.cast(price >= 0.0, tf.float32),
+            "item_number": 1 + tf.strings.to_number(digits, tf.int64),
         }
 
     module.transform_fn = transform_fn

@@ -9,6 +9,7 @@ from trainer.batches import Batches, Shard
 from trainer.data import Inputs, map_rows, open_tables
 from trainer.ops import examples
 from trainer.spec.features import Side
+from trainer.spec.tasks import TASKS
 
 
 def test_items_are_sorted_by_id_whatever_their_order_on_disk(tables):
@@ -125,7 +126,7 @@ def test_a_batch_has_every_distinct_item_once(tables, batches):
     assert len(batch["item_rows"]) == len(set(batch["item_rows"])) <= 24
     np.testing.assert_array_equal(batch["item_rows"][batch["item_index"]], tables.train.values("item_row")[rows])
     np.testing.assert_array_equal(batch["items"]["text_tokens"], tables.items.gather(batch["item_rows"])["text_tokens"])
-    assert set(batch["labels"]) == {"positive", "label_click", "label_purchase"}
+    assert set(batch["labels"]) == {task.label for task in TASKS}
     # Every item is clicked 10 times of 240 and shown in vain 20 times of 480: 24 and 8 rows of each 32 are one of 24.
     np.testing.assert_allclose(batch["sampling_probability"], 1 / 24, rtol=1e-6)
 

@@ -112,7 +112,7 @@ def test_the_report_is_a_table_and_json(report):
     assert "items 24, train rows 720, held out rows 144, held out requests 48, rows of unknown items 0" in table
     assert "Planted truth" in table
     line = next(line for line in table.split("Planted truth")[1].splitlines() if "all" in line and "recall@10 " in line)
-    assert line.split() == ["all", "48", "recall@10", "0.917", "0.417", "0.000", "0.500", "1.000"]
+    assert line.split() == ["all", "48", "recall@10", "0.917", "0.417", "0.000", "0.000", "0.500", "1.000"]
     parsed = json.loads(report.to_json())
     assert parsed["counts"]["items"] == 24
     ratios = [row for row in parsed["sections"]["masked"]["rows"] if row["metric"] == "full / masked"]

@@ -42,3 +42,11 @@ def test_lexical_scores_are_zero_without_a_known_word():
 
 def test_lexical_without_any_word():
     assert floors.Lexical(["", "-"], query_texts=["red"])(np.array([0])).tolist() == [[0.0, 0.0]]
+
+
+def test_own_history_comes_before_what_is_popular():
+    counts = np.array([4, 0, 9, 1])
+    scorer = floors.OwnHistory(np.array([[3, 1, -1], [-1, -1, -1]]), counts=counts)
+    orders = np.argsort(-scorer(np.array([0, 1])), axis=1)
+    # The latest first (3, then 1), then by popularity (2, 0); without a history by popularity alone.
+    assert orders.tolist() == [[3, 1, 2, 0], [2, 0, 3, 1]]

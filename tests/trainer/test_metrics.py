@@ -90,3 +90,17 @@ def test_nothing_to_find_gives_no_number():
     empty = Relevant(request=np.zeros(0, int), item=np.zeros(0, int), gain=np.zeros(0), wanted=np.zeros(0, bool))
     assert all(math.isnan(value) for value in metrics.retrieval(empty, np.zeros(0)).values())
     assert all(math.isnan(value) for value in metrics.chance(empty, num_items=3).values())
+
+
+def test_pairs_in_order_counts_inside_groups_with_ties_half():
+    labels, groups = np.array([2.0, 0.0, 1.0, 5.0, 4.0]), np.array([1, 1, 1, 2, 2])
+    # Group 1: 2>0 right (3>1), 2>1 tie (3=3), 1>0 right; group 2: 5>4 wrong. 2.5 of 4.
+    assert metrics.pair_order(labels, np.array([3.0, 1.0, 3.0, 0.0, 1.0]), groups) == 2.5 / 4
+    assert np.isnan(metrics.pair_order(labels[:1], labels[:1], groups[:1]))
+
+
+def test_macro_f1_weighs_classes_alike():
+    labels, found = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    # Class 0: 2·2/(3+2) = 0.8; class 1: 2·1/(1+2) = 0.667.
+    assert metrics.macro_f1(labels, found) == pytest.approx((0.8 + 2 / 3) / 2)
+    assert metrics.accuracy(labels, found) == 0.75

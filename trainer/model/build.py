@@ -11,17 +11,18 @@ from trainer.model.tower import Tower
 from trainer.model.two_tower import TwoTower
 from trainer.nn.encoders.audio import AudioEncoder
 from trainer.nn.encoders.history import HistoryEncoder
+from trainer.nn.encoders.identity import IdentityEncoder
 from trainer.nn.encoders.image import ImageEncoder
 from trainer.nn.encoders.tabular import TabularEncoder
 from trainer.nn.encoders.text import TextEncoder
 from trainer.nn.encoders.video import VideoEncoder
-from trainer.nn.fusion import GatedFusion, SumFusion
-from trainer.nn.heads import PairHead
+from trainer.nn.fusion import AttentionFusion, ConcatFusion, GatedFusion, SumFusion
+from trainer.nn.heads import PairHead, QueryClassHead, ReviewHead
 from trainer.nn.losses import SampledSoftmax
 from trainer.spec.config import Config, Fusion
 from trainer.spec.features import Modality, Side, branches_of
-from trainer.spec.tasks import TASKS, TaskKind
-from trainer.spec.training import Precision
+from trainer.spec.tasks import TASKS, Task, TaskKind
+from trainer.spec.training import LossWeighting, Precision
 
 Layer: TypeAlias = tf.keras.layers.Layer
 
@@ -34,6 +35,7 @@ def _text(config: Config, num_subwords: int) -> Layer:
         lstm_units=text.lstm_units,
         dim=config.tower.dim,
         dropout=config.tower.dropout,
+        token_dropout=text.token_dropout,
         name="text",
     )
 
@@ -46,6 +48,9 @@ def _image(config: Config, num_subwords: int) -> Layer:
         patch_px=tower.vision.patch_px,
         dim=tower.dim,
         dropout=tower.dropout,
+        flip=tower.vision.flip,
+        crop=tower.vision.crop,
+        colour=tower.vision.colour,
         name="image",
     )
 
@@ -82,6 +87,11 @@ def _tabular(config: Config, num_subwords: int) -> Layer:
     )
 
 
+def _identity(config: Config, num_subwords: int) -> Layer:
+    del num_subwords
+    return IdentityEncoder(items=config.tower.identity.items, dim=config.tower.dim, name="identity")
+
+
 def _history(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     return HistoryEncoder(dim=config.tower.dim, dropout=config.tower.dropout, name="history")
@@ -93,14 +103,47 @@ ENCODERS: dict[Modality, Callable[[Config, int], Layer]] = {
     Modality.VIDEO: _video,
     Modality.AUDIO: _audio,
     Modality.TABULAR: _tabular,
+    Modality.IDENTITY: _identity,
     Modality.HISTORY: _history,
 }
 # The encoders whose time is matrix work, which bfloat16 speeds up where the processor has it.
 HALVED = frozenset({Modality.TEXT, Modality.IMAGE, Modality.VIDEO})
-FUSIONS: dict[Fusion, Callable[[], Layer]] = {Fusion.GATED: GatedFusion, Fusion.SUM: SumFusion}
-HEADS: dict[TaskKind, Callable[[Config, str], Layer]] = {
-    TaskKind.RETRIEVAL: lambda config, name: SampledSoftmax(temperature=config.train.temperature, name=name),
-    TaskKind.BINARY: lambda config, name: PairHead(name=name),
+FUSIONS: dict[Fusion, Callable[[], Layer]] = {
+    Fusion.GATED: GatedFusion,
+    Fusion.SUM: SumFusion,
+    Fusion.CONCAT: ConcatFusion,
+    Fusion.ATTENTION: AttentionFusion,
+}
+
+
+def _retrieval(config: Config, task: Task) -> Layer:
+    train = config.train
+    return SampledSoftmax(
+        temperature=train.temperature,
+        learn_temperature=train.learn_temperature,
+        label_smoothing=train.label_smoothing,
+        name=task.name,
+    )
+
+
+def _review_class(config: Config, task: Task) -> Layer:
+    review = config.tower.review
+    return ReviewHead(
+        buckets=review.buckets,
+        embedding_dim=review.embedding_dim,
+        filters=review.filters,
+        num_classes=len(task.classes),
+        dropout=config.tower.dropout,
+        name=task.name,
+    )
+
+
+HEADS: dict[TaskKind, Callable[[Config, Task], Layer]] = {
+    TaskKind.RETRIEVAL: _retrieval,
+    TaskKind.BINARY: lambda config, task: PairHead(name=task.name),
+    TaskKind.GRADED: lambda config, task: PairHead(name=task.name),
+    TaskKind.QUERY_CLASS: lambda config, task: QueryClassHead(num_classes=len(task.classes), name=task.name),
+    TaskKind.REVIEW_CLASS: _review_class,
 }
 
 
@@ -125,7 +168,7 @@ def build_model(config: Config, *, num_subwords: int, precision: Precision = Pre
         side: Tower(
             encoders={m: encoders[m] for m in branches_of(side)},
             fusion=FUSIONS[config.tower.fusion](),
-            modality_dropout=config.tower.modality_dropout,
+            dropout={m: _dropout(m, config) for m in branches_of(side)},
             name=f"{side.value}_tower",
         )
         for side in (Side.ITEM, Side.QUERY)
@@ -133,12 +176,18 @@ def build_model(config: Config, *, num_subwords: int, precision: Precision = Pre
     model = TwoTower(
         item_tower=towers[Side.ITEM],
         query_tower=towers[Side.QUERY],
-        heads={task: HEADS[task.kind](config, task.name) for task in TASKS},
+        heads={task: HEADS[task.kind](config, task) for task in TASKS},
         task_weights={task.name: config.train.task_weights.get(task.name, task.weight) for task in TASKS},
         dim=config.tower.dim,
+        learn_weights=config.train.loss_weighting is LossWeighting.UNCERTAINTY,
     )
     _make_variables(model, config)
     return model
+
+
+def _dropout(modality: Modality, config: Config) -> float:
+    tower = config.tower
+    return tower.identity.dropout if modality is Modality.IDENTITY else tower.modality_dropout
 
 
 @contextlib.contextmanager
@@ -174,6 +223,7 @@ def _make_variables(model: TwoTower, config: Config) -> None:
             "brand_id": np.ones([1], np.int32),
             "price_scaled": np.zeros([1], np.float32),
             "price_present": np.ones([1], np.float32),
+            "item_number": np.ones([1], np.int32),
         }
     )
     queries = model.encode_queries(
@@ -186,3 +236,5 @@ def _make_variables(model: TwoTower, config: Config) -> None:
         }
     )
     model.score_pairs(queries["vector"], items["vector"][:, tf.newaxis])
+    model.classify_queries(queries["branches"])
+    model.classify_reviews(np.ones([1, config.tower.review.words], np.int32))

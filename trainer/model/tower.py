@@ -1,6 +1,6 @@
 """One tower: the branches of one side, each with a presence mask, fused into one vector."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -29,6 +29,7 @@ BRANCH_INPUTS: dict[Modality, tuple[str, ...]] = {
     Modality.VIDEO: ("video_pixels", "video_present"),
     Modality.AUDIO: ("audio_mel", "audio_present"),
     Modality.TABULAR: ("category_ids", "brand_id", "price_scaled", "price_present"),
+    Modality.IDENTITY: ("item_number",),
     Modality.HISTORY: ("history_vectors", "history_ages", "history_present"),
 }
 BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
@@ -37,8 +38,11 @@ BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
     Modality.VIDEO: _any("video_present"),
     Modality.AUDIO: _any("audio_present"),
     Modality.TABULAR: _attributes_present,
+    Modality.IDENTITY: lambda inputs: inputs["item_number"] > 0,
     Modality.HISTORY: _any("history_present"),
 }
+# Branches that are as long as they learned to be; the others have length 1. An identity begins at nothing.
+FREE_LENGTH = frozenset({Modality.IDENTITY})
 
 
 class Tower(tf.keras.layers.Layer):
@@ -54,14 +58,15 @@ class Tower(tf.keras.layers.Layer):
         *,
         encoders: Mapping[Modality, tf.keras.layers.Layer],
         fusion: tf.keras.layers.Layer,
-        modality_dropout: float,
+        dropout: Mapping[Modality, float],
         **kwargs: Any,
     ) -> None:
+        """`dropout` is the share of rows in which each branch is hidden while training."""
         super().__init__(**kwargs)
         self.modalities = tuple(encoders)
         self.encoders = {modality.value: encoder for modality, encoder in encoders.items()}
         self.fusion = fusion
-        self.modality_dropout = modality_dropout
+        self.dropout = tuple(dropout[modality] for modality in encoders)
 
     def call(self, inputs: Tensors, training: bool = False, masked: Collection[Modality] = ()) -> dict[str, tf.Tensor]:
         """See the class.
@@ -76,15 +81,14 @@ class Tower(tf.keras.layers.Layer):
             for m in self.modalities
         ]
         mask = tf.stack(present, axis=1)
-        if training and self.modality_dropout > 0.0:
-            mask = drop_branches(mask, self.modality_dropout)
+        if training:
+            mask = drop_branches(mask, self.dropout)
         branches = [
             self._branch(modality, inputs, here, training)
             for modality, here in zip(self.modalities, tf.unstack(mask, axis=1), strict=True)
         ]
         stacked = tf.stack(branches, axis=1)
-        weights = self.fusion(stacked, present=mask)
-        weighted = stacked * weights[..., tf.newaxis]
+        weighted, weights = self.fusion(stacked, present=mask)
         return {
             TowerOutput.VECTOR.value: normalize(tf.reduce_sum(weighted, axis=1)),
             TowerOutput.BRANCHES.value: weighted,
@@ -96,20 +100,21 @@ class Tower(tf.keras.layers.Layer):
 
         def encode(rows: Tensors) -> tf.Tensor:
             # An encoder may compute in bfloat16; what is added up and compared is float32.
-            return normalize(tf.cast(encoder(rows, training=training), tf.float32))
+            vectors = tf.cast(encoder(rows, training=training), tf.float32)
+            return vectors if modality in FREE_LENGTH else normalize(vectors)
 
         return encode_present(encode, {name: inputs[name] for name in BRANCH_INPUTS[modality]}, present)
 
 
-def drop_branches(present: tf.Tensor, rate: float) -> tf.Tensor:
+def drop_branches(present: tf.Tensor, rates: Sequence[float]) -> tf.Tensor:
     """Modality dropout: hides present branches at random, but never the last one of a row.
 
     Args:
       present: [batch, branch] bool.
-      rate: Probability that a branch is hidden.
+      rates: Probability that each branch is hidden.
 
     Returns:
       [batch, branch] bool.
     """
-    kept = present & (uniform(tf.shape(present)) >= rate)
+    kept = present & (uniform(tf.shape(present)) >= tf.constant(rates, tf.float32))
     return tf.where(tf.reduce_any(kept, axis=1, keepdims=True), kept, present)

@@ -21,7 +21,8 @@ class TwoTower(tfrs.Model):
 
     A batch is {"query": model form of the queries with `history_rows` [batch, history] int32 (-1 absent),
     "items": model form of the distinct items, "item_rows": [distinct] int32, "item_index": [batch] int32,
-    "sampling_probability": [distinct] float32, "labels": {name: [batch] float32}}.
+    "sampling_probability": [distinct] float32, "labels": {name: [batch] float32}, "requests": [batch] int32, a number
+    of the request each row is of, "review_words": [batch, words] int32, zeros in rows that are no review}.
     """
 
     def __init__(
@@ -32,13 +33,17 @@ class TwoTower(tfrs.Model):
         heads: Mapping[Task, tf.keras.layers.Layer],
         task_weights: Mapping[str, float],
         dim: int,
+        learn_weights: bool = False,
     ) -> None:
+        """With `learn_weights` the weight of each task is times a learned certainty; see `total_loss`."""
         super().__init__()
         self.item_tower = item_tower
         self.query_tower = query_tower
         self.heads = {task.name: head for task, head in heads.items()}
         self.tasks = tuple(heads)
         self.task_weights = dict(task_weights)
+        # Logarithm of the variance of each task.
+        self.uncertainty = tf.Variable(tf.zeros([len(self.tasks)]), name="uncertainty") if learn_weights else None
         # Content-only item vectors of the last snapshot: what a history is made of.
         self.snapshot = tf.Variable(tf.zeros([1, dim]), shape=[None, dim], trainable=False, name="snapshot")
 
@@ -82,15 +87,31 @@ class TwoTower(tfrs.Model):
         return {
             task.name: tf.sigmoid(self.heads[task.name](queries, item_vectors))
             for task in self.tasks
-            if task.kind is TaskKind.BINARY
+            if task.kind in (TaskKind.BINARY, TaskKind.GRADED)
         }
 
+    def classify_queries(self, branches: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Probabilities of the classes of queries: {task: [batch, classes]} of branches [batch, branch, dim]."""
+        return {name: tf.nn.softmax(self.heads[name](branches)) for name in self._tasks_of(TaskKind.QUERY_CLASS)}
+
+    def classify_reviews(self, words: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Probabilities of the classes of reviews: {task: [review, classes]} of their model form [review, words]."""
+        return {name: tf.nn.softmax(self.heads[name](words)) for name in self._tasks_of(TaskKind.REVIEW_CLASS)}
+
+    def _tasks_of(self, kind: TaskKind) -> list[str]:
+        return [task.name for task in self.tasks if task.kind is kind]
+
     def encode_batch(self, batch: Mapping[str, Any], training: bool = False) -> dict[Side, dict[str, tf.Tensor]]:
-        """The outputs of both towers (`TowerOutput`) for a batch: items [distinct, ...], queries [batch, ...]."""
-        return {
-            Side.ITEM: self.encode_items(batch["items"], training=training),
-            Side.QUERY: self.encode_queries(batch["query"], training=training),
-        }
+        """The outputs of both towers (`TowerOutput`) for a batch: items [distinct, ...], queries [batch, ...].
+
+        Beside the queries stand the logits [batch, classes] of the tasks that classify a query or a review, by task.
+        """
+        queries = self.encode_queries(batch["query"], training=training)
+        for name in self._tasks_of(TaskKind.QUERY_CLASS):
+            queries[name] = self.heads[name](queries[TowerOutput.BRANCHES.value])
+        for name in self._tasks_of(TaskKind.REVIEW_CLASS):
+            queries[name] = self.heads[name](batch["review_words"], training=training)
+        return {Side.ITEM: self.encode_items(batch["items"], training=training), Side.QUERY: queries}
 
     def losses_of(
         self, encoded: Mapping[Side, Mapping[str, tf.Tensor]], batch: Mapping[str, Any]
@@ -115,13 +136,24 @@ class TwoTower(tfrs.Model):
                     probability=batch["sampling_probability"],
                     weights=labels,
                 )
-            else:
+            elif task.kind is TaskKind.BINARY:
                 result[task.name] = losses.binary(labels, head(queries, acted))
+            elif task.kind is TaskKind.GRADED:
+                result[task.name] = losses.pairwise(labels, head(queries, acted), batch["requests"])
+            else:
+                result[task.name] = losses.classes(labels, encoded[Side.QUERY][task.name])
         return result
 
     def total_loss(self, by_task: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The weighted sum of the losses of the tasks."""
-        return tf.add_n([self.task_weights[name] * loss for name, loss in by_task.items()])
+        """The weighted sum of the losses of the tasks.
+
+        With learned weights a loss L of log variance s counts exp(-s) L + s: https://arxiv.org/abs/1705.07115
+        """
+        names = [task.name for task in self.tasks]
+        values = tf.stack([by_task[name] for name in names])
+        if self.uncertainty is not None:
+            values = tf.exp(-self.uncertainty) * values + self.uncertainty
+        return tf.reduce_sum(tf.constant([self.task_weights[name] for name in names]) * values)
 
     def compute_loss(self, inputs: Mapping[str, Any], training: bool = False) -> tf.Tensor:
         """The weighted sum of the losses."""

@@ -4,6 +4,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainer.nn.blocks import encode_present, masked_max, masked_mean
+from trainer.nn.randomness import Dropout
+
 
 class PairHead(tf.keras.layers.Layer):
     """Logit of something that a query and an item do together, such as a click.
@@ -28,3 +31,73 @@ class PairHead(tf.keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "hidden_dim": self.hidden_dim}
+
+
+class QueryClassHead(tf.keras.layers.Layer):
+    """Logits of the class of a query, from what each of its branches says.
+
+    Input:  branches [batch, branch, dim] float32, zeros where absent.
+    Output: [batch, classes] float32 logits.
+    """
+
+    def __init__(self, *, num_classes: int, hidden_dim: int = 32, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+        self.hidden_dim = hidden_dim
+        self.hidden = tf.keras.layers.Dense(hidden_dim, activation="relu", name="hidden")
+        self.logits = tf.keras.layers.Dense(num_classes, name="logits")
+
+    def call(self, branches: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        return self.logits(self.hidden(tf.reshape(branches, [-1, branches.shape[1] * branches.shape[2]])))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "num_classes": self.num_classes, "hidden_dim": self.hidden_dim}
+
+
+class ReviewHead(tf.keras.layers.Layer):
+    """Logits of the class of a text: embedded words, convolutions over one to three of them, their maximum and mean.
+
+    CNN over words: https://aclanthology.org/D14-1181/
+
+    Input:  [batch, words] int32 word numbers, 0 = padding.
+    Output: [batch, classes] float32 logits, zeros for a text without words.
+    """
+
+    WIDTHS = (1, 2, 3)
+
+    def __init__(
+        self, *, buckets: int, embedding_dim: int, filters: int, num_classes: int, dropout: float, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.buckets = buckets
+        self.embedding_dim = embedding_dim
+        self.filters = filters
+        self.num_classes = num_classes
+        self.dropout = dropout
+        self.embed = tf.keras.layers.Embedding(buckets + 1, embedding_dim, name="embed")
+        self.convolutions = [
+            tf.keras.layers.Conv1D(filters, width, padding="same", activation="relu", name=f"words{width}")
+            for width in self.WIDTHS
+        ]
+        self.drop = Dropout(dropout)
+        self.logits = tf.keras.layers.Dense(num_classes, name="logits")
+
+    def call(self, words: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """See the class."""
+        return encode_present(
+            lambda rows: self._read(rows["words"], training), {"words": words}, tf.reduce_any(words > 0, axis=1)
+        )
+
+    def _read(self, words: tf.Tensor, training: bool) -> tf.Tensor:
+        present = words > 0
+        embedded = self.embed(words) * tf.cast(present, tf.float32)[..., tf.newaxis]
+        found = [convolution(embedded) for convolution in self.convolutions]
+        pooled = [pool(features, present) for features in found for pool in (masked_max, masked_mean)]
+        return self.logits(self.drop(tf.concat(pooled, axis=-1), training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("buckets", "embedding_dim", "filters", "num_classes", "dropout")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

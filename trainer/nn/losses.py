@@ -1,5 +1,6 @@
 """Losses, all on one scale: the mean per labelled example. A label below 0 is not known and contributes nothing."""
 
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -21,18 +22,62 @@ def binary(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(tf.reduce_sum(losses * known), tf.reduce_sum(known))
 
 
+def pairwise(labels: tf.Tensor, logits: tf.Tensor, groups: tf.Tensor) -> tf.Tensor:
+    """Mean logistic loss over the pairs of rows of one group whose labels differ: the higher one should score higher.
+
+    RankNet: https://dl.acm.org/doi/10.1145/1102351.1102363
+
+    Args:
+      labels: [batch] float32 grades, below 0 where not known.
+      logits: [batch] float32.
+      groups: [batch] integers, equal for rows that are compared.
+
+    Returns:
+      Scalar; 0 when there is no such pair.
+    """
+    together = groups[:, tf.newaxis] == groups[tf.newaxis]
+    above = (labels[:, tf.newaxis] > labels[tf.newaxis]) & (labels[tf.newaxis] >= 0.0)
+    pairs = tf.cast(together & above, tf.float32)
+    losses = tf.nn.softplus(logits[tf.newaxis] - logits[:, tf.newaxis])
+    return tf.math.divide_no_nan(tf.reduce_sum(losses * pairs), tf.reduce_sum(pairs))
+
+
+def classes(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Mean cross-entropy over the rows whose class is known.
+
+    Args:
+      labels: [batch] float32 class numbers, below 0 where not known.
+      logits: [batch, classes] float32.
+
+    Returns:
+      Scalar; 0 when no class is known.
+    """
+    known = tf.cast(labels >= 0.0, tf.float32)
+    numbers = tf.cast(tf.maximum(labels, 0.0), tf.int32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=numbers, logits=logits)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses * known), tf.reduce_sum(known))
+
+
 class SampledSoftmax(tf.keras.layers.Layer):
     """In-batch sampled softmax with logQ correction and accidental hits removed (TF-Recommenders' retrieval task).
 
     The items of all rows are the candidates of every positive row, those of impressions that led to nothing too. logQ: https://dl.acm.org/doi/10.1145/3298689.3346996
     """
 
-    def __init__(self, *, temperature: float, **kwargs: Any) -> None:
+    def __init__(
+        self, *, temperature: float, learn_temperature: bool = False, label_smoothing: float = 0.0, **kwargs: Any
+    ) -> None:
+        """A learned temperature begins at `temperature` and stays between a tenth of it and ten times as much."""
         super().__init__(**kwargs)
         self.temperature = temperature
+        self.sharpness = self.add_weight(
+            name="sharpness", shape=[], initializer="zeros", trainable=learn_temperature, dtype=tf.float32
+        )
         self.task = tfrs.tasks.Retrieval(
             # The task's own default reduction is the sum too, said here because the mean is taken below.
-            loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction=tf.keras.losses.Reduction.SUM),
+            loss=tf.keras.losses.CategoricalCrossentropy(
+                from_logits=True, reduction=tf.keras.losses.Reduction.SUM, label_smoothing=label_smoothing
+            ),
             temperature=temperature,
             remove_accidental_hits=True,
         )
@@ -65,9 +110,11 @@ class SampledSoftmax(tf.keras.layers.Layer):
         # a column for each of its rows, as the logQ correction expects; those equal to the positive are accidental.
         columns = tf.concat([positives, tf.boolean_mask(item_index, weights <= 0.0)], axis=0)
 
+        scale = tf.exp(math.log(10.0) * tf.tanh(self.sharpness))
+
         def loss() -> tf.Tensor:
             total = self.task(
-                tf.gather(queries, rows),
+                tf.gather(queries, rows) * scale,
                 tf.gather(items, columns),
                 sample_weight=tf.gather(weights, rows),
                 candidate_sampling_probability=tf.gather(probability, columns),

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.ops import audio, history, image, tabular, text, video
+from trainer.ops import audio, history, identity, image, review, tabular, text, video
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import WORD_VOCABULARY, Dtype, Feature, Modality, Side, features_of
 from trainer.spec.signatures import QueryStatus
@@ -97,10 +97,12 @@ class ModelOps(tf.Module):
         strings = [tf.strings.reduce_join(t, axis=-1, separator=" ") if len(t.shape) > 1 else t for t in texts]
         media = _media(wire, Side.ITEM, config)
         inputs = {feature.name: wire[feature.name] for feature in features_of(Side.ITEM) if feature.transform}
+        transformed = self.transform_graph.transform_fn(inputs)
         return {
             "text_tokens": text.to_model(strings, tokenizer=self._tokenizer, length=config.tower.text.item_tokens),
             **media.tensors,
-            **tabular.to_model(self.transform_graph.transform_fn(inputs)),
+            **tabular.to_model(transformed),
+            **identity.to_model(transformed),
             "status": media.status | _text_status(strings),
         }
 
@@ -124,6 +126,11 @@ class ModelOps(tf.Module):
             "history_ages": history.to_model(ages),
             "status": media.status | _text_status(strings) | _bit(odd, QueryStatus.NUMBER_REPLACED),
         }
+
+    def review_model_inputs(self, texts: tf.Tensor) -> tf.Tensor:
+        """Model form of review texts [review] string: [review, words] int32."""
+        config = self.config.tower.review
+        return review.to_model(texts, words=config.words, buckets=config.buckets)
 
 
 class _Media:

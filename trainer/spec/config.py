@@ -26,6 +26,8 @@ class Fusion(enum.StrEnum):
 
     GATED = "gated"
     SUM = "sum"
+    CONCAT = "concat"
+    ATTENTION = "attention"
 
 
 class IndexChoice(enum.StrEnum):
@@ -106,9 +108,11 @@ class TextConfig:
     query_tokens: int = 12
     embedding_dim: int = 64
     lstm_units: int = 48
+    token_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks the values."""
+        fraction(self, "token_dropout")
         at_least(self, 1, "min_count", "item_tokens", "query_tokens", "embedding_dim", "lstm_units")
         at_least(self, 50, "subwords")
 
@@ -121,9 +125,13 @@ class VisionConfig:
     image_widths: tuple[int, ...] = (32, 64, 96)
     frame_widths: tuple[int, ...] = (24, 32)
     lstm_units: int = 48
+    flip: bool = False  # mirror photos while training; not where left and right mean something
+    crop: float = 0.0  # largest share of a photo's side that is cut away while training
+    colour: float = 0.0  # largest change of light and colours while training
 
     def __post_init__(self) -> None:
         """Checks the values."""
+        fraction(self, "crop", "colour")
         at_least(self, 1, "patch_px", "lstm_units")
         if not self.image_widths or not self.frame_widths or min(*self.image_widths, *self.frame_widths) < 1:
             raise ValueError(
@@ -161,6 +169,34 @@ class TabularConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class IdentityConfig:
+    """The identity branch: what is known of an item beyond its content, because it has been acted on."""
+
+    items: int = 20_000  # rows of the table; further items live by their content alone
+    dropout: float = 0.5  # share of the items of a batch that are trained as if they were new
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        at_least(self, 1, "items")
+        fraction(self, "dropout")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewConfig:
+    """The sentiment head: words and their neighbours in the text of a review."""
+
+    words: int = 80
+    buckets: int = 16_384  # words are hashed: what reviews say stands in no catalogue
+    embedding_dim: int = 32
+    filters: int = 32
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        at_least(self, 4, "words")
+        at_least(self, 1, "buckets", "embedding_dim", "filters")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TowerConfig:
     """What both towers share."""
 
@@ -172,6 +208,8 @@ class TowerConfig:
     vision: VisionConfig = VisionConfig()
     audio: AudioConfig = AudioConfig()
     tabular: TabularConfig = TabularConfig()
+    identity: IdentityConfig = IdentityConfig()
+    review: ReviewConfig = ReviewConfig()
 
     def __post_init__(self) -> None:
         """Checks the values."""

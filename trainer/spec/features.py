@@ -23,6 +23,7 @@ class Modality(enum.StrEnum):
     VIDEO = "video"
     AUDIO = "audio"
     TABULAR = "tabular"
+    IDENTITY = "identity"
     HISTORY = "history"
 
 
@@ -70,7 +71,14 @@ class Feature:
 
 
 _ITEM = (
-    Feature(name="item_id", side=Side.ITEM, dtype=Dtype.BYTES, doc="Permanent name of the item."),
+    Feature(
+        name="item_id",
+        side=Side.ITEM,
+        dtype=Dtype.BYTES,
+        modality=Modality.IDENTITY,
+        transform=True,
+        doc="Permanent name of the item.",
+    ),
     Feature(name="group_id", side=Side.ITEM, dtype=Dtype.BYTES, doc="Variants of one product share it."),
     Feature(name="title", side=Side.ITEM, dtype=Dtype.BYTES, modality=Modality.TEXT, transform=True, doc="UTF-8, NFC."),
     Feature(
@@ -199,6 +207,30 @@ _EVENT = (
         doc="Judged relevance 0 to 3, -1 unjudged.",
     ),
     Feature(
+        name="label_relevance",
+        side=Side.EVENT,
+        dtype=Dtype.FLOAT,
+        default=-1.0,
+        doc="Judged grade, else 3 bought, 2 put into the cart, 1 clicked, 0 shown only; -1 not known.",
+    ),
+    Feature(
+        name="label_intent",
+        side=Side.EVENT,
+        dtype=Dtype.INT,
+        default=-1,
+        doc="Place of the search's intent in `INTENTS`, -1 not known.",
+    ),
+    Feature(
+        name="review_text", side=Side.EVENT, dtype=Dtype.BYTES, doc="The text of a review; such a row is nothing else."
+    ),
+    Feature(
+        name="label_sentiment",
+        side=Side.EVENT,
+        dtype=Dtype.INT,
+        default=-1,
+        doc="Place of the review's sentiment in `SENTIMENTS`, -1 not known.",
+    ),
+    Feature(
         name="positive",
         side=Side.EVENT,
         dtype=Dtype.FLOAT,
@@ -232,9 +264,11 @@ class Transformed(enum.StrEnum):
     BRAND_ID = "brand_id"  # int64 [batch]; 0 = absent
     PRICE_SCALED = "price_scaled"  # float32 [batch]; z-score of log1p(price), 0 where absent
     PRICE_PRESENT = "price_present"  # float32 [batch]; 1 = known
+    ITEM_NUMBER = "item_number"  # int64 [batch]; 0 = absent or not in the vocabulary
 
 
 # Names of the vocabularies that Transform writes as assets of its graph.
 WORD_VOCABULARY = "words"  # every word of titles, descriptions and attributes with its count
 CATEGORY_VOCABULARY = "categories"
 BRAND_VOCABULARY = "brands"
+ITEM_VOCABULARY = "items"

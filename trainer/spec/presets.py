@@ -7,6 +7,8 @@ from trainer.spec.config import (
     AudioConfig,
     Config,
     DataConfig,
+    IdentityConfig,
+    ReviewConfig,
     SearchConfig,
     TextConfig,
     TowerConfig,
@@ -24,6 +26,8 @@ def tiny() -> Config:
         tower=TowerConfig(
             dim=16,
             text=TextConfig(subwords=400, min_count=1, item_tokens=12, query_tokens=8, embedding_dim=16, lstm_units=8),
+            identity=IdentityConfig(items=100),
+            review=ReviewConfig(words=12, buckets=256, embedding_dim=8, filters=8),
             audio=AudioConfig(mels=16, widths=(8, 8)),
             vision=VisionConfig(image_widths=(8, 16), frame_widths=(8, 8), lstm_units=8),
         ),

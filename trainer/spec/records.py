@@ -39,6 +39,7 @@ class EventType(enum.StrEnum):
 
 
 INTENTS = ("buy", "compare", "consult")
+SENTIMENTS = ("negative", "neutral", "positive")
 SIGNAL_SOURCES = ("sales", "social", "news", "price")
 
 
@@ -96,6 +97,7 @@ EVENTS = (
     Field(name="quantity", kind=Kind.NUMBER, minimum=0.0, doc="Units."),
     Field(name="rating", kind=Kind.NUMBER, minimum=1.0, maximum=5.0, doc="Stars, 1 to 5."),
     Field(name="text", kind=Kind.TEXT, doc="Review text."),
+    Field(name="sentiment", kind=Kind.TEXT, choices=SENTIMENTS, doc="What a review thinks; from `rating` when absent."),
     Field(name="grade", kind=Kind.INTEGER, minimum=0, maximum=3, doc="Judged relevance, 0 to 3."),
     Field(name="intent", kind=Kind.TEXT, choices=INTENTS, doc="What the shopper wants of this search."),
 )

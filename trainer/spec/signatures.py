@@ -1,6 +1,6 @@
 """The contract between the towers, the bundle and its callers, as plain data.
 
-Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have three functions:
+Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have five functions:
 
   `embed_item(wire)`    wire: {item feature: tensor} for every item feature with a modality
   `embed_query(inputs)` inputs: the wire query features of text, image, video and audio, and in place of `history_ids`
@@ -8,6 +8,10 @@ Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have thr
                         `history_ages` [batch, history] float32 days, `history_present` [batch, history] bool
   `score_pairs(query_vectors, item_vectors)`
                         [batch, dim], [batch, depth, dim] -> {pair task: [batch, depth] float32 in 0..1}
+  `classify_queries(branches)`
+                        `branches` of `embed_query` -> {query task: [batch, classes] float32, sum 1}
+  `classify_reviews(texts)`
+                        [review] string -> {review task: [review, classes] float32, sum 1}
 
 The embed functions return `TowerOutput`. The bundle's signatures are those of `signatures`.
 """

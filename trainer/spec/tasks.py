@@ -3,12 +3,17 @@
 import dataclasses
 import enum
 
+from trainer.spec.records import INTENTS, SENTIMENTS
+
 
 class TaskKind(enum.StrEnum):
     """Which head and loss a task uses (rows of tables in `trainer/nn/heads.py` and `trainer/nn/losses.py`)."""
 
     RETRIEVAL = "retrieval"
     BINARY = "binary"
+    GRADED = "graded"
+    QUERY_CLASS = "query_class"
+    REVIEW_CLASS = "review_class"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +26,7 @@ class Task:
       label: Event feature that holds the label; a negative value means "not known" and contributes nothing.
       weight: Weight of its loss, all losses being on one scale (mean per labelled example).
       doc: What the head predicts.
+      classes: Names of the classes, in the order of the label's numbers; empty for what is no class.
     """
 
     name: str
@@ -28,6 +34,7 @@ class Task:
     label: str
     weight: float
     doc: str
+    classes: tuple[str, ...] = ()
 
 
 TASKS: tuple[Task, ...] = (
@@ -52,10 +59,38 @@ TASKS: tuple[Task, ...] = (
         weight=0.2,
         doc="Probability of a purchase when shown.",
     ),
+    Task(
+        name="relevance",
+        kind=TaskKind.GRADED,
+        label="label_relevance",
+        weight=0.1,
+        doc="How relevant the item is, 0 to 1: learned from pairs of one request with unequal grades.",
+    ),
+    Task(
+        name="intent",
+        kind=TaskKind.QUERY_CLASS,
+        label="label_intent",
+        weight=0.1,
+        classes=INTENTS,
+        doc="What the shopper wants of this search.",
+    ),
+    Task(
+        name="sentiment",
+        kind=TaskKind.REVIEW_CLASS,
+        label="label_sentiment",
+        weight=0.1,
+        classes=SENTIMENTS,
+        doc="What a review thinks of its item.",
+    ),
 )
 
+# The label that stands for the probability 1, by kind of pair task.
+LARGEST_LABEL: dict[TaskKind, float] = {TaskKind.BINARY: 1.0, TaskKind.GRADED: 3.0}
+
 # Tasks that score a (query, item) pair beside the dense cosine.
-PAIR_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind is not TaskKind.RETRIEVAL)
+PAIR_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind in (TaskKind.BINARY, TaskKind.GRADED))
+QUERY_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind is TaskKind.QUERY_CLASS)
+REVIEW_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind is TaskKind.REVIEW_CLASS)
 # Names of the score parts that no head gives: the cosine of the two towers, and BM25 as a share of the most that the
 # words of the query could score.
 DENSE, LEXICAL = "dense", "lexical"

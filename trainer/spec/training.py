@@ -24,6 +24,13 @@ class RateScaling(enum.StrEnum):
     LINEAR = "linear"
 
 
+class LossWeighting(enum.StrEnum):
+    """How the losses of the heads are added up: by their weights, or by these times a learned certainty of each."""
+
+    FIXED = "fixed"
+    UNCERTAINTY = "uncertainty"
+
+
 class Precision(enum.StrEnum):
     """In what the encoders compute while training; weights and everything that leaves are float32."""
 
@@ -55,6 +62,9 @@ class TrainConfig:
       clip_norm: Largest global norm of a gradient; 0 = not clipped.
       accumulate: Batches whose gradients make one update.
       temperature: Of the retrieval softmax.
+      learn_temperature: Whether it is learned, from there.
+      label_smoothing: Of the retrieval softmax.
+      loss_weighting: How the losses of the heads are added up.
       precision: In what the encoders compute.
       patience: Epochs without a better held-out recall@10 after which training stops; 0 = never.
       max_loss_growth: A head whose loss grows beyond this many times its start has exploded; 0 = not looked at.
@@ -74,6 +84,9 @@ class TrainConfig:
     clip_norm: float = 1.0
     accumulate: int = 1
     temperature: float = 0.07
+    learn_temperature: bool = False
+    label_smoothing: float = 0.0
+    loss_weighting: LossWeighting = LossWeighting.FIXED
     precision: Precision = Precision.FLOAT32
     patience: int = 0
     max_loss_growth: float = 20.0
@@ -85,7 +98,7 @@ class TrainConfig:
         """Checks the values."""
         at_least(self, 1, "epochs", "accumulate")
         at_least(self, 0, "max_steps", "weight_decay", "seed", "clip_norm", "patience", "max_loss_growth")
-        fraction(self, "warmup_share")
+        fraction(self, "warmup_share", "label_smoothing")
         if self.batch_size < 2:
             raise ValueError(
                 f"TrainConfig.batch_size must be at least 2 for in-batch negatives; got {self.batch_size}."

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from trainer.data import Tables, compile_rows, map_rows
 from trainer.model.two_tower import TwoTower
-from trainer.spec.tasks import PAIR_TASKS
+from trainer.spec.tasks import LARGEST_LABEL, PAIR_TASKS
 
 _CALIBRATION_ROWS = 4096
 _ROWS_AT_ONCE = 256
@@ -32,7 +32,9 @@ def calibrate(model: TwoTower, tables: Tables, *, seed: int) -> None:
         probability = model.score_pairs(tf.constant(queries), tf.constant(items[:, np.newaxis]))[task.name]
         probability = np.clip(np.asarray(probability, np.float64)[:, 0], 1e-7, 1.0 - 1e-7)
         logits = np.log(probability) - np.log1p(-probability)
-        model.heads[task.name].logit.bias.assign_add([mean_shift(logits, float(np.mean(labels[known])))])
+        model.heads[task.name].logit.bias.assign_add(
+            [mean_shift(logits, float(np.mean(labels[known])) / LARGEST_LABEL[task.kind])]
+        )
 
 
 def mean_shift(logits: np.ndarray, mean: float) -> float:

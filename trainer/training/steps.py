@@ -16,7 +16,7 @@ from trainer.spec.training import RunConfig, TrainConfig
 
 Encoded = Mapping[Side, Mapping[str, tf.Tensor]]
 # What the losses read of a batch beside the vectors.
-_READ = ("item_rows", "item_index", "sampling_probability", "labels")
+_READ = ("item_rows", "item_index", "sampling_probability", "labels", "requests")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -6,9 +8,9 @@ from trainer.model.build import build_model
 from trainer.model.tower import drop_branches
 from trainer.spec.features import Modality, Side, branches_of
 from trainer.spec.presets import tiny
-from trainer.spec.training import Precision
+from trainer.spec.training import LossWeighting, Precision, TrainConfig
 
-CONFIG = tiny()
+CONFIG = dataclasses.replace(tiny(), wire=dataclasses.replace(tiny().wire, images=2))
 ITEMS, EVENTS = 5, 8
 
 
@@ -16,7 +18,7 @@ def _media(random, rows, images):
     wire = CONFIG.wire
     return {
         "image_pixels": random.integers(0, 256, [rows, images, wire.image_px, wire.image_px, 3], np.uint8),
-        "image_present": random.random([rows, images]) < 0.6,
+        "image_present": (random.random([rows, images]) < 0.6) | (np.arange(rows) == 0)[:, np.newaxis],
         "video_pixels": random.integers(0, 256, [rows, wire.frames, wire.frame_px, wire.frame_px, 3], np.uint8),
         "video_present": np.repeat(random.random([rows, 1]) < 0.6, wire.frames, axis=1),
         "audio_mel": random.integers(0, 256, [rows, 1, wire.mel_frames, CONFIG.tower.audio.mels], np.uint8),
@@ -54,14 +56,20 @@ def batch():
             "brand_id": random.integers(0, 9, [ITEMS]).astype(np.int32),
             "price_scaled": random.normal(size=[ITEMS]).astype(np.float32),
             "price_present": np.ones([ITEMS], np.float32),
+            "item_number": np.array([1, 2, 0, 3, 4], np.int32),
         },
         "item_rows": np.arange(ITEMS, dtype=np.int32),
         "item_index": np.array([0, 1, 2, 3, 4, 0, 0, 2], np.int32),
         "sampling_probability": np.array([0.4, 0.1, 0.3, 0.1, 0.1], np.float32),
+        "requests": np.array([0, 0, 0, 1, 2, 3, 3, 3], np.int32),
+        "review_words": np.array([[0, 0, 0, 0]] * 6 + [[1, 2, 3, 0], [4, 0, 0, 0]], np.int32),
         "labels": {
             "positive": np.array([1, 1, 0, 1, 1, 1, 0, 1], np.float32),
             "label_click": np.array([1, 1, 0, 1, -1, 1, 0, 1], np.float32),
             "label_purchase": np.array([1, 0, 0, -1, 1, 0, 0, 1], np.float32),
+            "label_relevance": np.array([3, 1, 0, 1, -1, 1, 0, 3], np.float32),
+            "label_intent": np.array([0, -1, -1, 2, 1, 0, -1, -1], np.float32),
+            "label_sentiment": np.array([-1, -1, -1, -1, -1, -1, 2, 0], np.float32),
         },
     }
     return tf.nest.map_structure(tf.constant, values)
@@ -79,7 +87,7 @@ def _gradients(model, batch):
 def test_every_variable_learns(model, batch):
     _, gradients = _gradients(model, batch)
     silent = [name for name, gradient in gradients.items() if float(tf.reduce_max(tf.abs(gradient))) == 0.0]
-    assert silent == []
+    assert set(silent) <= {"relevance/logit/bias:0"}  # a shift of all scores changes no order; calibration sets it
 
 
 def test_encoding_each_item_once_gives_the_gradients_of_the_naive_way(model, batch):
@@ -129,7 +137,7 @@ def test_nothing_at_all_is_the_zero_vector(model, batch):
 def test_modality_dropout_never_hides_the_last_branch():
     tf.random.set_seed(1)
     present = tf.constant([[True, False, True]] * 500 + [[False, True, False]] * 500)
-    kept = drop_branches(present, 0.5).numpy()
+    kept = drop_branches(present, (0.5, 0.5, 0.5)).numpy()
     assert not kept[~present.numpy()].any()
     assert kept.any(axis=1).all()
     # Of two branches each goes with probability one half; both going (a quarter) puts both back: 1/4 + 1/4 stay whole.
@@ -140,7 +148,7 @@ def test_pair_probabilities_lie_between_0_and_1(model, batch):
     items = model.encode_items(batch["items"])["vector"]
     queries = model.encode_queries(batch["query"])["vector"]
     scores = model.score_pairs(queries, tf.repeat(items[tf.newaxis], EVENTS, axis=0))
-    assert set(scores) == {"click", "purchase"}
+    assert set(scores) == {"click", "purchase", "relevance"}
     for score in scores.values():
         assert score.shape == (EVENTS, ITEMS)
         assert ((score.numpy() > 0) & (score.numpy() < 1)).all()
@@ -162,3 +170,18 @@ def test_bfloat16_is_inside_the_encoders_only(model, batch):
     _, gradients = _gradients(half, batch)
     assert all(np.isfinite(gradient).all() for gradient in gradients.values())
     assert tf.keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_learned_weights_count_a_loss_by_its_certainty():
+    config = dataclasses.replace(CONFIG, train=TrainConfig(loss_weighting=LossWeighting.UNCERTAINTY))
+    model = build_model(config, num_subwords=50)
+    names = [task.name for task in model.tasks]
+    by_task = {name: tf.constant(float(index + 1)) for index, name in enumerate(names)}
+    weights = model.task_weights
+    assert float(model.total_loss(by_task)) == pytest.approx(sum((i + 1) * weights[n] for i, n in enumerate(names)))
+    model.uncertainty.assign([np.log(2.0)] + [0.0] * (len(names) - 1))
+    # The first task counts half of its loss, and ln 2 for saying so.
+    change = weights[names[0]] * (0.5 + np.log(2.0) - 1.0)
+    assert float(model.total_loss(by_task)) == pytest.approx(
+        sum((i + 1) * weights[n] for i, n in enumerate(names)) + change
+    )

@@ -6,12 +6,13 @@ from tests.support.layers import check_layer
 from trainer.nn import losses
 from trainer.nn.encoders.audio import AudioEncoder
 from trainer.nn.encoders.history import HistoryEncoder
+from trainer.nn.encoders.identity import IdentityEncoder
 from trainer.nn.encoders.image import ImageEncoder
 from trainer.nn.encoders.tabular import TabularEncoder
-from trainer.nn.encoders.text import TextEncoder
+from trainer.nn.encoders.text import TextEncoder, drop_tokens
 from trainer.nn.encoders.video import VideoEncoder
-from trainer.nn.fusion import GatedFusion, SumFusion
-from trainer.nn.heads import PairHead
+from trainer.nn.fusion import AttentionFusion, ConcatFusion, GatedFusion, SumFusion
+from trainer.nn.heads import PairHead, QueryClassHead, ReviewHead
 
 RANDOM = np.random.default_rng(7)
 PHOTOS = {
@@ -43,6 +44,7 @@ LAYERS = {
             "price_present": np.array([1.0, 1.0, 0.0], np.float32),
         },
     ),
+    "identity": (IdentityEncoder(items=4, dim=5), {"item_number": np.array([1, 4, 9], np.int32)}),
     "history": (
         HistoryEncoder(dim=5, dropout=0.0),
         {
@@ -73,12 +75,49 @@ def test_absent_photos_do_not_touch_the_vector():
     np.testing.assert_allclose(layer({**inputs, "image_pixels": other})[1], layer(inputs)[1], atol=1e-6)
 
 
-def test_gates_start_equal_and_leave_out_the_absent():
+FUSIONS = {"gated": GatedFusion, "sum": SumFusion, "concat": ConcatFusion, "attention": AttentionFusion}
+
+
+@pytest.mark.parametrize("name", FUSIONS)
+def test_every_fusion_leaves_out_the_absent_and_says_what_each_branch_adds(name):
     branches = tf.constant(RANDOM.normal(size=[2, 3, 4]).astype(np.float32))
     present = tf.constant([[True, False, True], [False, False, False]])
-    # The gate starts with a zero kernel: the two present branches get one half each.
-    np.testing.assert_allclose(GatedFusion()(branches, present=present), [[0.5, 0.0, 0.5], [0.0] * 3], atol=1e-6)
-    np.testing.assert_allclose(SumFusion()(branches, present=present), [[1.0, 0.0, 1.0], [0.0] * 3])
+    added, weights = FUSIONS[name]()(tf.where(present[..., tf.newaxis], branches, 0.0), present=present)
+    assert added.shape == (2, 3, 4)
+    np.testing.assert_array_equal(weights.numpy() > 0, present)
+    np.testing.assert_array_equal(added.numpy().any(axis=-1), present)
+    if name != "sum":
+        np.testing.assert_allclose(tf.reduce_sum(weights, axis=1), [1.0, 0.0], atol=1e-6)
+
+
+def test_fusions_begin_where_every_branch_counts():
+    branches = tf.constant([[[3.0, 0.0], [0.0, 1.0]]])
+    present = tf.constant([[True, True]])
+    np.testing.assert_allclose(GatedFusion()(branches, present=present)[0], branches / 2)
+    np.testing.assert_allclose(SumFusion()(branches, present=present)[0], branches)
+    added, weights = ConcatFusion()(branches, present=present)
+    np.testing.assert_allclose(added, branches)
+    np.testing.assert_allclose(weights, [[0.75, 0.25]])
+
+
+def test_concatenation_is_one_matrix_over_all_branches():
+    fusion = ConcatFusion()
+    branches, present = tf.constant([[[1.0, 2.0], [3.0, 4.0]]]), tf.constant([[True, True]])
+    fusion(branches, present=present)
+    kernel = RANDOM.normal(size=[2, 2, 2]).astype(np.float32)
+    fusion.kernel.assign(kernel)
+    side_by_side = np.array([1.0, 2.0, 3.0, 4.0]) @ kernel.reshape(4, 2)
+    np.testing.assert_allclose(tf.reduce_sum(fusion(branches, present=present)[0], axis=1)[0], side_by_side, rtol=1e-5)
+
+
+def test_attention_weighs_a_branch_by_itself():
+    fusion = AttentionFusion(hidden_dim=1)
+    branches, present = tf.constant([[[1.0, 0.0], [0.0, 0.0]]]), tf.constant([[True, True]])
+    fusion(branches, present=present)
+    fusion.kernel.assign([[100.0], [0.0]])  # tanh(100) = 1, tanh(0) = 0
+    fusion.key.assign(tf.zeros_like(fusion.key))
+    fusion.query.assign([np.log(3.0)])
+    np.testing.assert_allclose(fusion(branches, present=present)[1], [[0.75, 0.25]], rtol=1e-5)
 
 
 def test_pair_head_scores_every_item_of_a_page_as_it_scores_it_alone():
@@ -120,3 +159,80 @@ def test_softmax_by_hand_with_the_positive_counted_once():
 def test_softmax_takes_the_popularity_of_candidates_off():
     # logQ: 2 - ln 0.8 against 0 - ln 0.2, so -ln(e^2/0.8 / (e^2/0.8 + 1/0.2)) = 0.4327
     assert float(_softmax_loss([1.0, 0.0], probability=(0.8, 0.2))) == pytest.approx(0.4327, abs=1e-4)
+
+
+def test_class_heads_keep_the_contract_of_layers():
+    branches = RANDOM.normal(size=[3, 2, 4]).astype(np.float32)
+    check_layer(QueryClassHead(num_classes=3), branches, shape=(3, 3))
+    head = ReviewHead(buckets=9, embedding_dim=4, filters=3, num_classes=3, dropout=0.0)
+    words = np.array([[1, 2, 3, 4], [5, 0, 0, 0], [0, 0, 0, 0]], np.int32)
+    check_layer(head, words, shape=(3, 3))
+    np.testing.assert_array_equal(head(words)[2], 0.0)
+
+
+def test_padding_changes_no_review():
+    head = ReviewHead(buckets=9, embedding_dim=4, filters=3, num_classes=3, dropout=0.0)
+    short, long = np.array([[1, 2, 3]], np.int32), np.array([[1, 2, 3, 0, 0]], np.int32)
+    np.testing.assert_allclose(head(short), head(long), atol=1e-6)
+
+
+def test_word_order_changes_a_review():
+    head = ReviewHead(buckets=9, embedding_dim=4, filters=3, num_classes=3, dropout=0.0)
+    assert np.abs(head(np.array([[1, 2, 3]], np.int32)) - head(np.array([[3, 2, 1]], np.int32))).max() > 1e-4
+
+
+def test_pairwise_loss_compares_rows_of_one_request_with_unequal_grades():
+    labels = tf.constant([3.0, 1.0, 1.0, -1.0, 2.0])
+    logits = tf.constant([2.0, 0.5, 1.0, 9.0, 0.0])
+    groups = tf.constant([7, 7, 7, 7, 8])
+    # Pairs (3, 1) and (3, 1) of request 7: softplus(0.5 - 2) and softplus(1 - 2); row 3 has no grade, row 4 no partner.
+    wanted = (np.log1p(np.exp(-1.5)) + np.log1p(np.exp(-1.0))) / 2
+    np.testing.assert_allclose(losses.pairwise(labels, logits, groups), wanted, rtol=1e-6)
+    assert losses.pairwise(labels[3:], logits[3:], groups[3:]) == 0.0
+
+
+def test_class_loss_is_the_mean_over_known_classes():
+    logits = tf.math.log([[0.2, 0.3, 0.5], [0.1, 0.6, 0.3], [0.4, 0.4, 0.2]])
+    # Rows 0 and 2 are known: -ln 0.5 and -ln 0.4.
+    np.testing.assert_allclose(
+        losses.classes(tf.constant([2.0, -1.0, 0.0]), logits), -(np.log(0.5) + np.log(0.4)) / 2, rtol=1e-6
+    )
+    assert losses.classes(tf.constant([-1.0]), logits[:1]) == 0.0
+
+
+def _two_row_loss(**more):
+    layer = losses.SampledSoftmax(temperature=0.5, **more)
+    queries = tf.constant([[1.0, 0.0], [0.0, 1.0]])
+    loss = layer(
+        queries,
+        tf.constant([[0.8, 0.6], [0.0, 1.0]]),
+        item_index=tf.constant([0, 1]),
+        item_rows=tf.constant([4, 9]),
+        probability=tf.constant([0.5, 0.5]),
+        weights=tf.constant([1.0, 1.0]),
+    )
+    return layer, float(loss)
+
+
+def test_temperature_is_learned_only_when_asked_for():
+    fixed, loss = _two_row_loss()
+    learned, same = _two_row_loss(learn_temperature=True)
+    assert (len(fixed.trainable_variables), len(learned.trainable_variables)) == (0, 1)
+    assert same == pytest.approx(loss)
+    # Logits over 0.5: row 0 (1.6, 0), row 1 (1.2, 2).
+    assert loss == pytest.approx((np.log1p(np.exp(-1.6)) + np.log1p(np.exp(-0.8))) / 2, rel=1e-5)
+
+
+def test_label_smoothing_gives_the_others_a_share():
+    _, loss = _two_row_loss(label_smoothing=0.2)
+    # 0.9 of the weight on the positive, 0.1 on the other: softmax log-probabilities of the logits above.
+    rows = np.array([[1.6, 0.0], [2.0, 1.2]])
+    logs = rows - np.log(np.exp(rows).sum(axis=1, keepdims=True))
+    assert loss == pytest.approx(-(logs @ [0.9, 0.1]).mean(), rel=1e-5)
+
+
+def test_a_row_never_loses_all_of_its_tokens():
+    tokens = tf.constant([[3, 0, 0]] * 50 + [[1, 2, 3]] * 50)
+    kept = drop_tokens(tokens, 0.7).numpy()
+    assert (kept > 0).any(axis=1).all()
+    assert (kept[50:] == 0).any()

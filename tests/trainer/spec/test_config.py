@@ -35,7 +35,7 @@ def test_keys_left_out_keep_the_value_of_the_base():
         ('{"train": {"epochs": true}}', r"'train.epochs' must be a whole number; got True"),
         ('{"train": {"learning_rate": "fast"}}', r"'train.learning_rate' must be a number; got 'fast'"),
         ('{"train": {"learning_rate": NaN}}', r"'train.learning_rate' must be a number; got nan"),
-        ('{"tower": {"fusion": "sums"}}', r"'tower.fusion' must be one of gated, sum; got 'sums'"),
+        ('{"tower": {"fusion": "sums"}}', r"'tower.fusion' must be one of gated, sum, concat, attention; got 'sums'"),
         ('{"tower": {"vision": {"image_widths": [8, "x"]}}}', r"image_widths' must be a list of whole numbers"),
         ('{"tower": 3}', r"'tower' must be an object; got 3"),
         ("[1]", r"'top level' must be an object"),

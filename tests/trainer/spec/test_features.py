@@ -3,7 +3,14 @@ from trainer.spec.tasks import PAIR_TASKS, SCORE_PARTS, TASKS
 
 
 def test_the_towers_branches_in_the_order_of_every_branch_table():
-    assert branches_of(Side.ITEM) == (Modality.TEXT, Modality.IMAGE, Modality.VIDEO, Modality.AUDIO, Modality.TABULAR)
+    assert branches_of(Side.ITEM) == (
+        Modality.TEXT,
+        Modality.IMAGE,
+        Modality.VIDEO,
+        Modality.AUDIO,
+        Modality.TABULAR,
+        Modality.IDENTITY,
+    )
     assert branches_of(Side.QUERY) == (Modality.TEXT, Modality.IMAGE, Modality.VIDEO, Modality.AUDIO, Modality.HISTORY)
     assert branches_of(Side.EVENT) == ()
 
@@ -30,5 +37,5 @@ def test_only_declared_axes():
 
 
 def test_score_parts_are_the_cosine_the_words_and_the_pair_tasks():
-    assert SCORE_PARTS == ("dense", "lexical", "click", "purchase")
-    assert [task.name for task in TASKS if task not in PAIR_TASKS] == ["retrieval"]
+    assert SCORE_PARTS == ("dense", "lexical", "click", "purchase", "relevance")
+    assert [task.name for task in TASKS if task not in PAIR_TASKS] == ["retrieval", "intent", "sentiment"]

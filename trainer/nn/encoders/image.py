@@ -5,8 +5,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import masked_mean
+from trainer.nn.augment import augment
+from trainer.nn.blocks import masked_softmax
 from trainer.nn.randomness import Dropout
+
+
+def scaled(pixels: tf.Tensor) -> tf.Tensor:
+    """uint8 pixels as float32 in -1 to 1."""
+    return tf.cast(pixels, tf.float32) / 127.5 - 1.0
 
 
 class ConvStack(tf.keras.layers.Layer):
@@ -35,7 +41,10 @@ class ConvStack(tf.keras.layers.Layer):
 
     def call(self, pixels: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        values = tf.cast(pixels, tf.float32) / 127.5 - 1.0
+        return self.read(scaled(pixels))
+
+    def read(self, values: tf.Tensor) -> tf.Tensor:
+        """The map of pictures that are float32 in -1 to 1 already."""
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             values = tf.nn.relu(norm(convolution(values)))
         return values
@@ -46,32 +55,55 @@ class ConvStack(tf.keras.layers.Layer):
 
 
 class ImageEncoder(tf.keras.layers.Layer):
-    """Photos to one vector: CNN, mean and maximum over the picture, mean over the photos.
+    """Photos to one vector: CNN, mean and maximum over the picture, attention over the photos.
 
     Input:  {"image_pixels": [batch, images, height, width, 3] uint8, "image_present": [batch, images] bool}.
     Output: [batch, dim] float32.
     """
 
-    def __init__(self, *, widths: Sequence[int], patch_px: int, dim: int, dropout: float, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        widths: Sequence[int],
+        patch_px: int,
+        dim: int,
+        dropout: float,
+        flip: bool = False,
+        crop: float = 0.0,
+        colour: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        """`flip`, `crop` and `colour` change photos while training; see `trainer.nn.augment`."""
         super().__init__(**kwargs)
         self.widths = tuple(widths)
         self.patch_px = patch_px
         self.dim = dim
         self.dropout = dropout
+        self.flip = flip
+        self.crop = crop
+        self.colour = colour
         self.stack = ConvStack(widths=widths, patch_px=patch_px, name="stack")
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
+        # Begins at equal weights: the mean.
+        self.attend = tf.keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="attend")
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
         pixels, present = inputs["image_pixels"], inputs["image_present"]
         images, height, width = pixels.shape[1:4]
-        maps = self.stack(tf.reshape(pixels, [-1, height, width, 3]))
+        values = tf.ensure_shape(scaled(tf.reshape(pixels, [-1, height, width, 3])), [None, height, width, 3])
+        if training:
+            values = augment(values, flip=self.flip, crop=self.crop, colour=self.colour)
+        maps = self.stack.read(values)
         pooled = tf.concat([tf.reduce_mean(maps, axis=[1, 2]), tf.reduce_max(maps, axis=[1, 2])], axis=-1)
         vectors = self.project(self.drop(pooled, training=training))
-        return masked_mean(tf.reshape(vectors, [-1, images, self.dim]), present)
+        logits = tf.cast(self.attend(tf.tanh(vectors)), tf.float32)
+        weights = masked_softmax(tf.reshape(logits, [-1, images]), present)
+        weights = tf.cast(weights, vectors.dtype)[..., tf.newaxis]
+        return tf.reduce_sum(tf.reshape(vectors, [-1, images, self.dim]) * weights, axis=1)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("widths", "patch_px", "dim", "dropout")
+        names = ("widths", "patch_px", "dim", "dropout", "flip", "crop", "colour")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import lstm, masked_max, masked_mean
-from trainer.nn.randomness import Dropout
+from trainer.nn.randomness import Dropout, uniform
 
 
 class TextEncoder(tf.keras.layers.Layer):
@@ -19,14 +19,24 @@ class TextEncoder(tf.keras.layers.Layer):
     """
 
     def __init__(
-        self, *, vocabulary_size: int, embedding_dim: int, lstm_units: int, dim: int, dropout: float, **kwargs: Any
+        self,
+        *,
+        vocabulary_size: int,
+        embedding_dim: int,
+        lstm_units: int,
+        dim: int,
+        dropout: float,
+        token_dropout: float = 0.0,
+        **kwargs: Any,
     ) -> None:
+        """`token_dropout` is the share of tokens that are left out while training."""
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
         self.lstm_units = lstm_units
         self.dim = dim
         self.dropout = dropout
+        self.token_dropout = token_dropout
         self.embed = tf.keras.layers.Embedding(vocabulary_size, embedding_dim, name="embed")
         self.read = tf.keras.layers.Bidirectional(lstm(lstm_units), name="read")
         self.token = tf.keras.layers.Dense(2 * dim, activation="relu", name="token")
@@ -36,6 +46,8 @@ class TextEncoder(tf.keras.layers.Layer):
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
         tokens = inputs["text_tokens"]
+        if training and self.token_dropout > 0.0:
+            tokens = drop_tokens(tokens, self.token_dropout)
         present = tokens > 0
         embedded = self.embed(tokens)
         # An all-padding row still has one step, or the LSTM would see an empty sequence.
@@ -47,5 +59,11 @@ class TextEncoder(tf.keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("vocabulary_size", "embedding_dim", "lstm_units", "dim", "dropout")
+        names = ("vocabulary_size", "embedding_dim", "lstm_units", "dim", "dropout", "token_dropout")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def drop_tokens(tokens: tf.Tensor, rate: float) -> tf.Tensor:
+    """Sets tokens to 0 at random, [batch, tokens]; a row that would lose all of them keeps them."""
+    kept = tf.where(uniform(tf.shape(tokens)) >= rate, tokens, 0)
+    return tf.where(tf.reduce_any(kept > 0, axis=1, keepdims=True), kept, tokens)

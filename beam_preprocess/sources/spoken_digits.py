@@ -1,0 +1,74 @@
+"""Free Spoken Digit Dataset: ten digits, each spoken many times by several people. Ten items, asked for by voice.
+
+CC BY-SA 4.0. https://github.com/Jakobovski/free-spoken-digit-dataset
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_preprocess.outcomes import Ref, Row
+from beam_preprocess.sources import files
+from beam_preprocess.sources.places import Place
+from beam_preprocess.sources.reading import Part, Piece, Record, fingerprint
+
+_NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>\w+)_(?P<index>\d+)\.wav")
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_MOMENT = "2017-01-01T00:00:00Z"  # the set has no times
+_TEST_INDICES = 5  # its own split: recordings 0 to 4 of each digit and speaker are the test set
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SpokenDigitsSource:
+    """Digits as items that are known by their word alone; recordings as voice queries. The set's own split is kept."""
+
+    place: Place
+    own_split: bool = True
+    references: tuple[str, ...] = (
+        "MFCC and SVM, official split: accuracy (recall@1) 0.987; a speaker never heard: 0.53 to 0.92",
+    )
+
+    def __post_init__(self) -> None:
+        """Checks that the set is there.
+
+        Raises:
+          ValueError: It is not.
+        """
+        if not self._paths():
+            raise ValueError(f"{self.place.root} is no set of spoken digits: 0_NAME_0.wav is missing. Check the path.")
+
+    def pieces(self, record: Record) -> list[Piece]:
+        """The recordings as events, one piece each; the digits need no file, so the first stands for them."""
+        paths = {"catalog": self._paths()[:1], "events": self._paths(), "signals": []}[record]
+        return [Piece(path, record) for path in paths]
+
+    def read(self, piece: Piece) -> Iterator[Row]:
+        """The digits, or one recording."""
+        if piece.reading == "catalog":
+            for digit, word in enumerate(_WORDS):
+                yield Row(Ref("digits", digit + 1), {"item_id": str(digit), "title": word})
+            return
+        name = files.name_of(piece.path)
+        match = _NAME.fullmatch(name)
+        if match is not None:
+            yield Row(Ref(name, 1), _event(name, match))
+
+    @property
+    def truth_path(self) -> None:
+        """None is planted."""
+
+    def fingerprint(self, part: Part) -> str:
+        """Hash of the content of one part."""
+        return fingerprint(self, part)
+
+    def _paths(self) -> list[str]:
+        (found,) = FileSystems.match([FileSystems.join(self.place.root, "*_*_*.wav")])
+        return sorted(metadata.path for metadata in found.metadata_list)
+
+
+def _event(name: str, match: re.Match[str]) -> dict[str, object]:
+    event = {"timestamp": _MOMENT, "request_id": name, "item_id": match["digit"], "query": {"audio": name}}
+    is_test = int(match["index"]) < _TEST_INDICES
+    return {**event, "type": "judgment", "grade": 3} if is_test else {**event, "type": "click"}

@@ -1,0 +1,17 @@
+"""The identity of an item: its number in the vocabulary of items."""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from trainer.spec.features import Transformed
+
+
+def to_model(transformed: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The model form of the identity branch: item_number [batch] int32, 0 for an item that is not in the vocabulary.
+
+    Args:
+      transformed: Outputs of the Transform graph, by the names of `Transformed`.
+    """
+    number = tf.cast(transformed[Transformed.ITEM_NUMBER], tf.int32)
+    return {Transformed.ITEM_NUMBER.value: tf.maximum(number, 0)}
