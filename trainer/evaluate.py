@@ -68,7 +68,7 @@ def _served(queries: np.ndarray, items: np.ndarray, counts: np.ndarray) -> metri
 
     So does a bundle answer; `counts` are [items].
     """
-    silent = ~queries.any(axis=1)
+    silent = np.all(queries == 0.0, axis=1)
     popular = floors.popularity(counts)
 
     def scores(requests: np.ndarray) -> np.ndarray:
