@@ -13,6 +13,8 @@ from trainer.nn.encoders.audio import AudioEncoder
 from trainer.nn.encoders.history import HistoryEncoder
 from trainer.nn.encoders.identity import IdentityEncoder
 from trainer.nn.encoders.image import ImageEncoder
+from trainer.nn.encoders.pretrained_image import PretrainedImageEncoder
+from trainer.nn.encoders.pretrained_text import PretrainedTextEncoder
 from trainer.nn.encoders.tabular import TabularEncoder
 from trainer.nn.encoders.text import TextEncoder
 from trainer.nn.encoders.video import VideoEncoder
@@ -29,6 +31,14 @@ Layer: TypeAlias = tf.keras.layers.Layer
 
 def _text(config: Config, num_subwords: int) -> Layer:
     text = config.tower.text
+    if text.pretrained:
+        return PretrainedTextEncoder(
+            handle=text.pretrained,
+            fine_tune=text.fine_tune,
+            dim=config.tower.dim,
+            dropout=config.tower.dropout,
+            name="text",
+        )
     return TextEncoder(
         vocabulary_size=num_subwords,
         embedding_dim=text.embedding_dim,
@@ -42,17 +52,14 @@ def _text(config: Config, num_subwords: int) -> Layer:
 
 def _image(config: Config, num_subwords: int) -> Layer:
     del num_subwords
-    tower = config.tower
-    return ImageEncoder(
-        widths=tower.vision.image_widths,
-        patch_px=tower.vision.patch_px,
-        dim=tower.dim,
-        dropout=tower.dropout,
-        flip=tower.vision.flip,
-        crop=tower.vision.crop,
-        colour=tower.vision.colour,
-        name="image",
-    )
+    tower, vision = config.tower, config.tower.vision
+    shared = {"dim": tower.dim, "dropout": tower.dropout, "name": "image"}
+    shared |= {"flip": vision.flip, "crop": vision.crop, "colour": vision.colour}
+    if vision.pretrained:
+        return PretrainedImageEncoder(
+            handle=vision.pretrained, px=config.wire.image_px, fine_tune=vision.fine_tune, **shared
+        )
+    return ImageEncoder(widths=vision.image_widths, patch_px=vision.patch_px, **shared)
 
 
 def _video(config: Config, num_subwords: int) -> Layer:

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.ops import audio, history, identity, image, review, tabular, text, video
+from trainer.ops import audio, history, identity, image, pretrained_text, review, tabular, text, video
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import WORD_VOCABULARY, Dtype, Feature, Modality, Side, features_of
 from trainer.spec.signatures import QueryStatus
@@ -68,7 +68,9 @@ class ModelOps(tf.Module):
         self.config = config
         self.subwords = tuple(subwords)
         self.transform_graph = transform_graph
-        self._tokenizer = text.make_tokenizer(self.subwords)
+        handle = config.tower.text.pretrained
+        self._tokenizer = None if handle else text.make_tokenizer(self.subwords)
+        self._pretrained = pretrained_text.PretrainedTokenizer(handle) if handle else None
 
     @classmethod
     def load(
@@ -76,6 +78,8 @@ class ModelOps(tf.Module):
     ) -> "ModelOps":
         """Loads the Transform graph; learns the sub-words from its word counts unless they are given."""
         graph = load_transform(transform_graph_dir)
+        if config.tower.text.pretrained:
+            subwords = ()  # it brings its own
         if subwords is None:
             words = pathlib.Path(transform_graph_dir) / "transform_fn" / "assets" / WORD_VOCABULARY
             subwords = text.learn_subwords(
@@ -99,7 +103,7 @@ class ModelOps(tf.Module):
         inputs = {feature.name: wire[feature.name] for feature in features_of(Side.ITEM) if feature.transform}
         transformed = self.transform_graph.transform_fn(inputs)
         return {
-            "text_tokens": text.to_model(strings, tokenizer=self._tokenizer, length=config.tower.text.item_tokens),
+            "text_tokens": self._tokens(strings, config.tower.text.item_tokens),
             **media.tensors,
             **tabular.to_model(transformed),
             **identity.to_model(transformed),
@@ -121,11 +125,16 @@ class ModelOps(tf.Module):
         ages = wire["history_ages"]
         odd = tf.reduce_any(~tf.math.is_finite(ages), axis=-1)
         return {
-            "text_tokens": text.to_model(strings, tokenizer=self._tokenizer, length=config.tower.text.query_tokens),
+            "text_tokens": self._tokens(strings, config.tower.text.query_tokens),
             **media.tensors,
             "history_ages": history.to_model(ages),
             "status": media.status | _text_status(strings) | _bit(odd, QueryStatus.NUMBER_REPLACED),
         }
+
+    def _tokens(self, strings: Sequence[tf.Tensor], length: int) -> tf.Tensor:
+        if self._pretrained is not None:
+            return self._pretrained.to_model(strings, length=length)
+        return text.to_model(strings, tokenizer=self._tokenizer, length=length)
 
     def review_model_inputs(self, texts: tf.Tensor) -> tf.Tensor:
         """Model form of review texts [review] string: [review, words] int32."""

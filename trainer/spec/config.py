@@ -109,6 +109,8 @@ class TextConfig:
     embedding_dim: int = 64
     lstm_units: int = 48
     token_dropout: float = 0.0
+    pretrained: str = ""  # a KerasNLP preset, a folder or a name, with its own tokenizer; docs/operations.md
+    fine_tune: bool = False  # whether it is trained too
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -125,6 +127,8 @@ class VisionConfig:
     image_widths: tuple[int, ...] = (32, 64, 96)
     frame_widths: tuple[int, ...] = (24, 32)
     lstm_units: int = 48
+    pretrained: str = ""  # of photos: a TF-Hub handle, or keras:NAME:WEIGHTS; docs/operations.md
+    fine_tune: bool = False  # whether it is trained too
     flip: bool = False  # mirror photos while training; not where left and right mean something
     crop: float = 0.0  # largest share of a photo's side that is cut away while training
     colour: float = 0.0  # largest change of light and colours while training

@@ -54,8 +54,8 @@ class ConvStack(tf.keras.layers.Layer):
         return {**super().get_config(), "widths": self.widths, "patch_px": self.patch_px}
 
 
-class ImageEncoder(tf.keras.layers.Layer):
-    """Photos to one vector: CNN, mean and maximum over the picture, attention over the photos.
+class PhotoEncoder(tf.keras.layers.Layer):
+    """Photos to one vector: features of each photo by a subclass, a projection, attention over the photos.
 
     Input:  {"image_pixels": [batch, images, height, width, 3] uint8, "image_present": [batch, images] bool}.
     Output: [batch, dim] float32.
@@ -64,8 +64,6 @@ class ImageEncoder(tf.keras.layers.Layer):
     def __init__(
         self,
         *,
-        widths: Sequence[int],
-        patch_px: int,
         dim: int,
         dropout: float,
         flip: bool = False,
@@ -75,29 +73,28 @@ class ImageEncoder(tf.keras.layers.Layer):
     ) -> None:
         """`flip`, `crop` and `colour` change photos while training; see `trainer.nn.augment`."""
         super().__init__(**kwargs)
-        self.widths = tuple(widths)
-        self.patch_px = patch_px
         self.dim = dim
         self.dropout = dropout
         self.flip = flip
         self.crop = crop
         self.colour = colour
-        self.stack = ConvStack(widths=widths, patch_px=patch_px, name="stack")
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
         # Begins at equal weights: the mean.
         self.attend = tf.keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros", name="attend")
 
+    def features(self, photos: tf.Tensor) -> tf.Tensor:
+        """[photo, height, width, 3] float32 in -1 to 1 to [photo, features]."""
+        raise NotImplementedError(f"{type(self).__name__} must say what it reads of a photo: write `features`.")
+
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
         pixels, present = inputs["image_pixels"], inputs["image_present"]
         images, height, width = pixels.shape[1:4]
-        values = tf.ensure_shape(scaled(tf.reshape(pixels, [-1, height, width, 3])), [None, height, width, 3])
+        photos = tf.ensure_shape(scaled(tf.reshape(pixels, [-1, height, width, 3])), [None, height, width, 3])
         if training:
-            values = augment(values, flip=self.flip, crop=self.crop, colour=self.colour)
-        maps = self.stack.read(values)
-        pooled = tf.concat([tf.reduce_mean(maps, axis=[1, 2]), tf.reduce_max(maps, axis=[1, 2])], axis=-1)
-        vectors = self.project(self.drop(pooled, training=training))
+            photos = augment(photos, flip=self.flip, crop=self.crop, colour=self.colour)
+        vectors = self.project(self.drop(self.features(photos), training=training))
         logits = tf.cast(self.attend(tf.tanh(vectors)), tf.float32)
         weights = masked_softmax(tf.reshape(logits, [-1, images]), present)
         weights = tf.cast(weights, vectors.dtype)[..., tf.newaxis]
@@ -105,5 +102,25 @@ class ImageEncoder(tf.keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("widths", "patch_px", "dim", "dropout", "flip", "crop", "colour")
+        names = ("dim", "dropout", "flip", "crop", "colour")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class ImageEncoder(PhotoEncoder):
+    """From scratch: a small CNN, mean and maximum over the picture."""
+
+    def __init__(self, *, widths: Sequence[int], patch_px: int, **kwargs: Any) -> None:
+        """Further arguments are those of `PhotoEncoder`."""
+        super().__init__(**kwargs)
+        self.widths = tuple(widths)
+        self.patch_px = patch_px
+        self.stack = ConvStack(widths=widths, patch_px=patch_px, name="stack")
+
+    def features(self, photos: tf.Tensor) -> tf.Tensor:
+        """See the base class."""
+        maps = self.stack.read(photos)
+        return tf.concat([tf.reduce_mean(maps, axis=[1, 2]), tf.reduce_max(maps, axis=[1, 2])], axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "widths": self.widths, "patch_px": self.patch_px}

@@ -1,0 +1,101 @@
+"""Photos by an encoder that somebody else has trained: a TF-Hub module, or a Keras application with its weights.
+
+A handle is fetched where it points to: a local folder needs no network. It is tried once, on a blank photo, before any
+training begins.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.nn.encoders.image import PhotoEncoder
+
+KERAS = "keras:"
+_HOW = (
+    "Give the folder of a SavedModel that takes [batch, height, width, 3] float32 in 0 to 1 and gives "
+    "[batch, features], a TF-Hub address that this machine can reach, or keras:NAME:WEIGHTS with the name of a Keras "
+    "application and the path of its weights (or `imagenet`)."
+)
+Features = Callable[[tf.Tensor], tf.Tensor]
+
+
+class PretrainedImageEncoder(PhotoEncoder):
+    """A pretrained encoder of photos, frozen or fine-tuned, and a projection that is always trained.
+
+    Batch normalisation inside it keeps its statistics, so that a photo never depends on its neighbours.
+    """
+
+    def __init__(self, *, handle: str, px: int, fine_tune: bool, **kwargs: Any) -> None:
+        """Loads the encoder.
+
+        Args:
+          handle: A TF-Hub handle (address or folder), or `keras:NAME:WEIGHTS`.
+          px: Side of the photos, in pixels.
+          fine_tune: Whether its weights are trained too.
+          **kwargs: Those of `PhotoEncoder`.
+
+        Raises:
+          ValueError: It cannot be loaded, or does not turn photos into vectors.
+        """
+        super().__init__(**kwargs)
+        self.handle = handle
+        self.px = px
+        self.fine_tune = fine_tune
+        load = _keras_application if handle.startswith(KERAS) else _hub_module
+        try:
+            self.encoder, self._features = load(handle, px, fine_tune)
+            shape = self._features(tf.zeros([1, px, px, 3])).shape
+        except Exception as error:  # hub and Keras raise whatever their file systems and graphs do
+            first = str(error).strip().splitlines()
+            raise ValueError(
+                f"Image encoder {handle!r} cannot be used with photos of {px} pixels: {type(error).__name__}: "
+                f"{first[0][:300] if first else ''}. {_HOW}"
+            ) from error
+        if len(shape) != 2 or shape[1] is None:
+            raise ValueError(f"Image encoder {handle!r} gives {shape} for one photo; wanted [1, features]. {_HOW}")
+
+    def features(self, photos: tf.Tensor) -> tf.Tensor:
+        """See the base class."""
+        found = self._features((photos + 1.0) / 2.0)
+        return found if self.fine_tune else tf.stop_gradient(found)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "handle": self.handle, "px": self.px, "fine_tune": self.fine_tune}
+
+
+def _hub_module(handle: str, px: int, fine_tune: bool) -> tuple[Any, Features]:
+    """The module as a layer, and what it makes of photos in 0 to 1."""
+    import tensorflow_hub as hub
+
+    del px
+    layer = hub.KerasLayer(handle, trainable=fine_tune)
+    return layer, lambda photos: layer(photos, training=False)
+
+
+def _keras_application(handle: str, px: int, fine_tune: bool) -> tuple[Any, Features]:
+    """A Keras application without its classifier, with the preparation of pixels that belongs to it."""
+    name, _, weights = handle.removeprefix(KERAS).partition(":")
+    home = _applications().get(name)
+    if home is None or not weights:
+        raise ValueError(f"wanted keras:NAME:WEIGHTS with NAME one of {', '.join(sorted(_applications()))}")
+    build = getattr(home, name)
+    model = build(include_top=False, weights=weights, input_shape=(px, px, 3), pooling="avg")
+    model.trainable = fine_tune
+    return model, lambda photos: model(home.preprocess_input(photos * 255.0), training=False)
+
+
+def _applications() -> dict[str, Any]:
+    """{name of an application: the module that it lives in}."""
+    package = tf.keras.applications
+    found = {}
+    for entry in pkgutil.iter_modules(importlib.import_module(package.__name__).__path__):
+        module = importlib.import_module(f"{package.__name__}.{entry.name}")
+        for name, value in vars(module).items():
+            if name[0].isupper() and inspect.isfunction(value) and hasattr(module, "preprocess_input"):
+                found[name] = module
+    return found

@@ -1,0 +1,98 @@
+"""Text by a KerasNLP backbone, frozen or fine-tuned.
+
+KerasNLP is Keras 3, the towers are Keras 2: a `tf.Module` that holds the TensorFlow variables of the backbone stands
+between them, so that gradients, checkpoints and SavedModels see them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.nn.blocks import masked_max, masked_mean
+from trainer.nn.randomness import Dropout
+
+
+class _Bridge(tf.Module):
+    """A Keras 3 model as a module of plain TensorFlow variables."""
+
+    def __init__(self, model: Any, *, fine_tune: bool) -> None:
+        super().__init__(name="backbone")
+        model.trainable = fine_tune
+        self._model = model
+        self.learned = [variable.value for variable in model.trainable_variables]
+        self.fixed = [variable.value for variable in model.non_trainable_variables]
+        self._inputs = {tensor.name for tensor in model.inputs}
+
+    @property
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """Those of the backbone that learn."""
+        return tuple(self.learned)
+
+    def __call__(self, ids: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+        """[batch, tokens] to [batch, tokens, features]."""
+        given = {
+            "token_ids": ids,
+            "padding_mask": tf.cast(present, tf.int32),
+            "segment_ids": tf.zeros_like(ids),
+        }
+        found = self._model({name: given[name] for name in self._inputs}, training=False)
+        return found["sequence_output"] if isinstance(found, Mapping) else found
+
+
+class PretrainedTextEncoder(tf.keras.layers.Layer):
+    """Token ids of a preset's own tokenizer to one vector: the backbone, mean and maximum over the text, a projection.
+
+    The backbone's own dropout stays off: its random state could not be continued after a stop.
+
+    Input:  {"text_tokens": [batch, tokens] int32}, the tokenizer's ids plus 1, 0 = padding.
+    Output: [batch, dim] float32.
+    """
+
+    def __init__(self, *, handle: str, fine_tune: bool, dim: int, dropout: float, **kwargs: Any) -> None:
+        """Loads the backbone of the preset `handle`, a folder or a name.
+
+        Raises:
+          ValueError: It cannot be loaded, or reads something else than token ids.
+        """
+        super().__init__(**kwargs)
+        self.handle = handle
+        self.fine_tune = fine_tune
+        self.dim = dim
+        self.dropout = dropout
+        self.backbone = _Bridge(_load(handle), fine_tune=fine_tune)
+        self.drop = Dropout(dropout)
+        self.project = tf.keras.layers.Dense(dim, name="project")
+
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """See the class."""
+        tokens = inputs["text_tokens"]
+        present = tokens > 0
+        sequence = tf.cast(self.backbone(tf.maximum(tokens - 1, 0), present), tf.float32)
+        if not self.fine_tune:
+            sequence = tf.stop_gradient(sequence)
+        pooled = tf.concat([masked_max(sequence, present), masked_mean(sequence, present)], axis=-1)
+        return self.project(self.drop(pooled, training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("handle", "fine_tune", "dim", "dropout")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _load(handle: str) -> Any:
+    import keras_nlp
+
+    try:
+        model = keras_nlp.models.Backbone.from_preset(handle)
+    except Exception as error:  # presets come from disk or from hubs, each with errors of its own
+        first = (str(error).strip().splitlines() or [""])[0][:300]
+        raise ValueError(
+            f"Text encoder {handle!r} cannot be loaded: {type(error).__name__}: {first}. Give the folder of a KerasNLP "
+            "preset (config.json, tokenizer.json, model.weights.h5), or the name of one that this machine can fetch, "
+            "such as bert_tiny_en_uncased."
+        ) from error
+    names = {tensor.name for tensor in model.inputs}
+    if not {"token_ids"} <= names <= {"token_ids", "padding_mask", "segment_ids"}:
+        raise ValueError(f"Text encoder {handle!r} reads {sorted(names)}; wanted token_ids. Give a text backbone.")
+    return model
