@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from serving import rank
 from trainer.spec.signatures import QueryStatus
+from trainer.spec.tasks import PAIR_TASKS, SCORE_PARTS
 
 CLAMPED = int(QueryStatus.PAGE_CLAMPED)
 
@@ -57,7 +58,7 @@ def test_dense_part_is_the_cosine_with_the_sum_of_branches():
 
 def constant_heads(value: float):
     def score_pairs(query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {part: tf.fill(tf.shape(item_vectors)[:2], value) for part in rank.PAIR_PARTS}
+        return {part: tf.fill(tf.shape(item_vectors)[:2], value) for part in (task.name for task in PAIR_TASKS)}
 
     return score_pairs
 
@@ -68,12 +69,12 @@ def test_a_head_that_gives_nan_counts_as_zero():
 
 
 def test_score_is_the_weighted_sum_per_row():
-    nothing = {part: tf.zeros([2, 1]) for part in rank.SCORE_PARTS}
+    nothing = {part: tf.zeros([2, 1]) for part in SCORE_PARTS}
     parts = nothing | {
         name: tf.constant([[value], [value]])
         for name, value in (("dense", 0.5), ("lexical", 0.25), ("click", 0.2), ("purchase", 0.1))
     }
-    ones = {part: tf.ones([2]) for part in rank.SCORE_PARTS}
+    ones = {part: tf.ones([2]) for part in SCORE_PARTS}
     weights = ones | {
         "dense": tf.constant([1.0, 0.0]),
         "lexical": tf.constant([0.0, 4.0]),
