@@ -85,7 +85,7 @@ class PhotoEncoder(tf.keras.layers.Layer):
 
     def features(self, photos: tf.Tensor) -> tf.Tensor:
         """[photo, height, width, 3] float32 in -1 to 1 to [photo, features]."""
-        raise NotImplementedError(f"{type(self).__name__} must say what it reads of a photo: write `features`.")
+        raise TypeError(f"{type(self).__name__} does not say what it reads of a photo; wanted a method `features`.")
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
