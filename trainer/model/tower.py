@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from trainer.nn.blocks import encode_present, normalize
@@ -41,7 +42,8 @@ BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
     Modality.IDENTITY: lambda inputs: inputs["item_number"] > 0,
     Modality.HISTORY: _any("history_present"),
 }
-# Branches that are as long as they learned to be; the others have length 1. An identity begins at nothing.
+# Branches that are added as long as they learned to be; the others have length 1 and are fused. An identity begins at
+# nothing: a gate would learn to leave it out before it says anything.
 FREE_LENGTH = frozenset({Modality.IDENTITY})
 
 
@@ -87,13 +89,27 @@ class Tower(tf.keras.layers.Layer):
             self._branch(modality, inputs, here, training)
             for modality, here in zip(self.modalities, tf.unstack(mask, axis=1), strict=True)
         ]
-        stacked = tf.stack(branches, axis=1)
-        weighted, weights = self.fusion(stacked, present=mask)
+        weighted, weights = self._fuse(tf.stack(branches, axis=1), mask)
         return {
             TowerOutput.VECTOR.value: normalize(tf.reduce_sum(weighted, axis=1)),
             TowerOutput.BRANCHES.value: weighted,
             TowerOutput.WEIGHTS.value: weights,
         }
+
+    def _fuse(self, branches: tf.Tensor, present: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What each branch adds and its weight; see `trainer.nn.fusion`. Branches of free length have weight 1."""
+        free = [index for index, modality in enumerate(self.modalities) if modality in FREE_LENGTH]
+        if not free:
+            return self.fusion(branches, present=present)
+        fused = [index for index in range(len(self.modalities)) if index not in free]
+        order = np.argsort([*fused, *free])
+        added, weights = self.fusion(tf.gather(branches, fused, axis=1), present=tf.gather(present, fused, axis=1))
+        free_added = tf.gather(branches, free, axis=1)
+        free_weights = tf.cast(tf.gather(present, free, axis=1), tf.float32)
+        return (
+            tf.gather(tf.concat([added, free_added], axis=1), order, axis=1),
+            tf.gather(tf.concat([weights, free_weights], axis=1), order, axis=1),
+        )
 
     def _branch(self, modality: Modality, inputs: Tensors, present: tf.Tensor, training: bool) -> tf.Tensor:
         encoder = self.encoders[modality.value]
