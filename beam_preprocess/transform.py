@@ -50,7 +50,7 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
         Transformed.BRAND_ID.value: _ids(inputs["brand"], tabular.brand_buckets, config, name=BRAND_VOCABULARY),
         Transformed.PRICE_SCALED.value: price["scaled"],
         Transformed.PRICE_PRESENT.value: price["present"],
-        Transformed.ITEM_NUMBER.value: _item_numbers(inputs["item_id"], config.tower.identity.items),
+        Transformed.ITEM_NUMBER.value: _item_numbers(inputs["item_id"], max(1, config.tower.identity.items)),
     }
 
 

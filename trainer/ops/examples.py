@@ -106,7 +106,7 @@ class ModelOps(tf.Module):
             "text_tokens": self._tokens(strings, config.tower.text.item_tokens),
             **media.tensors,
             **tabular.to_model(transformed),
-            **identity.to_model(transformed),
+            **identity.to_model(transformed, items=config.tower.identity.items),
             "status": media.status | _text_status(strings),
         }
 

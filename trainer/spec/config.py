@@ -176,12 +176,12 @@ class TabularConfig:
 class IdentityConfig:
     """The identity branch: what is known of an item beyond its content, because it has been acted on."""
 
-    items: int = 20_000  # rows of the table; further items live by their content alone
+    items: int = 0  # rows of the table, 0 = no such branch; further items live by their content alone
     dropout: float = 0.5  # share of the items of a batch that are trained as if they were new
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 1, "items")
+        at_least(self, 0, "items")
         fraction(self, "dropout")
 
 

@@ -23,7 +23,7 @@ class IdentityEncoder(tf.keras.layers.Layer):
         """See the class."""
         del training
         numbers = inputs["item_number"]
-        return self.rows(tf.where(numbers <= self.items, numbers, 0))
+        return self.rows(tf.where((numbers > 0) & (numbers <= self.items), numbers, 0))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
