@@ -27,7 +27,8 @@ def config(rows):
     """Without dropout: its numbers are a replica's own, so they would differ from those of the joined batch."""
     base = tiny_shop.CONFIG
     train = dataclasses.replace(base.train, batch_size=rows, max_steps=STEPS, rate_scaling=RateScaling.NONE)
-    tower = dataclasses.replace(base.tower, dropout=0.0, modality_dropout=0.0)
+    identity = dataclasses.replace(base.tower.identity, dropout=0.0)
+    tower = dataclasses.replace(base.tower, dropout=0.0, modality_dropout=0.0, identity=identity)
     return dataclasses.replace(base, train=train, tower=tower)
 
 

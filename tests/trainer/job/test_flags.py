@@ -17,15 +17,7 @@ def parsed(*arguments):
 
 def leaves(value, path=""):
     for key, item in value.items():
-        if (
-            isinstance(item, dict)
-            and not path.endswith(("task_weights", "score_weights"))
-            and key
-            not in (
-                "task_weights",
-                "score_weights",
-            )
-        ):
+        if isinstance(item, dict) and not key.endswith("_weights"):  # these are values: names with a number each
             yield from leaves(item, f"{path}{key}.")
         else:
             yield f"{path}{key}"
