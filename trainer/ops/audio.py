@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from trainer.ops.decoding import decode_readable
 from trainer.spec.config import SAMPLE_RATE_HZ, SPECTRUM_STEP, SPECTRUM_WINDOW, WireConfig
 
 FFT_LENGTH = 512
@@ -47,9 +48,15 @@ def to_model(sounds: tf.Tensor, *, wire: WireConfig, mels: int) -> Mel:
     """
     flat = tf.reshape(sounds, [-1])
     candidates = tf.where(is_readable(flat))[:, 0]
-    rows, samples = _decode_all(candidates, tf.gather(flat, candidates), wire.audio_samples)
+    rows, samples = decode_readable(
+        candidates,
+        tf.gather(flat, candidates),
+        decode=lambda sound: _decode(sound, wire.audio_samples),
+        blank=tf.zeros([wire.audio_samples]),
+    )
     frames, count = wire.mel_frames, tf.size(flat, tf.int64)
-    energies = log_mel(samples, mels=mels)[:-1]
+    # The blank row goes only after the spectrum, which fails on nothing at all.
+    rows, energies = rows[:-1], log_mel(samples, mels=mels)[:-1]
     mel = tf.scatter_nd(rows[:, tf.newaxis], energies, tf.stack([count, frames, mels]))
     present = tf.scatter_nd(rows[:, tf.newaxis], tf.ones_like(rows, tf.int32), [count]) > 0
     shape = tf.shape(sounds)
@@ -78,16 +85,3 @@ def _decode(sound: tf.Tensor, length: int) -> tf.Tensor:
     with tf.control_dependencies([right, some]):
         samples = samples[:length, 0]
     return tf.ensure_shape(tf.pad(samples, [[0, length - tf.shape(samples)[0]]]), [length])
-
-
-def _decode_all(rows: tf.Tensor, sounds: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes what can be decoded: the rows that worked and their samples, in order; see `trainer.ops.image`.
-
-    One row of samples more, silent: a spectrum of nothing at all fails.
-    """
-    decoded = tf.data.Dataset.from_tensor_slices((rows, sounds))
-    decoded = decoded.map(lambda row, sound: (row, _decode(sound, length)), num_parallel_calls=2, deterministic=True)
-    nothing = (tf.constant([-1], tf.int64), tf.zeros([1, length]))  # so that there is always one element
-    decoded = decoded.ignore_errors().concatenate(tf.data.Dataset.from_tensor_slices(nothing))
-    all_rows, samples = decoded.batch(tf.size(rows, tf.int64) + 1).get_single_element()
-    return all_rows[:-1], samples

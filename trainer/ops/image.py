@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from trainer.ops.decoding import decode_readable
+
 _MAX_BYTES = 20 * 1024 * 1024
 _MAX_PIXELS = 50_000_000
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
@@ -73,7 +75,13 @@ def to_model(pictures: tf.Tensor, *, px: int) -> Pixels:
     """
     flat = tf.reshape(pictures, [-1])
     candidates = tf.where(is_readable(flat))[:, 0]
-    rows, decoded = _decode_all(candidates, tf.gather(flat, candidates), px)
+    rows, decoded = decode_readable(
+        candidates,
+        tf.gather(flat, candidates),
+        decode=lambda picture: _decode(picture, px),
+        blank=tf.zeros([px, px, 3], tf.uint8),
+    )
+    rows, decoded = rows[:-1], decoded[:-1]
     count = tf.size(flat, tf.int64)
     pixels = tf.scatter_nd(rows[:, tf.newaxis], decoded, tf.stack([count, px, px, 3]))
     present = tf.scatter_nd(rows[:, tf.newaxis], tf.ones_like(rows, tf.int32), [count]) > 0
@@ -84,16 +92,3 @@ def to_model(pictures: tf.Tensor, *, px: int) -> Pixels:
         present=tf.reshape(present, shape),
         unreadable=tf.reshape(~present & (flat != b""), shape),
     )
-
-
-def _decode_all(rows: tf.Tensor, pictures: tf.Tensor, px: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes what can be decoded: the rows that worked and their pixels, in order.
-
-    A decoder that fails inside `tf.map_fn` fails the whole batch; a dataset can leave its element out instead.
-    """
-    decoded = tf.data.Dataset.from_tensor_slices((rows, pictures))
-    decoded = decoded.map(lambda row, picture: (row, _decode(picture, px)), num_parallel_calls=2, deterministic=True)
-    nothing = (tf.constant([-1], tf.int64), tf.zeros([1, px, px, 3], tf.uint8))  # so that there is always one element
-    decoded = decoded.ignore_errors().concatenate(tf.data.Dataset.from_tensor_slices(nothing))
-    all_rows, pixels = decoded.batch(tf.size(rows, tf.int64) + 1).get_single_element()
-    return all_rows[:-1], pixels[:-1]
