@@ -11,6 +11,7 @@ import numpy as np
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from serving.encode import Encoded, absent_columns, encode_items
+from serving.item_parts import ItemValues, as_table, of_columns
 from serving.towers import LoadedTowers
 from trainer.spec.config import SearchConfig, to_dict
 
@@ -35,7 +36,7 @@ class Catalogue:
       num_base: Rows of the big index; term statistics too are frozen over them.
       removed: [n] bool, rows of the big index whose item is gone or has changed; nothing may show them.
       popularity: [n] float32, larger first; what an empty query is answered by.
-      sentiment: [n] float32 in -1..1, what reviews think of each item; 0 where there are none.
+      item_parts: [n, part] float32 in -1..1, in the order of `ITEM_PARTS`; 0 where nothing is known.
       columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form: texts as objects of type bytes, price float32,
         in_stock int64.
       tower_hashes: [n, 32] uint8, SHA-256 of what the item tower read of each item.
@@ -50,7 +51,7 @@ class Catalogue:
     num_base: int
     removed: np.ndarray
     popularity: np.ndarray
-    sentiment: np.ndarray
+    item_parts: np.ndarray
     columns: Mapping[str, np.ndarray]
     tower_hashes: np.ndarray
     content_id: str
@@ -79,7 +80,7 @@ def make_catalogue(
     groups: list[bytes],
     branches: np.ndarray,
     popularity: Mapping[bytes, float] | None = None,
-    sentiment: Mapping[bytes, float] | None = None,
+    item_values: ItemValues | None = None,
     columns: Mapping[str, np.ndarray] | None = None,
     tower_hashes: np.ndarray | None = None,
     content_id: str = "",
@@ -91,7 +92,8 @@ def make_catalogue(
       groups: [n] group ids; an empty one is a product of its own.
       branches: [n, branch, dim] as the item tower gives them.
       popularity: A number for each item id, larger first; without it the catalogue order stands for popularity.
-      sentiment: What reviews think of each item, -1 to 1; 0 where there is no entry.
+      item_values: {score part that the item alone decides: {item id: -1 to 1}}; 0 where there is no entry. What
+        columns say is added.
       columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form; one that is left out is absent from every item.
       tower_hashes: [n, 32] uint8; zeros when left out.
       content_id: SHA-256 of the items.
@@ -108,10 +110,9 @@ def make_catalogue(
     branches = np.where(usable[order][:, None, None], branches[order], np.float32(0.0))
     ordered = tuple(ids[row] for row in order)
 
-    def of_items(values: Mapping[bytes, float] | None) -> np.ndarray:
-        found = np.array([(values or {}).get(name, 0.0) for name in ordered], np.float32)
-        return np.where(np.isfinite(found), found, np.float32(0.0))
-
+    liked = np.array([(popularity or {}).get(name, 0.0) for name in ordered], np.float32)
+    all_columns = {**absent_columns(len(ids)), **(columns or {})}
+    values = {**(item_values or {}), **of_columns(ids, all_columns)}
     if tower_hashes is None:
         tower_hashes = np.zeros([len(ids), HASH_BYTES], np.uint8)
     num_indexed = int(usable.sum())
@@ -123,9 +124,9 @@ def make_catalogue(
         num_indexed=num_indexed,
         num_base=num_indexed,
         removed=np.zeros(len(ids), bool),
-        popularity=of_items(popularity),
-        sentiment=np.clip(of_items(sentiment), -1.0, 1.0),
-        columns={name: values[order] for name, values in {**absent_columns(len(ids)), **(columns or {})}.items()},
+        popularity=np.where(np.isfinite(liked), liked, np.float32(0.0)),
+        item_parts=as_table(ordered, values),
+        columns={name: column[order] for name, column in all_columns.items()},
         tower_hashes=tower_hashes[order],
         content_id=content_id,
     )
@@ -154,7 +155,7 @@ def encode_catalogue(
     items_pattern: str,
     *,
     popularity: Mapping[bytes, float] | None = None,
-    sentiment: Mapping[bytes, float] | None = None,
+    item_values: ItemValues | None = None,
 ) -> Catalogue:
     """Reads item Examples and encodes every one with the item tower.
 
@@ -168,10 +169,12 @@ def encode_catalogue(
         groups=encoded.group_ids,
         branches=encoded.branches,
         popularity=popularity,
-        sentiment=sentiment,
+        item_values=item_values,
         columns=encoded.columns,
         tower_hashes=encoded.tower_hashes,
-        content_id=content_id(encoded, search=towers.config.search, known=(popularity or {}, sentiment or {})),
+        content_id=content_id(
+            encoded, search=towers.config.search, known=(popularity or {}, *(item_values or {}).values())
+        ),
     )
 
 
@@ -183,7 +186,7 @@ def content_id(
     Args:
       encoded: The items.
       search: Search settings.
-      known: What else is known of the items: popularity, sentiment.
+      known: What else is known of the items: popularity, item values.
       previous: Content id of the bundle that it was refreshed from.
     """
     values = [sorted((key.hex(), value) for key, value in part.items()) for part in known]

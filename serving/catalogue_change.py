@@ -4,6 +4,7 @@ import numpy as np
 
 from serving.catalogue import Catalogue, content_id, make_catalogue
 from serving.encode import Encoded
+from serving.item_parts import as_values
 from trainer.spec.config import SearchConfig
 
 
@@ -44,7 +45,7 @@ def refreshed(
       ValueError: An item id is empty or comes twice.
     """
     popularity = dict(zip(old.ids, old.popularity.tolist(), strict=True))
-    sentiment = dict(zip(old.ids, old.sentiment.tolist(), strict=True))
+    item_values = as_values(old.ids, old.item_parts)
     pairs = list(zip(encoded.ids, (row.tobytes() for row in encoded.tower_hashes), strict=True))
     rows = np.array([known.row_of(*pair) for pair in pairs], np.int64)
     branches = np.zeros([len(rows), *old.branches.shape[1:]], np.float32)
@@ -55,10 +56,10 @@ def refreshed(
         groups=encoded.group_ids,
         branches=branches,
         popularity=popularity,
-        sentiment=sentiment,
+        item_values=item_values,
         columns=encoded.columns,
         tower_hashes=encoded.tower_hashes,
-        content_id=content_id(encoded, search=search, known=(popularity, sentiment), previous=previous),
+        content_id=content_id(encoded, search=search, known=(popularity, *item_values.values()), previous=previous),
     )
     row_in_fresh = {name: row for row, name in enumerate(fresh.ids)}
     kept = [
@@ -101,7 +102,7 @@ def _joined(
         num_base=old.num_base,
         removed=np.concatenate([removed, np.zeros(len(following), bool)]),
         popularity=join(old.popularity, fresh.popularity),
-        sentiment=join(old.sentiment, fresh.sentiment),
+        item_parts=join(old.item_parts, fresh.item_parts),
         columns={name: join(old.columns[name], fresh.columns[name]) for name in fresh.columns},
         tower_hashes=join(old.tower_hashes, fresh.tower_hashes),
         content_id=fresh.content_id,
@@ -115,6 +116,7 @@ def is_same(old: Catalogue, new: Catalogue) -> bool:
         and old.group_ids == new.group_ids
         and np.array_equal(old.removed, new.removed)
         and np.array_equal(old.tower_hashes, new.tower_hashes)
+        and np.array_equal(old.item_parts, new.item_parts)
         and all(np.array_equal(old.columns[name], new.columns[name]) for name in new.columns)
     )
 
@@ -128,7 +130,7 @@ def compacted(catalogue: Catalogue) -> Catalogue:
         groups=[catalogue.group_ids[row] for row in alive],
         branches=catalogue.branches[alive],
         popularity=dict(zip(ids, catalogue.popularity[alive].tolist(), strict=True)),
-        sentiment=dict(zip(ids, catalogue.sentiment[alive].tolist(), strict=True)),
+        item_values=as_values(ids, catalogue.item_parts[alive]),
         columns={name: values[alive] for name, values in catalogue.columns.items()},
         tower_hashes=catalogue.tower_hashes[alive],
         content_id=catalogue.content_id,

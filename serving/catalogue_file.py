@@ -13,18 +13,20 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import tensorflow as tf  # isort: skip
 
 from serving.catalogue import Catalogue, vectors_from
+from serving.item_parts import NAMES
 
 CATALOGUE_PATH = "assets.extra/catalogue.npz"
-FORMAT = 1
+FORMAT = 2
 _BRANCHES = "answers/tables/branches/.ATTRIBUTES/VARIABLE_VALUE"
 _TEXTS = ("ids", "group_ids")
-_ARRAYS = ("popularity", "sentiment", "tower_hashes", "removed")
+_ARRAYS = ("popularity", "item_parts", "tower_hashes", "removed")
 _COUNTS = ("num_indexed", "num_base")
 
 
 def write_catalogue(directory: Path, catalogue: Catalogue) -> None:
     """Writes everything but the branch vectors into the bundle at `directory`."""
     arrays: dict[str, np.ndarray] = {"format": np.array(FORMAT), "content_id": np.array(catalogue.content_id)}
+    arrays["item_part_names"] = np.array(NAMES)
     arrays |= {name: np.array(getattr(catalogue, name)) for name in (*_ARRAYS, *_COUNTS)}
     for name in _TEXTS:
         arrays |= _packed(name, np.array([*getattr(catalogue, name), b""], object)[:-1])
@@ -39,7 +41,7 @@ def read_catalogue(directory: Path) -> Catalogue:
     """The catalogue of the bundle at `directory`.
 
     Raises:
-      ValueError: The bundle has no catalogue, or one of another format.
+      ValueError: The bundle has no catalogue, or one of another format or with other item parts.
     """
     path = directory / CATALOGUE_PATH
     if not path.is_file():
@@ -47,6 +49,9 @@ def read_catalogue(directory: Path) -> Catalogue:
     with np.load(path, allow_pickle=False) as arrays:
         if int(arrays["format"]) != FORMAT:
             raise ValueError(f"{path} has format {int(arrays['format'])}; this code reads {FORMAT}. Build it again.")
+        if arrays["item_part_names"].tolist() != list(NAMES):
+            names = ", ".join(arrays["item_part_names"].tolist())
+            raise ValueError(f"{path} has the item parts {names}; this code has {', '.join(NAMES)}. Build it again.")
         content = {name: arrays[name] for name in arrays.files}
     branches = tf.train.load_variable(str(directory / "variables" / "variables"), _BRANCHES)[:-1]  # the blank row
     columns = {name.split(".")[1] for name in content if name.startswith("column.")}

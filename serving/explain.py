@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from serving import rank
 from serving.candidates import boosts_of
 from serving.index import NO_ROW
 from serving.rank import Ranked
 from serving.search import Ranking, Search
-from trainer.spec.search_ports import ITEM_PARTS, MOST_QUERY_WORDS, QUERY_PARTS, Stage
+from trainer.spec.search_ports import ITEM_BRANCHES, MOST_QUERY_WORDS, QUERY_PARTS, Stage
 from trainer.spec.tasks import DENSE, LEXICAL, SCORE_PARTS
 
 
@@ -27,8 +28,8 @@ def contributions(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str
     Returns:
       `score`, `contribution_*`, `words`, `word_contributions`, and the names of the pairs.
     """
-    query, weights, row = ranking.query, ranking.weights, item[:, tf.newaxis]
-    scored = search.score(query, row, weights=weights, boosts=ranking.boosts)
+    query, weights, row = ranking.query, ranking.weights.asked, item[:, tf.newaxis]
+    scored = search.score(query, row, weights=ranking.weights.total, boosts=ranking.boosts)
     branches = search.tables.gather(search.tables.branches, item)
     length = tf.norm(tf.reduce_sum(branches, axis=1), axis=-1)[:, tf.newaxis, tf.newaxis]
     pairs = tf.einsum("bpd,bid->bpi", query.parts, tf.math.divide_no_nan(branches, length))
@@ -47,9 +48,10 @@ def contributions(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str
             for part in SCORE_PARTS
             if part != DENSE
         },
+        "contribution_intent": tf.where(known, rank.total(scored.parts, ranking.weights.shift)[:, 0], 0.0),
         "contribution_boost": boosts_of(row, ranking.boosts)[:, 0],
         "query_parts": tf.broadcast_to(tf.constant(QUERY_PARTS), [batch, len(QUERY_PARTS)]),
-        "item_parts": tf.broadcast_to(tf.constant(ITEM_PARTS), [batch, len(ITEM_PARTS)]),
+        "item_parts": tf.broadcast_to(tf.constant(ITEM_BRANCHES), [batch, len(ITEM_BRANCHES)]),
         "words": tf.pad(names, [[0, 0], [0, rest]], constant_values=b""),
         "word_contributions": tf.pad(by_word, [[0, 0], [0, rest]]),
     }

@@ -29,6 +29,7 @@ from serving.texts import make_texts
 from serving.towers import LoadedTowers, export_towers, load_towers
 from serving.warmup import write_warmup
 from trainer.spec.config import to_dict
+from trainer.spec.tasks import SENTIMENT
 
 __all__ = ["BundleReport", "build_bundle", "bundle_version", "export_towers"]
 FLAVOURS = tuple(FLAVOUR_NAMESPACES)
@@ -100,8 +101,8 @@ def build_bundle(
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     towers = load_towers(towers_dir)
-    sentiment = item_sentiment(towers, events_pattern) if events_pattern else {}
-    catalogue = encode_catalogue(towers, items_pattern, popularity=popularity, sentiment=sentiment)
+    item_values = {SENTIMENT: item_sentiment(towers, events_pattern)} if events_pattern else {}
+    catalogue = encode_catalogue(towers, items_pattern, popularity=popularity, item_values=item_values)
     if catalogue.quarantined:
         _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
     tables = Tables(catalogue, search=towers.config.search)

@@ -25,6 +25,7 @@ from serving.recorded import JudgedRequest, as_batch, read_judged, read_texts
 from serving.server.predict import predict_arrays
 from serving.server.saved_model import LoadedModel, load_op_libraries
 from trainer.spec.config import Config, from_dict
+from trainer.spec.search_ports import INTENT_SHIFT
 from trainer.spec.tasks import DENSE, LEXICAL, SCORE_PARTS
 
 TOP, DEPTH, WANTED_GRADE = 10, 100, 2.0
@@ -85,6 +86,8 @@ def ask(model: LoadedModel, requests: Sequence[JudgedRequest], weights: Mapping[
         batch = as_batch([request.query for request in requests[start : start + _BATCH]])
         size = len(next(iter(batch.values())))
         given = {f"weight_{part}": np.full([size], value, np.float32) for part, value in weights.items()}
+        if weights:
+            given[INTENT_SHIFT] = np.zeros([size], np.float32)  # one side alone is not mixed with others
         page, width = 1, 0
         while width * (page - 1) < DEPTH:
             pages = {"page": np.full([size], page, np.int32), "page_size": np.full([size], DEPTH, np.int32)}

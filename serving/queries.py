@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from serving import rows
+from serving.intents import Reading
 from serving.lexical import Terms
 from trainer.spec.features import Modality
 from trainer.spec.search_ports import LIKE, QUERY_PARTS
@@ -29,6 +30,7 @@ class Query(NamedTuple):
       weights: [batch, part] float32.
       terms: The words to search by; none where the text counts against.
       text_share: [batch] float32 in 0..1, how much of the query is text; the lexical score counts so much.
+      reading: What the query gives away beside what it looks for.
       empty: [batch] bool, True where neither vector nor words say anything.
       status: [batch] int32 `QueryStatus` bits.
     """
@@ -38,6 +40,7 @@ class Query(NamedTuple):
     weights: tf.Tensor
     terms: Terms
     text_share: tf.Tensor
+    reading: Reading
     empty: tf.Tensor
     status: tf.Tensor
 
@@ -98,6 +101,11 @@ def mix(encoded: Mapping[str, tf.Tensor], *, weights: tf.Tensor, liked: tf.Tenso
 def searched_text(text: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """The text to search by words: nothing where text counts 0 or against."""
     return tf.where(weights[:, _TEXT] > 0.0, text, b"")
+
+
+def heard(encoded: Mapping[str, tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
+    """The branches [batch, branch, dim] of queries that count for something; zeros for those that do not."""
+    return tf.where(weights[:, :, tf.newaxis] > 0.0, encoded[TowerOutput.BRANCHES.value], 0.0)
 
 
 def status_of(status: tf.Tensor, empty: tf.Tensor) -> tf.Tensor:

@@ -7,18 +7,20 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 
 import tensorflow as tf  # isort: skip
 
-from serving import candidates, diversity, queries, rank, rows
+from serving import candidates, diversity, intents, queries, rank, rows
 from serving.candidates import Boosts
 from serving.index import NO_ROW, Index
+from serving.intents import INTENT_TASK, SENTIMENT_TASK, PartWeights, Reading
 from serving.lexical import LexicalIndex, Terms
 from serving.queries import Query
 from serving.tables import Tables
 from serving.towers import LoadedTowers, query_features
+from trainer.spec import search_ports
 from trainer.spec.filters import FILTERS, FilterName
 from trainer.spec.ports import Port
 from trainer.spec.search_ports import QUERY_PARTS
 from trainer.spec.signatures import QueryStatus, TowerOutput, signatures
-from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, LEXICAL, SCORE_PARTS
+from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, ITEM_PARTS, LEXICAL, SCORE_PARTS
 
 Inputs = Mapping[str, tf.Tensor]
 
@@ -60,7 +62,7 @@ class Ranking(NamedTuple):
       query: What was asked.
       pool: The candidates.
       scored: Their scores.
-      weights: {score part: [batch] float32}.
+      weights: How much each score part counts.
       boosts: What the request adds to some items.
       by_score: The results by score.
       order: The results as they are shown.
@@ -71,7 +73,7 @@ class Ranking(NamedTuple):
     query: Query
     pool: Pool
     scored: Scored
-    weights: Mapping[str, tf.Tensor]
+    weights: PartWeights
     boosts: Boosts
     by_score: rank.Ranked
     order: rank.Ranked
@@ -92,7 +94,7 @@ class Search(tf.Module):
         declared = {signature.name: signature for signature in signatures(towers.config)}
         asked = _specs(declared["search"].inputs)
         mixing = {port.name for port in declared["rank"].inputs} & set(asked)
-        mixing -= {f"weight_{part}" for part in SCORE_PARTS}
+        mixing -= {port.name for port in search_ports.weights(towers.config)}
         self._query_inputs = {name: asked[name] for name in sorted(mixing)}
         self._ranking_inputs = {name: spec for name, spec in asked.items() if name not in mixing or name == "like_ids"}
         rows_asked, row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
@@ -144,11 +146,15 @@ class Search(tf.Module):
         liked = self.tables.rows_of(ids)
         unknown = tf.reduce_any((liked == NO_ROW) & (ids != b""), axis=-1)
         mixed = queries.mix(encoded, weights=weights, liked=self.tables.vectors_of(liked), like_weights=like_weights)
-        terms = self.lexical.terms(queries.searched_text(inputs["query_text"], weights))
+        text = queries.searched_text(inputs["query_text"], weights)
+        terms = self.lexical.terms(text)
+        reading = intents.read(self.towers, text=text, branches=queries.heard(encoded, weights))
         empty = tf.reduce_all(mixed.vectors == 0.0, axis=-1) & (self.lexical.most(terms) == 0.0)
         status = encoded[TowerOutput.STATUS.value] | odd_weights | odd_likes
         status |= rows.bit(unknown, QueryStatus.ITEM_UNKNOWN)
-        return Query(**mixed._asdict(), terms=terms, empty=empty, status=queries.status_of(status, empty))
+        return Query(
+            **mixed._asdict(), terms=terms, reading=reading, empty=empty, status=queries.status_of(status, empty)
+        )
 
     def query_by_item(self, own: tf.Tensor) -> Query:
         """The query that is nothing but an item: rows [batch], `NO_ROW` for an unknown one."""
@@ -161,6 +167,7 @@ class Search(tf.Module):
             parts=parts,
             weights=tf.cast(tf.reduce_any(parts != 0.0, axis=-1), tf.float32),
             terms=self.lexical.terms(tf.fill(tf.shape(own), b"")),
+            reading=intents.nothing_read(tf.shape(own)[0]),
             text_share=tf.zeros_like(empty, tf.float32),
             empty=empty,
             status=rows.bit(own == NO_ROW, QueryStatus.ITEM_UNKNOWN) | rows.bit(empty, QueryStatus.EMPTY),
@@ -168,10 +175,10 @@ class Search(tf.Module):
 
     def _ranking(self, query: Query, inputs: Inputs, asked: tf.Tensor, left_out: tf.Tensor) -> Ranking:
         search = self.config.search
-        weights, odd = self.part_weights(inputs)
+        weights = self.part_weights(query, inputs)
         boosts = candidates.fit_boosts(self.tables.rows_of(inputs["boost_ids"]), inputs["boost_values"])
-        pool = self._pool(query, inputs, weights=weights, boosts=boosts, asked=asked, left_out=left_out)
-        scored = self.score(query, pool.rows, weights=weights, boosts=boosts)
+        pool = self._pool(query, inputs, weights=weights.total, boosts=boosts, asked=asked, left_out=left_out)
+        scored = self.score(query, pool.rows, weights=weights.total, boosts=boosts)
         groups = self.tables.gather(self.tables.groups, pool.rows)
         by_score = rank.rank(
             pool.rows, scores=scored.scores, groups=groups, in_given_order=query.empty, depth=search.max_depth
@@ -183,12 +190,12 @@ class Search(tf.Module):
             by_score,
             scores=tf.gather(scored.scores, by_score.positions, batch_dims=1),
             vectors=self.tables.vectors_of(tf.gather(pool.rows, by_score.positions, batch_dims=1)),
-            strength=tf.clip_by_value(strength, 0.0, 1.0),
+            strength=tf.clip_by_value(strength + weights.diversity, 0.0, 1.0),
         )
         pages = rank.clamp_pages(
             inputs["page"], inputs["page_size"], depth=search.max_depth, width=search.max_page_size
         )
-        odd |= rows.bit(odd_strength | odd_prices, QueryStatus.NUMBER_REPLACED) | boosts.status
+        odd = rows.bit(odd_strength | odd_prices, QueryStatus.NUMBER_REPLACED) | boosts.status | weights.status
         return Ranking(
             query=query,
             pool=pool,
@@ -201,15 +208,20 @@ class Search(tf.Module):
             status=query.status | odd | pages.status,
         )
 
-    def part_weights(self, inputs: Inputs) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        """The weight [batch] of each score part, and status bits [batch] of what had to be changed."""
-        return rows.clean_weights({part: inputs[f"weight_{part}"] for part in SCORE_PARTS}, self.default_weights())
+    def part_weights(self, query: Query, inputs: Inputs) -> PartWeights:
+        """How much each score part counts: what the request says, moved by what the query gives away."""
+        given = {part: inputs[f"weight_{part}"] for part in SCORE_PARTS}
+        return intents.part_weights(
+            query.reading, given, defaults=self.default_weights(), strength=inputs[search_ports.INTENT_SHIFT]
+        )
 
     def score(self, query: Query, asked: tf.Tensor, *, weights: Mapping[str, tf.Tensor], boosts: Boosts) -> Scored:
         """Scores of rows [batch, rows]; an empty query scores nothing but boosts."""
         branches = self.tables.gather(self.tables.branches, asked)
         parts = rank.score_parts(query.vectors, branches, score_pairs=self.towers.score_pairs)
         parts[LEXICAL] = tf.reduce_sum(self.word_scores(query, asked), axis=-1)
+        columns = tf.unstack(self.tables.gather(self.tables.item_parts, asked), len(ITEM_PARTS), axis=-1)
+        parts |= {part.name: values for part, values in zip(ITEM_PARTS, columns, strict=True)}
         parts = {part: tf.where(query.empty[:, tf.newaxis], 0.0, parts[part]) for part in SCORE_PARTS}
         added = candidates.boosts_of(asked, boosts)
         return Scored(parts=parts, boosts=added, scores=rank.total(parts, weights) + added)
@@ -298,6 +310,11 @@ def query_specs(dim: int) -> Query:
         weights=tf.TensorSpec([None, parts]),
         terms=Terms(words=tf.TensorSpec([None, None], tf.int32), weights=tf.TensorSpec([None, None])),
         text_share=tf.TensorSpec([None]),
+        reading=Reading(
+            intent=tf.TensorSpec([None, len(INTENT_TASK.classes)]),
+            sentiment=tf.TensorSpec([None, len(SENTIMENT_TASK.classes)]),
+            opinion=tf.TensorSpec([None]),
+        ),
         empty=tf.TensorSpec([None], tf.bool),
         status=tf.TensorSpec([None], tf.int32),
     )

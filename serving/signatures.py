@@ -10,6 +10,8 @@ import tensorflow as tf  # isort: skip
 from serving import explain, rank, rows
 from serving.candidates import fit_boosts
 from serving.index import NO_ROW, Index
+from serving.intents import PartWeights
+from serving.queries import Query
 from serving.search import Ranking, Search, sound
 from serving.tables import Tables
 from serving.texts import Texts
@@ -59,15 +61,16 @@ class Answers(tf.Module):
         inputs = rows.broadcast(inputs)
         query = self.engine.query(inputs)
         asked = self.tables.rows_of(inputs["item_ids"])
-        weights, odd = self.engine.part_weights(inputs)
+        weights = self.engine.part_weights(query, inputs)
         nothing = fit_boosts(asked[:, :0], tf.zeros([tf.shape(asked)[0], 0]))
-        scored = self.engine.score(query, asked, weights=weights, boosts=nothing)
+        scored = self.engine.score(query, asked, weights=weights.total, boosts=nothing)
         known = asked != NO_ROW
         unknown = tf.reduce_any(~known & (inputs["item_ids"] != b""), axis=-1)
         return {
             "scores": tf.where(known, scored.scores, 0.0),
             **{f"score_{part}": tf.where(known, scored.parts[part], 0.0) for part in SCORE_PARTS},
-            **self._remarks(query.status | odd | rows.bit(unknown, QueryStatus.ITEM_UNKNOWN)),
+            **_given_away(query, weights),
+            **self._remarks(query.status | weights.status | rows.bit(unknown, QueryStatus.ITEM_UNKNOWN)),
         }
 
     def explain(self, inputs: Inputs) -> Answer:
@@ -80,6 +83,7 @@ class Answers(tf.Module):
         return {
             **explain.whereabouts(self.engine, ranking, item),
             **explain.contributions(self.engine, ranking, item),
+            **_given_away(query, ranking.weights),
             **self._remarks(ranking.status | rows.bit(item == NO_ROW, QueryStatus.ITEM_UNKNOWN)),
         }
 
@@ -134,6 +138,7 @@ class Answers(tf.Module):
             "n_valid": tf.reduce_sum(tf.cast(shown, tf.int32), axis=-1),
             "total_matches": pool.total,
             "query_weights": ranking.query.weights,
+            **_given_away(ranking.query, ranking.weights),
             **self._remarks(ranking.status),
         }
 
@@ -142,6 +147,16 @@ class Answers(tf.Module):
 
     def _version_of(self, each: tf.Tensor) -> tf.Tensor:
         return tf.fill(tf.shape(each), self.version)
+
+
+def _given_away(query: Query, weights: PartWeights) -> Answer:
+    """What the query gives away beside what it looks for, and the weights that follow."""
+    return {
+        "intent": query.reading.intent,
+        "sentiment": query.reading.sentiment,
+        "opinion": query.reading.opinion,
+        "part_weights": tf.stack([weights.total[part] for part in SCORE_PARTS], axis=1),
+    }
 
 
 def _vectors(encoded: Inputs) -> Answer:

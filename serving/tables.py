@@ -40,6 +40,7 @@ class Tables(tf.Module):
       item_ids: [n + 1] string.
       groups: [n + 1] int32, `NO_ROW` for the blank row.
       branches: [n + 1, branch, dim] float32.
+      item_parts: [n + 1, part] float32, the score parts that the item alone decides, in the order of `ITEM_PARTS`.
       filters: The columns that filters read.
       num_groups: How many products there are.
       group_sizes: [num_groups] int32, how many variants each product has.
@@ -58,6 +59,7 @@ class Tables(tf.Module):
         self.item_ids = _table(item_ids, "item_ids")
         self.groups = _table(np.append(catalogue.groups, np.int32(NO_ROW)), "groups")
         self.branches = _table(np.pad(catalogue.branches, [(0, 1), (0, 0), (0, 0)]), "branches")
+        self.item_parts = _table(np.pad(catalogue.item_parts, [(0, 1), (0, 0)]), "item_parts")
         popular = alive[np.argsort(-catalogue.popularity[alive], kind="stable")].astype(np.int32)
         self.by_popularity = _table(popular, "by_popularity")
         sizes = np.bincount(catalogue.groups[alive], minlength=1 + int(catalogue.groups.max(initial=0)))

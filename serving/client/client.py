@@ -32,6 +32,7 @@ class SearchResult:
       scores: The score of each.
       parts: The parts of each score by name (dense, click, ...), one value a result.
       boosts: What boosts added to each score.
+      intent: Probability of each intent, in the order of the signature's description; empty if the bundle does not say.
       variants: How many items of the same product pass the filters, for each result.
       total_matches: How many products pass the filters; -1 if the bundle does not say.
       n_valid: How many results there are; the length of `ids`.
@@ -43,6 +44,7 @@ class SearchResult:
     scores: tuple[float, ...]
     parts: Mapping[str, tuple[float, ...]]
     boosts: tuple[float, ...]
+    intent: tuple[float, ...]
     variants: tuple[int, ...]
     total_matches: int
     n_valid: int
@@ -100,6 +102,7 @@ class Client:
         page_size: int = 10,
         weights: Mapping[str, float] | None = None,
         diversity: float | None = None,
+        intent_shift: float | None = None,
         boosts: Mapping[str, float] | None = None,
         user_id: str | None = None,
     ) -> SearchResult:
@@ -120,6 +123,7 @@ class Client:
           page_size: Results a page; more than the bundle publishes is brought into range.
           weights: Weight of each score part by name (`dense`, `lexical`, ...); the bundle's own where left out.
           diversity: 0 to 1; moves results that resemble those above them down.
+          intent_shift: How much the intent that the query gives away moves weights and diversity; 0 = not at all.
           boosts: {item id: what is added to its score}.
           user_id: Leaves this process only as a keyed hash.
 
@@ -142,6 +146,7 @@ class Client:
             page_size=page_size,
             weights=weights,
             diversity=diversity,
+            intent_shift=intent_shift,
             boosts=boosts,
             user_id=user_id,
         )
@@ -265,6 +270,7 @@ class Client:
         page_size: int = 10,
         weights: Mapping[str, float] | None = None,
         diversity: float | None = None,
+        intent_shift: float | None = None,
         boosts: Mapping[str, float] | None = None,
         **content: Any,
     ) -> dict[str, Any]:
@@ -279,6 +285,7 @@ class Client:
             **(paged(page, page_size) if page is not None else {}),
             **weighted(weights, known, prefix=WEIGHT_PREFIX, what="score parts"),
             **({} if diversity is None else {"diversity": [diversity]}),
+            **({} if intent_shift is None else {"intent_shift": [intent_shift]}),
             **boosted(boosts),
         }
 
@@ -336,6 +343,7 @@ def _search_result(outputs: Mapping[str, np.ndarray]) -> SearchResult:
         scores=tuple(float(score) for score in outputs["scores"][0][:count]),
         parts=types.MappingProxyType(parts),
         boosts=tuple(float(value) for value in outputs.get("boosts", [[]])[0][:count]),
+        intent=tuple(float(value) for value in outputs.get("intent", [[]])[0]),
         variants=tuple(int(value) for value in outputs.get("variants", [[]])[0][:count]),
         total_matches=int(outputs.get("total_matches", [-1])[0]),
         n_valid=count,
@@ -353,7 +361,7 @@ def _explained(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
     for word, value in zip(words, row.pop("word_contributions"), strict=True):
         if word:
             by_word[word] = by_word.get(word, 0.0) + float(value)
-    told = {name: _text(value) if isinstance(value, bytes) else value.item() for name, value in row.items()}
+    told = {name: _text(value) if isinstance(value, bytes) else value.tolist() for name, value in row.items()}
     table = {part: dict(zip(columns, map(float, line), strict=True)) for part, line in zip(names, pairs, strict=True)}
     return {**told, "pairs": table, "words": by_word}
 

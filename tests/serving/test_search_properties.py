@@ -40,7 +40,9 @@ def stocked(towers):
     @functools.cache
     def make(num_items):
         shop, columns = make_shop(num_items), columns_of(num_items)
-        return shop, columns, make_bundle(towers, shop.catalogue(columns=columns))
+        sentiment = {item: 1.0 - 2.0 * place / num_items for place, item in enumerate(shop.ids)}
+        catalogue = shop.catalogue(columns=columns, item_values={"sentiment": sentiment})
+        return shop, columns, make_bundle(towers, catalogue)
 
     return make
 
@@ -63,6 +65,9 @@ def requests(draw):
         "exclude_ids": draw(some_ids),
         "weight_lexical": draw(st.sampled_from([5.0, 0.0, -1.0])),
         "weight_purchase": draw(st.sampled_from([0.0, 2.0])),
+        "weight_sentiment": draw(st.sampled_from([0.0, 1.0])),
+        "weight_stock": draw(st.sampled_from([0.0, 0.5])),
+        "intent_shift": draw(st.sampled_from([0.0, 0.0, 1.0])),
         "diversity": draw(st.sampled_from([0.0, 0.0, 0.4, 1.0])),
         "boost_ids": draw(some_ids),
         "boost_values": draw(st.lists(st.sampled_from([0.5, -1.0, 3.0]), max_size=4)),
@@ -113,10 +118,14 @@ def test_pages_partition_the_results_and_hold_nothing_forbidden(stocked, request
         assert set(page["ids"][count:]) <= {b""}
         for item, variants in zip(page["ids"][:count], page["variants"][:count], strict=True):
             assert variants == sum(product == good[item] for product in good.values())
-        weights = {"dense": 1.0, "lexical": request["weight_lexical"], "purchase": request["weight_purchase"]}
-        total = sum(weights.get(part, 0.0) * page[f"score_{part}"] for part in SCORE_PARTS) + page["boosts"]
+        weights = dict(zip(SCORE_PARTS, page["part_weights"], strict=True))
+        if not request["intent_shift"]:
+            asked = {part: request.get(f"weight_{part}", 0.0) for part in SCORE_PARTS} | {"dense": 1.0}
+            asked["sentiment"] *= page["opinion"]
+            assert weights == pytest.approx(asked)
+        total = sum(weights[part] * page[f"score_{part}"] for part in SCORE_PARTS) + page["boosts"]
         np.testing.assert_allclose(page["scores"], total, atol=1e-4)
-    if not request["diversity"]:
+    if not request["diversity"] and not request["intent_shift"]:
         scores = np.concatenate([page["scores"][: page["n_valid"]] for page in pages])
         assert (np.diff(scores) <= 1e-6).all()
 
@@ -127,7 +136,7 @@ def test_contributions_sum_to_the_score_and_the_stage_is_where_the_item_is(stock
     shop, columns, bundle = stocked(size)
     item = b"item%04d" % (number % (size + 2))
     told = ask(bundle, "explain", request, item_id=item, page_size=5)
-    parts = [told[f"contribution_{part}"] for part in (*SCORE_PARTS[1:], "boost")]
+    parts = [told[f"contribution_{part}"] for part in (*SCORE_PARTS[1:], "intent", "boost")]
     np.testing.assert_allclose(told["contribution_pairs"].sum() + sum(parts), told["score"], atol=1e-4)
     np.testing.assert_allclose(told["word_contributions"].sum(), told["contribution_lexical"], atol=1e-4)
     pages = [ask(bundle, "search", request, page=number, page_size=20) for number in (1, 2, 3)]
@@ -147,7 +156,7 @@ def test_contributions_sum_to_the_score_and_the_stage_is_where_the_item_is(stock
     elif item not in good:
         want = {b"filter"}
     elif item in everything:
-        want = {b"score", b"diversity"} if request["diversity"] else {b"score"}
+        want = {b"score", b"diversity"} if request["diversity"] or request["intent_shift"] else {b"score"}
     elif any(good[shown] == good[item] for shown in everything):
         want = {b"variant", b"candidates"}
     else:
@@ -162,7 +171,8 @@ def test_rank_gives_the_scores_of_search(stocked, request, size):
     request = {**request, "boost_ids": [], "boost_values": []}
     page = ask(bundle, "search", request, page_size=WIDTH)
     ids = page["ids"][: page["n_valid"]].tolist()
-    asked = ("query_text", "like_ids", "like_weights", "query_weight_text", "weight_lexical", "weight_purchase")
+    mixing = ("query_text", "like_ids", "like_weights", "query_weight_text", "intent_shift")
+    asked = (*mixing, *(name for name in request if name.startswith("weight_")))
     ranked = ask(bundle, "rank", {name: request[name] for name in asked}, item_ids=[*ids, b"nobody"])
     np.testing.assert_allclose(ranked["scores"][:-1], page["scores"][: len(ids)], atol=1e-5)
     assert all(ranked[name][-1] == 0.0 for name in ("scores", "score_dense", "score_lexical", "score_click"))

@@ -234,6 +234,7 @@ class SearchConfig:
     index: IndexChoice = IndexChoice.AUTO
     storage: Storage = Storage.FLOAT32
     approximate_from_items: int = 20_000  # below, exact search is fast enough, and exact
+    intent_shift: float = 1.0  # how much the intent of a query moves weights, in a request that does not say
     # Default weights of the score parts in a request that differ from `DEFAULT_SCORE_WEIGHTS`, by part.
     score_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
     # How much a word counts by the field of the item it stands in, where it differs from `DEFAULT_FIELD_WEIGHTS`.
@@ -243,6 +244,7 @@ class SearchConfig:
         """Checks the values."""
         at_least(self, 1, "max_depth", "max_page_size")
         at_least(self, 16, "approximate_from_items")
+        at_least(self, 0.0, "intent_shift")
         known_names(self.score_weights, set(SCORE_PARTS), "search.score_weights")
         known_names(self.field_weights, set(DEFAULT_FIELD_WEIGHTS), "search.field_weights")
 

@@ -8,6 +8,7 @@ from trainer.spec.features import Axis, Feature, Side, features_of
 from trainer.spec.ports import Port
 from trainer.spec.records import RECORDS, Field
 from trainer.spec.signatures import signatures
+from trainer.spec.tasks import INTENT_SHIFTS
 
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
@@ -42,6 +43,13 @@ def tables(config: Config) -> dict[str, str]:
             (
                 (f"`{s.name}`", s.doc, _names(port.name for port in s.inputs), _names(port.name for port in s.outputs))
                 for s in signatures(config)
+            ),
+        ),
+        "intent_shifts": _table(
+            ("intent", "adds"),
+            (
+                (f"`{intent}`", ", ".join(f"{value:g} to `{name}`" for name, value in shifts.items()))
+                for intent, shifts in INTENT_SHIFTS.items()
             ),
         ),
         "inputs": _ports(_unique(port for s in signatures(config) for port in s.inputs), inputs=True),

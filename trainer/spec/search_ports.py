@@ -6,15 +6,29 @@ from trainer.spec.config import Config
 from trainer.spec.features import Side, branches_of
 from trainer.spec.filters import FILTERS
 from trainer.spec.ports import WIRE_TYPES, Port, WireType
-from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, SCORE_PARTS
+from trainer.spec.tasks import (
+    DEFAULT_SCORE_WEIGHTS,
+    DENSE,
+    ITEM_PARTS,
+    QUERY_TASKS,
+    REVIEW_TASKS,
+    SCORE_PARTS,
+    SENTIMENT,
+)
 
 # The part of a mixed query that liked items make up, after the branches of the query tower.
 LIKE = "like"
 # Names of the parts of a query vector, in order; `query_weights` and the pairs of `explain` follow it.
 QUERY_PARTS: tuple[str, ...] = (*(branch.value for branch in branches_of(Side.QUERY)), LIKE)
-ITEM_PARTS: tuple[str, ...] = tuple(branch.value for branch in branches_of(Side.ITEM))
+ITEM_BRANCHES: tuple[str, ...] = tuple(branch.value for branch in branches_of(Side.ITEM))
 NUM_COMPLETIONS = 10
 MOST_QUERY_WORDS = 32  # later words of a query text are not searched by word
+
+
+INTENT_SHIFT = "intent_shift"
+_BY_OPINION = ", times the opinion in the query"
+# What each score part says of a result, for those that an item alone decides.
+_DOCS = {part.name: f": {part.doc[0].lower()}{part.doc[1:-1]}" for part in ITEM_PARTS}
 
 
 class Stage(enum.StrEnum):
@@ -78,15 +92,23 @@ def filters() -> tuple[Port, ...]:
 
 
 def weights(config: Config) -> tuple[Port, ...]:
-    """The weight of each score part."""
-    return tuple(
+    """The weight of each score part, and how much the intent of a query moves them."""
+    return (
+        *(
+            Port(
+                name=f"weight_{part}",
+                dtype=WireType.FLOAT,
+                default=config.search.score_weights.get(part, DEFAULT_SCORE_WEIGHTS[part]),
+                doc=f"Weight of score part `{part}`{_BY_OPINION if part == SENTIMENT else ''}.",
+            )
+            for part in SCORE_PARTS
+        ),
         Port(
-            name=f"weight_{part}",
+            name=INTENT_SHIFT,
             dtype=WireType.FLOAT,
-            default=config.search.score_weights.get(part, DEFAULT_SCORE_WEIGHTS[part]),
-            doc=f"Weight of score part `{part}`.",
-        )
-        for part in SCORE_PARTS
+            default=config.search.intent_shift,
+            doc="How much the intent of the query moves weights and diversity; 0 = not at all.",
+        ),
     )
 
 
@@ -122,7 +144,12 @@ def answer(config: Config) -> tuple[Port, ...]:
             doc="Weighted sum of the score parts, and the boost; padded with 0.",
         ),
         *(
-            Port(name=f"score_{part}", dtype=WireType.FLOAT, shape=width, doc=f"Score part `{part}`, padded with 0.")
+            Port(
+                name=f"score_{part}",
+                dtype=WireType.FLOAT,
+                shape=width,
+                doc=f"Score part `{part}`{_DOCS.get(part, '')}; padded with 0.",
+            )
             for part in SCORE_PARTS
         ),
         Port(name="boosts", dtype=WireType.FLOAT, shape=width, doc="What boosts added to the score, padded with 0."),
@@ -140,7 +167,34 @@ def answer(config: Config) -> tuple[Port, ...]:
             shape=(len(QUERY_PARTS),),
             doc=f"Weight of each part of the mixed query: {', '.join(QUERY_PARTS)}.",
         ),
+        *given_away(),
         *remarks(),
+    )
+
+
+def given_away() -> tuple[Port, ...]:
+    """What a query gives away beside what it looks for, and the weights that follow."""
+    (intent,), (sentiment,) = QUERY_TASKS, REVIEW_TASKS
+    return (
+        Port(
+            name="intent",
+            dtype=WireType.FLOAT,
+            shape=(len(intent.classes),),
+            doc=f"Probability of each intent: {', '.join(intent.classes)}; zeros where the query says nothing.",
+        ),
+        Port(
+            name="sentiment",
+            dtype=WireType.FLOAT,
+            shape=(len(sentiment.classes),),
+            doc=f"Probability of each sentiment of its text: {', '.join(sentiment.classes)}; zeros without text.",
+        ),
+        Port(name="opinion", dtype=WireType.FLOAT, doc="How much opinion the text carries, 0 to 1."),
+        Port(
+            name="part_weights",
+            dtype=WireType.FLOAT,
+            shape=(len(SCORE_PARTS),),
+            doc=f"Weight by which each score part counted: {', '.join(SCORE_PARTS)}.",
+        ),
     )
 
 
@@ -149,16 +203,22 @@ def ranked() -> tuple[Port, ...]:
     return (
         Port(name="scores", dtype=WireType.FLOAT, shape=(None,), doc="Weighted sum of the score parts; 0 if unknown."),
         *(
-            Port(name=f"score_{part}", dtype=WireType.FLOAT, shape=(None,), doc=f"Score part `{part}`.")
+            Port(
+                name=f"score_{part}",
+                dtype=WireType.FLOAT,
+                shape=(None,),
+                doc=f"Score part `{part}`{_DOCS.get(part, '')}.",
+            )
             for part in SCORE_PARTS
         ),
+        *given_away(),
         *remarks(),
     )
 
 
 def explanation() -> tuple[Port, ...]:
     """Where an item stands and why."""
-    pairs = (len(QUERY_PARTS), len(ITEM_PARTS))
+    pairs = (len(QUERY_PARTS), len(ITEM_BRANCHES))
     return (
         Port(name="stage", dtype=WireType.STRING, doc=f"Where it stands: {', '.join(Stage)}."),
         Port(name="position", dtype=WireType.INT32, doc="Its place in the whole list, from 1; 0 = not in it."),
@@ -175,6 +235,11 @@ def explanation() -> tuple[Port, ...]:
             Port(name=f"contribution_{part}", dtype=WireType.FLOAT, doc=f"Score part `{part}` times its weight.")
             for part in SCORE_PARTS
             if part != DENSE
+        ),
+        Port(
+            name="contribution_intent",
+            dtype=WireType.FLOAT,
+            doc="What the intent of the query added, by all the score parts that it weighs higher.",
         ),
         Port(name="contribution_boost", dtype=WireType.FLOAT, doc="What boosts added."),
         Port(
@@ -193,6 +258,7 @@ def explanation() -> tuple[Port, ...]:
             shape=(MOST_QUERY_WORDS,),
             doc="What each word adds; their sum is `contribution_lexical`.",
         ),
+        *given_away(),
         *remarks(),
     )
 

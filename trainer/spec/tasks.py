@@ -91,10 +91,45 @@ LARGEST_LABEL: dict[TaskKind, float] = {TaskKind.BINARY: 1.0, TaskKind.GRADED: 3
 PAIR_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind in (TaskKind.BINARY, TaskKind.GRADED))
 QUERY_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind is TaskKind.QUERY_CLASS)
 REVIEW_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind is TaskKind.REVIEW_CLASS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ItemPart:
+    """A score part that the item alone decides: a column of the catalogue, from -1 to 1, 0 where nothing is known.
+
+    Attributes:
+      name: Its name among the score parts.
+      doc: What it says of the item.
+    """
+
+    name: str
+    doc: str
+
+
+SENTIMENT, STOCK = "sentiment", "stock"
+ITEM_PARTS: tuple[ItemPart, ...] = (
+    ItemPart(name=SENTIMENT, doc="What reviews think of the item."),
+    ItemPart(name=STOCK, doc="1 = can be bought now, 0 = can not."),
+)
+
 # Names of the score parts that no head gives: the cosine of the two towers, and BM25 as a share of the most that the
 # words of the query could score.
 DENSE, LEXICAL = "dense", "lexical"
 # Names of the score parts in every search answer, in order.
-SCORE_PARTS: tuple[str, ...] = (DENSE, LEXICAL, *(task.name for task in PAIR_TASKS))
+SCORE_PARTS: tuple[str, ...] = (
+    DENSE,
+    LEXICAL,
+    *(task.name for task in PAIR_TASKS),
+    *(part.name for part in ITEM_PARTS),
+)
 # Weight of each score part in a request that does not say. The lexical weight is measured (docs/serving_contract.md).
-DEFAULT_SCORE_WEIGHTS: dict[str, float] = {**dict.fromkeys(SCORE_PARTS, 0.0), DENSE: 1.0, LEXICAL: 5.0}
+DEFAULT_SCORE_WEIGHTS: dict[str, float] = {**dict.fromkeys(SCORE_PARTS, 0.0), DENSE: 1.0, LEXICAL: 5.0, SENTIMENT: 0.2}
+
+# Not a score part; an intent moves it as it moves weights.
+DIVERSITY = "diversity"
+# What an intent that is certain adds to the weights of score parts, and to diversity; a probable one adds its share.
+INTENT_SHIFTS: dict[str, dict[str, float]] = {
+    "buy": {"purchase": 0.5, STOCK: 0.1},
+    "compare": {DIVERSITY: 0.2},
+    "consult": {LEXICAL: 1.0, "relevance": 0.5},
+}

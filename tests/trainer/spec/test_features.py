@@ -1,5 +1,5 @@
 from trainer.spec.features import FEATURES, Axis, Dtype, Modality, Side, branches_of, features_of
-from trainer.spec.tasks import PAIR_TASKS, SCORE_PARTS, TASKS
+from trainer.spec.tasks import ITEM_PARTS, PAIR_TASKS, SCORE_PARTS, TASKS
 
 
 def test_the_towers_branches_in_the_order_of_every_branch_table():
@@ -36,6 +36,7 @@ def test_only_declared_axes():
     assert {axis for feature in FEATURES for axis in feature.axes} == set(Axis)
 
 
-def test_score_parts_are_the_cosine_the_words_and_the_pair_tasks():
-    assert SCORE_PARTS == ("dense", "lexical", "click", "purchase", "relevance")
+def test_score_parts_are_the_cosine_the_words_the_pair_tasks_and_what_the_item_decides():
+    assert ("dense", "lexical", "click", "purchase", "relevance", *(part.name for part in ITEM_PARTS)) == SCORE_PARTS
+    assert len(set(SCORE_PARTS)) == len(SCORE_PARTS)
     assert [task.name for task in TASKS if task not in PAIR_TASKS] == ["retrieval", "intent", "sentiment"]

@@ -1,0 +1,36 @@
+"""The score parts that an item alone decides, as columns of a catalogue."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from trainer.spec.tasks import ITEM_PARTS, STOCK
+
+ItemValues = Mapping[str, Mapping[bytes, float]]
+NAMES = tuple(part.name for part in ITEM_PARTS)
+
+
+def of_columns(ids: Sequence[bytes], columns: Mapping[str, np.ndarray]) -> dict[str, dict[bytes, float]]:
+    """The parts that follow from what an item says of itself: {part: {item id: value}}."""
+    return {STOCK: dict(zip(ids, (columns["in_stock"] != 0).astype(float).tolist(), strict=True))}
+
+
+def as_table(ids: Sequence[bytes], values: ItemValues) -> np.ndarray:
+    """[item, part] float32 in -1..1, in the order of `ids` and of `ITEM_PARTS`; 0 where no number is known.
+
+    Raises:
+      ValueError: A part is not declared.
+    """
+    unknown = sorted(set(values) - set(NAMES))
+    if unknown:
+        raise ValueError(f"Item parts {unknown} are not declared; wanted some of {', '.join(NAMES)}.")
+    table = np.zeros([len(ids), len(NAMES)], np.float32)
+    for column, name in enumerate(NAMES):
+        known = values.get(name, {})
+        table[:, column] = [known.get(item, 0.0) for item in ids]
+    return np.clip(np.where(np.isfinite(table), table, np.float32(0.0)), -1.0, 1.0)
+
+
+def as_values(ids: Sequence[bytes], table: np.ndarray) -> dict[str, dict[bytes, float]]:
+    """A table back as {part: {item id: value}}."""
+    return {name: dict(zip(ids, table[:, column].tolist(), strict=True)) for column, name in enumerate(NAMES)}
