@@ -20,6 +20,7 @@ from serving.catalogue_file import write_catalogue
 from serving.encode import title_queries
 from serving.index_kinds import EXACT_KINDS, choose_kind
 from serving.index_make import BuiltIndex, build_index
+from serving.limits import write_limits
 from serving.manifest import write_manifest
 from serving.opinions import item_sentiment
 from serving.ops_check import FLAVOUR_NAMESPACES, ops_of, refuse_foreign_ops
@@ -204,6 +205,7 @@ def _save(
     try:
         bundle.save(str(aside), namespaces=FLAVOUR_NAMESPACES[flavour])
         refuse_foreign_ops(aside, flavour=flavour)
+        write_limits(aside, config=bundle.answers.config)
         write_warmup(aside, config=bundle.answers.config, item_ids=catalogue.alive_ids[:10])
         write_catalogue(aside, catalogue)
         for path in carried:

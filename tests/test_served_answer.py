@@ -13,6 +13,7 @@ from serving.towers import export_towers
 from tests.serving.server.in_process import serve
 from tests.support import fake_media, tiny_shop
 from trainer.evaluate import Encoder
+from trainer.spec.signatures import QueryStatus
 from trainer.train import fit
 
 PHOTO = fake_media.photo(4, width=300, height=200)
@@ -95,3 +96,36 @@ def test_a_larger_photo_is_nearly_its_wire_form(served):
     small = _wire({"image": PHOTO})["query_image"]
     vectors = [client.predict("embed_query", {"query_image": image})["vector"][0] for image in (small, [PHOTO])]
     assert 0.99 < np.dot(*vectors) < 1.0
+
+
+GIF = fake_media.gif([(200, 30, 30), (30, 200, 30)])
+# What stands where a photo or a text should: each counts as absent (or is mended), is said so, and fails no neighbour.
+ODD = {
+    "gif": ("query_image", lambda: GIF, QueryStatus.IMAGE_UNREADABLE),
+    "50 MB": ("query_image", lambda: PHOTO[:2_000] + bytes(50_000_000) + PHOTO[2_000:], QueryStatus.IMAGE_UNREADABLE),
+    "page": ("query_image", lambda: b"<html>no photo here</html>", QueryStatus.IMAGE_UNREADABLE),
+    "half": ("query_image", lambda: PHOTO[: len(PHOTO) // 2], QueryStatus.IMAGE_UNREADABLE),
+    "bytes": ("query_text", lambda: b"colour3 \xff\xfe thing2", QueryStatus.TEXT_REPLACED),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ODD)
+def test_odd_bytes_are_said_and_leave_the_neighbours_alone(served, name):
+    feature, make, status = ODD[name]
+    client = Client(grpc=f"127.0.0.1:{served.server.grpc_port}", model_name="toy", timeout_seconds=60)
+    good = {"query_text": [b"colour3 thing2"], "query_image": [b""]}
+    alone = client.predict("search", good)
+    row = {"query_text": b"colour3", "query_image": b"", feature: make()}
+    both = client.predict("search", {key: [*values, row[key]] for key, values in good.items()})
+    assert both["query_status"].tolist() == [QueryStatus.OK, status]
+    assert both["ids"][0].tolist() == alone["ids"][0].tolist()
+    assert both["n_valid"].min() > 0
+    assert np.isfinite(both["scores"]).all()
+
+
+@pytest.mark.slow
+def test_the_client_makes_a_photo_of_a_gif(served):
+    client = Client(rest=served.url, model_name="toy")
+    found = client.search(image=GIF)
+    assert (found.query_status, found.n_valid > 0) == (QueryStatus.OK, True)

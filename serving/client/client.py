@@ -120,7 +120,7 @@ class Client:
             0 = less like it.
           filters: What every result must pass.
           page: From 1.
-          page_size: Results a page; more than the bundle publishes is brought into range.
+          page_size: Results a page; more than the bundle publishes is refused (TF Serving: brought into range).
           weights: Weight of each score part by name (`dense`, `lexical`, ...); the bundle's own where left out.
           diversity: 0 to 1; moves results that resemble those above them down.
           intent_shift: How much the intent that the query gives away moves weights and diversity; 0 = not at all.

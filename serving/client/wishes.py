@@ -94,7 +94,7 @@ def paged(page: int, page_size: int) -> dict[str, Any]:
     """The inputs of a page.
 
     Raises:
-      ValueError: Either is below 1; a page size beyond the published width is the bundle's to bring into range.
+      ValueError: Either is below 1; a page size beyond the published width is the server's to refuse.
     """
     if page < 1 or page_size < 1:
         raise ValueError(f"page and page_size start at 1; got {page} and {page_size}.")

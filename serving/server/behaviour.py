@@ -10,6 +10,8 @@ class Behaviour:
     Args:
       fills_rows: REST rows and columns may leave out what has a default, and rows of different length are padded.
       checks_small_integers: An integer that does not fit int8, int16 or uint8 is an error; TF Serving wraps it.
+      checks_values: Numbers outside the limits that a model declares for its inputs are an error; TF Serving hands them
+        to the graph.
       reads_trailing_bytes: Bytes after the JSON document are an error; TF Serving never reads them.
       writes_valid_json: Answers are valid JSON: NaN and infinities become null (and a header says so), strings that
         are not UTF-8 get U+FFFD. TF Serving writes bare tokens and raw bytes.
@@ -28,6 +30,7 @@ class Behaviour:
 
     fills_rows: bool
     checks_small_integers: bool
+    checks_values: bool
     reads_trailing_bytes: bool
     writes_valid_json: bool
     has_health_urls: bool

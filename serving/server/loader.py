@@ -8,6 +8,7 @@ from serving.server.batch_queue import BatchingParameters, BatchScheduler
 from serving.server.batching import PER_MODEL_FILE, BatchedModel, read_parameters
 from serving.server.config_protos import read_config
 from serving.server.flags import ServerFlags
+from serving.server.limits import read_limits
 from serving.server.model import Model
 from serving.server.op_guard import refuse_unsafe_ops
 from serving.server.saved_model import LoadedModel, load_op_libraries
@@ -45,6 +46,7 @@ class ModelLoader:
             missing_libraries=self._missing_libraries,
             tags=self._tags,
             session_config=self._session_config,
+            limits=read_limits(path) if self._flags.behaviour.checks_values else None,
         )
         try:
             if self._flags.enable_model_warmup:

@@ -19,6 +19,7 @@ from tensorflow.python.client import pywrap_tf_session as tf_session
 
 from serving.server.deadline import NEVER, Deadline, too_late
 from serving.server.errors import Code, ServingError, graph_error
+from serving.server.limits import Limits
 from serving.server.log import event
 from serving.server.signature import Signature, signature_from_proto
 
@@ -50,6 +51,7 @@ class LoadedModel:
       missing_libraries: From `load_op_libraries`, for the message when an op is unknown.
       tags: Which of its graphs.
       session_config: Threads and devices; None: TensorFlow's choice.
+      limits: {signature: limits of its inputs} to check.
 
     Raises:
       ServingError: FAILED_PRECONDITION when the model cannot be loaded, with the reason.
@@ -62,6 +64,7 @@ class LoadedModel:
         missing_libraries: Mapping[str, str],
         tags: Sequence[str] = (tf.saved_model.SERVING,),
         session_config: config_pb2.ConfigProto | None = None,
+        limits: Mapping[str, Limits] | None = None,
     ) -> None:
         self.path = path
         graph = tf.Graph()
@@ -76,7 +79,7 @@ class LoadedModel:
             raise _load_error(error, missing_libraries) from error
         definitions = self._meta_graph.signature_def
         self.signatures = {
-            name: signature_from_proto(name, definitions[name])
+            name: signature_from_proto(name, definitions[name], limits=(limits or {}).get(name))
             for name in sorted(definitions)
             if not name.startswith("__saved_model_")
         }

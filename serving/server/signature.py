@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.server.errors import Code, ServingError, invalid, quoted, quoted_names
+from serving.server.limits import Limits, check_limits
 
 DEFAULT_SIGNATURE = "serving_default"
 DTYPE_WORDS = {tf.float32: "float", tf.float64: "double", tf.float16: "half"}
@@ -47,12 +48,16 @@ class InputSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Signature:
-    """One signature: its inputs, and the graph tensor of each output, both by alias and sorted; what it is for."""
+    """One signature: its inputs, and the graph tensor of each output, both by alias and sorted; what it is for.
+
+    `limits` are those that the model declares for numbers of its inputs, and the server is to check.
+    """
 
     name: str
     inputs: Mapping[str, InputSpec]
     outputs: Mapping[str, str]
     method_name: str = ""
+    limits: Limits = dataclasses.field(default_factory=dict)
 
 
 def dtype_word(dtype: tf.DType) -> str:
@@ -60,7 +65,7 @@ def dtype_word(dtype: tf.DType) -> str:
     return str(DTYPE_WORDS.get(dtype, dtype.name))
 
 
-def signature_from_proto(name: str, proto: meta_graph_pb2.SignatureDef) -> Signature:
+def signature_from_proto(name: str, proto: meta_graph_pb2.SignatureDef, *, limits: Limits | None = None) -> Signature:
     """The signature of a SignatureDef, its defaults included."""
     inputs = {}
     for alias in sorted(proto.inputs):
@@ -75,7 +80,7 @@ def signature_from_proto(name: str, proto: meta_graph_pb2.SignatureDef) -> Signa
             default=default,
         )
     outputs = {alias: proto.outputs[alias].name for alias in sorted(proto.outputs)}
-    return Signature(name=name, inputs=inputs, outputs=outputs, method_name=proto.method_name)
+    return Signature(name=name, inputs=inputs, outputs=outputs, method_name=proto.method_name, limits=limits or {})
 
 
 def check_names(signature: Signature, names: Iterable[str]) -> None:
@@ -134,13 +139,14 @@ def fill_defaults(signature: Signature, given: Mapping[str, np.ndarray]) -> dict
       given: Inputs by alias, [batch, ...] for batched ones.
 
     Raises:
-      ServingError: INVALID_ARGUMENT for a wrong dtype.
+      ServingError: INVALID_ARGUMENT for a wrong dtype, and for a number outside the signature's limits.
     """
     for alias, value in given.items():
         want = signature.inputs[alias].dtype
         got = tf.as_dtype(value.dtype)
         if got != want and not (want == tf.string and value.dtype == object):
             raise invalid(f"Expects input {alias} to be {dtype_word(want)} but {dtype_word(got)} is provided")
+    check_limits(signature.limits, given)
     batch = _batch_size(signature, given)
     filled = {}
     for alias, spec in signature.inputs.items():

@@ -26,6 +26,8 @@ class Port:
       shape: Dimensions after the batch; None = any length.
       default: The value of every element when the caller leaves the input out; None = required, or an output.
       doc: What it holds.
+      least: The smallest number that a server lets in; None = any.
+      most: The largest.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Port:
     shape: tuple[int | None, ...] = ()
     default: bytes | float | int | None = None
     doc: str
+    least: int | None = None
+    most: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -52,8 +52,15 @@ def signatures(config: Config) -> tuple[Signature, ...]:
     """Every signature of a bundle built with `config`."""
     query = tuple(feature_port(feature, config) for feature in features_of(Side.QUERY))
     item = tuple(feature_port(f, config) for f in features_of(Side.ITEM) if f.modality is not None)
-    page = Port(name="page", dtype=WireType.INT32, default=1, doc="Page, from 1.")
-    size = Port(name="page_size", dtype=WireType.INT32, default=10, doc="Results a page, up to the published width.")
+    page = Port(name="page", dtype=WireType.INT32, default=1, doc="Page, from 1.", least=1)
+    size = Port(
+        name="page_size",
+        dtype=WireType.INT32,
+        default=min(10, config.search.max_page_size),
+        doc="Results a page, from 1 to the published width.",
+        least=1,
+        most=config.search.max_page_size,
+    )
     text = next(port for port in query if port.name == "query_text")
     item_id = Port(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")
     item_ids = Port(name="item_ids", dtype=WireType.STRING, shape=(None,), default=b"", doc="The items to score.")

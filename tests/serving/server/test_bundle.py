@@ -11,9 +11,11 @@ import tensorflow as tf
 from PIL import Image
 
 from serving.bundle import Bundle
-from serving.client import Client, Filters
+from serving.client import Client, ClientError, Filters
+from serving.limits import write_limits
 from serving.manifest import write_manifest
 from tests.serving.server.in_process import Served, serve
+from trainer.spec.signatures import QueryStatus
 
 PATIENCE_SECONDS = 120.0  # the first call of a signature builds its kernels: this bundle brings no warm-up
 
@@ -22,6 +24,7 @@ PATIENCE_SECONDS = 120.0  # the first call of a signature builds its kernels: th
 def served(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     base_path: Path = tmp_path_factory.mktemp("published")
     bundle.save(str(base_path / "1"))
+    write_limits(base_path / "1", config=bundle.answers.config)
     write_manifest(base_path / "1", extra={})
     with serve(base_path) as running:
         yield running
@@ -74,7 +77,7 @@ def test_wishes_reasons_and_scores_of_given_items(client):
     told = client.explain(found.ids[1], **search)
     assert (told["stage"], told["position"], told["last_id"]) == ("shown", 2, found.ids[-1])
     added = sum(value for branches in told["pairs"].values() for value in branches.values())
-    added += sum(told[f"contribution_{part}"] for part in ("lexical", "click", "purchase", "boost"))
+    added += sum(value for name, value in told.items() if name.startswith("contribution_"))
     assert added == pytest.approx(told["score"], abs=1e-4)
     assert told["score"] == pytest.approx(found.scores[1], abs=1e-4)
     assert told["pairs"]["like"]["text"] != 0.0
@@ -97,3 +100,37 @@ def test_a_plain_row_of_text_is_enough(served):
     rows = [{"query_text": "1 0"}, {"history_ids": ["item0001", "item0002"], "page_size": 1}, {}]
     found = served.post({"instances": rows}, signature="search")
     assert [row["n_valid"] for row in json.loads(found.text)["predictions"]][1] == 1
+
+
+@pytest.mark.parametrize("page_size", [0, -1, 21, 10**9])
+def test_a_page_size_that_no_page_has_is_refused(client, page_size):
+    # The tiny preset publishes pages of up to 20.
+    for signature in ("search", "serving_default", "search_text"):
+        with pytest.raises(ClientError, match="Input page_size must be from 1 to 20") as caught:
+            client.predict(signature, {"query_text": ["1 0"], "page_size": [page_size]})
+        assert caught.value.code in ("INVALID_ARGUMENT", "HTTP 400")
+
+
+def test_more_results_than_there_are_come_as_far_as_they_go(client, shop):
+    only = [item.decode() for item in shop.ids[:3]]
+    found = client.search(text="1 0 2", filters=Filters(include=only), page_size=20)
+    assert set(found.ids) <= set(only)
+    assert found.n_valid == found.total_matches == len(found.ids)
+
+
+@pytest.mark.parametrize("name", ["weight_dense", "history_ages", "filter_price_max", "boost_values"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_number_that_is_none_is_refused(served, name, value):
+    client = Client(grpc=f"127.0.0.1:{served.server.grpc_port}", model_name="toy", timeout_seconds=PATIENCE_SECONDS)
+    given = [[value]] if name in ("history_ages", "boost_values") else [value]
+    with pytest.raises(ClientError, match=f"Input {name} holds NaN or infinity") as caught:
+        client.predict("search", {"query_text": ["1 0"], name: given})
+    assert caught.value.code == "INVALID_ARGUMENT"
+
+
+def test_a_query_whose_vector_is_no_number_is_an_empty_one(client):
+    # The fake towers read the text as the vector.
+    answer = client.predict("search", {"query_text": ["nan 1", "1 0 2"]})
+    assert answer["query_status"].tolist() == [QueryStatus.EMPTY | QueryStatus.NUMBER_REPLACED, QueryStatus.OK]
+    assert np.isfinite(answer["scores"].astype(float)).all()
+    assert answer["n_valid"].tolist() == [10, 10]
