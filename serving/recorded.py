@@ -34,15 +34,16 @@ class RecordedRequest:
     relevant: frozenset[bytes]
 
 
-def read_requests(directory: Path, *, wire: WireConfig, limit: int) -> list[RecordedRequest]:
+def read_requests(directory: Path, *, wire: WireConfig, limit: int, label: str = "positive") -> list[RecordedRequest]:
     """The requests below a folder of event Examples that led to something; of more than `limit`, a fixed sample.
 
     Args:
       directory: Holds TFRecord files of event Examples.
       wire: Sizes of the wire form.
       limit: At most so many; the same ones every time (those with the smallest hash of the request id).
+      label: The event feature that says what led to something.
     """
-    key, item, positive = (_named(name) for name in ("request_id", "event_item_id", "positive"))
+    key, item, positive = (_named(name) for name in ("request_id", "event_item_id", label))
     relevant: dict[bytes, set[bytes]] = {}
     for row in _rows(directory, (key, item, positive), wire=wire):
         if row[positive.name] > 0:

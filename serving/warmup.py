@@ -21,6 +21,13 @@ from trainer.spec.signatures import signatures
 
 WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
 BATCHES = (1, 8)
+_EVERY_FILTER: dict[str, Any] = {
+    "filter_category": [b"a"],
+    "filter_brand": [b"a"],
+    "filter_price_min": 1.0,
+    "filter_price_max": 2.0,
+    "filter_attributes": [b"a=b"],
+}
 
 
 def write_warmup(directory: Path, *, config: Config, item_ids: Sequence[bytes]) -> int:
@@ -42,7 +49,7 @@ def write_warmup(directory: Path, *, config: Config, item_ids: Sequence[bytes]) 
 
 
 def make_requests(config: Config, *, item_ids: Sequence[bytes]) -> list[predict_pb2.PredictRequest]:
-    """For every signature and batch size: requests with each kind of content alone, and with all of it."""
+    """For every signature and batch size: each kind of request that its inputs can make, once."""
     contents = _contents(config.wire, item_ids)
     requests = []
     for signature in signatures(config):
@@ -60,18 +67,43 @@ def make_requests(config: Config, *, item_ids: Sequence[bytes]) -> list[predict_
 
 
 def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any]]:
-    photo, frame = _picture(wire.image_px), _picture(wire.frame_px)
+    """Inputs of one row each: every kind of content alone, all of it together, and what else a graph branches on.
+
+    A branch that no request has taken is built when the first one takes it, which costs far more than the request.
+    """
+    photo, frame = picture(wire.image_px), picture(wire.frame_px)
     first = item_ids[0] if item_ids else b""
     history = [*item_ids[: wire.history]]
-    text = {"query_text": b"red cotton shirt", "title": b"red cotton shirt", "item_id": first}
+    text = {"query_text": b"red cotton shirt", "title": b"red cotton shirt", "item_id": first, "item_ids": history}
     image = {"query_image": photo, "images": [photo] * wire.images}
     video = {"query_video": [frame] * wire.frames, "video": [frame] * wire.frames}
-    audio = dict.fromkeys(("query_audio", "audio"), _sound(wire))
+    audio = dict.fromkeys(("query_audio", "audio"), sound(wire))
     past = {"history_ids": history, "history_ages": [1.0] * len(history)}
-    return [text, image, video, audio, past, {**text, **image, **video, **audio, **past}]
+    larger, broken = picture(wire.image_px + 8), photo[: len(photo) // 2] + photo[-2:]
+    return [
+        text,
+        image,
+        video,
+        audio,
+        past,
+        {**text, **image, **video, **audio, **past},
+        {},
+        {"query_text": b"coton shrit", "item_id": first},  # words to be mended
+        {"query_text": b"r"},
+        {"query_image": larger, "images": [larger] * wire.images},
+        {"query_image": broken, "images": [broken] * wire.images},
+        {**text, "filter_in_stock": 1},
+        {"filter_in_stock": 1},
+        {**text, **_EVERY_FILTER, "exclude_ids": [first]},
+        {**text, "include_ids": history},  # so few that an approximate index is completed by exact search
+        {**text, "like_ids": history, "like_weights": [1.0] * len(history)},
+        {**text, "boost_ids": history, "boost_values": [1.0] * len(history)},
+        {**text, "diversity": 0.5, "page": 2},
+    ]
 
 
-def _picture(px: int) -> bytes:
+def picture(px: int) -> bytes:
+    """A JPEG of px x px pixels."""
     ramp = np.linspace(0, 255, px, dtype=np.uint8)
     pixels = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], ramp[::-1, None]), axis=-1)
     stream = io.BytesIO()
@@ -79,7 +111,8 @@ def _picture(px: int) -> bytes:
     return stream.getvalue()
 
 
-def _sound(wire: WireConfig) -> bytes:
+def sound(wire: WireConfig) -> bytes:
+    """A WAV of the longest duration that is read."""
     stream = io.BytesIO()
     with wave.open(stream, "wb") as writer:
         writer.setnchannels(1)

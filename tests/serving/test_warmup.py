@@ -33,13 +33,28 @@ def test_search_is_warmed_with_each_kind_of_query_in_two_batch_sizes(config):
     for request in requests:
         arrays = {name: tf.make_ndarray(request.inputs[name]) for name in kinds}
         asked.add((len(arrays["query_text"]), *(name for name, array in arrays.items() if any(array.ravel()))))
-    assert asked == {(batch, *given) for batch in (1, 8) for given in [*((kind,) for kind in kinds), kinds]}
+    assert asked == {(batch, *given) for batch in (1, 8) for given in [(), *((kind,) for kind in kinds), kinds]}
+
+
+def test_every_input_that_a_graph_branches_on_is_asked_for(config):
+    requests = named(make_requests(config, item_ids=[b"a", b"b"]), "search")
+    values = {}
+    for request in requests:
+        for name, tensor in request.inputs.items():
+            values.setdefault(name, set()).add(tf.make_ndarray(tensor).tobytes())
+    never = {name for name, found in values.items() if len(found) == 2}  # one value, in two batch sizes
+    assert never == {port for port in values if port.startswith(("weight_", "query_weight_"))} | {
+        "page_size",
+        "user_key",
+        "intent_shift",
+    }
 
 
 def test_pictures_are_jpegs_of_the_wire_size(config):
     requests = named(make_requests(config, item_ids=[]), "embed_item")
     for name, size in (("images", 32), ("video", 16)):  # of the tiny preset
-        pictures = {picture for request in requests for picture in tf.make_ndarray(request.inputs[name]).ravel()}
-        (picture,) = pictures - {b""}
-        photo = Image.open(io.BytesIO(picture))
-        assert (photo.format, photo.size) == ("JPEG", (size, size))
+        given = {one for request in requests for one in tf.make_ndarray(request.inputs[name]).ravel()} - {b""}
+        photos = [Image.open(io.BytesIO(one)) for one in given]
+        assert {photo.format for photo in photos} == {"JPEG"}
+        # One that is brought to size beside those of the wire form, in a feature that may hold larger ones.
+        assert {photo.size for photo in photos} == {(size, size), *([(40, 40)] if name == "images" else [])}

@@ -1,0 +1,99 @@
+"""What intent and opinion do to the answers to recorded requests: each switched off and on.
+
+    python -m benchmarks.retrieval.intent --bundle runs/demo/bundle/stock/1 --events 'FOLDER of eval Examples'
+
+For the items that shoppers acted on, and for those that they bought: recall@10 and the mean reciprocal rank of the
+first one, with a paired bootstrap of the difference to both switched off.
+"""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+from serving.judged import difference
+from serving.manifest import MANIFEST_PATH
+from serving.recorded import RecordedRequest, as_batch, read_requests
+from serving.server.predict import predict_arrays
+from serving.server.saved_model import LoadedModel, load_op_libraries
+from trainer.spec.config import Config, from_dict
+from trainer.spec.search_ports import INTENT_SHIFT
+from trainer.spec.tasks import SENTIMENT
+
+WIDTH, BATCH, LIMIT = 50, 32, 1_000
+OFF, INTENT, OPINION, BOTH, WEIGHT = "off", "intent", "opinion", "both", f"weight_{SENTIMENT}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Figures:
+    """One value a request."""
+
+    recall: np.ndarray
+    reciprocal: np.ndarray
+
+
+def ask(model: LoadedModel, requests: Sequence[RecordedRequest], settings: Mapping[str, float]) -> list[list[bytes]]:
+    """The first page of `WIDTH` for each request."""
+    found: list[list[bytes]] = []
+    for start in range(0, len(requests), BATCH):
+        batch = as_batch([request.query for request in requests[start : start + BATCH]])
+        size = len(next(iter(batch.values())))
+        given = {name: np.full([size], value, np.float32) for name, value in settings.items()}
+        page = {"page_size": np.full([size], WIDTH, np.int32)}
+        answer = predict_arrays(model, model.signatures["search"], {**batch, **given, **page})
+        found += [ids[:count].tolist() for ids, count in zip(answer["ids"], answer["n_valid"], strict=True)]
+    return found
+
+
+def judge(answers: Sequence[Sequence[bytes]], wanted: Sequence[frozenset[bytes]]) -> Figures:
+    """Recall@10 and reciprocal rank of each request."""
+    recall, reciprocal = [], []
+    for ids, items in zip(answers, wanted, strict=True):
+        recall.append(len(items & set(ids[:10])) / len(items))
+        places = [place for place, item in enumerate(ids) if item in items]
+        reciprocal.append(1.0 / (1 + places[0]) if places else 0.0)
+    return Figures(recall=np.array(recall), reciprocal=np.array(reciprocal))
+
+
+def main() -> None:
+    """Prints the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, required=True, help="a version folder")
+    parser.add_argument("--events", type=Path, required=True, help="folder of event Examples")
+    options = parser.parse_args()
+    manifest = json.loads((options.bundle / MANIFEST_PATH).read_text(encoding="utf-8"))
+    wire = from_dict(manifest["config"], Config()).wire
+    model = LoadedModel(options.bundle, missing_libraries=load_op_libraries())
+    defaults = {
+        name: float(np.ravel(model.signatures["search"].inputs[name].default)[0]) for name in (INTENT_SHIFT, WEIGHT)
+    }
+    shift, weight = (value or 1.0 for value in defaults.values())
+    settings = {
+        OFF: {INTENT_SHIFT: 0.0, WEIGHT: 0.0},
+        INTENT: {INTENT_SHIFT: shift, WEIGHT: 0.0},
+        OPINION: {INTENT_SHIFT: 0.0, WEIGHT: weight},
+        BOTH: {INTENT_SHIFT: shift, WEIGHT: weight},
+    }
+    print(f"on: {INTENT_SHIFT} {shift:g}, {WEIGHT} {weight:g}; defaults {defaults}\n")
+    print("| items | requests | switched on | recall@10 | to off | MRR@50 | to off |\n" + "|---" * 7 + "|")
+    for what, label in (("acted on", "positive"), ("bought", "label_purchase")):
+        requests = read_requests(options.events, wire=wire, limit=LIMIT, label=label)
+        wanted = [request.relevant for request in requests]
+        figures = {name: judge(ask(model, requests, given), wanted) for name, given in settings.items()}
+        for name, found in figures.items():
+            cells = []
+            for ours, base in (
+                (found.recall, figures[OFF].recall),
+                (found.reciprocal, figures[OFF].reciprocal),
+            ):
+                mean, low, high = difference(ours, base)
+                cells += [f"{ours.mean():.4f}", f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"]
+            print(f"| {what} | {len(requests)} | {name} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()
