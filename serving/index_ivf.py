@@ -8,7 +8,7 @@ import tensorflow as tf  # isort: skip
 
 from serving.index import NO_ROW, ExactIndex, pad_rows
 from serving.index_kinds import IndexKind
-from serving.store import VectorStore, as_variable
+from serving.store import BLOCK, VectorStore, as_variable
 
 GATHERED_AT_ONCE = 1 << 17  # vectors; bounds the memory of a large batch
 # A vector that is gathered costs about as much as so many that a whole batch is multiplied with in place (measured at
@@ -37,6 +37,7 @@ class IvfIndex(tf.Module):
         self.centres = as_variable(centres, "centres")
         self.starts = as_variable(starts, "starts")
         self.longest = longest
+        self.blocks = (longest + 2 * (BLOCK - 1)) // BLOCK  # that a list may reach into
         self.probes = probes
 
     def nearest(self, query_vectors: tf.Tensor, k: int) -> tf.Tensor:
@@ -71,11 +72,15 @@ class IvfIndex(tf.Module):
 
     def _search(self, query_vectors: tf.Tensor, k: int, probes: int) -> tf.Tensor:
         lists = tf.math.top_k(tf.matmul(query_vectors, self.centres, transpose_b=True), k=probes, sorted=False).indices
-        starts, ends = tf.gather(self.starts, lists), tf.gather(self.starts, lists + 1)
-        places = starts[:, :, tf.newaxis] + tf.range(self.longest)
-        inside = tf.reshape(places < ends[:, :, tf.newaxis], [-1, probes * self.longest])
-        places = tf.reshape(tf.minimum(places, self.store.num_items - 1), [-1, probes * self.longest])
-        scores = tf.where(inside, self.store.scores_at(query_vectors, places), -float("inf"))
-        best = tf.math.top_k(scores, k=min(k, probes * self.longest))
-        rows = self.store.rows(tf.gather(places, best.indices, batch_dims=1))
+        starts = tf.gather(self.starts, lists)[:, :, tf.newaxis]
+        ends = tf.gather(self.starts, lists + 1)[:, :, tf.newaxis]
+        blocks = starts // BLOCK + tf.range(self.blocks)
+        places = blocks[..., tf.newaxis] * BLOCK + tf.range(BLOCK)
+        inside = (places >= starts[..., tf.newaxis]) & (places < ends[..., tf.newaxis])
+        blocks = tf.where(blocks * BLOCK < ends, blocks, 0)  # behind the list any will do: one that is in the cache
+        scores = self.store.scores_of_blocks(query_vectors, tf.reshape(blocks, [-1, probes * self.blocks]))
+        scores = tf.where(tf.reshape(inside, tf.shape(scores)), scores, -float("inf"))
+        best = tf.math.top_k(scores, k=min(k, probes * self.blocks * BLOCK))
+        places = tf.gather(tf.reshape(places, tf.shape(scores)), best.indices, batch_dims=1)
+        rows = self.store.rows(tf.minimum(places, self.store.num_items - 1))
         return pad_rows(tf.where(tf.math.is_inf(best.values), NO_ROW, rows), k)
