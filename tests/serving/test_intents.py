@@ -82,7 +82,12 @@ def test_who_wants_to_buy_sees_first_what_can_be_bought(twins):
     # All that differs is the stock.
     stock = answer["part_weights"][SCORE_PARTS.index("stock")]
     assert answer["scores"][0] - answer["scores"][2] == pytest.approx(stock, abs=1e-5)
-    assert ask(twins, CONSULT, intent_shift=1.0, **off)["ids"][0] == b"a"
+
+
+def test_who_asks_for_advice_is_answered_by_words(twins):
+    usual, advised = (ask(twins, CONSULT, intent_shift=shift)["part_weights"] for shift in (0.0, 1.0))
+    more = dict(zip(SCORE_PARTS, advised - usual, strict=True))
+    assert {part for part, value in more.items() if value > 0.01} == {"lexical", "relevance"}
 
 
 def test_reviews_count_as_much_as_the_query_carries_opinion(twins):
@@ -99,11 +104,12 @@ def test_reviews_count_as_much_as_the_query_carries_opinion(twins):
 
 
 def test_who_compares_sees_variety(towers):
-    # b is next to a, c is far from both; without diversity b comes second.
+    # Cosines with the query: a 1, b 0.995, c 0.707, so that relevance is 1, 0.983 and 0; with a: b 0.995, c 0.707.
+    # After a, b comes as long as (1 - d) 0.983 - 0.995 d > -0.707 d, which is up to d = 0.77.
     branches = np.zeros([3, len(branches_of(Side.ITEM)), 16], np.float32)
     branches[:, TEXT, :3] = [[0.0, 1.0, 0.0], [0.0, 1.0, 0.1], [0.0, 0.9, -0.9]]
     bundle = make_bundle(towers, make_catalogue([b"a", b"b", b"c"], groups=[b""] * 3, branches=branches))
-    off = {"weight_sentiment": 0.0, "diversity": 0.3}
+    off = {"weight_sentiment": 0.0, "diversity": 0.5}
     assert ask(bundle, COMPARE, intent_shift=0.0, **off)["ids"][:3].tolist() == [b"a", b"b", b"c"]
     assert ask(bundle, COMPARE, intent_shift=2.0, **off)["ids"][:3].tolist() == [b"a", b"c", b"b"]
 

@@ -1,3 +1,4 @@
+import contextlib
 import io
 
 import pytest
@@ -53,8 +54,11 @@ def test_every_input_that_a_graph_branches_on_is_asked_for(config):
 def test_pictures_are_jpegs_of_the_wire_size(config):
     requests = named(make_requests(config, item_ids=[]), "embed_item")
     for name, size in (("images", 32), ("video", 16)):  # of the tiny preset
-        given = {one for request in requests for one in tf.make_ndarray(request.inputs[name]).ravel()} - {b""}
-        photos = [Image.open(io.BytesIO(one)) for one in given]
-        assert {photo.format for photo in photos} == {"JPEG"}
-        # One that is brought to size beside those of the wire form, in a feature that may hold larger ones.
-        assert {photo.size for photo in photos} == {(size, size), *([(40, 40)] if name == "images" else [])}
+        requested = {one for request in requests for one in tf.make_ndarray(request.inputs[name]).ravel()} - {b""}
+        sizes = set()
+        for one in requested:
+            with contextlib.suppress(OSError):  # one of them is broken, and is to be
+                photo = Image.open(io.BytesIO(one))
+                sizes.add((photo.format, photo.size))
+        # One that is brought to size stands beside those of the wire form.
+        assert sizes == {("JPEG", (size, size)), *([("JPEG", (40, 40))] if name == "images" else [])}
