@@ -37,7 +37,10 @@ MAX_EVALUATED_REQUESTS = 1000
 
 
 def validation_components(job: Job, side: str, examples: Any, *, features: Sequence[Any]) -> dict[str, Any]:
-    """Statistics, schema and comparison of the two for one side, `Items` or `Events`: {id: component}."""
+    """Statistics, schema and comparison of the two for one side, `Items` or `Events`: {id: component}.
+
+    The days of items, which lie beside the events, are derived from what is looked at here.
+    """
     import tfx  # noqa: F401  before TFDV, which imports only then
 
     # isort: split
@@ -45,12 +48,15 @@ def validation_components(job: Job, side: str, examples: Any, *, features: Seque
     from tfx.v1.components import ExampleValidator, ImportSchemaGen, StatisticsGen
 
     from beam_preprocess import schema
+    from beam_preprocess.splits import DAYS
 
     path = schema.write_schema(features, wire=job.config.wire, directory=job.output / "schema", name=side.lower())
     declared = ImportSchemaGen(schema_file=job.located(path))
     options = tfdv.StatsOptions(feature_allowlist=[feature.name for feature in features])
-    statistics = StatisticsGen(examples=examples, stats_options=options)
-    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=declared.outputs["schema"])
+    statistics = StatisticsGen(examples=examples, stats_options=options, exclude_splits=[DAYS])
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=declared.outputs["schema"], exclude_splits=[DAYS]
+    )
     return {f"{side}Schema": declared, f"{side}Statistics": statistics, f"{side}Validator": validator}
 
 

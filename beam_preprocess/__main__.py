@@ -16,6 +16,7 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from beam_preprocess import pipeline, summary, transform, writing
 from beam_preprocess.flags import beam_flags
 from beam_preprocess.sources import SOURCES, Source, open_source
+from beam_preprocess.splits import DAYS, SPLITS
 from trainer.spec.config import Config, from_json, override, to_dict
 from trainer.spec.presets import PRESETS, preset
 
@@ -57,7 +58,7 @@ def run(source: Source, config: Config, options: argparse.Namespace, beam_argume
     events = pipeline.ingest_events(
         source,
         config=config,
-        output_dirs={split: f"{output}/events/{split}" for split in ("train", "eval")},
+        output_dirs={split: f"{output}/events/{split}" for split in (*SPLITS, DAYS)},
         dead_letter_path=letters["events"],
         beam_options=beam_arguments,
         rules=rules,

@@ -28,6 +28,7 @@ from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from beam_preprocess.splits import DAYS, SPLITS
 from trainer.spec.config import from_json
 
 EXAMPLES, REPORT = "examples", "report"
@@ -116,14 +117,14 @@ class ItemsExecutor(base_beam_executor.BaseBeamExecutor):
 
 
 class EventsExecutor(base_beam_executor.BaseBeamExecutor):
-    """Writes the event Examples, split by time, and checks the signals."""
+    """Writes the event Examples, split by time, and the days of items beside them, and checks the signals."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Runs the Beam pipelines of the events and of the signals, where there are any."""
         from beam_preprocess.pipeline import ingest_events, ingest_signals
 
         source, beam_args = _source(exec_properties), self._beam_pipeline_args
-        directories = _split_directories(output_dict, ("train", "eval"))
+        directories = _split_directories(output_dict, (*SPLITS, DAYS))
         with _Report(output_dict) as report:
             report.summaries["events"] = ingest_events(
                 source,
@@ -206,7 +207,7 @@ class ItemsGen(_Ingest):
 
 
 class EventsGen(_Ingest):
-    """The events of a shop as Examples, `train` and `eval`."""
+    """The events of a shop as Examples, `train` and `eval`, and beside them `days`, what was known of its items."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(EventsExecutor)
     DRIVER_CLASS = EventsDriver

@@ -88,6 +88,7 @@ def _event(record: Mapping[str, Any], ref: Ref, rules: EventRules) -> Event:
         "query": {part: query[part] for part in rows.QUERY_PARTS if part in query},
         "item": record.get("item_id", ""),
         "position": record.get("position", -1),
+        "price": record.get("price", -1.0),
         "quantity": record.get("quantity"),
         "grade": record.get("grade", -1),
         "intent": record.get("intent", ""),
@@ -123,6 +124,8 @@ def pair_rows(group: tuple[str, Iterable[Event]]) -> Iterator[Any]:
         of_type[event["type"]].append(event)
     shared = _shared(events, of_type[EventType.SEARCH])
     made = [_row(event, shared, click=0.0, purchase=0.0) for event in of_type[EventType.IMPRESSION]]
+    for row, event in zip(made, of_type[EventType.IMPRESSION], strict=True):
+        row["sightings"].append([event["time"], 0.0, 0, event["price"]])
     yield from _join_actions(made, [event for event in events if event["type"] in ACTIONS], shared)
     if made:
         made[0]["first"] = True
@@ -178,6 +181,7 @@ def _row(event: Event, shared: Mapping[str, Any], *, click: float, purchase: flo
         "first": False,  # of its request, judgments apart; requests are counted by it
         "actions": [],  # times at which the shopper acted on the item
         "bought": [],  # [time, quantity or None] of every purchase
+        "sightings": [],  # [time, units sold, actions, price or -1] of everything seen of the item
     }
 
 
@@ -199,7 +203,10 @@ def _join_actions(made: list[PairRow], actions: list[Event], shared: Mapping[str
             row = alone[item]
         row["positive"] = 1.0
         row["actions"].append(action["time"])
-        if action["type"] == EventType.PURCHASE:
+        bought = action["type"] == EventType.PURCHASE
+        units = 0.0 if not bought else 1.0 if action["quantity"] is None else action["quantity"]
+        row["sightings"].append([action["time"], units, 1, action["price"]])
+        if bought:
             row["bought"].append([action["time"], action["quantity"]])
             row["purchase"] = 1.0
         row["cart"] |= action["type"] == EventType.CART

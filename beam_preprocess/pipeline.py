@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -18,9 +18,8 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.typehints import Any as AnyType
 from apache_beam.typehints import Tuple
 
-from beam_preprocess import events, history, items, joins, pseudo, splits, writing
-from beam_preprocess.outcomes import Count, DeadLetter, Fault, Row
-from beam_preprocess.rows import check
+from beam_preprocess import days, events, history, items, joins, pseudo, signals, splits, writing
+from beam_preprocess.outcomes import Count, DeadLetter, Row
 from beam_preprocess.sources import ReadRecords, Source
 from beam_preprocess.stages import Ledger, read_counts
 from beam_preprocess.summary import Summary
@@ -64,6 +63,8 @@ def input_fingerprint(source: Source, part: str, config: Config) -> str:
     parts = [part, source.fingerprint("items" if part == "items" else "events")]
     if part == "events" and config.data.pseudo_queries:
         parts.append(source.fingerprint("items"))
+    elif part == "events" and source.pieces("signals"):
+        parts.append(source.fingerprint("catalogue"))  # signals speak of its categories
     plain = to_dict(config)
     parts.append(json.dumps({"wire": plain["wire"], "data": plain["data"]}, sort_keys=True))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -126,29 +127,40 @@ def ingest_events(
     beam_options: BeamOptions = None,
     rules: joins.EventRules | None = None,
 ) -> Summary:
-    """Writes `events-0000i-of-0000n.tfrecord` into the directories of `output_dirs`, by split; each is replaced.
+    """Writes `events-0000i-of-0000n.tfrecord` by split, and `days-...`; each directory of `output_dirs` is replaced.
+
+    Days are what was known of each item on each day (`beam_preprocess.days`).
 
     Args:
       source: Where the events come from, and the catalogue when the configuration asks for pseudo-queries.
       config: Wire sizes, shards, split and history.
-      output_dirs: {"train": directory, "eval": directory}.
+      output_dirs: {"train": directory, "eval": directory, "days": directory}.
       dead_letter_path: JSON Lines of what was dropped and why.
       beam_options: Arguments or options of the runner.
       rules: When now is, and the key of user hashes; `default_rules` when None.
     """
-    targets = {split: str(output_dirs[split]) for split in splits.SPLITS}
+    targets = {split: str(output_dirs[split]) for split in (*splits.SPLITS, splits.DAYS)}
     aside = {split: writing.staged(directory) for split, directory in targets.items()}
     counts_dir = aside[splits.TRAIN]
     ledger = Ledger()
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
         rows = _pair_rows(pipeline, source, config, ledger, rules or default_rules())
-        finished = [_finish(_with_split(rows, source, config), source, config, ledger)]
+        cut = rows | "find the cut" >> beam.CombineGlobally(splits.EvalCut(config.data.eval_percent))
+        rows = _with_split(rows, cut, source, config)
+        finished = [_finish(rows, source, config, ledger)]
         if config.data.pseudo_queries:
             catalog = items.read_catalog(pipeline, source, Ledger())  # its letters are those of ingest_items
             make = functools.partial(pseudo.pseudo_rows, place=source.place, config=config)
             finished.append(ledger.run(catalog, "pseudo-queries", make))
         every = finished | "all rows" >> beam.Flatten()
-        for split, directory in aside.items():
+        if not source.own_split:
+            known = days.Known(rows=rows, cut=cut, signals=_signals(pipeline, rows, source))
+            made = days.make_days(known, config=config, ledger=ledger)
+        else:  # such a set has no time of its own
+            made = pipeline | "no days" >> beam.Create([])
+        _ = made | "days" >> writing.WriteShards(aside[splits.DAYS], prefix="days", shards=config.data.event_shards)
+        for split in splits.SPLITS:
+            directory = aside[split]
             shards = every | f"{split} rows" >> beam.FlatMap(_of_split, split=split).with_output_types(tuple[int, Any])
             write = writing.WriteShards(directory, prefix="events", shards=config.data.event_shards)
             _ = shards | f"{split} events" >> write
@@ -174,9 +186,17 @@ def _pair_rows(
     return ledger.run(shoppers, "join history", past)
 
 
-def _with_split(rows: beam.PCollection, source: Source, config: Config) -> beam.PCollection:
+def _signals(pipeline: beam.Pipeline, rows: beam.PCollection, source: Source) -> beam.PCollection | None:
+    """What the market said about each item; their dead letters are those of `ingest_signals`, of `ingest_items`."""
+    if not source.pieces("signals"):
+        return None
+    found = pipeline | "read signals" >> ReadRecords(source, "signals")
+    catalog = items.read_catalog(pipeline, source, Ledger())
+    return signals.by_item(found, catalog=catalog, rows=rows)
+
+
+def _with_split(rows: beam.PCollection, cut: beam.PCollection, source: Source, config: Config) -> beam.PCollection:
     """Rows with `split`."""
-    cut = rows | "find the cut" >> beam.CombineGlobally(splits.EvalCut(config.data.eval_percent))
     return rows | "split" >> beam.Map(
         _add_split,
         beam.pvalue.AsSingleton(cut),
@@ -216,25 +236,17 @@ def ingest_signals(
     counts_path = f"{dead_letter_path}.{_COUNTS_FILE}"
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
         found = pipeline | "read signals" >> ReadRecords(source, "signals")
-        _ = ledger.run(found, "check signals", check_signal)
+        _ = ledger.run(found, "check signals", _count_signal)
         ledger.write(letters_path=str(dead_letter_path), counts_path=counts_path)
     counts = read_counts(counts_path)
     writing.remove_file(counts_path)
     return Summary(record="signals", counts=counts)
 
 
-def check_signal(row: Row) -> Any:
+def _count_signal(row: Row) -> Iterator[Any]:
     """Counts a valid signal, or yields its dead letter."""
-    yield Count("read")
-    if isinstance(row.values, Fault):
-        yield DeadLetter(row.ref, row.values)
-        return
-    checked = check(row.values, SIGNALS)
-    if checked.fault is not None:
-        yield DeadLetter(row.ref, checked.fault, key=str(checked.values.get("key", "")))
-        return
-    yield from map(Count, checked.remarks)
-    yield Count(f"kept/{checked.values['source']}")
+    for outcome in items.check_row(row, fields=SIGNALS, key="key"):
+        yield outcome if isinstance(outcome, Count | DeadLetter) else Count(f"kept/{outcome[1][1]['source']}")
 
 
 def _take_counts(directory: str) -> dict[str, int]:

@@ -12,6 +12,7 @@ from beam_preprocess.joins import PairRow
 
 TRAIN, EVAL = "train", "eval"
 SPLITS = (TRAIN, EVAL)
+DAYS = "days"  # beside the splits: what was known of each item on each day
 _SECOND = 1_000_000  # microseconds
 
 

@@ -63,6 +63,7 @@ def Indexer(
         version=BUILD_NUMBER,
         popularity=count_positives(_split(events, "train")),
         events_pattern=f"{_split(events, 'train')}/*",
+        days_pattern=f"{_split(events, 'days')}/*",
     )
     bundle.set_string_custom_property(CONTENT, report.bundle_version)
 

@@ -10,12 +10,13 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 
 import tensorflow as tf  # isort: skip
 
-from serving.towers import LoadedTowers, item_features, query_specs
+from serving.towers import LoadedTowers, query_specs
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.config import WireConfig
-from trainer.spec.features import Dtype, Modality, Side, branches_of, features_of
+from trainer.spec.features import Dtype, Modality, Side, branches_of, content_features, features_of
 from trainer.spec.signatures import TowerOutput
 
+RELATIONS = ("relation_ids", "relation_types")
 COLUMNS = ("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock")
 _NUMBERS = {Dtype.FLOAT: np.float32, Dtype.INT: np.int64}
 _BATCH = 64
@@ -33,18 +34,22 @@ class Encoded:
       ids: [n] item ids.
       group_ids: [n] group ids.
       columns: {name of `COLUMNS`: [n] or [n, entry]}.
+      relations: {name of `RELATIONS`: [n, relation]}.
       tower_hashes: [n, 32] uint8, SHA-256 of what the item tower reads of each item.
       is_encoded: [n] bool, True for the items that went through the tower.
-      branches: [encoded, branch, dim] float32, for those.
+      branches: [encoded, branch, dim] float32, for those; the changing ones are absent.
+      contents: [encoded, branch, dim] float32, what `embed_day` reads of them.
       items_id: SHA-256 of all Examples, in any order.
     """
 
     ids: list[bytes]
     group_ids: list[bytes]
     columns: Mapping[str, np.ndarray]
+    relations: Mapping[str, np.ndarray]
     tower_hashes: np.ndarray
     is_encoded: np.ndarray
     branches: np.ndarray
+    contents: np.ndarray
     items_id: str
 
 
@@ -66,14 +71,14 @@ def encode_items(
     digests: list[bytes] = []
     prints: list[bytes] = []
     is_encoded: list[bool] = []
-    columns = {name: [nothing] for name, nothing in absent_columns(0, towers.config.wire).items()}
+    columns = {name: [nothing] for name, nothing in absent_columns(0, towers.config.wire, RELATIONS + COLUMNS).items()}
     tower = _Tower(towers)
     for serialized in _batches(items_pattern):
         parsed = parse(serialized, sides=[Side.ITEM], wire=towers.config.wire)
         wire = {name: values.numpy() for name, values in parsed.items()}
         hashes = tower_hashes(wire)
         fresh = [not is_known(*pair) for pair in zip(wire["item_id"].tolist(), hashes, strict=True)]
-        tower.add({feature.name: wire[feature.name][fresh] for feature in item_features()})
+        tower.add({feature.name: wire[feature.name][fresh] for feature in content_features()})
         ids += wire["item_id"].tolist()
         group_ids += wire["group_id"].tolist()
         digests += hashes
@@ -81,13 +86,17 @@ def encode_items(
         prints += [hashlib.sha256(example).digest() for example in serialized.numpy()]
         for name, parts in columns.items():
             parts.append(wire[name])
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    branches, contents = tower.finish()
     return Encoded(
         ids=ids,
         group_ids=group_ids,
-        columns={name: np.concatenate(parts) for name, parts in columns.items()},
+        columns={name: joined[name] for name in COLUMNS},
+        relations={name: joined[name] for name in RELATIONS},
         tower_hashes=np.frombuffer(b"".join(digests), np.uint8).reshape(len(ids), -1 if ids else 32),
         is_encoded=np.array(is_encoded, bool),
-        branches=tower.finish(),
+        branches=branches,
+        contents=contents,
         items_id=hashlib.sha256(b"".join(sorted(prints))).hexdigest(),
     )
 
@@ -115,7 +124,9 @@ def _blank(spec: tf.TensorSpec, batch: int, wire: WireConfig) -> tf.Tensor:
     return tf.zeros(shape, spec.dtype)
 
 
-def absent_columns(num_items: int, wire: WireConfig | None = None) -> dict[str, np.ndarray]:
+def absent_columns(
+    num_items: int, wire: WireConfig | None = None, names: Sequence[str] = COLUMNS
+) -> dict[str, np.ndarray]:
     """The columns of `num_items` items that say nothing about themselves."""
     features = {feature.name: feature for feature in features_of(Side.ITEM)}
     return {
@@ -124,14 +135,16 @@ def absent_columns(num_items: int, wire: WireConfig | None = None) -> dict[str, 
             features[name].default,
             _NUMBERS.get(features[name].dtype, object),
         )
-        for name in COLUMNS
+        for name in names
     }
 
 
 def tower_hashes(wire: Mapping[str, np.ndarray]) -> list[bytes]:
-    """SHA-256 of each item's features that the item tower reads, in wire form."""
+    """SHA-256 of each item's features that the item tower reads, in wire form, with those of its relations."""
     digests = [hashlib.sha256() for _ in range(len(wire["item_id"]))]
-    for feature in item_features():
+    for feature in features_of(Side.ITEM):
+        if feature.modality is None:
+            continue
         values = wire[feature.name]
         for digest, value in zip(digests, values.reshape(len(values), -1).tolist(), strict=True):
             for part in value:
@@ -147,17 +160,19 @@ class _Tower:
         self._embed = towers.module.embed_item
         self._waiting: list[Wire] = []
         self._branches = [np.zeros([0, len(branches_of(Side.ITEM)), towers.config.tower.dim], np.float32)]
+        self._contents = list(self._branches)
 
     def add(self, wire: Wire) -> None:
         self._waiting.append(wire)
         if sum(len(batch["title"]) for batch in self._waiting) >= _BATCH:
             self._encode_full_batches()
 
-    def finish(self) -> np.ndarray:
+    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+        """Branches and contents of everything that was added."""
         self._encode_full_batches()
         if self._waiting and len(self._waiting[0]["title"]):
             self._encode(self._waiting[0])
-        return np.concatenate(self._branches)
+        return np.concatenate(self._branches), np.concatenate(self._contents)
 
     def _encode_full_batches(self) -> None:
         if not self._waiting:
@@ -173,6 +188,7 @@ class _Tower:
         branches = outputs[TowerOutput.BRANCHES.value].numpy()
         _check_sum(outputs[TowerOutput.VECTOR.value].numpy(), branches)
         self._branches.append(branches)
+        self._contents.append(outputs[TowerOutput.ENCODED.value].numpy())
 
 
 def _dtype_of(values: np.ndarray) -> tf.DType:

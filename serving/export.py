@@ -79,6 +79,7 @@ def build_bundle(
     flavours: Sequence[str] = FLAVOURS,
     popularity: Mapping[bytes, float] | None = None,
     events_pattern: str | None = None,
+    days_pattern: str | None = None,
 ) -> BundleReport:
     """Builds `<output_dir>/<flavour>/<version>` for each flavour; each folder appears whole or not at all.
 
@@ -91,6 +92,7 @@ def build_bundle(
       popularity: A number for each item id, larger first, for empty queries; without it they get the catalogue order.
       events_pattern: Glob of event Examples whose reviews say what shoppers think of an item; without it nothing is
         known of that.
+      days_pattern: Glob of day Examples; without it nothing is known of the items but their content and relations.
 
     Raises:
       ValueError: An unknown flavour, towers or items that do not fit, or ops that the flavour's server does not have.

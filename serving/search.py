@@ -13,8 +13,9 @@ from serving.index import NO_ROW, Index
 from serving.intents import INTENT_TASK, SENTIMENT_TASK, PartWeights, Reading
 from serving.lexical import LexicalIndex, Terms
 from serving.queries import Query
-from serving.tables import Tables
-from serving.towers import LoadedTowers, query_features
+from serving.tables import Tables, unit
+from serving.towers import LoadedTowers, day_features, query_features
+from trainer.ops.examples import axis_lengths
 from trainer.spec import search_ports
 from trainer.spec.filters import FILTERS, FilterName
 from trainer.spec.ports import Port
@@ -129,7 +130,7 @@ class Search(tf.Module):
         history = self.tables.rows_of(ids)
         unknown = tf.reduce_any((history == NO_ROW) & (ids != b""), axis=-1)
         wire = {feature.name: inputs[feature.name] for feature in query_features()}
-        vectors = self.tables.vectors_of(history)
+        vectors = self.tables.content_of(history)
         present = tf.reduce_any(vectors != 0.0, axis=-1)  # an item without a usable vector says nothing
         encoded = sound(
             self.towers.embed_query(
@@ -138,6 +139,35 @@ class Search(tf.Module):
         )
         status = rows.bit(unknown, QueryStatus.HISTORY_UNKNOWN) | rows.bit(odd, QueryStatus.NUMBER_REPLACED)
         return {**encoded, TowerOutput.STATUS.value: encoded[TowerOutput.STATUS.value] | status}
+
+    def with_relations(self, content: Inputs, inputs: Inputs) -> dict[str, tf.Tensor]:
+        """What `embed_item` gave, with the graph branch of an item that is related to items of this bundle."""
+        wire, batch = self.config.wire, tf.shape(inputs["relation_ids"])[0]
+        related = self.tables.content_of(self.tables.rows_of(inputs["relation_ids"]))
+        vectors = tf.pad(related, [[0, 0], [0, wire.companions], [0, 0]])
+        trend = {f.name: tf.zeros([batch, *axis_lengths(f, wire)]) for f in day_features()}
+        unknown = tf.zeros([batch])
+        known = self.towers.embed_day(
+            {
+                **trend,
+                TowerOutput.ENCODED.value: content[TowerOutput.ENCODED.value],
+                "neighbour_vectors": vectors,
+                "neighbour_present": tf.reduce_any(vectors != 0.0, axis=-1),
+                "relation_types": inputs["relation_types"],
+                "last_price": unknown,
+                "last_price_present": unknown,
+            }
+        )
+        changing = known[TowerOutput.BRANCHES.value]
+        count = changing.shape[1]
+        branches = tf.concat([content[TowerOutput.BRANCHES.value][:, :-count], changing], axis=1)
+        present = tf.cast(tf.reduce_any(changing != 0.0, axis=-1), tf.float32)
+        return {
+            TowerOutput.VECTOR.value: unit(tf.reduce_sum(branches, axis=1)),
+            TowerOutput.BRANCHES.value: branches,
+            TowerOutput.WEIGHTS.value: tf.concat([content[TowerOutput.WEIGHTS.value][:, :-count], present], axis=1),
+            TowerOutput.STATUS.value: content[TowerOutput.STATUS.value],
+        }
 
     def _query(self, inputs: Inputs) -> Query:
         encoded = self.encode(inputs)

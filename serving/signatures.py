@@ -15,8 +15,9 @@ from serving.queries import Query
 from serving.search import Ranking, Search, sound
 from serving.tables import Tables
 from serving.texts import Texts
-from serving.towers import LoadedTowers, item_features
+from serving.towers import LoadedTowers
 from trainer.spec import signatures as spec
+from trainer.spec.features import content_features
 from trainer.spec.signatures import QueryStatus, TowerOutput
 from trainer.spec.tasks import SCORE_PARTS
 
@@ -103,11 +104,12 @@ class Answers(tf.Module):
         return _vectors(self.engine.encode(rows.broadcast(inputs)))
 
     def embed_item(self, inputs: Inputs) -> Answer:
-        """The vector of an item given by its content."""
+        """The vector of an item given by its content and its relations, on its first day."""
         inputs = rows.broadcast(inputs)
         price, odd = rows.finite(inputs["price"], default=-1.0)
-        wire = {feature.name: inputs[feature.name] for feature in item_features()}
-        encoded = sound(self.towers.embed_item({**wire, "price": price}))
+        wire = {feature.name: inputs[feature.name] for feature in content_features()}
+        content = self.towers.embed_item({**wire, "price": price})
+        encoded = sound(self.engine.with_relations(content, inputs))
         status = encoded[TowerOutput.STATUS.value] | rows.bit(odd, QueryStatus.NUMBER_REPLACED)
         return _vectors({**encoded, TowerOutput.STATUS.value: status})
 

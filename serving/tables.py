@@ -12,6 +12,7 @@ from serving.catalogue import Catalogue
 from serving.filters import Filtered, FilterTables
 from serving.index import NO_ROW
 from trainer.spec.config import SearchConfig
+from trainer.spec.features import CHANGING
 
 # A product with very many variants may crowd out others beyond this multiple of the depth.
 MOST_CANDIDATES_PER_RESULT = 10
@@ -81,8 +82,11 @@ class Tables(tf.Module):
 
     def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
         """Item vectors [..., dim] of rows of any shape, of length 1; zeros for `NO_ROW` and for what is not indexed."""
-        sums = tf.reduce_sum(self.gather(self.branches, rows), axis=-2)
-        return tf.math.divide_no_nan(sums, tf.norm(sums, axis=-1, keepdims=True))
+        return unit(tf.reduce_sum(self.gather(self.branches, rows), axis=-2))
+
+    def content_of(self, rows: tf.Tensor) -> tf.Tensor:
+        """As `vectors_of`, of the content of the items alone: what histories and neighbours are made of."""
+        return unit(tf.reduce_sum(self.gather(self.branches, rows)[..., : -len(CHANGING), :], axis=-2))
 
     def filtered(self, inputs: Mapping[str, tf.Tensor]) -> Filtered:
         """What the filter inputs of a batch come to; see `serving.filters.FilterTables.filtered`."""
@@ -109,6 +113,11 @@ class Tables(tf.Module):
     def gather(self, table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
         """Entries of one of the tables; `NO_ROW` gives the blank one."""
         return tf.gather(table, tf.where(rows == NO_ROW, self.num_items, rows))
+
+
+def unit(vectors: tf.Tensor) -> tf.Tensor:
+    """Vectors [..., dim] over their lengths; zeros stay zeros."""
+    return tf.math.divide_no_nan(vectors, tf.norm(vectors, axis=-1, keepdims=True))
 
 
 def _table(values: np.ndarray, name: str) -> tf.Variable:

@@ -19,7 +19,7 @@ import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops
 
 from trainer.ops.examples import ModelOps, tensor_spec
 from trainer.spec import config as configs
-from trainer.spec.features import Feature, Modality, Side, branches_of, features_of
+from trainer.spec.features import Feature, Modality, Side, branches_of, content_features, features_of
 from trainer.spec.signatures import TowerOutput
 
 TOWERS_JSON = "assets.extra/towers.json"
@@ -29,11 +29,14 @@ CARRIED = "warm_start.*"
 class Model(Protocol):
     """What the towers need of a trained model."""
 
-    def encode_items(self, item_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """Model form of items to `TowerOutput`s."""
+    def encode_unpriced(self, item_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        """Model form of the content of items to `TowerOutput`s, of which `encoded` knows nothing of their prices."""
 
     def encode_queries(self, query_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """Model form of queries to `TowerOutput`s."""
+
+    def encode_days(self, encoded: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        """`encoded` of items and the model form of days to {"branches": [batch, changing, dim], day task: [batch]}."""
 
     def score_pairs(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """[batch, dim] and [batch, depth, dim] to {pair task: [batch, depth]}."""
@@ -62,14 +65,30 @@ class LoadedTowers:
     carried: tuple[Path, ...] = ()
 
 
-def item_features() -> tuple[Feature, ...]:
-    """The item features that `embed_item` reads."""
-    return tuple(feature for feature in features_of(Side.ITEM) if feature.modality is not None)
-
-
 def query_features() -> tuple[Feature, ...]:
     """The query features that `embed_query` reads in wire form; the history reaches it as vectors."""
     return tuple(f for f in features_of(Side.QUERY) if f.modality not in (None, Modality.HISTORY))
+
+
+def day_features() -> tuple[Feature, ...]:
+    """The day features that `embed_day` reads in wire form; neighbours reach it as vectors."""
+    return features_of(Side.DAY, Modality.TREND)
+
+
+def day_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
+    """The inputs of `embed_day`."""
+    dim, wire = config.tower.dim, config.wire
+    neighbours = wire.relations + wire.companions
+    specs = [
+        tf.TensorSpec([None, len(branches_of(Side.ITEM)), dim], tf.float32, name=TowerOutput.ENCODED.value),
+        tf.TensorSpec([None, neighbours, dim], tf.float32, name="neighbour_vectors"),
+        tf.TensorSpec([None, neighbours], tf.bool, name="neighbour_present"),
+        tf.TensorSpec([None, wire.relations], tf.string, name="relation_types"),
+        tf.TensorSpec([None], tf.float32, name="last_price"),
+        tf.TensorSpec([None], tf.float32, name="last_price_present"),
+        *(tensor_spec(feature, wire) for feature in day_features()),
+    ]
+    return {spec.name: spec for spec in specs}
 
 
 def query_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
@@ -89,13 +108,20 @@ class TowersModule(tf.Module):
         super().__init__(name="towers")
         self.ops = ops
         config = ops.config
-        item_specs = {feature.name: tensor_spec(feature, config.wire) for feature in item_features()}
+        item_specs = {feature.name: tensor_spec(feature, config.wire) for feature in content_features()}
         dim = config.tower.dim
 
         def embed_item(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             inputs = dict(ops.item_model_inputs(wire))
             status = inputs.pop(TowerOutput.STATUS.value)
-            return _outputs(model.encode_items(inputs), status)
+            encoded = model.encode_unpriced(inputs)
+            return {**_outputs(encoded, status), TowerOutput.ENCODED.value: encoded[TowerOutput.ENCODED.value]}
+
+        def embed_day(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            vectors = {name: wire[name] for name in ("neighbour_vectors", "neighbour_present")}
+            prices = {name: wire[name] for name in ("last_price", "last_price_present")}
+            inputs = {**ops.day_model_inputs(wire), **vectors, **prices}
+            return dict(model.encode_days(wire[TowerOutput.ENCODED.value], inputs))
 
         def embed_query(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             inputs = dict(ops.query_model_inputs(wire))
@@ -113,6 +139,7 @@ class TowersModule(tf.Module):
             return dict(model.classify_reviews(ops.review_model_inputs(texts)))
 
         self.embed_item = tf.function(embed_item, input_signature=[item_specs])
+        self.embed_day = tf.function(embed_day, input_signature=[day_specs(config)])
         self.embed_query = tf.function(embed_query, input_signature=[query_specs(config)])
         pairs = [tf.TensorSpec([None, dim], tf.float32), tf.TensorSpec([None, None, dim], tf.float32)]
         self.score_pairs = tf.function(score_pairs, input_signature=pairs)
@@ -120,13 +147,22 @@ class TowersModule(tf.Module):
         branches = tf.TensorSpec([None, len(branches_of(Side.QUERY)), dim], tf.float32)
         self.classify_queries = tf.function(classify_queries, input_signature=[branches])
         self.classify_reviews = tf.function(classify_reviews, input_signature=[tf.TensorSpec([None], tf.string)])
-        functions = (self.embed_item, self.embed_query, self.score_pairs, self.classify_queries, self.classify_reviews)
+        functions = (
+            self.embed_item,
+            self.embed_day,
+            self.embed_query,
+            self.score_pairs,
+            self.classify_queries,
+            self.classify_reviews,
+        )
         traced = [f.get_concrete_function() for f in functions]
         self.model_variables = list({id(v): v for function in traced for v in function.graph.variables}.values())
 
 
 def _outputs(encoded: Mapping[str, tf.Tensor], status: tf.Tensor) -> dict[str, tf.Tensor]:
-    outputs = {output.value: encoded[output.value] for output in TowerOutput if output is not TowerOutput.STATUS}
+    outputs = {
+        name.value: encoded[name.value] for name in (TowerOutput.VECTOR, TowerOutput.BRANCHES, TowerOutput.WEIGHTS)
+    }
     return {**outputs, TowerOutput.STATUS.value: status}
 
 

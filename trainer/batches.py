@@ -7,6 +7,9 @@ the batch's own positives: it is the hardest to tell apart, and relevance is lea
 retrieval supplied with positives although most impressions lead to nothing; what it does to the mean of the click
 labels is taken out after training (`trainer.training.calibration`).
 
+An item's content is encoded once in a batch; what was known of it is of the day of each event. Demand and prices are
+learned beside, on one of the evenly spread days of each of the batch's items.
+
 With several replicas a batch is the joined batch of all of them and each takes its own rows of it: whatever their
 number, a walk meets every row once. Memory is bounded by the batches in flight, not by the number of events: the
 columns are mapped, the order is computed (`trainer.shuffle`), the row lists of the streams lie in a scratch file.
@@ -22,12 +25,13 @@ import tensorflow as tf
 
 from trainer import shuffle
 from trainer.data import EventTable, ItemStore
-from trainer.spec.tasks import TASKS
+from trainer.spec.tasks import EVENT_TASKS
 
 NEGATIVE_SHARE = 0.25
 REVIEW_SHARE = 0.125
 _LEAST_SHARE = 1e-6
 _ROWS_AT_ONCE = 1 << 20
+_DAY_SECONDS = 86_400
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,7 +91,8 @@ class Batches:
         self.batches_per_epoch = -(-len(self._positives) // self.num_positives)
         self._seed = seed
         self._item_rows = events.values("item_row")
-        self._labels = {task.label: events.values(task.label) for task in TASKS}
+        self._day_rows = items.days.rows_at(self._item_rows, events.values("event_time") // _DAY_SECONDS)
+        self._labels = {task.label: events.values(task.label) for task in EVENT_TASKS}
         self._probability = self._row_share()
 
     def rows(self, number: int, *, replica: int = 0, of: int = 1) -> np.ndarray:
@@ -111,13 +116,21 @@ class Batches:
     def batch(self, number: int, *, replica: int = 0, of: int = 1) -> dict[str, Any]:
         """Batch `number`, as `trainer.model.two_tower.TwoTower` takes it; every distinct item once."""
         rows = self.rows(number, replica=replica, of=of)
-        item_rows, item_index = np.unique(self._item_rows[rows], return_inverse=True)
+        seen, item_index = np.unique(
+            np.stack([self._item_rows[rows], self._day_rows[rows]], axis=1), axis=0, return_inverse=True
+        )
+        item_rows, content_of = np.unique(seen[:, 0], return_inverse=True)
+        drawn = self._items.days.draw_regular(item_rows, np.random.default_rng([self._seed, 4, number, replica]))
+        days = np.concatenate([seen[:, 1], drawn])
+        content_of = np.concatenate([content_of, np.arange(len(item_rows))])
+        known = self._items.days.gather(days, item_rows=item_rows[content_of])
         return {
             "query": self._events.gather_queries(rows),
-            "items": self._items.gather(item_rows),
-            "item_rows": item_rows.astype(np.int32),
-            "item_index": item_index.astype(np.int32),
-            "sampling_probability": self._probability[item_rows],
+            "items": {**self._items.content(item_rows), **known, "content_of": content_of.astype(np.int32)},
+            "item_rows": seen[:, 0].astype(np.int32),
+            "item_index": item_index.reshape(-1).astype(np.int32),
+            "sampling_probability": self._probability[seen[:, 0]],
+            "day_labels": self._items.days.labels(drawn, item_rows=item_rows),
             "requests": self._events.values("request")[rows],
             "review_words": self._events.gather_reviews(rows),
             "labels": {name: values[rows].astype(np.float32) for name, values in self._labels.items()},

@@ -28,12 +28,13 @@ class TowersSpec(TrainerSpec):
 
 
 class TowersExecutor(GenericExecutor):
-    """Runs `run_fn` with the paths of the item Examples and of their Transform graph in `custom_config`."""
+    """Runs `run_fn` with the paths of the items, of their days and of their Transform graph in `custom_config`."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Adds the paths and trains."""
         custom = json.loads(exec_properties["custom_config"])
         custom["items"] = artifact_utils.get_split_uri(input_dict["items"], "all")
+        custom["days"] = artifact_utils.get_split_uri(input_dict["examples"], "days")
         custom["items_transform_graph"] = artifact_utils.get_single_uri(input_dict["transform_graph"])
         super().Do(input_dict, output_dict, {**exec_properties, "custom_config": json.dumps(custom)})
 

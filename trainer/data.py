@@ -15,6 +15,7 @@ from trainer.model_form import RAW_TEXT
 from trainer.ops import examples, text
 from trainer.spec.config import Config, to_dict
 from trainer.spec.features import WORD_VOCABULARY
+from trainer.spec.tasks import DAY_TASKS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,28 +27,41 @@ class Inputs:
       train: Patterns or folders of the training events.
       evaluation: Patterns or folders of the held-out events; they may match nothing.
       transform_graph: Folder that TFX Transform wrote.
+      days: Patterns or folders of what was known of items on days; they may match nothing.
     """
 
     items: tuple[str, ...]
     train: tuple[str, ...]
     evaluation: tuple[str, ...]
     transform_graph: str
+    days: tuple[str, ...] = ()
 
 
 class ItemStore:
-    """The whole catalogue in model form, rows sorted by item id."""
+    """The whole catalogue in model form, rows sorted by item id.
 
-    def __init__(self, directory: pathlib.Path) -> None:
-        """Opens the store in `directory`."""
+    Attributes:
+      facts: Relations and prices of the items, by the same rows.
+      days: What was known of them on days.
+    """
+
+    def __init__(self, directory: pathlib.Path, days: pathlib.Path) -> None:
+        """Opens the store in `directory` and the table of days in `days`."""
         self.table = store.Table(directory)
+        self.facts = store.Table(directory / model_form.FACTS)
+        self.days = DayTable(days, self.facts)
         self.num_items = self.table.num_rows
-        self.ids: list[bytes] = list(self._bytes("item_id"))
+        self.ids: list[bytes] = read_ids(self.table)
         self.row_of: dict[bytes, int] = {item_id: row for row, item_id in enumerate(self.ids)}
         self._features = [name for name in self.table.columns if name not in ("item_id", RAW_TEXT)]
 
-    def gather(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Model form of the items in `rows` [n]: {name: [n, ...]}."""
+    def content(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Model form of the content of the items in `rows` [n]: {name: [n, ...]}."""
         return self.table.gather(rows, self._features)
+
+    def gather(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The same and what is known of the items after all training events."""
+        return {**self.content(rows), **self.days.gather(self.days.latest[rows], item_rows=rows)}
 
     def texts(self) -> list[str]:
         """Title, description and attributes of every item as one text."""
@@ -55,6 +69,97 @@ class ItemStore:
 
     def _bytes(self, name: str) -> np.ndarray:
         return self.table.gather(np.arange(self.table.num_rows), [name])[name]
+
+
+def read_ids(items: store.Table) -> list[bytes]:
+    """The item ids of a store, by row."""
+    return list(items.gather(np.arange(items.num_rows), ["item_id"])["item_id"])
+
+
+class DayTable:
+    """What was known of items when a day began.
+
+    Attributes:
+      num_rows: Records, sorted by item and day.
+      latest: [items] int64, the record of each item after all training events, -1 where there is none.
+    """
+
+    def __init__(self, directory: pathlib.Path, facts: store.Table) -> None:
+        """Opens the table in `directory`, of items with these facts."""
+        self._table = store.Table(directory)
+        self._facts = facts
+        self.num_rows = self._table.num_rows
+        item_rows = self._table.dense("item_row")
+        self._keys = _day_key(item_rows, self._table.dense("day"))
+        self.latest = np.full(facts.num_rows, -1, np.int64)
+        last = np.flatnonzero(self._table.dense("latest"))
+        self.latest[item_rows[last]] = last
+        self._regular = np.flatnonzero(self._table.dense("regular"))
+        regular_items = item_rows[self._regular]
+        self._first_regular = np.searchsorted(regular_items, np.arange(facts.num_rows + 1))
+
+    def values(self, name: str) -> np.ndarray:
+        """A numeric column of every record: [row, ...]."""
+        return self._table.dense(name)
+
+    def rows_at(self, item_rows: np.ndarray, days: np.ndarray) -> np.ndarray:
+        """The records [n] int64 of items on days, -1 where there is none."""
+        wanted = _day_key(item_rows, days)
+        places = np.searchsorted(self._keys, wanted)
+        found = places < len(self._keys)
+        found[found] = self._keys[places[found]] == wanted[found]
+        return np.where(found, places, -1)
+
+    def draw_regular(self, item_rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """One of the evenly spread records of each item, [n] int64, -1 for an item without any."""
+        first, end = self._first_regular[item_rows], self._first_regular[item_rows + 1]
+        chosen = first + np.floor(random.random(len(first)) * (end - first)).astype(np.int64)
+        rows = np.full(len(first), -1, np.int64)
+        rows[end > first] = self._regular[chosen[end > first]]
+        return rows
+
+    def gather(self, rows: np.ndarray, *, item_rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Model form of the records `rows` [n] of the items `item_rows` [n]; nothing but relations where a row is -1.
+
+        Returns:
+          {name: [n, ...]}: `trend`, `popularity`, `last_price` and `last_price_present`, `neighbour_rows` into the item
+          store (-1 absent) and `neighbour_types`.
+        """
+        known = rows >= 0
+        found = {}
+        for name in ("trend", "popularity", "last_price", "companion_rows"):
+            values = self.values(name)
+            empty = np.zeros([len(rows), *values.shape[1:]], values.dtype)
+            found[name] = values[np.where(known, rows, 0)] if self.num_rows else empty
+        facts = self._facts.gather(item_rows, ("relation_rows", "neighbour_types"))
+        last_price = np.where(known & np.isfinite(found["last_price"]), found["last_price"], np.nan)
+        companions = np.where(known[:, np.newaxis], found["companion_rows"], np.int32(-1))
+        return {
+            "trend": np.where(known[:, np.newaxis, np.newaxis], found["trend"], np.float32(0.0)),
+            "popularity": np.where(known, found["popularity"], np.float32(0.0)),
+            "last_price": np.nan_to_num(last_price).astype(np.float32),
+            "last_price_present": np.isfinite(last_price).astype(np.float32),
+            "neighbour_rows": np.concatenate([facts["relation_rows"], companions], axis=1),
+            "neighbour_types": facts["neighbour_types"],
+        }
+
+    def labels(self, rows: np.ndarray, *, item_rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Labels of the records `rows` [n] by feature, [n] float32, NaN where not known.
+
+        A price that no event tells is that of the catalogue.
+        """
+        result = {}
+        for task in DAY_TASKS:
+            values = np.full(len(rows), np.nan, np.float32)
+            values[rows >= 0] = self.values(task.label)[rows[rows >= 0]]
+            result[task.label] = values
+        listed = self._facts.dense("price")[item_rows]
+        result["label_price"] = np.where(np.isfinite(result["label_price"]), result["label_price"], listed)
+        return result
+
+
+def _day_key(item_rows: np.ndarray, days: np.ndarray) -> np.ndarray:
+    return item_rows.astype(np.int64) * (1 << 32) + np.asarray(days, np.int64)
 
 
 class EventTable:
@@ -168,7 +273,8 @@ def open_tables(
     key = _key([*item_files, *_graph_files(transform_graph)], _description(ops))
     directory = work_dir / f"items-{key}"
     store.make_once(directory, lambda aside: model_form.build_items(aside, files=item_files, ops=ops))
-    items = ItemStore(directory)
+    days_key, days = _days_of(inputs.days, ops=ops, items=directory, items_key=key, work_dir=work_dir)
+    items = ItemStore(directory, days)
 
     def opened(patterns: Iterable[str]) -> tuple[str, EventTable]:
         return _events_of(patterns, ops=ops, items=items, items_key=key, work_dir=work_dir)
@@ -184,7 +290,7 @@ def open_tables(
         items=items,
         train=train,
         evaluation=held_out,
-        key=f"{key}-{train_key}-{held_out_key}",
+        key=f"{key}-{train_key}-{held_out_key}-{days_key}",
         transform_graph=transform_graph,
     )
 
@@ -204,6 +310,23 @@ def _events_of(
     directory = work_dir / f"events-{key}"
     store.make_once(directory, lambda aside: model_form.build_events(aside, files=files, ops=ops, row_of=items.row_of))
     return key, EventTable(directory)
+
+
+def _days_of(
+    patterns: Iterable[str], *, ops: examples.ModelOps, items: pathlib.Path, items_key: str, work_dir: pathlib.Path
+) -> tuple[str, pathlib.Path]:
+    """The content key of the days of items, and the folder of their table."""
+    files = find_files(patterns)
+    key = _key(files, items_key)
+    directory = work_dir / f"days-{key}"
+
+    def build(aside: pathlib.Path) -> None:
+        rows = {name: row for row, name in enumerate(read_ids(store.Table(items)))}
+        level = store.Table(items / model_form.FACTS).dense("price_level")
+        model_form.build_days(aside, files=files, ops=ops, row_of=rows, price_level=level)
+
+    store.make_once(directory, build)
+    return key, directory
 
 
 def _key(files: Iterable[str], *parts: str) -> str:
@@ -234,7 +357,7 @@ def _graph_files(transform_graph: str) -> list[str]:
 def _description(ops: examples.ModelOps) -> str:
     """All that decides the model form beside the files: sizes, vocabulary and code."""
     tower = ops.config.tower
-    sizes = [to_dict(part) for part in (ops.config.wire, tower.text, tower.audio, tower.review)]
+    sizes = [to_dict(part) for part in (ops.config.wire, tower.text, tower.audio, tower.review, tower.graph)]
     return json.dumps([sizes, list(ops.subwords), source_hash(["trainer.model_form"])])
 
 

@@ -11,7 +11,7 @@ from trainer.data import EventTable, ItemStore, Tables, compile_rows, map_rows
 from trainer.head_metrics import heads_section
 from trainer.questions import Question, Requests, questions, read_truth
 from trainer.report import Report, Row, Section
-from trainer.spec.features import Modality, Side, branches_of
+from trainer.spec.features import CHANGING, Modality, Side, branches_of
 
 _ITEMS_AT_ONCE = 256
 _QUERIES_AT_ONCE = 256
@@ -138,8 +138,8 @@ def _masked_section(
     snapshot = encoder.model.snapshot.numpy()
     for modality in (None, *_MODALITIES):
         masked = () if modality is None else (modality,)
+        encoder.model.set_snapshot(encoder.items(tables.items, (*masked, *CHANGING)))
         items = encoder.items(tables.items, masked)
-        encoder.model.set_snapshot(items)
         scorer = _served(encoder.queries(tables.evaluation, requests.first_row, masked), items, counts)
         name = "model" if modality is None else f"no {modality.value}"
         values[name] = metrics.count_ranks(scorer, question.relevant, num_items=tables.items.num_items)

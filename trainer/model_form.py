@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import store
-from trainer.ops import examples, history
+from trainer.ops import examples, graph, history, price, trend
 from trainer.spec.features import Dtype, Modality, Side, features_of
 
+FACTS = "facts"  # beside the item store: relations, and prices without their currency
 RAW_TEXT = "raw_text"  # bytes column: what a lexical method may read of an item or a query
 _READ_ROWS = 256
 _FILES_AT_ONCE = 4
@@ -35,7 +37,7 @@ def _records(files: Sequence[str]) -> tf.data.Dataset:
 
 
 def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.ModelOps) -> None:
-    """Writes the item store into the empty folder `directory`, rows sorted by item id.
+    """Writes the item store into the empty folder `directory`, rows sorted by item id, and its facts beside it.
 
     Raises:
       ValueError: No items, or an item id twice.
@@ -45,15 +47,96 @@ def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.
         wire = examples.parse(serialized, sides=[Side.ITEM], wire=ops.config.wire)
         features = ops.item_model_inputs(wire)
         del features["status"]
-        return {**features, "item_id": wire["item_id"], RAW_TEXT: _raw_text(wire, Side.ITEM)}
+        types = graph.to_model(
+            wire["relation_types"], types=ops.config.tower.graph.relation_types, companions=ops.config.wire.companions
+        )
+        facts = {"neighbour_types": types, **{name: wire[name] for name in ("relation_ids", "price", "currency")}}
+        return {**features, "item_id": wire["item_id"], RAW_TEXT: _raw_text(wire, Side.ITEM), FACTS: facts}
 
     ids: list[bytes] = []
+    facts: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     with store.TableWriter(directory) as writer:
         for batch in _records(files).map(to_row, num_parallel_calls=2).prefetch(2).as_numpy_iterator():
+            for name, values in batch.pop(FACTS).items():
+                facts[name].append(values)
             writer.append(batch)
             ids.extend(batch["item_id"])
         _check_ids(ids, files)
-        writer.finish(order=np.array(sorted(range(len(ids)), key=ids.__getitem__)))
+        order = np.array(sorted(range(len(ids)), key=ids.__getitem__))
+        writer.finish(order=order)
+    _write_facts(
+        directory / FACTS,
+        {name: np.concatenate(values)[order] for name, values in facts.items()},
+        row_of={ids[place]: row for row, place in enumerate(order)},
+    )
+
+
+def _write_facts(directory: pathlib.Path, facts: Mapping[str, np.ndarray], *, row_of: Mapping[bytes, int]) -> None:
+    directory.mkdir()
+    currencies = facts["currency"].tolist()
+    by_currency = price.levels(facts["price"], currencies)
+    level = np.array([by_currency.get(name, np.nan) for name in currencies], np.float32)
+    with store.TableWriter(directory) as writer:
+        writer.append(
+            {
+                "relation_rows": _rows_of(facts["relation_ids"], row_of),
+                "neighbour_types": facts["neighbour_types"],
+                "price": price.relative(facts["price"], currencies, by_currency),
+                "price_level": level,
+            }
+        )
+        writer.finish()
+
+
+def build_days(
+    directory: pathlib.Path,
+    *,
+    files: Sequence[str],
+    ops: examples.ModelOps,
+    row_of: Mapping[bytes, int],
+    price_level: np.ndarray,
+) -> None:
+    """Writes what was known of items on days into the empty folder `directory`, rows sorted by item and day.
+
+    Args:
+      directory: Where.
+      files: Day Examples; may be none.
+      ops: From wire to model form.
+      row_of: Store row of each item id; records of other items are left out.
+      price_level: [items] float32, the mean logarithm of the prices in each item's currency.
+    """
+
+    def to_row(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        wire = examples.parse(serialized, sides=[Side.DAY], wire=ops.config.wire)
+        names = ("day_item_id", "day", "latest", "regular", "companion_ids", "label_units", "label_price")
+        return {
+            **trend.to_model(wire),
+            "last_price": wire["trend_price"][:, -1],
+            **{name: wire[name] for name in names},
+        }
+
+    places: list[np.ndarray] = []
+    empty = {name: value.numpy() for name, value in to_row(tf.constant([], tf.string)).items()}
+    with store.TableWriter(directory) as writer:
+        batches = _records(files).map(to_row, num_parallel_calls=2).prefetch(2).as_numpy_iterator()
+        for batch in itertools.chain([empty], batches):
+            item_rows = _rows_of(batch.pop("day_item_id"), row_of)
+            kept = np.flatnonzero(item_rows >= 0)
+            batch, item_rows = {name: values[kept] for name, values in batch.items()}, item_rows[kept]
+            level = price_level[item_rows]
+            batch |= {name: _relative(batch[name], level) for name in ("last_price", "label_price")}
+            batch["label_units"] = np.where(batch["label_units"] >= 0.0, batch["label_units"], np.float32(np.nan))
+            batch["companion_rows"] = _rows_of(batch.pop("companion_ids"), row_of)
+            writer.append({**batch, "item_row": item_rows})
+            places.append(np.stack([item_rows, batch["day"]], axis=1))
+        item_row, day = np.concatenate(places).T
+        writer.finish(order=np.lexsort((day, item_row)))
+
+
+def _relative(prices: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Logarithms of prices above their levels, NaN where not known."""
+    known = np.where(prices > 0.0, prices, np.float32(np.nan))
+    return (np.log(known) - level).astype(np.float32)
 
 
 def _check_ids(ids: Sequence[bytes], files: Sequence[str]) -> None:

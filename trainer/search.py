@@ -10,7 +10,7 @@ from trainer.data import Inputs
 from trainer.spec.config import Config, override
 from trainer.spec.search_space import SEARCH_SPACE, Range
 from trainer.train import fit
-from trainer.training.snapshot import METRIC, Validation
+from trainer.training.snapshot import METRIC, Snapshots, Validation
 
 
 def hyper_parameters() -> keras_tuner.HyperParameters:
@@ -69,8 +69,12 @@ class Search(keras_tuner.RandomSearch):
         config = with_values(self._config, trial.hyperparameters.values)
         log_dir = self._work_dir / "logs" / trial.trial_id
         trained = fit(config, self._inputs, work_dir=self._work_dir, log_dir=log_dir)
-        num_items = trained.tables.items.num_items
-        recall = Validation(trained.model, trained.tables.evaluation, num_items=num_items).recall()
+        items = trained.tables.items
+        snapshots = Snapshots(trained.model, items)
+        validation = Validation(
+            trained.model, trained.tables.evaluation, snapshots=snapshots, num_items=items.num_items
+        )
+        recall = validation.recall()
         tf.keras.backend.clear_session()
         return {METRIC: recall}
 

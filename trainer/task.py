@@ -70,6 +70,7 @@ def run_fn(fn_args: Any) -> None:
         train=_patterns(fn_args.train_files),
         evaluation=_patterns(fn_args.eval_files),
         transform_graph=str(custom["items_transform_graph"]),
+        days=_patterns(custom.get("days", ())),
     )
     run_dir = pathlib.Path(fn_args.model_run_dir)
     config = from_json(config if isinstance(config, str) else json.dumps(config))
@@ -210,6 +211,7 @@ class _Job:
         training = f"{events}/train" if events else service.training
         validation = f"{events}/eval" if events else service.validation
         root = options.data or training.partition("/events/")[0]
+        days = options.days or (f"{events}/days" if events else "")
         output = (options.output or service.model_dir).rstrip("/")
         for name, value, flags in (
             ("the training events", training, "--data, --events or AIP_TRAINING_DATA_URI"),
@@ -226,6 +228,7 @@ class _Job:
                 train=(training,),
                 evaluation=(validation,) if validation else (),
                 transform_graph=options.transform_graph or f"{root}/transform_graph",
+                days=(days,) if days else (),
             ),
             test=(service.test,) if service.test and not events else (),
             output=output,
@@ -266,6 +269,8 @@ def _run(config: Config, job: _Job, *, preemption: Preemption) -> None:
                 version=1,
                 flavours=job.flavours,
                 popularity=popularity,
+                events_pattern=files_pattern(job.inputs.train[0]),
+                days_pattern=files_pattern(job.inputs.days[0]) if job.inputs.days else None,
             )
         report_metric(report.value(*_HEADLINE), step=trained.history[-1]["step"] if trained.history else 0)
         if "://" in job.output:
@@ -296,7 +301,8 @@ def _parser() -> argparse.ArgumentParser:
     places = parser.add_argument_group("places", "each wins over the service's environment")
     places.add_argument("--data", help="folder with items/, events/train, events/eval and transform_graph/")
     places.add_argument("--items", help="folder or pattern of the item Examples; default: DATA/items")
-    places.add_argument("--events", help="folder with the event Examples in train/ and eval/; default: DATA/events")
+    places.add_argument("--events", help="folder with the event Examples in train/, eval/, days/; default: DATA/events")
+    places.add_argument("--days", help="folder or pattern of what was known of items on days; default: EVENTS/days")
     places.add_argument("--transform_graph", help="folder that TFX Transform wrote; default: DATA/transform_graph")
     places.add_argument("--output", help="gets towers/, bundle/, metrics, config.json, run.md; default: AIP_MODEL_DIR")
     places.add_argument("--checkpoint_dir", help="default: AIP_CHECKPOINT_DIR, else WORK_DIR")

@@ -104,8 +104,9 @@ def fit(
     loop, model, progress = make_loop(config, tables, strategy=strategy, log_dir=str(log_dir), places=places)
     loop.run()
     final = as_float32(model, config, num_subwords=len(tables.ops.subwords))
-    Snapshots(final, tables.items).refresh()
-    calibrate(final, tables, seed=config.train.seed)
+    snapshots = Snapshots(final, tables.items)
+    snapshots.refresh()
+    calibrate(final, tables, items=snapshots.current(), seed=config.train.seed)
     return TrainedModel(
         model=final,
         tables=tables,
@@ -139,6 +140,7 @@ def make_loop(
     key = run_key(config, tables, replicas=replicas, published=places.published)
     folder = f"{places.checkpoints.rstrip('/')}/checkpoints-{key}"
     saved = {"model": model, "optimizer": optimizer}
+    snapshots = Snapshots(model, tables.items)
     parts = Parts(
         config=config,
         plan=plan,
@@ -146,8 +148,8 @@ def make_loop(
         rate=rate,
         batches=batches,
         steps=steps,
-        snapshots=Snapshots(model, tables.items),
-        validation=Validation(model, tables.evaluation, num_items=tables.items.num_items),
+        snapshots=snapshots,
+        validation=Validation(model, tables.evaluation, snapshots=snapshots, num_items=tables.items.num_items),
         checkpoints=Checkpoints(folder, keep=config.run.keep_checkpoints, **saved),
         best=Checkpoints(f"{folder}/best", keep=1, **saved),
         progress=progress,

@@ -16,7 +16,7 @@ from beam_preprocess.sources.places import MediaUnavailable, Place
 from trainer.spec.records import RECORDS
 
 Record = Literal["catalog", "events", "signals"]
-Part = Literal["items", "events"]
+Part = Literal["items", "catalogue", "events"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -90,16 +90,16 @@ def _read_piece(piece: tuple[str, str], *, source: Source) -> Iterator[Row]:
 
 
 def fingerprint(source: Source, part: Part) -> str:
-    """Hash of the content of the catalogue with its media, or of events and signals with theirs.
+    """Hash of the content of the catalogue with its media (`items`) or without, or of events and signals with theirs.
 
     The same content in another directory has the same fingerprint; a medium that cannot be read counts as such.
     """
     digest = hashlib.sha256()
-    records: tuple[Record, ...] = ("catalog",) if part == "items" else ("events", "signals")
+    records: tuple[Record, ...] = ("events", "signals") if part == "events" else ("catalog",)
     for record in records:
         for path in dict.fromkeys(piece.path for piece in source.pieces(record)):
             _update(digest, record.encode(), files.name_of(path).encode(), _file_hash(path))
-        for uri in sorted(set(_media(read_all(source, record), record))):
+        for uri in sorted(set(_media(read_all(source, record), record))) if part != "catalogue" else ():
             _update(digest, uri.encode("utf-8", "surrogatepass"), _medium_hash(source.place, uri))
     truth = source.truth_path if part == "events" else None
     if truth is not None:

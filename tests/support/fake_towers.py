@@ -39,6 +39,9 @@ class FakeOps(tf.Module):
             "status": tf.zeros_like(wire["title"], tf.int32),
         }
 
+    def day_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {"popularity": wire["popularity"]}
+
     def review_model_inputs(self, texts: tf.Tensor) -> tf.Tensor:
         return numbers(texts, 1)
 
@@ -61,8 +64,19 @@ class FakeModel:
         self.dim = config.tower.dim
         self.sharpness = tf.Variable(2.0)  # so that the export has a variable to keep
 
-    def encode_items(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return self._fuse({Modality.TEXT: inputs["text"], Modality.TABULAR: inputs["tabular"]}, Side.ITEM)
+    def encode_unpriced(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        found = self._fuse({Modality.TEXT: inputs["text"], Modality.TABULAR: inputs["tabular"]}, Side.ITEM)
+        return {**found, "encoded": found["branches"]}
+
+    def encode_days(self, encoded: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The graph branch is half of the sum of the neighbours, there is no trend; the last price comes again."""
+        present = tf.cast(inputs["neighbour_present"], tf.float32)[..., tf.newaxis]
+        graph = 0.5 * tf.reduce_sum(inputs["neighbour_vectors"] * present, axis=1)
+        return {
+            "branches": tf.stack([graph, tf.zeros_like(graph)], axis=1),
+            "demand": self.sharpness * inputs["popularity"],
+            "price": inputs["last_price"],
+        }
 
     def encode_queries(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         present = tf.cast(inputs["history_present"], tf.float32)[..., tf.newaxis]

@@ -34,6 +34,7 @@ def items() -> list[dict[str, Any]]:
     for index in range(NUM_ITEMS):
         photo = [fake_media.jpeg((40 * (index % 6), 120, 200), width=32, height=32)] if index % 2 == 0 else []
         rows.append({"item_id": item_id(index), "title": item_name(index), "price": 1.0 + index, "images": photo})
+        rows[-1] |= {"relation_ids": [item_id((index + 1) % NUM_ITEMS)], "relation_types": ["similar"]}
     return rows
 
 
@@ -58,6 +59,29 @@ def events(rounds: range) -> list[dict[str, Any]]:
                         "positive": float(position == 0),
                     }
                 )
+    return rows
+
+
+def days() -> list[dict[str, Any]]:
+    """What is known of every second item on the day of the events, and after it: item i sells i units a day."""
+    rows = []
+    for index in range(0, NUM_ITEMS, 2):
+        length = CONFIG.wire.trend_days
+        for day in (0, 1):
+            rows.append(
+                {
+                    "day_item_id": item_id(index),
+                    "day": day,
+                    "latest": day,
+                    "regular": 1 - day,
+                    "popularity": 10.0 * index,
+                    "trend_units": [float(index)] * length,
+                    "trend_price": [2.0 + index] * length,
+                    "companion_ids": [item_id((index + 3) % NUM_ITEMS), "item-gone"],
+                    "label_units": float(index),
+                    "label_price": 2.0 + index if day else -1.0,
+                }
+            )
     return rows
 
 
@@ -98,12 +122,16 @@ def write(directory: pathlib.Path) -> Inputs:
     for split, rounds in (("train", range(10)), ("eval", range(10, 12))):
         rows = [example(row, Side.QUERY, Side.EVENT) for row in events(rounds)]
         write_records(directory / "events" / split / "events-00000-of-00001.tfrecord", rows)
+    write_records(
+        directory / "events" / "days" / "days-00000-of-00001.tfrecord", [example(d, Side.DAY) for d in days()]
+    )
     write_transform_graph(directory / "transform_graph")
     return Inputs(
         items=(f"{directory}/items",),
         train=(f"{directory}/events/train",),
         evaluation=(f"{directory}/events/eval",),
         transform_graph=str(directory / "transform_graph"),
+        days=(f"{directory}/events/days",),
     )
 
 

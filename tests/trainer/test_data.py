@@ -9,7 +9,7 @@ from trainer.batches import Batches, Shard
 from trainer.data import Inputs, map_rows, open_tables
 from trainer.ops import examples
 from trainer.spec.features import Side
-from trainer.spec.tasks import TASKS
+from trainer.spec.tasks import EVENT_TASKS
 
 
 def test_items_are_sorted_by_id_whatever_their_order_on_disk(tables):
@@ -23,7 +23,7 @@ def test_the_store_holds_the_model_form_bit_for_bit(tables):
     serialized = [tiny_shop.example(row, Side.ITEM) for row in tiny_shop.items()]
     wire = examples.parse(tf.constant(serialized), sides=[Side.ITEM], wire=tiny_shop.CONFIG.wire)
     direct = tables.ops.item_model_inputs(wire)
-    stored = tables.items.gather(np.arange(24))
+    stored = tables.items.content(np.arange(24))
     assert set(stored) == set(direct) - {"status"}
     for name, values in stored.items():
         np.testing.assert_array_equal(values, direct[name], err_msg=name)
@@ -126,7 +126,7 @@ def test_a_batch_has_every_distinct_item_once(tables, batches):
     assert len(batch["item_rows"]) == len(set(batch["item_rows"])) <= 24
     np.testing.assert_array_equal(batch["item_rows"][batch["item_index"]], tables.train.values("item_row")[rows])
     np.testing.assert_array_equal(batch["items"]["text_tokens"], tables.items.gather(batch["item_rows"])["text_tokens"])
-    assert set(batch["labels"]) == {task.label for task in TASKS}
+    assert set(batch["labels"]) == {task.label for task in EVENT_TASKS}
     # Every item is clicked 10 times of 240 and shown in vain 20 times of 480: 24 and 8 rows of each 32 are one of 24.
     np.testing.assert_allclose(batch["sampling_probability"], 1 / 24, rtol=1e-6)
 

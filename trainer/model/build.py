@@ -10,6 +10,7 @@ import tensorflow as tf
 from trainer.model.tower import Tower
 from trainer.model.two_tower import TwoTower
 from trainer.nn.encoders.audio import AudioEncoder
+from trainer.nn.encoders.graph import GraphEncoder
 from trainer.nn.encoders.history import HistoryEncoder
 from trainer.nn.encoders.identity import IdentityEncoder
 from trainer.nn.encoders.image import ImageEncoder
@@ -17,12 +18,13 @@ from trainer.nn.encoders.pretrained_image import PretrainedImageEncoder
 from trainer.nn.encoders.pretrained_text import PretrainedTextEncoder
 from trainer.nn.encoders.tabular import TabularEncoder
 from trainer.nn.encoders.text import TextEncoder
+from trainer.nn.encoders.trend import TrendEncoder
 from trainer.nn.encoders.video import VideoEncoder
 from trainer.nn.fusion import AttentionFusion, ConcatFusion, GatedFusion, SumFusion
-from trainer.nn.heads import PairHead, QueryClassHead, ReviewHead
+from trainer.nn.heads import ItemHead, PairHead, QueryClassHead, ReviewHead
 from trainer.nn.losses import SampledSoftmax
 from trainer.spec.config import Config, Fusion
-from trainer.spec.features import Modality, Side, branches_of
+from trainer.spec.features import COMPANION, TREND_CHANNELS, Modality, Side, branches_of
 from trainer.spec.tasks import TASKS, Task, TaskKind
 from trainer.spec.training import LossWeighting, Precision
 
@@ -99,6 +101,18 @@ def _identity(config: Config, num_subwords: int) -> Layer:
     return IdentityEncoder(items=config.tower.identity.items, dim=config.tower.dim, name="identity")
 
 
+def _graph(config: Config, num_subwords: int) -> Layer:
+    del num_subwords
+    types = COMPANION + 1 + config.tower.graph.relation_types
+    return GraphEncoder(types=types, dim=config.tower.dim, dropout=config.tower.dropout, name="graph")
+
+
+def _trend(config: Config, num_subwords: int) -> Layer:
+    del num_subwords
+    tower = config.tower
+    return TrendEncoder(lstm_units=tower.trend.lstm_units, dim=tower.dim, dropout=tower.dropout, name="trend")
+
+
 def _history(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     return HistoryEncoder(dim=config.tower.dim, dropout=config.tower.dropout, name="history")
@@ -111,6 +125,8 @@ ENCODERS: dict[Modality, Callable[[Config, int], Layer]] = {
     Modality.AUDIO: _audio,
     Modality.TABULAR: _tabular,
     Modality.IDENTITY: _identity,
+    Modality.GRAPH: _graph,
+    Modality.TREND: _trend,
     Modality.HISTORY: _history,
 }
 # The encoders whose time is matrix work, which bfloat16 speeds up where the processor has it.
@@ -151,6 +167,8 @@ HEADS: dict[TaskKind, Callable[[Config, Task], Layer]] = {
     TaskKind.GRADED: lambda config, task: PairHead(name=task.name),
     TaskKind.QUERY_CLASS: lambda config, task: QueryClassHead(num_classes=len(task.classes), name=task.name),
     TaskKind.REVIEW_CLASS: _review_class,
+    TaskKind.COUNT: lambda config, task: ItemHead(name=task.name),
+    TaskKind.AMOUNT: lambda config, task: ItemHead(name=task.name),
 }
 
 
@@ -222,7 +240,17 @@ def _make_variables(model: TwoTower, config: Config) -> None:
             "audio_present": np.ones([1, 1], bool),
         }
 
-    items = model.encode_items(
+    neighbours = wire.relations + wire.companions
+    days = {
+        "trend": np.ones([1, wire.trend_days, len(TREND_CHANNELS)], np.float32),
+        "popularity": np.ones([1], np.float32),
+        "last_price": np.zeros([1], np.float32),
+        "last_price_present": np.zeros([1], np.float32),
+        "neighbour_vectors": np.zeros([1, neighbours, dim], np.float32),
+        "neighbour_present": np.ones([1, neighbours], bool),
+        "neighbour_types": np.ones([1, neighbours], np.int32),
+    }
+    items = model.encode_unpriced(
         {
             "text_tokens": np.ones([1, text.item_tokens], np.int32),
             **media(wire.images),
@@ -231,8 +259,10 @@ def _make_variables(model: TwoTower, config: Config) -> None:
             "price_scaled": np.zeros([1], np.float32),
             "price_present": np.ones([1], np.float32),
             "item_number": np.ones([1], np.int32),
+            **days,
         }
     )
+    model.foresee(items["encoded"], days)
     queries = model.encode_queries(
         {
             "text_tokens": np.ones([1, text.query_tokens], np.int32),

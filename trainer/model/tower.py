@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainer.nn.blocks import encode_present, normalize
 from trainer.nn.randomness import uniform
-from trainer.spec.features import Modality
+from trainer.spec.features import CHANGING, Modality
 from trainer.spec.signatures import TowerOutput
 
 Tensors = Mapping[str, tf.Tensor]
@@ -31,6 +31,8 @@ BRANCH_INPUTS: dict[Modality, tuple[str, ...]] = {
     Modality.AUDIO: ("audio_mel", "audio_present"),
     Modality.TABULAR: ("category_ids", "brand_id", "price_scaled", "price_present"),
     Modality.IDENTITY: ("item_number",),
+    Modality.GRAPH: ("neighbour_vectors", "neighbour_types", "neighbour_present"),
+    Modality.TREND: ("trend", "popularity"),
     Modality.HISTORY: ("history_vectors", "history_ages", "history_present"),
 }
 BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
@@ -40,19 +42,25 @@ BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
     Modality.AUDIO: _any("audio_present"),
     Modality.TABULAR: _attributes_present,
     Modality.IDENTITY: lambda inputs: inputs["item_number"] > 0,
+    Modality.GRAPH: _any("neighbour_present"),
+    Modality.TREND: lambda inputs: (inputs["popularity"] > 0.0) | tf.reduce_any(inputs["trend"] != 0.0, axis=[1, 2]),
     Modality.HISTORY: _any("history_present"),
 }
-# Branches that are added as long as they learned to be; the others have length 1 and are fused. An identity begins at
-# nothing: a gate would learn to leave it out before it says anything.
-FREE_LENGTH = frozenset({Modality.IDENTITY})
+# Branches that are added as long as they learned to be; the others have length 1 and are fused. These begin at nothing:
+# a gate would learn to leave them out before they say anything. What changes from day to day must be among them: the
+# content of an item is the sum of its other branches.
+FREE_LENGTH = frozenset({Modality.IDENTITY, *CHANGING})
 
 
 class Tower(tf.keras.layers.Layer):
     """The model form of one side to one vector of length 1, with what each branch gave.
 
-    Input:  {name: tensor}, the model form of the side.
+    Input:  {name: tensor}, the model form of the side. With `content_of` [batch] int32 the inputs of all branches but
+            the changing ones are of [distinct] items, and row i is about item content_of[i]: content is encoded once.
+            Without the inputs of the changing branches these are absent.
     Output: {"vector": [batch, dim], "branches": [batch, branch, dim], "weights": [batch, branch]}; the vector is the
-            sum of the branches over its length, an absent branch is zero.
+            sum of the branches over its length, an absent branch is zero. Beside them "encoded" [batch, branch, dim],
+            the branches as their encoders gave them.
     """
 
     def __init__(
@@ -68,7 +76,17 @@ class Tower(tf.keras.layers.Layer):
         self.modalities = tuple(encoders)
         self.encoders = {modality.value: encoder for modality, encoder in encoders.items()}
         self.fusion = fusion
-        self.dropout = tuple(dropout[modality] for modality in encoders)
+        self.dropout = {modality: dropout[modality] for modality in encoders}
+        self._check_order()
+
+    def _check_order(self) -> None:
+        """Changing branches stand last, so that content and they can be put side by side."""
+        changing = [modality in CHANGING for modality in self.modalities]
+        if changing != sorted(changing):
+            raise ValueError(
+                f"The branches {list(self.modalities)} must have the changing ones last; see Modality and CHANGING in "
+                "trainer/spec/features.py."
+            )
 
     def call(self, inputs: Tensors, training: bool = False, masked: Collection[Modality] = ()) -> dict[str, tf.Tensor]:
         """See the class.
@@ -78,30 +96,51 @@ class Tower(tf.keras.layers.Layer):
           training: Whether dropout is on.
           masked: Modalities to treat as absent.
         """
-        present = [
-            BRANCH_PRESENT[m](inputs) if m not in masked else tf.zeros_like(BRANCH_PRESENT[m](inputs))
-            for m in self.modalities
-        ]
-        mask = tf.stack(present, axis=1)
-        if training:
-            mask = drop_branches(mask, self.dropout)
-        branches = [
-            self._branch(modality, inputs, here, training)
-            for modality, here in zip(self.modalities, tf.unstack(mask, axis=1), strict=True)
-        ]
-        weighted, weights = self._fuse(tf.stack(branches, axis=1), mask)
+        content = tuple(modality for modality in self.modalities if modality not in CHANGING)
+        changing = tuple(modality for modality in self.modalities if modality in CHANGING)
+        encoded, present = self._encode(content, inputs, training=training, masked=masked)
+        weighted, weights = self._fuse(content, encoded, present)
+        if changing:
+            if "content_of" in inputs:
+                encoded, weighted, weights = (tf.gather(x, inputs["content_of"]) for x in (encoded, weighted, weights))
+            if all(name in inputs for modality in changing for name in BRANCH_INPUTS[modality]):
+                last, here = self._encode(changing, inputs, training=training, masked=masked)
+            else:
+                last, here = tf.zeros_like(encoded[:, : len(changing)]), tf.zeros_like(weights[:, : len(changing)])
+            encoded, weighted = tf.concat([encoded, last], axis=1), tf.concat([weighted, last], axis=1)
+            weights = tf.concat([weights, tf.cast(here, tf.float32)], axis=1)
         return {
             TowerOutput.VECTOR.value: normalize(tf.reduce_sum(weighted, axis=1)),
             TowerOutput.BRANCHES.value: weighted,
             TowerOutput.WEIGHTS.value: weights,
+            TowerOutput.ENCODED.value: encoded,
         }
 
-    def _fuse(self, branches: tf.Tensor, present: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _encode(
+        self, modalities: Sequence[Modality], inputs: Tensors, *, training: bool, masked: Collection[Modality]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the encoders of some branches give [rows, branch, dim], and which are present [rows, branch]."""
+        present = [
+            BRANCH_PRESENT[m](inputs) if m not in masked else tf.zeros_like(BRANCH_PRESENT[m](inputs))
+            for m in modalities
+        ]
+        mask = tf.stack(present, axis=1)
+        if training:
+            mask = drop_branches(mask, [self.dropout[m] for m in modalities], keep_one=modalities[0] not in CHANGING)
+        branches = [
+            self.branch(modality, inputs, here, training)
+            for modality, here in zip(modalities, tf.unstack(mask, axis=1), strict=True)
+        ]
+        return tf.stack(branches, axis=1), mask
+
+    def _fuse(
+        self, modalities: Sequence[Modality], branches: tf.Tensor, present: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """What each branch adds and its weight; see `trainer.nn.fusion`. Branches of free length have weight 1."""
-        free = [index for index, modality in enumerate(self.modalities) if modality in FREE_LENGTH]
+        free = [index for index, modality in enumerate(modalities) if modality in FREE_LENGTH]
         if not free:
             return self.fusion(branches, present=present)
-        fused = [index for index in range(len(self.modalities)) if index not in free]
+        fused = [index for index in range(len(modalities)) if index not in free]
         order = np.argsort([*fused, *free])
         added, weights = self.fusion(tf.gather(branches, fused, axis=1), present=tf.gather(present, fused, axis=1))
         free_added = tf.gather(branches, free, axis=1)
@@ -111,7 +150,8 @@ class Tower(tf.keras.layers.Layer):
             tf.gather(tf.concat([weights, free_weights], axis=1), order, axis=1),
         )
 
-    def _branch(self, modality: Modality, inputs: Tensors, present: tf.Tensor, training: bool) -> tf.Tensor:
+    def branch(self, modality: Modality, inputs: Tensors, present: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """What the encoder of a branch gives for rows that are present: [rows, dim] float32, zeros for the others."""
         encoder = self.encoders[modality.value]
 
         def encode(rows: Tensors) -> tf.Tensor:
@@ -122,15 +162,16 @@ class Tower(tf.keras.layers.Layer):
         return encode_present(encode, {name: inputs[name] for name in BRANCH_INPUTS[modality]}, present)
 
 
-def drop_branches(present: tf.Tensor, rates: Sequence[float]) -> tf.Tensor:
-    """Modality dropout: hides present branches at random, but never the last one of a row.
+def drop_branches(present: tf.Tensor, rates: Sequence[float], *, keep_one: bool = True) -> tf.Tensor:
+    """Modality dropout: hides present branches at random, but with `keep_one` never the last one of a row.
 
     Args:
       present: [batch, branch] bool.
       rates: Probability that each branch is hidden.
+      keep_one: Whether there must be one.
 
     Returns:
       [batch, branch] bool.
     """
     kept = present & (uniform(tf.shape(present)) >= tf.constant(rates, tf.float32))
-    return tf.where(tf.reduce_any(kept, axis=1, keepdims=True), kept, present)
+    return tf.where(tf.reduce_any(kept, axis=1, keepdims=True), kept, present) if keep_one else kept

@@ -7,22 +7,29 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
+from trainer.model.tower import BRANCH_PRESENT
 from trainer.nn import losses
 from trainer.nn.blocks import gather_rows
-from trainer.spec.features import Modality, Side
+from trainer.spec.features import CHANGING, TREND_CHANNELS, Modality, Side
 from trainer.spec.signatures import TowerOutput
 from trainer.spec.tasks import Task, TaskKind
 
 Tensors = Mapping[str, tf.Tensor]
+DAY_LOSSES = {TaskKind.COUNT: losses.counts, TaskKind.AMOUNT: losses.amounts}
+_WEEK = 7
+_LEAST_RATE = 0.02  # units a day that an item may sell of which none was sold lately
 
 
 class TwoTower(tfrs.Model):
     """Two towers and their heads; every distinct item of a batch is encoded once.
 
     A batch is {"query": model form of the queries with `history_rows` [batch, history] int32 (-1 absent),
-    "items": model form of the distinct items, "item_rows": [distinct] int32, "item_index": [batch] int32,
-    "sampling_probability": [distinct] float32, "labels": {name: [batch] float32}, "requests": [batch] int32, a number
-    of the request each row is of, "review_words": [batch, words] int32, zeros in rows that are no review}.
+    "items": model form of the content of the distinct items, and with `content_of` of the days on which they are
+    looked at: first those of the events [seen], each item and day once, then one more day of each item [distinct],
+    "item_rows": [seen] int32, "item_index": [batch] int32 into the days of events, "sampling_probability": [seen]
+    float32, "labels": {name: [batch] float32}, "day_labels": {name: [distinct] float32} of the further days,
+    "requests": [batch] int32, a number of the request each row is of, "review_words": [batch, words] int32, zeros in
+    rows that are no review}.
     """
 
     def __init__(
@@ -44,18 +51,77 @@ class TwoTower(tfrs.Model):
         self.task_weights = dict(task_weights)
         # Logarithm of the variance of each task.
         self.uncertainty = tf.Variable(tf.zeros([len(self.tasks)]), name="uncertainty") if learn_weights else None
-        # Content-only item vectors of the last snapshot: what a history is made of.
+        # Content-only item vectors of the last snapshot: what histories and neighbours are made of.
         self.snapshot = tf.Variable(tf.zeros([1, dim]), shape=[None, dim], trainable=False, name="snapshot")
 
     def set_snapshot(self, vectors: np.ndarray) -> None:
-        """Replaces the item vectors that histories are read from; [items, dim] float32 by store row."""
+        """Replaces the item vectors that histories and neighbours are read from; [items, dim] float32 by store row."""
         self.snapshot.assign(vectors)
 
     def encode_items(
         self, items: Tensors, masked: Collection[Modality] = (), training: bool = False
     ) -> dict[str, tf.Tensor]:
-        """The outputs of the item tower (`TowerOutput`) for the model form of items."""
+        """The outputs of the item tower (`TowerOutput`).
+
+        Args:
+          items: Model form; neighbours as `neighbour_rows` into the snapshot, or as `neighbour_vectors` [batch,
+            neighbours, dim] and `neighbour_present` [batch, neighbours].
+          masked: Modalities to treat as absent.
+          training: Whether dropout is on.
+        """
+        if "neighbour_rows" in items:
+            vectors, present = gather_rows(self.snapshot, items["neighbour_rows"])
+            items = {**items, "neighbour_vectors": vectors, "neighbour_present": present}
         return self.item_tower(items, training=training, masked=masked)
+
+    def encode_unpriced(self, items: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
+        """`encode_items`, in which `encoded` knows nothing of the items' own prices: what heads on days read."""
+        encoded = self.encode_items(items, training=training)
+        unknown = tf.zeros_like(items["price_present"])
+        unpriced = {**items, "price_scaled": unknown, "price_present": unknown}
+        present = BRANCH_PRESENT[Modality.TABULAR](unpriced)
+        tabular = self.item_tower.branch(Modality.TABULAR, unpriced, present, training)
+        if "content_of" in items:
+            tabular = tf.gather(tabular, items["content_of"])
+        place = self.item_tower.modalities.index(Modality.TABULAR)
+        branches = tf.unstack(encoded[TowerOutput.ENCODED.value], axis=1)
+        branches[place] = tabular
+        return {**encoded, TowerOutput.ENCODED.value: tf.stack(branches, axis=1)}
+
+    def encode_days(self, encoded: tf.Tensor, days: Tensors) -> dict[str, tf.Tensor]:
+        """What is known of items on days, given their content.
+
+        Args:
+          encoded: [batch, branch, dim] from `encode_unpriced`; the changing branches of it are not read.
+          days: Model form of the days, neighbours as `neighbour_vectors` and `neighbour_present`.
+
+        Returns:
+          `branches` [batch, changing branch, dim], zeros where absent, and {task: [batch] float32} of the tasks on
+          items and days: a count as a rate, an amount as its logarithm less the level of its currency.
+        """
+        changing = [m for m in self.item_tower.modalities if m in CHANGING]
+        branches = tf.stack([self.item_tower.branch(m, days, BRANCH_PRESENT[m](days)) for m in changing], axis=1)
+        foreseen = self.foresee(tf.concat([encoded[:, : -len(changing)], branches], axis=1), days)
+        rates = {task.name for task in self.tasks if task.kind is TaskKind.COUNT}
+        told = {name: tf.exp(value) if name in rates else value for name, value in foreseen.items()}
+        return {TowerOutput.BRANCHES.value: branches, **told}
+
+    def foresee(self, encoded: tf.Tensor, days: Tensors) -> dict[str, tf.Tensor]:
+        """What the tasks on items and days come to: {task: [batch] float32}.
+
+        Args:
+          encoded: [batch, branch, dim] from `encode_unpriced`.
+          days: Model form of the days: `trend`, `popularity`, `last_price`, `last_price_present`.
+
+        Returns:
+          For a count the logarithm of the rate; for an amount its logarithm less the level of its currency.
+        """
+        known, bases = known_of_days(days)
+        return {
+            task.name: self.heads[task.name](encoded, known=known, base=bases[task.kind])
+            for task in self.tasks
+            if task.kind in bases
+        }
 
     def encode_queries(
         self, queries: Tensors, masked: Collection[Modality] = (), training: bool = False
@@ -104,14 +170,22 @@ class TwoTower(tfrs.Model):
     def encode_batch(self, batch: Mapping[str, Any], training: bool = False) -> dict[Side, dict[str, tf.Tensor]]:
         """The outputs of both towers (`TowerOutput`) for a batch: items [distinct, ...], queries [batch, ...].
 
-        Beside the queries stand the logits [batch, classes] of the tasks that classify a query or a review, by task.
+        Beside the queries stand the logits [batch, classes] of the tasks that classify a query or a review, by task;
+        under `Side.DAY` what the tasks on items and days come to, by task.
         """
         queries = self.encode_queries(batch["query"], training=training)
         for name in self._tasks_of(TaskKind.QUERY_CLASS):
             queries[name] = self.heads[name](queries[TowerOutput.BRANCHES.value])
         for name in self._tasks_of(TaskKind.REVIEW_CLASS):
             queries[name] = self.heads[name](batch["review_words"], training=training)
-        return {Side.ITEM: self.encode_items(batch["items"], training=training), Side.QUERY: queries}
+        looked_at = self.encode_unpriced(batch["items"], training=training)
+        foreseen = self.foresee(looked_at.pop(TowerOutput.ENCODED.value), batch["items"])
+        seen = tf.shape(batch["item_rows"])[0]
+        return {
+            Side.ITEM: {name: values[:seen] for name, values in looked_at.items()},
+            Side.QUERY: {name: values for name, values in queries.items() if name != TowerOutput.ENCODED.value},
+            Side.DAY: {name: values[seen:] for name, values in foreseen.items()},
+        }
 
     def losses_of(
         self, encoded: Mapping[Side, Mapping[str, tf.Tensor]], batch: Mapping[str, Any]
@@ -126,6 +200,10 @@ class TwoTower(tfrs.Model):
         acted = tf.gather(items, batch["item_index"])
         result = {}
         for task in self.tasks:
+            if task.kind in DAY_LOSSES:
+                foreseen = encoded[Side.DAY][task.name]
+                result[task.name] = DAY_LOSSES[task.kind](batch["day_labels"][task.label], foreseen)
+                continue
             head, labels = self.heads[task.name], batch["labels"][task.label]
             if task.kind is TaskKind.RETRIEVAL:
                 result[task.name] = head(
@@ -158,3 +236,17 @@ class TwoTower(tfrs.Model):
     def compute_loss(self, inputs: Mapping[str, Any], training: bool = False) -> tf.Tensor:
         """The weighted sum of the losses."""
         return self.total_loss(self.losses_of(self.encode_batch(inputs, training=training), inputs))
+
+
+def known_of_days(days: Tensors) -> tuple[tf.Tensor, dict[TaskKind, tf.Tensor]]:
+    """What is known of items and days without a model: [batch, facts], and what each kind of task begins at: [batch].
+
+    A count begins at the mean of the last week and of the whole series, an amount at the last one seen (else at the
+    level of its currency).
+    """
+    units = tf.math.expm1(days["trend"][:, :, list(TREND_CHANNELS).index("units")])
+    week, all_days = tf.reduce_mean(units[:, -_WEEK:], axis=1), tf.reduce_mean(units, axis=1)
+    facts = [tf.math.log1p(week), tf.math.log1p(all_days), days["popularity"], days["last_price"]]
+    known = tf.stack([*facts, days["last_price_present"]], axis=1)
+    rate = tf.math.log(_LEAST_RATE + 0.5 * (week + all_days))
+    return known, {TaskKind.COUNT: rate, TaskKind.AMOUNT: days["last_price"]}

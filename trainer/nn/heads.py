@@ -56,6 +56,30 @@ class QueryClassHead(tf.keras.layers.Layer):
         return {**super().get_config(), "num_classes": self.num_classes, "hidden_dim": self.hidden_dim}
 
 
+class ItemHead(tf.keras.layers.Layer):
+    """A number of an item on a day, from what its branches say: a correction of what is known without a model.
+
+    Input:  branches [batch, branch, dim] float32, zeros where absent; known [batch, facts] float32; base [batch]
+            float32, what stands for the number while nothing is learned.
+    Output: [batch] float32, the base plus the correction, which begins at zero.
+    """
+
+    def __init__(self, *, hidden_dim: int = 32, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.hidden_dim = hidden_dim
+        self.hidden = tf.keras.layers.Dense(hidden_dim, activation="relu", name="hidden")
+        self.correction = tf.keras.layers.Dense(1, kernel_initializer="zeros", name="correction")
+
+    def call(self, branches: tf.Tensor, *, known: tf.Tensor, base: tf.Tensor) -> tf.Tensor:
+        """See the class."""
+        flat = tf.reshape(branches, [-1, branches.shape[1] * branches.shape[2]])
+        return base + self.correction(self.hidden(tf.concat([flat, known], axis=-1)))[..., 0]
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "hidden_dim": self.hidden_dim}
+
+
 class ReviewHead(tf.keras.layers.Layer):
     """Logits of the class of a text: embedded words, convolutions over one to three of them, their maximum and mean.
 

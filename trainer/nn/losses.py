@@ -125,3 +125,32 @@ class SampledSoftmax(tf.keras.layers.Layer):
             return total / tf.reduce_sum(weights)
 
         return tf.cond(tf.size(rows) > 0, loss, lambda: tf.constant(0.0))
+
+
+def counts(labels: tf.Tensor, log_rates: tf.Tensor) -> tf.Tensor:
+    """Poisson loss of rates given by their logarithm: mean of exp(z) - y z over the known labels, 0 without any.
+
+    Args:
+      labels: [batch] float32, counts or rates of at least 0, NaN where not known.
+      log_rates: [batch] float32.
+    """
+    known = tf.math.is_finite(labels)
+    target = tf.where(known, labels, 0.0)
+    return _mean_known(tf.nn.log_poisson_loss(target, tf.clip_by_value(log_rates, -20.0, 20.0)), known)
+
+
+def amounts(labels: tf.Tensor, predicted: tf.Tensor) -> tf.Tensor:
+    """Huber loss with its bend at 1: mean over the known labels, 0 without any.
+
+    Args:
+      labels: [batch] float32, NaN where not known.
+      predicted: [batch] float32.
+    """
+    known = tf.math.is_finite(labels)
+    off = tf.abs(tf.where(known, labels, predicted) - predicted)
+    return _mean_known(tf.where(off < 1.0, 0.5 * tf.square(off), off - 0.5), known)
+
+
+def _mean_known(values: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+    count = tf.cast(tf.math.count_nonzero(known), tf.float32)
+    return tf.math.divide_no_nan(tf.reduce_sum(tf.where(known, values, 0.0)), count)

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.ops import audio, history, identity, image, pretrained_text, review, tabular, text, video
+from trainer.ops import audio, graph, history, identity, image, pretrained_text, review, tabular, text, trend, video
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import WORD_VOCABULARY, Dtype, Feature, Modality, Side, features_of
 from trainer.spec.signatures import QueryStatus
@@ -91,7 +91,7 @@ class ModelOps(tf.Module):
         """Model form of items.
 
         Args:
-          wire: The item features that have a modality, in wire form.
+          wire: The item features that are content, in wire form.
 
         Returns:
           {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
@@ -109,6 +109,19 @@ class ModelOps(tf.Module):
             **identity.to_model(transformed, items=config.tower.identity.items),
             "status": media.status | _text_status(strings),
         }
+
+    def day_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Model form of what is known of items on days; the vectors of neighbours stay with the caller.
+
+        Args:
+          wire: The day features of the trend and `relation_types`, in wire form.
+
+        Returns:
+          `trend`, `popularity` and `neighbour_types`, as `trainer.model.tower` takes them.
+        """
+        graph_types, companions = self.config.tower.graph.relation_types, self.config.wire.companions
+        types = graph.to_model(wire["relation_types"], types=graph_types, companions=companions)
+        return {**trend.to_model(wire), "neighbour_types": types}
 
     def query_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Model form of queries; `history_ids` stay with the caller, who knows the items' rows.

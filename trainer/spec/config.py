@@ -61,12 +61,16 @@ class WireConfig:
     levels: int = 3
     attributes: int = 8
     history: int = 10
+    relations: int = 4
+    companions: int = 5
+    trend_days: int = 28
 
     def __post_init__(self) -> None:
         """Checks the values."""
         at_least(self, 8, "image_px", "frame_px")
         at_least(self, 100, "audio_ms")
         at_least(self, 1, "images", "frames", "levels", "attributes", "history")
+        at_least(self, 1, "relations", "companions", "trend_days")
 
     @property
     def audio_samples(self) -> int:
@@ -88,11 +92,12 @@ class DataConfig:
     event_shards: int = 4
     pseudo_queries: int = 0  # per item, made from its own text and photos; for shops with few events
     history_days: int = 365
+    demand_days: int = 7  # demand is foreseen for so many days ahead
     media_missing_limit: float = 0.5  # share of items with unusable media above which a run fails
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 1, "eval_percent", "item_shards", "event_shards", "history_days")
+        at_least(self, 1, "eval_percent", "item_shards", "event_shards", "history_days", "demand_days")
         at_least(self, 0, "pseudo_queries")
         if self.eval_percent > 90:
             raise ValueError(f"DataConfig.eval_percent is {self.eval_percent}; it must be at most 90. Lower it.")
@@ -186,6 +191,28 @@ class IdentityConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class GraphConfig:
+    """The graph branch of items: what they are related to and bought together with."""
+
+    relation_types: int = 16  # types are hashed into so many
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        at_least(self, 1, "relation_types")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class TrendConfig:
+    """The market trend branch of items: their daily series through an LSTM."""
+
+    lstm_units: int = 24
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        at_least(self, 1, "lstm_units")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewConfig:
     """The sentiment head: words and their neighbours in the text of a review."""
 
@@ -213,6 +240,8 @@ class TowerConfig:
     audio: AudioConfig = AudioConfig()
     tabular: TabularConfig = TabularConfig()
     identity: IdentityConfig = IdentityConfig()
+    graph: GraphConfig = GraphConfig()
+    trend: TrendConfig = TrendConfig()
     review: ReviewConfig = ReviewConfig()
 
     def __post_init__(self) -> None:

@@ -8,11 +8,12 @@ import enum
 
 
 class Side(enum.StrEnum):
-    """Where a feature lives: item Examples, event Examples, or the labels and context of an event."""
+    """Where a feature lives: Examples of items, of events (query, or labels and context), or of an item on a day."""
 
     ITEM = "item"
     QUERY = "query"
     EVENT = "event"
+    DAY = "day"
 
 
 class Modality(enum.StrEnum):
@@ -24,6 +25,8 @@ class Modality(enum.StrEnum):
     AUDIO = "audio"
     TABULAR = "tabular"
     IDENTITY = "identity"
+    GRAPH = "graph"
+    TREND = "trend"
     HISTORY = "history"
 
 
@@ -43,6 +46,9 @@ class Axis(enum.StrEnum):
     LEVELS = "levels"
     ATTRIBUTES = "attributes"
     HISTORY = "history"
+    RELATIONS = "relations"
+    COMPANIONS = "companions"
+    TREND_DAYS = "trend_days"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +142,22 @@ _ITEM = (
         default=-1.0,
         transform=True,
         doc="Price in the item's currency; -1 where unknown.",
+    ),
+    Feature(
+        name="relation_ids",
+        side=Side.ITEM,
+        dtype=Dtype.BYTES,
+        axes=(Axis.RELATIONS,),
+        modality=Modality.GRAPH,
+        doc="Items that the catalogue relates it to.",
+    ),
+    Feature(
+        name="relation_types",
+        side=Side.ITEM,
+        dtype=Dtype.BYTES,
+        axes=(Axis.RELATIONS,),
+        modality=Modality.GRAPH,
+        doc="How it is related to each of `relation_ids`.",
     ),
     Feature(name="currency", side=Side.ITEM, dtype=Dtype.BYTES, doc="ISO 4217 code."),
     Feature(name="in_stock", side=Side.ITEM, dtype=Dtype.INT, default=1, doc="1 = can be bought now."),
@@ -239,7 +261,86 @@ _EVENT = (
     ),
 )
 
-FEATURES: tuple[Feature, ...] = _ITEM + _QUERY + _EVENT
+# Daily values of an item over the `trend_days` before a day, the oldest first: {channel: what it holds}.
+TREND_CHANNELS: dict[str, str] = {
+    "units": "Units sold.",
+    "actions": "Views, clicks, carts and purchases.",
+    "price": "The last price that was seen until then; 0 before the first.",
+    "sales": "Signals of source `sales` about the item.",
+    "social": "Signals of source `social` about the item, its categories and the whole market.",
+    "news": "The same of source `news`.",
+    "tone": "What the texts of these signals think, -1 to 1; 0 where there are none.",
+    "market_price": "The last signal of source `price` about the item until then; 0 before the first.",
+}
+
+_DAY = (
+    Feature(name="day_item_id", side=Side.DAY, dtype=Dtype.BYTES, doc="The item."),
+    Feature(
+        name="day",
+        side=Side.DAY,
+        dtype=Dtype.INT,
+        default=0,
+        doc="Days since 1970-01-01 UTC. What the record tells, labels apart, was known before this day began.",
+    ),
+    Feature(
+        name="latest",
+        side=Side.DAY,
+        dtype=Dtype.INT,
+        default=0,
+        doc="1 = after all training events: what is served and evaluated. Its labels lie in the held-out days.",
+    ),
+    Feature(
+        name="regular",
+        side=Side.DAY,
+        dtype=Dtype.INT,
+        default=0,
+        doc="1 = one of the evenly spread days that demand and prices are learned on, with events or without.",
+    ),
+    Feature(
+        name="popularity",
+        side=Side.DAY,
+        dtype=Dtype.FLOAT,
+        modality=Modality.TREND,
+        default=0.0,
+        doc="All views, clicks, carts and purchases until then.",
+    ),
+    *(
+        Feature(
+            name=f"trend_{channel}",
+            side=Side.DAY,
+            dtype=Dtype.FLOAT,
+            axes=(Axis.TREND_DAYS,),
+            modality=Modality.TREND,
+            default=0.0,
+            doc=doc,
+        )
+        for channel, doc in TREND_CHANNELS.items()
+    ),
+    Feature(
+        name="companion_ids",
+        side=Side.DAY,
+        dtype=Dtype.BYTES,
+        axes=(Axis.COMPANIONS,),
+        modality=Modality.GRAPH,
+        doc="Items most often bought by one shopper on one day together with it until then, the most frequent first.",
+    ),
+    Feature(
+        name="label_units",
+        side=Side.DAY,
+        dtype=Dtype.FLOAT,
+        default=-1.0,
+        doc="Units sold a day in the `demand_days` from this day on, -1 not known.",
+    ),
+    Feature(
+        name="label_price",
+        side=Side.DAY,
+        dtype=Dtype.FLOAT,
+        default=-1.0,
+        doc="The next price seen on this day or later, -1 not known.",
+    ),
+)
+
+FEATURES: tuple[Feature, ...] = _ITEM + _QUERY + _EVENT + _DAY
 
 
 def features_of(side: Side, modality: Modality | None = None) -> tuple[Feature, ...]:
@@ -249,11 +350,17 @@ def features_of(side: Side, modality: Modality | None = None) -> tuple[Feature, 
 
 # Modalities whose wire form is the bytes of files: kept out of statistics, schema and Transform.
 MEDIA = (Modality.IMAGE, Modality.VIDEO, Modality.AUDIO)
+# Modalities of items that change while their content stays. A history or a neighbour is the content of an item alone.
+CHANGING = (Modality.GRAPH, Modality.TREND)
 
 
 def branches_of(side: Side) -> tuple[Modality, ...]:
-    """The modalities that feed the tower of `side`, in the order of `Modality`; the order of every branch table."""
-    present = {feature.modality for feature in FEATURES if feature.side == side}
+    """The modalities that feed the tower of `side`, in the order of `Modality`; the order of every branch table.
+
+    What is known of an item on a day feeds the item tower.
+    """
+    sides = (side, Side.DAY) if side is Side.ITEM else (side,)
+    present = {feature.modality for feature in FEATURES if feature.side in sides}
     return tuple(modality for modality in Modality if modality in present)
 
 
@@ -272,3 +379,11 @@ WORD_VOCABULARY = "words"  # every word of titles, descriptions and attributes w
 CATEGORY_VOCABULARY = "categories"
 BRAND_VOCABULARY = "brands"
 ITEM_VOCABULARY = "items"
+
+# Numbers of the types of a neighbour: none, bought together, and from then on what the catalogue relates.
+NO_NEIGHBOUR, COMPANION = 0, 1
+
+
+def content_features() -> tuple[Feature, ...]:
+    """The features of items that the item tower reads as their content."""
+    return tuple(f for f in features_of(Side.ITEM) if f.modality is not None and f.modality not in CHANGING)

@@ -12,6 +12,7 @@ from trainer.spec.config import (
     SearchConfig,
     TextConfig,
     TowerConfig,
+    TrendConfig,
     VisionConfig,
     WireConfig,
 )
@@ -21,12 +22,15 @@ from trainer.spec.training import TrainConfig
 def tiny() -> Config:
     """Everything present, nothing large: trains in seconds."""
     return Config(
-        wire=WireConfig(image_px=32, frame_px=16, frames=4, audio_ms=400, history=5),
+        wire=WireConfig(
+            image_px=32, frame_px=16, frames=4, audio_ms=400, history=5, relations=2, companions=2, trend_days=7
+        ),
         data=DataConfig(item_shards=2, event_shards=2),
         tower=TowerConfig(
             dim=16,
             text=TextConfig(subwords=400, min_count=1, item_tokens=12, query_tokens=8, embedding_dim=16, lstm_units=8),
             identity=IdentityConfig(items=100),
+            trend=TrendConfig(lstm_units=8),
             review=ReviewConfig(words=12, buckets=256, embedding_dim=8, filters=8),
             audio=AudioConfig(mels=16, widths=(8, 8)),
             vision=VisionConfig(image_widths=(8, 16), frame_widths=(8, 8), lstm_units=8),

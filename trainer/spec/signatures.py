@@ -1,8 +1,16 @@
 """The contract between the towers, the bundle and its callers, as plain data.
 
-Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have five functions:
+Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have six functions:
 
-  `embed_item(wire)`    wire: {item feature: tensor} for every item feature with a modality
+  `embed_item(wire)`    wire: {item feature: tensor} for every item feature that is content; the changing branches of
+                        what comes out are absent
+  `embed_day(inputs)`   inputs: `encoded` of `embed_item`, the day features of the trend, and in place of the ids of
+                        neighbours `neighbour_vectors` [batch, neighbours, dim] float32 (content vectors),
+                        `neighbour_present` [batch, neighbours] bool, `relation_types` of the catalogue, and
+                        `last_price` [batch] float32, its logarithm less the level of its currency, and
+                        `last_price_present` [batch] float32
+                        -> `branches` [batch, changing branch, dim], and {day task: [batch] float32}: a count as units a
+                        day, an amount as its logarithm less that level
   `embed_query(inputs)` inputs: the wire query features of text, image, video and audio, and in place of `history_ids`
                         `history_vectors` [batch, history, dim] float32 (content vectors of those items),
                         `history_ages` [batch, history] float32 days, `history_present` [batch, history] bool
@@ -31,6 +39,7 @@ class TowerOutput(enum.StrEnum):
     BRANCHES = "branches"  # [batch, branch, dim] float32; the vector is their sum over its length
     WEIGHTS = "weights"  # [batch, branch] float32, 0 for an absent branch
     STATUS = "status"  # [batch] int32, `QueryStatus` bits
+    ENCODED = "encoded"  # items only: [batch, branch, dim] float32, what `embed_day` reads of an item's content
 
 
 class QueryStatus(enum.IntFlag):

@@ -14,6 +14,8 @@ class TaskKind(enum.StrEnum):
     GRADED = "graded"
     QUERY_CLASS = "query_class"
     REVIEW_CLASS = "review_class"
+    COUNT = "count"
+    AMOUNT = "amount"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +25,8 @@ class Task:
     Attributes:
       name: Key in the configuration, in the logs and in the score parts (`score_<name>`).
       kind: Head and loss.
-      label: Event feature that holds the label; a negative value means "not known" and contributes nothing.
+      label: Feature of the event, or of the item's day, that holds the label; a negative value means "not known" and
+        contributes nothing.
       weight: Weight of its loss, all losses being on one scale (mean per labelled example).
       doc: What the head predicts.
       classes: Names of the classes, in the order of the label's numbers; empty for what is no class.
@@ -82,6 +85,20 @@ TASKS: tuple[Task, ...] = (
         classes=SENTIMENTS,
         doc="What a review thinks of its item.",
     ),
+    Task(
+        name="demand",
+        kind=TaskKind.COUNT,
+        label="label_units",
+        weight=0.1,
+        doc="Units sold a day in the days ahead.",
+    ),
+    Task(
+        name="price",
+        kind=TaskKind.AMOUNT,
+        label="label_price",
+        weight=0.1,
+        doc="The next price: its logarithm less the mean logarithm of the currency. The item's own price is not read.",
+    ),
 )
 
 # The label that stands for the probability 1, by kind of pair task.
@@ -91,6 +108,9 @@ LARGEST_LABEL: dict[TaskKind, float] = {TaskKind.BINARY: 1.0, TaskKind.GRADED: 3
 PAIR_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind in (TaskKind.BINARY, TaskKind.GRADED))
 QUERY_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind is TaskKind.QUERY_CLASS)
 REVIEW_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind is TaskKind.REVIEW_CLASS)
+# Tasks about an item on a day, whatever is searched for; all others have their labels in events.
+DAY_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind in (TaskKind.COUNT, TaskKind.AMOUNT))
+EVENT_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task not in DAY_TASKS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,10 +126,12 @@ class ItemPart:
     doc: str
 
 
-SENTIMENT, STOCK = "sentiment", "stock"
+SENTIMENT, STOCK, DEMAND, VALUE = "sentiment", "stock", "demand", "value"
 ITEM_PARTS: tuple[ItemPart, ...] = (
     ItemPart(name=SENTIMENT, doc="What reviews think of the item."),
     ItemPart(name=STOCK, doc="1 = can be bought now, 0 = can not."),
+    ItemPart(name=DEMAND, doc="Units foreseen to be sold, d / (d + mean of all items)."),
+    ItemPart(name=VALUE, doc="How far the price lies below the one foreseen, as a logarithm, at most 1 either way."),
 )
 
 # Names of the score parts that no head gives: the cosine of the two towers, and BM25 as a share of the most that the

@@ -11,13 +11,13 @@ _CALIBRATION_ROWS = 4096
 _ROWS_AT_ONCE = 256
 
 
-def calibrate(model: TwoTower, tables: Tables, *, seed: int) -> None:
+def calibrate(model: TwoTower, tables: Tables, *, items: np.ndarray, seed: int) -> None:
     """Shifts the logit of each pair task so that its mean probability over all training rows is the mean label.
 
     Batches hold fewer rows without action than the log does; ranking does not suffer from that, probabilities do.
+    `items` are [items, dim] vectors by store row.
     """
     events = tables.train
-    item_vectors = model.snapshot.numpy()
     encode = compile_rows(
         lambda features: model.encode_queries(features)["vector"], events.gather_queries(np.arange(1))
     )
@@ -28,8 +28,8 @@ def calibrate(model: TwoTower, tables: Tables, *, seed: int) -> None:
             continue
         chosen = np.random.default_rng([seed, 2, index]).permutation(known)[:_CALIBRATION_ROWS]
         queries = map_rows(encode, chosen, gather=events.gather_queries, size=_ROWS_AT_ONCE)
-        items = item_vectors[events.values("item_row")[chosen]]
-        probability = model.score_pairs(tf.constant(queries), tf.constant(items[:, np.newaxis]))[task.name]
+        acted = items[events.values("item_row")[chosen]]
+        probability = model.score_pairs(tf.constant(queries), tf.constant(acted[:, np.newaxis]))[task.name]
         probability = np.clip(np.asarray(probability, np.float64)[:, 0], 1e-7, 1.0 - 1e-7)
         logits = np.log(probability) - np.log1p(-probability)
         model.heads[task.name].logit.bias.assign_add(

@@ -7,6 +7,7 @@ import numpy as np
 from trainer import metrics
 from trainer.data import EventTable, ItemStore, compile_rows, map_rows
 from trainer.model.two_tower import TwoTower
+from trainer.spec.features import CHANGING
 
 _ITEMS_AT_ONCE = 256
 _MAX_REQUESTS = 2000
@@ -14,37 +15,47 @@ METRIC = "recall@10"
 
 
 class Snapshots:
-    """Refreshes the item vectors of a model."""
+    """The vectors of all items: by content alone, as histories read them, and with what is known of them now."""
 
     def __init__(self, model: TwoTower, items: ItemStore) -> None:
         self._model = model
         self._items = items
-        self._encode: Any = None
+        self._encode: dict[bool, Any] = {}
 
     def refresh(self) -> None:
         """Encodes the whole store by content and gives it to the model."""
-        if self._encode is None:
-            self._encode = compile_rows(
-                lambda features: self._model.encode_items(features)["vector"], self._items.gather(np.arange(1))
+        self._model.set_snapshot(self._vectors(content_only=True))
+
+    def current(self) -> np.ndarray:
+        """[items, dim] float32, what the item tower gives with the latest record of each item."""
+        return self._vectors(content_only=False)
+
+    def _vectors(self, *, content_only: bool) -> np.ndarray:
+        if content_only not in self._encode:
+            masked = CHANGING if content_only else ()
+            self._encode[content_only] = compile_rows(
+                lambda features: self._model.encode_items(features, masked=masked)["vector"],
+                self._items.gather(np.arange(1)),
             )
         rows = np.arange(self._items.num_items)
-        self._model.set_snapshot(map_rows(self._encode, rows, gather=self._items.gather, size=_ITEMS_AT_ONCE))
+        return map_rows(self._encode[content_only], rows, gather=self._items.gather, size=_ITEMS_AT_ONCE)
 
 
 class Validation:
     """Recall@10 of the held-out actions over the full catalogue: exact, on at most 2,000 requests."""
 
-    def __init__(self, model: TwoTower, events: EventTable, *, num_items: int) -> None:
+    def __init__(self, model: TwoTower, events: EventTable, *, snapshots: Snapshots, num_items: int) -> None:
         """Names what is measured; the requests are read when `recall` is first asked for."""
         self._model = model
         self._events = events
+        self._snapshots = snapshots
         self._num_items = num_items
         self._query_rows = np.empty(0, np.int64)
         self._relevant: metrics.Relevant | None = None
         self._encode: Any = None
 
     def recall(self) -> float:
-        """The mean over the requests, with the snapshot as the items' vectors.
+        """The mean over the requests.
 
         Raises:
           ValueError: Nothing is held out.
@@ -57,7 +68,7 @@ class Validation:
                 lambda features: self._model.encode_queries(features)["vector"], gather(self._query_rows[:1])
             )
         queries = map_rows(self._encode, self._query_rows, gather=gather, size=_ITEMS_AT_ONCE)
-        items = self._model.snapshot.numpy()
+        items = self._snapshots.current()
         ranks = metrics.count_ranks(
             lambda requests: queries[requests] @ items.T, self._relevant, num_items=self._num_items
         )

@@ -16,7 +16,7 @@ from trainer.spec.training import RunConfig, TrainConfig
 
 Encoded = Mapping[Side, Mapping[str, tf.Tensor]]
 # What the losses read of a batch beside the vectors.
-_READ = ("item_rows", "item_index", "sampling_probability", "labels", "requests")
+_READ = ("item_rows", "item_index", "sampling_probability", "labels", "day_labels", "requests")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,8 @@ class Steps:
         for kept, gradient in zip(self._sums, gradients, strict=True):
             part = gradient / self._train.accumulate
             kept.assign(tf.where(first, part, kept + part))
-        weights = {side: tf.reduce_mean(out[TowerOutput.WEIGHTS.value], axis=0) for side, out in encoded.items()}
+        towers = {side: encoded[side][TowerOutput.WEIGHTS.value] for side in (Side.ITEM, Side.QUERY)}
+        weights = {side: tf.reduce_mean(values, axis=0) for side, values in towers.items()}
         norm = tf.linalg.global_norm([tf.convert_to_tensor(kept) for kept in self._sums])
         return {"losses": losses, "total": total, "weights": weights, "norm": norm, "stopping": stopping}
 

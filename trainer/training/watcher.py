@@ -48,7 +48,7 @@ def watch(
     tables = open_tables(inputs, config=config, work_dir=work_dir, grow=grow)
     model = build_model(config, num_subwords=len(tables.ops.subwords))
     snapshots = Snapshots(model, tables.items)
-    validation = Validation(model, tables.evaluation, num_items=tables.items.num_items)
+    validation = Validation(model, tables.evaluation, snapshots=snapshots, num_items=tables.items.num_items)
     key = run_key(config, tables, replicas=max(1, cluster_size()), published=published)
     folder = f"{checkpoints.rstrip('/')}/checkpoints-{key}"
     saved = Checkpoints(folder, keep=1, model=model)

@@ -33,6 +33,7 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
         train=tuple(fn_args.train_files),
         evaluation=tuple(fn_args.eval_files),
         transform_graph=custom["items_transform_graph"],
+        days=(custom["days"],) if custom.get("days") else (),
     )
     directory = custom.get("work_dir") or fn_args.working_dir or tempfile.mkdtemp()
     search = Search(
@@ -48,12 +49,13 @@ class SearchSpec(TunerSpec):
 
 
 class SearchExecutor(Executor):
-    """Runs `tuner_fn` with the paths of the item Examples and of their Transform graph in `custom_config`."""
+    """Runs `tuner_fn` with the paths of the items, of their days and of their Transform graph in `custom_config`."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Adds the paths and searches."""
         custom = json.loads(exec_properties["custom_config"])
         custom["items"] = artifact_utils.get_split_uri(input_dict["items"], "all") + "/*"
+        custom["days"] = artifact_utils.get_split_uri(input_dict["examples"], "days") + "/*"
         custom["items_transform_graph"] = artifact_utils.get_single_uri(input_dict["transform_graph"])
         super().Do(input_dict, output_dict, {**exec_properties, "custom_config": json.dumps(custom)})
 

@@ -1,0 +1,45 @@
+"""Graph encoder: attention over the neighbours of an item, aware of how each is related to it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.nn.blocks import masked_softmax
+from trainer.nn.randomness import Dropout
+
+
+class GraphEncoder(tf.keras.layers.Layer):
+    """Vectors of neighbours and the types of their relations to one vector, which begins at zero.
+
+    Each type has a key for the attention and a map of its own, after https://arxiv.org/abs/1703.06103
+
+    Input:  {"neighbour_vectors": [batch, neighbours, vector_dim] float32, "neighbour_present": [batch, neighbours]
+             bool, "neighbour_types": [batch, neighbours] int32 below `types`}.
+    Output: [batch, dim] float32, of any length.
+    """
+
+    def __init__(self, *, types: int, dim: int, dropout: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.types = types
+        self.dim = dim
+        self.dropout = dropout
+        self.key = tf.keras.layers.Embedding(types, dim, name="key")
+        self.scale = tf.keras.layers.Embedding(types, dim, embeddings_initializer="ones", name="scale")
+        self.hidden = tf.keras.layers.Dense(dim, activation="tanh", name="hidden")
+        self.attend = tf.keras.layers.Dense(1, use_bias=False, name="attend")
+        self.drop = Dropout(dropout)
+        self.project = tf.keras.layers.Dense(dim, kernel_initializer="zeros", name="project")
+
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """See the class."""
+        types = tf.clip_by_value(inputs["neighbour_types"], 0, self.types - 1)
+        vectors = inputs["neighbour_vectors"]
+        logits = self.attend(self.hidden(tf.concat([vectors, self.key(types)], axis=-1)))[..., 0]
+        weights = masked_softmax(logits, inputs["neighbour_present"])
+        pooled = tf.reduce_sum(vectors * self.scale(types) * weights[..., tf.newaxis], axis=1)
+        return self.project(self.drop(pooled, training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "types": self.types, "dim": self.dim, "dropout": self.dropout}

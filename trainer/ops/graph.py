@@ -1,0 +1,21 @@
+"""The neighbours of an item: how each is related to it. Their vectors come from whoever knows the items' rows."""
+
+import tensorflow as tf
+
+from trainer.spec.features import COMPANION, NO_NEIGHBOUR
+
+
+def to_model(relation_types: tf.Tensor, *, types: int, companions: int) -> tf.Tensor:
+    """Numbers of the types of the neighbours: those of the catalogue, then those that it was bought with.
+
+    Args:
+      relation_types: [batch, relations] string, "" where there is none.
+      types: Types of the catalogue are hashed into so many.
+      companions: How many neighbours that it was bought with there may be.
+
+    Returns:
+      [batch, relations + companions] int32; one without a neighbour counts as absent whatever its type.
+    """
+    hashed = tf.strings.to_hash_bucket_fast(relation_types, types)
+    known = tf.where(relation_types == b"", NO_NEIGHBOUR, COMPANION + 1 + tf.cast(hashed, tf.int32))
+    return tf.concat([known, tf.fill([tf.shape(relation_types)[0], companions], COMPANION)], axis=1)
