@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from beam_preprocess import synthetic_words
-from beam_preprocess.synthetic_items import Item
-from beam_preprocess.synthetic_queries import FORMS, Answers, Query, QueryMaker
+from beam_preprocess.synthetic_items import Item, season_of
+from beam_preprocess.synthetic_queries import FORMS, THEMSELVES, Answers, Query, QueryMaker
 
 OPENING = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS = 60
@@ -34,9 +34,10 @@ class User:
 
 @dataclasses.dataclass(slots=True)
 class _Request:
-    """The events of one request, each with its seconds after the request."""
+    """The events of one request, each with its seconds after the request, which begins so long after the opening."""
 
     number: int
+    begin: int
     user: User | None
     events: list[tuple[int, dict[str, Any]]] = dataclasses.field(default_factory=list)
 
@@ -76,31 +77,34 @@ class Shoppers:
         requests: list[_Request] = []
         lines = 0
         while lines < num_events:
+            # Requests come evenly over the days, in order; a few seconds apart at least.
+            begin = max(int(lines / num_events * _REQUEST_DAYS * _DAY), requests[-1].begin + 1 if requests else 0)
             recommends = self._users and self._rng.random() < _RECOMMENDED
-            requests.append(self._recommendation(len(requests)) if recommends else self._search(len(requests)))
+            make = self._recommendation if recommends else self._search
+            requests.append(make(len(requests), begin))
             lines += len(requests[-1].events)
         return self._on_the_calendar(requests)
 
-    def _search(self, number: int) -> _Request:
+    def _search(self, number: int, begin: int) -> _Request:
         rng = self._rng
         user = rng.choice(self._users) if self._users and rng.random() < _KNOWN_SEARCHER else None
-        query = self._wish_of(user)
-        request = _Request(number, user)
+        query = self._wish_of(user, begin // _DAY)
+        request = _Request(number, begin, user)
         intent = query.intent if rng.random() < 0.8 else None
         request.add("search", 0, query=query.record, **({"intent": intent} if intent else {}))
         anchors = [item_id for item_id in query.relevant if user is None or item_id in user.likes]
-        self._show(request, relevant=query.relevant, preferred=anchors, wants=query.wants)
+        self._show(request, relevant=query.relevant, preferred=anchors, wants=query.wants, asks=query.form.asks)
         self._act(request, set(query.relevant), buys=0.4 if intent == "buy" else 0.15)
         return request
 
-    def _recommendation(self, number: int) -> _Request:
+    def _recommendation(self, number: int, begin: int) -> _Request:
         user = self._rng.choice(self._users)
-        request = _Request(number, user)
+        request = _Request(number, begin, user)
         self._show(request, relevant=user.likes, preferred=user.likes, wants=user.taste)
         self._act(request, set(user.likes), buys=0.15)
         return request
 
-    def _wish_of(self, user: User | None) -> Query:
+    def _wish_of(self, user: User | None, day: int) -> Query:
         """A query for some item: often one of the user's taste, else a popular one."""
         rng = self._rng
         shares = [form.share for form in FORMS]
@@ -110,12 +114,18 @@ class Shoppers:
                 anchor = self._items[rng.choice(user.likes)]
             else:
                 anchor = rng.choices(self._list, self._weights)[0]
-            query = self._queries.training(anchor, form, rng)
+            query = self._queries.training(anchor, form, rng, day=day)
             if query is not None:
                 return query
 
     def _show(
-        self, request: _Request, *, relevant: Sequence[str], preferred: Sequence[str], wants: dict[str, str]
+        self,
+        request: _Request,
+        *,
+        relevant: Sequence[str],
+        preferred: Sequence[str],
+        wants: dict[str, str],
+        asks: str = THEMSELVES,
     ) -> None:
         """Shows some relevant items and, among them, others that miss at least one wish."""
         rng = self._rng
@@ -129,7 +139,9 @@ class Shoppers:
             other = rng.choices(self._list, self._weights)[0]
             met = sum(other.latents[name] == value for name, value in wants.items())
             too_far = met == 0 and rng.random() < 0.5  # A shop's wrong answers are mostly half right.
-            if met < len(wants) and not too_far and other.item_id not in shown:
+            # An item that is such itself may be no accessory of such, or out of fashion.
+            misses = met < len(wants) if asks == THEMSELVES else other.item_id not in relevant
+            if misses and not too_far and other.item_id not in shown:
                 shown.append(other.item_id)
         rng.shuffle(shown)
         for position, item_id in enumerate(shown):
@@ -173,10 +185,9 @@ class Shoppers:
 
     def _on_the_calendar(self, requests: Sequence[_Request]) -> list[dict[str, Any]]:
         """The records of all requests with their times, spread over the days, sorted and numbered."""
-        step = _REQUEST_DAYS * _DAY / max(1, len(requests))
         timed = []
         for request in requests:
-            begin = int((request.number + self._rng.random()) * step)
+            begin = request.begin
             visitor = request.user.user_id if request.user is not None else f"guest-{request.number:06d}"
             session = f"session-{visitor}-{begin // _DAY:02d}"
             for order, (seconds, record) in enumerate(request.events):
@@ -194,7 +205,7 @@ def moment(seconds: int) -> str:
 
 
 def make_signals(events: Sequence[dict[str, Any]], items: Sequence[Item], *, seed: int) -> list[dict[str, Any]]:
-    """Daily market signals: sales by item, talk by category, news for the whole market, and prices elsewhere."""
+    """Daily market signals: sales by item, talk by category and of items in fashion, news, and prices elsewhere."""
     rng = random.Random(f"{seed}/signals")
     sold: Counter[tuple[str, str]] = Counter()
     for event in events:
@@ -207,6 +218,10 @@ def make_signals(events: Sequence[dict[str, Any]], items: Sequence[Item], *, see
         for number, leaf in enumerate(leaves):
             level = 20 + 8 * ((day + 5 * number) % 14 < 7) + rng.gauss(0, 2)
             signals.append({"date": date, "key": leaf, "source": "social", "value": round(level, 2)})
+        for item in items:
+            if season_of(day) in item.seasons:
+                level = round(30 + rng.gauss(0, 3), 2)
+                signals.append({"date": date, "key": item.item_id, "source": "social", "value": level})
         if day % 7 == 0:
             text = rng.choice(synthetic_words.HEADLINES)
             signals.append({"date": date, "key": "*", "source": "news", "value": round(rng.random(), 3), "text": text})

@@ -1,7 +1,8 @@
 """The synthetic shop's items: what they are in truth, and the catalogue line that shows only part of it.
 
 Kind and material are told by the text alone, colour and pattern by the photo alone, motion by the clip alone, tone by
-the sound alone. Values are spread so evenly, in pairs too, that no attribute can be guessed from another one, and that
+the sound alone. What an item is an accessory of is told by its relations alone, and when it is in fashion by the market
+alone. Values are spread so evenly, in pairs too, that no attribute can be guessed from another one, and that
 any two of them together name a handful of items.
 """
 
@@ -19,6 +20,8 @@ FULL_SIZE = 600
 ATTRIBUTES = ("kind", "material", "colour", "pattern", "motion", "tone")
 _NO_PHOTO, _NO_CLIP, _NO_SOUND, _NO_DESCRIPTION = 0.05, 0.10, 0.30, 0.10
 _JOINS_GROUP = 0.06
+_ACCESSORIES, _SIMILAR = 0.33, 0.2
+NUM_SEASONS, SEASON_DAYS = 4, 12  # the last season lasts until the log ends
 _MATERIAL_IN_TITLE = 0.7
 
 
@@ -33,6 +36,8 @@ class Item:
       record: The catalogue line.
       quality: 0 to 1, what reviews say.
       popularity: Relative chance of being looked at.
+      base: Place of the item that it is an accessory of, None for most items.
+      seasons: Numbers of the seasons in which it is in fashion.
     """
 
     item_id: str
@@ -41,6 +46,8 @@ class Item:
     record: dict[str, Any]
     quality: float
     popularity: float
+    base: int | None = None
+    seasons: frozenset[int] = frozenset()
 
     def shows(self, attribute: str) -> bool:
         """Whether the item has the modality that tells this attribute."""
@@ -53,7 +60,13 @@ class Item:
     def truth(self) -> dict[str, Any]:
         """The line of `items_truth.jsonl`."""
         record = {"item_id": self.item_id, "group_id": self.group_id, **self.latents}
-        return record | {f"shows_{attribute}": self.shows(attribute) for attribute in ATTRIBUTES}
+        record |= {f"shows_{attribute}": self.shows(attribute) for attribute in ATTRIBUTES}
+        return record | {"base": self.base, "seasons": sorted(self.seasons)}
+
+
+def season_of(day: int) -> int:
+    """The season that a day of the log falls into."""
+    return min(day // SEASON_DAYS, NUM_SEASONS - 1)
 
 
 def vocabularies(num_items: int) -> dict[str, tuple[str, ...]]:
@@ -77,6 +90,8 @@ def make_items(num_items: int, *, seed: int) -> list[Item]:
     latents = _latents(leaders, vocabularies(num_items), rng)
     ranks = list(range(num_items))
     rng.shuffle(ranks)
+    bases = [_base(index, latents, rng) for index in range(num_items)]
+    seasons = _seasons(latents, rng)
     texts: dict[int, dict[str, Any]] = {}
     items = []
     for index, leader in enumerate(leaders):
@@ -84,7 +99,7 @@ def make_items(num_items: int, *, seed: int) -> list[Item]:
             texts[leader] = _text(latents[leader], rng)
         item_id, group_id = f"item-{index:05d}", f"group-{leader:05d}"
         record = {"item_id": item_id, "group_id": group_id, **texts[leader], **_offer(texts[leader], rng)}
-        record |= _media(item_id, rng) | _relations(index, latents, rng)
+        record |= _media(item_id, rng) | _relations(index, bases[index], latents, rng)
         items.append(
             Item(
                 item_id=item_id,
@@ -93,6 +108,8 @@ def make_items(num_items: int, *, seed: int) -> list[Item]:
                 record=record,
                 quality=rng.random(),
                 popularity=1.0 / math.sqrt(ranks[index] + 10),
+                base=bases[index],
+                seasons=frozenset(seasons[index]),
             )
         )
     return items
@@ -173,13 +190,28 @@ def _media(item_id: str, rng: random.Random) -> dict[str, Any]:
     return record
 
 
-def _relations(index: int, latents: list[dict[str, str]], rng: random.Random) -> dict[str, Any]:
-    """Edges from about a fifth of the items: `similar` within a kind, `accessory` across kinds."""
-    if rng.random() >= 0.2:
-        return {}
-    kind = latents[index]["kind"]
-    near = [i for i, other in enumerate(latents) if other["kind"] == kind and i != index]
-    far = [i for i, other in enumerate(latents) if other["kind"] != kind]
-    edges = [("similar", i) for i in rng.sample(near, min(2, len(near)))]
-    edges += [("accessory", i) for i in rng.sample(far, min(1, len(far)))]
-    return {"relations": [{"type": edge, "item_id": f"item-{i:05d}"} for edge, i in edges]}
+def _base(index: int, latents: list[dict[str, str]], rng: random.Random) -> int | None:
+    """For a third of the items the item of another kind that it is an accessory of."""
+    far = [i for i, other in enumerate(latents) if other["kind"] != latents[index]["kind"]]
+    return rng.choice(far) if far and rng.random() < _ACCESSORIES else None
+
+
+def _relations(index: int, base: int | None, latents: list[dict[str, str]], rng: random.Random) -> dict[str, Any]:
+    """Edges: `accessory_of` the base, and from about a fifth of the items `similar` within the kind."""
+    near = [i for i, other in enumerate(latents) if other["kind"] == latents[index]["kind"] and i != index]
+    edges = [("accessory_of", base)] if base is not None else []
+    if rng.random() < _SIMILAR:
+        edges += [("similar", i) for i in rng.sample(near, min(2, len(near)))]
+    relations = [{"type": edge, "item_id": f"item-{i:05d}"} for edge, i in edges]
+    return {"relations": relations} if relations else {}
+
+
+def _seasons(latents: list[dict[str, str]], rng: random.Random) -> list[set[int]]:
+    """The seasons of each item: in each season about one in twelve items of a kind is in fashion, at least two."""
+    seasons: list[set[int]] = [set() for _ in latents]
+    for kind in sorted({values["kind"] for values in latents}):
+        members = [i for i, values in enumerate(latents) if values["kind"] == kind]
+        for season in range(NUM_SEASONS):
+            for index in rng.sample(members, min(len(members), max(2, round(len(members) / 12)))):
+                seasons[index].add(season)
+    return seasons

@@ -12,9 +12,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from beam_preprocess import rendering, synthetic_words
-from beam_preprocess.synthetic_items import FULL_SIZE, Item
+from beam_preprocess.synthetic_items import FULL_SIZE, NUM_SEASONS, Item, season_of
 
 MOST_RELEVANT = 10
+THEMSELVES, ACCESSORIES, IN_FASHION = "themselves", "accessories", "in fashion"
+_WISHES = {
+    THEMSELVES: synthetic_words.WISHES,
+    ACCESSORIES: synthetic_words.ACCESSORY_WISHES,
+    IN_FASHION: synthetic_words.FASHION_WISHES,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +33,8 @@ class Form:
       said: Attributes put into words, beside the kind.
       shown: Attributes shown in the query's photo or clip, or heard in its sound.
       kind: Whether the kind of product is said.
+      asks: Whether it asks for items that are such themselves, for accessories of such items, or for those of them that
+        are in fashion.
       share: Relative number of searches, in per cent.
       judged: Number of judged queries in a shop of 600 items.
     """
@@ -36,6 +44,7 @@ class Form:
     said: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     kind: bool = True
+    asks: str = THEMSELVES
     share: int
     judged: int
 
@@ -55,6 +64,8 @@ FORMS = (
     Form(name="text", needs="video", said=("motion",), share=16, judged=38),
     Form(name="clip+text", needs="video", shown=("motion",), share=13, judged=37),
     Form(name="sound+text", needs="audio", shown=("tone",), share=13, judged=75),
+    Form(name="text", needs="graph", said=("material",), asks=ACCESSORIES, share=14, judged=75),
+    Form(name="text", needs="trend", asks=IN_FASHION, share=14, judged=75),
 )
 JUDGED_HISTORIES = 75
 # The part of a query that an attribute is shown in, and where its files lie.
@@ -87,22 +98,29 @@ class Answers:
     def __init__(self, items: Sequence[Item]) -> None:
         self._items = items
 
-    def matching(self, wants: dict[str, str]) -> tuple[str, ...]:
-        """Ids of the items that have these values and the modalities that tell them."""
+    def matching(self, wants: dict[str, str], *, asks: str = THEMSELVES, season: int = 0) -> tuple[str, ...]:
+        """Ids of the items that have these values and the modalities that tell them, or of what is asked for them."""
         return tuple(
             item.item_id
-            for item in self._items
-            if all(item.latents[name] == value and item.shows(name) for name, value in wants.items())
+            for item, meant in self._meant(asks)
+            if all(meant.latents[name] == value and meant.shows(name) for name, value in wants.items())
+            and (asks != IN_FASHION or season in item.seasons)
         )
 
-    def combinations(self, attributes: Sequence[str]) -> list[dict[str, str]]:
+    def combinations(self, attributes: Sequence[str], *, asks: str = THEMSELVES) -> list[dict[str, str]]:
         """Every combination of values that some item answers, sorted."""
         found = {
-            tuple(item.latents[name] for name in attributes)
-            for item in self._items
-            if all(item.shows(name) for name in attributes)
+            tuple(meant.latents[name] for name in attributes)
+            for _, meant in self._meant(asks)
+            if all(meant.shows(name) for name in attributes)
         }
         return [dict(zip(attributes, values, strict=True)) for values in sorted(found)]
+
+    def _meant(self, asks: str) -> list[tuple[Item, Item]]:
+        """Items that may be answers, each with the item that what is wanted is said of."""
+        if asks == ACCESSORIES:
+            return [(item, self._items[item.base]) for item in self._items if item.base is not None]
+        return [(item, item) for item in self._items]
 
 
 class QueryMaker:
@@ -114,44 +132,61 @@ class QueryMaker:
 
     def __init__(self, items: Sequence[Item], *, seed: int) -> None:
         self._answers = Answers(items)
+        self._items = items
         self._seed = seed
         self._limit = max(MOST_RELEVANT, len(items) // 60)
         self._scale = min(1.0, len(items) / FULL_SIZE)
-        self._known: dict[tuple[tuple[str, str], ...], tuple[str, ...]] = {}
+        self._known: dict[tuple[object, ...], tuple[str, ...]] = {}
         self.drawings: list[rendering.Drawing] = []
         self._pool: dict[tuple[str, ...], list[str]] = defaultdict(list)
         self._fill_pool(("colour", "pattern"), total=round(400 * self._scale), per_value=3)
         self._fill_pool(("motion",), total=round(300 * self._scale), per_value=6)
         self._fill_pool(("tone",), total=round(300 * self._scale), per_value=6)
 
-    def training(self, anchor: Item, form: Form, rng: random.Random) -> Query | None:
-        """A query of this form that `anchor` answers; None when the anchor lacks the modality."""
+    def training(self, anchor: Item, form: Form, rng: random.Random, *, day: int) -> Query | None:
+        """A query of this form that `anchor` answers, or an item of its kind that is in fashion on `day`.
+
+        None when the anchor lacks the modality or is no accessory.
+        """
+        if form.asks == ACCESSORIES:
+            if anchor.base is None:
+                return None
+            anchor = self._items[anchor.base]
         if not all(anchor.shows(name) for name in form.wants):
             return None
         wants = {name: anchor.latents[name] for name in form.wants}
         phrases = [i for i in range(len(synthetic_words.PHRASES)) if i != _held_out(wants)]
         uri = rng.choice(self._pool[tuple(wants[name] for name in form.shown)]) if form.shown else None
-        return self._query(form, wants, phrase=rng.choice(phrases), uri=uri, rng=rng)
+        return self._query(form, wants, phrase=rng.choice(phrases), uri=uri, rng=rng, season=season_of(day))
 
     def judged(self, form: Form, rng: random.Random) -> list[Query]:
-        """The judged queries of this form: each asks for something else, in a phrase unseen for it in training."""
+        """The judged queries of this form, asked in the last season.
+
+        Each asks for something else, in a phrase unseen for it in training; fashion is asked for in each way.
+        """
+        ways = len(_WISHES[form.asks]) if form.asks == IN_FASHION else 1
         chosen = [
-            wants for wants in self._answers.combinations(form.wants) if len(self._matching(wants)) <= self._limit
-        ]
+            wants
+            for wants in self._answers.combinations(form.wants, asks=form.asks)
+            if len(self._matching(form, wants, NUM_SEASONS - 1)) <= self._limit
+        ] * ways
         rng.shuffle(chosen)
         queries = []
         for wants in chosen[: max(2, round(form.judged * math.sqrt(self._scale)))]:
             uri = self._draw("judged", {name: wants[name] for name in form.shown}) if form.shown else None
-            queries.append(self._query(form, wants, phrase=_held_out(wants), uri=uri, rng=rng))
+            phrase = _held_out(wants)
+            queries.append(self._query(form, wants, phrase=phrase, uri=uri, rng=rng, season=NUM_SEASONS - 1))
         return queries
 
-    def _matching(self, wants: dict[str, str]) -> tuple[str, ...]:
-        key = tuple(wants.items())
+    def _matching(self, form: Form, wants: dict[str, str], season: int) -> tuple[str, ...]:
+        key = (form.asks, season if form.asks == IN_FASHION else None, *wants.items())
         if key not in self._known:
-            self._known[key] = self._answers.matching(wants)
+            self._known[key] = self._answers.matching(wants, asks=form.asks, season=season)
         return self._known[key]
 
-    def _query(self, form: Form, wants: dict[str, str], *, phrase: int, uri: str | None, rng: random.Random) -> Query:
+    def _query(
+        self, form: Form, wants: dict[str, str], *, phrase: int, uri: str | None, rng: random.Random, season: int
+    ) -> Query:
         record: dict[str, str] = {}
         intent = None
         if form.kind:
@@ -159,7 +194,8 @@ class QueryMaker:
             record["text"] = template.format(wish=_wish(form, wants, rng))
         if uri is not None:
             record[_MEDIUM_OF[form.shown[0]]] = uri
-        return Query(form=form, wants=wants, record=record, intent=intent, relevant=self._matching(wants))
+        relevant = self._matching(form, wants, season)
+        return Query(form=form, wants=wants, record=record, intent=intent, relevant=relevant)
 
     def _fill_pool(self, attributes: tuple[str, ...], *, total: int, per_value: int) -> None:
         """Draws about `total` query media, at least `per_value` for each combination of values."""
@@ -179,9 +215,9 @@ class QueryMaker:
 def _wish(form: Form, wants: dict[str, str], rng: random.Random) -> str:
     """What is said: the kind of product, and in some order the words for the attributes that are not shown."""
     words = " ".join(synthetic_words.MOTION_WORDS.get(wants[name], wants[name]) for name in form.said)
-    if not words:
+    if not words and form.asks == THEMSELVES:
         return wants["kind"]
-    return rng.choice(synthetic_words.WISHES).format(words=words, kind=wants["kind"])
+    return rng.choice(_WISHES[form.asks]).format(words=words, kind=wants["kind"])
 
 
 def _held_out(wants: dict[str, str]) -> int:

@@ -127,7 +127,7 @@ def preprocess(shop, output, config, beam_options=(), *, kind="shop", rules=RULE
     events = pipeline.ingest_events(
         source,
         config=config,
-        output_dirs={"train": output / "train", "eval": output / "eval"},
+        output_dirs={split: output / split for split in ("train", "eval", "days")},
         dead_letter_path=letters["events"],
         beam_options=beam_options,
         rules=rules,

@@ -14,7 +14,7 @@ def test_training_finds_what_was_clicked(trained_report):
 
 def test_the_snapshot_is_that_of_the_final_weights(trained):
     items = trained.tables.items
-    now = trained.model.encode_items(items.gather(np.arange(items.num_items)))["vector"]
+    now = trained.model.encode_items(items.content(np.arange(items.num_items)))["vector"]
     np.testing.assert_allclose(trained.model.snapshot, now, atol=1e-5)
 
 
@@ -23,7 +23,8 @@ def test_probabilities_keep_to_the_mean_of_the_log(trained):
     train = trained.tables.train
     rows = np.arange(train.num_rows)
     queries = trained.model.encode_queries(train.gather_queries(rows))["vector"]
-    items = tf.gather(trained.model.snapshot, train.values("item_row"))
+    now = trained.model.encode_items(trained.tables.items.gather(np.arange(24)))["vector"]
+    items = tf.gather(now, train.values("item_row"))
     clicks = trained.model.score_pairs(queries, items[:, tf.newaxis])["click"]
     assert float(tf.reduce_mean(clicks)) == pytest.approx(1 / 3, abs=0.01)
 
@@ -39,10 +40,14 @@ def test_a_batch_from_the_store_gives_the_gradients_of_the_naive_way(trained):
     batch, rows = batches.batch(0), batches.rows(0)
     assert len(batch["item_rows"]) < len(rows)
     item_rows = tables.train.values("item_row")[rows]
-    # The naive way: the content of its item for every row, read and encoded again.
+    further = np.unique(item_rows)
+    # The naive way: the content of its item for every row and further day, read and encoded again.
+    content_of = np.concatenate([item_rows, further])
+    places = np.concatenate([batch["item_index"], np.arange(len(batch["item_rows"]), len(batch["items"]["trend"]))])
+    days = {name: batch["items"][name][places] for name in tables.items.days.gather(further[:1], item_rows=further[:1])}
     naive = {
         **batch,
-        "items": tables.items.gather(item_rows),
+        "items": {**tables.items.content(content_of), **days},
         "item_rows": item_rows,
         "item_index": np.arange(len(rows), dtype=np.int32),
         "sampling_probability": batch["sampling_probability"][batch["item_index"]],

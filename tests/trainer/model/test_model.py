@@ -6,12 +6,13 @@ import tensorflow as tf
 
 from trainer.model.build import build_model
 from trainer.model.tower import drop_branches
-from trainer.spec.features import Modality, Side, branches_of
+from trainer.spec.features import TREND_CHANNELS, Modality, Side, branches_of
 from trainer.spec.presets import tiny
 from trainer.spec.training import LossWeighting, Precision, TrainConfig
 
 CONFIG = dataclasses.replace(tiny(), wire=dataclasses.replace(tiny().wire, images=2))
 ITEMS, EVENTS = 5, 8
+SEEN = np.array([0, 0, 1, 2, 3, 4])  # item 0 is seen on two days, the others on one
 
 
 def _media(random, rows, images):
@@ -23,6 +24,19 @@ def _media(random, rows, images):
         "video_present": np.repeat(random.random([rows, 1]) < 0.6, wire.frames, axis=1),
         "audio_mel": random.integers(0, 256, [rows, 1, wire.mel_frames, CONFIG.tower.audio.mels], np.uint8),
         "audio_present": random.random([rows, 1]) < 0.6,
+    }
+
+
+def _days(random, rows):
+    wire = CONFIG.wire
+    neighbours = wire.relations + wire.companions
+    return {
+        "trend": random.random([rows, wire.trend_days, len(TREND_CHANNELS)]).astype(np.float32),
+        "popularity": random.random(rows).astype(np.float32),
+        "last_price": random.normal(size=rows).astype(np.float32),
+        "last_price_present": np.ones(rows, np.float32),
+        "neighbour_rows": random.integers(-1, ITEMS, [rows, neighbours]).astype(np.int32),
+        "neighbour_types": random.integers(1, 18, [rows, neighbours]).astype(np.int32),
     }
 
 
@@ -57,10 +71,16 @@ def batch():
             "price_scaled": random.normal(size=[ITEMS]).astype(np.float32),
             "price_present": np.ones([ITEMS], np.float32),
             "item_number": np.array([1, 2, 0, 3, 4], np.int32),
+            **_days(random, len(SEEN) + ITEMS),
+            "content_of": np.concatenate([SEEN, np.arange(ITEMS)]).astype(np.int32),
         },
-        "item_rows": np.arange(ITEMS, dtype=np.int32),
-        "item_index": np.array([0, 1, 2, 3, 4, 0, 0, 2], np.int32),
-        "sampling_probability": np.array([0.4, 0.1, 0.3, 0.1, 0.1], np.float32),
+        "item_rows": SEEN.astype(np.int32),
+        "item_index": np.array([0, 2, 3, 4, 5, 1, 0, 3], np.int32),
+        "sampling_probability": np.array([0.4, 0.1, 0.3, 0.1, 0.1], np.float32)[SEEN],
+        "day_labels": {
+            "label_units": np.array([0, 2, np.nan, 0.5, 7], np.float32),
+            "label_price": np.array([-1, np.nan, 0.3, 0.2, 1], np.float32),
+        },
         "requests": np.array([0, 0, 0, 1, 2, 3, 3, 3], np.int32),
         "review_words": np.array([[0, 0, 0, 0]] * 6 + [[1, 2, 3, 0], [4, 0, 0, 0]], np.int32),
         "labels": {
@@ -91,11 +111,19 @@ def test_every_variable_learns(model, batch):
 
 
 def test_encoding_each_item_once_gives_the_gradients_of_the_naive_way(model, batch):
-    # The naive way: one copy of the item's content for every event, each encoded on its own.
+    # The naive way: one copy of the item's content for every event, and for every further day, each encoded on its own.
     index = batch["item_index"]
+    days = tf.concat([index, tf.range(len(SEEN), len(SEEN) + ITEMS)], axis=0)
+    content_of = tf.gather(batch["items"]["content_of"], days)
+    changing = {*_days(np.random.default_rng(0), 1)}
+    items = {
+        name: tf.gather(tensor, days if name in changing else content_of)
+        for name, tensor in batch["items"].items()
+        if name != "content_of"
+    }
     naive = {
         **batch,
-        "items": tf.nest.map_structure(lambda tensor: tf.gather(tensor, index), batch["items"]),
+        "items": items,
         "item_rows": tf.gather(batch["item_rows"], index),
         "sampling_probability": tf.gather(batch["sampling_probability"], index),
         "item_index": tf.range(EVENTS),
@@ -150,7 +178,7 @@ def test_pair_probabilities_lie_between_0_and_1(model, batch):
     scores = model.score_pairs(queries, tf.repeat(items[tf.newaxis], EVENTS, axis=0))
     assert set(scores) == {"click", "purchase", "relevance"}
     for score in scores.values():
-        assert score.shape == (EVENTS, ITEMS)
+        assert score.shape == (EVENTS, len(SEEN) + ITEMS)
         assert ((score.numpy() > 0) & (score.numpy() < 1)).all()
 
 
