@@ -59,7 +59,7 @@ class Item:
 
     def truth(self) -> dict[str, Any]:
         """The line of `items_truth.jsonl`."""
-        record = {"item_id": self.item_id, "group_id": self.group_id, **self.latents}
+        record: dict[str, Any] = {"item_id": self.item_id, "group_id": self.group_id, **self.latents}
         record |= {f"shows_{attribute}": self.shows(attribute) for attribute in ATTRIBUTES}
         return record | {"base": self.base, "seasons": sorted(self.seasons)}
 

@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+from serving import days
 from serving.encode import Encoded, absent_columns, encode_items
 from serving.item_parts import ItemValues, as_table, of_columns
 from serving.towers import LoadedTowers
 from trainer.spec.config import SearchConfig, to_dict
+from trainer.spec.features import CHANGING
 
 HASH_BYTES = 32
 _LOG = logging.getLogger(__name__)
@@ -146,6 +148,11 @@ def vectors_from(branches: np.ndarray) -> np.ndarray:
     return (sums / np.where(lengths > 0.0, lengths, 1.0)[:, None]).astype(np.float32)
 
 
+def content_vectors(ids: Sequence[bytes], branches: np.ndarray) -> dict[bytes, np.ndarray]:
+    """{item id: [dim]} of length 1, what histories and neighbours are made of; branches are [n, branch, dim]."""
+    return dict(zip(ids, vectors_from(branches[:, : -len(CHANGING)]), strict=True))
+
+
 def _lengths(vectors: np.ndarray) -> np.ndarray:
     return np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=-1))
 
@@ -154,27 +161,37 @@ def encode_catalogue(
     towers: LoadedTowers,
     items_pattern: str,
     *,
+    days_pattern: str | None = None,
     popularity: Mapping[bytes, float] | None = None,
     item_values: ItemValues | None = None,
 ) -> Catalogue:
     """Reads item Examples and encodes every one with the item tower.
+
+    Args:
+      towers: The towers.
+      items_pattern: Glob of TFRecord files of item Examples.
+      days_pattern: Glob of day Examples, whose latest are known of the items; None where nothing is.
+      popularity: As `make_catalogue` takes it.
+      item_values: The same; what the towers foresee is added.
 
     Raises:
       ValueError: No file matches, an id comes twice, or the towers' vectors are not the sum of their branches.
     """
     encoded = encode_items(towers, items_pattern)
     _LOG.info("encoded %d items", len(encoded.ids))
+    known_days = days.latest_days(days_pattern, towers) if days_pattern else {}
+    contents = content_vectors(encoded.ids, encoded.branches)
+    seen = days.see(towers, encoded, days=known_days, vectors=contents)
+    item_values = {**(item_values or {}), **days.foreseen_parts(encoded, seen)}
     return make_catalogue(
         encoded.ids,
         groups=encoded.group_ids,
-        branches=encoded.branches,
+        branches=days.with_changing(encoded.branches, seen.branches),
         popularity=popularity,
         item_values=item_values,
         columns=encoded.columns,
         tower_hashes=encoded.tower_hashes,
-        content_id=content_id(
-            encoded, search=towers.config.search, known=(popularity or {}, *(item_values or {}).values())
-        ),
+        content_id=content_id(encoded, search=towers.config.search, known=(popularity or {}, *item_values.values())),
     )
 
 

@@ -1,11 +1,17 @@
 """A catalogue after a change, so that an index that was built over the old one can still be used."""
 
+import dataclasses
+
 import numpy as np
 
-from serving.catalogue import Catalogue, content_id, make_catalogue
+from serving import days
+from serving.catalogue import Catalogue, content_id, content_vectors, make_catalogue
 from serving.encode import Encoded
 from serving.item_parts import as_values
+from serving.towers import LoadedTowers
 from trainer.spec.config import SearchConfig
+from trainer.spec.features import CHANGING, Modality
+from trainer.spec.tasks import DEMAND, VALUE
 
 
 class KnownItems:
@@ -26,8 +32,32 @@ class KnownItems:
         return self._rows.get((item_id, tower_hash), -1)
 
 
+def look_at_changed(towers: LoadedTowers, old: Catalogue, encoded: Encoded) -> days.Seen:
+    """What is known of the items that were encoded, where nothing new is known of their days.
+
+    An item that was there keeps its trend, and without relations its neighbours; both do not depend on its content.
+    """
+    vectors = content_vectors(old.ids, old.branches)
+    fresh = [encoded.ids[row] for row in np.flatnonzero(encoded.is_encoded)]
+    vectors |= content_vectors(fresh, encoded.branches)
+    seen = days.see(towers, encoded, days={}, vectors=vectors)
+    row_of = {name: row for row, name in enumerate(old.ids)}
+    before = np.array([row_of.get(name, -1) for name in fresh], np.int64)
+    was = with_blank(old.branches[:, -len(CHANGING) :])[before]
+    related = np.any(encoded.relations["relation_ids"][encoded.is_encoded] != b"", axis=1)
+    keep = np.ones([len(fresh), len(CHANGING), 1], bool)
+    keep[:, CHANGING.index(Modality.GRAPH), 0] = ~related
+    branches = np.where(keep & (before >= 0)[:, None, None], was, seen.branches)
+    return dataclasses.replace(seen, branches=branches)
+
+
+def with_blank(values: np.ndarray) -> np.ndarray:
+    """Rows [n, ...] and behind them one of zeros, which -1 names."""
+    return np.concatenate([values, np.zeros_like(values, shape=[1, *values.shape[1:]])])
+
+
 def refreshed(
-    old: Catalogue, encoded: Encoded, *, known: "KnownItems", previous: str, search: SearchConfig
+    old: Catalogue, encoded: Encoded, seen: days.Seen, *, known: "KnownItems", previous: str, search: SearchConfig
 ) -> Catalogue:
     """The catalogue after a change, in the row order that the big index needs.
 
@@ -37,6 +67,7 @@ def refreshed(
     Args:
       old: The catalogue before.
       encoded: What was read now; the vectors of known items come from `old`.
+      seen: From `look_at_changed`.
       known: The items of `old`.
       previous: The content id of the bundle that is refreshed.
       search: Search settings, which are part of the content.
@@ -45,12 +76,15 @@ def refreshed(
       ValueError: An item id is empty or comes twice.
     """
     popularity = dict(zip(old.ids, old.popularity.tolist(), strict=True))
-    item_values = as_values(old.ids, old.item_parts)
+    item_values = {part: dict(values) for part, values in as_values(old.ids, old.item_parts).items()}
+    foreseen = days.foreseen_parts(encoded, seen)
+    item_values[VALUE] |= foreseen[VALUE]
+    item_values[DEMAND] = {**foreseen[DEMAND], **item_values[DEMAND]}  # a change of content changes no demand
     pairs = list(zip(encoded.ids, (row.tobytes() for row in encoded.tower_hashes), strict=True))
     rows = np.array([known.row_of(*pair) for pair in pairs], np.int64)
     branches = np.zeros([len(rows), *old.branches.shape[1:]], np.float32)
     branches[~encoded.is_encoded] = old.branches[rows[~encoded.is_encoded]]
-    branches[encoded.is_encoded] = encoded.branches
+    branches[encoded.is_encoded] = days.with_changing(encoded.branches, seen.branches)
     fresh = make_catalogue(
         encoded.ids,
         groups=encoded.group_ids,

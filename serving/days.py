@@ -15,7 +15,7 @@ from trainer.ops import price
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.features import CHANGING, Side
 from trainer.spec.signatures import TowerOutput
-from trainer.spec.tasks import DAY_TASKS
+from trainer.spec.tasks import DAY_TASKS, DEMAND, VALUE
 
 _AT_ONCE = 512
 Record = Mapping[str, np.ndarray]
@@ -113,9 +113,21 @@ def _stack(rows: Sequence[np.ndarray], blank: np.ndarray) -> np.ndarray:
     return np.stack([*rows, blank])[: len(rows)]
 
 
-def with_changing(branches: np.ndarray, seen: Seen) -> np.ndarray:
-    """Branches [n, branch, dim] of items with those that change as they are now."""
-    return np.concatenate([branches[:, : -len(CHANGING)], seen.branches], axis=1)
+def with_changing(branches: np.ndarray, changing: np.ndarray) -> np.ndarray:
+    """Branches [n, branch, dim] of items with [n, changing branch, dim] in the place of those that change."""
+    return np.concatenate([branches[:, : -len(CHANGING)], changing], axis=1)
+
+
+def foreseen_parts(encoded: Encoded, seen: Seen) -> dict[str, dict[bytes, float]]:
+    """Score parts that follow from what is foreseen of the items that were encoded: {part: {item id: value}}."""
+    rows = np.flatnonzero(encoded.is_encoded)
+    ids = [encoded.ids[row] for row in rows]
+    prices, currencies = encoded.columns["price"], encoded.columns["currency"].tolist()
+    expected = np.full(len(encoded.ids), np.nan, np.float32)
+    expected[rows] = seen.foreseen["price"]
+    value = value_part(expected, prices, currencies)[rows]
+    demand = demand_part(seen.foreseen["demand"])
+    return {DEMAND: dict(zip(ids, demand.tolist(), strict=True)), VALUE: dict(zip(ids, value.tolist(), strict=True))}
 
 
 def demand_part(units: np.ndarray) -> np.ndarray:

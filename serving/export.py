@@ -105,7 +105,9 @@ def build_bundle(
     output_dir.mkdir(parents=True, exist_ok=True)
     towers = load_towers(towers_dir)
     item_values = {SENTIMENT: item_sentiment(towers, events_pattern)} if events_pattern else {}
-    catalogue = encode_catalogue(towers, items_pattern, popularity=popularity, item_values=item_values)
+    catalogue = encode_catalogue(
+        towers, items_pattern, days_pattern=days_pattern, popularity=popularity, item_values=item_values
+    )
     if catalogue.quarantined:
         _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
     tables = Tables(catalogue, search=towers.config.search)

@@ -21,7 +21,7 @@ import tensorflow as tf  # isort: skip
 import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops, without which towers do not load
 
 from serving.catalogue import Catalogue
-from serving.catalogue_change import KnownItems, compacted, is_same, refreshed
+from serving.catalogue_change import KnownItems, compacted, is_same, look_at_changed, refreshed
 from serving.catalogue_file import read_catalogue
 from serving.encode import Encoded, encode_items
 from serving.export import index_for, write_bundles
@@ -105,7 +105,8 @@ def refresh_bundle(
     known = KnownItems(old)
     encoded = encode_items(towers, items_pattern, is_known=known.contains)
     clock.lap("read_and_encode")
-    catalogue = refreshed(old, encoded, known=known, previous=manifest["bundle_version"], search=config.search)
+    seen = look_at_changed(towers, old, encoded)
+    catalogue = refreshed(old, encoded, seen, known=known, previous=manifest["bundle_version"], search=config.search)
     if is_same(old, catalogue) and rebuild is not Rebuild.ALWAYS:
         return _report(old, manifest["bundle_version"], encoded=encoded, removed=0, clock=clock)
     removed = len(set(old.alive_ids) - set(encoded.ids))

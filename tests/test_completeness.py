@@ -9,10 +9,11 @@ from beam_preprocess import rows, sources
 from serving import signatures as bundle
 from trainer.model import build, tower
 from trainer.spec import features, records, tasks
-from trainer.spec.config import Config, Fusion, WireConfig
+from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Axis, Modality, Side
 from trainer.spec.presets import PRESETS
 from trainer.spec.signatures import TowerOutput, signatures
+from trainer.spec.tower import Fusion
 
 
 @pytest.mark.parametrize("modality", list(Modality))
@@ -42,10 +43,11 @@ def test_every_axis_has_its_length_in_the_wire_configuration():
     assert all(isinstance(length, int) and length >= 1 for length in lengths.values()), lengths
 
 
-def test_every_task_has_a_label_among_the_event_features():
-    labels = {feature.name: feature for feature in features.features_of(Side.EVENT)}
-    for task in tasks.TASKS:
-        assert task.label in labels, f"task {task.name} wants label {task.label}"
+def test_every_task_has_a_label_among_the_features_of_events_or_days():
+    for side, declared in ((Side.EVENT, tasks.EVENT_TASKS), (Side.DAY, tasks.DAY_TASKS)):
+        labels = {feature.name for feature in features.features_of(side)}
+        for task in declared:
+            assert task.label in labels, f"task {task.name} wants label {task.label}"
     assert len({task.name for task in tasks.TASKS}) == len(tasks.TASKS)
     assert set(tasks.DEFAULT_SCORE_WEIGHTS) == set(tasks.SCORE_PARTS)
 
@@ -86,4 +88,4 @@ def test_every_preset_gives_a_valid_configuration():
 
 
 def test_tower_outputs_are_the_ones_the_signatures_speak_of():
-    assert [output.value for output in TowerOutput] == ["vector", "branches", "weights", "status"]
+    assert [output.value for output in TowerOutput] == ["vector", "branches", "weights", "status", "encoded"]

@@ -77,7 +77,7 @@ def test_an_item_and_an_event_in_wire_form(tmp_path, monkeypatch):
         (shop / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     source = open_source(shop)
     ingest_items(source, config=tiny(), output_dir=out / "items", dead_letter_path=out / "items.jsonl")
-    splits = {split: out / "events" / split for split in ("train", "eval")}
+    splits = {split: out / "events" / split for split in ("train", "eval", "days")}
     ingest_events(source, config=tiny(), output_dirs=splits, dead_letter_path=out / "events.jsonl")
     items = {record: text_of(record) for record in read(out / "items" / "*.tfrecord")}
     events = [text_of(record) for record in read(out / "events" / "*" / "*.tfrecord")]

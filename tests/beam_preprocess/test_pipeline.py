@@ -190,13 +190,9 @@ def test_query_media_are_in_wire_form_and_a_missing_one_leaves_the_row(dirty_run
 def test_shards_are_all_there_and_sorted(dirty_run):
     assert sorted(os.listdir(dirty_run.output / "items")) == [f"items-0000{i}-of-00002.tfrecord" for i in range(2)]
     assert sorted(os.listdir(dirty_run.output / "eval")) == [f"events-0000{i}-of-00002.tfrecord" for i in range(2)]
-    assert sorted(os.listdir(dirty_run.output)) == [
-        "days",
-        "dead_letters",
-        "eval",
-        "items",
-        "train",
-    ]  # nothing staged is left
+    assert sorted(os.listdir(dirty_run.output / "days")) == [f"days-0000{i}-of-00002.tfrecord" for i in range(2)]
+    # Nothing staged is left.
+    assert sorted(os.listdir(dirty_run.output)) == ["days", "dead_letters", "eval", "items", "train"]
     (one_shard,) = {"config": override(dirty_run.config, ["data.event_shards=1", "data.item_shards=1"])}.values()
     run = preprocess(dirty_run.shop, dirty_run.output.parent / "one", one_shard)
     assert list(run.items()) == sorted(run.items())

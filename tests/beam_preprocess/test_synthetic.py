@@ -4,13 +4,14 @@ import io
 import json
 import re
 from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from beam_preprocess import rendering, synthetic, synthetic_items
+from beam_preprocess import rendering, synthetic, synthetic_events, synthetic_items
 from beam_preprocess.media import audio_wire, clip_wire, image_wire
 from trainer.spec import records
 
@@ -152,12 +153,18 @@ class TestTruth:
 
     def test_an_answer_is_every_item_that_has_the_values_and_shows_them(self, shop):
         tells = {"colour": "images", "pattern": "images", "motion": "video", "tone": "audio"}
+        ids = list(shop.catalog)
         for line in shop.truth:
+            meant = {item_id: item_id for item_id in ids}
+            if line["needs"] == "graph":  # accessories of such items
+                bases = {item_id: shop.items[item_id]["base"] for item_id in ids}
+                meant = {item_id: ids[base] for item_id, base in bases.items() if base is not None}
             answers = [
                 item_id
-                for item_id, record in shop.catalog.items()
-                if all(shop.items[item_id][name] == value for name, value in line["wants"].items())
-                and all(tells[name] in record for name in line["wants"] if name in tells)
+                for item_id, such in meant.items()
+                if all(shop.items[such][name] == value for name, value in line["wants"].items())
+                and all(tells[name] in shop.catalog[such] for name in line["wants"] if name in tells)
+                and (line["needs"] != "trend" or synthetic_items.NUM_SEASONS - 1 in shop.items[item_id]["seasons"])
             ]
             assert line["relevant"] == answers
             assert 1 <= len(answers) <= 10
@@ -167,6 +174,7 @@ class TestTruth:
         assert forms == {
             ("text", "text"), ("image", "text"), ("image", "photo"), ("image", "photo+text"),
             ("video", "text"), ("video", "clip+text"), ("audio", "sound+text"), ("history", "history"),
+            ("graph", "text"), ("trend", "text"),
         }  # fmt: skip
         judged = Counter((event["request_id"], event["item_id"]) for event in shop.judgments)
         assert judged == Counter((line["request_id"], item_id) for line in shop.truth for item_id in line["relevant"])
@@ -231,6 +239,19 @@ def test_variants_of_a_product_share_their_text_and_differ_in_colour():
         assert variant.record["title"] == leader.record["title"]
         assert variant.latents["kind"] == leader.latents["kind"]
         assert variant.latents["colour"] != leader.latents["colour"]
+
+
+def test_what_an_accessory_belongs_to_and_what_is_in_fashion_stand_outside_of_its_content(shop):
+    ids = list(shop.catalog)
+    for item_id, truth in shop.items.items():
+        relations = shop.catalog[item_id].get("relations", [])
+        bases = [edge["item_id"] for edge in relations if edge["type"] == "accessory_of"]
+        assert bases == ([] if truth["base"] is None else [ids[truth["base"]]])
+        talked_of = {s["date"] for s in shop.signals if s["key"] == item_id and s["source"] == "social"}
+        opening = synthetic_events.OPENING.date()
+        days = {(date.fromisoformat(day) - opening).days for day in talked_of}
+        assert {synthetic_items.season_of(day) for day in days} == set(truth["seasons"])
+    assert any(truth["base"] is not None for truth in shop.items.values())
 
 
 class TestRendering:

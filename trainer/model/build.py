@@ -23,9 +23,10 @@ from trainer.nn.encoders.video import VideoEncoder
 from trainer.nn.fusion import AttentionFusion, ConcatFusion, GatedFusion, SumFusion
 from trainer.nn.heads import ItemHead, PairHead, QueryClassHead, ReviewHead
 from trainer.nn.losses import SampledSoftmax
-from trainer.spec.config import Config, Fusion
+from trainer.spec.config import Config
 from trainer.spec.features import COMPANION, TREND_CHANNELS, Modality, Side, branches_of
 from trainer.spec.tasks import TASKS, Task, TaskKind
+from trainer.spec.tower import Fusion
 from trainer.spec.training import LossWeighting, Precision
 
 Layer: TypeAlias = tf.keras.layers.Layer

@@ -3,18 +3,15 @@
 from collections.abc import Callable
 
 from trainer.spec.checks import unknown_key
-from trainer.spec.config import (
+from trainer.spec.config import Config, DataConfig, SearchConfig, WireConfig
+from trainer.spec.tower import (
     AudioConfig,
-    Config,
-    DataConfig,
     IdentityConfig,
     ReviewConfig,
-    SearchConfig,
     TextConfig,
     TowerConfig,
     TrendConfig,
     VisionConfig,
-    WireConfig,
 )
 from trainer.spec.training import TrainConfig
 

@@ -4,8 +4,9 @@ import json
 import pytest
 
 from tests.support.golden import check_golden
-from trainer.spec.config import Config, Fusion, TrainConfig, WireConfig, from_json, override, to_dict, to_json
+from trainer.spec.config import Config, TrainConfig, WireConfig, from_json, override, to_dict, to_json
 from trainer.spec.presets import PRESETS, preset
+from trainer.spec.tower import Fusion
 
 
 @pytest.mark.parametrize("name", list(PRESETS))

@@ -10,6 +10,8 @@ def test_the_towers_branches_in_the_order_of_every_branch_table():
         Modality.AUDIO,
         Modality.TABULAR,
         Modality.IDENTITY,
+        Modality.GRAPH,
+        Modality.TREND,
     )
     assert branches_of(Side.QUERY) == (Modality.TEXT, Modality.IMAGE, Modality.VIDEO, Modality.AUDIO, Modality.HISTORY)
     assert branches_of(Side.EVENT) == ()
@@ -39,4 +41,10 @@ def test_only_declared_axes():
 def test_score_parts_are_the_cosine_the_words_the_pair_tasks_and_what_the_item_decides():
     assert ("dense", "lexical", "click", "purchase", "relevance", *(part.name for part in ITEM_PARTS)) == SCORE_PARTS
     assert len(set(SCORE_PARTS)) == len(SCORE_PARTS)
-    assert [task.name for task in TASKS if task not in PAIR_TASKS] == ["retrieval", "intent", "sentiment"]
+    assert [task.name for task in TASKS if task not in PAIR_TASKS] == [
+        "retrieval",
+        "intent",
+        "sentiment",
+        "demand",
+        "price",
+    ]
