@@ -64,7 +64,8 @@ FORMS = (
     Form(name="text", needs="video", said=("motion",), share=16, judged=38),
     Form(name="clip+text", needs="video", shown=("motion",), share=13, judged=37),
     Form(name="sound+text", needs="audio", shown=("tone",), share=13, judged=75),
-    Form(name="text", needs="graph", said=("material",), asks=ACCESSORIES, share=14, judged=75),
+    # A third of the items are accessories, the others cannot be asked for like this.
+    Form(name="text", needs="graph", said=("material",), asks=ACCESSORIES, share=48, judged=75),
     Form(name="text", needs="trend", asks=IN_FASHION, share=14, judged=75),
 )
 JUDGED_HISTORIES = 75

@@ -8,16 +8,18 @@ import tensorflow as tf
 
 from trainer import metrics
 from trainer.data import EventTable, compile_rows, map_rows
+from trainer.model.two_tower import known_of_days
 from trainer.questions import Requests
 from trainer.report import Row, Section
 from trainer.spec.signatures import TowerOutput
-from trainer.spec.tasks import LARGEST_LABEL, TASKS, Task, TaskKind
+from trainer.spec.tasks import DAY_TASKS, LARGEST_LABEL, TASKS, Task, TaskKind
 
 _ROWS_AT_ONCE = 256
+_ERRORS = {TaskKind.COUNT: "mean error, units a day", TaskKind.AMOUNT: "mean error, log price"}
 
 
 def heads_section(trained: Any, *, requests: Requests, items: np.ndarray, queries: np.ndarray) -> Section:
-    """AUC and log loss of clicks and purchases, order of grades, accuracy and macro-F1 of classes.
+    """AUC and log loss of clicks and purchases, order of grades, accuracy and macro-F1 of classes, errors of numbers.
 
     Args:
       trained: Model and tables.
@@ -34,6 +36,7 @@ def heads_section(trained: Any, *, requests: Requests, items: np.ndarray, querie
         elif task.kind is TaskKind.REVIEW_CLASS:
             known = np.flatnonzero(trained.tables.evaluation.is_review())
             rows += _class_task(task, trained, known=known, predict=_sentiments(trained))
+    rows += _day_tasks(trained)
     return Section(name="heads", title="Heads", rows=tuple(rows))
 
 
@@ -63,6 +66,51 @@ def _pair_task(
     for metric, function in (("auc", metrics.auc), ("log loss", metrics.log_loss)):
         values = {"model": function(label, predicted), "mean": function(label, mean)}
         yield Row(slice_name=task.name, size=len(known), metric=metric, values=values)
+
+
+def _day_tasks(trained: Any) -> Iterator[Row]:
+    """Demand in the held-out days beside that of the last week, the next price beside the last one, item by item.
+
+    Only what events tell counts: a price of the catalogue is no next price, and one that was never seen has no last.
+    """
+    items = trained.tables.items
+    item_rows = np.flatnonzero(items.days.latest >= 0)
+    if not len(item_rows):
+        return
+    days = items.days.latest[item_rows]
+    known = items.days.gather(days, item_rows=item_rows)
+    foreseen = {task.name: _foreseen(trained, item_rows, task.name) for task in DAY_TASKS}
+    facts, _ = known_of_days({name: tf.constant(known[name]) for name in known})
+    week = np.expm1(np.asarray(facts)[:, 0])
+    floors = {
+        TaskKind.COUNT: {"last week": week, "mean": np.full(len(week), week.mean())},
+        TaskKind.AMOUNT: {"last price": np.where(known["last_price_present"] > 0, known["last_price"], np.nan)},
+    }
+    for task in DAY_TASKS:
+        label, beside = items.days.values(task.label)[days], floors[task.kind]
+        usable = np.isfinite(label) & np.all([np.isfinite(values) for values in beside.values()], axis=0)
+        if not usable.any():
+            continue
+        model = np.exp(foreseen[task.name]) if task.kind is TaskKind.COUNT else foreseen[task.name]
+        columns = {"model": model, **beside}
+        errors = {name: metrics.absolute_error(label[usable], values[usable]) for name, values in columns.items()}
+        yield Row(slice_name=task.name, size=int(usable.sum()), metric=_ERRORS[task.kind], values=errors)
+        if task.kind is TaskKind.COUNT:
+            deviances = {
+                name: metrics.poisson_deviance(label[usable], values[usable]) for name, values in columns.items()
+            }
+            yield Row(slice_name=task.name, size=int(usable.sum()), metric="poisson deviance", values=deviances)
+
+
+def _foreseen(trained: Any, item_rows: np.ndarray, name: str) -> np.ndarray:
+    """What a task on items and days comes to for the latest records of items: [n] float32."""
+    model, items = trained.model, trained.tables.items
+
+    def look(features: dict[str, tf.Tensor]) -> tf.Tensor:
+        return model.foresee(model.encode_unpriced(features)[TowerOutput.ENCODED.value], features)[name]
+
+    encode = compile_rows(look, items.gather(item_rows[:1]))
+    return map_rows(encode, item_rows, gather=items.gather, size=_ROWS_AT_ONCE)
 
 
 Predict = Callable[[np.ndarray], dict[str, np.ndarray]]

@@ -188,3 +188,15 @@ def _expected_reciprocal(num_items: int, num_relevant: int) -> float:
 
 def _mean(values: Sequence[float] | np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
+
+
+def absolute_error(label: np.ndarray, predicted: np.ndarray) -> float:
+    """The mean absolute error of predictions [n]."""
+    return float(np.mean(np.abs(np.asarray(label, np.float64) - predicted)))
+
+
+def poisson_deviance(label: np.ndarray, rate: np.ndarray, *, least: float = 1e-2) -> float:
+    """The mean deviance 2 (y ln(y / r) - y + r) of counts y [n] from rates r [n], which are at least `least`."""
+    y, r = np.asarray(label, np.float64), np.maximum(np.asarray(rate, np.float64), least)
+    ratio = np.where(y > 0.0, y, 1.0) / np.where(y > 0.0, r, 1.0)
+    return float(np.mean(2.0 * (y * np.log(ratio) - y + r)))
