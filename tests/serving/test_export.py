@@ -61,7 +61,7 @@ def test_towers_say_what_they_are(towers_dir, config):
     info = json.loads((towers_dir / TOWERS_JSON).read_text())
     assert info["model_id"] == MODEL_ID
     assert info["branches"] == {
-        "item": ["text", "image", "video", "audio", "tabular", "identity"],
+        "item": ["text", "image", "video", "audio", "tabular", "identity", "graph", "trend"],
         "query": ["text", "image", "video", "audio", "history"],
     }
     assert from_dict(info["config"], config) == config
@@ -235,8 +235,8 @@ def test_the_version_depends_on_model_items_and_code(monkeypatch):
 
 def test_towers_whose_branches_do_not_sum_to_the_vector_are_refused(config, tmp_path):
     class Wrong(FakeModel):
-        def encode_items(self, inputs):
-            outputs = super().encode_items(inputs)
+        def encode_unpriced(self, inputs):
+            outputs = super().encode_unpriced(inputs)
             return {
                 **outputs,
                 TowerOutput.BRANCHES.value: outputs[TowerOutput.BRANCHES.value]

@@ -163,3 +163,43 @@ def test_a_shop_without_a_positive_cannot_be_trained_on(tables):
 
     with pytest.raises(ValueError, match="None of the 2 training events is a positive"):
         Batches(Shown(), items=tables.items, batch_size=4, seed=1)
+
+
+def test_days_are_found_by_item_and_day(tables):
+    days, items = tables.items.days, np.array([0, 1, 2, 2])
+    rows = days.rows_at(items, np.array([0, 0, 1, 7]))
+    assert rows.tolist() == [0, -1, 3, -1]  # every second item has a record of day 0 and one of day 1
+    assert days.latest[:4].tolist() == [1, -1, 3, -1]
+    drawn = days.draw_regular(np.arange(4), np.random.default_rng(0))
+    assert drawn.tolist() == [0, -1, 2, -1]
+
+
+def test_a_day_tells_series_neighbours_and_the_last_price(tables):
+    found = tables.items.days.gather(np.array([2, -1]), item_rows=np.array([2, 3]))
+    units = found["trend"][0, :, 0]
+    np.testing.assert_allclose(units, np.log(3.0), rtol=1e-6)  # two units a day
+    assert not found["trend"][1].any()
+    # The relation to the next item, then what it was bought with; one of them is not in the catalogue.
+    assert found["neighbour_rows"].tolist() == [[3, -1, 5, -1], [4, -1, -1, -1]]
+    level = np.log(np.arange(1.0, 25.0)).mean()  # item i costs 1 + i
+    np.testing.assert_allclose(found["last_price"], [np.log(4.0) - level, 0.0], rtol=1e-5)
+    np.testing.assert_array_equal(found["last_price_present"], [1.0, 0.0])
+
+
+def test_labels_of_days_are_those_of_events_and_prices_also_of_the_catalogue(tables):
+    labels = tables.items.days.labels(np.array([2, 3, -1]), item_rows=np.array([2, 2, 3]))
+    np.testing.assert_allclose(labels["label_units"], [2.0, 2.0, np.nan])
+    level = np.log(np.arange(1.0, 25.0)).mean()
+    # Day 0 tells no price: that of the catalogue, 3; day 1 tells 4; item 3 has no day and costs 4.
+    np.testing.assert_allclose(labels["label_price"], np.log([3.0, 4.0, 4.0]) - level, rtol=1e-5)
+
+
+def test_a_batch_looks_at_each_item_on_the_day_of_each_event_and_on_one_more(tables):
+    batch = Batches(tables.train, items=tables.items, batch_size=32, seed=3).batch(0)
+    seen, distinct = len(batch["item_rows"]), len(batch["items"]["text_tokens"])
+    assert len(batch["items"]["content_of"]) == len(batch["items"]["trend"]) == seen + distinct
+    assert all(len(values) == distinct for values in batch["day_labels"].values())
+    by_content = batch["items"]["content_of"]
+    np.testing.assert_array_equal(by_content[seen:], np.arange(distinct))
+    rows = Batches(tables.train, items=tables.items, batch_size=32, seed=3).rows(0)
+    np.testing.assert_array_equal(batch["item_rows"][batch["item_index"]], tables.train.values("item_row")[rows])

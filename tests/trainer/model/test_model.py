@@ -6,8 +6,11 @@ import tensorflow as tf
 
 from trainer.model.build import build_model
 from trainer.model.tower import drop_branches
-from trainer.spec.features import TREND_CHANNELS, Modality, Side, branches_of
+from trainer.model.two_tower import known_of_days
+from trainer.nn.blocks import gather_rows
+from trainer.spec.features import CHANGING, TREND_CHANNELS, Modality, Side, branches_of
 from trainer.spec.presets import tiny
+from trainer.spec.tasks import TaskKind
 from trainer.spec.training import LossWeighting, Precision, TrainConfig
 
 CONFIG = dataclasses.replace(tiny(), wire=dataclasses.replace(tiny().wire, images=2))
@@ -213,3 +216,47 @@ def test_learned_weights_count_a_loss_by_its_certainty():
     assert float(model.total_loss(by_task)) == pytest.approx(
         sum((i + 1) * weights[n] for i, n in enumerate(names)) + change
     )
+
+
+def test_the_content_of_an_item_is_the_sum_of_its_other_branches(model, batch):
+    masked = model.encode_items(batch["items"], masked=CHANGING)
+    whole = model.encode_items(batch["items"])
+    content = tf.reduce_sum(whole["branches"][:, : -len(CHANGING)], axis=1)
+    np.testing.assert_allclose(masked["vector"], tf.linalg.normalize(content, axis=-1)[0], atol=1e-5)
+
+
+def test_what_is_foreseen_of_an_item_does_not_know_its_price(model, batch):
+    def foreseen(items):
+        return model.foresee(model.encode_unpriced(items)["encoded"], items)
+
+    dearer = {**batch["items"], "price_scaled": batch["items"]["price_scaled"] + 3.0}
+    now, then = foreseen(batch["items"]), foreseen(dearer)
+    assert np.abs(model.encode_items(dearer)["vector"] - model.encode_items(batch["items"])["vector"]).max() > 1e-3
+    for name, values in now.items():
+        np.testing.assert_allclose(then[name], values, atol=1e-6, err_msg=name)
+
+
+def test_looking_at_a_day_later_gives_what_looking_at_once_gives(model, batch):
+    items = batch["items"]
+    content = {name: values for name, values in items.items() if name not in _days(np.random.default_rng(0), 1)}
+    neighbours, present = gather_rows(model.snapshot, items["neighbour_rows"])
+    later = model.encode_days(
+        model.encode_unpriced(content)["encoded"],
+        {**items, "neighbour_vectors": neighbours, "neighbour_present": present},
+    )
+    at_once = model.encode_unpriced(items)
+    np.testing.assert_allclose(later["branches"], at_once["branches"][:, -len(CHANGING) :], atol=1e-5)
+    foreseen = model.foresee(at_once["encoded"], items)
+    np.testing.assert_allclose(later["price"], foreseen["price"], atol=1e-5)
+    np.testing.assert_allclose(later["demand"], tf.exp(foreseen["demand"]), rtol=1e-4)
+
+
+def test_numbers_of_days_begin_at_the_last_week_and_the_last_price():
+    units = np.log1p(np.array([[0.0] * 7 + [3.0] * 7]))
+    series = np.zeros([1, 14, len(TREND_CHANNELS)], np.float32)
+    series[..., list(TREND_CHANNELS).index("units")] = units
+    days = {"trend": series, "popularity": [2.0], "last_price": [0.7], "last_price_present": [1.0]}
+    known, base = known_of_days({name: tf.constant(values) for name, values in days.items()})
+    np.testing.assert_allclose(known, [[np.log(4.0), np.log(2.5), 2.0, 0.7, 1.0]], rtol=1e-5)
+    assert float(base[TaskKind.COUNT][0]) == pytest.approx(np.log(0.02 + 0.5 * (3.0 + 1.5)), rel=1e-5)
+    assert float(base[TaskKind.AMOUNT][0]) == pytest.approx(0.7)

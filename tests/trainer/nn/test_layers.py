@@ -5,14 +5,16 @@ import tensorflow as tf
 from tests.support.layers import check_layer
 from trainer.nn import losses
 from trainer.nn.encoders.audio import AudioEncoder
+from trainer.nn.encoders.graph import GraphEncoder
 from trainer.nn.encoders.history import HistoryEncoder
 from trainer.nn.encoders.identity import IdentityEncoder
 from trainer.nn.encoders.image import ImageEncoder
 from trainer.nn.encoders.tabular import TabularEncoder
 from trainer.nn.encoders.text import TextEncoder, drop_tokens
+from trainer.nn.encoders.trend import TrendEncoder
 from trainer.nn.encoders.video import VideoEncoder
 from trainer.nn.fusion import AttentionFusion, ConcatFusion, GatedFusion, SumFusion
-from trainer.nn.heads import PairHead, QueryClassHead, ReviewHead
+from trainer.nn.heads import ItemHead, PairHead, QueryClassHead, ReviewHead
 
 RANDOM = np.random.default_rng(7)
 PHOTOS = {
@@ -45,6 +47,21 @@ LAYERS = {
         },
     ),
     "identity": (IdentityEncoder(items=4, dim=5), {"item_number": np.array([1, 4, 9], np.int32)}),
+    "graph": (
+        GraphEncoder(types=6, dim=5, dropout=0.0),
+        {
+            "neighbour_vectors": RANDOM.normal(size=[3, 2, 5]).astype(np.float32),
+            "neighbour_types": np.array([[1, 2], [5, 0], [0, 99]], np.int32),
+            "neighbour_present": np.array([[True, True], [True, False], [False, False]]),
+        },
+    ),
+    "trend": (
+        TrendEncoder(lstm_units=3, dim=5, dropout=0.0),
+        {
+            "trend": RANDOM.normal(size=[3, 6, 2]).astype(np.float32),
+            "popularity": np.array([0.0, 2.0, 5.0], np.float32),
+        },
+    ),
     "history": (
         HistoryEncoder(dim=5, dropout=0.0),
         {
@@ -60,6 +77,42 @@ LAYERS = {
 def test_every_encoder_keeps_the_contract_of_layers(name):
     layer, inputs = LAYERS[name]
     check_layer(layer, inputs, shape=(3, 5))
+
+
+def test_what_changes_from_day_to_day_begins_at_nothing():
+    for layer in (GraphEncoder(types=6, dim=5, dropout=0.0), TrendEncoder(lstm_units=3, dim=5, dropout=0.0)):
+        name = "graph" if isinstance(layer, GraphEncoder) else "trend"
+        np.testing.assert_array_equal(layer(LAYERS[name][1]), 0.0)
+
+
+def test_a_number_of_an_item_begins_at_what_is_known_without_a_model():
+    head = ItemHead()
+    branches, known = tf.ones([2, 3, 4]), tf.ones([2, 5])
+    base = tf.constant([0.5, -1.0])
+    np.testing.assert_array_equal(head(branches, known=known, base=base), base)
+
+
+def test_counts_are_learned_by_the_poisson_loss_of_those_that_are_known():
+    # exp(0) - 2 * 0 = 1 and exp(ln 3) - 1 * ln 3 = 3 - ln 3; the third is not known.
+    loss = losses.counts(tf.constant([2.0, 1.0, np.nan]), tf.constant([0.0, np.log(3.0), 50.0]))
+    assert float(loss) == pytest.approx((1.0 + 3.0 - np.log(3.0)) / 2.0, rel=1e-6)
+    assert float(losses.counts(tf.constant([np.nan]), tf.constant([1.0]))) == 0.0
+
+
+def test_amounts_are_learned_by_the_huber_loss_of_those_that_are_known():
+    # Off by 0.4: 0.08; off by 3: 2.5.
+    loss = losses.amounts(tf.constant([0.4, -1.0, np.nan]), tf.constant([0.0, 2.0, 7.0]))
+    assert float(loss) == pytest.approx((0.08 + 2.5) / 2.0, rel=1e-6)
+
+
+def test_an_unknown_number_gives_no_gradient():
+    predicted = tf.Variable([1.0, 2.0])
+    for loss in (losses.counts, losses.amounts):
+        with tf.GradientTape() as tape:
+            value = loss(tf.constant([0.0, np.nan]), predicted)
+        gradient = tape.gradient(value, predicted).numpy()
+        assert gradient[0] > 0.0
+        assert gradient[1] == 0.0
 
 
 def test_a_clip_played_backwards_has_another_vector():

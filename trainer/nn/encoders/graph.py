@@ -14,7 +14,7 @@ class GraphEncoder(tf.keras.layers.Layer):
 
     Each type has a key for the attention and a map of its own, after https://arxiv.org/abs/1703.06103
 
-    Input:  {"neighbour_vectors": [batch, neighbours, vector_dim] float32, "neighbour_present": [batch, neighbours]
+    Input:  {"neighbour_vectors": [batch, neighbours, dim] float32, "neighbour_present": [batch, neighbours]
              bool, "neighbour_types": [batch, neighbours] int32 below `types`}.
     Output: [batch, dim] float32, of any length.
     """
