@@ -20,7 +20,7 @@ FULL_SIZE = 600
 ATTRIBUTES = ("kind", "material", "colour", "pattern", "motion", "tone")
 _NO_PHOTO, _NO_CLIP, _NO_SOUND, _NO_DESCRIPTION = 0.05, 0.10, 0.30, 0.10
 _JOINS_GROUP = 0.06
-_ACCESSORIES, _SIMILAR = 0.33, 0.2
+_ACCESSORIES, _SIMILAR = 0.16, 0.2
 NUM_SEASONS, SEASON_DAYS = 4, 12  # the last season lasts until the log ends
 _MATERIAL_IN_TITLE = 0.7
 
@@ -191,7 +191,7 @@ def _media(item_id: str, rng: random.Random) -> dict[str, Any]:
 
 
 def _base(index: int, latents: list[dict[str, str]], rng: random.Random) -> int | None:
-    """For a third of the items the item of another kind that it is an accessory of."""
+    """For about a sixth of the items the item of another kind that it is an accessory of."""
     far = [i for i, other in enumerate(latents) if other["kind"] != latents[index]["kind"]]
     return rng.choice(far) if far and rng.random() < _ACCESSORIES else None
 

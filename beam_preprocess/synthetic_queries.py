@@ -64,8 +64,8 @@ FORMS = (
     Form(name="text", needs="video", said=("motion",), share=16, judged=38),
     Form(name="clip+text", needs="video", shown=("motion",), share=13, judged=37),
     Form(name="sound+text", needs="audio", shown=("tone",), share=13, judged=75),
-    # A third of the items are accessories, the others cannot be asked for like this.
-    Form(name="text", needs="graph", said=("material",), asks=ACCESSORIES, share=48, judged=75),
+    # A sixth of the items are accessories, the others cannot be asked for like this.
+    Form(name="text", needs="graph", asks=ACCESSORIES, share=80, judged=75),
     Form(name="text", needs="trend", asks=IN_FASHION, share=14, judged=75),
 )
 JUDGED_HISTORIES = 75
@@ -163,9 +163,9 @@ class QueryMaker:
     def judged(self, form: Form, rng: random.Random) -> list[Query]:
         """The judged queries of this form, asked in the last season.
 
-        Each asks for something else, in a phrase unseen for it in training; fashion is asked for in each way.
+        Each asks for something else, in a phrase unseen for it in training; accessories and fashion in each way.
         """
-        ways = len(_WISHES[form.asks]) if form.asks == IN_FASHION else 1
+        ways = len(_WISHES[form.asks]) if form.asks != THEMSELVES else 1
         chosen = [
             wants
             for wants in self._answers.combinations(form.wants, asks=form.asks)

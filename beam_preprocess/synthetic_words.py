@@ -55,7 +55,7 @@ MADE_OF = ("Made of {material}.", "The main part is {material}.", "Crafted from 
 # A wish in words, from the words that describe it and the kind of product.
 WISHES = ("{words} {kind}", "{kind} {words}", "{kind}, {words}")
 # Wishes for what goes with something, and for what is in fashion.
-ACCESSORY_WISHES = ("match for {words} {kind}", "accessory for {words} {kind}", "something that suits {words} {kind}")
+ACCESSORY_WISHES = ("match for my {kind}", "accessory for a {kind}", "something that suits the {kind}")
 FASHION_WISHES = ("trending {kind}", "{kind} in fashion now", "{kind} everyone wants")
 # What stands around the wish, and the intent it gives away.
 PHRASES: tuple[tuple[str, str | None], ...] = (

@@ -57,7 +57,8 @@ def see(
     """
     rows = np.flatnonzero(encoded.is_encoded)
     levels = price.levels(encoded.columns["price"], encoded.columns["currency"].tolist())
-    parts = [_see_rows(towers, encoded, rows[:0], encoded.contents[:0], days=days, vectors=vectors, levels=levels)]
+    nothing = np.zeros([0, len(CHANGING), towers.config.tower.dim], np.float32)
+    parts = [Seen(branches=nothing, foreseen={task.name: np.zeros(0, np.float32) for task in DAY_TASKS})]
     for start in range(0, len(rows), _AT_ONCE):
         chosen = slice(start, start + _AT_ONCE)
         content = encoded.contents[chosen]
@@ -100,8 +101,6 @@ def _see_rows(
     inputs["last_price_present"] = np.isfinite(relative).astype(np.float32)
     tensors = {
         name: tf.constant(values.tolist() if values.dtype == object else values, shape=values.shape)
-        if values.size
-        else tf.zeros(values.shape, tf.string if values.dtype == object else values.dtype)
         for name, values in inputs.items()
     }
     outputs = {name: values.numpy() for name, values in towers.module.embed_day(tensors).items()}

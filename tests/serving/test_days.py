@@ -5,7 +5,7 @@ from serving import days
 from serving.catalogue import encode_catalogue
 from serving.encode import encode_items
 from serving.item_parts import NAMES
-from tests.support.fake_towers import text_of, write_items
+from tests.support.fake_towers import text_of
 from tests.support.tiny_shop import example, write_records
 from trainer.spec.features import Modality, Side, branches_of
 from trainer.spec.tasks import DEMAND, VALUE
@@ -23,9 +23,15 @@ def items(tmp_path):
     rows = [
         {"item_id": b"cup", "title": text_of(axis(0))},
         {"item_id": b"lamp", "title": text_of(axis(1))},
-        {"item_id": b"shade", "title": text_of(axis(2)), "relation_ids": b"lamp", "relation_types": b"accessory_of"},
+        {
+            "item_id": b"shade",
+            "title": text_of(axis(2)),
+            "relation_ids": [b"lamp"],
+            "relation_types": [b"accessory_of"],
+        },
     ]
-    return write_items(tmp_path / "items.tfrecord", rows)
+    write_records(tmp_path / "items.tfrecord", [example(row, Side.ITEM) for row in rows])
+    return str(tmp_path / "items.tfrecord")
 
 
 @pytest.fixture
