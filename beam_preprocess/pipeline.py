@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.typehints import Any as AnyType
 from apache_beam.typehints import Tuple
 
-from beam_preprocess import events, history, items, joins, pseudo, splits, writing
+from beam_preprocess import embed, events, history, items, joins, pseudo, splits, writing
 from beam_preprocess.outcomes import Count, DeadLetter, Fault, Row
 from beam_preprocess.rows import check
 from beam_preprocess.sources import ReadRecords, Source
@@ -64,6 +64,8 @@ def input_fingerprint(source: Source, part: str, config: Config) -> str:
     parts = [part, source.fingerprint("items" if part == "items" else "events")]
     if part == "events" and config.data.pseudo_queries:
         parts.append(source.fingerprint("items"))
+    if part == "items" and config.wire.image_features:
+        parts.append(embed.encoder_id(embed.encoder_of(config)))
     plain = to_dict(config)
     parts.append(json.dumps({"wire": plain["wire"], "data": plain["data"]}, sort_keys=True))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -90,6 +92,8 @@ def ingest_items(
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
         catalog = items.read_catalog(pipeline, source, ledger)
         finished = ledger.run(catalog, "media and Examples", finish, out=Tuple[int, AnyType])
+        if config.wire.image_features:
+            finished = embed.with_embeddings(finished, config, ledger)
         _ = finished | "items" >> writing.WriteShards(aside, prefix="items", shards=config.data.item_shards)
         ledger.write(letters_path=str(dead_letter_path), counts_path=f"{aside}/{_COUNTS_FILE}")
     counts = _take_counts(aside)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+from serving.comparison import Comparison
 from serving.encode import Encoded, absent_columns, encode_items
 from serving.item_parts import ItemValues, as_table, of_columns
 from serving.towers import LoadedTowers
@@ -30,8 +31,9 @@ class Catalogue:
     Attributes:
       ids: [n] item ids; only removed rows may have the id of another.
       group_ids: [n] group ids, empty for a product of its own.
-      branches: [n, branch, dim] float32; an item's vector is their sum over its length.
-      vectors: [n, dim] float32, of length 1; zeros for an item that is not indexed.
+      branches: [n, branch, dim] float32, which add up to an item's vector.
+      vectors: [n, dim] float32; zeros for an item that is not indexed.
+      unit_length: Whether a vector is the sum of its branches over its length; else it is the sum.
       num_indexed: Rows with a usable vector.
       num_base: Rows of the big index; term statistics too are frozen over them.
       removed: [n] bool, rows of the big index whose item is gone or has changed; nothing may show them.
@@ -55,6 +57,7 @@ class Catalogue:
     columns: Mapping[str, np.ndarray]
     tower_hashes: np.ndarray
     content_id: str
+    unit_length: bool = True
 
     @property
     def quarantined(self) -> tuple[bytes, ...]:
@@ -84,6 +87,7 @@ def make_catalogue(
     columns: Mapping[str, np.ndarray] | None = None,
     tower_hashes: np.ndarray | None = None,
     content_id: str = "",
+    unit_length: bool = True,
 ) -> Catalogue:
     """Puts encoded items into row order and sets aside those that no index may hold.
 
@@ -97,6 +101,7 @@ def make_catalogue(
       columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form; one that is left out is absent from every item.
       tower_hashes: [n, 32] uint8; zeros when left out.
       content_id: SHA-256 of the items.
+      unit_length: Whether vectors have length 1.
 
     Raises:
       ValueError: An item id is empty or comes twice.
@@ -120,7 +125,8 @@ def make_catalogue(
         ids=ordered,
         group_ids=tuple(groups[row] for row in order),
         branches=branches,
-        vectors=vectors_from(branches),
+        vectors=vectors_from(branches, unit_length=unit_length),
+        unit_length=unit_length,
         num_indexed=num_indexed,
         num_base=num_indexed,
         removed=np.zeros(len(ids), bool),
@@ -139,9 +145,11 @@ def usable_rows(branches: np.ndarray) -> np.ndarray:
         return np.isfinite(branches).all(axis=(1, 2)) & np.isfinite(lengths) & (lengths > 1e-6)
 
 
-def vectors_from(branches: np.ndarray) -> np.ndarray:
-    """[n, dim] float32 of length 1: the sum of each item's branches over its length; zeros stay zeros."""
+def vectors_from(branches: np.ndarray, *, unit_length: bool = True) -> np.ndarray:
+    """[n, dim] float32: the sum of each item's branches, with `unit_length` over its length; zeros stay zeros."""
     sums = branches.sum(axis=1)
+    if not unit_length:
+        return sums.astype(np.float32)
     lengths = _lengths(sums)
     return (sums / np.where(lengths > 0.0, lengths, 1.0)[:, None]).astype(np.float32)
 
@@ -175,6 +183,7 @@ def encode_catalogue(
         content_id=content_id(
             encoded, search=towers.config.search, known=(popularity or {}, *(item_values or {}).values())
         ),
+        unit_length=Comparison(towers).unit_length,
     )
 
 

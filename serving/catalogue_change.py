@@ -60,6 +60,7 @@ def refreshed(
         columns=encoded.columns,
         tower_hashes=encoded.tower_hashes,
         content_id=content_id(encoded, search=search, known=(popularity, *item_values.values()), previous=previous),
+        unit_length=old.unit_length,
     )
     row_in_fresh = {name: row for row, name in enumerate(fresh.ids)}
     kept = [
@@ -106,6 +107,7 @@ def _joined(
         columns={name: join(old.columns[name], fresh.columns[name]) for name in fresh.columns},
         tower_hashes=join(old.tower_hashes, fresh.tower_hashes),
         content_id=fresh.content_id,
+        unit_length=old.unit_length,
     )
 
 
@@ -134,4 +136,5 @@ def compacted(catalogue: Catalogue) -> Catalogue:
         columns={name: values[alive] for name, values in catalogue.columns.items()},
         tower_hashes=catalogue.tower_hashes[alive],
         content_id=catalogue.content_id,
+        unit_length=catalogue.unit_length,
     )

@@ -17,6 +17,8 @@ from typing import Any
 from serving.bundle import Bundle
 from serving.catalogue import Catalogue, encode_catalogue
 from serving.catalogue_file import write_catalogue
+from serving.clustering import trial_queries
+from serving.comparison import Comparison
 from serving.encode import title_queries
 from serving.index_kinds import EXACT_KINDS, choose_kind
 from serving.index_make import BuiltIndex, build_index
@@ -160,13 +162,15 @@ def index_for(
     flavour: str, catalogue: Catalogue, *, towers: LoadedTowers, tables: Tables, work_dir: Path
 ) -> BuiltIndex:
     """A big index over the whole of `catalogue`, of the kind that its size and the configuration ask for."""
-    search = towers.config.search
-    kind = choose_kind(catalogue.num_indexed, flavour=flavour, search=search)
+    search, comparison = towers.config.search, Comparison(towers)
+    kind = choose_kind(catalogue.num_indexed, flavour=flavour, search=search, similarity=towers.config.tower.similarity)
     titles = catalogue.columns["title"][: catalogue.num_indexed].tolist()
-    queries = None if kind in EXACT_KINDS else title_queries(towers, titles)
+    vectors = catalogue.vectors[: catalogue.num_indexed]
+    queries = trial_queries(vectors) if kind in EXACT_KINDS else title_queries(towers, titles)
+    vectors, queries = comparison.arrays(vectors, queries if len(queries) else trial_queries(vectors))
     with tempfile.TemporaryDirectory(prefix=".tmp-index-", dir=work_dir) as scratch:
         return build_index(
-            catalogue.vectors[: catalogue.num_indexed],
+            vectors,
             queries=queries,
             kind=kind,
             storage=search.storage,

@@ -36,6 +36,7 @@ class Tables(tf.Module):
     Attributes:
       num_items: n.
       num_indexed: The first rows, which search can find.
+      unit_length: Whether vectors have length 1.
       num_candidates: How many candidates an index is asked for.
       item_ids: [n + 1] string.
       groups: [n + 1] int32, `NO_ROW` for the blank row.
@@ -52,6 +53,7 @@ class Tables(tf.Module):
         super().__init__(name="tables")
         self.num_items = len(catalogue.ids)
         self.num_indexed = catalogue.num_indexed
+        self.unit_length = catalogue.unit_length
         self.num_candidates = num_candidates(catalogue.groups, search)
         alive = np.flatnonzero(~catalogue.removed)
         item_ids = np.full([self.num_items + 1], b"", object)
@@ -80,8 +82,10 @@ class Tables(tf.Module):
         return self.row_of_id.lookup(item_ids)
 
     def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
-        """Item vectors [..., dim] of rows of any shape, of length 1; zeros for `NO_ROW` and for what is not indexed."""
+        """Item vectors [..., dim] of rows of any shape; zeros for `NO_ROW` and for what is not indexed."""
         sums = tf.reduce_sum(self.gather(self.branches, rows), axis=-2)
+        if not self.unit_length:
+            return sums
         return tf.math.divide_no_nan(sums, tf.norm(sums, axis=-1, keepdims=True))
 
     def filtered(self, inputs: Mapping[str, tf.Tensor]) -> Filtered:

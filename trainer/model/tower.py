@@ -28,10 +28,15 @@ BRANCH_INPUTS: dict[Modality, tuple[str, ...]] = {
     Modality.TEXT: ("text_tokens",),
     Modality.IMAGE: ("image_pixels", "image_present"),
     Modality.VIDEO: ("video_pixels", "video_present"),
-    Modality.AUDIO: ("audio_mel", "audio_present"),
+    Modality.AUDIO: ("audio_present",),
     Modality.TABULAR: ("category_ids", "brand_id", "price_scaled", "price_present"),
     Modality.IDENTITY: ("item_number",),
     Modality.HISTORY: ("history_vectors", "history_ages", "history_present"),
+}
+# What it reads too where it is given: by its encoder a sound comes as energies or as samples.
+OPTIONAL_INPUTS: dict[Modality, tuple[str, ...]] = {
+    Modality.IMAGE: ("image_embeddings",),
+    Modality.AUDIO: ("audio_mel", "audio_samples"),
 }
 BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
     Modality.TEXT: lambda inputs: tf.reduce_any(inputs["text_tokens"] > 0, axis=-1),
@@ -48,11 +53,11 @@ FREE_LENGTH = frozenset({Modality.IDENTITY})
 
 
 class Tower(tf.keras.layers.Layer):
-    """The model form of one side to one vector of length 1, with what each branch gave.
+    """The model form of one side to one vector, with what each branch gave.
 
     Input:  {name: tensor}, the model form of the side.
     Output: {"vector": [batch, dim], "branches": [batch, branch, dim], "weights": [batch, branch]}; the vector is the
-            sum of the branches over its length, an absent branch is zero.
+            sum of the branches, with `unit_length` over its length; an absent branch is zero.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Tower(tf.keras.layers.Layer):
         encoders: Mapping[Modality, tf.keras.layers.Layer],
         fusion: tf.keras.layers.Layer,
         dropout: Mapping[Modality, float],
+        unit_length: bool = True,
         **kwargs: Any,
     ) -> None:
         """`dropout` is the share of rows in which each branch is hidden while training."""
@@ -69,6 +75,7 @@ class Tower(tf.keras.layers.Layer):
         self.encoders = {modality.value: encoder for modality, encoder in encoders.items()}
         self.fusion = fusion
         self.dropout = tuple(dropout[modality] for modality in encoders)
+        self.unit_length = unit_length
 
     def call(self, inputs: Tensors, training: bool = False, masked: Collection[Modality] = ()) -> dict[str, tf.Tensor]:
         """See the class.
@@ -90,8 +97,9 @@ class Tower(tf.keras.layers.Layer):
             for modality, here in zip(self.modalities, tf.unstack(mask, axis=1), strict=True)
         ]
         weighted, weights = self._fuse(tf.stack(branches, axis=1), mask)
+        total = tf.reduce_sum(weighted, axis=1)
         return {
-            TowerOutput.VECTOR.value: normalize(tf.reduce_sum(weighted, axis=1)),
+            TowerOutput.VECTOR.value: normalize(total) if self.unit_length else total,
             TowerOutput.BRANCHES.value: weighted,
             TowerOutput.WEIGHTS.value: weights,
         }
@@ -119,7 +127,8 @@ class Tower(tf.keras.layers.Layer):
             vectors = tf.cast(encoder(rows, training=training), tf.float32)
             return vectors if modality in FREE_LENGTH else normalize(vectors)
 
-        return encode_present(encode, {name: inputs[name] for name in BRANCH_INPUTS[modality]}, present)
+        names = BRANCH_INPUTS[modality] + tuple(name for name in OPTIONAL_INPUTS.get(modality, ()) if name in inputs)
+        return encode_present(encode, {name: inputs[name] for name in names}, present)
 
 
 def drop_branches(present: tf.Tensor, rates: Sequence[float]) -> tf.Tensor:

@@ -11,23 +11,15 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from trainer.spec.checks import at_least, fraction, known_names, unknown_key
+from trainer.spec.checks import at_least, known_names, unknown_key
 from trainer.spec.tasks import SCORE_PARTS
+from trainer.spec.tower import Similarity, TowerConfig
 from trainer.spec.training import RunConfig, TrainConfig
 
 _T = TypeVar("_T")
 # Sound in wire form, and the windows of its spectrum.
 SAMPLE_RATE_HZ = 16_000
 SPECTRUM_WINDOW, SPECTRUM_STEP = 400, 160  # samples: 25 ms every 10 ms
-
-
-class Fusion(enum.StrEnum):
-    """How the branches of a tower become one vector."""
-
-    GATED = "gated"
-    SUM = "sum"
-    CONCAT = "concat"
-    ATTENTION = "attention"
 
 
 class IndexChoice(enum.StrEnum):
@@ -38,6 +30,16 @@ class IndexChoice(enum.StrEnum):
     IVF = "ivf"
     BINARY = "binary"
     SCANN = "scann"  # in the `scann` flavour, hashed at any size; in the other as `auto`
+
+
+# What each choice can search by; a choice by size takes exact search for the rest.
+INDEXED: dict[IndexChoice, frozenset[Similarity]] = {
+    IndexChoice.AUTO: frozenset(Similarity),
+    IndexChoice.EXACT: frozenset(Similarity),
+    IndexChoice.IVF: frozenset({Similarity.COSINE}),
+    IndexChoice.BINARY: frozenset({Similarity.COSINE}),
+    IndexChoice.SCANN: frozenset({Similarity.COSINE, Similarity.DOT, Similarity.EUCLIDEAN}),
+}
 
 
 class Storage(enum.StrEnum):
@@ -61,12 +63,19 @@ class WireConfig:
     levels: int = 3
     attributes: int = 8
     history: int = 10
+    image_features: int = 0  # numbers of a photo's vector, made in preprocessing by `vision.pretrained`; 0 = none is
 
     def __post_init__(self) -> None:
         """Checks the values."""
+        at_least(self, 0, "image_features")
         at_least(self, 8, "image_px", "frame_px")
         at_least(self, 100, "audio_ms")
         at_least(self, 1, "images", "frames", "levels", "attributes", "history")
+
+    @property
+    def image_embeddings(self) -> int:
+        """Numbers of the vectors of all photos of an item."""
+        return self.images * max(1, self.image_features)
 
     @property
     def audio_samples(self) -> int:
@@ -88,6 +97,7 @@ class DataConfig:
     event_shards: int = 4
     pseudo_queries: int = 0  # per item, made from its own text and photos; for shops with few events
     history_days: int = 365
+    embeddings: str = ""  # folder that keeps the vectors of photos between runs (`wire.image_features`)
     media_missing_limit: float = 0.5  # share of items with unusable media above which a run fails
 
     def __post_init__(self) -> None:
@@ -96,129 +106,6 @@ class DataConfig:
         at_least(self, 0, "pseudo_queries")
         if self.eval_percent > 90:
             raise ValueError(f"DataConfig.eval_percent is {self.eval_percent}; it must be at most 90. Lower it.")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TextConfig:
-    """The text branch of both towers."""
-
-    subwords: int = 4000
-    min_count: int = 2
-    item_tokens: int = 32
-    query_tokens: int = 12
-    embedding_dim: int = 64
-    lstm_units: int = 48
-    token_dropout: float = 0.0
-    pretrained: str = ""  # a KerasNLP preset, a folder or a name, with its own tokenizer; docs/operations.md
-    fine_tune: bool = False  # whether it is trained too
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        fraction(self, "token_dropout")
-        at_least(self, 1, "min_count", "item_tokens", "query_tokens", "embedding_dim", "lstm_units")
-        at_least(self, 50, "subwords")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class VisionConfig:
-    """The image and video branches of both towers: one CNN over photos, one over frames followed by an LSTM."""
-
-    patch_px: int = 4
-    image_widths: tuple[int, ...] = (32, 64, 96)
-    frame_widths: tuple[int, ...] = (24, 32)
-    lstm_units: int = 48
-    pretrained: str = ""  # of photos: a TF-Hub handle, or keras:NAME:WEIGHTS; docs/operations.md
-    fine_tune: bool = False  # whether it is trained too
-    flip: bool = False  # mirror photos while training; not where left and right mean something
-    crop: float = 0.0  # largest share of a photo's side that is cut away while training
-    colour: float = 0.0  # largest change of light and colours while training
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        fraction(self, "crop", "colour")
-        at_least(self, 1, "patch_px", "lstm_units")
-        if not self.image_widths or not self.frame_widths or min(*self.image_widths, *self.frame_widths) < 1:
-            raise ValueError(
-                "VisionConfig.image_widths and frame_widths must each name at least one positive width; "
-                f"got {self.image_widths} and {self.frame_widths}."
-            )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class AudioConfig:
-    """The audio branch of items and the voice branch of queries: log-mel energies through a CNN."""
-
-    mels: int = 32
-    widths: tuple[int, ...] = (16, 32, 48)
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        at_least(self, 8, "mels")
-        if not self.widths or min(self.widths) < 1:
-            raise ValueError(f"AudioConfig.widths must name at least one positive width; got {self.widths}.")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TabularConfig:
-    """The attributes branch: category path, brand, price."""
-
-    category_buckets: int = 5000
-    brand_buckets: int = 5000
-    out_of_vocabulary: int = 4
-    embedding_dim: int = 16
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        at_least(self, 1, "category_buckets", "brand_buckets", "out_of_vocabulary", "embedding_dim")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class IdentityConfig:
-    """The identity branch: what is known of an item beyond its content, because it has been acted on."""
-
-    items: int = 0  # rows of the table, 0 = no such branch; further items live by their content alone
-    dropout: float = 0.5  # share of the items of a batch that are trained as if they were new
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        at_least(self, 0, "items")
-        fraction(self, "dropout")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class ReviewConfig:
-    """The sentiment head: words and their neighbours in the text of a review."""
-
-    words: int = 80
-    buckets: int = 16_384  # words are hashed: what reviews say stands in no catalogue
-    embedding_dim: int = 32
-    filters: int = 32
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        at_least(self, 4, "words")
-        at_least(self, 1, "buckets", "embedding_dim", "filters")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class TowerConfig:
-    """What both towers share."""
-
-    dim: int = 64
-    fusion: Fusion = Fusion.GATED
-    dropout: float = 0.1
-    modality_dropout: float = 0.2
-    text: TextConfig = TextConfig()
-    vision: VisionConfig = VisionConfig()
-    audio: AudioConfig = AudioConfig()
-    tabular: TabularConfig = TabularConfig()
-    identity: IdentityConfig = IdentityConfig()
-    review: ReviewConfig = ReviewConfig()
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        at_least(self, 2, "dim")
-        fraction(self, "dropout", "modality_dropout")
 
 
 # Fields of an item that lexical search reads, and how much a word in each counts.
@@ -259,6 +146,23 @@ class Config:
     train: TrainConfig = TrainConfig()
     run: RunConfig = RunConfig()
     search: SearchConfig = SearchConfig()
+
+    def __post_init__(self) -> None:
+        """Checks what must fit together."""
+        vision = self.tower.vision
+        if self.wire.image_features and not vision.is_frozen_module():
+            raise ValueError(
+                f"wire.image_features is {self.wire.image_features}, so that photos are encoded in preprocessing; "
+                "tower.vision.pretrained must then be a TF-Hub handle, with fine_tune, flip, crop and colour off; got "
+                f"{vision.pretrained!r}. Set image_features to 0 to run the encoder inside the tower."
+            )
+        similarity, index = self.tower.similarity, self.search.index
+        if similarity not in INDEXED[index]:
+            knows = ", ".join(known.value for known in Similarity if known in INDEXED[index])
+            raise ValueError(
+                f"search.index is {index.value}, which searches by {knows}; tower.similarity is {similarity.value}. "
+                "Set search.index to exact or auto, or change the similarity."
+            )
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -361,6 +265,7 @@ def override(config: Config, assignments: typing.Iterable[str]) -> Config:
     Raises:
       ValueError: No `=` in an assignment, or as `from_json`.
     """
+    changes: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals:
@@ -369,7 +274,12 @@ def override(config: Config, assignments: typing.Iterable[str]) -> Config:
             value: Any = json.loads(text)
         except json.JSONDecodeError:
             value = text
-        for key in reversed(path.strip().split(".")):
-            value = {key: value}
-        config = from_dict(value, config)
-    return config
+        *parents, last = path.strip().split(".")
+        inner = changes
+        for key in parents:
+            if not isinstance(inner.get(key), dict):
+                inner[key] = {}
+            inner = inner[key]
+        both = isinstance(inner.get(last), dict) and isinstance(value, dict)
+        inner[last] = {**inner[last], **value} if both else value
+    return from_dict(changes, config)  # all at once: some values only fit together

@@ -3,18 +3,8 @@
 from collections.abc import Callable
 
 from trainer.spec.checks import unknown_key
-from trainer.spec.config import (
-    AudioConfig,
-    Config,
-    DataConfig,
-    IdentityConfig,
-    ReviewConfig,
-    SearchConfig,
-    TextConfig,
-    TowerConfig,
-    VisionConfig,
-    WireConfig,
-)
+from trainer.spec.config import Config, DataConfig, SearchConfig, WireConfig
+from trainer.spec.tower import AudioConfig, IdentityConfig, ReviewConfig, TextConfig, TowerConfig, VisionConfig
 from trainer.spec.training import TrainConfig
 
 

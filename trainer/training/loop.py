@@ -12,6 +12,7 @@ from trainer.training.guard import Guard, stop_message
 from trainer.training.preemption import Preempted, Preemption
 from trainer.training.progress import Progress
 from trainer.training.schedule import Plan, Rate
+from trainer.training.shares import GradientShares
 from trainer.training.snapshot import Snapshots, Validation
 from trainer.training.steps import Measured, Steps
 
@@ -62,6 +63,7 @@ class Loop:
         self._parts = parts
         self._wants_recall = parts.config.train.patience > 0
         self._step = 0
+        self._shares = GradientShares(parts.model)
         self._guard = Guard(max_growth=parts.config.train.max_loss_growth)
         self._best_recall = -math.inf
         self._best_step = 0
@@ -98,6 +100,9 @@ class Loop:
         parts.steps.update()
         self._step += 1
         parts.progress.step(self._step, measured, rate=rate)
+        if parts.is_chief and run.share_steps and self._step % run.share_steps == 0:
+            batch = parts.batches.batch((self._step - 1) * parts.config.train.accumulate)
+            parts.progress.shares(self._step, self._shares.of(batch))
         self._ended = self._step >= parts.plan.steps
         if self._ended or self._step % parts.plan.epoch_steps == 0:
             self._end_epoch(measured)

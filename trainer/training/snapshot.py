@@ -57,7 +57,8 @@ class Validation:
                 lambda features: self._model.encode_queries(features)["vector"], gather(self._query_rows[:1])
             )
         queries = map_rows(self._encode, self._query_rows, gather=gather, size=_ITEMS_AT_ONCE)
-        items = self._model.snapshot.numpy()
+        queries = np.asarray(self._model.query_keys(queries))
+        items = np.asarray(self._model.item_keys(self._model.snapshot))
         ranks = metrics.count_ranks(
             lambda requests: queries[requests] @ items.T, self._relevant, num_items=self._num_items
         )

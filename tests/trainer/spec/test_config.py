@@ -4,8 +4,9 @@ import json
 import pytest
 
 from tests.support.golden import check_golden
-from trainer.spec.config import Config, Fusion, TrainConfig, WireConfig, from_json, override, to_dict, to_json
+from trainer.spec.config import Config, TrainConfig, WireConfig, from_json, override, to_dict, to_json
 from trainer.spec.presets import PRESETS, preset
+from trainer.spec.tower import Fusion
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
@@ -51,6 +52,18 @@ def test_keys_left_out_keep_the_value_of_the_base():
 def test_what_is_wrong_is_named(text, message):
     with pytest.raises(ValueError, match=message):
         from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("index", "similarity", "knows"),
+    [("ivf", "dot", "cosine"), ("binary", "hamming", "cosine"), ("scann", "kl", "cosine, dot, euclidean")],
+)
+def test_an_index_says_no_to_a_similarity_that_it_does_not_know(index, similarity, knows):
+    message = f"search.index is {index}, which searches by {knows}; tower.similarity is {similarity}. Set search.index"
+    with pytest.raises(ValueError, match=message):
+        override(Config(), [f"tower.similarity={similarity}", f"search.index={index}"])
+    for choice in ("exact", "auto"):
+        override(Config(), [f"tower.similarity={similarity}", f"search.index={choice}"])
 
 
 def test_overrides_are_applied_in_order():
