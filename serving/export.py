@@ -24,7 +24,7 @@ from serving.index_kinds import EXACT_KINDS, choose_kind
 from serving.index_make import BuiltIndex, build_index
 from serving.limits import write_limits
 from serving.manifest import write_manifest
-from serving.opinions import item_sentiment
+from serving.opinions import item_sentiment, tells_intents
 from serving.ops_check import FLAVOUR_NAMESPACES, ops_of, refuse_foreign_ops
 from serving.signatures import Answers
 from serving.tables import Tables
@@ -91,8 +91,8 @@ def build_bundle(
       version: Name of the folders, a positive number.
       flavours: Any of `stock` and `scann`.
       popularity: A number for each item id, larger first, for empty queries; without it they get the catalogue order.
-      events_pattern: Glob of event Examples whose reviews say what shoppers think of an item; without it nothing is
-        known of that.
+      events_pattern: Glob of event Examples, whose reviews say what shoppers think of an item; without it nothing is
+        known of that. Intents count only where some of these events name one.
 
     Raises:
       ValueError: An unknown flavour, towers or items that do not fit, or ops that the flavour's server does not have.
@@ -104,6 +104,7 @@ def build_bundle(
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     towers = load_towers(towers_dir)
+    towers = dataclasses.replace(towers, reads_intent=bool(events_pattern) and tells_intents(str(events_pattern)))
     item_values = {SENTIMENT: item_sentiment(towers, events_pattern)} if events_pattern else {}
     catalogue = encode_catalogue(towers, items_pattern, popularity=popularity, item_values=item_values)
     if catalogue.quarantined:
@@ -130,7 +131,7 @@ def write_bundles(
     Raises:
       ValueError: A bundle uses ops that its flavour's server does not have.
     """
-    name = bundle_version(towers.model_id, catalogue.content_id)
+    name = bundle_version(towers.model_id, f"{catalogue.content_id} intent {towers.reads_intent}")
     texts = make_texts(catalogue, search=towers.config.search)
     for flavour, built in indexes.items():
         extra = _manifest_facts(name, flavour, built, towers=towers, catalogue=catalogue)
@@ -187,6 +188,7 @@ def _manifest_facts(
         "index": dict(built.facts),
         "bundle_version": name,
         "model_id": towers.model_id,
+        "reads_intent": towers.reads_intent,
         "content_id": catalogue.content_id,
         "n_items": len(catalogue.alive_ids),
         "quarantined": [item.decode(errors="replace") for item in catalogue.quarantined],

@@ -102,7 +102,11 @@ def refresh_bundle(
     module = next(iter(loaded.values())).answers.towers
     config = configs.from_dict(manifest["config"], configs.Config())
     towers = LoadedTowers(
-        module=module, config=config, model_id=manifest["model_id"], carried=carried_files(next(iter(sources.values())))
+        module=module,
+        config=config,
+        model_id=manifest["model_id"],
+        reads_intent=manifest["reads_intent"],
+        carried=carried_files(next(iter(sources.values()))),
     )
     clock.lap("load")
     known = KnownItems(old)

@@ -90,6 +90,7 @@ class Search(tf.Module):
         self.config = towers.config
         self.towers = towers.module
         self.comparison = Comparison(towers)
+        self.reads_intent = towers.reads_intent
         self.tables = tables
         self.index = index
         self.lexical = lexical
@@ -157,6 +158,8 @@ class Search(tf.Module):
         text = queries.searched_text(inputs["query_text"], weights)
         terms = self.lexical.terms(text)
         reading = intents.read(self.towers, text=text, branches=queries.heard(encoded, weights))
+        if not self.reads_intent:
+            reading = reading._replace(intent=tf.zeros_like(reading.intent))
         empty = tf.reduce_all(mixed.vectors == 0.0, axis=-1) & (self.lexical.most(terms) == 0.0)
         status = encoded[TowerOutput.STATUS.value] | odd_weights | odd_likes
         status |= rows.bit(unknown, QueryStatus.ITEM_UNKNOWN)

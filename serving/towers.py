@@ -59,12 +59,14 @@ class LoadedTowers:
       module: The SavedModel, with the functions that `trainer/spec/signatures.py` describes.
       config: The configuration they were trained with.
       model_id: SHA-256 that names the trained model.
+      reads_intent: Whether the head that reads the intent of a query was taught; its answers count only then.
       carried: Files beside their own description that a bundle carries on, such as weights to go on training from.
     """
 
     module: Any
     config: configs.Config
     model_id: str
+    reads_intent: bool = True
     carried: tuple[Path, ...] = ()
 
 
