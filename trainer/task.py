@@ -130,7 +130,8 @@ def train_and_export(
         trained = dataclasses.replace(trained, tables=tables)
     report = evaluate(trained, truth_path=truth_path)
     measured = time.monotonic()
-    extra = state_files(trained.model, config, model_id=trained.model_id, tables=trained.tables)
+    published = places.published if places else None
+    extra = state_files(trained.model, config, model_id=trained.model_id, tables=trained.tables, published=published)
     export_towers(trained.model, trained.tables.ops, towers_dir, model_id=trained.model_id, extra=extra)
     seconds = {"fit": fitted - start, "evaluate": measured - fitted, "export": time.monotonic() - measured}
     facts = {"model_id": trained.model_id, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
