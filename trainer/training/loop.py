@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
+import tensorflow as tf
+
 from trainer.batches import Batches
 from trainer.model.two_tower import TwoTower
 from trainer.spec.config import Config
@@ -15,6 +17,14 @@ from trainer.training.schedule import Plan, Rate
 from trainer.training.shares import GradientShares
 from trainer.training.snapshot import Snapshots, Validation
 from trainer.training.steps import Measured, Steps
+from trainer.training.strategy import cluster_size
+
+# What the operations between workers end with when one of them does not answer.
+_CONNECTION_ERRORS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError)
+
+
+class WorkerGone(RuntimeError):
+    """Another worker of the job does not answer any more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +86,22 @@ class Loop:
           Preempted: The run was asked to stop; a checkpoint was written.
           FloatingPointError: A loss is no number or has exploded; the last good checkpoint is kept.
           CheckpointError: A checkpoint could not be written; the last good one is kept.
+          WorkerGone: Another worker of the job is gone. Its connections tell at once; where they do not, TensorFlow's
+            check of the cluster does, every 30 s.
         """
+        try:
+            self._run()
+        except _CONNECTION_ERRORS as error:
+            if cluster_size() < 2:
+                raise
+            kept = self._parts.checkpoints.steps()
+            last = f"the checkpoint of step {kept[-1]} is intact" if kept else "there is no checkpoint yet"
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise WorkerGone(
+                f"Another worker of the job is gone ({reason}); {last}. Start all workers again to continue."
+            ) from error
+
+    def _run(self) -> None:
         parts = self._parts
         state = parts.checkpoints.restore()
         self._take_up(state or {})
