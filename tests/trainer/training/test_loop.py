@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.training.checkpoints import CheckpointError
-from trainer.training.preemption import EXIT_CODE, Preempted
+from trainer.training.preemption import Preempted
 from trainer.training.steps import Measured
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,20 +52,20 @@ def test_a_run_that_is_killed_ten_times_ends_with_the_weights_of_the_unbroken_on
 
 
 @pytest.mark.slow
-def test_processes_that_are_killed_end_with_the_weights_of_the_unbroken_run(rig, unbroken, shop, tmp_path):
-    """Real signals: SIGKILL wherever the process is in its next step, and SIGTERM, which leaves a checkpoint."""
+def test_a_process_that_is_killed_and_started_again_ends_with_the_weights_of_the_unbroken_run(
+    rig, unbroken, shop, tmp_path
+):
+    """By SIGKILL, wherever it is in the step after the eighth: perhaps while it writes the checkpoint of the ninth."""
     (tmp_path / "inputs.json").write_text(json.dumps(dataclasses.asdict(shop)))
-    kills = ["SIGKILL:2", "SIGKILL:8", "SIGTERM:11", "SIGKILL:20"]
-    command = [sys.executable, "-m", "tests.support.killed_run", str(tmp_path), *kills]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400)
+    command = [sys.executable, "-m", "tests.support.killed_run", str(tmp_path), "SIGKILL:8"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
-    lives = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [life["code"] for life in lives] == [-signal.SIGKILL, -signal.SIGKILL, EXIT_CODE, -signal.SIGKILL, 0]
-    lost = [before["last"] - (life["first"] - 1) for before, life in zip(lives, lives[1:], strict=False)]
-    # A life goes on behind a checkpoint, of which there is one every three steps; SIGTERM's costs no step.
-    assert max(lost) <= 3
-    assert (min(lost), lost[2]) == (0, 0)
-    assert lives[4]["last"] == 24
+    killed, again = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    assert (killed["code"], again["code"]) == (-signal.SIGKILL, 0)
+    assert (killed["first"], again["last"]) == (1, 24)
+    # Behind the last checkpoint, of which there is one every three steps.
+    assert again["first"] in (7, 10)
+    assert killed["last"] - (again["first"] - 1) <= 3
     with np.load(tmp_path / "weights.npz") as weights:
         for index, (variable, value) in enumerate(zip(rig.parts.model.variables, unbroken, strict=True)):
             np.testing.assert_allclose(weights[f"arr_{index}"], value, rtol=0, atol=1e-6, err_msg=variable.name)
