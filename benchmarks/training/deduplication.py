@@ -36,13 +36,16 @@ def item_rows(batch: int, *, num_items: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).choice(num_items, batch, p=shares / shares.sum())
 
 
-def make_batch(config: Config, rows: np.ndarray, *, towers: str, once: bool, seed: int) -> dict[str, Any]:
+def make_batch(
+    config: Config, rows: np.ndarray, *, towers: str, photo_share: float, once: bool, seed: int
+) -> dict[str, Any]:
     """A batch of the two-tower model about the items `rows` [batch].
 
     Args:
       config: Sizes of the model form.
       rows: Store row of each event's item.
       towers: What items and queries have; see `random_shop`.
+      photo_share: Share of the queries that have a photo beside their text.
       once: Whether each distinct item comes once; else once for each row.
       seed: Of everything that is drawn.
     """
@@ -58,7 +61,7 @@ def make_batch(config: Config, rows: np.ndarray, *, towers: str, once: bool, see
     clicked = (np.arange(size) < POSITIVE_SHARE * size).astype(np.float32)
     unknown = np.full([size], -1.0, np.float32)
     labels = {task.label: unknown for task in TASKS} | {"positive": clicked, "label_click": clicked}
-    queries = random_shop.query_content(random, size, config, towers=towers)
+    queries = random_shop.query_content(random, size, config, towers=towers, share=photo_share)
     return {
         "query": {**queries, "history_rows": history, "history_ages": np.zeros(history.shape, np.float32)},
         "items": items,
@@ -84,6 +87,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4096)
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--towers", choices=random_shop.TOWERS, default="image")
+    parser.add_argument("--photo_share", type=float, default=0.0, help="share of the queries that have a photo")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     config = base()
@@ -93,7 +97,9 @@ def main() -> None:
     steps = Steps(model, optimizer, train=config.train, strategy=tf.distribute.get_strategy())
     rows = item_rows(given.batch, num_items=given.items, seed=3)
     streams = {
-        name: repeated(make_batch(config, rows, towers=given.towers, once=name == "once", seed=5))
+        name: repeated(
+            make_batch(config, rows, towers=given.towers, photo_share=given.photo_share, once=name == "once", seed=5)
+        )
         for name in ("once", "each_row")
     }
     seconds: dict[str, list[float]] = {name: [] for name in streams}
@@ -112,6 +118,7 @@ def main() -> None:
         "items": given.items,
         "distinct_in_batch": len(np.unique(rows)),
         "towers": given.towers,
+        "photo_share": given.photo_share,
         "examples_per_second": {name: round(given.batch / value, 1) for name, value in medians.items()},
         "times_as_fast": round(medians["each_row"] / medians["once"], 2),
         "times_less_processor": round(cpu["each_row"] / cpu["once"], 2),

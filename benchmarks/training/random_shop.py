@@ -75,9 +75,11 @@ def item_content(random: np.random.Generator, rows: int, config: Config, *, towe
     return {**content, **attributes}
 
 
-def query_content(random: np.random.Generator, rows: int, config: Config, *, towers: str) -> dict[str, np.ndarray]:
-    """Model form of queries, without history; media in three of ten."""
-    return _content(random, rows, config, towers=towers, tokens=config.tower.text.query_tokens, share=0.3)
+def query_content(
+    random: np.random.Generator, rows: int, config: Config, *, towers: str, share: float = 0.3
+) -> dict[str, np.ndarray]:
+    """Model form of queries, without history; a text in each, media in a share of them."""
+    return _content(random, rows, config, towers=towers, tokens=config.tower.text.query_tokens, share=share)
 
 
 def _content(

@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from beam_preprocess.examples import serialize
+from tests.support import fake_media, tiny_shop
 from tests.support.hub_modules import ColourChange, Loudness, MeanColour, WordCount, saved
 from tests.support.layers import check_layer
+from trainer.model.build import build_model
 from trainer.nn.encoders.hub import HubAudioEncoder, HubTextEncoder, HubVideoEncoder
 from trainer.ops import audio
+from trainer.ops.examples import ModelOps, parse
 from trainer.ops.pretrained_text import tokenizer_of
-from trainer.spec.config import WireConfig
+from trainer.spec.config import WireConfig, override
+from trainer.spec.features import Modality, Side, branches_of
 
 RANDOM = np.random.default_rng(5)
 MODULES = {"text": WordCount, "video": ColourChange, "audio": Loudness, "photo": MeanColour}
@@ -97,3 +102,43 @@ def test_a_handle_that_does_not_load_says_how_to_supply_one(handles, kind):
     assert "Give the folder of a SavedModel that takes" in str(caught.value)
     with pytest.raises(ValueError, match=f"{kind.title()} encoder .* cannot be used"):
         encoder(kind, handles["photo"])  # one that reads something else
+
+
+@pytest.mark.parametrize("kind", list(ENCODERS))
+def test_an_exported_encoder_needs_the_handle_no_more(tmp_path, kind):
+    handle = saved(MODULES[kind](), tmp_path / "module")
+    layer = encoder(kind, handle)
+    inputs = {name: tf.constant(values) for name, values in INPUTS[kind].items()}
+    wanted = layer(inputs)
+    exported = tf.Module()
+    exported.layer = layer
+    specs = {name: tf.TensorSpec([None, *values.shape[1:]], values.dtype) for name, values in inputs.items()}
+    exported.encode = tf.function(lambda given: layer(given), input_signature=[specs])
+    tf.saved_model.save(exported, str(tmp_path / "exported"))
+    (tmp_path / "module").rename(tmp_path / "gone")
+    loaded = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(loaded.encode(inputs), wanted, atol=1e-6)
+
+
+def test_wire_form_reaches_the_modules_of_the_towers(handles, tmp_path):
+    changes = {
+        "tower.text.pretrained": f"hub:{handles['text']}",
+        "tower.audio.pretrained": handles["audio"],
+        "tower.vision.clip_pretrained": handles["video"],
+    }
+    config = override(tiny_shop.CONFIG, [f"{key}={value}" for key, value in changes.items()])
+    tiny_shop.write_transform_graph(tmp_path)
+    ops = ModelOps.load(config, tmp_path)
+    frames = [fake_media.jpeg((200, 0, 0), width=16, height=16)] * 2
+    item = {"item_id": "a", "title": "Red lamp", "video": frames, "audio": fake_media.tone(seconds=0.2)}
+    wire = parse(
+        tf.constant([serialize(item, sides=(Side.ITEM,), wire=config.wire)]), sides=[Side.ITEM], wire=config.wire
+    )
+    inputs = ops.item_model_inputs(wire)
+    inputs.pop("status")
+    out = build_model(config, num_subwords=len(ops.subwords)).encode_items(inputs)
+    there = dict(zip(branches_of(Side.ITEM), out["weights"][0].numpy() > 0, strict=True))
+    assert there[Modality.TEXT]
+    assert there[Modality.VIDEO]
+    assert there[Modality.AUDIO]
+    assert not there[Modality.IMAGE]
