@@ -11,11 +11,14 @@ import tensorflow as tf
 from beam_preprocess import embed, pipeline
 from beam_preprocess.sources import open_source
 from tests.beam_preprocess.little_shop import read_examples, write_shop
-from tests.support import fake_media
+from tests.support import fake_media, tiny_shop
 from tests.support.hub_modules import MOBILENET, MeanColour, saved
+from trainer.model.build import build_model
 from trainer.nn.encoders.pretrained_image import PretrainedImageEncoder
 from trainer.ops import image
+from trainer.ops.examples import ModelOps, parse
 from trainer.spec.config import Config, override
+from trainer.spec.features import Side
 from trainer.spec.presets import tiny
 
 CATALOG = [
@@ -64,6 +67,7 @@ def test_an_unchanged_photo_is_never_encoded_twice(shop, handle, tmp_path):
     np.testing.assert_array_equal(vectors[b"mug"][1], 0.0)
     np.testing.assert_array_equal(vectors[b"pan"], 0.0)
     same_as_in_the_tower(rows[b"cup"], config)
+    same_item_vectors(tmp_path, config)
 
 
 def same_as_in_the_tower(row, config):
@@ -78,6 +82,21 @@ def same_as_in_the_tower(row, config):
     np.testing.assert_allclose(encoder({**inputs, **made}), encoder(inputs), atol=1e-5)
     only_first = {"image_embeddings": made["image_embeddings"] * [[[1.0], [0.0]]]}  # the other is encoded in the tower
     np.testing.assert_allclose(encoder({**inputs, **only_first}), encoder(inputs), atol=1e-5)
+
+
+def same_item_vectors(folder, config):
+    """The whole item tower on what was written, with the vectors of photos and without them."""
+    tiny_shop.write_transform_graph(folder)
+    ops = ModelOps.load(config, folder)
+    files = sorted(str(path) for path in (folder / "items").glob("*.tfrecord"))
+    (serialized,) = tf.data.TFRecordDataset(files).batch(8)
+    inputs = dict(ops.item_model_inputs(parse(serialized, sides=[Side.ITEM], wire=config.wire)))
+    inputs.pop("status")
+    model = build_model(config, num_subwords=len(ops.subwords))
+    found = model.encode_items(inputs)["vector"]
+    assert "image_embeddings" in inputs
+    inside = model.encode_items({name: values for name, values in inputs.items() if name != "image_embeddings"})
+    np.testing.assert_allclose(found, inside["vector"], atol=1e-5)
 
 
 def test_what_was_made_before_is_not_looked_at_again(handle):
