@@ -16,7 +16,7 @@ from beam_preprocess.outcomes import Count, DeadLetter, Fault, Reason, Ref, Row
 from beam_preprocess.sources import MediaUnavailable, Place, ReadRecords, Source
 from beam_preprocess.stages import Ledger
 from trainer.spec.config import Config
-from trainer.spec.features import Modality, Side, features_of
+from trainer.spec.features import Dtype, Modality, Side, features_of
 from trainer.spec.records import CATALOG, Field
 
 LEVEL_SEPARATOR = " > "
@@ -67,7 +67,7 @@ def finish_item(keyed: tuple[str, Any], *, place: Place, config: Config) -> Iter
     row = wire_row(record, config)
     named = False
     for feature in features_of(Side.ITEM):
-        if feature.modality not in WIRE_FORMS:
+        if feature.modality not in WIRE_FORMS or feature.dtype is not Dtype.BYTES:
             continue
         value = record.get(feature.name) or []
         addresses = value if isinstance(value, list) else [value]

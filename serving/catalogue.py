@@ -11,6 +11,7 @@ import numpy as np
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from serving import days
+from serving.comparison import Comparison
 from serving.encode import Encoded, absent_columns, encode_items
 from serving.item_parts import ItemValues, as_table, of_columns
 from serving.towers import LoadedTowers
@@ -32,8 +33,9 @@ class Catalogue:
     Attributes:
       ids: [n] item ids; only removed rows may have the id of another.
       group_ids: [n] group ids, empty for a product of its own.
-      branches: [n, branch, dim] float32; an item's vector is their sum over its length.
-      vectors: [n, dim] float32, of length 1; zeros for an item that is not indexed.
+      branches: [n, branch, dim] float32, which add up to an item's vector.
+      vectors: [n, dim] float32; zeros for an item that is not indexed.
+      unit_length: Whether a vector is the sum of its branches over its length; else it is the sum.
       num_indexed: Rows with a usable vector.
       num_base: Rows of the big index; term statistics too are frozen over them.
       removed: [n] bool, rows of the big index whose item is gone or has changed; nothing may show them.
@@ -57,6 +59,7 @@ class Catalogue:
     columns: Mapping[str, np.ndarray]
     tower_hashes: np.ndarray
     content_id: str
+    unit_length: bool = True
 
     @property
     def quarantined(self) -> tuple[bytes, ...]:
@@ -86,6 +89,7 @@ def make_catalogue(
     columns: Mapping[str, np.ndarray] | None = None,
     tower_hashes: np.ndarray | None = None,
     content_id: str = "",
+    unit_length: bool = True,
 ) -> Catalogue:
     """Puts encoded items into row order and sets aside those that no index may hold.
 
@@ -99,6 +103,7 @@ def make_catalogue(
       columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form; one that is left out is absent from every item.
       tower_hashes: [n, 32] uint8; zeros when left out.
       content_id: SHA-256 of the items.
+      unit_length: Whether vectors have length 1.
 
     Raises:
       ValueError: An item id is empty or comes twice.
@@ -122,7 +127,8 @@ def make_catalogue(
         ids=ordered,
         group_ids=tuple(groups[row] for row in order),
         branches=branches,
-        vectors=vectors_from(branches),
+        vectors=vectors_from(branches, unit_length=unit_length),
+        unit_length=unit_length,
         num_indexed=num_indexed,
         num_base=num_indexed,
         removed=np.zeros(len(ids), bool),
@@ -141,16 +147,18 @@ def usable_rows(branches: np.ndarray) -> np.ndarray:
         return np.isfinite(branches).all(axis=(1, 2)) & np.isfinite(lengths) & (lengths > 1e-6)
 
 
-def vectors_from(branches: np.ndarray) -> np.ndarray:
-    """[n, dim] float32 of length 1: the sum of each item's branches over its length; zeros stay zeros."""
+def vectors_from(branches: np.ndarray, *, unit_length: bool = True) -> np.ndarray:
+    """[n, dim] float32: the sum of each item's branches, with `unit_length` over its length; zeros stay zeros."""
     sums = branches.sum(axis=1)
+    if not unit_length:
+        return sums.astype(np.float32)
     lengths = _lengths(sums)
     return (sums / np.where(lengths > 0.0, lengths, 1.0)[:, None]).astype(np.float32)
 
 
-def content_vectors(ids: Sequence[bytes], branches: np.ndarray) -> dict[bytes, np.ndarray]:
-    """{item id: [dim]} of length 1, what histories and neighbours are made of; branches are [n, branch, dim]."""
-    return dict(zip(ids, vectors_from(branches[:, : -len(CHANGING)]), strict=True))
+def content_vectors(ids: Sequence[bytes], branches: np.ndarray, *, unit_length: bool = True) -> dict[bytes, np.ndarray]:
+    """{item id: [dim]}, what histories and neighbours are made of; branches are [n, branch, dim]."""
+    return dict(zip(ids, vectors_from(branches[:, : -len(CHANGING)], unit_length=unit_length), strict=True))
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
@@ -180,7 +188,7 @@ def encode_catalogue(
     encoded = encode_items(towers, items_pattern)
     _LOG.info("encoded %d items", len(encoded.ids))
     known_days = days.latest_days(days_pattern, towers) if days_pattern else {}
-    contents = content_vectors(encoded.ids, encoded.branches)
+    contents = content_vectors(encoded.ids, encoded.branches, unit_length=Comparison(towers).unit_length)
     seen = days.see(towers, encoded, days=known_days, vectors=contents)
     item_values = {**(item_values or {}), **days.foreseen_parts(encoded, seen)}
     return make_catalogue(
@@ -192,6 +200,7 @@ def encode_catalogue(
         columns=encoded.columns,
         tower_hashes=encoded.tower_hashes,
         content_id=content_id(encoded, search=towers.config.search, known=(popularity or {}, *item_values.values())),
+        unit_length=Comparison(towers).unit_length,
     )
 
 

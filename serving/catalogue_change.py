@@ -6,6 +6,7 @@ import numpy as np
 
 from serving import days
 from serving.catalogue import Catalogue, content_id, content_vectors, make_catalogue
+from serving.comparison import Comparison
 from serving.encode import Encoded
 from serving.item_parts import as_values
 from serving.towers import LoadedTowers
@@ -37,9 +38,10 @@ def look_at_changed(towers: LoadedTowers, old: Catalogue, encoded: Encoded) -> d
 
     An item that was there keeps its trend, and without relations its neighbours; both do not depend on its content.
     """
-    vectors = content_vectors(old.ids, old.branches)
+    unit_length = Comparison(towers).unit_length
+    vectors = content_vectors(old.ids, old.branches, unit_length=unit_length)
     fresh = [encoded.ids[row] for row in np.flatnonzero(encoded.is_encoded)]
-    vectors |= content_vectors(fresh, encoded.branches)
+    vectors |= content_vectors(fresh, encoded.branches, unit_length=unit_length)
     seen = days.see(towers, encoded, days={}, vectors=vectors)
     row_of = {name: row for row, name in enumerate(old.ids)}
     before = np.array([row_of.get(name, -1) for name in fresh], np.int64)
@@ -94,6 +96,7 @@ def refreshed(
         columns=encoded.columns,
         tower_hashes=encoded.tower_hashes,
         content_id=content_id(encoded, search=search, known=(popularity, *item_values.values()), previous=previous),
+        unit_length=old.unit_length,
     )
     row_in_fresh = {name: row for row, name in enumerate(fresh.ids)}
     kept = [
@@ -140,6 +143,7 @@ def _joined(
         columns={name: join(old.columns[name], fresh.columns[name]) for name in fresh.columns},
         tower_hashes=join(old.tower_hashes, fresh.tower_hashes),
         content_id=fresh.content_id,
+        unit_length=old.unit_length,
     )
 
 
@@ -168,4 +172,5 @@ def compacted(catalogue: Catalogue) -> Catalogue:
         columns={name: values[alive] for name, values in catalogue.columns.items()},
         tower_hashes=catalogue.tower_hashes[alive],
         content_id=catalogue.content_id,
+        unit_length=catalogue.unit_length,
     )

@@ -16,11 +16,11 @@ from serving.catalogue import Catalogue, vectors_from
 from serving.item_parts import NAMES
 
 CATALOGUE_PATH = "assets.extra/catalogue.npz"
-FORMAT = 2
+FORMAT = 3
 _BRANCHES = "answers/tables/branches/.ATTRIBUTES/VARIABLE_VALUE"
 _TEXTS = ("ids", "group_ids")
 _ARRAYS = ("popularity", "item_parts", "tower_hashes", "removed")
-_COUNTS = ("num_indexed", "num_base")
+_COUNTS = ("num_indexed", "num_base", "unit_length")
 
 
 def write_catalogue(directory: Path, catalogue: Catalogue) -> None:
@@ -56,12 +56,14 @@ def read_catalogue(directory: Path) -> Catalogue:
     branches = tf.train.load_variable(str(directory / "variables" / "variables"), _BRANCHES)[:-1]  # the blank row
     columns = {name.split(".")[1] for name in content if name.startswith("column.")}
     fields: dict[str, Any] = {name: content[name] for name in _ARRAYS}
+    unit_length = bool(content["unit_length"])
     return Catalogue(
         **fields,
         ids=tuple(_unpacked("ids", content).tolist()),
         group_ids=tuple(_unpacked("group_ids", content).tolist()),
         branches=branches,
-        vectors=vectors_from(branches),
+        vectors=vectors_from(branches, unit_length=unit_length),
+        unit_length=unit_length,
         num_indexed=int(content["num_indexed"]),
         num_base=int(content["num_base"]),
         columns={

@@ -11,6 +11,7 @@ _ITERATIONS = 6
 _ROTATION_SAMPLES = 20_000
 _ROTATION_ITERATIONS = 20
 _SPREAD = 0.5
+TRIALS = 400
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ def packed_signs(vectors: np.ndarray, rotation: np.ndarray, mean: np.ndarray) ->
     return np.ascontiguousarray(np.concatenate(parts).T)
 
 
-def trial_queries(vectors: np.ndarray, *, count: int, seed: int = SEED) -> np.ndarray:
+def trial_queries(vectors: np.ndarray, *, count: int = TRIALS, seed: int = SEED) -> np.ndarray:
     """[at most count, dim] float32 of length 1: evenly spaced items moved by half their length, as a query is off."""
     chosen = vectors[:: max(1, len(vectors) // count)][:count]
     noise = _unit(np.random.default_rng(seed).normal(size=chosen.shape).astype(np.float32))

@@ -15,7 +15,7 @@ def reorder(ranked: Ranked, *, scores: tf.Tensor, vectors: tf.Tensor, strength: 
     Args:
       ranked: The results by score.
       scores: [batch, depth] float32 of those results, falling; relevance is their place between the last and the first.
-      vectors: [batch, depth, dim] float32 of length 1.
+      vectors: [batch, depth, dim] float32, of any length.
       strength: [batch] float32 d in 0..1; a row with 0 keeps its order.
     """
     moved = tf.reduce_any(strength > 0.0)
@@ -26,6 +26,7 @@ def _reordered(ranked: Ranked, scores: tf.Tensor, vectors: tf.Tensor, strength: 
     depth = ranked.positions.shape[1]
     batch = tf.shape(scores)[0]
     real = tf.range(depth) < ranked.count[:, tf.newaxis]
+    vectors = tf.math.divide_no_nan(vectors, tf.norm(vectors, axis=-1, keepdims=True))
     relevance = (1.0 - strength)[:, tf.newaxis] * _relevance(scores, real)
     steps = tf.minimum(depth, tf.reduce_max(tf.concat([[0], ranked.count], axis=0)))
 

@@ -10,6 +10,7 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 
 import tensorflow as tf  # isort: skip
 
+from serving.comparison import Comparison
 from serving.towers import LoadedTowers, query_specs
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.config import WireConfig
@@ -115,7 +116,7 @@ def title_queries(towers: LoadedTowers, titles: Sequence[bytes]) -> np.ndarray:
         inputs[text.name] = tf.constant(batch)
         found.append(towers.module.embed_query(inputs)[TowerOutput.VECTOR.value].numpy())
     vectors = np.concatenate(found)
-    return vectors[np.isfinite(vectors).all(axis=1) & (np.linalg.norm(vectors, axis=1) > 0.5)]
+    return vectors[np.isfinite(vectors).all(axis=1) & (np.linalg.norm(vectors, axis=1) > 1e-6)]
 
 
 def _blank(spec: tf.TensorSpec, batch: int, wire: WireConfig) -> tf.Tensor:
@@ -158,6 +159,7 @@ class _Tower:
 
     def __init__(self, towers: LoadedTowers) -> None:
         self._embed = towers.module.embed_item
+        self._unit_length = Comparison(towers).unit_length
         self._waiting: list[Wire] = []
         self._branches = [np.zeros([0, len(branches_of(Side.ITEM)), towers.config.tower.dim], np.float32)]
         self._contents = list(self._branches)
@@ -186,7 +188,7 @@ class _Tower:
     def _encode(self, wire: Wire) -> None:
         outputs = self._embed({name: tf.constant(values, _dtype_of(values)) for name, values in wire.items()})
         branches = outputs[TowerOutput.BRANCHES.value].numpy()
-        _check_sum(outputs[TowerOutput.VECTOR.value].numpy(), branches)
+        _check_sum(outputs[TowerOutput.VECTOR.value].numpy(), branches, unit_length=self._unit_length)
         self._branches.append(branches)
         self._contents.append(outputs[TowerOutput.ENCODED.value].numpy())
 
@@ -202,15 +204,16 @@ def _batches(items_pattern: str) -> Iterator[tf.Tensor]:
     return iter(tf.data.TFRecordDataset(paths).batch(_READ_AT_ONCE).prefetch(2))
 
 
-def _check_sum(vectors: np.ndarray, branches: np.ndarray) -> None:
-    """The contract on which every served score rests: an item's vector is the sum of its branches over its length."""
+def _check_sum(vectors: np.ndarray, branches: np.ndarray, *, unit_length: bool) -> None:
+    """The contract on which every served score rests: the branches add up to the vector, or to a multiple of it."""
     sums = branches.sum(axis=1)
     lengths = np.linalg.norm(sums, axis=-1, keepdims=True)
     with np.errstate(all="ignore"):
-        off = np.abs(vectors - sums / np.maximum(lengths, 1e-6))
+        off = np.abs(vectors - (sums / np.maximum(lengths, 1e-6) if unit_length else sums))
     off = off[np.isfinite(off).all(axis=-1) & (lengths[:, 0] > 1e-6)]
     if off.size and off.max() > 1e-3:
         raise ValueError(
-            f"Item vectors differ from the sum of their branches over its length by {off.max():.3g}; wanted < 0.001. "
+            f"Item vectors differ from the sum of their branches{' over its length' if unit_length else ''} by "
+            f"{off.max():.3g}; wanted < 0.001. "
             "Check the fusion of the item tower."
         )

@@ -31,8 +31,10 @@ def contributions(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str
     query, weights, row = ranking.query, ranking.weights.asked, item[:, tf.newaxis]
     scored = search.score(query, row, weights=ranking.weights.total, boosts=ranking.boosts)
     branches = search.tables.gather(search.tables.branches, item)
-    length = tf.norm(tf.reduce_sum(branches, axis=1), axis=-1)[:, tf.newaxis, tf.newaxis]
-    pairs = tf.einsum("bpd,bid->bpi", query.parts, tf.math.divide_no_nan(branches, length))
+    if search.comparison.unit_length:
+        length = tf.norm(tf.reduce_sum(branches, axis=1), axis=-1)[:, tf.newaxis, tf.newaxis]
+        branches = tf.math.divide_no_nan(branches, length)
+    pairs = tf.einsum("bpd,bid->bpi", query.parts, branches)
     counts = (item != NO_ROW) & ~query.empty
     by_word = search.word_scores(query, row)[:, 0] * weights[LEXICAL][:, tf.newaxis]
     by_word = tf.where(counts[:, tf.newaxis], by_word, 0.0)

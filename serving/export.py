@@ -17,12 +17,14 @@ from typing import Any
 from serving.bundle import Bundle
 from serving.catalogue import Catalogue, encode_catalogue
 from serving.catalogue_file import write_catalogue
+from serving.clustering import trial_queries
+from serving.comparison import Comparison
 from serving.encode import title_queries
 from serving.index_kinds import EXACT_KINDS, choose_kind
 from serving.index_make import BuiltIndex, build_index
 from serving.limits import write_limits
 from serving.manifest import write_manifest
-from serving.opinions import item_sentiment
+from serving.opinions import item_sentiment, tells_intents
 from serving.ops_check import FLAVOUR_NAMESPACES, ops_of, refuse_foreign_ops
 from serving.signatures import Answers
 from serving.tables import Tables
@@ -90,8 +92,8 @@ def build_bundle(
       version: Name of the folders, a positive number.
       flavours: Any of `stock` and `scann`.
       popularity: A number for each item id, larger first, for empty queries; without it they get the catalogue order.
-      events_pattern: Glob of event Examples whose reviews say what shoppers think of an item; without it nothing is
-        known of that.
+      events_pattern: Glob of event Examples, whose reviews say what shoppers think of an item; without it nothing is
+        known of that. Intents count only where some of these events name one.
       days_pattern: Glob of day Examples; without it nothing is known of the items but their content and relations.
 
     Raises:
@@ -104,6 +106,7 @@ def build_bundle(
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     towers = load_towers(towers_dir)
+    towers = dataclasses.replace(towers, reads_intent=bool(events_pattern) and tells_intents(str(events_pattern)))
     item_values = {SENTIMENT: item_sentiment(towers, events_pattern)} if events_pattern else {}
     catalogue = encode_catalogue(
         towers, items_pattern, days_pattern=days_pattern, popularity=popularity, item_values=item_values
@@ -132,7 +135,7 @@ def write_bundles(
     Raises:
       ValueError: A bundle uses ops that its flavour's server does not have.
     """
-    name = bundle_version(towers.model_id, catalogue.content_id)
+    name = bundle_version(towers.model_id, f"{catalogue.content_id} intent {towers.reads_intent}")
     texts = make_texts(catalogue, search=towers.config.search)
     for flavour, built in indexes.items():
         extra = _manifest_facts(name, flavour, built, towers=towers, catalogue=catalogue)
@@ -164,13 +167,15 @@ def index_for(
     flavour: str, catalogue: Catalogue, *, towers: LoadedTowers, tables: Tables, work_dir: Path
 ) -> BuiltIndex:
     """A big index over the whole of `catalogue`, of the kind that its size and the configuration ask for."""
-    search = towers.config.search
-    kind = choose_kind(catalogue.num_indexed, flavour=flavour, search=search)
+    search, comparison = towers.config.search, Comparison(towers)
+    kind = choose_kind(catalogue.num_indexed, flavour=flavour, search=search, similarity=towers.config.tower.similarity)
     titles = catalogue.columns["title"][: catalogue.num_indexed].tolist()
-    queries = None if kind in EXACT_KINDS else title_queries(towers, titles)
+    vectors = catalogue.vectors[: catalogue.num_indexed]
+    queries = trial_queries(vectors) if kind in EXACT_KINDS else title_queries(towers, titles)
+    vectors, queries = comparison.arrays(vectors, queries if len(queries) else trial_queries(vectors))
     with tempfile.TemporaryDirectory(prefix=".tmp-index-", dir=work_dir) as scratch:
         return build_index(
-            catalogue.vectors[: catalogue.num_indexed],
+            vectors,
             queries=queries,
             kind=kind,
             storage=search.storage,
@@ -187,6 +192,7 @@ def _manifest_facts(
         "index": dict(built.facts),
         "bundle_version": name,
         "model_id": towers.model_id,
+        "reads_intent": towers.reads_intent,
         "content_id": catalogue.content_id,
         "n_items": len(catalogue.alive_ids),
         "quarantined": [item.decode(errors="replace") for item in catalogue.quarantined],

@@ -2,7 +2,8 @@
 
 import enum
 
-from trainer.spec.config import IndexChoice, SearchConfig
+from trainer.spec.config import INDEXED, IndexChoice, SearchConfig
+from trainer.spec.tower import Similarity
 
 SMALLEST_APPROXIMATE = 16  # fewer items, and ScaNN refuses to build; exact search costs nothing there
 TREE_FROM_ITEMS = 100_000  # from ScaNN's rules of thumb: below, hashing without a tree
@@ -23,14 +24,21 @@ EXACT_KINDS = frozenset({IndexKind.EXACT, IndexKind.SCANN_BRUTE_FORCE})
 SCANN_KINDS = frozenset({IndexKind.SCANN_BRUTE_FORCE, IndexKind.SCANN_HASHED, IndexKind.SCANN_TREE})
 
 
-def choose_kind(num_items: int, *, flavour: str, search: SearchConfig) -> IndexKind:
-    """The kind of index that `num_items` items get in one flavour of a bundle."""
+def choose_kind(
+    num_items: int, *, flavour: str, search: SearchConfig, similarity: Similarity = Similarity.COSINE
+) -> IndexKind:
+    """The kind of index that `num_items` items get in one flavour of a bundle.
+
+    Exact where the other kinds do not know the similarity.
+    """
     if num_items < SMALLEST_APPROXIMATE or search.index is IndexChoice.EXACT:
         return IndexKind.EXACT
     if search.index is IndexChoice.IVF:
         return IndexKind.IVF
     if search.index is IndexChoice.BINARY:
         return IndexKind.BINARY
+    if similarity not in INDEXED[IndexChoice.IVF if flavour == "stock" else IndexChoice.SCANN]:
+        return IndexKind.EXACT
     small = num_items < search.approximate_from_items
     if flavour == "stock":
         return IndexKind.EXACT if small else IndexKind.IVF

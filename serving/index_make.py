@@ -22,7 +22,6 @@ from serving.index_scann import ScannIndex
 from serving.store import VectorStore
 from trainer.spec.config import Storage
 
-_TRIALS = 400
 _SCANN_VARIABLES = (
     *("scann_config", "serialized_partitioner", "datapoint_to_token", "ah_codebook", "hashed_dataset"),
     *("int8_dataset", "int8_multipliers", "dp_norms", "dataset"),
@@ -53,11 +52,11 @@ def build_index(
     k: int,
     work_dir: Path,
 ) -> BuiltIndex:
-    """Indexes `vectors` [n, dim] float32 of length 1; anything but exact is built in a child process.
+    """Indexes `vectors` [n, dim] float32 by dot product; anything but exact is built in a child process.
 
     Args:
       vectors: Rows in the order of the catalogue.
-      queries: [query, dim] float32 of length 1, like those that will come: half of them decide how much an index reads,
+      queries: [query, dim] float32, like those that will come: half of them decide how much an index reads,
         over the others its recall is measured. None = items moved by noise.
       kind: Which index.
       storage: How the vectors are stored.
@@ -70,7 +69,7 @@ def build_index(
     """
     check_vectors(vectors)
     if queries is None or not len(queries):
-        queries = clustering.trial_queries(vectors, count=_TRIALS)
+        queries = clustering.trial_queries(vectors)
     numbers: dict[str, Any] = {}
     keep = None
     if kind is IndexKind.EXACT:

@@ -25,7 +25,7 @@ class TieredIndex(tf.Module):
           base: The big index.
           removed: [m] bool, True where the item of a row of `base` is gone or has changed.
           delta: The items of rows m and on.
-          vectors_of: Exact vectors [batch, width, dim] of rows [batch, width].
+          vectors_of: Exact vectors [batch, width, dim] as the indexes hold them, of rows [batch, width].
         """
         super().__init__(name="tiered_index")
         self.kind = base.kind

@@ -1,4 +1,4 @@
-"""What reviews think of each item, by the towers' own sentiment head."""
+"""What the events of a shop say beside actions: what reviews think of each item, and whether intents are known."""
 
 import collections
 import glob
@@ -13,7 +13,7 @@ from serving.towers import LoadedTowers
 from trainer.ops.examples import feature_spec
 from trainer.spec.config import WireConfig
 from trainer.spec.features import Side, features_of
-from trainer.spec.tasks import REVIEW_TASKS
+from trainer.spec.tasks import QUERY_TASKS, REVIEW_TASKS
 
 # As many reviews of an item must agree before the mean is believed half.
 PRIOR_REVIEWS = 2.0
@@ -45,3 +45,12 @@ def item_sentiment(towers: LoadedTowers, events_pattern: str) -> dict[bytes, flo
             sums[item] += value if np.isfinite(value) else 0.0
             counts[item] += 1
     return {item: sums[item] / (counts[item] + PRIOR_REVIEWS) for item in sorted(sums)}
+
+
+def tells_intents(events_pattern: str) -> bool:
+    """Whether some event says what its search was for; if none does, the head that reads it was never taught."""
+    (task,) = QUERY_TASKS
+    spec = feature_spec([f for f in features_of(Side.EVENT) if f.name == task.label], WireConfig())
+    records = tf.data.TFRecordDataset(sorted(glob.glob(events_pattern))).batch(_AT_ONCE)
+    labels = records.map(lambda serialized: tf.reduce_max(tf.io.parse_example(serialized, spec)[task.label]))
+    return any(label >= 0 for label in labels.as_numpy_iterator())

@@ -1,7 +1,7 @@
 """A mixed query: what the query tower says of text, photo, clip and history, and liked items, each with a weight.
 
-The vector of a query is the sum of its parts over its length, so that a cosine is a sum over pairs of a part of the
-query and a branch of the item.
+The vector of a query is the sum of its parts, over its length where vectors have length 1, so that a dot product is a
+sum over pairs of a part of the query and a branch of the item.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Query(NamedTuple):
     """Queries of a batch, ready to search.
 
     Attributes:
-      vectors: [batch, dim] float32 of length 1, or zeros where there is nothing to compare.
+      vectors: [batch, dim] float32, zeros where there is nothing to compare.
       parts: [batch, part, dim] float32 in the order of `QUERY_PARTS`; their sum is the vector.
       weights: [batch, part] float32.
       terms: The words to search by; none where the text counts against.
@@ -71,14 +71,22 @@ def fit_liked(ids: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor,
     return ids, tf.where(ids == b"", 0.0, cleaned[LIKE]), status
 
 
-def mix(encoded: Mapping[str, tf.Tensor], *, weights: tf.Tensor, liked: tf.Tensor, like_weights: tf.Tensor) -> Mixed:
+def mix(
+    encoded: Mapping[str, tf.Tensor],
+    *,
+    weights: tf.Tensor,
+    liked: tf.Tensor,
+    like_weights: tf.Tensor,
+    unit_length: bool = True,
+) -> Mixed:
     """Weighs what the query tower gave and adds liked items.
 
     Args:
       encoded: `TowerOutput`s, finite.
       weights: [batch, branch] float32, how much each branch counts.
-      liked: [batch, liked, dim] float32 vectors of length 1, zeros for what is not known.
+      liked: [batch, liked, dim] float32 item vectors, zeros for what is not known.
       like_weights: [batch, liked] float32.
+      unit_length: Whether the vector of a query has length 1.
     """
     branches = encoded[TowerOutput.BRANCHES.value] * weights[:, :, tf.newaxis]
     known = tf.reduce_any(liked != 0.0, axis=-1)
@@ -87,7 +95,7 @@ def mix(encoded: Mapping[str, tf.Tensor], *, weights: tf.Tensor, liked: tf.Tenso
     parts = tf.concat([branches, like[:, tf.newaxis]], axis=1)
     own = encoded[TowerOutput.WEIGHTS.value] * weights
     lengths = tf.norm(tf.reduce_sum(parts, axis=1), axis=-1)[:, tf.newaxis, tf.newaxis]
-    parts = tf.where(lengths > 1e-6, tf.math.divide_no_nan(parts, lengths), 0.0)
+    parts = tf.where(lengths > 1e-6, tf.math.divide_no_nan(parts, lengths) if unit_length else parts, 0.0)
     share = tf.abs(own[:, _TEXT])
     everything = tf.reduce_sum(tf.abs(own), axis=-1) + tf.reduce_sum(tf.abs(counted), axis=-1)
     return Mixed(

@@ -10,6 +10,7 @@ from serving.rows import bit
 from trainer.spec.signatures import QueryStatus
 from trainer.spec.tasks import DENSE, PAIR_TASKS, SCORE_PARTS
 
+Compare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 ScorePairs = Callable[[tf.Tensor, tf.Tensor], Mapping[str, tf.Tensor]]
 
 
@@ -39,21 +40,35 @@ class Pages(NamedTuple):
     status: tf.Tensor
 
 
-def score_parts(query_vectors: tf.Tensor, branches: tf.Tensor, *, score_pairs: ScorePairs) -> dict[str, tf.Tensor]:
+def dot(query_keys: tf.Tensor, item_keys: tf.Tensor) -> tf.Tensor:
+    """[batch, key_dim] and [batch, candidates, key_dim] to [batch, candidates]."""
+    return tf.einsum("bd,bcd->bc", query_keys, item_keys)
+
+
+def score_parts(
+    query_vectors: tf.Tensor,
+    branches: tf.Tensor,
+    *,
+    score_pairs: ScorePairs,
+    unit_length: bool = True,
+    compare: Compare = dot,
+) -> dict[str, tf.Tensor]:
     """Every score part of every candidate that the towers give, from the float32 branch vectors.
 
     Args:
-      query_vectors: [batch, dim] of length 1.
+      query_vectors: [batch, dim].
       branches: [batch, candidates, branch, dim] of the candidates.
       score_pairs: The pair heads of the towers.
+      unit_length: Whether an item's vector has length 1.
+      compare: The similarity of query and item vectors.
 
     Returns:
       {part: [batch, candidates] float32}, never NaN or infinite.
     """
     sums = tf.reduce_sum(branches, axis=2)
     lengths = tf.norm(sums, axis=-1, keepdims=True)
-    item_vectors = sums / tf.where(lengths > 0.0, lengths, 1.0)
-    dense = tf.einsum("bd,bcd->bc", query_vectors, item_vectors)
+    item_vectors = sums / tf.where(lengths > 0.0, lengths, 1.0) if unit_length else sums
+    dense = compare(query_vectors, item_vectors)
     pairs = score_pairs(query_vectors, item_vectors)
     parts = {DENSE: dense, **{task.name: pairs[task.name] for task in PAIR_TASKS}}
     return {part: tf.where(tf.math.is_finite(values), values, 0.0) for part, values in parts.items()}

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 
 import tensorflow as tf  # isort: skip
@@ -23,6 +25,7 @@ import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops
 from serving.catalogue import Catalogue
 from serving.catalogue_change import KnownItems, compacted, is_same, look_at_changed, refreshed
 from serving.catalogue_file import read_catalogue
+from serving.comparison import Comparison
 from serving.encode import Encoded, encode_items
 from serving.export import index_for, write_bundles
 from serving.index import ExactIndex
@@ -99,7 +102,11 @@ def refresh_bundle(
     module = next(iter(loaded.values())).answers.towers
     config = configs.from_dict(manifest["config"], configs.Config())
     towers = LoadedTowers(
-        module=module, config=config, model_id=manifest["model_id"], carried=carried_files(next(iter(sources.values())))
+        module=module,
+        config=config,
+        model_id=manifest["model_id"],
+        reads_intent=manifest["reads_intent"],
+        carried=carried_files(next(iter(sources.values()))),
     )
     clock.lap("load")
     known = KnownItems(old)
@@ -122,7 +129,8 @@ def refresh_bundle(
         if again:
             indexes[flavour] = index_for(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
         else:
-            indexes[flavour] = _tiered(bundle, manifests[flavour]["index"], catalogue=catalogue, tables=tables)
+            facts = manifests[flavour]["index"]
+            indexes[flavour] = _tiered(bundle, facts, catalogue=catalogue, tables=tables, by=Comparison(towers))
     clock.lap("index")
     paths = {flavour: output_dir / flavour / str(BUILD_NUMBER) for flavour in sources}
     written = write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths)
@@ -151,14 +159,18 @@ def _load(path: Path, manifest: Mapping[str, Any]) -> Any:
     return tf.saved_model.load(str(path))
 
 
-def _tiered(bundle: Any, facts: Mapping[str, Any], *, catalogue: Catalogue, tables: Tables) -> BuiltIndex:
+def _tiered(
+    bundle: Any, facts: Mapping[str, Any], *, catalogue: Catalogue, tables: Tables, by: Comparison
+) -> BuiltIndex:
     """The big index of a loaded bundle with a new delta and new tombstones."""
     was_tiered = "delta_items" in facts
     base = restore_index(bundle.answers.index.base if was_tiered else bundle.answers.index, facts)
-    newer = catalogue.vectors[catalogue.num_base : catalogue.num_indexed]
+    newer = np.asarray(by.item_keys(catalogue.vectors[catalogue.num_base : catalogue.num_indexed]))
     delta = ExactIndex(VectorStore.of(newer, storage=configs.Storage.FLOAT32))
     removed = catalogue.removed[: catalogue.num_base]
-    index = TieredIndex(base, removed=removed, delta=delta, vectors_of=tables.vectors_of)
+    index = TieredIndex(
+        base, removed=removed, delta=delta, vectors_of=lambda rows: by.item_keys(tables.vectors_of(rows))
+    )
     counts = {"delta_items": len(newer), "tombstones": int(removed.sum())}
     return BuiltIndex(index=index, facts={**facts, **counts}, keep=bundle)
 

@@ -9,11 +9,12 @@ import tensorflow as tf  # isort: skip
 
 from serving import candidates, diversity, intents, queries, rank, rows
 from serving.candidates import Boosts
+from serving.comparison import Comparison
 from serving.index import NO_ROW, Index
 from serving.intents import INTENT_TASK, SENTIMENT_TASK, PartWeights, Reading
 from serving.lexical import LexicalIndex, Terms
 from serving.queries import Query
-from serving.tables import Tables, unit
+from serving.tables import Tables
 from serving.towers import LoadedTowers, day_features, query_features
 from trainer.ops.examples import axis_lengths
 from trainer.spec import search_ports
@@ -89,6 +90,8 @@ class Search(tf.Module):
         super().__init__(name="search")
         self.config = towers.config
         self.towers = towers.module
+        self.comparison = Comparison(towers)
+        self.reads_intent = towers.reads_intent
         self.tables = tables
         self.index = index
         self.lexical = lexical
@@ -163,7 +166,7 @@ class Search(tf.Module):
         branches = tf.concat([content[TowerOutput.BRANCHES.value][:, :-count], changing], axis=1)
         present = tf.cast(tf.reduce_any(changing != 0.0, axis=-1), tf.float32)
         return {
-            TowerOutput.VECTOR.value: unit(tf.reduce_sum(branches, axis=1)),
+            TowerOutput.VECTOR.value: self.tables.summed(branches),
             TowerOutput.BRANCHES.value: branches,
             TowerOutput.WEIGHTS.value: tf.concat([content[TowerOutput.WEIGHTS.value][:, :-count], present], axis=1),
             TowerOutput.STATUS.value: content[TowerOutput.STATUS.value],
@@ -175,10 +178,18 @@ class Search(tf.Module):
         ids, like_weights, odd_likes = queries.fit_liked(inputs["like_ids"], inputs["like_weights"])
         liked = self.tables.rows_of(ids)
         unknown = tf.reduce_any((liked == NO_ROW) & (ids != b""), axis=-1)
-        mixed = queries.mix(encoded, weights=weights, liked=self.tables.vectors_of(liked), like_weights=like_weights)
+        mixed = queries.mix(
+            encoded,
+            weights=weights,
+            liked=self.tables.vectors_of(liked),
+            like_weights=like_weights,
+            unit_length=self.comparison.unit_length,
+        )
         text = queries.searched_text(inputs["query_text"], weights)
         terms = self.lexical.terms(text)
         reading = intents.read(self.towers, text=text, branches=queries.heard(encoded, weights))
+        if not self.reads_intent:
+            reading = reading._replace(intent=tf.zeros_like(reading.intent))
         empty = tf.reduce_all(mixed.vectors == 0.0, axis=-1) & (self.lexical.most(terms) == 0.0)
         status = encoded[TowerOutput.STATUS.value] | odd_weights | odd_likes
         status |= rows.bit(unknown, QueryStatus.ITEM_UNKNOWN)
@@ -248,13 +259,23 @@ class Search(tf.Module):
     def score(self, query: Query, asked: tf.Tensor, *, weights: Mapping[str, tf.Tensor], boosts: Boosts) -> Scored:
         """Scores of rows [batch, rows]; an empty query scores nothing but boosts."""
         branches = self.tables.gather(self.tables.branches, asked)
-        parts = rank.score_parts(query.vectors, branches, score_pairs=self.towers.score_pairs)
+        parts = rank.score_parts(
+            query.vectors,
+            branches,
+            score_pairs=self.towers.score_pairs,
+            unit_length=self.comparison.unit_length,
+            compare=self._similarity,
+        )
         parts[LEXICAL] = tf.reduce_sum(self.word_scores(query, asked), axis=-1)
         columns = tf.unstack(self.tables.gather(self.tables.item_parts, asked), len(ITEM_PARTS), axis=-1)
         parts |= {part.name: values for part, values in zip(ITEM_PARTS, columns, strict=True)}
         parts = {part: tf.where(query.empty[:, tf.newaxis], 0.0, parts[part]) for part in SCORE_PARTS}
         added = candidates.boosts_of(asked, boosts)
         return Scored(parts=parts, boosts=added, scores=rank.total(parts, weights) + added)
+
+    def _similarity(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> tf.Tensor:
+        """[batch, dim] and [batch, candidates, dim] to [batch, candidates]."""
+        return rank.dot(self.comparison.query_keys(query_vectors), self.comparison.item_keys(item_vectors))
 
     def word_scores(self, query: Query, asked: tf.Tensor) -> tf.Tensor:
         """What each word adds to the lexical score part: [batch, rows, terms] float32; the part is in 0..1."""
@@ -315,7 +336,7 @@ class Search(tf.Module):
     def _proposed(self, query: Query, weights: Mapping[str, tf.Tensor], allowed: tf.Tensor | None) -> tf.Tensor:
         """[batch, candidates] rows of both sides; the popular ones where the query is empty."""
         k = self.tables.num_candidates
-        dense = self.index.propose(query.vectors, k, allowed)
+        dense = self.index.propose(self.comparison.query_keys(query.vectors), k, allowed)
         dense = tf.where(tf.reduce_all(query.vectors == 0.0, axis=-1, keepdims=True), NO_ROW, dense)
 
         def both() -> tf.Tensor:

@@ -37,6 +37,7 @@ class Tables(tf.Module):
     Attributes:
       num_items: n.
       num_indexed: The first rows, which search can find.
+      unit_length: Whether vectors have length 1.
       num_candidates: How many candidates an index is asked for.
       item_ids: [n + 1] string.
       groups: [n + 1] int32, `NO_ROW` for the blank row.
@@ -53,6 +54,7 @@ class Tables(tf.Module):
         super().__init__(name="tables")
         self.num_items = len(catalogue.ids)
         self.num_indexed = catalogue.num_indexed
+        self.unit_length = catalogue.unit_length
         self.num_candidates = num_candidates(catalogue.groups, search)
         alive = np.flatnonzero(~catalogue.removed)
         item_ids = np.full([self.num_items + 1], b"", object)
@@ -81,12 +83,19 @@ class Tables(tf.Module):
         return self.row_of_id.lookup(item_ids)
 
     def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
-        """Item vectors [..., dim] of rows of any shape, of length 1; zeros for `NO_ROW` and for what is not indexed."""
-        return unit(tf.reduce_sum(self.gather(self.branches, rows), axis=-2))
+        """Item vectors [..., dim] of rows of any shape; zeros for `NO_ROW` and for what is not indexed."""
+        return self.summed(self.gather(self.branches, rows))
 
     def content_of(self, rows: tf.Tensor) -> tf.Tensor:
         """As `vectors_of`, of the content of the items alone: what histories and neighbours are made of."""
-        return unit(tf.reduce_sum(self.gather(self.branches, rows)[..., : -len(CHANGING), :], axis=-2))
+        return self.summed(self.gather(self.branches, rows)[..., : -len(CHANGING), :])
+
+    def summed(self, branches: tf.Tensor) -> tf.Tensor:
+        """The vectors [..., dim] that branches [..., branch, dim] make; zeros stay zeros."""
+        sums = tf.reduce_sum(branches, axis=-2)
+        if not self.unit_length:
+            return sums
+        return tf.math.divide_no_nan(sums, tf.norm(sums, axis=-1, keepdims=True))
 
     def filtered(self, inputs: Mapping[str, tf.Tensor]) -> Filtered:
         """What the filter inputs of a batch come to; see `serving.filters.FilterTables.filtered`."""
@@ -113,11 +122,6 @@ class Tables(tf.Module):
     def gather(self, table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
         """Entries of one of the tables; `NO_ROW` gives the blank one."""
         return tf.gather(table, tf.where(rows == NO_ROW, self.num_items, rows))
-
-
-def unit(vectors: tf.Tensor) -> tf.Tensor:
-    """Vectors [..., dim] over their lengths; zeros stay zeros."""
-    return tf.math.divide_no_nan(vectors, tf.norm(vectors, axis=-1, keepdims=True))
 
 
 def _table(values: np.ndarray, name: str) -> tf.Variable:

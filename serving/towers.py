@@ -38,6 +38,12 @@ class Model(Protocol):
     def encode_days(self, encoded: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """`encoded` of items and the model form of days to {"branches": [batch, changing, dim], day task: [batch]}."""
 
+    def query_keys(self, query_vectors: tf.Tensor) -> tf.Tensor:
+        """[batch, dim] to [batch, key_dim], what is compared with the keys of items by dot product."""
+
+    def item_keys(self, item_vectors: tf.Tensor) -> tf.Tensor:
+        """[n, dim] to [n, key_dim]."""
+
     def score_pairs(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> Mapping[str, tf.Tensor]:
         """[batch, dim] and [batch, depth, dim] to {pair task: [batch, depth]}."""
 
@@ -56,12 +62,14 @@ class LoadedTowers:
       module: The SavedModel, with the functions that `trainer/spec/signatures.py` describes.
       config: The configuration they were trained with.
       model_id: SHA-256 that names the trained model.
+      reads_intent: Whether the head that reads the intent of a query was taught; its answers count only then.
       carried: Files beside their own description that a bundle carries on, such as weights to go on training from.
     """
 
     module: Any
     config: configs.Config
     model_id: str
+    reads_intent: bool = True
     carried: tuple[Path, ...] = ()
 
 
@@ -147,14 +155,11 @@ class TowersModule(tf.Module):
         branches = tf.TensorSpec([None, len(branches_of(Side.QUERY)), dim], tf.float32)
         self.classify_queries = tf.function(classify_queries, input_signature=[branches])
         self.classify_reviews = tf.function(classify_reviews, input_signature=[tf.TensorSpec([None], tf.string)])
-        functions = (
-            self.embed_item,
-            self.embed_day,
-            self.embed_query,
-            self.score_pairs,
-            self.classify_queries,
-            self.classify_reviews,
-        )
+        self.query_keys = tf.function(lambda vectors: model.query_keys(vectors), input_signature=pairs[:1])
+        self.item_keys = tf.function(lambda vectors: model.item_keys(vectors), input_signature=pairs[:1])
+        embedding = (self.embed_item, self.embed_day, self.embed_query)
+        compared = (self.query_keys, self.item_keys, self.score_pairs)
+        functions = (*embedding, *compared, self.classify_queries, self.classify_reviews)
         traced = [f.get_concrete_function() for f in functions]
         self.model_variables = list({id(v): v for function in traced for v in function.graph.variables}.values())
 

@@ -13,7 +13,7 @@ from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Axis, Modality, Side
 from trainer.spec.presets import PRESETS
 from trainer.spec.signatures import TowerOutput, signatures
-from trainer.spec.tower import Fusion
+from trainer.spec.tower import Fusion, Similarity
 
 
 @pytest.mark.parametrize("modality", list(Modality))
@@ -28,6 +28,7 @@ def test_every_modality_has_its_modules_and_rows(modality):
 def test_tables_hold_nothing_that_is_not_declared():
     assert set(build.ENCODERS) == set(tower.BRANCH_INPUTS) == set(tower.BRANCH_PRESENT) == set(Modality)
     assert set(build.FUSIONS) == set(Fusion)
+    assert set(build.SIMILARITIES) == set(Similarity)
     assert set(build.HEADS) == set(tasks.TaskKind)
     assert set(rows._READERS) == set(records.Kind)
 

@@ -17,9 +17,10 @@ from tests.support import text_shop
 from trainer.job.job import Job
 from trainer.job.runs import Progress
 from trainer.job.summary import summarize, summarize_refresh
-from trainer.spec.config import override
+from trainer.spec.config import from_json, override
 from trainer.spec.features import Dtype
 from trainer.spec.presets import tiny
+from trainer.spec.search_space import SEARCH_SPACE
 
 SETTINGS = ["train.epochs=12", "train.batch_size=32", "train.learning_rate=0.01", "data.event_shards=1"]
 ROOT = Path(tfx_pipeline.__file__).parent
@@ -216,6 +217,20 @@ class TestJob:
         again, _ = run(dataclasses.replace(job, refresh=True))
         assert not again.read_json("Refresher", output="pushed", name="pushed.json")["new"]
         assert max(versions(job)["stock"]) == before + 1
+
+    def test_a_search_runs_before_the_trainer_which_takes_its_best_point(self, job, first):
+        short = override(job.config, ["train.epochs=1"])
+        outcome, _ = run(dataclasses.replace(job, config=short, trials=1))
+        assert "Transform" in outcome.cached
+        assert not {"Tuner", "Trainer"} & outcome.cached
+        best = outcome.read_json("Tuner", output="best_hyperparameters", name="best_hyperparameters.txt")["values"]
+        assert set(best) == {dimension.path for dimension in SEARCH_SPACE}
+        (resolved,) = outcome.outputs["Trainer"]["model"].rglob("config.json")
+        trained = from_json(resolved.read_text(encoding="utf-8"))
+        assert trained.train.epochs == 1
+        assert trained.train.learning_rate == pytest.approx(best["train.learning_rate"])
+        assert trained.train.learning_rate != short.train.learning_rate
+        assert trained.train.batch_size == best["train.batch_size"]
 
     @staticmethod
     def _killed_after(step, process, line):

@@ -46,7 +46,7 @@ def evaluate(trained: Trained, *, truth_path: str | pathlib.Path | None = None) 
     encoder = Encoder(trained.model)
     items = encoder.items(tables.items)
     queries = encoder.queries(tables.evaluation, requests.first_row)
-    scorers = {"model": _served(queries, items, counts), **_floors(tables, requests, counts)}
+    scorers = {"model": _served(trained.model, queries, items, counts), **_floors(tables, requests, counts)}
     sections = [_retrieval_section(question, scorers, tables.items.num_items) for question in asked]
     if asked:
         sections.append(_masked_section(asked[-1], encoder=encoder, tables=tables, requests=requests, counts=counts))
@@ -63,16 +63,17 @@ def evaluate(trained: Trained, *, truth_path: str | pathlib.Path | None = None) 
     )
 
 
-def _served(queries: np.ndarray, items: np.ndarray, counts: np.ndarray) -> metrics.Scorer:
-    """The cosine of requests [request, dim] and items [items, dim]; popularity for a query that says nothing.
+def _served(model: Any, queries: np.ndarray, items: np.ndarray, counts: np.ndarray) -> metrics.Scorer:
+    """How similar requests [request, dim] and items [items, dim] are; popularity for a query that says nothing.
 
     So does a bundle answer; `counts` are [items].
     """
     silent = np.all(queries == 0.0, axis=1)
     popular = floors.popularity(counts)
+    query_keys, item_keys = np.asarray(model.query_keys(queries)), np.asarray(model.item_keys(items))
 
     def scores(requests: np.ndarray) -> np.ndarray:
-        return np.where(silent[requests, np.newaxis], popular(requests), queries[requests] @ items.T)
+        return np.where(silent[requests, np.newaxis], popular(requests), query_keys[requests] @ item_keys.T)
 
     return scores
 
@@ -140,7 +141,8 @@ def _masked_section(
         masked = () if modality is None else (modality,)
         encoder.model.set_snapshot(encoder.items(tables.items, (*masked, *CHANGING)))
         items = encoder.items(tables.items, masked)
-        scorer = _served(encoder.queries(tables.evaluation, requests.first_row, masked), items, counts)
+        queries = encoder.queries(tables.evaluation, requests.first_row, masked)
+        scorer = _served(encoder.model, queries, items, counts)
         name = "model" if modality is None else f"no {modality.value}"
         values[name] = metrics.count_ranks(scorer, question.relevant, num_items=tables.items.num_items)
     encoder.model.set_snapshot(snapshot)

@@ -54,11 +54,13 @@ def count_ranks(scorer: Scorer, relevant: Relevant, *, num_items: int) -> np.nda
         pairs = order[start : start + size]
         requests, position = np.unique(relevant.request[pairs], return_inverse=True)
         scores = scorer(requests)
-        scores = np.where(np.isnan(scores), -np.inf, scores)
-        own = scores[position, relevant.item[pairs]][:, np.newaxis]
-        all_scores = scores[position]
-        higher = np.count_nonzero(all_scores > own, axis=1)
-        result[pairs] = 1.0 + higher + (np.count_nonzero(all_scores == own, axis=1) - 1) / 2.0
+        if np.isnan(scores.min()):  # the smallest of numbers and NaN is NaN
+            scores = np.where(np.isnan(scores), -np.inf, scores)
+        # Row by row: a row stays in the cache, and counting in one dimension is several times as fast as along an axis.
+        for pair, row, item in zip(pairs, position, relevant.item[pairs], strict=True):
+            line = scores[row]
+            own = line[item]
+            result[pair] = 1.0 + np.count_nonzero(line > own) + (np.count_nonzero(line == own) - 1) / 2.0
     return result
 
 

@@ -21,6 +21,7 @@ import numpy as np
 CONTENT = ("_pixels", "_mel")
 PRESENT = "_present"
 _TABLE = "table.json"
+_ROWS_AT_ONCE = 65_536
 
 
 class Column(Protocol):
@@ -217,23 +218,31 @@ class TableWriter:
         data.append(np.frombuffer(b"".join(values), np.uint8))
 
     def _reorder(self, order: np.ndarray) -> None:
-        """Rewrites every file that is addressed by row; pictures stay, their slots move."""
+        """Rewrites every file that is addressed by row, some rows at a time; pictures stay, their slots move."""
         for name, column in Table(self._directory).columns.items():
             if isinstance(column, BytesColumn):
-                values = column.gather(order)[name]
-                lengths = [0, *(len(value) for value in values)]
-                self._rewrite(name, "offsets", np.cumsum(lengths, dtype=np.int64))
-                self._rewrite(name, "data", np.frombuffer(b"".join(values), np.uint8))
+                lengths = np.diff(column.offsets)
+                self._rewrite(name, "offsets", [np.zeros(1, np.int64), np.cumsum(lengths[order], dtype=np.int64)])
+                texts = (column.gather(rows)[name] for rows in _blocks(order))
+                self._rewrite(name, "data", (np.frombuffer(b"".join(part), np.uint8) for part in texts))
             elif isinstance(column, MediaColumn):
-                self._rewrite(name, "slots", column.slots[order])
+                self._rewrite(name, "slots", (column.slots[part] for part in _blocks(order)))
             elif isinstance(column, DenseColumn):
-                self._rewrite(name, "values", column.values[order])
+                self._rewrite(name, "values", (column.values[part] for part in _blocks(order)))
 
-    def _rewrite(self, name: str, part: str, values: np.ndarray) -> None:
+    def _rewrite(self, name: str, part: str, blocks: Iterable[np.ndarray]) -> None:
         path = self._directory / f"{name}.{part}.bin"
         aside = path.with_suffix(".new")
-        aside.write_bytes(np.ascontiguousarray(values).tobytes())
+        with aside.open("wb") as file:
+            for values in blocks:
+                file.write(np.ascontiguousarray(values).tobytes())
         aside.replace(path)
+
+
+def _blocks(order: np.ndarray) -> Iterator[np.ndarray]:
+    """`order`, some rows at a time."""
+    for start in range(0, len(order), _ROWS_AT_ONCE):
+        yield order[start : start + _ROWS_AT_ONCE]
 
 
 def content_key(files: Iterable[str], *, read: Callable[[str], Iterator[bytes]], parts: Sequence[str]) -> str:

@@ -28,6 +28,7 @@ from trainer.report import Report
 from trainer.spec.config import Config, from_json, override, to_json
 from trainer.spec.training import Strategy
 from trainer.train import Places, TrainedModel, fit
+from trainer.training.loop import WorkerGone
 from trainer.training.preemption import EXIT_CODE, Preempted, Preemption
 from trainer.training.warm_start import Published, load_published, state_files
 from trainer.training.watcher import watch
@@ -131,7 +132,8 @@ def train_and_export(
         trained = dataclasses.replace(trained, tables=tables)
     report = evaluate(trained, truth_path=truth_path)
     measured = time.monotonic()
-    extra = state_files(trained.model, config, model_id=trained.model_id, tables=trained.tables)
+    published = places.published if places else None
+    extra = state_files(trained.model, config, model_id=trained.model_id, tables=trained.tables, published=published)
     export_towers(trained.model, trained.tables.ops, towers_dir, model_id=trained.model_id, extra=extra)
     seconds = {"fit": fitted - start, "evaluate": measured - fitted, "export": time.monotonic() - measured}
     facts = {"model_id": trained.model_id, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
@@ -172,16 +174,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Preempted as stop:
         print(f"trainer.task: {stop}", file=sys.stderr)
         return EXIT_CODE
-    except (ValueError, FloatingPointError, OSError, tf.errors.UnimplementedError) as error:
+    except (ValueError, FloatingPointError, OSError, WorkerGone, tf.errors.UnimplementedError) as error:
         print(f"trainer.task: {error}", file=sys.stderr)
         return 1
-    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError) as error:
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError) as error:
         first = str(error).split("\n")[0]
-        print(
-            f"trainer.task: another worker of the job is gone ({first}). Start all of them again: they continue from "
-            "the last checkpoint.",
-            file=sys.stderr,
-        )
+        print(f"trainer.task: the other workers do not answer ({first}). Start all of them again.", file=sys.stderr)
         return 1
     return 0
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.serving.soak --minutes 30
 
-Two closed-loop clients over both protocols, wrong requests among the right ones, a new version every ten seconds. The
-server's memory is looked at every second; its growth is the slope of a straight line through the second half.
+Two closed-loop clients over both protocols, wrong requests among the right ones, a new version every `--swap_seconds`.
+The server's memory is looked at every second; its growth is the slope of a straight line through the second half.
 """
 
 import argparse
@@ -22,13 +22,12 @@ from benchmarks.serving.memory import resident_megabytes
 from benchmarks.serving.swaps import MODEL, Watcher, content_of, make_contents, publish
 from serving.server.process import ServerProcess
 
-SWAP_SECONDS = 10.0
-
 
 def main() -> None:
     """Prints one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--swap_seconds", type=float, default=10.0)
     found = parser.parse_args()
     memory: list[tuple[float, float]] = []
     findings, version = Findings(), 1
@@ -42,7 +41,7 @@ def main() -> None:
             with Running([watcher.over_grpc, watcher.over_rest]) as loops:
                 began = time.monotonic()
                 while (now := time.monotonic() - began) < found.minutes * 60:
-                    if now > version * SWAP_SECONDS:
+                    if now > version * found.swap_seconds:
                         version += 1
                         publish(contents / str(content_of(version)), base / str(version))
                     fuzz_bodies(server.rest_url, examples=20, findings=findings, seed=len(memory))
@@ -70,6 +69,7 @@ def main() -> None:
                     "highest": max(size for _, size in memory),
                 },
                 "growth_mb_a_minute": round(slope, 3),
+                "growth_mb_a_version": round(slope * found.swap_seconds / 60, 4),
                 "exit_code": exit_code,
             }
         )

@@ -30,19 +30,10 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
         for start in range(0, items, 500):
             rows = min(500, items - start)
             ids = np.array([f"item-{i:08d}".encode() for i in range(start, start + rows)], object)
-            content = _content(random, rows, config, towers=towers, tokens=config.tower.text.item_tokens)
-            attributes = {
-                "category_ids": random.integers(1, 500, [rows, config.wire.levels]).astype(np.int32),
-                "brand_id": random.integers(1, 500, [rows]).astype(np.int32),
-                "price_scaled": random.normal(size=rows).astype(np.float32),
-                "price_present": np.ones(rows, np.float32),
-            }
-            if towers != "full":
-                attributes = {name: np.zeros_like(values) for name, values in attributes.items()}
-            writer.append({**content, **attributes, "item_id": ids, "raw_text": ids})
+            writer.append({**item_content(random, rows, config, towers=towers), "item_id": ids, "raw_text": ids})
         writer.finish()
     with TableWriter(directory / "events/queries") as writer:
-        content = _content(random, NUM_QUERIES, config, towers=towers, tokens=config.tower.text.query_tokens, share=0.3)
+        content = query_content(random, NUM_QUERIES, config, towers=towers)
         writer.append({**content, "raw_text": np.array([b""] * NUM_QUERIES, object)})
         writer.finish()
     clicked = (random.random(events) < 0.75).astype(np.float32)
@@ -67,6 +58,28 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
 def open_tables(directory: pathlib.Path) -> tuple[ItemStore, EventTable]:
     """The tables of `write`."""
     return ItemStore(directory / "items"), EventTable(directory / "events")
+
+
+def item_content(random: np.random.Generator, rows: int, config: Config, *, towers: str) -> dict[str, np.ndarray]:
+    """Model form of items."""
+    content = _content(random, rows, config, towers=towers, tokens=config.tower.text.item_tokens)
+    attributes = {
+        "category_ids": random.integers(1, 500, [rows, config.wire.levels]).astype(np.int32),
+        "brand_id": random.integers(1, 500, [rows]).astype(np.int32),
+        "price_scaled": random.normal(size=rows).astype(np.float32),
+        "price_present": np.ones(rows, np.float32),
+        "item_number": np.zeros(rows, np.int32),
+    }
+    if towers != "full":
+        attributes = {name: np.zeros_like(values) for name, values in attributes.items()}
+    return {**content, **attributes}
+
+
+def query_content(
+    random: np.random.Generator, rows: int, config: Config, *, towers: str, share: float = 0.3
+) -> dict[str, np.ndarray]:
+    """Model form of queries, without history; a text in each, media in a share of them."""
+    return _content(random, rows, config, towers=towers, tokens=config.tower.text.query_tokens, share=share)
 
 
 def _content(

@@ -15,6 +15,7 @@ from serving.server.worker import end_with_supervisor
 
 async def serve(flags: ServerFlags) -> None:
     """Serves until SIGTERM or SIGINT; says on standard output when it is ready."""
+    from serving.server.memory import settle
     from serving.server.server import running
 
     stop, listening = asyncio.Event(), asyncio.Event()
@@ -26,7 +27,7 @@ async def serve(flags: ServerFlags) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
-    async with running(flags) as server:
+    async with running(flags, before_start=settle) as server:
         listening.set()
         event("listening", grpc=server.grpc_port, rest=server.rest_port, host=flags.host, models=server.models.names)
         stopped = asyncio.create_task(stop.wait())

@@ -21,13 +21,11 @@ class Admins:
     Args:
       token: Accepted as `authorization: Bearer TOKEN` from anywhere; None: loopback only.
       everybody: All may, as in TF Serving.
-      is_one_of_many: This is one of several workers, so that a change would reach it alone.
     """
 
-    def __init__(self, token: str | None = None, *, everybody: bool = False, is_one_of_many: bool = False) -> None:
+    def __init__(self, token: str | None = None, *, everybody: bool = False) -> None:
         self._token = token
         self._everybody = everybody
-        self._is_one_of_many = is_one_of_many
 
     def check(self, method: str, *, peer: str, metadata: Iterable[tuple[str, str | bytes]]) -> None:
         """Lets a call pass that changes nothing, or whose sender may.
@@ -38,16 +36,10 @@ class Admins:
           metadata: The call's metadata.
 
         Raises:
-          ServingError: PERMISSION_DENIED; FAILED_PRECONDITION with several workers.
+          ServingError: PERMISSION_DENIED.
         """
         if not method.startswith(ADMIN_METHODS):
             return
-        if self._is_one_of_many:
-            raise ServingError(
-                Code.FAILED_PRECONDITION,
-                "One of several workers cannot change all of them; change the file of --model_config_file, which each "
-                "reads every --model_config_file_poll_wait_seconds.",
-            )
         if self._everybody or is_local(peer) or self._has_token(metadata):
             return
         raise ServingError(

@@ -1,7 +1,7 @@
 """The answers both protocols give, as protos and as JSON."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from tensorflow_serving.apis import (
@@ -15,6 +15,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
     status_pb2,
 )
+from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server.behaviour import PROMISING, Behaviour
 from serving.server.deadline import NEVER, Deadline
@@ -44,6 +45,7 @@ class Answers:
       behaviour: What is promised beyond TF Serving.
       checks_method: Classify and Regress want signatures of their own method name.
       as_content: Outputs of gRPC Predict as `tensor_content`.
+      reload: Serves the models of a configuration and no others, or raises; by default `models` does.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Answers:
         behaviour: Behaviour = PROMISING,
         checks_method: bool = False,
         as_content: bool = False,
+        reload: Callable[[model_server_config_pb2.ModelServerConfig], None] | None = None,
     ) -> None:
         self.models = models
+        self._reload = reload or (lambda config: models.reload(plans_of_config(config)))
         self.max_body_bytes = max_body_bytes
         self.behaviour = behaviour
         self.checks_method = checks_method
@@ -157,7 +161,7 @@ class Answers:
                 "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                 "Only ModelConfigList is currently supported"
             )
-        self.models.reload(plans_of_config(request.config))
+        self._reload(request.config)
         return model_management_pb2.ReloadConfigResponse(status=status_pb2.StatusProto())
 
     def metadata(

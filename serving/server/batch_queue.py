@@ -172,6 +172,7 @@ class BatchScheduler:
             queue, batch = self._next()
             # Answers reach the tasks inside `run`, whatever happens.
             queue.run(batch.tasks)
+            del queue, batch  # They hold the version, which may be unloaded while this thread waits.
 
     def _next(self) -> tuple[BatchQueue, _Batch]:
         """The next batch to run; waits for one."""

@@ -25,7 +25,9 @@ class Behaviour:
       hides_requests: Errors never show values of a request, and names only where they look like names. Otherwise at
         most 256 bytes of it are shown, as TF Serving's messages have them.
       checks_ops: A model that reads or writes files, opens connections, runs Python or prints is not loaded.
-      guards_changes: A reload is answered on loopback only, or with a token.
+      guards_changes: A reload or a profile is answered on loopback only, or with a token.
+      tells_failures_at_once: A version that failed to load is told as END while it waits to be tried again, and a
+        reload does not wait for its retries; TF Serving says LOADING until it has given up.
     """
 
     fills_rows: bool
@@ -42,6 +44,7 @@ class Behaviour:
     hides_requests: bool
     checks_ops: bool
     guards_changes: bool
+    tells_failures_at_once: bool
 
 
 _NAMES = tuple(field.name for field in dataclasses.fields(Behaviour))

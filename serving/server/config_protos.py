@@ -13,7 +13,14 @@ from google.protobuf.message import Message
 PACKAGE = "tensorflow.serving"
 FILE_NAME = "vitrine/tensorflow_serving_configs.proto"
 Kind = descriptor_pb2.FieldDescriptorProto
-TYPES = {"string": Kind.TYPE_STRING, "bool": Kind.TYPE_BOOL, "int64": Kind.TYPE_INT64}
+TYPES = {
+    "string": Kind.TYPE_STRING,
+    "bytes": Kind.TYPE_BYTES,
+    "bool": Kind.TYPE_BOOL,
+    "int64": Kind.TYPE_INT64,
+    "uint32": Kind.TYPE_UINT32,
+    "uint64": Kind.TYPE_UINT64,
+}
 WRAPPERS = "google.protobuf."
 REPEATED = "repeated "
 
@@ -43,11 +50,27 @@ MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
 Config = TypeVar("Config", bound=Message)
 
 
-def _file() -> descriptor_pb2.FileDescriptorProto:
+def message_classes(
+    messages: dict[str, tuple[tuple[str, int, str], ...]], *, package: str, file: str
+) -> dict[str, Any]:
+    """Message classes by name, from a table like `MESSAGES`.
+
+    They live in a pool of their own: the process may also hold the generated code of somebody else's build of the same
+    files.
+    """
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(_file(messages, package=package, name=file))
+    return {name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}")) for name in messages}
+
+
+def _file(
+    messages: dict[str, tuple[tuple[str, int, str], ...]], *, package: str, name: str
+) -> descriptor_pb2.FileDescriptorProto:
     wrappers = wrappers_pb2.DESCRIPTOR.name
-    file = descriptor_pb2.FileDescriptorProto(name=FILE_NAME, package=PACKAGE, syntax="proto3", dependency=[wrappers])
-    for name, fields in MESSAGES.items():
-        message = file.message_type.add(name=name)
+    file = descriptor_pb2.FileDescriptorProto(name=name, package=package, syntax="proto3", dependency=[wrappers])
+    for message_name, fields in messages.items():
+        message = file.message_type.add(name=message_name)
         for field_name, number, kind in fields:
             label = Kind.LABEL_REPEATED if kind.startswith(REPEATED) else Kind.LABEL_OPTIONAL
             field = message.field.add(name=field_name, number=number, label=label)
@@ -55,18 +78,12 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
             if kind in TYPES:
                 field.type = TYPES[kind]
             else:
-                full_name = kind if kind.startswith(WRAPPERS) else f"{PACKAGE}.{kind}"
+                full_name = kind if kind.startswith(WRAPPERS) else f"{package}.{kind}"
                 field.type, field.type_name = Kind.TYPE_MESSAGE, f".{full_name}"
     return file
 
 
-# A pool of its own: the process may also hold the generated code of somebody else's build of the same files.
-_POOL = descriptor_pool.DescriptorPool()
-_POOL.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
-_POOL.Add(_file())
-_CLASSES: dict[str, Any] = {
-    name: message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.{name}")) for name in MESSAGES
-}
+_CLASSES = message_classes(MESSAGES, package=PACKAGE, file=FILE_NAME)
 SSLConfig = _CLASSES["SSLConfig"]
 PrometheusConfig = _CLASSES["PrometheusConfig"]
 MonitoringConfig = _CLASSES["MonitoringConfig"]

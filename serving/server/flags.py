@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from serving.server.behaviour import PROMISING, STRICT, Behaviour
+from serving.server.retries import Retries
 
 MEGABYTE = 1 << 20
 UNLIMITED_BYTES = (1 << 31) - 1
 TRUE_WORDS = ("true", "1", "yes", "on")
+URI_MARK = "://"
 FALSE_WORDS = ("false", "0", "no", "off")
 ONE_LOOP = "requests are taken in by one event loop"
 NO_TFLITE = "this server runs SavedModels only"
@@ -23,8 +25,6 @@ MEANINGLESS: dict[str, str] = {
     "rest_api_num_threads": ONE_LOOP,
     "grpc_max_threads": ONE_LOOP,
     "num_unload_threads": "a version is unloaded by the thread that replaced it",
-    "max_num_load_retries": "a version that failed is tried again when its files change",
-    "load_retry_interval_micros": "a version that failed is tried again when its files change",
     "flush_filesystem_caches": "files are mapped and closed when a version is loaded",
     "use_alts_credentials": "ALTS exists inside Google Cloud only; --ssl_config_file gives TLS",
     "platform_config_file": "the only platform is tensorflow",
@@ -35,7 +35,6 @@ MEANINGLESS: dict[str, str] = {
     "num_tflite_interpreters_per_pool": NO_TFLITE,
     "xla_cpu_compilation_enabled": NO_XLA,
     "xla_gpu_compilation_enabled": NO_XLA,
-    "enable_profiler": "it has no profiler service",
     "thread_pool_factory_config_file": "TensorFlow's own thread pools are used",
     "mixed_precision": "models run in the precision they were saved in",
     "skip_initialize_tpu": "it runs on the CPU",
@@ -50,6 +49,11 @@ def boolean(text: str) -> bool:
     raise argparse.ArgumentTypeError(f"want true or false; got {text!r}")
 
 
+def location(text: str) -> Path | str:
+    """A local path, or a URI as it is."""
+    return text if URI_MARK in text else Path(text)
+
+
 def _flag(default: Any, text: str, *, kind: Callable[[str], Any] = str, least: float | None = None) -> Any:
     return dataclasses.field(default=default, metadata={"text": text, "kind": kind, "least": least})
 
@@ -59,7 +63,9 @@ class ServerFlags:
     """Everything the server is told; each field is the flag of its name and carries its own help."""
 
     model_name: str = _flag("default", "name of the model in requests; not with --model_config_file")
-    model_base_path: Path | None = _flag(None, "folder with the numbered versions", kind=Path)
+    model_base_path: Path | str | None = _flag(
+        None, "folder with the numbered versions, a path or a URI (gs://)", kind=location
+    )
     model_config_file: Path | None = _flag(None, "text-proto ModelServerConfig: the models to serve", kind=Path)
     model_config_file_poll_wait_seconds: float = _flag(0, "how often to read that file again; 0 never", kind=float)
     host: str = _flag("0.0.0.0", "address to listen on")
@@ -75,6 +81,12 @@ class ServerFlags:
         1.0, "how often to look for versions; 0 once, below 0 never", kind=float
     )
     num_load_threads: int = _flag(0, "models loaded at once; 0 is 1", kind=int, least=0)
+    max_num_load_retries: int = _flag(
+        5, "how often a version that failed to load is tried again as it is", kind=int, least=0
+    )
+    load_retry_interval_micros: int = _flag(
+        60_000_000, "how long it waits before each of these; negative: not at all", kind=int
+    )
     saved_model_tags: str = _flag("serve", "tags of the graph to load, by commas")
     enable_model_warmup: bool = _flag(True, "replay the requests recorded in a version before it serves", kind=boolean)
     num_request_iterations_for_warmup: int = _flag(1, "how often each recorded request is replayed", kind=int)
@@ -102,8 +114,9 @@ class ServerFlags:
     per_process_gpu_memory_fraction: float = _flag(0.0, "share of a GPU's memory to take", kind=float)
     ssl_config_file: Path | None = _flag(None, "text-proto SSLConfig: TLS for gRPC", kind=Path)
     monitoring_config_file: Path | None = _flag(None, "text-proto MonitoringConfig: Prometheus", kind=Path)
+    enable_profiler: bool = _flag(True, "TensorFlow's profiler service on the gRPC port", kind=boolean)
     admin_token_file: Path | None = _flag(
-        None, "token with which a reload is accepted from elsewhere than loopback", kind=Path
+        None, "token with which reloads and profiles are accepted from elsewhere than loopback", kind=Path
     )
     log_requests: bool = _flag(False, "log every request, not only those that failed", kind=boolean)
     strict: bool = _flag(False, "exactly TF Serving's behaviour, nothing promised beyond", kind=boolean)
@@ -119,6 +132,15 @@ class ServerFlags:
     def behaviour(self) -> Behaviour:
         """What is promised beyond TF Serving."""
         return STRICT if self.strict else PROMISING
+
+    @property
+    def retries(self) -> Retries:
+        """How often a version that failed to load is tried again."""
+        return Retries(
+            most=self.max_num_load_retries,
+            interval_seconds=self.load_retry_interval_micros / 1e6,
+            tells_at_once=self.behaviour.tells_failures_at_once,
+        )
 
     @property
     def largest_body_bytes(self) -> int:

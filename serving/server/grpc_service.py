@@ -22,8 +22,11 @@ from serving.server.calls import Calls
 from serving.server.deadline import Deadline
 from serving.server.errors import Code, ServingError
 from serving.server.log import crash
+from serving.server.profiler import add_profiler
 
 Response = TypeVar("Response")
+KEEP_ALIVE_MS = 30_000
+KEEP_ALIVE_TIMEOUT_MS = 20_000
 GRPC_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -119,24 +122,27 @@ def grpc_server(
     calls: Calls,
     max_message_bytes: int,
     share_port: bool = False,
+    has_profiler: bool = False,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     options: Sequence[tuple[str, int | str]] = (),
 ) -> grpc.aio.Server:
     """A gRPC server with the services added; ports and start are left to the caller.
 
-    Two servers may not share a port by accident (`so_reuseport` is off unless `share_port`), and a larger message is
-    refused with RESOURCE_EXHAUSTED by gRPC itself.
+    Two servers may not share a port by accident (`so_reuseport` is off unless `share_port`), a larger message is
+    refused with RESOURCE_EXHAUSTED by gRPC itself, and a client that does not read what it is sent is cut off once it
+    has left a ping unanswered. `options` win over all of these.
     """
-    server = grpc.aio.server(
-        interceptors=interceptors,
-        options=[
-            ("grpc.max_receive_message_length", max_message_bytes),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", int(share_port)),
-            *options,
-        ],
-    )
+    own: dict[str, int | str] = {
+        "grpc.max_receive_message_length": max_message_bytes,
+        "grpc.max_send_message_length": -1,
+        "grpc.so_reuseport": int(share_port),
+        "grpc.keepalive_time_ms": KEEP_ALIVE_MS,
+        "grpc.keepalive_timeout_ms": KEEP_ALIVE_TIMEOUT_MS,
+    }
+    server = grpc.aio.server(interceptors=interceptors, options=list({**own, **dict(options)}.items()))
     door = _Door(answers, calls=calls)
+    if has_profiler:
+        add_profiler(server, answer=lambda call, context: door.answer(call, context, in_pool=False))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(door), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(door), server)
     return server

@@ -87,13 +87,21 @@ def _to_lists(array: np.ndarray, *, as_base64: bool, behaviour: Behaviour) -> An
 
 def json_numbers(array: np.ndarray, behaviour: Behaviour) -> Any:
     """The floats of an array as JSON writes them, nested like it; null for what valid JSON cannot carry."""
+    is_odd = behaviour.writes_valid_json and _has_odd_numbers(array)
     if array.dtype.itemsize != 8:
-        # By way of its shortest text a float32 becomes the double that prints the same (0.1, not 0.10000000149).
-        array = array.astype(np.float32).astype(str).astype(np.float64)
-    if behaviour.writes_valid_json and _has_odd_numbers(array):
+        array = _printed_alike(array.astype(np.float32))
+    if is_odd:
         finite, array = np.isfinite(array), array.astype(object)
         array[~finite] = None
     return array.tolist()
+
+
+def _printed_alike(array: np.ndarray) -> np.ndarray:
+    """The doubles that print as the float32 of `array` do (0.1, not 0.10000000149), by way of their shortest text."""
+    doubles = array.astype(np.float64)
+    rows = np.nonzero(array)  # Text is slow, and most of an answer is often padding.
+    doubles[rows] = array[rows].astype(str).astype(np.float64)
+    return doubles
 
 
 def _base64_object(value: bytes) -> dict[str, str]:

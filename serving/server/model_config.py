@@ -9,13 +9,13 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server.config_protos import read_config
 from serving.server.errors import Code, ServingError, invalid
-from serving.server.flags import ServerFlags
+from serving.server.flags import ServerFlags, location
 from serving.server.log import event
+from serving.server.remote_base_path import unknown_scheme
 from serving.server.version_policy import LATEST, VersionPolicy
 
 PLATFORM = "tensorflow"
 FILE_FLAG = "model_config_file"
-URI_MARK = "://"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,13 +24,13 @@ class ModelPlan:
 
     Args:
       name: The name in requests.
-      base_path: The folder with the numbered versions.
+      base_path: The folder with the numbered versions, a local path or a URI.
       policy: Which of them serve.
       labels: Version by label.
     """
 
     name: str
-    base_path: Path
+    base_path: Path | str
     policy: VersionPolicy = LATEST
     labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
@@ -45,6 +45,9 @@ def plans_of_flags(flags: ServerFlags) -> list[ModelPlan]:
         return read_plans(flags.model_config_file)
     if flags.model_base_path is None:
         raise ValueError("Neither --model_base_path nor --model_config_file was given; say what to serve.")
+    problem = unknown_scheme(flags.model_base_path)
+    if problem:
+        raise ValueError(f"--model_base_path: {flags.model_base_path}: this server {problem}.")
     return [ModelPlan(name=flags.model_name, base_path=flags.model_base_path)]
 
 
@@ -80,12 +83,13 @@ def plans_of_config(config: model_server_config_pb2.ModelServerConfig) -> list[M
 def _plan(model: model_server_config_pb2.ModelConfig) -> ModelPlan:
     if not model.name:
         raise invalid("A model of the config list has no name.")
-    if URI_MARK in model.base_path:
+    problem = unknown_scheme(model.base_path)
+    if problem:
         raise ServingError(
-            Code.UNIMPLEMENTED,
-            f"Model {model.name} has the base_path {model.base_path}; this server reads local paths: mount it.",
+            Code.UNIMPLEMENTED, f"Model {model.name} has the base_path {model.base_path}; this server {problem}."
         )
-    if not Path(model.base_path).is_absolute():
+    base_path = location(model.base_path)
+    if isinstance(base_path, Path) and not base_path.is_absolute():
         raise invalid(f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}")
     platform = _platform(model)
     if platform != PLATFORM:
@@ -94,7 +98,7 @@ def _plan(model: model_server_config_pb2.ModelConfig) -> ModelPlan:
         event("request_logging_ignored", level=logging.WARNING, model=model.name)
     labels = dict(model.version_labels)
     policy = VersionPolicy.of(model.model_version_policy)
-    return ModelPlan(name=model.name, base_path=Path(model.base_path), policy=policy, labels=labels)
+    return ModelPlan(name=model.name, base_path=base_path, policy=policy, labels=labels)
 
 
 def _platform(model: model_server_config_pb2.ModelConfig) -> str:

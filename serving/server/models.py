@@ -10,7 +10,8 @@ from serving.server.errors import Code, ServingError, invalid, quoted
 from serving.server.log import event
 from serving.server.model import Model
 from serving.server.model_config import ModelPlan
-from serving.server.versions import Lease, ModelVersions, State, VersionStatus, not_servable
+from serving.server.retries import Retries
+from serving.server.versions import NO_RETRIES, Lease, ModelVersions, State, VersionStatus, not_servable
 
 KEPT_DEPARTED_MODELS = 64
 Versions = ModelVersions[Model]
@@ -23,10 +24,19 @@ class Models:
       load: Loads and warms up one version folder.
       load_threads: How many versions are loaded at once.
       labels_may_wait: A label that is new may point to a version that does not serve (yet).
+      retries: How often a version that failed to load is tried again as it is.
     """
 
-    def __init__(self, load: Callable[[Path], Model], *, load_threads: int = 1, labels_may_wait: bool = False) -> None:
+    def __init__(
+        self,
+        load: Callable[[Path], Model],
+        *,
+        load_threads: int = 1,
+        labels_may_wait: bool = False,
+        retries: Retries = NO_RETRIES,
+    ) -> None:
         self._load = load
+        self._retries = retries
         self._load_threads = max(1, load_threads)
         self._loading = threading.BoundedSemaphore(self._load_threads)
         self._labels_may_wait = labels_may_wait
@@ -58,34 +68,43 @@ class Models:
                 versions.start(poll_seconds=poll_seconds)
 
     def reload(self, plans: Sequence[ModelPlan]) -> None:
-        """Serves exactly these models from now on, or goes on as before.
+        """Serves exactly these models from now on, or goes on as before; see `prepare`."""
+        self.prepare(plans).commit()
 
-        What is new is loaded beside what serves; only when every new or changed model serves, all are switched at
-        once. Models that are not named are unloaded when their requests have ended.
+    def prepare(self, plans: Sequence[ModelPlan]) -> "PreparedReload":
+        """Loads what is new beside what serves, so that the switch cannot fail any more.
+
+        Only when every new or changed model serves, all are switched at once, by `PreparedReload.commit`. Models that
+        are not named are unloaded then, when their requests have ended. Until the end of this reload no other begins.
 
         Raises:
           ServingError: FAILED_PRECONDITION for a label of a version that does not serve, UNKNOWN when a model does
-            not become available.
+            not become available; nothing was changed.
         """
-        with self._reloading:
+        stack = contextlib.ExitStack()
+        self._reloading.acquire()
+        stack.callback(self._reloading.release)
+        fresh: dict[str, Versions] = {}
+        try:
             self._check_labels(plans)
-            fresh: dict[str, Versions] = {}
-            with contextlib.ExitStack() as stack:
-                for plan in plans:
-                    known, former = self._plans.get(plan.name), self._by_name.get(plan.name)
-                    if known and (known.base_path, known.policy) == (plan.base_path, plan.policy):
-                        continue
-                    if former:
-                        stack.enter_context(former.paused())
-                    fresh[plan.name] = self._versions(plan, former=former)
-                try:
-                    self._poll_all(list(fresh.values()))
-                except BaseException:
-                    for versions in fresh.values():
-                        versions.give_up()
-                    raise
-                self._switch(plans, fresh)
-        event("models_reloaded", models=sorted(plan.name for plan in plans))
+            for plan in plans:
+                known, former = self._plans.get(plan.name), self._by_name.get(plan.name)
+                if known and (known.base_path, known.policy) == (plan.base_path, plan.policy):
+                    continue
+                if former:
+                    stack.enter_context(former.paused())
+                fresh[plan.name] = self._versions(plan, former=former)
+            self._poll_all(list(fresh.values()))
+        except BaseException:
+            for versions in fresh.values():
+                versions.give_up()
+            stack.close()
+            raise
+        return PreparedReload(
+            switch=lambda: self._switch(plans, fresh),
+            give_up=[versions.give_up for versions in fresh.values()],
+            held=stack,
+        )
 
     @contextlib.contextmanager
     def lease(self, name: str, *, version: int | None = None, label: str = "") -> Iterator[Lease[Model]]:
@@ -166,7 +185,14 @@ class Models:
             with self._loading:
                 return self._load(path)
 
-        return ModelVersions(plan.name, base_path=plan.base_path, load=load, policy=plan.policy, successor_of=former)
+        return ModelVersions(
+            plan.name,
+            base_path=plan.base_path,
+            load=load,
+            policy=plan.policy,
+            retries=self._retries,
+            successor_of=former,
+        )
 
     def _check_labels(self, plans: Sequence[ModelPlan]) -> None:
         for plan in plans:
@@ -188,7 +214,7 @@ class Models:
           ServingError: UNKNOWN when one of them has no version that serves.
         """
         with concurrent.futures.ThreadPoolExecutor(self._load_threads, thread_name_prefix="reload") as pool:
-            list(pool.map(ModelVersions.poll, fresh))
+            list(pool.map(ModelVersions.poll_until_decided, fresh))
         missing = [versions for versions in fresh if not versions.available.is_set()]
         if missing:
             raise ServingError(
@@ -211,6 +237,35 @@ class Models:
             self._departed[name] = versions
         for name in [*self._departed][:-KEPT_DEPARTED_MODELS]:
             del self._departed[name]
+        event("models_reloaded", models=sorted(self._plans))
+
+
+class PreparedReload:
+    """New models that are loaded and serve nobody yet; to be ended once, by `commit` or by `abort`.
+
+    Args:
+      switch: Makes the new models those that serve.
+      give_up: Unload them.
+      held: What is held until the end.
+    """
+
+    def __init__(
+        self, *, switch: Callable[[], None], give_up: Sequence[Callable[[], None]], held: contextlib.ExitStack
+    ) -> None:
+        self._switch = switch
+        self._give_up = give_up
+        self._held = held
+
+    def commit(self) -> None:
+        """Switches all at once."""
+        with self._held:
+            self._switch()
+
+    def abort(self) -> None:
+        """Goes on as before."""
+        with self._held:
+            for give_up in self._give_up:
+                give_up()
 
 
 def _why(versions: Versions) -> str:

@@ -14,7 +14,7 @@ from typing import IO, Self
 
 READY_LINE = re.compile(r"vitrine server ready grpc=(\d+) rest=(\d+) model=(.*)")
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
-KEPT_LOG_LINES = 40
+KEPT_LOG_LINES = 80
 
 
 class ServerProcess:

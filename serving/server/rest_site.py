@@ -14,9 +14,41 @@ BACKLOG = 1024
 
 
 class RestConnection(web.RequestHandler):
-    """One client's connection. A request that is not whole within `KEEP_ALIVE_SECONDS` ends it."""
+    """One client's connection.
 
-    __slots__ = ()
+    A request whose head is not whole within `KEEP_ALIVE_SECONDS` ends it, and so does an answer that the client has
+    not read within `answer_seconds`: until then the answer is in the server's memory.
+
+    Args:
+      manager: aiohttp's server.
+      answer_seconds: How long a client may take to read an answer; None: for ever.
+      **options: aiohttp's own.
+    """
+
+    __slots__ = ("_answer_seconds",)
+
+    def __init__(self, manager: web.Server, *, answer_seconds: float | None, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._answer_seconds = answer_seconds
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Has the end of an answer wait until the kernel has taken all of it."""
+        super().connection_made(transport)
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.set_write_buffer_limits(high=0)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Sends the answer; cuts off a client that does not read it."""
+        try:
+            async with asyncio.timeout(self._answer_seconds):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            event("slow_reader_cut_off", level=logging.WARNING)
+            if self.transport is not None:
+                self.transport.abort()
+            return resp, True
 
     def handle_error(
         self,
@@ -40,9 +72,19 @@ class RestConnection(web.RequestHandler):
 
 
 class RestSite(web.TCPSite):
-    """A TCP port that hands its clients to `RestConnection`."""
+    """A TCP port that hands its clients to `RestConnection`.
 
-    __slots__ = ()
+    Args:
+      *place: aiohttp's runner, the host and the port.
+      answer_seconds: How long a client may take to read an answer; None: for ever.
+      **options: aiohttp's own.
+    """
+
+    __slots__ = ("_answer_seconds",)
+
+    def __init__(self, *place: Any, answer_seconds: float | None, **options: Any) -> None:
+        super().__init__(*place, **options)
+        self._answer_seconds = answer_seconds
 
     async def start(self) -> None:
         """Begins to listen."""
@@ -52,8 +94,8 @@ class RestSite(web.TCPSite):
             raise RuntimeError("The runner of the REST application was not set up.")
 
         def connection() -> RestConnection:
-            options = {"access_log": None, "keepalive_timeout": KEEP_ALIVE_SECONDS}
-            return RestConnection(server, loop=loop, **options)  # type: ignore[arg-type]
+            options: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEP_ALIVE_SECONDS}
+            return RestConnection(server, loop=loop, answer_seconds=self._answer_seconds, **options)
 
         self._server = await loop.create_server(
             connection,

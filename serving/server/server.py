@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -12,13 +12,14 @@ from aiohttp import web
 from serving.server.answers import Answers
 from serving.server.batching import call_threads
 from serving.server.calls import Calls
+from serving.server.cohort import cohort_of
 from serving.server.config_follower import ConfigFollower
 from serving.server.flags import ServerFlags
 from serving.server.grpc_service import channel_options, grpc_server
 from serving.server.grpc_watch import GrpcWatch
 from serving.server.loader import ModelLoader
 from serving.server.log import event
-from serving.server.model_config import plans_of_flags
+from serving.server.model_config import ModelPlan, plans_of_flags
 from serving.server.models import Models
 from serving.server.rest_service import RestService
 from serving.server.rest_site import BACKLOG, RestSite
@@ -40,16 +41,19 @@ class Server:
     def __init__(self, flags: ServerFlags) -> None:
         self.flags = flags
         self.surroundings = read_surroundings(flags)
-        self._plans = plans_of_flags(flags)
+        self._cohort = cohort_of(worker=flags.worker, workers=flags.workers)
+        agreed = self._cohort.plans() if self._cohort else None
+        self._plans = plans_of_flags(flags) if agreed is None else agreed
         self._grpc_options = channel_options(flags.grpc_channel_arguments)
         loader = ModelLoader(flags)
         self.models = Models(
             loader,
             load_threads=flags.num_load_threads,
             labels_may_wait=flags.allow_version_labels_for_unavailable_models,
+            retries=flags.retries,
         )
         self._follower = (
-            ConfigFollower(flags.model_config_file, reload=self.models.reload) if flags.model_config_file else None
+            ConfigFollower(flags.model_config_file, reload=self._follow_file) if flags.model_config_file else None
         )
         threads = flags.call_threads
         if loader.batching:
@@ -86,12 +90,15 @@ class Server:
             self._follower.start(poll_seconds=flags.model_config_file_poll_wait_seconds)
         if flags.worker:
             await self.wait_until_ready()
+        if self._cohort:
+            await asyncio.to_thread(self._cohort.join, self.models)
         answers = Answers(
             self.models,
             max_body_bytes=flags.largest_body_bytes,
             behaviour=flags.behaviour,
             checks_method=flags.enable_signature_method_name_check,
             as_content=flags.enable_serialization_as_tensor_content,
+            reload=self._cohort.reload if self._cohort else None,
         )
         watch = Watch(knows=self.models.knows, metrics=around.metrics, log_all=flags.log_requests)
         self._grpc = grpc_server(
@@ -99,6 +106,7 @@ class Server:
             calls=self.calls,
             max_message_bytes=flags.largest_body_bytes,
             share_port=flags.worker > 0,
+            has_profiler=flags.enable_profiler,
             interceptors=[GrpcWatch(watch, admins=around.admins)],
             options=self._grpc_options,
         )
@@ -111,6 +119,12 @@ class Server:
             await self._start_rest(answers, watch)
         await self._grpc.start()
         self._refreshing = asyncio.create_task(self._refresh_for_ever())
+
+    def _follow_file(self, plans: Sequence[ModelPlan]) -> None:
+        """Serves what the config file says now, whatever a reload said before."""
+        self.models.reload(plans)
+        if self._cohort:
+            self._cohort.forget()
 
     def _add_extras(self, server: grpc.aio.Server) -> None:
         try:
@@ -155,8 +169,15 @@ class Server:
             application, access_log=None, shutdown_timeout=flags.grace_seconds, handler_cancellation=True
         )
         await self._rest.setup()
-        shared = flags.worker > 0
-        await RestSite(self._rest, flags.host, flags.rest_api_port, backlog=BACKLOG, reuse_port=shared).start()
+        site = RestSite(
+            self._rest,
+            flags.host,
+            flags.rest_api_port,
+            answer_seconds=flags.rest_api_timeout_in_ms / 1000 or None,
+            backlog=BACKLOG,
+            reuse_port=flags.worker > 0,
+        )
+        await site.start()
         self.rest_port = self._rest.addresses[0][1]
 
     async def _refresh_for_ever(self) -> None:
@@ -184,6 +205,8 @@ class Server:
             self._refreshing.cancel()
         if self._follower:
             self._follower.stop()
+        if self._cohort:
+            self._cohort.leave()
         if self._health and self._following_health:
             self._following_health.cancel()
             await self._health.leave()
@@ -197,9 +220,16 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def running(flags: ServerFlags) -> AsyncIterator[Server]:
-    """A started server, stopped at the end of the block; for tests and for `__main__`."""
+async def running(flags: ServerFlags, *, before_start: Callable[[], None] | None = None) -> AsyncIterator[Server]:
+    """A started server, stopped at the end of the block; for tests and for `__main__`.
+
+    Args:
+      flags: What to serve, and where.
+      before_start: Called when all is imported and nothing is loaded.
+    """
     server = Server(flags)
+    if before_start:
+        before_start()
     try:
         await server.start()
         yield server

@@ -20,6 +20,7 @@ from prometheus_client import multiprocess
 from serving.server.flags import ServerFlags
 from serving.server.log import event
 from serving.server.metrics import SHARED_DIRECTORY
+from serving.server.worker import WORKERS_DIRECTORY
 
 READY_WORD = b"vitrine server ready"
 SPARE_SECONDS = 10.0
@@ -61,8 +62,9 @@ class Supervisor:
             reserved_port(flags.host, flags.port) as grpc,
             reserved_port(flags.host, flags.rest_api_port) as rest,
             tempfile.TemporaryDirectory(prefix="vitrine-metrics-") as shared,
+            tempfile.TemporaryDirectory(prefix="vitrine-workers-") as sockets,
         ):
-            os.environ[SHARED_DIRECTORY] = shared
+            os.environ[SHARED_DIRECTORY], os.environ[WORKERS_DIRECTORY] = shared, sockets
             wanted = {"port": grpc, "rest_api_port": rest}
             ports = [f"--{name}={port}" for name, port in wanted.items() if port is not None]
             self._ready = {number: asyncio.Event() for number in range(1, flags.workers + 1)}

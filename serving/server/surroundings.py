@@ -40,5 +40,5 @@ def read_surroundings(flags: ServerFlags) -> Surroundings:
     return Surroundings(
         credentials=grpc_credentials(flags.ssl_config_file) if flags.ssl_config_file else None,
         metrics=Metrics(path) if path else None,
-        admins=Admins(token, everybody=not flags.behaviour.guards_changes, is_one_of_many=flags.worker > 0),
+        admins=Admins(token, everybody=not flags.behaviour.guards_changes),
     )

@@ -12,11 +12,15 @@ from typing import Generic, Protocol, TypeVar
 
 from serving.server.errors import Code, ServingError, cut, quoted
 from serving.server.log import event
-from serving.server.version_folders import VersionFolder, folder_problems, look_at, version_numbers
+from serving.server.memory import give_back
+from serving.server.retries import RefusedVersions, Retries
+from serving.server.version_folders import VersionFolder, base_path_at, folder_problems
 from serving.server.version_policy import LATEST, VersionPolicy
 
 KEPT_ENDED_VERSIONS = 16
 LEAVE_SECONDS = 3600.0
+NO_RETRIES = Retries()
+SHORTEST_WAIT_SECONDS = 0.001
 
 
 class Closeable(Protocol):
@@ -66,6 +70,11 @@ class _Loaded(Generic[Model]):
         self.holders = 0
         self.is_told = True
 
+    def unload(self) -> None:
+        """Closes the model and lets go of it, so that its memory is free whoever still has this record."""
+        self.model.close()
+        del self.model
+
 
 class Held(Generic[Model]):
     """A hold on a loaded version, to be released once."""
@@ -86,14 +95,15 @@ class ModelVersions(Generic[Model]):
     """Serves the good versions below a base path that its policy wants, and follows them as they come and go.
 
     A version that is incomplete, fails to load or fails to warm up never replaces a good one; it is tried again when
-    its files change. Where a serving version's folder is removed, the next good one takes over; where nothing that the
-    policy wants is good, what is loaded goes on serving.
+    its files change, and one that failed to load as often as `retries` says. Where a serving version's folder is
+    removed, the next good one takes over; where nothing that the policy wants is good, what is loaded goes on serving.
 
     Args:
       name: The model's name.
-      base_path: The folder with the numbered versions.
+      base_path: The folder with the numbered versions, a local path or a URI.
       load: Loads and warms up one version folder; raises when it is not fit to serve.
       policy: Which versions serve.
+      retries: How often a version that failed to load is tried again as it is.
       successor_of: The same model under its former configuration: what it has loaded from the same files is shared,
         and `take_over` ends it.
     """
@@ -102,21 +112,23 @@ class ModelVersions(Generic[Model]):
         self,
         name: str,
         *,
-        base_path: Path,
+        base_path: Path | str,
         load: Callable[[Path], Model],
         policy: VersionPolicy = LATEST,
+        retries: Retries = NO_RETRIES,
         successor_of: "ModelVersions[Model] | None" = None,
     ) -> None:
         self.name = name
-        self.base_path = base_path
         self.policy = policy
+        self._base_path = base_path_at(base_path)
+        self._retries = retries
         self._load = load
         self._former = successor_of
         self._lock: threading.Condition = successor_of._lock if successor_of else threading.Condition(threading.RLock())
         self._statuses: dict[int, VersionStatus] = successor_of._statuses if successor_of else {}
         self._loaded: dict[int, _Loaded[Model]] = {}
         self._retired: list[_Loaded[Model]] = []
-        self._rejected: dict[int, VersionFolder] = {}
+        self._refused = RefusedVersions(retries)
         self._polling = threading.Lock()
         self._stop = threading.Event()
         self._poller: threading.Thread | None = None
@@ -173,12 +185,23 @@ class ModelVersions(Generic[Model]):
         with self._polling:
             self._unload_idle(wait_seconds=0.0)
             good: list[int] = []
-            for version in self.policy.candidates(version_numbers(self.base_path)):
+            there = self._base_path.numbers()
+            self._refused.keep_only(there)
+            for version in self.policy.candidates(there):
                 if self._stop.is_set() or self.policy.is_full(len(good)):
                     break
                 if version in self._loaded or self._try(version):
                     good.append(version)
             self._keep_only(good)
+
+    def poll_until_decided(self) -> None:
+        """Polls once; where failures are told only when no retry is left, until that is so or a version serves."""
+        self.poll()
+        while not self._retries.tells_at_once and not self.available.is_set():
+            seconds = self._refused.seconds_until_due
+            if seconds is None or self._stop.wait(seconds):
+                return
+            self.poll()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -228,13 +251,17 @@ class ModelVersions(Generic[Model]):
                 self.poll()
             except Exception as error:
                 event("poll_failed", level=logging.ERROR, model=self.name, error_type=type(error).__name__)
-            if poll_seconds == 0 or self._stop.wait(poll_seconds):
+            until_due = self._refused.seconds_until_due
+            if poll_seconds == 0 and until_due is None:
+                return
+            waits = [seconds for seconds in (poll_seconds or None, until_due) if seconds is not None]
+            if self._stop.wait(max(min(waits), SHORTEST_WAIT_SECONDS)):
                 return
 
     def _try(self, version: int) -> bool:
         """Loads a version where it is complete and was not refused as it is; True when it serves now."""
-        folder = look_at(self.base_path, version=version)
-        if folder is None or folder == self._rejected.get(version):
+        folder = self._base_path.look_at(version)
+        if folder is None or not self._refused.is_to_be_tried(folder):
             return False
         former = self._former._loaded.get(version) if self._former else None
         if former and former.folder == folder:
@@ -242,38 +269,46 @@ class ModelVersions(Generic[Model]):
                 self._loaded[version] = former
             self.available.set()
             return True
-        problems = folder_problems(folder)
-        if problems:
-            self._rejected[version] = folder
-            event("version_incomplete", model=self.name, version=version, problems=problems[:5])
+        try:
+            with self._base_path.local(folder) as path:
+                problems = folder_problems(path)
+                if problems:
+                    self._refused.refuse(folder, may_retry=False)
+                    event("version_incomplete", model=self.name, version=version, problems=problems[:5])
+                    return False
+                self._load_and_add(folder, path)
+        except Exception as error:
+            self._failed(folder, error)
             return False
-        return self._load_and_add(folder)
+        return True
 
-    def _load_and_add(self, folder: VersionFolder) -> bool:
+    def _load_and_add(self, folder: VersionFolder, path: Path) -> None:
         version, began = folder.version, time.monotonic()
         self._set_status(version, state=State.LOADING)
         event("version_loading", model=self.name, version=version)
-        try:
-            model = self._load(folder.path)
-            if look_at(self.base_path, version=version) != folder:
-                model.close()
-                raise ServingError(Code.ABORTED, "its files changed while it was loaded")
-        except Exception as error:
-            code, message = Code.UNKNOWN, cut(str(error)) or type(error).__name__
-            if isinstance(error, ServingError):
-                code, message = error.code, error.message
-            self._rejected[version] = folder
-            self._set_status(version, state=State.END, code=code, message=message)
-            fields = {"model": self.name, "version": version, "code": code.name, "reason": message}
-            event("version_failed", level=logging.ERROR, **fields)
-            return False
+        model = self._load(path)
+        if self._base_path.look_at(version) != folder:
+            model.close()
+            raise ServingError(Code.ABORTED, "its files changed while it was loaded")
         with self._lock:
             self._loaded[version] = _Loaded(folder, model=model)
-            self._rejected.pop(version, None)
+            self._refused.forget(version)
             self._set_status(version, state=State.AVAILABLE)
         self.available.set()
         event("version_available", model=self.name, version=version, seconds=round(time.monotonic() - began, 3))
-        return True
+
+    def _failed(self, folder: VersionFolder, error: Exception) -> None:
+        """Remembers and tells that a version did not load."""
+        code, message = Code.UNKNOWN, cut(str(error)) or type(error).__name__
+        if isinstance(error, ServingError):
+            code, message = error.code, error.message
+        again = self._refused.refuse(folder)
+        if again and not self._retries.tells_at_once:
+            self._set_status(folder.version, state=State.LOADING)
+        else:
+            self._set_status(folder.version, state=State.END, code=code, message=message)
+        fields = {"model": self.name, "version": folder.version, "code": code.name, "reason": message}
+        event("version_failed", level=logging.ERROR, is_tried_again=again, **fields)
 
     def _keep_only(self, good: list[int]) -> None:
         """Retires what the policy no longer wants, as long as something it wants serves."""
@@ -295,9 +330,11 @@ class ModelVersions(Generic[Model]):
             idle = [loaded for loaded in self._retired if loaded.holders == 0]
             self._retired = [loaded for loaded in self._retired if loaded.holders]
         for loaded in idle:
-            loaded.model.close()
+            loaded.unload()
             self._tell(loaded, state=State.END)
             event("version_unloaded", model=self.name, version=loaded.folder.version)
+        if idle:
+            give_back()
 
     def _tell(self, loaded: _Loaded[Model], *, state: State) -> None:
         if loaded.is_told:

@@ -6,6 +6,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
+WORKERS_DIRECTORY = "VITRINE_WORKERS_DIRECTORY"
 
 
 def end_with_supervisor() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from serving.bundle import Bundle
 from serving.catalogue import Catalogue, make_catalogue
+from serving.comparison import Comparison
 from serving.export import export_towers
 from serving.index import ExactIndex, Index
 from serving.signatures import Answers
@@ -54,7 +55,7 @@ def make_shop(num_items: int, *, seed: int = 0, dim: int = 16) -> Shop:
 
 def make_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index | None = None) -> Bundle:
     tables = Tables(catalogue, search=towers.config.search)
-    vectors = catalogue.vectors[: catalogue.num_indexed]
+    vectors = np.asarray(Comparison(towers).item_keys(catalogue.vectors[: catalogue.num_indexed]))
     index = index or ExactIndex(VectorStore.of(vectors, storage=Storage.FLOAT32))
     texts = make_texts(catalogue, search=towers.config.search)
     return Bundle(Answers(towers, tables=tables, index=index, texts=texts, version="model-index"))

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -88,6 +89,16 @@ def test_who_asks_for_advice_is_answered_by_words(twins):
     usual, advised = (ask(twins, CONSULT, intent_shift=shift)["part_weights"] for shift in (0.0, 1.0))
     more = dict(zip(SCORE_PARTS, advised - usual, strict=True))
     assert {part for part, value in more.items() if value > 0.01} == {"lexical", "relevance"}
+
+
+def test_a_head_that_was_never_taught_moves_nothing(towers):
+    branches = np.ones([2, len(branches_of(Side.ITEM)), 16], np.float32)
+    catalogue = make_catalogue(
+        [b"a", b"b"], groups=[b""] * 2, branches=branches, columns={"in_stock": np.array([0, 1])}
+    )
+    answer = ask(make_bundle(dataclasses.replace(towers, reads_intent=False), catalogue), BUY, intent_shift=1.0)
+    assert not answer["intent"].any()
+    assert answer["ids"][:2].tolist() == [b"a", b"b"]
 
 
 def test_reviews_count_as_much_as_the_query_carries_opinion(twins):

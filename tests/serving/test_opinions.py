@@ -3,7 +3,7 @@ import math
 import pytest
 import tensorflow as tf
 
-from serving.opinions import item_sentiment
+from serving.opinions import item_sentiment, tells_intents
 
 
 def _example(**values: str) -> bytes:
@@ -30,3 +30,14 @@ def test_without_reviews_nothing_is_known(towers, tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "events")) as writer:
         writer.write(_example(event_item_id="a"))
     assert item_sentiment(towers, f"{tmp_path}/*") == {}
+
+
+@pytest.mark.parametrize(("labels", "told"), [([], False), ([-1, -1], False), ([-1, 2], True)])
+def test_intents_are_told_where_an_event_names_one(tmp_path, labels, told):
+    with tf.io.TFRecordWriter(str(tmp_path / "events")) as writer:
+        for label in labels:
+            feature = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+            writer.write(
+                tf.train.Example(features=tf.train.Features(feature={"label_intent": feature})).SerializeToString()
+            )
+    assert tells_intents(f"{tmp_path}/*") is told

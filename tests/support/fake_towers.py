@@ -11,8 +11,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
+from trainer.model.build import SIMILARITIES
 from trainer.spec.config import Config
 from trainer.spec.features import Modality, Side, branches_of, features_of
+from trainer.spec.tower import FREE_LENGTH
 
 
 def numbers(text: tf.Tensor, dim: int) -> tf.Tensor:
@@ -62,6 +64,8 @@ class FakeModel:
 
     def __init__(self, config: Config) -> None:
         self.dim = config.tower.dim
+        self.similarity = SIMILARITIES[config.tower.similarity]
+        self.unit_length = config.tower.similarity not in FREE_LENGTH
         self.sharpness = tf.Variable(2.0)  # so that the export has a variable to keep
 
     def encode_unpriced(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -84,6 +88,12 @@ class FakeModel:
         history = tf.reduce_sum(inputs["history_vectors"] * recent, axis=1)
         branches = {Modality.TEXT: inputs["text"], Modality.IMAGE: inputs["image"], Modality.HISTORY: history}
         return self._fuse(branches, Side.QUERY)
+
+    def query_keys(self, vectors: tf.Tensor) -> tf.Tensor:
+        return self.similarity.query(vectors)
+
+    def item_keys(self, vectors: tf.Tensor) -> tf.Tensor:
+        return self.similarity.item(vectors)
 
     def score_pairs(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> dict[str, tf.Tensor]:
         dot = tf.einsum("bd,bcd->bc", query_vectors, item_vectors)
@@ -108,7 +118,7 @@ class FakeModel:
         sums = tf.reduce_sum(branches, axis=1)
         lengths = tf.norm(sums, axis=-1, keepdims=True)
         return {
-            "vector": tf.math.divide_no_nan(sums, lengths),
+            "vector": tf.math.divide_no_nan(sums, lengths) if self.unit_length else sums,
             "branches": branches,
             "weights": tf.cast(tf.reduce_any(branches != 0.0, axis=-1), tf.float32),
         }

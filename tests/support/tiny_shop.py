@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tests.support import fake_media
 from trainer.data import Inputs
-from trainer.spec.features import FEATURES, WORD_VOCABULARY, Dtype, Feature, Side, features_of
+from trainer.spec.features import FEATURES, ITEM_VOCABULARY, WORD_VOCABULARY, Dtype, Feature, Side, features_of
 from trainer.spec.presets import tiny
 
 NUM_ITEMS = 24
@@ -135,8 +135,13 @@ def write(directory: pathlib.Path) -> Inputs:
     )
 
 
-def write_transform_graph(directory: pathlib.Path) -> None:
-    """Stands in for what TFX Transform writes: no category or brand is known, prices are divided by 8 (exactly)."""
+def write_transform_graph(directory: pathlib.Path, *, is_reversed: bool = False) -> None:
+    """Stands in for what TFX Transform writes: no category or brand is known, prices are divided by 8 (exactly).
+
+    Args:
+      directory: Where it goes.
+      is_reversed: Whether the items are numbered from the last one on, as another catalogue may have it.
+    """
     specs = {
         f.name: tf.TensorSpec(
             [None, *[getattr(CONFIG.wire, axis.value) for axis in f.axes]],
@@ -146,6 +151,9 @@ def write_transform_graph(directory: pathlib.Path) -> None:
         if f.transform
     }
     module = tf.Module()
+
+    def number(place: tf.Tensor) -> tf.Tensor:
+        return tf.where(place > 0, NUM_ITEMS + 1 - place, 0) if is_reversed else place
 
     @tf.function(input_signature=[specs])
     def transform_fn(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -158,7 +166,7 @@ def write_transform_graph(directory: pathlib.Path) -> None:
             "brand_id": tf.zeros_like(inputs["brand"], tf.int64),
             "price_scaled": price / 8.0,
             "price_present": tf.cast(price >= 0.0, tf.float32),
-            "item_number": 1 + tf.strings.to_number(digits, tf.int64),
+            "item_number": number(1 + tf.strings.to_number(digits, tf.int64)),
         }
 
     module.transform_fn = transform_fn
@@ -167,3 +175,5 @@ def write_transform_graph(directory: pathlib.Path) -> None:
     assets = directory / "transform_fn" / "assets"
     assets.mkdir(exist_ok=True)
     (assets / WORD_VOCABULARY).write_text("".join(f"4 {word}\n" for word in words))
+    names = [item_id(index) for index in range(NUM_ITEMS)]
+    (assets / ITEM_VOCABULARY).write_text("".join(f"{name}\n" for name in (names[::-1] if is_reversed else names)))

@@ -1,11 +1,15 @@
-"""One worker of a training run: prints the losses of every update and a sum over its weights, as one JSON line.
+"""One worker of a training run: prints the losses of every update and last a sum over its weights, as lines of JSON.
 
-python -m tests.support.worker FOLDER ROWS STRATEGY       TF_CONFIG names the cluster
+python -m tests.support.worker FOLDER ROWS STRATEGY [KILLED_AT]      TF_CONFIG names the cluster
+
+With KILLED_AT the process is gone after that update, as when its machine fails.
 """
 
 import dataclasses
 import json
+import os
 import pathlib
+import signal
 import sys
 
 import trainer  # noqa: F401  selects Keras 2
@@ -15,7 +19,7 @@ import tensorflow as tf
 
 from tests.support import tiny_shop
 from trainer.data import open_tables
-from trainer.spec.training import RateScaling, Strategy
+from trainer.spec.training import RateScaling, RunConfig, Strategy
 from trainer.train import Places, make_loop
 from trainer.training.preemption import Preemption
 from trainer.training.strategy import make_strategy
@@ -29,10 +33,10 @@ def config(rows):
     train = dataclasses.replace(base.train, batch_size=rows, max_steps=STEPS, rate_scaling=RateScaling.NONE)
     identity = dataclasses.replace(base.tower.identity, dropout=0.0)
     tower = dataclasses.replace(base.tower, dropout=0.0, modality_dropout=0.0, identity=identity)
-    return dataclasses.replace(base, train=train, tower=tower)
+    return dataclasses.replace(base, train=train, tower=tower, run=RunConfig(checkpoint_steps=3))
 
 
-def losses(folder, shop, *, rows, strategy):
+def losses(folder, shop, *, rows, strategy, tell=lambda line: None):
     chosen = make_strategy(strategy)
     tf.keras.utils.set_random_seed(1)
     tables = open_tables(shop, config=config(rows), work_dir=pathlib.Path(folder))
@@ -44,6 +48,7 @@ def losses(folder, shop, *, rows, strategy):
     def kept(step, measured, *, rate):
         found.append(measured.losses)
         note(step, measured, rate=rate)
+        tell({"step": step, "losses": measured.losses})
 
     progress.step = kept
     loop.run()
@@ -53,6 +58,13 @@ def losses(folder, shop, *, rows, strategy):
 if __name__ == "__main__":
     from tests.support.tiny_shop import Inputs
 
-    directory, batch_rows, name = sys.argv[1:]
+    directory, batch_rows, name, *killed_at = sys.argv[1:]
     inputs = Inputs(**json.loads(pathlib.Path(directory, "inputs.json").read_text()))
-    print(json.dumps(losses(directory, inputs, rows=int(batch_rows), strategy=Strategy(name))))
+
+    def tell(line):
+        print(json.dumps(line), flush=True)
+        if killed_at == [str(line.get("step"))]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    tell({"weights": losses(directory, inputs, rows=int(batch_rows), strategy=Strategy(name), tell=tell)["weights"]})
+    os._exit(0)  # As in a job: nothing waits for the connections between the workers.

@@ -39,6 +39,11 @@ class Planted:
 
         return {"vector": tf.py_function(encode, [features["text_tokens"]], tf.float32)}
 
+    def query_keys(self, vectors):
+        return vectors
+
+    item_keys = query_keys
+
     def score_pairs(self, queries, items):
         cosine = tf.reduce_sum(queries[:, tf.newaxis] * items, axis=-1)
         return {"click": 0.9 * cosine, "purchase": 0.5 * cosine}

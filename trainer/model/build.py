@@ -7,11 +7,14 @@ from typing import TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from trainer.model.tower import FREE_LENGTH as FREE_BRANCHES
 from trainer.model.tower import Tower
 from trainer.model.two_tower import TwoTower
+from trainer.nn.auxiliary import Alignment, Reconstruction
 from trainer.nn.encoders.audio import AudioEncoder
 from trainer.nn.encoders.graph import GraphEncoder
 from trainer.nn.encoders.history import HistoryEncoder
+from trainer.nn.encoders.hub import HubAudioEncoder, HubTextEncoder, HubVideoEncoder
 from trainer.nn.encoders.identity import IdentityEncoder
 from trainer.nn.encoders.image import ImageEncoder
 from trainer.nn.encoders.pretrained_image import PretrainedImageEncoder
@@ -23,10 +26,12 @@ from trainer.nn.encoders.video import VideoEncoder
 from trainer.nn.fusion import AttentionFusion, ConcatFusion, GatedFusion, SumFusion
 from trainer.nn.heads import ItemHead, PairHead, QueryClassHead, ReviewHead
 from trainer.nn.losses import SampledSoftmax
+from trainer.nn.similarity import DOT, EUCLIDEAN, HAMMING, KL
+from trainer.nn.similarity import Similarity as Maps
 from trainer.spec.config import Config
 from trainer.spec.features import COMPANION, TREND_CHANNELS, Modality, Side, branches_of
 from trainer.spec.tasks import TASKS, Task, TaskKind
-from trainer.spec.tower import Fusion
+from trainer.spec.tower import FREE_LENGTH, HUB, Fusion, Similarity
 from trainer.spec.training import LossWeighting, Precision
 
 Layer: TypeAlias = tf.keras.layers.Layer
@@ -34,6 +39,14 @@ Layer: TypeAlias = tf.keras.layers.Layer
 
 def _text(config: Config, num_subwords: int) -> Layer:
     text = config.tower.text
+    if text.pretrained.startswith(HUB):
+        return HubTextEncoder(
+            handle=text.pretrained.removeprefix(HUB),
+            fine_tune=text.fine_tune,
+            dim=config.tower.dim,
+            dropout=config.tower.dropout,
+            name="text",
+        )
     if text.pretrained:
         return PretrainedTextEncoder(
             handle=text.pretrained,
@@ -67,8 +80,19 @@ def _image(config: Config, num_subwords: int) -> Layer:
 
 def _video(config: Config, num_subwords: int) -> Layer:
     del num_subwords
-    tower = config.tower
+    tower, vision = config.tower, config.tower.vision
+    if vision.clip_pretrained:
+        return HubVideoEncoder(
+            handle=vision.clip_pretrained,
+            fine_tune=vision.clip_fine_tune,
+            frames=config.wire.frames,
+            px=config.wire.frame_px,
+            dim=tower.dim,
+            dropout=tower.dropout,
+            name="video",
+        )
     return VideoEncoder(
+        reader=vision.clip_reader.value,
         widths=tower.vision.frame_widths,
         patch_px=tower.vision.patch_px,
         lstm_units=tower.vision.lstm_units,
@@ -81,6 +105,15 @@ def _video(config: Config, num_subwords: int) -> Layer:
 def _audio(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower = config.tower
+    if tower.audio.pretrained:
+        return HubAudioEncoder(
+            handle=tower.audio.pretrained,
+            fine_tune=tower.audio.fine_tune,
+            samples=config.wire.audio_samples,
+            dim=tower.dim,
+            dropout=tower.dropout,
+            name="audio",
+        )
     return AudioEncoder(widths=tower.audio.widths, dim=tower.dim, dropout=tower.dropout, name="audio")
 
 
@@ -116,7 +149,8 @@ def _trend(config: Config, num_subwords: int) -> Layer:
 
 def _history(config: Config, num_subwords: int) -> Layer:
     del num_subwords
-    return HistoryEncoder(dim=config.tower.dim, dropout=config.tower.dropout, name="history")
+    tower = config.tower
+    return HistoryEncoder(dim=tower.dim, dropout=tower.dropout, gru_units=tower.history.gru_units, name="history")
 
 
 ENCODERS: dict[Modality, Callable[[Config, int], Layer]] = {
@@ -138,6 +172,14 @@ FUSIONS: dict[Fusion, Callable[[], Layer]] = {
     Fusion.CONCAT: ConcatFusion,
     Fusion.ATTENTION: AttentionFusion,
 }
+# Vectors of length 1 make a cosine of the dot product.
+SIMILARITIES: dict[Similarity, Maps] = {
+    Similarity.COSINE: DOT,
+    Similarity.DOT: DOT,
+    Similarity.EUCLIDEAN: EUCLIDEAN,
+    Similarity.KL: KL,
+    Similarity.HAMMING: HAMMING,
+}
 
 
 def _retrieval(config: Config, task: Task) -> Layer:
@@ -146,6 +188,9 @@ def _retrieval(config: Config, task: Task) -> Layer:
         temperature=train.temperature,
         learn_temperature=train.learn_temperature,
         label_smoothing=train.label_smoothing,
+        hard_negatives=train.hard_negatives,
+        memory=train.memory,
+        key_dim=SIMILARITIES[config.tower.similarity].item(tf.zeros([1, config.tower.dim])).shape[-1],
         name=task.name,
     )
 
@@ -195,6 +240,7 @@ def build_model(config: Config, *, num_subwords: int, precision: Precision = Pre
             encoders={m: encoders[m] for m in branches_of(side)},
             fusion=FUSIONS[config.tower.fusion](),
             dropout={m: _dropout(m, config) for m in branches_of(side)},
+            unit_length=config.tower.similarity not in FREE_LENGTH,
             name=f"{side.value}_tower",
         )
         for side in (Side.ITEM, Side.QUERY)
@@ -205,10 +251,23 @@ def build_model(config: Config, *, num_subwords: int, precision: Precision = Pre
         heads={task: HEADS[task.kind](config, task) for task in TASKS},
         task_weights={task.name: config.train.task_weights.get(task.name, task.weight) for task in TASKS},
         dim=config.tower.dim,
+        similarity=SIMILARITIES[config.tower.similarity],
         learn_weights=config.train.loss_weighting is LossWeighting.UNCERTAINTY,
+        auxiliary=_auxiliary(config),
     )
     _make_variables(model, config)
     return model
+
+
+def _auxiliary(config: Config) -> dict[str, tuple[Layer, float]]:
+    """The losses on items alone that have a weight, by name."""
+    fused = [m for m in branches_of(Side.ITEM) if m not in FREE_BRANCHES]
+    weights = {"alignment": config.train.alignment, "reconstruction": config.train.reconstruction}
+    made = {
+        "alignment": Alignment(temperature=config.train.temperature, name="alignment"),
+        "reconstruction": Reconstruction(branches=len(fused), dim=config.tower.dim, name="reconstruction"),
+    }
+    return {name: (made[name], weight) for name, weight in weights.items() if weight > 0}
 
 
 def _dropout(modality: Modality, config: Config) -> float:
@@ -230,6 +289,9 @@ def _computing_in(precision: Precision) -> Iterator[None]:
 
 def _make_variables(model: TwoTower, config: Config) -> None:
     wire, text, dim = config.wire, config.tower.text, config.tower.dim
+    sounds: dict[str, np.ndarray] = {"audio_mel": np.zeros([1, 1, wire.mel_frames, config.tower.audio.mels], np.uint8)}
+    if config.tower.audio.pretrained:
+        sounds = {"audio_samples": np.zeros([1, 1, wire.audio_samples], np.int16)}
 
     def media(images: int) -> dict[str, np.ndarray]:
         return {
@@ -237,7 +299,7 @@ def _make_variables(model: TwoTower, config: Config) -> None:
             "image_present": np.ones([1, images], bool),
             "video_pixels": np.zeros([1, wire.frames, wire.frame_px, wire.frame_px, 3], np.uint8),
             "video_present": np.ones([1, wire.frames], bool),
-            "audio_mel": np.zeros([1, 1, wire.mel_frames, config.tower.audio.mels], np.uint8),
+            **sounds,
             "audio_present": np.ones([1, 1], bool),
         }
 
@@ -274,5 +336,8 @@ def _make_variables(model: TwoTower, config: Config) -> None:
         }
     )
     model.score_pairs(queries["vector"], items["vector"][:, tf.newaxis])
+    for layer in model.auxiliary.values():
+        fused = [place for place, m in enumerate(branches_of(Side.ITEM)) if m not in FREE_BRANCHES]
+        layer(items["vector"], tf.gather(items["branches"], fused, axis=1), np.zeros([1], np.int32))
     model.classify_queries(queries["branches"])
     model.classify_reviews(np.ones([1, config.tower.review.words], np.int32))

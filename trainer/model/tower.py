@@ -28,12 +28,17 @@ BRANCH_INPUTS: dict[Modality, tuple[str, ...]] = {
     Modality.TEXT: ("text_tokens",),
     Modality.IMAGE: ("image_pixels", "image_present"),
     Modality.VIDEO: ("video_pixels", "video_present"),
-    Modality.AUDIO: ("audio_mel", "audio_present"),
+    Modality.AUDIO: ("audio_present",),
     Modality.TABULAR: ("category_ids", "brand_id", "price_scaled", "price_present"),
     Modality.IDENTITY: ("item_number",),
     Modality.GRAPH: ("neighbour_vectors", "neighbour_types", "neighbour_present"),
     Modality.TREND: ("trend", "popularity"),
     Modality.HISTORY: ("history_vectors", "history_ages", "history_present"),
+}
+# What it reads too where it is given: by its encoder a sound comes as energies or as samples.
+OPTIONAL_INPUTS: dict[Modality, tuple[str, ...]] = {
+    Modality.IMAGE: ("image_embeddings",),
+    Modality.AUDIO: ("audio_mel", "audio_samples"),
 }
 BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
     Modality.TEXT: lambda inputs: tf.reduce_any(inputs["text_tokens"] > 0, axis=-1),
@@ -53,14 +58,14 @@ FREE_LENGTH = frozenset({Modality.IDENTITY, *CHANGING})
 
 
 class Tower(tf.keras.layers.Layer):
-    """The model form of one side to one vector of length 1, with what each branch gave.
+    """The model form of one side to one vector, with what each branch gave.
 
     Input:  {name: tensor}, the model form of the side. With `content_of` [batch] int32 the inputs of all branches but
             the changing ones are of [distinct] items, and row i is about item content_of[i]: content is encoded once.
             Without the inputs of the changing branches these are absent.
     Output: {"vector": [batch, dim], "branches": [batch, branch, dim], "weights": [batch, branch]}; the vector is the
-            sum of the branches over its length, an absent branch is zero. Beside them "encoded" [batch, branch, dim],
-            the branches as their encoders gave them.
+            sum of the branches, with `unit_length` over its length; an absent branch is zero. Beside them "encoded"
+            [batch, branch, dim], the branches as their encoders gave them.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Tower(tf.keras.layers.Layer):
         encoders: Mapping[Modality, tf.keras.layers.Layer],
         fusion: tf.keras.layers.Layer,
         dropout: Mapping[Modality, float],
+        unit_length: bool = True,
         **kwargs: Any,
     ) -> None:
         """`dropout` is the share of rows in which each branch is hidden while training."""
@@ -77,6 +83,7 @@ class Tower(tf.keras.layers.Layer):
         self.encoders = {modality.value: encoder for modality, encoder in encoders.items()}
         self.fusion = fusion
         self.dropout = {modality: dropout[modality] for modality in encoders}
+        self.unit_length = unit_length
         self._check_order()
 
     def _check_order(self) -> None:
@@ -109,8 +116,9 @@ class Tower(tf.keras.layers.Layer):
                 last, here = tf.zeros_like(encoded[:, : len(changing)]), tf.zeros_like(weights[:, : len(changing)])
             encoded, weighted = tf.concat([encoded, last], axis=1), tf.concat([weighted, last], axis=1)
             weights = tf.concat([weights, tf.cast(here, tf.float32)], axis=1)
+        total = tf.reduce_sum(weighted, axis=1)
         return {
-            TowerOutput.VECTOR.value: normalize(tf.reduce_sum(weighted, axis=1)),
+            TowerOutput.VECTOR.value: normalize(total) if self.unit_length else total,
             TowerOutput.BRANCHES.value: weighted,
             TowerOutput.WEIGHTS.value: weights,
             TowerOutput.ENCODED.value: encoded,
@@ -159,7 +167,8 @@ class Tower(tf.keras.layers.Layer):
             vectors = tf.cast(encoder(rows, training=training), tf.float32)
             return vectors if modality in FREE_LENGTH else normalize(vectors)
 
-        return encode_present(encode, {name: inputs[name] for name in BRANCH_INPUTS[modality]}, present)
+        names = BRANCH_INPUTS[modality] + tuple(name for name in OPTIONAL_INPUTS.get(modality, ()) if name in inputs)
+        return encode_present(encode, {name: inputs[name] for name in names}, present)
 
 
 def drop_branches(present: tf.Tensor, rates: Sequence[float], *, keep_one: bool = True) -> tf.Tensor:

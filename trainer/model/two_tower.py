@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from trainer.model.tower import BRANCH_PRESENT
+from trainer.model.tower import BRANCH_PRESENT, FREE_LENGTH
 from trainer.nn import losses
 from trainer.nn.blocks import gather_rows
+from trainer.nn.similarity import DOT, Similarity
 from trainer.spec.features import CHANGING, TREND_CHANNELS, Modality, Side
 from trainer.spec.signatures import TowerOutput
 from trainer.spec.tasks import Task, TaskKind
@@ -40,10 +41,26 @@ class TwoTower(tfrs.Model):
         heads: Mapping[Task, tf.keras.layers.Layer],
         task_weights: Mapping[str, float],
         dim: int,
+        similarity: Similarity = DOT,
         learn_weights: bool = False,
+        auxiliary: Mapping[str, tuple[tf.keras.layers.Layer, float]] | None = None,
     ) -> None:
-        """With `learn_weights` the weight of each task is times a learned certainty; see `total_loss`."""
+        """Puts the parts together.
+
+        Args:
+          item_tower: Of the items.
+          query_tower: Of the queries.
+          heads: By task.
+          task_weights: Of the losses, by name.
+          dim: Of the vectors.
+          similarity: How queries and items are compared.
+          learn_weights: Whether the weight of each task is times a learned certainty; see `total_loss`.
+          auxiliary: Losses on items alone and their weights, by name; see `trainer.nn.auxiliary`.
+        """
         super().__init__()
+        self.auxiliary = {name: layer for name, (layer, _) in (auxiliary or {}).items()}
+        self.auxiliary_weights = {name: weight for name, (_, weight) in (auxiliary or {}).items()}
+        self.similarity = similarity
         self.item_tower = item_tower
         self.query_tower = query_tower
         self.heads = {task.name: head for task, head in heads.items()}
@@ -139,6 +156,14 @@ class TwoTower(tfrs.Model):
             queries = {**queries, "history_vectors": vectors, "history_present": present}
         return self.query_tower(queries, training=training, masked=masked)
 
+    def query_keys(self, query_vectors: tf.Tensor) -> tf.Tensor:
+        """[..., dim] to [..., key_dim]: what is compared with the keys of items, by dot product."""
+        return self.similarity.query(query_vectors)
+
+    def item_keys(self, item_vectors: tf.Tensor) -> tf.Tensor:
+        """[..., dim] to [..., key_dim]: what a query's key is compared with, and what an index holds."""
+        return self.similarity.item(item_vectors)
+
     def score_pairs(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> dict[str, tf.Tensor]:
         """Probabilities of the pair tasks.
 
@@ -207,8 +232,8 @@ class TwoTower(tfrs.Model):
             head, labels = self.heads[task.name], batch["labels"][task.label]
             if task.kind is TaskKind.RETRIEVAL:
                 result[task.name] = head(
-                    queries,
-                    items,
+                    self.query_keys(queries),
+                    self.item_keys(items),
                     item_index=batch["item_index"],
                     item_rows=batch["item_rows"],
                     probability=batch["sampling_probability"],
@@ -220,18 +245,33 @@ class TwoTower(tfrs.Model):
                 result[task.name] = losses.pairwise(labels, head(queries, acted), batch["requests"])
             else:
                 result[task.name] = losses.classes(labels, encoded[Side.QUERY][task.name])
+        fused = [place for place, m in enumerate(self.item_tower.modalities) if m not in FREE_LENGTH]
+        for name, layer in self.auxiliary.items():
+            branches = tf.gather(encoded[Side.ITEM][TowerOutput.BRANCHES], fused, axis=1)
+            result[name] = layer(items, branches, batch["item_rows"])
         return result
 
-    def total_loss(self, by_task: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """The weighted sum of the losses of the tasks.
+    def remember(self, encoded: Mapping[Side, Mapping[str, tf.Tensor]], batch: Mapping[str, Any]) -> None:
+        """Keeps the items of a batch as candidates of later ones, where retrieval has a memory."""
+        keys = self.item_keys(encoded[Side.ITEM][TowerOutput.VECTOR])
+        for name in self._tasks_of(TaskKind.RETRIEVAL):
+            self.heads[name].remember(keys, batch["item_rows"], batch["sampling_probability"])
 
-        With learned weights a loss L of log variance s counts exp(-s) L + s: https://arxiv.org/abs/1705.07115
+    def weighted_losses(self, by_name: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The losses of `losses_of` as they are added up.
+
+        With learned weights the loss L of a task of log variance s counts exp(-s) L + s: https://arxiv.org/abs/1705.07115
         """
-        names = [task.name for task in self.tasks]
-        values = tf.stack([by_task[name] for name in names])
+        values = {task.name: by_name[task.name] for task in self.tasks}
         if self.uncertainty is not None:
-            values = tf.exp(-self.uncertainty) * values + self.uncertainty
-        return tf.reduce_sum(tf.constant([self.task_weights[name] for name in names]) * values)
+            doubts = zip(values.items(), tf.unstack(self.uncertainty), strict=True)
+            values = {name: tf.exp(-doubt) * value + doubt for (name, value), doubt in doubts}
+        values = {name: self.task_weights[name] * value for name, value in values.items()}
+        return values | {name: weight * by_name[name] for name, weight in self.auxiliary_weights.items()}
+
+    def total_loss(self, by_name: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """The weighted sum of the losses; see `weighted_losses`."""
+        return tf.add_n(list(self.weighted_losses(by_name).values()))
 
     def compute_loss(self, inputs: Mapping[str, Any], training: bool = False) -> tf.Tensor:
         """The weighted sum of the losses."""

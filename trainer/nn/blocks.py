@@ -14,6 +14,11 @@ def lstm(units: int, name: str | None = None) -> tf.keras.layers.RNN:
     return tf.keras.layers.RNN(tf.keras.layers.LSTMCell(units), return_sequences=True, name=name)
 
 
+def gru(units: int, name: str | None = None) -> tf.keras.layers.RNN:
+    """A GRU that returns its whole sequence; a plain loop, as `lstm`."""
+    return tf.keras.layers.RNN(tf.keras.layers.GRUCell(units), return_sequences=True, name=name)
+
+
 def masked_mean(values: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
     """Mean of [batch, n, dim] over the n that are present [batch, n]; zeros where none is."""
     weights = tf.cast(present, values.dtype)[..., tf.newaxis]

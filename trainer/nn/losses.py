@@ -65,10 +65,29 @@ class SampledSoftmax(tf.keras.layers.Layer):
     """
 
     def __init__(
-        self, *, temperature: float, learn_temperature: bool = False, label_smoothing: float = 0.0, **kwargs: Any
+        self,
+        *,
+        temperature: float,
+        learn_temperature: bool = False,
+        label_smoothing: float = 0.0,
+        hard_negatives: int = 0,
+        memory: int = 0,
+        key_dim: int = 0,
+        **kwargs: Any,
     ) -> None:
-        """A learned temperature begins at `temperature` and stays between a tenth of it and ten times as much."""
+        """Prepares the loss.
+
+        Args:
+          temperature: A learned one begins here and stays between a tenth of it and ten times as much.
+          learn_temperature: Whether it is learned.
+          label_smoothing: Share of the target that goes to the other candidates.
+          hard_negatives: Negatives of each row that count, the most similar ones; 0 = all.
+          memory: Items of earlier batches that are candidates too; see `remember`.
+          key_dim: Length of an item's vector, which a memory must know.
+          **kwargs: Those of a layer.
+        """
         super().__init__(**kwargs)
+        self.memory = _Memory(memory, key_dim) if memory else None
         self.temperature = temperature
         self.sharpness = self.add_weight(
             name="sharpness", shape=[], initializer="zeros", trainable=learn_temperature, dtype=tf.float32
@@ -79,6 +98,7 @@ class SampledSoftmax(tf.keras.layers.Layer):
                 from_logits=True, reduction=tf.keras.losses.Reduction.SUM, label_smoothing=label_smoothing
             ),
             temperature=temperature,
+            num_hard_negatives=hard_negatives or None,
             remove_accidental_hits=True,
         )
 
@@ -111,20 +131,65 @@ class SampledSoftmax(tf.keras.layers.Layer):
         columns = tf.concat([positives, tf.boolean_mask(item_index, weights <= 0.0)], axis=0)
 
         scale = tf.exp(math.log(10.0) * tf.tanh(self.sharpness))
+        # Items that no row is about are further candidates.
+        uses = tf.math.unsorted_segment_sum(tf.ones_like(item_index), item_index, tf.shape(item_rows)[0])
+        columns = tf.concat([columns, tf.cast(tf.where(uses == 0)[:, 0], columns.dtype)], axis=0)
+        candidates = [tf.gather(values, columns) for values in (items, item_rows, probability)]
+        if self.memory is not None:
+            earlier = self.memory.others(item_rows)
+            candidates = [tf.concat(pair, axis=0) for pair in zip(candidates, earlier, strict=True)]
 
         def loss() -> tf.Tensor:
             total = self.task(
                 tf.gather(queries, rows) * scale,
-                tf.gather(items, columns),
+                candidates[0],
                 sample_weight=tf.gather(weights, rows),
-                candidate_sampling_probability=tf.gather(probability, columns),
-                candidate_ids=tf.gather(item_rows, columns),
+                candidate_sampling_probability=candidates[2],
+                candidate_ids=candidates[1],
                 compute_metrics=False,
                 compute_batch_metrics=False,
             )
             return total / tf.reduce_sum(weights)
 
         return tf.cond(tf.size(rows) > 0, loss, lambda: tf.constant(0.0))
+
+    def remember(self, items: tf.Tensor, item_rows: tf.Tensor, probability: tf.Tensor) -> None:
+        """Keeps the items of a batch (as in `call`) as candidates of the batches to come, where there is a memory."""
+        if self.memory is not None:
+            self.memory.add(items, item_rows, probability)
+
+
+class _Memory(tf.Module):
+    """The items of the last batches as they were encoded then, without gradient.
+
+    Cross-batch memory: https://arxiv.org/abs/1912.06798
+    """
+
+    def __init__(self, size: int, key_dim: int) -> None:
+        super().__init__(name="memory")
+        # Replicas add what was gathered from all of them, so the first one's is everyone's.
+        options = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
+        self.keys = tf.Variable(tf.zeros([size, key_dim]), name="memory_keys", **options)
+        self.rows = tf.Variable(tf.fill([size], -1), name="memory_rows", **options)
+        self.probability = tf.Variable(tf.ones([size]), name="memory_probability", **options)
+
+    def others(self, item_rows: tf.Tensor) -> list[tf.Tensor]:
+        """Vectors, rows and probabilities of what is kept and not among `item_rows`."""
+        rows = self.rows.read_value()
+        fresh = tf.reduce_any(rows[:, tf.newaxis] == item_rows[tf.newaxis], axis=1)
+        kept = tf.where((rows >= 0) & ~fresh)[:, 0]
+        return [tf.gather(values.read_value(), kept) for values in (self.keys, self.rows, self.probability)]
+
+    def add(self, items: tf.Tensor, item_rows: tf.Tensor, probability: tf.Tensor) -> None:
+        """Puts items first; an older entry of one of them goes, then the oldest ones."""
+        new = (tf.stop_gradient(items), item_rows, probability)
+        size = self.rows.shape[0]
+        joined = [tf.concat(pair, axis=0)[:size] for pair in zip(new, self.others(item_rows), strict=True)]
+        missing = size - tf.shape(joined[1])[0]
+        for variable, values, blank in zip((self.keys, self.rows, self.probability), joined, (0, -1, 1), strict=True):
+            pad = [[0, missing], *[[0, 0]] * (len(variable.shape) - 1)]
+            padded = tf.pad(values, pad, constant_values=tf.cast(blank, values.dtype))
+            variable.assign(tf.ensure_shape(padded, variable.shape))
 
 
 def counts(labels: tf.Tensor, log_rates: tf.Tensor) -> tf.Tensor:

@@ -32,6 +32,20 @@ class Mel(NamedTuple):
     unreadable: tf.Tensor
 
 
+class Samples(NamedTuple):
+    """Wave forms and which sounds are there.
+
+    Attributes:
+      samples: [..., samples] int16, zeros where absent.
+      present: [...] bool.
+      unreadable: [...] bool, True where bytes were given that can't be decoded.
+    """
+
+    samples: tf.Tensor
+    present: tf.Tensor
+    unreadable: tf.Tensor
+
+
 def is_readable(sounds: tf.Tensor) -> tf.Tensor:
     """True where the bytes begin as a WAV does and are not larger than 20 MiB; the shape of `sounds`."""
     starts = tf.strings.regex_full_match(tf.strings.substr(sounds, 0, 12), _WAV_START)
@@ -46,26 +60,41 @@ def to_model(sounds: tf.Tensor, *, wire: WireConfig, mels: int) -> Mel:
       wire: Says how much of a sound is read; what is missing is silence.
       mels: Number of mel bands.
     """
+    rows, samples = _decoded(sounds, wire.audio_samples)
+    # The blank row goes only after the spectrum, which fails on nothing at all.
+    mel, present, unreadable = _placed(sounds, rows[:-1], log_mel(samples, mels=mels)[:-1])
+    return Mel(mel=mel, present=present, unreadable=unreadable)
+
+
+def to_samples(sounds: tf.Tensor, *, wire: WireConfig) -> Samples:
+    """Decodes sounds for an encoder that reads the wave form; `sounds` and `wire` as in `to_model`."""
+    rows, samples = _decoded(sounds, wire.audio_samples)
+    whole = tf.cast(tf.round(32_768.0 * samples[:-1]), tf.int16)  # what stood in the file
+    placed, present, unreadable = _placed(sounds, rows[:-1], whole)
+    return Samples(samples=placed, present=present, unreadable=unreadable)
+
+
+def _decoded(sounds: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Flat rows of what can be decoded and their samples [n, length] float32, with a blank one behind them."""
     flat = tf.reshape(sounds, [-1])
     candidates = tf.where(is_readable(flat))[:, 0]
-    rows, samples = decode_readable(
+    return decode_readable(
         candidates,
         tf.gather(flat, candidates),
-        decode=lambda sound: _decode(sound, wire.audio_samples),
-        blank=tf.zeros([wire.audio_samples]),
+        decode=lambda sound: _decode(sound, length),
+        blank=tf.zeros([length]),
     )
-    frames, count = wire.mel_frames, tf.size(flat, tf.int64)
-    # The blank row goes only after the spectrum, which fails on nothing at all.
-    rows, energies = rows[:-1], log_mel(samples, mels=mels)[:-1]
-    mel = tf.scatter_nd(rows[:, tf.newaxis], energies, tf.stack([count, frames, mels]))
+
+
+def _placed(sounds: tf.Tensor, rows: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Values [n, ...] of flat rows where their sounds stand, zeros elsewhere; what is present, what is unreadable."""
+    count, inner = tf.size(sounds, tf.int64), [int(size) for size in values.shape[1:]]
+    placed = tf.scatter_nd(rows[:, tf.newaxis], values, tf.stack([count, *inner]))
     present = tf.scatter_nd(rows[:, tf.newaxis], tf.ones_like(rows, tf.int32), [count]) > 0
     shape = tf.shape(sounds)
-    mel = tf.reshape(mel, tf.concat([shape, [frames, mels]], 0))
-    return Mel(
-        mel=tf.ensure_shape(mel, [*sounds.shape, frames, mels]),
-        present=tf.reshape(present, shape),
-        unreadable=tf.reshape(~present & (flat != b""), shape),
-    )
+    placed = tf.reshape(placed, tf.concat([shape, inner], 0))
+    present = tf.reshape(present, shape)
+    return tf.ensure_shape(placed, [*sounds.shape, *inner]), present, ~present & (sounds != b"")
 
 
 def log_mel(samples: tf.Tensor, *, mels: int) -> tf.Tensor:

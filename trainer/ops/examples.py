@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainer.ops import audio, graph, history, identity, image, pretrained_text, review, tabular, text, trend, video
 from trainer.spec.config import Config, WireConfig
-from trainer.spec.features import WORD_VOCABULARY, Dtype, Feature, Modality, Side, features_of
+from trainer.spec.features import IMAGE_EMBEDDINGS, WORD_VOCABULARY, Dtype, Feature, Modality, Side, features_of
 from trainer.spec.signatures import QueryStatus
 
 _DTYPES = {Dtype.BYTES: tf.string, Dtype.FLOAT: tf.float32, Dtype.INT: tf.int64}
@@ -70,7 +70,7 @@ class ModelOps(tf.Module):
         self.transform_graph = transform_graph
         handle = config.tower.text.pretrained
         self._tokenizer = None if handle else text.make_tokenizer(self.subwords)
-        self._pretrained = pretrained_text.PretrainedTokenizer(handle) if handle else None
+        self._pretrained = pretrained_text.tokenizer_of(handle) if handle else None
 
     @classmethod
     def load(
@@ -105,6 +105,7 @@ class ModelOps(tf.Module):
         return {
             "text_tokens": self._tokens(strings, config.tower.text.item_tokens),
             **media.tensors,
+            **image.embeddings_to_model(wire[IMAGE_EMBEDDINGS], wire=config.wire),
             **tabular.to_model(transformed),
             **identity.to_model(transformed, items=config.tower.identity.items),
             "status": media.status | _text_status(strings),
@@ -164,19 +165,23 @@ class _Media:
 
 
 def _media(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> _Media:
-    (photo,) = features_of(side, Modality.IMAGE)
+    photo, *_ = features_of(side, Modality.IMAGE)
     (clip,) = features_of(side, Modality.VIDEO)
     (sound,) = features_of(side, Modality.AUDIO)
     photos = wire[photo.name]
     photos = image.to_model(photos if photo.axes else photos[:, tf.newaxis], px=config.wire.image_px)
     frames = video.to_model(wire[clip.name], px=config.wire.frame_px)
-    sounds = audio.to_model(wire[sound.name][:, tf.newaxis], wire=config.wire, mels=config.tower.audio.mels)
+    waves = wire[sound.name][:, tf.newaxis]
+    if config.tower.audio.pretrained:
+        sounds: audio.Mel | audio.Samples = audio.to_samples(waves, wire=config.wire)
+    else:
+        sounds = audio.to_model(waves, wire=config.wire, mels=config.tower.audio.mels)
     tensors = {
         "image_pixels": photos.pixels,
         "image_present": photos.present,
         "video_pixels": frames.pixels,
         "video_present": frames.present,
-        "audio_mel": sounds.mel,
+        **({"audio_mel": sounds.mel} if isinstance(sounds, audio.Mel) else {"audio_samples": sounds.samples}),
         "audio_present": sounds.present,
     }
     status = _bit(tf.reduce_any(photos.unreadable, axis=-1), QueryStatus.IMAGE_UNREADABLE)

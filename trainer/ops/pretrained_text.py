@@ -1,14 +1,44 @@
-"""Text by the tokenizer of a pretrained encoder (KerasNLP preset), in training and in exported signatures alike."""
+"""Text for a pretrained encoder: by the tokenizer of its KerasNLP preset, or as characters for a TF-Hub module."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import tensorflow as tf
+
+from trainer.spec.tower import HUB
 
 HOW = (
     "Give the folder of a KerasNLP preset (config.json, tokenizer.json, model.weights.h5) or the name of one that this "
     "machine can fetch, such as bert_tiny_en_uncased."
 )
+
+
+class Tokenizer(Protocol):
+    """What turns texts into the numbers that an encoder reads."""
+
+    def to_model(self, parts: Sequence[tf.Tensor], *, length: int) -> tf.Tensor:
+        """[batch, length] int32 of texts [batch] string that follow one another; 0 = padding."""
+
+
+def tokenizer_of(handle: str) -> Tokenizer:
+    """The tokenizer that belongs to the text encoder `handle`; a TF-Hub module reads text and has none.
+
+    Raises:
+      ValueError: It cannot be loaded.
+    """
+    return Characters() if handle.startswith(HUB) else PretrainedTokenizer(handle)
+
+
+class Characters(tf.Module):
+    """Texts as the numbers of their characters, for encoders that read text itself."""
+
+    def __init__(self) -> None:
+        super().__init__(name="characters")
+
+    def to_model(self, parts: Sequence[tf.Tensor], *, length: int) -> tf.Tensor:
+        """Unicode code points plus 1 of the given texts, one after the other: [batch, length] int32, padded with 0."""
+        points = tf.strings.unicode_decode(_joined(parts), "UTF-8")
+        return tf.ensure_shape((points + 1).to_tensor(default_value=0, shape=[None, length]), [None, length])
 
 
 class PretrainedTokenizer(tf.Module):
@@ -43,8 +73,7 @@ class PretrainedTokenizer(tf.Module):
           parts: Tensors [batch] string; their words follow one another.
           length: Ids kept of each row, the tokens around the text included; a row without any token stays empty.
         """
-        joined = tf.strings.join(list(parts), separator=" ") if len(parts) > 1 else parts[0]
-        tokens = self._ids(tf.strings.strip(_valid(joined)))
+        tokens = self._ids(_joined(parts))
         around = int(self._start is not None) + int(self._end is not None)
         kept = tokens[:, : max(0, length - around)]
         there = tf.expand_dims(tf.cast(kept.row_lengths() > 0, tf.int64), -1)
@@ -59,8 +88,10 @@ class PretrainedTokenizer(tf.Module):
         return tf.ensure_shape((whole + 1).to_tensor(default_value=0, shape=[None, length]), [None, length])
 
 
-def _valid(text: tf.Tensor) -> tf.Tensor:
-    return tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="replace")
+def _joined(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The texts [batch] one after the other, in UTF-8, without space around them."""
+    joined = tf.strings.join(list(parts), separator=" ") if len(parts) > 1 else parts[0]
+    return tf.strings.strip(tf.strings.unicode_transcode(joined, "UTF-8", "UTF-8", errors="replace"))
 
 
 def _token(tokenizer: Any, *names: str) -> int | None:

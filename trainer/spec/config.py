@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from trainer.spec.checks import at_least, known_names, unknown_key
 from trainer.spec.tasks import SCORE_PARTS
-from trainer.spec.tower import TowerConfig
+from trainer.spec.tower import Similarity, TowerConfig
 from trainer.spec.training import RunConfig, TrainConfig
 
 _T = TypeVar("_T")
@@ -30,6 +30,16 @@ class IndexChoice(enum.StrEnum):
     IVF = "ivf"
     BINARY = "binary"
     SCANN = "scann"  # in the `scann` flavour, hashed at any size; in the other as `auto`
+
+
+# What each choice can search by; a choice by size takes exact search for the rest.
+INDEXED: dict[IndexChoice, frozenset[Similarity]] = {
+    IndexChoice.AUTO: frozenset(Similarity),
+    IndexChoice.EXACT: frozenset(Similarity),
+    IndexChoice.IVF: frozenset({Similarity.COSINE}),
+    IndexChoice.BINARY: frozenset({Similarity.COSINE}),
+    IndexChoice.SCANN: frozenset({Similarity.COSINE, Similarity.DOT, Similarity.EUCLIDEAN}),
+}
 
 
 class Storage(enum.StrEnum):
@@ -56,13 +66,20 @@ class WireConfig:
     relations: int = 4
     companions: int = 5
     trend_days: int = 28
+    image_features: int = 0  # numbers of a photo's vector, made in preprocessing by `vision.pretrained`; 0 = none is
 
     def __post_init__(self) -> None:
         """Checks the values."""
+        at_least(self, 0, "image_features")
         at_least(self, 8, "image_px", "frame_px")
         at_least(self, 100, "audio_ms")
         at_least(self, 1, "images", "frames", "levels", "attributes", "history")
         at_least(self, 1, "relations", "companions", "trend_days")
+
+    @property
+    def image_embeddings(self) -> int:
+        """Numbers of the vectors of all photos of an item."""
+        return self.images * max(1, self.image_features)
 
     @property
     def audio_samples(self) -> int:
@@ -85,6 +102,7 @@ class DataConfig:
     pseudo_queries: int = 0  # per item, made from its own text and photos; for shops with few events
     history_days: int = 365
     demand_days: int = 7  # demand is foreseen for so many days ahead
+    embeddings: str = ""  # folder that keeps the vectors of photos between runs (`wire.image_features`)
     media_missing_limit: float = 0.5  # share of items with unusable media above which a run fails
 
     def __post_init__(self) -> None:
@@ -133,6 +151,23 @@ class Config:
     train: TrainConfig = TrainConfig()
     run: RunConfig = RunConfig()
     search: SearchConfig = SearchConfig()
+
+    def __post_init__(self) -> None:
+        """Checks what must fit together."""
+        vision = self.tower.vision
+        if self.wire.image_features and not vision.is_frozen_module():
+            raise ValueError(
+                f"wire.image_features is {self.wire.image_features}, so that photos are encoded in preprocessing; "
+                "tower.vision.pretrained must then be a TF-Hub handle, with fine_tune, flip, crop and colour off; got "
+                f"{vision.pretrained!r}. Set image_features to 0 to run the encoder inside the tower."
+            )
+        similarity, index = self.tower.similarity, self.search.index
+        if similarity not in INDEXED[index]:
+            knows = ", ".join(known.value for known in Similarity if known in INDEXED[index])
+            raise ValueError(
+                f"search.index is {index.value}, which searches by {knows}; tower.similarity is {similarity.value}. "
+                "Set search.index to exact or auto, or change the similarity."
+            )
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -235,6 +270,7 @@ def override(config: Config, assignments: typing.Iterable[str]) -> Config:
     Raises:
       ValueError: No `=` in an assignment, or as `from_json`.
     """
+    changes: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals:
@@ -243,7 +279,12 @@ def override(config: Config, assignments: typing.Iterable[str]) -> Config:
             value: Any = json.loads(text)
         except json.JSONDecodeError:
             value = text
-        for key in reversed(path.strip().split(".")):
-            value = {key: value}
-        config = from_dict(value, config)
-    return config
+        *parents, last = path.strip().split(".")
+        inner = changes
+        for key in parents:
+            if not isinstance(inner.get(key), dict):
+                inner[key] = {}
+            inner = inner[key]
+        both = isinstance(inner.get(last), dict) and isinstance(value, dict)
+        inner[last] = {**inner[last], **value} if both else value
+    return from_dict(changes, config)  # all at once: some values only fit together

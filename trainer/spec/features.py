@@ -39,7 +39,7 @@ class Dtype(enum.StrEnum):
 
 
 class Axis(enum.StrEnum):
-    """A dimension whose length the configuration fixes (`WireConfig` has a field of this name)."""
+    """A dimension whose length the configuration fixes (`WireConfig` has a field or property of this name)."""
 
     IMAGES = "images"
     FRAMES = "frames"
@@ -49,6 +49,7 @@ class Axis(enum.StrEnum):
     RELATIONS = "relations"
     COMPANIONS = "companions"
     TREND_DAYS = "trend_days"
+    IMAGE_EMBEDDINGS = "image_embeddings"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +76,9 @@ class Feature:
     transform: bool = False
     doc: str
 
+
+# Vectors of an item's photos, where a frozen encoder ran in preprocessing (`wire.image_features`).
+IMAGE_EMBEDDINGS = "image_embeddings"
 
 _ITEM = (
     Feature(
@@ -106,6 +110,15 @@ _ITEM = (
         axes=(Axis.IMAGES,),
         modality=Modality.IMAGE,
         doc="JPEG photos of `image_px` squared.",
+    ),
+    Feature(
+        name=IMAGE_EMBEDDINGS,
+        side=Side.ITEM,
+        dtype=Dtype.FLOAT,
+        axes=(Axis.IMAGE_EMBEDDINGS,),
+        modality=Modality.IMAGE,
+        default=0.0,
+        doc="What a frozen encoder made of the photos, `image_features` numbers each; zeros = not made.",
     ),
     Feature(
         name="video",

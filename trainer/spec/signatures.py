@@ -1,6 +1,6 @@
 """The contract between the towers, the bundle and its callers, as plain data.
 
-Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have six functions:
+Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have these functions:
 
   `embed_item(wire)`    wire: {item feature: tensor} for every item feature that is content; the changing branches of
                         what comes out are absent
@@ -14,6 +14,8 @@ Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have six
   `embed_query(inputs)` inputs: the wire query features of text, image, video and audio, and in place of `history_ids`
                         `history_vectors` [batch, history, dim] float32 (content vectors of those items),
                         `history_ages` [batch, history] float32 days, `history_present` [batch, history] bool
+  `query_keys(query_vectors)`, `item_keys(item_vectors)`
+                        [n, dim] -> [n, key_dim]; the similarity of a query and an item is the dot product of their keys
   `score_pairs(query_vectors, item_vectors)`
                         [batch, dim], [batch, depth, dim] -> {pair task: [batch, depth] float32 in 0..1}
   `classify_queries(branches)`
@@ -30,13 +32,14 @@ from trainer.spec import search_ports
 from trainer.spec.config import Config
 from trainer.spec.features import Side, features_of
 from trainer.spec.ports import Port, Signature, WireType, feature_port
+from trainer.spec.tower import BILINEAR
 
 
 class TowerOutput(enum.StrEnum):
     """What `embed_item` and `embed_query` return."""
 
-    VECTOR = "vector"  # [batch, dim] float32 of length 1 (all zero when every branch is absent)
-    BRANCHES = "branches"  # [batch, branch, dim] float32; the vector is their sum over its length
+    VECTOR = "vector"  # [batch, dim] float32 (all zero when every branch is absent)
+    BRANCHES = "branches"  # [batch, branch, dim] float32; the vector is their sum, over its length unless `FREE_LENGTH`
     WEIGHTS = "weights"  # [batch, branch] float32, 0 for an absent branch
     STATUS = "status"  # [batch] int32, `QueryStatus` bits
     ENCODED = "encoded"  # items only: [batch, branch, dim] float32, what `embed_day` reads of an item's content
@@ -78,7 +81,7 @@ def signatures(config: Config) -> tuple[Signature, ...]:
     mixed, weights = (*query, *search_ports.mixing()), search_ports.weights(config)
     search = (*mixed, *search_ports.filters(), page, size, *weights, *search_ports.arranging())
     answer, vectors = search_ports.answer(config), _vectors(config)
-    return (
+    declared = (
         Signature(name="search", inputs=search, outputs=answer, doc="Multimodal search."),
         Signature(name="search_text", inputs=(text, size), outputs=answer, doc="Text search, first page."),
         Signature(name="similar_items", inputs=(item_id, page, size), outputs=answer, doc="Items like one item."),
@@ -107,11 +110,13 @@ def signatures(config: Config) -> tuple[Signature, ...]:
         Signature(name="embed_item", inputs=item, outputs=vectors, doc="The vector of an item given by its content."),
         Signature(name="wire_spec", inputs=(unused,), outputs=(spec,), doc="What a client must know to make requests."),
     )
+    # What an item's branches add to its score can be told only where the similarity is a sum over them.
+    return tuple(one for one in declared if one.name != "explain" or config.tower.similarity in BILINEAR)
 
 
 def _vectors(config: Config) -> tuple[Port, ...]:
     return (
-        Port(name="vector", dtype=WireType.FLOAT, shape=(config.tower.dim,), doc="Vector of length 1."),
+        Port(name="vector", dtype=WireType.FLOAT, shape=(config.tower.dim,), doc="The vector; of length 1 by default."),
         Port(name="weights", dtype=WireType.FLOAT, shape=(None,), doc="Weight of each branch."),
         Port(name="query_status", dtype=WireType.INT32, doc="`QueryStatus` bits."),
     )

@@ -1,9 +1,12 @@
-"""The towers as plain data: which encoder each branch has and how branches become a vector."""
+"""The towers as plain data: which encoder each branch has, how branches become a vector, how vectors are compared."""
 
 import dataclasses
 import enum
 
 from trainer.spec.checks import at_least, fraction
+
+# What the handle of a text encoder begins with where it is a TF-Hub module.
+HUB = "hub:"
 
 
 class Fusion(enum.StrEnum):
@@ -13,6 +16,29 @@ class Fusion(enum.StrEnum):
     SUM = "sum"
     CONCAT = "concat"
     ATTENTION = "attention"
+
+
+class ClipReader(enum.StrEnum):
+    """What reads the frames of a clip in their order."""
+
+    LSTM = "lstm"
+    CNN = "cnn"
+
+
+class Similarity(enum.StrEnum):
+    """How a query is compared with an item: a pair of maps, after which every one is a dot product; the larger wins."""
+
+    COSINE = "cosine"
+    DOT = "dot"  # vectors keep their length, so that an item may be near to everything
+    EUCLIDEAN = "euclidean"  # minus the squared distance
+    KL = "kl"  # minus the divergence of the item's distribution over the dimensions from the query's
+    HAMMING = "hamming"  # share of equal signs less that of unequal ones: a bit for each dimension
+
+
+# Those whose vectors are the sum of their branches; the others' are that sum over its length.
+FREE_LENGTH = frozenset({Similarity.DOT, Similarity.EUCLIDEAN})
+# Those that are a sum over pairs of a part of the query and a branch of the item, which `explain` takes apart.
+BILINEAR = frozenset({Similarity.COSINE, Similarity.DOT})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +52,8 @@ class TextConfig:
     embedding_dim: int = 64
     lstm_units: int = 48
     token_dropout: float = 0.0
-    pretrained: str = ""  # a KerasNLP preset, a folder or a name, with its own tokenizer; docs/operations.md
+    # A KerasNLP preset, a folder or a name, with its own tokenizer; or `hub:` and a TF-Hub handle; docs/operations.md.
+    pretrained: str = ""
     fine_tune: bool = False  # whether it is trained too
 
     def __post_init__(self) -> None:
@@ -44,8 +71,11 @@ class VisionConfig:
     image_widths: tuple[int, ...] = (32, 64, 96)
     frame_widths: tuple[int, ...] = (24, 32)
     lstm_units: int = 48
+    clip_reader: ClipReader = ClipReader.LSTM
     pretrained: str = ""  # of photos: a TF-Hub handle, or keras:NAME:WEIGHTS; docs/operations.md
     fine_tune: bool = False  # whether it is trained too
+    clip_pretrained: str = ""  # of clips: a TF-Hub handle
+    clip_fine_tune: bool = False  # whether it is trained too
     flip: bool = False  # mirror photos while training; not where left and right mean something
     crop: float = 0.0  # largest share of a photo's side that is cut away while training
     colour: float = 0.0  # largest change of light and colours while training
@@ -60,6 +90,11 @@ class VisionConfig:
                 f"got {self.image_widths} and {self.frame_widths}."
             )
 
+    def is_frozen_module(self) -> bool:
+        """Whether photos go through a TF-Hub module as they are, which never changes."""
+        changes = self.fine_tune or self.flip or self.crop > 0 or self.colour > 0
+        return bool(self.pretrained) and not self.pretrained.startswith("keras:") and not changes
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class AudioConfig:
@@ -67,6 +102,8 @@ class AudioConfig:
 
     mels: int = 32
     widths: tuple[int, ...] = (16, 32, 48)
+    pretrained: str = ""  # a TF-Hub handle, which gets the wave form instead
+    fine_tune: bool = False  # whether it is trained too
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -87,6 +124,17 @@ class TabularConfig:
     def __post_init__(self) -> None:
         """Checks the values."""
         at_least(self, 1, "category_buckets", "brand_buckets", "out_of_vocabulary", "embedding_dim")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryConfig:
+    """The history branch: attention over what a shopper acted on before."""
+
+    gru_units: int = 0  # units of a GRU that reads it first; 0 = none
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        at_least(self, 0, "gru_units")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,12 +193,14 @@ class TowerConfig:
 
     dim: int = 64
     fusion: Fusion = Fusion.GATED
+    similarity: Similarity = Similarity.COSINE
     dropout: float = 0.1
     modality_dropout: float = 0.2
     text: TextConfig = TextConfig()
     vision: VisionConfig = VisionConfig()
     audio: AudioConfig = AudioConfig()
     tabular: TabularConfig = TabularConfig()
+    history: HistoryConfig = HistoryConfig()
     identity: IdentityConfig = IdentityConfig()
     graph: GraphConfig = GraphConfig()
     trend: TrendConfig = TrendConfig()

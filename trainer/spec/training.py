@@ -64,6 +64,10 @@ class TrainConfig:
       temperature: Of the retrieval softmax.
       learn_temperature: Whether it is learned, from there.
       label_smoothing: Of the retrieval softmax.
+      hard_negatives: Negatives of each row that the retrieval softmax counts, the most similar ones; 0 = all.
+      memory: Items of earlier batches that are negatives too, as they were encoded then.
+      alignment: Weight of the loss that brings the branches of one item together; 0 = none.
+      reconstruction: Weight of the loss that asks an item's vector for its branches; 0 = none.
       loss_weighting: How the losses of the heads are added up.
       precision: In what the encoders compute.
       patience: Epochs without a better held-out recall@10 after which training stops; 0 = never.
@@ -86,6 +90,10 @@ class TrainConfig:
     temperature: float = 0.07
     learn_temperature: bool = False
     label_smoothing: float = 0.0
+    hard_negatives: int = 0
+    memory: int = 0
+    alignment: float = 0.0
+    reconstruction: float = 0.0
     loss_weighting: LossWeighting = LossWeighting.FIXED
     precision: Precision = Precision.FLOAT32
     patience: int = 0
@@ -98,6 +106,7 @@ class TrainConfig:
         """Checks the values."""
         at_least(self, 1, "epochs", "accumulate")
         at_least(self, 0, "max_steps", "weight_decay", "seed", "clip_norm", "patience", "max_loss_growth")
+        at_least(self, 0, "hard_negatives", "memory", "alignment", "reconstruction")
         fraction(self, "warmup_share", "label_smoothing")
         if self.batch_size < 2:
             raise ValueError(
@@ -121,6 +130,7 @@ class RunConfig:
       keep_checkpoints: Newest checkpoints that are kept.
       grace_seconds: Time from SIGTERM in which a checkpoint must be written.
       log_steps: Updates between TensorBoard scalars.
+      share_steps: Updates between measurements of the gradient that each head sends, one costs a few steps; 0 = never.
       prefetch: Batches made ahead; with `parallel_batches` they bound the memory of the input.
       parallel_batches: Batches made at once.
     """
@@ -130,10 +140,12 @@ class RunConfig:
     keep_checkpoints: int = 2
     grace_seconds: float = 25.0
     log_steps: int = 50
+    share_steps: int = 500
     prefetch: int = 4
     parallel_batches: int = 2
 
     def __post_init__(self) -> None:
         """Checks the values."""
         at_least(self, 1, "checkpoint_steps", "keep_checkpoints", "grace_seconds", "log_steps")
+        at_least(self, 0, "share_steps")
         at_least(self, 1, "prefetch", "parallel_batches")

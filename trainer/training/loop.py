@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
+import tensorflow as tf
+
 from trainer.batches import Batches
 from trainer.model.two_tower import TwoTower
 from trainer.spec.config import Config
@@ -12,8 +14,17 @@ from trainer.training.guard import Guard, stop_message
 from trainer.training.preemption import Preempted, Preemption
 from trainer.training.progress import Progress
 from trainer.training.schedule import Plan, Rate
+from trainer.training.shares import GradientShares
 from trainer.training.snapshot import Snapshots, Validation
 from trainer.training.steps import Measured, Steps
+from trainer.training.strategy import cluster_size
+
+# What the operations between workers end with when one of them does not answer.
+_CONNECTION_ERRORS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError)
+
+
+class WorkerGone(RuntimeError):
+    """Another worker of the job does not answer any more."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,6 +73,7 @@ class Loop:
         self._parts = parts
         self._wants_recall = parts.config.train.patience > 0
         self._step = 0
+        self._shares = GradientShares(parts.model)
         self._guard = Guard(max_growth=parts.config.train.max_loss_growth)
         self._best_recall = -math.inf
         self._best_step = 0
@@ -74,7 +86,22 @@ class Loop:
           Preempted: The run was asked to stop; a checkpoint was written.
           FloatingPointError: A loss is no number or has exploded; the last good checkpoint is kept.
           CheckpointError: A checkpoint could not be written; the last good one is kept.
+          WorkerGone: Another worker of the job is gone. Its connections tell at once; where they do not, TensorFlow's
+            check of the cluster does, every 30 s.
         """
+        try:
+            self._run()
+        except _CONNECTION_ERRORS as error:
+            if cluster_size() < 2:
+                raise
+            kept = self._parts.checkpoints.steps()
+            last = f"the checkpoint of step {kept[-1]} is intact" if kept else "there is no checkpoint yet"
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise WorkerGone(
+                f"Another worker of the job is gone ({reason}); {last}. Start all workers again to continue."
+            ) from error
+
+    def _run(self) -> None:
         parts = self._parts
         state = parts.checkpoints.restore()
         self._take_up(state or {})
@@ -98,6 +125,9 @@ class Loop:
         parts.steps.update()
         self._step += 1
         parts.progress.step(self._step, measured, rate=rate)
+        if parts.is_chief and run.share_steps and self._step % run.share_steps == 0:
+            batch = parts.batches.batch((self._step - 1) * parts.config.train.accumulate)
+            parts.progress.shares(self._step, self._shares.of(batch))
         self._ended = self._step >= parts.plan.steps
         if self._ended or self._step % parts.plan.epoch_steps == 0:
             self._end_epoch(measured)

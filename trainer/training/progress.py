@@ -57,6 +57,12 @@ class Progress:
         if time.monotonic() - self._said > _LINE_SECONDS and step % self._plan.epoch_steps:
             self._line(step, measured.total)
 
+    def shares(self, step: int, shares: Mapping[str, float]) -> None:
+        """Notes which share of the gradient each head sends after `step` updates."""
+        with self._writer.as_default(step):
+            for task, share in shares.items():
+                tf.summary.scalar(f"gradient_share/{task}", share)
+
     def epoch(self, step: int, *, total: float, recall: float) -> None:
         """Notes the end of an epoch at `step`.
 

@@ -68,7 +68,8 @@ class Validation:
                 lambda features: self._model.encode_queries(features)["vector"], gather(self._query_rows[:1])
             )
         queries = map_rows(self._encode, self._query_rows, gather=gather, size=_ITEMS_AT_ONCE)
-        items = self._snapshots.current()
+        queries = np.asarray(self._model.query_keys(queries))
+        items = np.asarray(self._model.item_keys(self._snapshots.current()))
         ranks = metrics.count_ranks(
             lambda requests: queries[requests] @ items.T, self._relevant, num_items=self._num_items
         )

@@ -147,6 +147,7 @@ class Steps:
             if replicas > 1:
                 encoded, batch = gather(encoded, batch, context)
             losses = self._model.losses_of(encoded, batch)
+            self._model.remember(encoded, batch)
             total = self._model.total_loss(losses)
             share = total / replicas
         gradients = tape.gradient(share, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)

@@ -1,8 +1,9 @@
 """Going on from a published model: what of it is kept for that, and how its weights fit a catalogue that has grown.
 
-A row of an embedding belongs to its category, brand or sub-word, not to a number: rows move with their names, new names
-get fresh rows. Sub-words only get appended (their ids are permanent), and only those for characters that could not be
-read before, so that every word that was read before is read as before.
+A row of an embedding belongs to its category, brand, item or sub-word, not to a number: rows move with their names, new
+names get fresh rows, and rows of names that are gone are kept for the day they return. Sub-words only get appended
+(their ids are permanent), and only those for characters that could not be read before, so that every word that was read
+before is read as before.
 """
 
 import dataclasses
@@ -17,13 +18,24 @@ import tensorflow as tf
 from trainer.data import Tables
 from trainer.model.two_tower import TwoTower
 from trainer.spec.config import Config, to_dict
-from trainer.spec.features import BRAND_VOCABULARY, CATEGORY_VOCABULARY, FEATURES, Modality
+from trainer.spec.features import FEATURES, Modality
 from trainer.spec.tasks import TASKS
+from trainer.training.named_tables import (
+    FIRST,
+    VOCABULARIES,
+    named_tables,
+    place_rows,
+    put_back,
+    same_rows,
+    set_aside,
+)
 
 STATE = "warm_start.json"
 WEIGHTS = "warm_start.npz"
 _FOLDERS = ("assets.extra", "towers/assets.extra")
-_VOCABULARIES = (CATEGORY_VOCABULARY, BRAND_VOCABULARY)
+_RETIRED = "retired_"
+# Sizes of tables whose rows go by name: they may differ.
+_SIZES = ("category_buckets", "brand_buckets", "identity.items", "subwords", "min_count")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,8 +46,9 @@ class Published:
       model_id: Its name.
       contract: What a model that goes on from it must share.
       subwords: Its sub-words, by id.
-      vocabularies: Names of categories and brands, by id from 1.
+      vocabularies: Names of categories, brands and items, by id from 1.
       weights: Its trainable variables, in order.
+      retired: By vocabulary, the rows of names that earlier models knew and this one did not.
     """
 
     model_id: str
@@ -43,6 +56,7 @@ class Published:
     subwords: tuple[str, ...]
     vocabularies: dict[str, tuple[str, ...]]
     weights: tuple[np.ndarray, ...]
+    retired: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
 
 
 def contract_of(config: Config) -> dict[str, Any]:
@@ -54,10 +68,11 @@ def contract_of(config: Config) -> dict[str, Any]:
         for key, value in values.items():
             if isinstance(value, Mapping):
                 add(value, f"{path}{key}.")
-            elif "dropout" not in key and key not in ("subwords", "min_count"):
+            elif "dropout" not in key and not f"{path}{key}".endswith(_SIZES):
                 flat[f"{path}{key}"] = value
 
     add(tower, "tower.")
+    flat["an identity branch"] = config.tower.identity.items > 0
     add(to_dict(config)["wire"], "wire.")
     for feature in FEATURES:
         if feature.modality is not None:
@@ -68,17 +83,47 @@ def contract_of(config: Config) -> dict[str, Any]:
     return dict(json.loads(json.dumps(flat)))
 
 
-def state_files(model: TwoTower, config: Config, *, model_id: str, tables: Tables) -> dict[str, bytes]:
-    """What goes beside the exported model: {file name: content}."""
+def state_files(
+    model: TwoTower, config: Config, *, model_id: str, tables: Tables, published: Published | None = None
+) -> dict[str, bytes]:
+    """What goes beside the exported model: {file name: content}.
+
+    Args:
+      model: The model.
+      config: Its configuration.
+      model_id: Its name.
+      tables: What it was trained on.
+      published: The model that it went on from, whose names it may have lost.
+    """
+    vocabularies = {name: read_vocabulary(tables.transform_graph, name) for name in VOCABULARIES}
+    retired = _retired(model, config, published, vocabularies) if published else {}
     state = {
         "model_id": model_id,
         "contract": contract_of(config),
         "subwords": list(tables.ops.subwords),
-        "vocabularies": {name: list(read_vocabulary(tables.transform_graph, name)) for name in _VOCABULARIES},
+        "vocabularies": {name: list(names) for name, names in vocabularies.items()},
+        "retired": {name: list(rows) for name, rows in retired.items()},
     }
     packed = io.BytesIO()
-    np.savez(packed, *[variable.numpy() for variable in model.trainable_variables])
+    arrays: dict[str, Any] = {f"{_RETIRED}{name}": np.stack(list(rows.values())) for name, rows in retired.items()}
+    np.savez(packed, *[variable.numpy() for variable in model.trainable_variables], **arrays)
     return {STATE: json.dumps(state, ensure_ascii=False).encode(), WEIGHTS: packed.getvalue()}
+
+
+def _retired(
+    model: TwoTower, config: Config, published: Published, vocabularies: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, np.ndarray]]:
+    """By vocabulary, the rows of names that `published` or those before it knew and `model` does not."""
+    found = {
+        table.vocabulary: set_aside(
+            published.weights[table.position],
+            names=published.vocabularies.get(table.vocabulary, ()),
+            staying=vocabularies[table.vocabulary],
+            retired=published.retired.get(table.vocabulary, {}),
+        )
+        for table in named_tables(model, config)
+    }
+    return {name: rows for name, rows in found.items() if rows}
 
 
 def read_vocabulary(transform_graph: str, name: str) -> tuple[str, ...]:
@@ -110,13 +155,19 @@ def load_published(place: str) -> Published:
                 state = json.loads(file.read())
             with tf.io.gfile.GFile(f"{folder}/{WEIGHTS}", "rb") as file:
                 packed = np.load(io.BytesIO(file.read()), allow_pickle=False)
-                weights = tuple(packed[f"arr_{index}"] for index in range(len(packed.files)))
+                count = sum(name.startswith("arr_") for name in packed.files)
+                weights = tuple(packed[f"arr_{index}"] for index in range(count))
+                retired = {
+                    name: dict(zip(names, packed[f"{_RETIRED}{name}"], strict=True))
+                    for name, names in state.get("retired", {}).items()
+                }
             return Published(
                 model_id=state["model_id"],
                 contract=state["contract"],
                 subwords=tuple(state["subwords"]),
                 vocabularies={name: tuple(values) for name, values in state["vocabularies"].items()},
                 weights=weights,
+                retired=retired,
             )
     raise ValueError(
         f"Nothing to go on from in {place}: wanted {STATE} in assets.extra of a published version or of towers. "
@@ -135,22 +186,21 @@ def grown_subwords(subwords: Sequence[str], word_counts: Iterable[tuple[str, int
 def start_from(published: Published, model: TwoTower, config: Config, *, tables: Tables) -> None:
     """Gives `model` the weights of a published one of the same contract, rows of embeddings by name."""
     variables = model.trainable_variables
-    text, tabular = (model.item_tower.encoders.get(m.value) for m in (Modality.TEXT, Modality.TABULAR))
-    rows: dict[int, dict[int, int]] = {}
-    if text is not None:
-        own = same_rows(published.subwords, tables.ops.subwords, first=0, spare=0)
-        rows[id(text.embed.trainable_variables[0])] = own
-    if tabular is not None:
-        for layer, name in ((tabular.categories, CATEGORY_VOCABULARY), (tabular.brands, BRAND_VOCABULARY)):
-            rows[id(layer.trainable_variables[0])] = same_rows(
-                published.vocabularies.get(name, ()),
-                read_vocabulary(tables.transform_graph, name),
-                first=1,
-                spare=config.tower.tabular.out_of_vocabulary,
-            )
-    for variable, old in zip(variables, published.weights, strict=True):
-        moved = rows.get(id(variable))
-        variable.assign(old if moved is None else place_rows(old, variable.numpy(), moved))
+    values = [np.array(weights) for weights in published.weights]
+    for table in named_tables(model, config):
+        names = read_vocabulary(tables.transform_graph, table.vocabulary)
+        known = published.vocabularies.get(table.vocabulary, ())
+        moved = same_rows(known, names, first=FIRST, spare=table.spare)
+        grown = place_rows(values[table.position], variables[table.position].numpy(), moved)
+        retired = published.retired.get(table.vocabulary, {})
+        values[table.position] = put_back(grown, names, retired)
+    text = model.item_tower.encoders.get(Modality.TEXT.value)
+    subwords = id(text.embed.trainable_variables[0]) if text is not None and hasattr(text, "embed") else 0
+    for variable, value in zip(variables, values, strict=True):
+        if id(variable) == subwords:
+            moved = same_rows(published.subwords, tables.ops.subwords, first=0, spare=0)
+            value = place_rows(value, variable.numpy(), moved)
+        variable.assign(value)
 
 
 def refuse_other_contract(published: Published, config: Config) -> None:
@@ -171,28 +221,3 @@ def refuse_other_contract(published: Published, config: Config) -> None:
             f"{f' (and {len(differing) - 3} more)' if len(differing) > 3 else ''}. "
             "Train without --warm_start, or with the configuration and code of that model."
         )
-
-
-def same_rows(old: Sequence[str], new: Sequence[str], *, first: int, spare: int) -> dict[int, int]:
-    """Which row of the new table each old row becomes: {old: new}.
-
-    Args:
-      old: Names of the old table, the first at row `first`.
-      new: Names of the new one.
-      first: Rows before the names, such as that of "absent"; they stay.
-      spare: Rows after the names, for names out of the vocabulary; they stay behind the names.
-    """
-    place = {name: first + index for index, name in enumerate(new)}
-    moved = {row: row for row in range(first)}
-    moved.update({first + index: place[name] for index, name in enumerate(old) if name in place})
-    moved.update({first + len(old) + row: first + len(new) + row for row in range(spare)})
-    return moved
-
-
-def place_rows(old: np.ndarray, fresh: np.ndarray, moved: Mapping[int, int]) -> np.ndarray:
-    """`fresh` with the rows of `old` where `moved` says; rows beyond either table are left out."""
-    result = fresh.copy()
-    for source, target in moved.items():
-        if source < len(old) and target < len(result):
-            result[target] = old[source]
-    return result

@@ -1,13 +1,23 @@
 """Servers that the tests of the server share."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from serving.server.memory import settle
 from tests.serving.server import toy_models
 from tests.serving.server.in_process import Served, serve
 from tests.serving.server.zoo import serve_zoo, write_zoo
+
+
+@pytest.fixture(scope="package", autouse=True)
+def settled() -> Iterator[None]:
+    """As in a server process: a collection looks at what was made since, not at the whole test run."""
+    settle()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

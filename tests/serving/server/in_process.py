@@ -26,15 +26,15 @@ class Served:
         if isinstance(body, dict) and signature:
             body = {"signature_name": signature, **body}
         sent = {"data": body} if isinstance(body, bytes) else {"json": body}
-        return requests.post(f"{self.url}{path or '/v1/models/toy:predict'}", timeout=30, **sent)
+        return requests.post(f"{self.url}{path or '/v1/models/toy:predict'}", timeout=120, **sent)
 
     def request(
         self, method: str, path: str, body: bytes | None = None, *, headers: dict[str, str] | None = None
     ) -> requests.Response:
-        return requests.request(method, f"{self.url}{path}", data=body, headers=headers, timeout=30)
+        return requests.request(method, f"{self.url}{path}", data=body, headers=headers, timeout=120)
 
     def get(self, path: str) -> requests.Response:
-        return requests.get(f"{self.url}{path}", timeout=30)
+        return requests.get(f"{self.url}{path}", timeout=120)
 
 
 @contextlib.contextmanager

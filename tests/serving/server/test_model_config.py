@@ -59,7 +59,7 @@ def test_a_file_of_tf_serving_is_understood(tmp_path):
         (["name: 'm' base_path: '/m'"] * 2, "Illegal to list model m multiple times in config list"),
         (["name: 'm' base_path: 'm'"], "Expected model m to have an absolute path or URI; got base_path()=m"),
         (["base_path: '/m'"], "A model of the config list has no name."),
-        (["name: 'm' base_path: 'gs://b/m'"], "this server reads local paths: mount it."),
+        (["name: 'm' base_path: 'nope://b/m'"], "this server has no file system for nope://"),
         (["name: 'm' base_path: '/m' model_platform: 'other'"], "Model m requests unsupported platform other"),
         (["name: 'm' base_path: '/m' model_platform: ''"], "Illegal setting neither ModelServerConfig::model_type"),
         (["name: 'm' base_path: '/m' model_type: TENSORFLOW model_platform: 't'"], "Illegal setting both"),

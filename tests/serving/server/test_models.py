@@ -10,6 +10,7 @@ from serving.server.config_follower import ConfigFollower
 from serving.server.errors import ServingError
 from serving.server.model_config import ModelPlan
 from serving.server.models import Models
+from serving.server.retries import Retries
 from serving.server.version_policy import VersionPolicy
 from serving.server.versions import State
 
@@ -211,3 +212,26 @@ def test_the_config_file_is_followed(models, tmp_path):
     write("b")
     wait_for(lambda: models.names == ["b"])
     follower.stop()
+
+
+def test_a_reload_waits_for_retries_where_failures_are_told_late(tmp_path):
+    put(tmp_path, "a", 1)
+    left = [2]
+
+    def load(path: Path) -> FakeModel:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise OSError("not now")
+        return FakeModel(path)
+
+    for tells_at_once, attempts in ((True, 1), (False, 3)):
+        left[0] = 2
+        models = Models(load, retries=Retries(most=5, interval_seconds=0, tells_at_once=tells_at_once))
+        if tells_at_once:
+            with pytest.raises(ServingError, match="not now"):
+                models.reload([plan(tmp_path, "a")])
+        else:
+            models.reload([plan(tmp_path, "a")])
+            assert answer(models, "a") == "a1"
+        assert 2 - left[0] == attempts
+        models.stop(grace_seconds=1)

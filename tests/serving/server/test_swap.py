@@ -17,7 +17,7 @@ from serving.server.warm_up import WARMUP_PATH
 from tests.serving.server import toy_models
 
 
-def wait_for(condition, seconds=20.0):
+def wait_for(condition, seconds=120.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
@@ -69,7 +69,7 @@ def test_fifty_swaps_under_load_lose_no_request_and_mix_no_versions(plus, serve_
         message = predict_pb2.PredictRequest(model_spec={"name": "toy"})
         message.inputs["x"].CopyFrom(tf.make_tensor_proto(np.float32([0.0])))
         while not stop.is_set():
-            answer = served.predictions.Predict(message, timeout=30)
+            answer = served.predictions.Predict(message, timeout=120)
             version = answer.model_spec.version.value
             seen.add(version)
             if answer.outputs["y"].float_val[0] != float(content(version)):

@@ -3,12 +3,14 @@
 import itertools
 import shutil
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
 
 from serving.manifest import MANIFEST_PATH, write_manifest
 from serving.server.errors import ServingError
+from serving.server.retries import Retries
 from serving.server.version_policy import VersionPolicy
 from serving.server.versions import ModelVersions, State
 
@@ -268,3 +270,63 @@ def test_a_new_folder_that_fails_half_way_is_no_reason_to_stop_polling(tmp_path)
     versions.poll()
     assert calls == ["1"], "the same files are not tried twice"
     assert versions.statuses()[0].message == "MemoryError"
+
+
+class Flaky:
+    """Fails to load as often as it is told, then loads."""
+
+    def __init__(self, failures: int) -> None:
+        self.left = failures
+        self.calls = 0
+
+    def __call__(self, path: Path) -> FakeModel:
+        self.calls += 1
+        self.left -= 1
+        if self.left >= 0:
+            raise OSError("not now")
+        return FakeModel(path)
+
+
+@pytest.mark.parametrize(("tells_at_once", "meanwhile"), [(True, State.END), (False, State.LOADING)])
+def test_a_version_that_failed_is_tried_again_as_often_as_asked(tmp_path, tells_at_once, meanwhile):
+    load, retries = Flaky(9), Retries(most=2, interval_seconds=0, tells_at_once=tells_at_once)
+    versions = ModelVersions("toy", base_path=tmp_path, load=load, retries=retries)
+    put(tmp_path, 1, "one")
+    told = []
+    for _ in range(5):
+        versions.poll()
+        told.append(versions.statuses()[0].state)
+    # The first attempt and two more; only then TF Serving's manner says that it failed.
+    assert load.calls == 3
+    assert told == [meanwhile, meanwhile, State.END, State.END, State.END]
+    assert versions.statuses()[0].message == "not now"
+    load.left = 1
+    put(tmp_path, 1, "other files")
+    versions.poll()
+    versions.poll()
+    assert (load.calls, serving(versions)) == (5, (1, "other files"))
+
+
+def test_a_retry_waits_for_its_interval_and_needs_no_polling_of_the_base_path(tmp_path):
+    load = Flaky(2)
+    versions = ModelVersions("toy", base_path=tmp_path, load=load, retries=Retries(most=5, interval_seconds=0.05))
+    put(tmp_path, 1, "one")
+    versions.poll()
+    versions.poll()
+    assert load.calls == 1
+    versions.start(poll_seconds=0)
+    assert versions.available.wait(20)
+    assert load.calls == 3
+    versions.stop(grace_seconds=5)
+
+
+def test_an_unloaded_version_is_let_go_of(versions, tmp_path):
+    put(tmp_path, 1, "one")
+    versions.poll()
+    with versions.lease() as lease:
+        gone = weakref.ref(lease.model)
+    del lease
+    put(tmp_path, 2, "two")
+    versions.poll()
+    assert states(versions)[1] is State.END
+    assert gone() is None

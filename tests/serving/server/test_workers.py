@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -42,6 +43,20 @@ def ask_grpc(process: ServerProcess) -> float:
     return answer.outputs["trace"].float_val[0]
 
 
+def reload_with(process: ServerProcess, **base_paths: Path) -> None:
+    request = model_management_pb2.ReloadConfigRequest()
+    for name, path in base_paths.items():
+        request.config.model_config_list.config.add(name=name, base_path=str(path), model_platform="tensorflow")
+    with grpc.insecure_channel(process.grpc_address) as channel:
+        model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest(request, timeout=120)
+
+
+def statuses(process: ServerProcess, model: str) -> set[int]:
+    """What workers answer about a model; of sixteen connections each gets some."""
+    url = f"{process.rest_url}/v1/models/{model}"
+    return {requests.get(url, headers={"Connection": "close"}, timeout=60).status_code for _ in range(16)}
+
+
 @pytest.mark.e2e
 def test_workers_share_the_ports_come_back_from_death_and_end_together(tmp_path):
     toy_models.save_slow(tmp_path / "models" / "1")
@@ -56,11 +71,8 @@ def test_workers_share_the_ports_come_back_from_death_and_end_together(tmp_path)
         for _ in range(8):
             assert requests.post(url, json={"instances": [1]}, timeout=60).json() == {"predictions": [256.0]}
         assert ask_grpc(process) == 256.0
-        with grpc.insecure_channel(process.grpc_address) as channel:
-            stub = model_service_pb2_grpc.ModelServiceStub(channel)
-            with pytest.raises(grpc.RpcError) as refused:
-                stub.HandleReloadConfigRequest(model_management_pb2.ReloadConfigRequest())
-        assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        reload_with(process, toy=tmp_path / "models", again=tmp_path / "models")
+        assert statuses(process, "again") == {200}
 
         old = ready_workers(process)
         victim = min(old)
@@ -69,6 +81,7 @@ def test_workers_share_the_ports_come_back_from_death_and_end_together(tmp_path)
         # One is enough to answer; the other comes back.
         assert requests.post(url, json={"instances": [1]}, timeout=60).json() == {"predictions": [256.0]}
         wait_for(lambda: len(ready_workers(process) - {victim}) == 2)
+        assert statuses(process, "again") == {200}, "the one that came back serves what the others were told to"
         page = requests.get(f"{process.rest_url}/monitoring/prometheus/metrics", timeout=30).text
         counted = re.search(r'request_count\{model_name="toy",status="OK"\} (\S+)', page)
         assert counted, page

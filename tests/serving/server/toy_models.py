@@ -95,6 +95,22 @@ def save_words(path: Path) -> Path:
     return path
 
 
+class Talkative(tf.Module):
+    """A text of as many MiB as it is asked for."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, "mebibytes")])
+    def talk(self, mebibytes):
+        block = tf.constant("x" * (1 << 20))
+        join = lambda count: tf.strings.reduce_join(tf.fill([count], block))  # noqa: E731
+        return {"text": tf.map_fn(join, mebibytes, fn_output_signature=tf.string)}
+
+
+def save_talkative(path: Path) -> Path:
+    model = Talkative()
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.talk})
+    return path
+
+
 class Slow(tf.Module):
     """Takes a while, for calls in flight."""
 

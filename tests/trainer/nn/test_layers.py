@@ -36,6 +36,10 @@ LAYERS = {
     ),
     "image": (ImageEncoder(widths=(4, 6), patch_px=2, dim=5, dropout=0.0), PHOTOS),
     "video": (VideoEncoder(widths=(4, 6), patch_px=2, lstm_units=3, dim=5, dropout=0.0), CLIPS),
+    "video by convolutions": (
+        VideoEncoder(widths=(4, 6), patch_px=2, lstm_units=3, dim=5, dropout=0.0, reader="cnn"),
+        CLIPS,
+    ),
     "audio": (AudioEncoder(widths=(4, 6), dim=5, dropout=0.0), SOUNDS),
     "tabular": (
         TabularEncoder(num_categories=9, num_brands=4, embedding_dim=3, dim=5, dropout=0.0),
@@ -71,6 +75,9 @@ LAYERS = {
         },
     ),
 }
+
+
+LAYERS["history by a GRU"] = (HistoryEncoder(dim=5, dropout=0.0, gru_units=3), LAYERS["history"][1])
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -115,10 +122,32 @@ def test_an_unknown_number_gives_no_gradient():
         assert gradient[1] == 0.0
 
 
-def test_a_clip_played_backwards_has_another_vector():
-    layer, inputs = LAYERS["video"]
+@pytest.mark.parametrize("name", ["video", "video by convolutions"])
+def test_a_clip_played_backwards_has_another_vector(name):
+    layer, inputs = LAYERS[name]
     backwards = {**inputs, "video_pixels": inputs["video_pixels"][:, ::-1]}
     assert np.abs(layer(inputs)[0] - layer(backwards)[0]).max() > 1e-3
+
+
+def test_a_clip_is_read_by_what_there_is():
+    with pytest.raises(ValueError, match="The reader of a clip is 'gru'; wanted lstm or cnn"):
+        VideoEncoder(widths=(4,), patch_px=2, lstm_units=3, dim=5, dropout=0.0, reader="gru")
+
+
+@pytest.mark.parametrize("name", ["history", "history by a GRU"])
+def test_what_is_not_in_a_history_does_not_touch_it(name):
+    layer, inputs = LAYERS[name]
+    other = {**inputs, "history_vectors": inputs["history_vectors"] + ~inputs["history_present"][..., np.newaxis] * 9.0}
+    np.testing.assert_allclose(layer(other)[:2], layer(inputs)[:2], atol=1e-6)
+
+
+def test_a_gru_knows_in_which_order_things_happened():
+    vectors, ages = RANDOM.normal(size=[1, 2, 4]).astype(np.float32), np.ones([1, 2], np.float32)
+    first = {"history_vectors": vectors, "history_ages": ages, "history_present": np.ones([1, 2], bool)}
+    turned = {**first, "history_vectors": vectors[:, ::-1]}
+    plain, layer = LAYERS["history"][0], LAYERS["history by a GRU"][0]
+    np.testing.assert_allclose(plain(first), plain(turned), atol=1e-6)
+    assert np.abs(layer(first) - layer(turned)).max() > 1e-4
 
 
 def test_absent_photos_do_not_touch_the_vector():

@@ -1,12 +1,10 @@
 """Pretrained photo encoders: small modules made on the spot, and the real MobileNet where the public data is."""
 
-import os
-import pathlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.hub_modules import MOBILENET, MeanColour, saved
 from tests.support.layers import check_layer
 from trainer.nn.encoders.pretrained_image import PretrainedImageEncoder
 
@@ -16,27 +14,11 @@ PHOTOS = {
     "image_pixels": RANDOM.integers(0, 256, [3, 2, PX, PX, 3], np.uint8),
     "image_present": np.array([[True, True], [True, False], [False, False]]),
 }
-DATA = pathlib.Path(os.environ.get("VITRINE_DATA", pathlib.Path(__file__).resolve().parents[4] / "shared" / "data"))
-MOBILENET = DATA / "encoders" / "mobilenet_v1_1.0_224"
-
-
-class Mean(tf.Module):
-    """A hub module: the mean colour of a photo in 0 to 1 through a trainable matrix."""
-
-    def __init__(self):
-        super().__init__()
-        self.kernel = tf.Variable(np.diag([1.0, 10.0, 100.0]).astype(np.float32))
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])])
-    def __call__(self, photos):
-        return tf.reduce_mean(photos, axis=[1, 2]) @ self.kernel
 
 
 @pytest.fixture(scope="module")
 def handle(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("hub") / "mean"
-    tf.saved_model.save(Mean(), str(folder))
-    return str(folder)
+    return saved(MeanColour(), tmp_path_factory.mktemp("hub") / "mean")
 
 
 def _encoder(handle, **more):

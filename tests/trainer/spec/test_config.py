@@ -54,6 +54,18 @@ def test_what_is_wrong_is_named(text, message):
         from_json(text)
 
 
+@pytest.mark.parametrize(
+    ("index", "similarity", "knows"),
+    [("ivf", "dot", "cosine"), ("binary", "hamming", "cosine"), ("scann", "kl", "cosine, dot, euclidean")],
+)
+def test_an_index_says_no_to_a_similarity_that_it_does_not_know(index, similarity, knows):
+    message = f"search.index is {index}, which searches by {knows}; tower.similarity is {similarity}. Set search.index"
+    with pytest.raises(ValueError, match=message):
+        override(Config(), [f"tower.similarity={similarity}", f"search.index={index}"])
+    for choice in ("exact", "auto"):
+        override(Config(), [f"tower.similarity={similarity}", f"search.index={choice}"])
+
+
 def test_overrides_are_applied_in_order():
     config = override(Config(), ["train.epochs=3", "tower.fusion=sum", "train.epochs=4", "train.learning_rate=1"])
     assert config.train == dataclasses.replace(TrainConfig(), epochs=4, learning_rate=1.0)

@@ -32,6 +32,13 @@ def rig(tables, tmp_path_factory):
     determinism.disable_op_determinism()
 
 
+@pytest.fixture(scope="package")
+def unbroken(rig, tmp_path_factory):
+    """The weights of a run that nobody disturbs."""
+    rig.loop(tmp_path_factory.mktemp("unbroken")).run()
+    return rig.weights()
+
+
 class Rig:
     """A run's compiled parts, with their variables at hand."""
 

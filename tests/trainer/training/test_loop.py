@@ -1,7 +1,12 @@
 """Runs that are killed, asked to stop, starved of disk or fed bad numbers."""
 
+import dataclasses
+import json
 import os
+import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,17 +16,11 @@ from trainer.training.checkpoints import CheckpointError
 from trainer.training.preemption import Preempted
 from trainer.training.steps import Measured
 
+ROOT = Path(__file__).resolve().parents[3]
+
 
 class Killed(BaseException):
     """The end of a process, as far as the loop can tell."""
-
-
-@pytest.fixture(scope="module")
-def unbroken(rig, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("unbroken")
-    loop = rig.loop(folder)
-    loop.run()
-    return rig.weights()
 
 
 def assert_same_weights(rig, expected):
@@ -50,6 +49,26 @@ def test_a_run_that_is_killed_ten_times_ends_with_the_weights_of_the_unbroken_on
     assert 0 < max(loop._parts.checkpoints.steps()) < 24
     loop.run()
     assert_same_weights(rig, unbroken)
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_and_started_again_ends_with_the_weights_of_the_unbroken_run(
+    rig, unbroken, shop, tmp_path
+):
+    """By SIGKILL, wherever it is in the step after the eighth: perhaps while it writes the checkpoint of the ninth."""
+    (tmp_path / "inputs.json").write_text(json.dumps(dataclasses.asdict(shop)))
+    command = [sys.executable, "-m", "tests.support.killed_run", str(tmp_path), "SIGKILL:8"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    killed, again = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    assert (killed["code"], again["code"]) == (-signal.SIGKILL, 0)
+    assert (killed["first"], again["last"]) == (1, 24)
+    # Behind the last checkpoint, of which there is one every three steps.
+    assert again["first"] in (7, 10)
+    assert killed["last"] - (again["first"] - 1) <= 3
+    with np.load(tmp_path / "weights.npz") as weights:
+        for index, (variable, value) in enumerate(zip(rig.parts.model.variables, unbroken, strict=True)):
+            np.testing.assert_allclose(weights[f"arr_{index}"], value, rtol=0, atol=1e-6, err_msg=variable.name)
 
 
 def test_a_run_that_is_asked_to_stop_saves_its_step_and_continues(rig, unbroken, tmp_path):

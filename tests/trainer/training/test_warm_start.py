@@ -6,25 +6,15 @@ import pytest
 import tensorflow as tf
 
 from tests.support import tiny_shop
-from trainer.data import Inputs
+from trainer.data import Inputs, open_tables
 from trainer.evaluate import Encoder
+from trainer.model.build import build_model
 from trainer.spec.features import Side
 from trainer.train import Places, fit
 from trainer.training import warm_start
 from trainer.training.preemption import Preemption
 
 NEW = 6
-
-
-def test_rows_follow_their_names():
-    # Old: absent, a, b, c, two spare. New: absent, c, d, a, two spare; b is gone, d is new.
-    moved = warm_start.same_rows(["a", "b", "c"], ["c", "d", "a"], first=1, spare=2)
-    assert moved == {0: 0, 1: 3, 3: 1, 4: 4, 5: 5}
-    old = np.arange(6.0)[:, np.newaxis] * 10
-    fresh = np.full([6, 1], -1.0)
-    assert warm_start.place_rows(old, fresh, moved)[:, 0].tolist() == [0.0, 30.0, -1.0, 10.0, 40.0, 50.0]
-    # A table that grew by one: the spare rows move behind it.
-    assert warm_start.same_rows(["a"], ["a", "b"], first=1, spare=1) == {0: 0, 1: 1, 2: 3}
 
 
 def test_sub_words_only_grow_for_characters_that_could_not_be_read():
@@ -55,6 +45,53 @@ def test_the_newest_published_version_is_read_back(published, trained):
         np.testing.assert_array_equal(kept, variable.numpy())
 
 
+def test_a_catalogue_that_numbers_its_items_anew_changes_no_vector(published, trained, shop, tmp_path):
+    graph = tmp_path / "transform_graph"
+    tiny_shop.write_transform_graph(graph, is_reversed=True)
+    again = dataclasses.replace(shop, transform_graph=str(graph))
+    tables = open_tables(again, config=tiny_shop.CONFIG, work_dir=tmp_path)
+    numbers = tables.items.gather(np.arange(tiny_shop.NUM_ITEMS))["item_number"]
+    assert numbers.tolist() == list(range(tiny_shop.NUM_ITEMS, 0, -1))
+    model = build_model(tiny_shop.CONFIG, num_subwords=len(tables.ops.subwords))
+    warm_start.start_from(published, model, tiny_shop.CONFIG, tables=tables)
+    expected = Encoder(trained.model).items(trained.tables.items)
+    np.testing.assert_allclose(Encoder(model).items(tables.items), expected, atol=1e-5)
+    # What an item learned beyond its content counts: with the rows of others it would be elsewhere.
+    rows = model.item_tower.encoders["identity"].rows.trainable_variables[0]
+    rows.assign(rows.numpy()[::-1])
+    assert np.abs(Encoder(model).items(tables.items) - expected).max() > 1e-3
+
+
+def test_names_that_are_gone_come_back_with_what_they_had_learned(published, trained, tmp_path):
+    """Three catalogues: item-03 is in the first and the third."""
+
+    def tables_with(names):
+        folder = tmp_path / str(len(names))
+        (folder / "transform_fn" / "assets").mkdir(parents=True)
+        (folder / "transform_fn" / "assets" / "items").write_text("".join(f"{name}\n" for name in names))
+        return dataclasses.replace(trained.tables, transform_graph=str(folder))
+
+    first = list(published.vocabularies["items"])
+    second = tables_with([name for name in first if name != "item-03"])
+    third = tables_with([*first, "item-new"])
+    model = build_model(tiny_shop.CONFIG, num_subwords=len(trained.tables.ops.subwords))
+    rows = model.item_tower.encoders["identity"].rows.trainable_variables[0]
+    warm_start.start_from(published, model, tiny_shop.CONFIG, tables=second)
+    config = tiny_shop.CONFIG
+    files = warm_start.state_files(model, config, model_id="second", tables=second, published=published)
+    (tmp_path / "assets.extra").mkdir()
+    for name, content in files.items():
+        (tmp_path / "assets.extra" / name).write_bytes(content)
+    again = warm_start.load_published(str(tmp_path))
+    assert list(again.retired["items"]) == ["item-03"]
+    warm_start.start_from(again, model, config, tables=third)
+    learned = trained.model.item_tower.encoders["identity"].rows.trainable_variables[0].numpy()
+    np.testing.assert_array_equal(rows.numpy()[: len(first) + 1], learned[: len(first) + 1])
+    assert np.abs(rows.numpy()[4]).max() > 0.0
+    kept = warm_start.state_files(model, config, model_id="third", tables=third, published=again)
+    assert json.loads(kept["warm_start.json"])["retired"] == {}
+
+
 def test_another_contract_is_refused(published, shop, tmp_path):
     tower = dataclasses.replace(tiny_shop.CONFIG.tower, dim=32)
     other = dataclasses.replace(tiny_shop.CONFIG, tower=tower)
@@ -64,9 +101,15 @@ def test_another_contract_is_refused(published, shop, tmp_path):
     without = dataclasses.replace(published, contract={**published.contract, "head gone": ["binary", "x"]})
     with pytest.raises(ValueError, match=r"head gone is \['binary', 'x'\] there and \(not there\) here"):
         warm_start.refuse_other_contract(without, tiny_shop.CONFIG)
-    # What may differ: dropout, rates, sizes of vocabularies.
+    # What may differ: dropout, rates, sizes of vocabularies; not whether there is a branch.
     train = dataclasses.replace(tiny_shop.CONFIG.train, learning_rate=0.5)
-    warm_start.refuse_other_contract(published, dataclasses.replace(tiny_shop.CONFIG, train=train))
+    tabular = dataclasses.replace(tiny_shop.CONFIG.tower.tabular, brand_buckets=99)
+    tower = dataclasses.replace(tiny_shop.CONFIG.tower, tabular=tabular)
+    warm_start.refuse_other_contract(published, dataclasses.replace(tiny_shop.CONFIG, train=train, tower=tower))
+    identity = dataclasses.replace(tiny_shop.CONFIG.tower.identity, items=0)
+    bare = dataclasses.replace(tiny_shop.CONFIG, tower=dataclasses.replace(tiny_shop.CONFIG.tower, identity=identity))
+    with pytest.raises(ValueError, match="an identity branch is True there and False here"):
+        warm_start.refuse_other_contract(published, bare)
 
 
 def test_a_place_without_a_model_is_refused(tmp_path):

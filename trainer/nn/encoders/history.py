@@ -1,24 +1,29 @@
-"""History encoder: attention over the vectors of what a user acted on, aware of how long ago that was."""
+"""History encoder: attention over what a user acted on, as it is or as a GRU reads it, aware of how long ago it was."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import masked_softmax
+from trainer.nn.blocks import gru, masked_softmax
 from trainer.nn.randomness import Dropout
 
 
 class HistoryEncoder(tf.keras.layers.Layer):
-    """Item vectors and their ages to one vector, by attention.
+    """Item vectors and their ages to one vector, by attention over them or over the states of a GRU.
+
+    The GRU reads from the oldest to the latest, so that a state knows what came before it.
 
     Input:  {"history_vectors": [batch, history, vector_dim] float32, "history_ages": [batch, history] float32 days,
-             "history_present": [batch, history] bool}.
+             "history_present": [batch, history] bool}, the latest first.
     Output: [batch, dim] float32.
     """
 
-    def __init__(self, *, dim: int, dropout: float, **kwargs: Any) -> None:
+    def __init__(self, *, dim: int, dropout: float, gru_units: int = 0, **kwargs: Any) -> None:
+        """With `gru_units` above 0 a GRU of so many reads the history first."""
         super().__init__(**kwargs)
+        self.gru_units = gru_units
+        self.read = gru(gru_units, name="read") if gru_units else None
         self.dim = dim
         self.dropout = dropout
         self.hidden = tf.keras.layers.Dense(dim, activation="tanh", name="hidden")
@@ -30,6 +35,10 @@ class HistoryEncoder(tf.keras.layers.Layer):
         """See the class."""
         vectors, present = inputs["history_vectors"], inputs["history_present"]
         recency = tf.math.log1p(inputs["history_ages"])[..., tf.newaxis]
+        if self.read is not None:
+            steps = tf.reverse(tf.concat([vectors, recency], axis=-1), axis=[1])
+            states = self.read(steps, mask=tf.reverse(present, axis=[1]), training=training)
+            vectors = tf.reverse(states, axis=[1])
         logits = self.attend(self.hidden(tf.concat([vectors, recency], axis=-1)))[..., 0]
         weights = masked_softmax(logits, present)
         pooled = tf.reduce_sum(vectors * weights[..., tf.newaxis], axis=1)
@@ -37,4 +46,4 @@ class HistoryEncoder(tf.keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "dim": self.dim, "dropout": self.dropout}
+        return {**super().get_config(), "dim": self.dim, "dropout": self.dropout, "gru_units": self.gru_units}

@@ -87,14 +87,22 @@ class PhotoEncoder(tf.keras.layers.Layer):
         """[photo, height, width, 3] float32 in -1 to 1 to [photo, features]."""
         raise TypeError(f"{type(self).__name__} does not say what it reads of a photo; wanted a method `features`.")
 
-    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """See the class."""
-        pixels, present = inputs["image_pixels"], inputs["image_present"]
-        images, height, width = pixels.shape[1:4]
-        photos = tf.ensure_shape(scaled(tf.reshape(pixels, [-1, height, width, 3])), [None, height, width, 3])
+    def seen(self, pixels: tf.Tensor, training: bool) -> tf.Tensor:
+        """Features [photo, features] of pixels [photo, height, width, 3] uint8, changed at random while training."""
+        photos = tf.ensure_shape(scaled(pixels), [None, *pixels.shape[1:]])
         if training:
             photos = augment(photos, flip=self.flip, crop=self.crop, colour=self.colour)
-        vectors = self.project(self.drop(self.features(photos), training=training))
+        return self.features(photos)
+
+    def all_features(self, inputs: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
+        """Features [batch * images, features] of every photo."""
+        pixels = inputs["image_pixels"]
+        return self.seen(tf.reshape(pixels, [-1, *pixels.shape[2:]]), training)
+
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """See the class."""
+        present, images = inputs["image_present"], inputs["image_pixels"].shape[1]
+        vectors = self.project(self.drop(self.all_features(inputs, training), training=training))
         logits = tf.cast(self.attend(tf.tanh(vectors)), tf.float32)
         weights = masked_softmax(tf.reshape(logits, [-1, images]), present)
         weights = tf.cast(weights, vectors.dtype)[..., tf.newaxis]

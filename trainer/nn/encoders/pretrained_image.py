@@ -7,11 +7,12 @@ training begins.
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
+from trainer.nn.blocks import encode_present
 from trainer.nn.encoders.image import PhotoEncoder
 
 KERAS = "keras:"
@@ -62,6 +63,20 @@ class PretrainedImageEncoder(PhotoEncoder):
         """See the base class."""
         found = self._features((photos + 1.0) / 2.0)
         return found if self.fine_tune else tf.stop_gradient(found)
+
+    def all_features(self, inputs: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
+        """See the base class; a photo whose features were made before ("image_embeddings") is not encoded again."""
+        if "image_embeddings" not in inputs:
+            return super().all_features(inputs, training)
+        pixels, given = inputs["image_pixels"], inputs["image_embeddings"]
+        flat = tf.cast(tf.reshape(given, [-1, given.shape[-1]]), tf.float32)
+        known = tf.reduce_any(flat != 0.0, axis=-1)
+        made = encode_present(
+            lambda rows: tf.cast(self.seen(rows["pixels"], training), tf.float32),
+            {"pixels": tf.reshape(pixels, [-1, *pixels.shape[2:]])},
+            tf.reshape(inputs["image_present"], [-1]) & ~known,
+        )
+        return tf.where(known[:, tf.newaxis], flat, made)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -1,11 +1,11 @@
-"""Video encoder: a CNN over each frame, an LSTM over the frames."""
+"""Video encoder: a CNN over each frame, then an LSTM or convolutions over the frames."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import lstm, masked_mean
+from trainer.nn.blocks import lstm, masked_max, masked_mean
 from trainer.nn.encoders.image import ConvStack
 from trainer.nn.randomness import Dropout
 
@@ -20,9 +20,25 @@ class VideoEncoder(tf.keras.layers.Layer):
     """
 
     def __init__(
-        self, *, widths: Sequence[int], patch_px: int, lstm_units: int, dim: int, dropout: float, **kwargs: Any
+        self,
+        *,
+        widths: Sequence[int],
+        patch_px: int,
+        lstm_units: int,
+        dim: int,
+        dropout: float,
+        reader: str = "lstm",
+        **kwargs: Any,
     ) -> None:
+        """`reader` is what reads the frames in their order: `lstm`, or `cnn` (two convolutions over three frames).
+
+        Raises:
+          ValueError: There is no such reader.
+        """
         super().__init__(**kwargs)
+        if reader not in ("lstm", "cnn"):
+            raise ValueError(f"The reader of a clip is {reader!r}; wanted lstm or cnn. Set tower.vision.clip_reader.")
+        self.reader = reader
         self.widths = tuple(widths)
         self.patch_px = patch_px
         self.lstm_units = lstm_units
@@ -30,7 +46,11 @@ class VideoEncoder(tf.keras.layers.Layer):
         self.dropout = dropout
         self.stack = ConvStack(widths=widths, patch_px=patch_px, name="stack")
         self.frame = tf.keras.layers.Dense(lstm_units, activation="relu", name="frame")
-        self.read = lstm(lstm_units, name="read")
+        self.read = lstm(lstm_units, name="read") if reader == "lstm" else None
+        self.convolutions = [
+            tf.keras.layers.Conv1D(lstm_units, 3, padding="same", activation="relu", name=f"time{i}")
+            for i in range(2 if reader == "cnn" else 0)
+        ]
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
@@ -40,11 +60,20 @@ class VideoEncoder(tf.keras.layers.Layer):
         frames, height, width = pixels.shape[1:4]
         maps = self.stack(tf.reshape(pixels, [-1, height, width, 3]))
         flat = tf.reshape(maps, [-1, frames, maps.shape[1] * maps.shape[2] * maps.shape[3]])
-        sequence = self.read(self.frame(flat), mask=present, training=training)
-        pooled = tf.concat([sequence[:, -1], masked_mean(sequence, present)], axis=-1)
+        pooled = self._over_time(self.frame(flat), present, training)
         return self.project(self.drop(pooled, training=training))
+
+    def _over_time(self, frames: tf.Tensor, present: tf.Tensor, training: bool) -> tf.Tensor:
+        """[batch, frames, units] to [batch, 2 * units]."""
+        if self.read is not None:
+            sequence = self.read(frames, mask=present, training=training)
+            return tf.concat([sequence[:, -1], masked_mean(sequence, present)], axis=-1)
+        there = tf.cast(present, frames.dtype)[..., tf.newaxis]
+        for convolution in self.convolutions:
+            frames = convolution(frames * there)
+        return tf.concat([masked_max(frames, present), masked_mean(frames, present)], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("widths", "patch_px", "lstm_units", "dim", "dropout")
+        names = ("widths", "patch_px", "lstm_units", "dim", "dropout", "reader")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

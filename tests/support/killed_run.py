@@ -1,0 +1,92 @@
+"""A training run that the system ends again and again: each life is a process, ended by a real signal.
+
+python -m tests.support.killed_run FOLDER SIGNAL:STEP ...
+
+The lives are forks of one process that has imported everything and run nothing, so that each costs only its tracing.
+Prints one JSON line for each life: its signal or exit code, the step it began after and the last one it told.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import sys
+
+import trainer  # noqa: F401  selects Keras 2
+
+# isort: split
+import numpy as np
+import tensorflow as tf
+
+from tests.support import tiny_shop
+from trainer.data import Inputs, open_tables
+from trainer.spec.training import RunConfig
+from trainer.train import Places, make_loop
+from trainer.training.preemption import EXIT_CODE, Preempted, Preemption
+
+WEIGHTS = "weights.npz"
+
+
+def config():
+    train = dataclasses.replace(tiny_shop.CONFIG.train, epochs=3, max_steps=24, accumulate=1, deterministic=True)
+    return dataclasses.replace(tiny_shop.CONFIG, train=train, run=RunConfig(checkpoint_steps=3))
+
+
+def live(folder, inputs, tell):
+    """One life: trains from wherever the last one got to, and leaves its weights when it gets to the end."""
+    wanted = config()
+    tf.keras.utils.set_random_seed(wanted.train.seed)
+    tf.config.experimental.enable_op_determinism()
+    tables = open_tables(inputs, config=wanted, work_dir=folder)
+    with Preemption(20.0).listening() as preemption:
+        places = Places(checkpoints=str(folder), preemption=preemption)
+        strategy, log_dir = tf.distribute.get_strategy(), str(folder / "logs")
+        loop, model, progress = make_loop(wanted, tables, strategy=strategy, log_dir=log_dir, places=places)
+        note = progress.step
+
+        def step(number, measured, *, rate):
+            note(number, measured, rate=rate)
+            tell(number)
+
+        progress.step = step
+        try:
+            loop.run()
+        except Preempted:
+            return EXIT_CODE
+    np.savez(folder / WEIGHTS, *[variable.numpy() for variable in model.variables])
+    return 0
+
+
+def watch(reader, child, ending):
+    """The steps a life tells; sends it the signal at the step that is named."""
+    told = []
+    for line in reader:
+        told.append(int(line))
+        if ending and told[-1] == ending[1]:
+            os.kill(child, ending[0])
+    return told
+
+
+def main(folder, *endings):
+    place = pathlib.Path(folder)
+    inputs = Inputs(**json.loads((place / "inputs.json").read_text()))
+    wanted = [(signal.Signals[name], int(step)) for name, step in (ending.split(":") for ending in endings)]
+    for ending in [*wanted, None]:
+        read_end, write_end = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(read_end)
+            with os.fdopen(write_end, "w", buffering=1) as stream:
+                code = live(place, inputs, lambda number, stream=stream: stream.write(f"{number}\n"))
+            os._exit(code)
+        os.close(write_end)
+        with os.fdopen(read_end) as stream:
+            told = watch(stream, child, ending)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(json.dumps({"code": code, "first": told[0] if told else None, "last": told[-1] if told else None}))
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

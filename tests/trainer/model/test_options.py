@@ -1,0 +1,53 @@
+"""The model with what is off by default: every loss is finite, everything learns."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.trainer.model.test_model import CONFIG, ITEMS, _gradients, batch  # noqa: F401  the batch is a fixture
+from trainer.model.build import build_model
+from trainer.spec.config import override
+from trainer.spec.tower import Similarity
+
+OPTIONS = (
+    *("train.alignment=0.5", "train.reconstruction=0.25", "train.memory=7", "train.hard_negatives=2"),
+    *("tower.vision.clip_reader=cnn", "tower.history.gru_units=4"),
+)
+
+
+def made(*assignments: str):
+    tf.keras.utils.set_random_seed(3)
+    config = override(CONFIG, assignments)
+    model = build_model(config, num_subwords=50)
+    random = np.random.default_rng(5)
+    for variable in model.trainable_variables:
+        variable.assign_add(0.05 * random.normal(size=variable.shape).astype(np.float32))
+    model.set_snapshot(random.normal(size=[ITEMS, config.tower.dim]).astype(np.float32))
+    return model
+
+
+def test_every_option_together_learns(batch):  # noqa: F811
+    model = made(*OPTIONS)
+    encoded = model.encode_batch(batch)
+    by_name = model.losses_of(encoded, batch)
+    weighted = model.weighted_losses(by_name)
+    assert set(weighted) == {task.name for task in model.tasks} | {"alignment", "reconstruction"}
+    np.testing.assert_allclose(weighted["alignment"], 0.5 * by_name["alignment"])
+    np.testing.assert_allclose(model.total_loss(by_name), sum(float(value) for value in weighted.values()), rtol=1e-5)
+    _, gradients = _gradients(model, batch)
+    silent = {name for name, gradient in gradients.items() if float(tf.reduce_max(tf.abs(gradient))) == 0.0}
+    assert silent <= {"relevance/logit/bias:0"}
+    model.remember(encoded, batch)
+    kept = set(model.heads["retrieval"].memory.rows.numpy().tolist())
+    assert kept == {*batch["item_rows"].numpy().tolist(), -1}
+
+
+@pytest.mark.parametrize("similarity", [s for s in Similarity if s is not Similarity.COSINE])
+def test_retrieval_learns_by_every_similarity(batch, similarity):  # noqa: F811
+    model = made(f"tower.similarity={similarity.value}")
+    with tf.GradientTape() as tape:
+        loss = model.losses_of(model.encode_batch(batch), batch)["retrieval"]
+    gradient = tape.gradient(loss, model.item_tower.encoders["text"].trainable_variables)
+    assert np.isfinite(float(loss))
+    assert all(np.isfinite(tf.convert_to_tensor(part)).all() for part in gradient)
+    assert max(float(tf.reduce_max(tf.abs(tf.convert_to_tensor(part)))) for part in gradient) > 0.0

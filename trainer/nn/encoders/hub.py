@@ -1,0 +1,159 @@
+"""Text, clips and sounds by TF-Hub modules, frozen or fine-tuned, each with a projection that is always trained.
+
+A handle is a TF-Hub address or the folder of a SavedModel, which needs no network. It is tried once, on a blank input,
+before any training begins.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.nn.blocks import masked_mean
+from trainer.nn.randomness import Dropout
+
+
+def load_module(handle: str, *, blank: tf.Tensor, subject: str, reads: str, fine_tune: bool) -> Any:
+    """The module of a handle as a layer that turns a batch into [batch, features].
+
+    Args:
+      handle: TF-Hub address or folder.
+      blank: An input of one row to try it on.
+      subject: What it encodes, for errors.
+      reads: What it must take, for errors.
+      fine_tune: Whether its weights are trained too.
+
+    Raises:
+      ValueError: It cannot be loaded, or does not turn such inputs into vectors.
+    """
+    import tensorflow_hub as hub
+
+    how = f"Give the folder of a SavedModel that takes {reads} and gives [batch, features], or a TF-Hub address that "
+    how += "this machine can reach."
+    try:
+        layer = hub.KerasLayer(handle, trainable=fine_tune)
+        shape = layer(blank, training=False).shape
+    except Exception as error:  # hub raises whatever its file systems and graphs do
+        first = (str(error).strip().splitlines() or [""])[0][:300]
+        raise ValueError(
+            f"{subject} encoder {handle!r} cannot be used: {type(error).__name__}: {first}. {how}"
+        ) from error
+    if len(shape) != 2 or shape[1] is None:
+        raise ValueError(f"{subject} encoder {handle!r} gives {shape} for one row; wanted [1, features]. {how}")
+    return layer
+
+
+class HubEncoder(tf.keras.layers.Layer):
+    """What the three encoders share: a module, dropout, a projection."""
+
+    SUBJECT = ""
+    READS = ""
+
+    def __init__(self, *, handle: str, fine_tune: bool, dim: int, dropout: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.handle = handle
+        self.fine_tune = fine_tune
+        self.dim = dim
+        self.dropout = dropout
+        self.module = load_module(
+            handle, blank=self.blank(), subject=self.SUBJECT, reads=self.READS, fine_tune=fine_tune
+        )
+        self.drop = Dropout(dropout)
+        self.project = tf.keras.layers.Dense(dim, name="project")
+
+    def blank(self) -> tf.Tensor:
+        """One row of what the module reads."""
+        raise TypeError(f"{type(self).__name__} does not say what its module reads; wanted a method `blank`.")
+
+    def vectors(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
+        """[batch, dim] of what the module reads."""
+        found = tf.cast(self.module(inputs, training=False), tf.float32)
+        return self.project(self.drop(found if self.fine_tune else tf.stop_gradient(found), training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = ("handle", "fine_tune", "dim", "dropout")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class HubTextEncoder(HubEncoder):
+    """Texts, as the numbers of their characters, to one vector.
+
+    Input:  {"text_tokens": [batch, characters] int32}, Unicode code points plus 1, 0 = padding.
+    Output: [batch, dim] float32.
+    """
+
+    SUBJECT = "Text"
+    READS = "[batch] string"
+
+    def blank(self) -> tf.Tensor:
+        """See the base class."""
+        return tf.constant(["blank"])
+
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """See the class."""
+        tokens = inputs["text_tokens"]
+        points = tf.ragged.boolean_mask(tokens - 1, tokens > 0)
+        return self.vectors(tf.strings.unicode_encode(points, "UTF-8"), training)
+
+
+class HubVideoEncoder(HubEncoder):
+    """Clips to one vector; frames that are missing are black.
+
+    Input:  {"video_pixels": [batch, frames, height, width, 3] uint8, "video_present": [batch, frames] bool}.
+    Output: [batch, dim] float32.
+    """
+
+    SUBJECT = "Video"
+    READS = "[batch, frames, height, width, 3] float32 in 0 to 1"
+
+    def __init__(self, *, frames: int, px: int, **kwargs: Any) -> None:
+        """Loads the module; `frames` of `px` squared are what it will get. Further arguments are those of the base."""
+        self._shape = [1, frames, px, px, 3]
+        super().__init__(**kwargs)
+        self.frames = frames
+        self.px = px
+
+    def blank(self) -> tf.Tensor:
+        """See the base class."""
+        return tf.zeros(self._shape)
+
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """See the class."""
+        return self.vectors(tf.cast(inputs["video_pixels"], tf.float32) / 255.0, training)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "frames": self.frames, "px": self.px}
+
+
+class HubAudioEncoder(HubEncoder):
+    """Sounds to one vector: the mean over those that are there.
+
+    Input:  {"audio_samples": [batch, sounds, samples] int16 at 16 kHz, "audio_present": [batch, sounds] bool}.
+    Output: [batch, dim] float32.
+    """
+
+    SUBJECT = "Audio"
+    READS = "[batch, samples] float32 in -1 to 1 at 16 kHz"
+
+    def __init__(self, *, samples: int, **kwargs: Any) -> None:
+        """Loads the module; `samples` is the length of a sound. Further arguments are those of the base class."""
+        self._samples = samples
+        super().__init__(**kwargs)
+        self.samples = samples
+
+    def blank(self) -> tf.Tensor:
+        """See the base class."""
+        return tf.zeros([1, self._samples])
+
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """See the class."""
+        sounds, present = inputs["audio_samples"], inputs["audio_present"]
+        waves = tf.cast(tf.reshape(sounds, [-1, sounds.shape[-1]]), tf.float32) / 32_768.0
+        vectors = self.vectors(waves, training)
+        return masked_mean(tf.reshape(vectors, [-1, sounds.shape[1], self.dim]), present)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "samples": self.samples}
