@@ -12,15 +12,13 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from trainer.spec.config import Config, from_json
-from trainer.spec.features import (
+from trainer.spec.features import Modality, Side, features_of
+from trainer.spec.transformed import (
     BRAND_VOCABULARY,
     CATEGORY_VOCABULARY,
     ITEM_VOCABULARY,
     WORD_VOCABULARY,
-    Modality,
-    Side,
     Transformed,
-    features_of,
 )
 
 # What a worker in a process of its own imports before it loads the graph: the ops of tensorflow-text come with it.

@@ -9,7 +9,9 @@ import tensorflow as tf
 from serving.rank import Ranked
 
 
-def reorder(ranked: Ranked, *, scores: tf.Tensor, vectors: tf.Tensor, strength: tf.Tensor) -> Ranked:
+def reorder(
+    ranked: Ranked, *, scores: tf.Tensor, vectors: tf.Tensor, strength: tf.Tensor, until: tf.Tensor | int
+) -> Ranked:
     """Ranks anew, with regard to what stands above.
 
     Args:
@@ -17,18 +19,22 @@ def reorder(ranked: Ranked, *, scores: tf.Tensor, vectors: tf.Tensor, strength: 
       scores: [batch, depth] float32 of those results, falling; relevance is their place between the last and the first.
       vectors: [batch, depth, dim] float32, of any length.
       strength: [batch] float32 d in 0..1; a row with 0 keeps its order.
+      until: How many results are wanted in their order, from the first; every place takes a step. Those behind are not
+        in order.
     """
     moved = tf.reduce_any(strength > 0.0)
-    return tf.cond(moved, lambda: _reordered(ranked, scores, vectors, strength), lambda: ranked)
+    return tf.cond(moved, lambda: _reordered(ranked, scores, vectors, strength, until), lambda: ranked)
 
 
-def _reordered(ranked: Ranked, scores: tf.Tensor, vectors: tf.Tensor, strength: tf.Tensor) -> Ranked:
+def _reordered(
+    ranked: Ranked, scores: tf.Tensor, vectors: tf.Tensor, strength: tf.Tensor, until: tf.Tensor | int
+) -> Ranked:
     depth = ranked.positions.shape[1]
     batch = tf.shape(scores)[0]
     real = tf.range(depth) < ranked.count[:, tf.newaxis]
     vectors = tf.math.divide_no_nan(vectors, tf.norm(vectors, axis=-1, keepdims=True))
     relevance = (1.0 - strength)[:, tf.newaxis] * _relevance(scores, real)
-    steps = tf.minimum(depth, tf.reduce_max(tf.concat([[0], ranked.count], axis=0)))
+    steps = tf.minimum(tf.minimum(depth, until), tf.reduce_max(tf.concat([[0], ranked.count], axis=0)))
 
     def step(
         place: tf.Tensor, order: tf.Tensor, left: tf.Tensor, nearest: tf.Tensor

@@ -132,7 +132,8 @@ def _assemble(store: VectorStore, *, kind: IndexKind, numbers: Mapping[str, Any]
 
 
 def _restored_store(saved: Any) -> VectorStore:
-    return VectorStore(saved.codes, scales=getattr(saved, "scales", None), rows_at=getattr(saved, "rows_at", None))
+    parts = {name: getattr(saved, name, None) for name in ("scales", "rotation", "rows_at")}
+    return VectorStore(saved.codes, **parts)
 
 
 def measured_recall(index: Index, vectors: np.ndarray, queries: np.ndarray) -> float:

@@ -227,14 +227,17 @@ class Search(tf.Module):
         strength, odd_strength = rows.finite(inputs["diversity"], default=0.0)
         prices = [inputs[name.value] for name in (FilterName.PRICE_MIN, FilterName.PRICE_MAX)]
         _, odd_prices = rows.finite(tf.stack(prices, axis=1), default=0.0)
+        pages = rank.clamp_pages(
+            inputs["page"], inputs["page_size"], depth=search.max_depth, width=search.max_page_size
+        )
+        last = tf.reduce_max(tf.concat([[0], pages.start + pages.size], axis=0))
+        asked_about = tf.reduce_any(asked != NO_ROW)  # then its place is wanted, wherever it is
         order = diversity.reorder(
             by_score,
             scores=tf.gather(scored.scores, by_score.positions, batch_dims=1),
             vectors=self.tables.vectors_of(tf.gather(pool.rows, by_score.positions, batch_dims=1)),
             strength=tf.clip_by_value(strength + weights.diversity, 0.0, 1.0),
-        )
-        pages = rank.clamp_pages(
-            inputs["page"], inputs["page_size"], depth=search.max_depth, width=search.max_page_size
+            until=tf.where(asked_about, search.max_depth, last),
         )
         odd = rows.bit(odd_strength | odd_prices, QueryStatus.NUMBER_REPLACED) | boosts.status | weights.status
         return Ranking(

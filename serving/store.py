@@ -16,6 +16,7 @@ from trainer.spec.config import Storage
 
 _DTYPES = {Storage.FLOAT32: tf.float32, Storage.FLOAT16: tf.float16, Storage.BFLOAT16: tf.bfloat16}
 _INT8_LARGEST = 127.0
+_SEED = 17
 BLOCK = 8  # places that are read together where many in a row are wanted
 
 
@@ -25,15 +26,17 @@ class VectorStore(tf.Module):
     Attributes:
       codes: [place, dim] in the storage type; where places are in an order of their own, filled up to whole blocks.
       scales: [place] float32, what int8 codes are multiplied by; None for the other types.
+      rotation: [dim, dim] float32, what vectors were multiplied by before they became int8; None for the other types.
       rows_at: [place] int32, the row of the item at each place; None where places are rows.
       num_items: How many places there are.
     """
 
-    def __init__(self, codes: Any, *, scales: Any = None, rows_at: Any = None) -> None:
+    def __init__(self, codes: Any, *, scales: Any = None, rotation: Any = None, rows_at: Any = None) -> None:
         """Takes arrays, or the variables of a store that was read back."""
         super().__init__(name="store")
         self.codes = as_variable(codes, "codes")
         self.scales = None if scales is None else as_variable(scales, "scales")
+        self.rotation = None if rotation is None else as_variable(rotation, "rotation")
         self.rows_at = None if rows_at is None else as_variable(rows_at, "rows_at")
         self.num_items = int((self.codes if self.rows_at is None else self.rows_at).shape[0])
 
@@ -44,19 +47,20 @@ class VectorStore(tf.Module):
         rows_at = None if order is None else order.astype(np.int32)
         if storage is not Storage.INT8:
             return cls(tf.cast(placed, _DTYPES[storage]), rows_at=rows_at)
-        codes, scales = quantized(placed)
-        return cls(codes, scales=scales, rows_at=rows_at)
+        rotation = random_rotation(vectors.shape[1])
+        codes, scales = quantized(placed @ rotation)
+        return cls(codes, scales=scales, rotation=rotation, rows_at=rows_at)
 
     def block_scores(self, query_vectors: tf.Tensor, start: tf.Tensor | int, stop: tf.Tensor | int) -> tf.Tensor:
         """Dot products [batch, stop - start] of queries [batch, dim] with the places from `start` to `stop`."""
         codes = tf.cast(self.codes.read_value()[start:stop], tf.float32)
-        scores = tf.matmul(query_vectors, codes, transpose_b=True)
+        scores = tf.matmul(self._turned(query_vectors), codes, transpose_b=True)
         return scores if self.scales is None else scores * self.scales.read_value()[start:stop]
 
     def scores_at(self, query_vectors: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
         """Dot products [batch, width] of each query with its own places [batch, width]."""
         codes = tf.cast(tf.gather(self.codes, places), tf.float32)
-        scores = tf.squeeze(tf.matmul(codes, query_vectors[:, :, tf.newaxis]), axis=-1)
+        scores = tf.squeeze(tf.matmul(codes, self._turned(query_vectors)[:, :, tf.newaxis]), axis=-1)
         return scores if self.scales is None else scores * tf.gather(self.scales, places)
 
     def scores_of_blocks(self, query_vectors: tf.Tensor, blocks: tf.Tensor) -> tf.Tensor:
@@ -68,21 +72,34 @@ class VectorStore(tf.Module):
         batch, dim = tf.shape(query_vectors)[0], int(self.codes.shape[1])
         codes = tf.gather(tf.reshape(self.codes, [-1, BLOCK * dim]), blocks)
         codes = tf.cast(tf.reshape(codes, [batch, -1, dim]), tf.float32)
-        scores = tf.squeeze(tf.matmul(codes, query_vectors[:, :, tf.newaxis]), axis=-1)
+        scores = tf.squeeze(tf.matmul(codes, self._turned(query_vectors)[:, :, tf.newaxis]), axis=-1)
         if self.scales is None:
             return scores
         return scores * tf.reshape(tf.gather(tf.reshape(self.scales, [-1, BLOCK]), blocks), tf.shape(scores))
+
+    def _turned(self, query_vectors: tf.Tensor) -> tf.Tensor:
+        return query_vectors if self.rotation is None else tf.matmul(query_vectors, self.rotation)
 
     def rows(self, places: tf.Tensor) -> tf.Tensor:
         """Rows of places of any shape, int32."""
         return places if self.rows_at is None else tf.gather(self.rows_at, places)
 
 
+def random_rotation(dim: int) -> np.ndarray:
+    """[dim, dim] float32, orthogonal: after it no dimension is larger than the others, and rounding meets all alike."""
+    return np.linalg.qr(np.random.default_rng(_SEED).normal(size=[dim, dim]))[0].astype(np.float32)
+
+
 def quantized(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """int8 codes [n, dim] and scales [n] float32, whose product is `vectors` up to half a scale a number."""
+    """int8 codes [n, dim] and scales [n] float32, whose product is `vectors` up to about half a scale a number.
+
+    The largest number of a vector is 127; the scale is then the one with the least squared error.
+    """
     largest = np.abs(vectors).max(axis=1, initial=0.0)
-    scales = (np.where(largest > 0.0, largest, 1.0) / _INT8_LARGEST).astype(np.float32)
-    return np.rint(vectors / scales[:, None]).astype(np.int8), scales
+    codes = np.rint(vectors / (np.where(largest > 0.0, largest, 1.0) / _INT8_LARGEST)[:, None])
+    squares = np.einsum("nd,nd->n", codes, codes)
+    scales = np.einsum("nd,nd->n", vectors, codes) / np.where(squares > 0.0, squares, 1.0)
+    return codes.astype(np.int8), scales.astype(np.float32)
 
 
 def as_variable(values: Any, name: str) -> tf.Variable:

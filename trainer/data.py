@@ -14,8 +14,8 @@ from trainer.job.source_hash import source_hash
 from trainer.model_form import RAW_TEXT
 from trainer.ops import examples, text
 from trainer.spec.config import Config, to_dict
-from trainer.spec.features import WORD_VOCABULARY
 from trainer.spec.tasks import DAY_TASKS
+from trainer.spec.transformed import WORD_VOCABULARY
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -64,21 +64,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, required=True, help="a version folder")
     parser.add_argument("--events", type=Path, required=True, help="folder of event Examples")
+    parser.add_argument("--intent_shift", type=float, default=1.0, help="where intent is switched on")
+    parser.add_argument("--weight_sentiment", type=float, default=0.2, help="where opinion is switched on")
     options = parser.parse_args()
     manifest = json.loads((options.bundle / MANIFEST_PATH).read_text(encoding="utf-8"))
     wire = from_dict(manifest["config"], Config()).wire
     model = LoadedModel(options.bundle, missing_libraries=load_op_libraries())
-    defaults = {
-        name: float(np.ravel(model.signatures["search"].inputs[name].default)[0]) for name in (INTENT_SHIFT, WEIGHT)
-    }
-    shift, weight = (value or 1.0 for value in defaults.values())
+    shift, weight = options.intent_shift, options.weight_sentiment
     settings = {
         OFF: {INTENT_SHIFT: 0.0, WEIGHT: 0.0},
         INTENT: {INTENT_SHIFT: shift, WEIGHT: 0.0},
         OPINION: {INTENT_SHIFT: 0.0, WEIGHT: weight},
         BOTH: {INTENT_SHIFT: shift, WEIGHT: weight},
     }
-    print(f"on: {INTENT_SHIFT} {shift:g}, {WEIGHT} {weight:g}; defaults {defaults}\n")
+    print(f"on: {INTENT_SHIFT} {shift:g}, {WEIGHT} {weight:g}\n")
     print("| items | requests | switched on | recall@10 | to off | MRR@50 | to off |\n" + "|---" * 7 + "|")
     for what, label in (("acted on", "positive"), ("bought", "label_purchase")):
         requests = read_requests(options.events, wire=wire, limit=LIMIT, label=label)

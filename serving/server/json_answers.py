@@ -99,8 +99,8 @@ def json_numbers(array: np.ndarray, behaviour: Behaviour) -> Any:
 def _printed_alike(array: np.ndarray) -> np.ndarray:
     """The doubles that print as the float32 of `array` do (0.1, not 0.10000000149), by way of their shortest text."""
     doubles = array.astype(np.float64)
-    rows = np.nonzero(array)  # Text is slow, and most of an answer is often padding.
-    doubles[rows] = array[rows].astype(str).astype(np.float64)
+    spelled = array != 0  # Text is slow, and most of an answer is often padding.
+    doubles[spelled] = array[spelled].astype(str).astype(np.float64)
     return doubles
 
 

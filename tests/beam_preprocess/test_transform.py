@@ -11,8 +11,9 @@ from beam_preprocess import __main__ as command
 from tests.beam_preprocess.little_shop import write_shop
 from trainer.ops import examples, text
 from trainer.spec.config import override
-from trainer.spec.features import BRAND_VOCABULARY, CATEGORY_VOCABULARY, WORD_VOCABULARY, Side, features_of
+from trainer.spec.features import Side, features_of
 from trainer.spec.presets import tiny
+from trainer.spec.transformed import BRAND_VOCABULARY, CATEGORY_VOCABULARY, WORD_VOCABULARY
 
 CATALOG = [
     {"item_id": "a", "title": "Red mug", "category": ["Home", "Cups"], "brand": "Potter", "price": math.e - 1},

@@ -10,7 +10,7 @@ VECTORS = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
 SCORES = [1.0, 0.9, 0.5, 0.0]
 
 
-def order(strength, *, scores=SCORES, count=4):
+def order(strength, *, scores=SCORES, count=4, until=5):
     ranked = Ranked(positions=tf.constant([[10, 11, 12, 13, 0]]), count=tf.constant([count]))
     padded = np.concatenate([VECTORS, np.zeros([1, 3], np.float32)])[np.newaxis]
     moved = diversity.reorder(
@@ -18,6 +18,7 @@ def order(strength, *, scores=SCORES, count=4):
         scores=tf.constant([[*scores, 0.0]]),
         vectors=tf.constant(padded),
         strength=tf.constant([strength], tf.float32),
+        until=until,
     )
     assert moved.positions.shape == [1, 5]
     assert moved.count.numpy().tolist() == [count]
@@ -40,6 +41,11 @@ def test_what_resembles_a_result_above_moves_down(strength, want):
     assert order(strength) == want
 
 
+@pytest.mark.parametrize("until", [1, 2, 3, 4])
+def test_the_first_results_are_those_of_the_whole_order(until):
+    assert order(0.5, until=until)[:until] == [10, 12, 13, 11][:until]
+
+
 def test_results_that_are_not_there_are_never_moved_in():
     assert order(1.0, count=2) == [10, 11]
     assert order(0.5, count=0) == []
@@ -55,6 +61,10 @@ def test_of_equal_scores_the_order_that_came_stands_for_relevance():
 def test_rows_of_a_batch_have_their_own_strength():
     ranked = Ranked(positions=tf.constant([[10, 11, 12, 13]] * 2), count=tf.constant([4, 4]))
     moved = diversity.reorder(
-        ranked, scores=tf.constant([SCORES] * 2), vectors=tf.constant([VECTORS] * 2), strength=tf.constant([0.0, 0.5])
+        ranked,
+        scores=tf.constant([SCORES] * 2),
+        vectors=tf.constant([VECTORS] * 2),
+        strength=tf.constant([0.0, 0.5]),
+        until=4,
     )
     assert moved.positions.numpy().tolist() == [[10, 11, 12, 13], [10, 12, 13, 11]]

@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from tests.support import fake_media
 from trainer.data import Inputs
-from trainer.spec.features import FEATURES, ITEM_VOCABULARY, WORD_VOCABULARY, Dtype, Feature, Side, features_of
+from trainer.spec.features import FEATURES, Dtype, Feature, Side, features_of
 from trainer.spec.presets import tiny
+from trainer.spec.transformed import ITEM_VOCABULARY, WORD_VOCABULARY
 
 NUM_ITEMS = 24
 CONFIG = dataclasses.replace(

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from trainer.ops import audio, graph, history, identity, image, pretrained_text, review, tabular, text, trend, video
 from trainer.spec.config import Config, WireConfig
-from trainer.spec.features import IMAGE_EMBEDDINGS, WORD_VOCABULARY, Dtype, Feature, Modality, Side, features_of
+from trainer.spec.features import IMAGE_EMBEDDINGS, Dtype, Feature, Modality, Side, features_of
 from trainer.spec.signatures import QueryStatus
+from trainer.spec.transformed import WORD_VOCABULARY
 
 _DTYPES = {Dtype.BYTES: tf.string, Dtype.FLOAT: tf.float32, Dtype.INT: tf.int64}
 

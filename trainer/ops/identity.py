@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from trainer.spec.features import Transformed
+from trainer.spec.transformed import Transformed
 
 
 def to_model(transformed: Mapping[str, tf.Tensor], *, items: int) -> dict[str, tf.Tensor]:

@@ -126,7 +126,7 @@ class SearchConfig:
     index: IndexChoice = IndexChoice.AUTO
     storage: Storage = Storage.FLOAT32
     approximate_from_items: int = 20_000  # below, exact search is fast enough, and exact
-    intent_shift: float = 1.0  # how much the intent of a query moves weights, in a request that does not say
+    intent_shift: float = 0.5  # how much the intent of a query moves weights, in a request that does not say
     # Default weights of the score parts in a request that differ from `DEFAULT_SCORE_WEIGHTS`, by part.
     score_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
     # How much a word counts by the field of the item it stands in, where it differs from `DEFAULT_FIELD_WEIGHTS`.

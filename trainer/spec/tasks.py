@@ -145,7 +145,7 @@ SCORE_PARTS: tuple[str, ...] = (
     *(part.name for part in ITEM_PARTS),
 )
 # Weight of each score part in a request that does not say. The lexical weight is measured (docs/serving_contract.md).
-DEFAULT_SCORE_WEIGHTS: dict[str, float] = {**dict.fromkeys(SCORE_PARTS, 0.0), DENSE: 1.0, LEXICAL: 5.0, SENTIMENT: 0.2}
+DEFAULT_SCORE_WEIGHTS: dict[str, float] = {**dict.fromkeys(SCORE_PARTS, 0.0), DENSE: 1.0, LEXICAL: 5.0}
 
 # Not a score part; an intent moves it as it moves weights.
 DIVERSITY = "diversity"

@@ -11,7 +11,8 @@ import numpy as np
 
 from trainer.model.two_tower import TwoTower
 from trainer.spec.config import Config
-from trainer.spec.features import BRAND_VOCABULARY, CATEGORY_VOCABULARY, ITEM_VOCABULARY, Modality
+from trainer.spec.features import Modality
+from trainer.spec.transformed import BRAND_VOCABULARY, CATEGORY_VOCABULARY, ITEM_VOCABULARY
 
 FIRST = 1  # Row 0 is that of "absent" or "unknown".
 VOCABULARIES = (CATEGORY_VOCABULARY, BRAND_VOCABULARY, ITEM_VOCABULARY)

@@ -43,7 +43,9 @@ def write_zoo(root: Path) -> Path:
 
 @contextlib.contextmanager
 def serve_zoo(config: Path, **more: object) -> Iterator[Served]:
-    flags = {"model_base_path": None, "allow_version_labels_for_unavailable_models": True, **more}
+    # Without retries, so that a version that failed has failed at once under --strict too.
+    flags = {"model_base_path": None, "allow_version_labels_for_unavailable_models": True, "max_num_load_retries": 0}
+    flags |= more
     with serve(None, model_config_file=config, **flags) as served:
         yield served
 

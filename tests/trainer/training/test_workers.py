@@ -17,7 +17,7 @@ from trainer.spec.training import Strategy
 
 ROOT = Path(__file__).resolve().parents[3]
 LOST_AT = 4  # Checkpoints are written after update 3 and 6.
-PATIENCE_SECONDS = 150
+PATIENCE_SECONDS = 400
 
 
 def free_ports(count):
