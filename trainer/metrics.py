@@ -9,7 +9,7 @@ RECALL_AT = (1, 10, 100)
 NDCG_AT = 10
 # Scores of the whole catalogue for some requests: [n] int -> [n, items] float.
 Scorer = Callable[[np.ndarray], np.ndarray]
-_BLOCK_CELLS = 20_000_000
+_BLOCK_CELLS = 6_000_000  # 24 MB of float32: memory that can be used again without asking the system
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,12 @@
 
     python -m benchmarks.training.deduplication --batch 4096 --items 10000
 
-The same model, the same rows, the same loss: popularity falls as Zipf's law of exponent 1. Prints one JSON line.
+The same model, the same rows, the same loss: popularity falls as Zipf's law of exponent 1. Of each way the shortest
+time counts. Prints one JSON line.
 """
 
 import argparse
 import json
-import statistics
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -111,16 +111,16 @@ def main() -> None:
             steps.update()
             seconds[name].append(time.perf_counter() - start)
             processor[name].append(time.process_time() - used)
-    medians = {name: statistics.median(times[1:]) for name, times in seconds.items()}
-    cpu = {name: statistics.median(times[1:]) for name, times in processor.items()}
+    shortest = {name: min(times[1:]) for name, times in seconds.items()}
+    cpu = {name: min(times[1:]) for name, times in processor.items()}
     told = {
         "batch": given.batch,
         "items": given.items,
         "distinct_in_batch": len(np.unique(rows)),
         "towers": given.towers,
         "photo_share": given.photo_share,
-        "examples_per_second": {name: round(given.batch / value, 1) for name, value in medians.items()},
-        "times_as_fast": round(medians["each_row"] / medians["once"], 2),
+        "examples_per_second": {name: round(given.batch / value, 1) for name, value in shortest.items()},
+        "times_as_fast": round(shortest["each_row"] / shortest["once"], 2),
         "times_less_processor": round(cpu["each_row"] / cpu["once"], 2),
     }
     print(json.dumps(told), flush=True)

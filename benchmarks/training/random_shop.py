@@ -6,6 +6,7 @@ import numpy as np
 
 from trainer.data import EventTable, ItemStore
 from trainer.spec.config import Config
+from trainer.spec.tasks import TASKS
 from trainer.store import TableWriter
 
 NUM_SUBWORDS = 4000
@@ -24,7 +25,7 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
       events: Rows of the event table; three quarters are positive.
     """
     random = np.random.default_rng(3)
-    for name in ("items", "events/queries", "events/rows"):
+    for name in ("items", "events/queries", "events/reviews", "events/requests", "events/rows"):
         (directory / name).mkdir(parents=True)
     with TableWriter(directory / "items") as writer:
         for start in range(0, items, 500):
@@ -36,11 +37,21 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
         content = query_content(random, NUM_QUERIES, config, towers=towers)
         writer.append({**content, "raw_text": np.array([b""] * NUM_QUERIES, object)})
         writer.finish()
+    with TableWriter(directory / "events/reviews") as writer:  # row 0: no review
+        writer.append({"review_words": np.zeros([1, config.tower.review.words], np.int32)})
+        writer.finish()
+    with TableWriter(directory / "events/requests") as writer:  # a request for each event
+        writer.append({"first": np.arange(events), "size": np.ones(events, np.int64)})
+        writer.finish()
     clicked = (random.random(events) < 0.75).astype(np.float32)
+    unknown = {task.label: np.full(events, -1.0, np.float32) for task in TASKS}
     history = random.integers(-1, items, [events, config.wire.history]).astype(np.int32)
     with TableWriter(directory / "events/rows") as writer:
         writer.append(
             {
+                **unknown,
+                "request": np.arange(events, dtype=np.int32),
+                "review_row": np.zeros(events, np.int32),
                 "query_row": random.integers(0, NUM_QUERIES, events).astype(np.int32),
                 "item_row": random.integers(0, items, events).astype(np.int32),
                 "history_rows": history if towers == "full" else np.full_like(history, -1),
@@ -48,7 +59,6 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
                 "request_id": np.array([f"{i:08d}".encode() for i in range(events)], object),
                 "positive": clicked,
                 "label_click": clicked,
-                "label_purchase": np.zeros(events, np.float32),
                 "label_grade": np.full(events, -1.0, np.float32),
             }
         )
