@@ -72,7 +72,12 @@ class VectorStore(tf.Module):
         batch, dim = tf.shape(query_vectors)[0], int(self.codes.shape[1])
         codes = tf.gather(tf.reshape(self.codes, [-1, BLOCK * dim]), blocks)
         codes = tf.cast(tf.reshape(codes, [batch, -1, dim]), tf.float32)
-        scores = tf.squeeze(tf.matmul(codes, self._turned(query_vectors)[:, :, tf.newaxis]), axis=-1)
+        queries = self._turned(query_vectors)
+        scores = tf.cond(  # for one query a plain product, which takes half the time
+            batch == 1,
+            lambda: tf.matmul(queries, tf.reshape(codes, [-1, dim]), transpose_b=True),
+            lambda: tf.squeeze(tf.matmul(codes, queries[:, :, tf.newaxis]), axis=-1),
+        )
         if self.scales is None:
             return scores
         return scores * tf.reshape(tf.gather(tf.reshape(self.scales, [-1, BLOCK]), blocks), tf.shape(scores))

@@ -242,6 +242,8 @@ def test_blocks_are_compared_as_their_places(storage):
     np.testing.assert_allclose(found[0], want[0], atol=1e-6)
     np.testing.assert_allclose(found[2, :8], want[2, 8:], atol=1e-6)
     assert not found[0, 5:8].any()
+    one = store.scores_of_blocks(tf.constant(queries[1:2]), tf.constant([[1, 1]])).numpy()
+    np.testing.assert_allclose(one, found[1:2], atol=1e-6)
 
 
 def test_binary_codes_compare_a_small_share_of_the_items_exactly():
