@@ -152,6 +152,6 @@ DIVERSITY = "diversity"
 # What an intent that is certain adds to the weights of score parts, and to diversity; a probable one adds its share.
 INTENT_SHIFTS: dict[str, dict[str, float]] = {
     "buy": {"purchase": 0.5, STOCK: 0.1},
-    "compare": {DIVERSITY: 0.2},
+    "compare": {DIVERSITY: 0.2, VALUE: 0.1},
     "consult": {LEXICAL: 1.0, "relevance": 0.5},
 }
