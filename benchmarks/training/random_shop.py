@@ -6,7 +6,8 @@ import numpy as np
 
 from trainer.data import EventTable, ItemStore
 from trainer.spec.config import Config
-from trainer.spec.tasks import TASKS
+from trainer.spec.features import TREND_CHANNELS
+from trainer.spec.tasks import EVENT_TASKS
 from trainer.store import TableWriter
 
 NUM_SUBWORDS = 4000
@@ -15,7 +16,7 @@ TOWERS = ("text", "image", "full")
 
 
 def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, events: int) -> None:
-    """Writes `items/` and `events/` into `directory`.
+    """Writes `items/`, `days/` (of which nothing is known) and `events/` into `directory`.
 
     Args:
       directory: Empty folder.
@@ -25,7 +26,7 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
       events: Rows of the event table; three quarters are positive.
     """
     random = np.random.default_rng(3)
-    for name in ("items", "events/queries", "events/reviews", "events/requests", "events/rows"):
+    for name in ("items", "items/facts", "days", "events/queries", "events/reviews", "events/requests", "events/rows"):
         (directory / name).mkdir(parents=True)
     with TableWriter(directory / "items") as writer:
         for start in range(0, items, 500):
@@ -33,6 +34,7 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
             ids = np.array([f"item-{i:08d}".encode() for i in range(start, start + rows)], object)
             writer.append({**item_content(random, rows, config, towers=towers), "item_id": ids, "raw_text": ids})
         writer.finish()
+    _write_days(directory, items, config)
     with TableWriter(directory / "events/queries") as writer:
         content = query_content(random, NUM_QUERIES, config, towers=towers)
         writer.append({**content, "raw_text": np.array([b""] * NUM_QUERIES, object)})
@@ -44,7 +46,7 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
         writer.append({"first": np.arange(events), "size": np.ones(events, np.int64)})
         writer.finish()
     clicked = (random.random(events) < 0.75).astype(np.float32)
-    unknown = {task.label: np.full(events, -1.0, np.float32) for task in TASKS}
+    unknown = {task.label: np.full(events, -1.0, np.float32) for task in EVENT_TASKS}
     history = random.integers(-1, items, [events, config.wire.history]).astype(np.int32)
     with TableWriter(directory / "events/rows") as writer:
         writer.append(
@@ -58,6 +60,7 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
                 "history_ages": random.random([events, config.wire.history]).astype(np.float32),
                 "request_id": np.array([f"{i:08d}".encode() for i in range(events)], object),
                 "positive": clicked,
+                "event_time": np.zeros(events, np.int64),
                 "label_click": clicked,
                 "label_grade": np.full(events, -1.0, np.float32),
             }
@@ -65,9 +68,31 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
         writer.finish(notes={"dropped": 0})
 
 
+def _write_days(directory: pathlib.Path, items: int, config: Config) -> None:
+    """Items without relations, prices or records of days."""
+    wire = config.wire
+    facts = {
+        "relation_rows": np.full([items, wire.relations], -1, np.int32),
+        "neighbour_types": np.zeros([items, wire.relations + wire.companions], np.int32),
+        "price": np.full(items, np.nan, np.float32),
+        "price_level": np.full(items, np.nan, np.float32),
+    }
+    days = {
+        **{name: np.zeros(0, np.int64) for name in ("day", "latest", "regular")},
+        "item_row": np.zeros(0, np.int32),
+        "trend": np.zeros([0, wire.trend_days, len(TREND_CHANNELS)], np.float32),
+        "companion_rows": np.zeros([0, wire.companions], np.int32),
+        **{name: np.zeros(0, np.float32) for name in ("popularity", "last_price", "label_units", "label_price")},
+    }
+    for name, columns in (("items/facts", facts), ("days", days)):
+        with TableWriter(directory / name) as writer:
+            writer.append(columns)
+            writer.finish()
+
+
 def open_tables(directory: pathlib.Path) -> tuple[ItemStore, EventTable]:
     """The tables of `write`."""
-    return ItemStore(directory / "items"), EventTable(directory / "events")
+    return ItemStore(directory / "items", directory / "days"), EventTable(directory / "events")
 
 
 def item_content(random: np.random.Generator, rows: int, config: Config, *, towers: str) -> dict[str, np.ndarray]:

@@ -39,6 +39,13 @@ class Planted:
 
         return {"vector": tf.py_function(encode, [features["text_tokens"]], tf.float32)}
 
+    def encode_unpriced(self, features):
+        return {"encoded": self.encode_items(features)["vector"]}
+
+    def foresee(self, encoded, features):
+        """One unit a day, and the price seen last."""
+        return {"demand": tf.zeros_like(encoded[:, 0]), "price": features["last_price"]}
+
     def query_keys(self, vectors):
         return vectors
 
@@ -110,6 +117,15 @@ def test_pair_tasks_stand_beside_the_mean(report):
     assert report.value("heads", "click", "auc", "mean") == 0.5
     # A third of rows is clicked: ln 3 - 2/3 ln 2 = 0.6365.
     assert report.value("heads", "click", "log loss", "mean") == pytest.approx(0.6365, abs=1e-4)
+
+
+def test_tasks_on_days_stand_beside_the_last_week_and_the_last_price(report):
+    # Every second item has a record: item i sold i units a day and goes on so; the model says one unit a day.
+    wanted = np.abs(np.arange(0, 24, 2) - 1.0).mean()
+    assert report.value("heads", "demand", "mean error, units a day") == pytest.approx(wanted, rel=1e-5)
+    assert report.value("heads", "demand", "mean error, units a day", "last week") == pytest.approx(0.0, abs=1e-5)
+    assert report.value("heads", "demand", "mean error, units a day", "mean") == pytest.approx(6.0, rel=1e-5)
+    assert report.value("heads", "price", "mean error, log price") == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_report_is_a_table_and_json(report):
