@@ -66,10 +66,17 @@ def test_gathered_rows_point_to_their_own_items():
         "sampling_probability": tf.constant([0.5]),
         "requests": tf.constant([12, 12]),
         "labels": {"positive": tf.constant([1.0, 0.0])},
+        "day_labels": {"label_units": tf.constant([4.0])},
     }
-    encoded = {Side.ITEM: {"vector": tf.constant([[3.0]])}, Side.QUERY: {"vector": tf.constant([[5.0], [6.0]])}}
-    others = [[2], [[1.0], [2.0]], [[8.0], [9.0]], [0, 1], [7, 9], [1.0, 1.0], [11, 12], [0.2, 0.3]]
-    # In the order of gathering: sizes, items, queries, then by name: index, rows, labels, requests, probability.
+    encoded = {
+        Side.ITEM: {"vector": tf.constant([[3.0]])},
+        Side.QUERY: {"vector": tf.constant([[5.0], [6.0]])},
+        Side.DAY: {"demand": tf.constant([0.3])},
+    }
+    of_batch = [[7.0, 9.0], [0, 1], [7, 9], [1.0, 1.0], [11, 12], [0.2, 0.3]]
+    others = [[2], [0.1, 0.2], [[1.0], [2.0]], [[8.0], [9.0]], *of_batch]
+    # In the order of gathering: sizes, days, items, queries, then by name: labels of days, index, rows, labels,
+    # requests, probability.
     vectors, joined = gather(encoded, batch, TwoReplicas(others))
     assert vectors[Side.ITEM]["vector"][:, 0].numpy().tolist() == [1.0, 2.0, 3.0]
     assert vectors[Side.QUERY]["vector"][:, 0].numpy().tolist() == [8.0, 9.0, 5.0, 6.0]
@@ -77,6 +84,8 @@ def test_gathered_rows_point_to_their_own_items():
     # The rows of replica 1 point behind the two items of replica 0.
     assert joined["item_index"].numpy().tolist() == [0, 1, 2, 2]
     assert joined["labels"]["positive"].numpy().tolist() == [1.0, 1.0, 1.0, 0.0]
+    np.testing.assert_allclose(vectors[Side.DAY]["demand"], [0.1, 0.2, 0.3])
+    assert joined["day_labels"]["label_units"].numpy().tolist() == [7.0, 9.0, 4.0]
     assert joined["requests"].numpy().tolist() == [11, 12, 12, 12]
 
 
