@@ -64,10 +64,10 @@ FORMS = (
     Form(name="text", needs="video", said=("motion",), share=16, judged=38),
     Form(name="clip+text", needs="video", shown=("motion",), share=13, judged=37),
     Form(name="sound+text", needs="audio", shown=("tone",), share=13, judged=75),
-    # A sixth of the items are accessories, the others cannot be asked for like this.
-    Form(name="text", needs="graph", asks=ACCESSORIES, share=80, judged=75),
-    Form(name="text", needs="trend", asks=IN_FASHION, share=14, judged=75),
+    Form(name="text", needs="trend", asks=IN_FASHION, share=10, judged=75),
 )
+# Not asked for in the shop: a model of its size learns what an accessory is, but not of what.
+ACCESSORY_FORM = Form(name="text", needs="graph", asks=ACCESSORIES, share=80, judged=75)
 JUDGED_HISTORIES = 75
 # The part of a query that an attribute is shown in, and where its files lie.
 _MEDIUM_OF = {"colour": "image", "pattern": "image", "motion": "video", "tone": "audio"}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beam_preprocess import rendering, synthetic, synthetic_events, synthetic_items
+from beam_preprocess import rendering, synthetic, synthetic_events, synthetic_items, synthetic_queries
 from beam_preprocess.media import audio_wire, clip_wire, image_wire
 from trainer.spec import records
 
@@ -155,15 +155,11 @@ class TestTruth:
         tells = {"colour": "images", "pattern": "images", "motion": "video", "tone": "audio"}
         ids = list(shop.catalog)
         for line in shop.truth:
-            meant = {item_id: item_id for item_id in ids}
-            if line["needs"] == "graph":  # accessories of such items
-                bases = {item_id: shop.items[item_id]["base"] for item_id in ids}
-                meant = {item_id: ids[base] for item_id, base in bases.items() if base is not None}
             answers = [
                 item_id
-                for item_id, such in meant.items()
-                if all(shop.items[such][name] == value for name, value in line["wants"].items())
-                and all(tells[name] in shop.catalog[such] for name in line["wants"] if name in tells)
+                for item_id in ids
+                if all(shop.items[item_id][name] == value for name, value in line["wants"].items())
+                and all(tells[name] in shop.catalog[item_id] for name in line["wants"] if name in tells)
                 and (line["needs"] != "trend" or synthetic_items.NUM_SEASONS - 1 in shop.items[item_id]["seasons"])
             ]
             assert line["relevant"] == answers
@@ -174,7 +170,7 @@ class TestTruth:
         assert forms == {
             ("text", "text"), ("image", "text"), ("image", "photo"), ("image", "photo+text"),
             ("video", "text"), ("video", "clip+text"), ("audio", "sound+text"), ("history", "history"),
-            ("graph", "text"), ("trend", "text"),
+            ("trend", "text"),
         }  # fmt: skip
         judged = Counter((event["request_id"], event["item_id"]) for event in shop.judgments)
         assert judged == Counter((line["request_id"], item_id) for line in shop.truth for item_id in line["relevant"])
@@ -228,6 +224,16 @@ def test_pairs_of_attributes_name_at_most_ten_items(num_items):
     for pair in [("kind", "material"), ("kind", "colour"), ("kind", "motion"), ("colour", "pattern")]:
         counts = Counter(tuple(item.latents[name] for name in pair) for item in items)
         assert max(counts.values()) <= 10, pair
+
+
+def test_accessories_are_those_of_such_items():
+    items = synthetic_items.make_items(60, seed=3)
+    answers = synthetic_queries.Answers(items)
+    for wants in answers.combinations(("kind",), asks=synthetic_queries.ACCESSORIES):
+        found = answers.matching(wants, asks=synthetic_queries.ACCESSORIES)
+        bases = {item.item_id: items[item.base] for item in items if item.base is not None}
+        assert found == tuple(name for name, base in bases.items() if base.latents["kind"] == wants["kind"])
+        assert found
 
 
 def test_variants_of_a_product_share_their_text_and_differ_in_colour():

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainer.nn.blocks import encode_present, normalize
 from trainer.nn.randomness import uniform
-from trainer.spec.features import CHANGING, Modality
+from trainer.spec.features import CHANGING, NO_NEIGHBOUR, Modality
 from trainer.spec.signatures import TowerOutput
 
 Tensors = Mapping[str, tf.Tensor]
@@ -47,7 +47,9 @@ BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
     Modality.AUDIO: _any("audio_present"),
     Modality.TABULAR: _attributes_present,
     Modality.IDENTITY: lambda inputs: inputs["item_number"] > 0,
-    Modality.GRAPH: _any("neighbour_present"),
+    Modality.GRAPH: lambda inputs: tf.reduce_any(
+        inputs["neighbour_present"] & (inputs["neighbour_types"] != NO_NEIGHBOUR), axis=-1
+    ),
     Modality.TREND: lambda inputs: (inputs["popularity"] > 0.0) | tf.reduce_any(inputs["trend"] != 0.0, axis=[1, 2]),
     Modality.HISTORY: _any("history_present"),
 }

@@ -10,12 +10,15 @@ def to_model(relation_types: tf.Tensor, *, types: int, companions: int) -> tf.Te
 
     Args:
       relation_types: [batch, relations] string, "" where there is none.
-      types: Types of the catalogue are hashed into so many.
+      types: Types of the catalogue are hashed into so many; with 0 there is no such branch and nobody is a neighbour.
       companions: How many neighbours that it was bought with there may be.
 
     Returns:
       [batch, relations + companions] int32; one without a neighbour counts as absent whatever its type.
     """
+    if not types:
+        shape = [tf.shape(relation_types)[0], relation_types.shape[1] + companions]
+        return tf.fill(shape, NO_NEIGHBOUR)
     hashed = tf.strings.to_hash_bucket_fast(relation_types, types)
     known = tf.where(relation_types == b"", NO_NEIGHBOUR, COMPANION + 1 + tf.cast(hashed, tf.int32))
     return tf.concat([known, tf.fill([tf.shape(relation_types)[0], companions], COMPANION)], axis=1)

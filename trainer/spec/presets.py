@@ -6,6 +6,7 @@ from trainer.spec.checks import unknown_key
 from trainer.spec.config import Config, DataConfig, SearchConfig, WireConfig
 from trainer.spec.tower import (
     AudioConfig,
+    GraphConfig,
     IdentityConfig,
     ReviewConfig,
     TextConfig,
@@ -27,6 +28,7 @@ def tiny() -> Config:
             dim=16,
             text=TextConfig(subwords=400, min_count=1, item_tokens=12, query_tokens=8, embedding_dim=16, lstm_units=8),
             identity=IdentityConfig(items=100),
+            graph=GraphConfig(relation_types=16),
             trend=TrendConfig(lstm_units=8),
             review=ReviewConfig(words=12, buckets=256, embedding_dim=8, filters=8),
             audio=AudioConfig(mels=16, widths=(8, 8)),

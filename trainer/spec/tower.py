@@ -154,11 +154,11 @@ class IdentityConfig:
 class GraphConfig:
     """The graph branch of items: what they are related to and bought together with."""
 
-    relation_types: int = 16  # types are hashed into so many
+    relation_types: int = 0  # types are hashed into so many; 0 = no such branch
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 1, "relation_types")
+        at_least(self, 0, "relation_types")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

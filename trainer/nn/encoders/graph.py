@@ -12,7 +12,8 @@ from trainer.nn.randomness import Dropout
 class GraphEncoder(tf.keras.layers.Layer):
     """Vectors of neighbours and the types of their relations to one vector, which begins at zero.
 
-    Each type has a key for the attention and a map of its own, after https://arxiv.org/abs/1703.06103
+    Attention is among the neighbours of one type, so that many of one kind do not drown a single one of another; what
+    the types give, each scaled by its own, is added up, after https://arxiv.org/abs/1703.06103
 
     Input:  {"neighbour_vectors": [batch, neighbours, dim] float32, "neighbour_present": [batch, neighbours]
              bool, "neighbour_types": [batch, neighbours] int32 below `types`}.
@@ -36,10 +37,17 @@ class GraphEncoder(tf.keras.layers.Layer):
         types = tf.clip_by_value(inputs["neighbour_types"], 0, self.types - 1)
         vectors = inputs["neighbour_vectors"]
         logits = self.attend(self.hidden(tf.concat([vectors, self.key(types)], axis=-1)))[..., 0]
-        weights = masked_softmax(logits, inputs["neighbour_present"])
+        weights = _softmax_by_type(logits, types, inputs["neighbour_present"])
         pooled = tf.reduce_sum(vectors * self.scale(types) * weights[..., tf.newaxis], axis=1)
         return self.project(self.drop(pooled, training=training))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "types": self.types, "dim": self.dim, "dropout": self.dropout}
+
+
+def _softmax_by_type(logits: tf.Tensor, types: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+    """Weights [batch, n] that sum to 1 over the present neighbours of each type; 0 where absent, never NaN."""
+    whole = masked_softmax(logits, present)
+    same = tf.cast(types[:, :, tf.newaxis] == types[:, tf.newaxis, :], tf.float32)
+    return tf.math.divide_no_nan(whole, tf.einsum("bij,bj->bi", same, whole))
