@@ -42,7 +42,7 @@ def trained_points(monkeypatch):
         return types.SimpleNamespace(model=None, tables=tables)
 
     class Validation:
-        def __init__(self, model, events, *, num_items):
+        def __init__(self, model, events, *, snapshots, num_items):
             self.recall = lambda: events
 
     monkeypatch.setattr(search, "fit", fit)
