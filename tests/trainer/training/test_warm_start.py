@@ -54,6 +54,7 @@ def test_a_catalogue_that_numbers_its_items_anew_changes_no_vector(published, tr
     assert numbers.tolist() == list(range(tiny_shop.NUM_ITEMS, 0, -1))
     model = build_model(tiny_shop.CONFIG, num_subwords=len(tables.ops.subwords))
     warm_start.start_from(published, model, tiny_shop.CONFIG, tables=tables)
+    model.set_snapshot(trained.model.snapshot.numpy())  # neighbours are read from it
     expected = Encoder(trained.model).items(trained.tables.items)
     np.testing.assert_allclose(Encoder(model).items(tables.items), expected, atol=1e-5)
     # What an item learned beyond its content counts: with the rows of others it would be elsewhere.
