@@ -40,7 +40,7 @@ def bundles(trained, tmp_path_factory):
     export_towers(trained.model, trained.tables.ops, folder / "towers", model_id=trained.model_id)
     # The catalogue as it was written for training.
     shop = tiny_shop.write(folder / "shop")
-    build_bundle(folder / "towers", f"{shop.items[0]}/*", folder / "out", version=1)
+    build_bundle(folder / "towers", f"{shop.items[0]}/*", folder / "out", version=1, days_pattern=f"{shop.days[0]}/*")
     return folder / "out"
 
 

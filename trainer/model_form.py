@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer import store
+from trainer.numbering import Numbering
 from trainer.ops import examples, graph, history, price, trend
 from trainer.spec.features import Dtype, Modality, Side, features_of
 
@@ -188,12 +189,11 @@ class _EventBuilder:
         self._reviews = store.TableWriter(directory / "reviews")
         self._requests = store.TableWriter(directory / "requests")
         self._rows = store.TableWriter(directory / "rows")
-        self._request_of: dict[bytes, int] = {}
-        self._numbers: list[np.ndarray] = []
+        self._request_numbers = Numbering(directory / "requests.db")
+        self._query_numbers = Numbering(directory / "queries.db")
+        self._review_numbers = Numbering(directory / "reviews.db")
+        self._request_of_row: list[np.ndarray] = []
         self._row_of = row_of
-        self._history = ops.config.wire.history
-        self._query_row: dict[bytes, int] = {}
-        self._review_row: dict[bytes, int] = {}
         self._dropped = 0
         self._content = [f for f in features_of(Side.QUERY) if f.modality not in (None, Modality.HISTORY)]
 
@@ -212,10 +212,10 @@ class _EventBuilder:
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self._queries.__exit__(*unused)
-        self._reviews.__exit__(*unused)
-        self._requests.__exit__(*unused)
-        self._rows.__exit__(*unused)
+        for table in (self._queries, self._reviews, self._requests, self._rows):
+            table.__exit__(*unused)
+        for numbers in (self._request_numbers, self._query_numbers, self._review_numbers):
+            numbers.close()
 
     def append(self, wire: Mapping[str, np.ndarray]) -> None:
         """Adds the events of a batch in wire form."""
@@ -224,11 +224,13 @@ class _EventBuilder:
         self._dropped += len(item_rows) - len(kept)
         wire = {name: values[kept] for name, values in wire.items()}
         numbers = {f.name: wire[f.name] for f in features_of(Side.EVENT) if f.dtype is not Dtype.BYTES}
+        requests, _ = self._request_numbers.numbers(wire["request_id"].tolist())
+        self._request_of_row.append(requests)
         self._rows.append(
             {
                 **numbers,
                 "request_id": wire["request_id"],
-                "request": self._request_numbers(wire["request_id"]),
+                "request": requests,
                 "item_row": item_rows[kept],
                 "query_row": self._query_rows(wire),
                 "review_row": self._review_rows(wire["review_text"]),
@@ -241,40 +243,26 @@ class _EventBuilder:
         """Closes the tables."""
         self._queries.finish()
         self._reviews.finish()
-        numbers = np.concatenate(self._numbers)
-        size = np.bincount(numbers, minlength=len(self._request_of))
+        requests = np.concatenate(self._request_of_row)
+        size = np.bincount(requests, minlength=len(self._request_numbers))
         self._requests.append({"first": np.cumsum(size) - size, "size": size})
         self._requests.finish()
-        self._rows.finish(order=np.argsort(numbers, kind="stable"), notes={"dropped": self._dropped})
-
-    def _request_numbers(self, request_ids: np.ndarray) -> np.ndarray:
-        """Numbers in the order in which requests first occur: [n] int32."""
-        for name in request_ids.tolist():
-            self._request_of.setdefault(name, len(self._request_of))
-        self._numbers.append(np.array([self._request_of[name] for name in request_ids.tolist()], np.int32))
-        return self._numbers[-1]
+        self._rows.finish(order=np.argsort(requests, kind="stable"), notes={"dropped": self._dropped})
 
     def _query_rows(self, wire: Mapping[str, np.ndarray]) -> np.ndarray:
-        result = np.empty(len(wire["query_text"]), np.int32)
-        new = []
-        for index in range(len(result)):
-            digest = _digest([wire[feature.name][index] for feature in self._content])
-            if digest not in self._query_row:
-                self._query_row[digest] = len(self._query_row)
-                new.append(index)
-            result[index] = self._query_row[digest]
-        if new or not self._queries.num_rows:
+        rows = range(len(wire["query_text"]))
+        keys = [_digest([wire[feature.name][row] for feature in self._content]) for row in rows]
+        numbers, new = self._query_numbers.numbers(keys)
+        if len(new) or not self._queries.num_rows:
             content = {f.name: _string_tensor(wire[f.name][new]) for f in self._content}
             self._queries.append({name: value.numpy() for name, value in self._to_query(content).items()})
-        return result
+        return numbers
 
     def _review_rows(self, texts: np.ndarray) -> np.ndarray:
-        new = [text for text in dict.fromkeys(texts.tolist()) if text not in self._review_row]
-        for text in new:
-            self._review_row[text] = len(self._review_row)
-        if new:
-            self._reviews.append({"review_words": self._to_review(tf.constant(new)).numpy()})
-        return np.array([self._review_row[text] for text in texts.tolist()], np.int32)
+        numbers, new = self._review_numbers.numbers(texts.tolist())
+        if len(new):
+            self._reviews.append({"review_words": self._to_review(tf.constant(texts[new].tolist())).numpy()})
+        return numbers
 
 
 def _string_tensor(values: np.ndarray) -> tf.Tensor:

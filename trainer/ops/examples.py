@@ -172,11 +172,7 @@ def _media(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> _Media:
     photos = wire[photo.name]
     photos = image.to_model(photos if photo.axes else photos[:, tf.newaxis], px=config.wire.image_px)
     frames = video.to_model(wire[clip.name], px=config.wire.frame_px)
-    waves = wire[sound.name][:, tf.newaxis]
-    if config.tower.audio.pretrained:
-        sounds: audio.Mel | audio.Samples = audio.to_samples(waves, wire=config.wire)
-    else:
-        sounds = audio.to_model(waves, wire=config.wire, mels=config.tower.audio.mels)
+    sounds = _sounds(wire[sound.name][:, tf.newaxis], config)
     tensors = {
         "image_pixels": photos.pixels,
         "image_present": photos.present,
@@ -189,6 +185,12 @@ def _media(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> _Media:
     status |= _bit(tf.reduce_any(frames.unreadable, axis=-1), QueryStatus.VIDEO_UNREADABLE)
     status |= _bit(tf.reduce_any(sounds.unreadable, axis=-1), QueryStatus.AUDIO_UNREADABLE)
     return _Media(tensors, status)
+
+
+def _sounds(waves: tf.Tensor, config: Config) -> audio.Mel | audio.Samples:
+    if config.tower.audio.pretrained:
+        return audio.to_samples(waves, wire=config.wire)
+    return audio.to_model(waves, wire=config.wire, mels=config.tower.audio.mels)
 
 
 def _text_status(strings: Sequence[tf.Tensor]) -> tf.Tensor:
