@@ -28,7 +28,7 @@ demo: setup
 	$(BIN)/python tfx_pipeline.py --output $(OUTPUT) $(if $(SHOP),--shop $(SHOP))
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

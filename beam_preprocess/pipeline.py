@@ -152,13 +152,16 @@ def ingest_events(
         cut = rows | "find the cut" >> beam.CombineGlobally(splits.EvalCut(config.data.eval_percent))
         rows = _with_split(rows, cut, source, config)
         finished = [_finish(rows, source, config, ledger)]
-        if config.data.pseudo_queries:
+        talks = bool(source.pieces("signals")) and not source.own_split
+        if config.data.pseudo_queries or talks:
             catalog = items.read_catalog(pipeline, source, Ledger())  # its letters are those of ingest_items
+        if config.data.pseudo_queries:
             make = functools.partial(pseudo.pseudo_rows, place=source.place, config=config)
             finished.append(ledger.run(catalog, "pseudo-queries", make))
         every = finished | "all rows" >> beam.Flatten()
         if not source.own_split:
-            known = days.Known(rows=rows, cut=cut, signals=_signals(pipeline, rows, source))
+            said = _signals(pipeline, source, catalog=catalog, rows=rows) if talks else None
+            known = days.Known(rows=rows, cut=cut, signals=said)
             made = days.make_days(known, config=config, ledger=ledger)
         else:  # such a set has no time of its own
             made = pipeline | "no days" >> beam.Create([])
@@ -190,12 +193,11 @@ def _pair_rows(
     return ledger.run(shoppers, "join history", past)
 
 
-def _signals(pipeline: beam.Pipeline, rows: beam.PCollection, source: Source) -> beam.PCollection | None:
-    """What the market said about each item; their dead letters are those of `ingest_signals`, of `ingest_items`."""
-    if not source.pieces("signals"):
-        return None
+def _signals(
+    pipeline: beam.Pipeline, source: Source, *, catalog: beam.PCollection, rows: beam.PCollection
+) -> beam.PCollection:
+    """What the market said about each item; its dead letters are those of `ingest_signals`."""
     found = pipeline | "read signals" >> ReadRecords(source, "signals")
-    catalog = items.read_catalog(pipeline, source, Ledger())
     return signals.by_item(found, catalog=catalog, rows=rows)
 
 

@@ -5,9 +5,21 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+import collections
+import pathlib
+
 import hypothesis
+import pytest
 
 import trainer  # noqa: F401  selects Keras 2 before any test imports TensorFlow
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that processes which share the files end together."""
+    length: collections.Counter[pathlib.Path] = collections.Counter()
+    for item in items:
+        length[item.path] += 100 * bool(item.get_closest_marker("e2e")) + bool(item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -length[item.path])

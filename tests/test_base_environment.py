@@ -49,8 +49,8 @@ from trainer import task
 assert not [name for name in {EXTRA_MODULES} if importlib.util.find_spec(name)]
 assert task.main({arguments}) == 0
 build_bundle("out/towers", {f"{shop.items[0]}/*"!r}, "bundle", version=1, flavours=("scann",))
-with ServerProcess("vitrine", "bundle/scann") as server:
-    client = Client(grpc=server.grpc_address)
+with ServerProcess("vitrine", "bundle/scann", flags=["--enable_model_warmup=false"]) as server:
+    client = Client(grpc=server.grpc_address, timeout_seconds=120.0)
     print(len(client.search(text="colour3").ids), "found")
 """
     printed = run(python, "-c", program, cwd=tmp_path)

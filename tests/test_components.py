@@ -217,13 +217,17 @@ def test_trainer_is_given_items_and_graph_beside_the_events(doors, tmp_path, mon
     )
     items = artifact("Examples", tmp_path / "items")
     items.split_names = '["all"]'
-    inputs = {"items": [items], "transform_graph": [artifact("TransformGraph", tmp_path / "graph")]}
+    events = artifact("Examples", tmp_path / "events")
+    events.split_names = '["train", "eval", "days"]'
+    graph = artifact("TransformGraph", tmp_path / "graph")
+    inputs = {"items": [items], "examples": [events], "transform_graph": [graph]}
     properties = {"custom_config": json.dumps({"config": {}, "code": "abc"})}
     doors.trainer.TowersExecutor().Do(inputs, {}, properties)
     assert json.loads(given["custom_config"]) == {
         "config": {},
         "code": "abc",
         "items": str(tmp_path / "items" / "Split-all"),
+        "days": str(tmp_path / "events" / "Split-days"),
         "items_transform_graph": str(tmp_path / "graph"),
     }
     assert "items" not in json.loads(properties["custom_config"])

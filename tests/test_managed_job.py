@@ -106,8 +106,8 @@ from serving.server.process import ServerProcess
 
 assert not [name for name in ("tfx", "apache_beam", "tensorflow_transform") if importlib.util.find_spec(name)]
 assert "site-packages" in importlib.util.find_spec("trainer").origin
-with ServerProcess("vitrine", "model/bundle/stock") as server:
-    client = Client(grpc=server.grpc_address)
+with ServerProcess("vitrine", "model/bundle/stock", flags=["--enable_model_warmup=false"]) as server:
+    client = Client(grpc=server.grpc_address, timeout_seconds=120.0)
     print(len(client.search(text="colour3").ids), "found")
 """
     done = subprocess.run([python, "-c", program], cwd=tmp_path, env=service.env, capture_output=True, text=True)

@@ -16,6 +16,7 @@ from trainer.evaluate import Encoder
 from trainer.spec.signatures import QueryStatus
 from trainer.train import fit
 
+PATIENCE_SECONDS = 120.0  # for the first call of a signature
 PHOTO = fake_media.photo(4, width=300, height=200)
 CLIP = fake_media.colour_clip(fake_media.GREEN)
 VOICE = fake_media.tone(hz=700.0, seconds=0.5, rate_hz=8_000)
@@ -46,7 +47,8 @@ def bundles(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["stock", "scann"])
 def served(bundles, request):
-    with serve(pathlib.Path(bundles) / request.param) as running:
+    # Three signatures are asked here; the others are not made ready.
+    with serve(pathlib.Path(bundles) / request.param, enable_model_warmup=False) as running:
         yield running
 
 
@@ -83,7 +85,7 @@ def _python_answer(trained, query):
 @pytest.mark.parametrize("name", QUERIES)
 def test_the_served_answer_is_the_models_own(trained, served, protocol, name):
     address = {"grpc": f"127.0.0.1:{served.server.grpc_port}", "rest": served.url}[protocol]
-    client = Client(**{protocol: address}, model_name="toy")
+    client = Client(**{protocol: address}, model_name="toy", timeout_seconds=PATIENCE_SECONDS)
     found = client.search(**QUERIES[name], page_size=8, weights={"lexical": 0.0})
     ids, scores = _python_answer(trained, QUERIES[name])
     assert list(found.ids) == ids[:8]
@@ -92,7 +94,7 @@ def test_the_served_answer_is_the_models_own(trained, served, protocol, name):
 
 @pytest.mark.slow
 def test_a_larger_photo_is_nearly_its_wire_form(served):
-    client = Client(rest=served.url, model_name="toy")
+    client = Client(rest=served.url, model_name="toy", timeout_seconds=PATIENCE_SECONDS)
     small = _wire({"image": PHOTO})["query_image"]
     vectors = [client.predict("embed_query", {"query_image": image})["vector"][0] for image in (small, [PHOTO])]
     assert 0.99 < np.dot(*vectors) < 1.0
@@ -126,6 +128,6 @@ def test_odd_bytes_are_said_and_leave_the_neighbours_alone(served, name):
 
 @pytest.mark.slow
 def test_the_client_makes_a_photo_of_a_gif(served):
-    client = Client(rest=served.url, model_name="toy")
+    client = Client(rest=served.url, model_name="toy", timeout_seconds=PATIENCE_SECONDS)
     found = client.search(image=GIF)
     assert (found.query_status, found.n_valid > 0) == (QueryStatus.OK, True)

@@ -204,20 +204,6 @@ class TestJob:
         assert outcome.pushed == {"version": 2, "new": True}
         assert versions(job) == {"scann": [1, 2], "stock": [1, 2]}
 
-    def test_a_refresh_publishes_a_changed_catalogue_without_training(self, job, first):
-        text_shop.change_catalogue(Path(job.shop))
-        before = max(versions(job)["stock"])
-        outcome, _ = run(dataclasses.replace(job, refresh=True))
-        assert "Trainer" not in outcome.seconds
-        told = outcome.read_json("Refresher", output="pushed", name="pushed.json")
-        assert (told["items"], told["encoded"], told["removed"], told["new"]) == (24, 2, 1, True)
-        assert versions(job) == {flavour: [*range(1, before + 2)] for flavour in ("scann", "stock")}
-        text = summarize_refresh(outcome, published=job.published)
-        assert "24 items, 2 new or changed and encoded, 1 gone" in text
-        again, _ = run(dataclasses.replace(job, refresh=True))
-        assert not again.read_json("Refresher", output="pushed", name="pushed.json")["new"]
-        assert max(versions(job)["stock"]) == before + 1
-
     def test_a_search_runs_before_the_trainer_which_takes_its_best_point(self, job, first):
         short = override(job.config, ["train.epochs=1"])
         outcome, _ = run(dataclasses.replace(job, config=short, trials=1))
@@ -231,6 +217,20 @@ class TestJob:
         assert trained.train.learning_rate == pytest.approx(best["train.learning_rate"])
         assert trained.train.learning_rate != short.train.learning_rate
         assert trained.train.batch_size == best["train.batch_size"]
+
+    def test_a_refresh_publishes_a_changed_catalogue_without_training(self, job, first):
+        text_shop.change_catalogue(Path(job.shop))
+        before = max(versions(job)["stock"])
+        outcome, _ = run(dataclasses.replace(job, refresh=True))
+        assert "Trainer" not in outcome.seconds
+        told = outcome.read_json("Refresher", output="pushed", name="pushed.json")
+        assert (told["items"], told["encoded"], told["removed"], told["new"]) == (24, 2, 1, True)
+        assert versions(job) == {flavour: [*range(1, before + 2)] for flavour in ("scann", "stock")}
+        text = summarize_refresh(outcome, published=job.published)
+        assert "24 items, 2 new or changed and encoded, 1 gone" in text
+        again, _ = run(dataclasses.replace(job, refresh=True))
+        assert not again.read_json("Refresher", output="pushed", name="pushed.json")["new"]
+        assert max(versions(job)["stock"]) == before + 1
 
     @staticmethod
     def _killed_after(step, process, line):

@@ -97,11 +97,15 @@ class Batches:
 
     def rows(self, number: int, *, replica: int = 0, of: int = 1) -> np.ndarray:
         """The event rows of batch `number`, or one replica's share of them: [batch] int64, positives first."""
+        return np.concatenate([stream[replica::of] for stream in self._streams(number)])
+
+    def _streams(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The positives, negatives and reviews of batch `number`."""
         positives = self._take(0, self._positives, number * self.num_positives, self.num_positives)
         negatives = self._take(1, self._negatives, number * self.num_negatives, self.num_negatives)
         negatives = np.concatenate([self._beside(positives, number), negatives])[: self.num_negatives]
         reviews = self._take(2, self._reviews, number * self.num_reviews, self.num_reviews)
-        return np.concatenate([stream[replica::of] for stream in (positives, negatives, reviews)])
+        return positives, negatives, reviews
 
     def _beside(self, positives: np.ndarray, number: int) -> np.ndarray:
         """What was shown in the requests of these rows and led to nothing: at most a row for each."""
@@ -115,12 +119,18 @@ class Batches:
 
     def batch(self, number: int, *, replica: int = 0, of: int = 1) -> dict[str, Any]:
         """Batch `number`, as `trainer.model.two_tower.TwoTower` takes it; every distinct item once."""
-        rows = self.rows(number, replica=replica, of=of)
+        streams = self._streams(number)
+        rows = np.concatenate([stream[replica::of] for stream in streams])
         seen, item_index = np.unique(
             np.stack([self._item_rows[rows], self._day_rows[rows]], axis=1), axis=0, return_inverse=True
         )
         item_rows, content_of = np.unique(seen[:, 0], return_inverse=True)
-        drawn = self._items.days.draw_regular(item_rows, np.random.default_rng([self._seed, 4, number, replica]))
+        # A day of each item of the whole batch; the first of its rows says which replica learns of it.
+        everyone, first_row = np.unique(self._item_rows[np.concatenate(streams)], return_index=True)
+        drawn = self._items.days.draw_regular(everyone, np.random.default_rng([self._seed, 4, number]))
+        learns = np.concatenate([np.arange(len(stream)) % of for stream in streams])[first_row] == replica
+        place = np.searchsorted(everyone, item_rows)
+        drawn, learns = drawn[place], learns[place]
         days = np.concatenate([seen[:, 1], drawn])
         content_of = np.concatenate([content_of, np.arange(len(item_rows))])
         known = self._items.days.gather(days, item_rows=item_rows[content_of])
@@ -130,7 +140,10 @@ class Batches:
             "item_rows": seen[:, 0].astype(np.int32),
             "item_index": item_index.reshape(-1).astype(np.int32),
             "sampling_probability": self._probability[seen[:, 0]],
-            "day_labels": self._items.days.labels(drawn, item_rows=item_rows),
+            "day_labels": {
+                name: np.where(learns, values, np.float32(np.nan))
+                for name, values in self._items.days.labels(drawn, item_rows=item_rows).items()
+            },
             "requests": self._events.values("request")[rows],
             "review_words": self._events.gather_reviews(rows),
             "labels": {name: values[rows].astype(np.float32) for name, values in self._labels.items()},

@@ -9,7 +9,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from beam_preprocess.schema import TRANSFORMED_ITEMS, VALIDATED_EVENTS, VALIDATED_ITEMS, make_schema, write_schema
 from trainer.spec.config import WireConfig
-from trainer.spec.features import FEATURES
+from trainer.spec.features import FEATURES, Side
 
 WIRE = WireConfig(levels=3, attributes=8, history=10)
 
@@ -18,12 +18,13 @@ def entry(features, name):
     return next(feature for feature in make_schema(features, wire=WIRE).feature if feature.name == name)
 
 
-def test_media_stays_out_and_everything_else_is_in():
+def test_media_and_days_stay_out_and_everything_else_is_in():
     names = {feature.name for feature in (*VALIDATED_ITEMS, *VALIDATED_EVENTS)}
-    assert {feature.name for feature in FEATURES} - names == {
-        *("images", "video", "audio"),
+    assert {feature.name for feature in FEATURES if feature.side is not Side.DAY} - names == {
+        *("images", "image_embeddings", "video", "audio"),
         *("query_image", "query_video", "query_audio"),
     }
+    assert not {feature.name for feature in FEATURES if feature.side is Side.DAY} & names
 
 
 def test_lengths_come_from_the_wire_form():

@@ -194,6 +194,26 @@ def test_labels_of_days_are_those_of_events_and_prices_also_of_the_catalogue(tab
     np.testing.assert_allclose(labels["label_price"], np.log([3.0, 4.0, 4.0]) - level, rtol=1e-5)
 
 
+def test_two_replicas_learn_of_the_days_of_one_batch_together(tables):
+    batches = Batches(tables.train, items=tables.items, batch_size=32, seed=3, replicas=2)
+
+    def learned(**share):
+        batch = batches.batch(1, **share)
+        rows = batch["item_rows"][
+            np.unique(batch["items"]["content_of"][: len(batch["item_rows"])], return_index=True)[1]
+        ]
+        return [
+            (name, row, float(label))
+            for name, labels in batch["day_labels"].items()
+            for row, label in zip(rows.tolist(), labels, strict=True)
+            if np.isfinite(label)
+        ]
+
+    parts = learned(replica=0, of=2), learned(replica=1, of=2)
+    assert all(parts)
+    assert sorted(parts[0] + parts[1]) == sorted(learned())
+
+
 def test_a_batch_looks_at_each_item_on_the_day_of_each_event_and_on_one_more(tables):
     batch = Batches(tables.train, items=tables.items, batch_size=32, seed=3).batch(0)
     seen, distinct = len(batch["item_rows"]), len(batch["items"]["text_tokens"])

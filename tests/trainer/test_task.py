@@ -26,6 +26,7 @@ def test_run_fn_leaves_towers_and_metrics(shop, work_dir, trained, trained_repor
             custom_config={
                 "config": to_dict(tiny_shop.CONFIG),
                 "items": f"{shop.items[0]}/*",
+                "days": f"{shop.days[0]}/*",
                 "items_transform_graph": shop.transform_graph,
                 "work_dir": str(work_dir),
                 "code": "not ours",

@@ -19,12 +19,15 @@ def run_report(config: Config, *, facts: Mapping[str, Any], history: Sequence[Ma
       table: The evaluation, as text.
     """
     defaults = {field.path: field.default for field in fields()}
-    changed = [f"- `{f.path}` = {f.default}" for f in fields(config) if f.default != defaults[f.path]]
+    changed: dict[str, list[str]] = {}  # a line for each part of the configuration
+    for field in fields(config):
+        if field.default != defaults[field.path]:
+            changed.setdefault(field.path.rpartition(".")[0], []).append(f"`{field.path}` = {field.default}")
     parts = [
         "# Training run",
         "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in facts.items()),
         "## Configuration that differs from the default",
-        "\n".join(changed) or "Nothing.",
+        "\n".join(f"- {', '.join(part)}" for part in changed.values()) or "Nothing.",
         "## Epochs",
         _epochs(history),
         "## Evaluation",
