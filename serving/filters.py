@@ -1,6 +1,7 @@
 """Filters in the graph: what a request demands becomes a mask over the rows of the catalogue.
 
-Categories, brands and attributes are found through lists of rows by value, so that a filter costs what it matches.
+Categories, brands, currencies and attributes are found through lists of rows by value, so that a filter costs what it
+matches.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -74,6 +75,7 @@ class FilterTables(tf.Module):
         self.num_rows = len(columns["price"])
         self.categories = Facet(columns["category"], name="categories")
         self.brands = Facet(([brand] for brand in columns["brand"]), name="brands")
+        self.currencies = Facet(([currency] for currency in columns["currency"]), name="currencies")
         self.attributes = Facet(columns["attributes"], name="attributes")
         self.prices = _variable(columns["price"].astype(np.float32), "prices")
         self.in_stock = _variable(columns["in_stock"] != 0, "in_stock")
@@ -101,6 +103,7 @@ class FilterTables(tf.Module):
             FilterName.BRAND: lambda: self.brands.mask(values[FilterName.BRAND], num_rows=self.num_rows),
             FilterName.PRICE_MIN: lambda: self._priced(self.prices >= values[FilterName.PRICE_MIN][:, tf.newaxis]),
             FilterName.PRICE_MAX: lambda: self._priced(self.prices <= values[FilterName.PRICE_MAX][:, tf.newaxis]),
+            FilterName.CURRENCY: lambda: self.currencies.mask(values[FilterName.CURRENCY], num_rows=self.num_rows),
             FilterName.IN_STOCK: lambda: tf.broadcast_to(self.in_stock, [batch, self.num_rows]),
             FilterName.ATTRIBUTES: lambda: self._with_attributes(values[FilterName.ATTRIBUTES]),
             FilterName.INCLUDE: lambda: self._items(rows_of(values[FilterName.INCLUDE])),

@@ -26,6 +26,7 @@ _EVERY_FILTER: dict[str, Any] = {
     "filter_brand": [b"a"],
     "filter_price_min": 1.0,
     "filter_price_max": 2.0,
+    "filter_currency": [b"a"],
     "filter_attributes": [b"a=b"],
 }
 

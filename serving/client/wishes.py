@@ -18,6 +18,7 @@ class Filters:
       brands: Names of brands.
       price_min: In the items' own currency; None = no limit.
       price_max: The same.
+      currencies: Only items priced in these, as the catalogue writes them.
       in_stock: Whether only what can be bought now.
       attributes: {key: value, or values that are alternatives}.
       include: Only these items.
@@ -28,6 +29,7 @@ class Filters:
     brands: Sequence[str] = ()
     price_min: float | None = None
     price_max: float | None = None
+    currencies: Sequence[str] = ()
     in_stock: bool = False
     attributes: Mapping[str, str | Sequence[str]] = dataclasses.field(default_factory=dict)
     include: Sequence[str] = ()
@@ -46,6 +48,7 @@ class Filters:
             "filter_brand": list(self.brands),
             "filter_price_min": self.price_min,
             "filter_price_max": self.price_max,
+            "filter_currency": list(self.currencies),
             "filter_in_stock": 1 if self.in_stock else None,
             "filter_attributes": pairs,
             "include_ids": list(self.include),

@@ -18,6 +18,7 @@ SHOP = {
         [b"colour=red", b"colour=blue"],
         [b"", b""],
     ],
+    "currency": [b"EUR", b"EUR", b"USD", b"USD", b""],
     "price": [10.0, 20.0, 30.0, 40.0, -1.0],
     "in_stock": [1, 0, 1, 0, 1],
 }
@@ -65,6 +66,8 @@ def filtered(tables: FilterTables, *requests: dict):
         ({"filter_price_min": 31.0, "filter_price_max": 30.0}, ""),
         ({"filter_price_min": 0.0}, "abcd"),  # the price of e is not known
         ({"filter_price_min": float("nan"), "filter_price_max": float("inf")}, "abcde"),
+        ({"filter_currency": [b"EUR"]}, "ab"),
+        ({"filter_currency": [b"USD", b"GBP"], "filter_price_max": 35.0}, "c"),
         ({"filter_in_stock": 1}, "ace"),
         ({"filter_attributes": [b"colour=red"]}, "acd"),
         ({"filter_attributes": [b"colour=red", b"colour=blue"]}, "abcd"),

@@ -18,6 +18,7 @@ from trainer.spec.config import Storage
 BRANDS = np.array([b"", b"acme", b"zed", b"oak"], object)
 CATEGORIES = np.array([[b"", b""], [b"wear", b""], [b"wear", b"wear > hats"], [b"toys", b""]], object)
 ATTRIBUTES = np.array([[b"", b""], [b"colour=red", b""], [b"colour=red", b"size=m"], [b"size=s", b""]], object)
+CURRENCIES = np.array([b"", b"EUR", b"USD"], object)
 LAWS = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 
@@ -30,6 +31,7 @@ def searches(draw):
         "brand": BRANDS[random.integers(0, 4, num_items)],
         "category": CATEGORIES[random.integers(0, 4, num_items)],
         "attributes": ATTRIBUTES[random.integers(0, 4, num_items)],
+        "currency": CURRENCIES[random.integers(0, 3, num_items)],
         "price": random.integers(-1, 9, num_items).astype(np.float32),
         "in_stock": random.integers(0, 2, num_items),
     }
@@ -43,6 +45,7 @@ def searches(draw):
             "filter_attributes": st.lists(st.sampled_from([b"colour=red", b"size=m", b"size=s"]), max_size=2),
             "filter_price_min": st.sampled_from([-1.0, -1.0, 0.0, 4.0]),
             "filter_price_max": st.sampled_from([-1.0, -1.0, 5.0]),
+            "filter_currency": st.sampled_from([[], [], [b"EUR"], [b"USD", b"GBP"]]),
             "filter_in_stock": st.integers(0, 1),
             "include_ids": st.one_of(st.just([]), ids),
             "exclude_ids": ids,
@@ -64,6 +67,7 @@ def passes(columns: dict, row: int, demand: dict) -> bool:
         and all(values & set(columns["attributes"][row]) for values in keys.values())
         and (demand["filter_price_min"] < 0 or price >= max(0.0, demand["filter_price_min"]))
         and (demand["filter_price_max"] < 0 or 0.0 <= price <= demand["filter_price_max"])
+        and (not demand["filter_currency"] or columns["currency"][row] in demand["filter_currency"])
         and (not demand["filter_in_stock"] or columns["in_stock"][row])
         and (not demand["include_ids"] or row in demand["include_ids"])
         and row not in demand["exclude_ids"]

@@ -17,6 +17,7 @@ class FilterName(enum.StrEnum):
     BRAND = "filter_brand"
     PRICE_MIN = "filter_price_min"
     PRICE_MAX = "filter_price_max"
+    CURRENCY = "filter_currency"
     IN_STOCK = "filter_in_stock"
     ATTRIBUTES = "filter_attributes"
     INCLUDE = "include_ids"
@@ -64,6 +65,13 @@ FILTERS: tuple[Filter, ...] = (
         is_list=False,
         default=-1.0,
         doc="Only items whose price is known and at most this, in the item's own currency; below 0 = no limit.",
+    ),
+    Filter(
+        name=FilterName.CURRENCY,
+        dtype=Dtype.BYTES,
+        is_list=True,
+        default=b"",
+        doc="Only items priced in one of these currencies, as the catalogue writes them: what a price range is of.",
     ),
     Filter(
         name=FilterName.IN_STOCK,
