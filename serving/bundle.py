@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 
 import tensorflow as tf  # isort: skip
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2, saved_model_pb2  # isort: skip
 
 from serving import rows
 from serving.signatures import Answer, Answers
@@ -33,6 +35,26 @@ class Bundle(tf.Module):
         functions[SERVING_DEFAULT] = functions[DEFAULT_SIGNATURE]
         options = tf.saved_model.SaveOptions(namespace_whitelist=list(namespaces))
         tf.saved_model.save(self, directory, signatures=functions, options=options)
+        ease_loading(Path(directory) / "saved_model.pb")
+
+
+def ease_loading(path: Path) -> None:
+    """Changes a SavedModel so that a server is ready to answer sooner; what it computes stays.
+
+    Its functions are optimized once over where the default is twice, and the default signature is the same part of the
+    graph as the signature that it stands for, so that it is not prepared again.
+    """
+    model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    (meta_graph,) = model.meta_graphs
+    graph = meta_graph.graph_def
+    for nodes in (graph.node, *(function.node_def for function in graph.library.function)):
+        for node in nodes:
+            if "config_proto" in node.attr:
+                config = config_pb2.ConfigProto.FromString(node.attr["config_proto"].s)
+                config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+                node.attr["config_proto"].s = config.SerializeToString(deterministic=True)
+    meta_graph.signature_def[SERVING_DEFAULT].CopyFrom(meta_graph.signature_def[DEFAULT_SIGNATURE])
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def exported(declared: Signature, method: Callable[[Mapping[str, tf.Tensor]], Answer]) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2, saved_model_pb2
 
 from serving import export
 from serving.export import BundleReport, build_bundle, bundle_version, export_towers
@@ -111,6 +111,17 @@ def test_the_flavours_hold_one_content_and_a_sound_manifest(built, flavour):
     # 16 numbers of 4 bytes; ScaNN keeps its own copy besides.
     assert manifest["index"]["bytes_per_item"] >= {"stock": 64.0, "scann": 128.0}[flavour]
     assert manifest["config"]["search"]["max_depth"] == 60
+
+
+def test_a_server_prepares_the_default_signature_and_the_search_once(built, flavour):
+    content = (built.paths[flavour] / "saved_model.pb").read_bytes()
+    (meta_graph,) = saved_model_pb2.SavedModel.FromString(content).meta_graphs
+    assert meta_graph.signature_def["serving_default"] == meta_graph.signature_def["search"]
+    graph = meta_graph.graph_def
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    asked = [config_pb2.ConfigProto.FromString(n.attr["config_proto"].s) for n in nodes if "config_proto" in n.attr]
+    once = rewriter_config_pb2.RewriterConfig.ONE
+    assert {config.graph_options.rewrite_options.meta_optimizer_iterations for config in asked} == {once}
 
 
 def test_stock_uses_only_ops_of_tensorflow_and_tensorflow_text(built):
