@@ -1,5 +1,9 @@
-"""A managed job from end to end: source distribution, empty environment, killed twice, resumed, bundle served."""
+"""A managed job from end to end: source distribution, empty environment, killed twice, resumed, bundle served.
 
+The environment has the base requirements only: training and serving run without the `pipeline` extra.
+"""
+
+import importlib.metadata
 import os
 import shutil
 import signal
@@ -14,6 +18,7 @@ from tests.support.environments import base_closure, install_sdist, make_environ
 
 ROOT = Path(__file__).resolve().parents[1]
 STEPS = 40
+EXTRA_MODULES = ("tfx", "apache_beam", "tensorflow_transform", "tensorflow_data_validation", "ml_metadata", "pyarrow")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +57,7 @@ class Service:
 
     def start(self):
         flags = ["--preset=tiny", f"--train.max_steps={STEPS}", "--train.epochs=99", "--run.checkpoint_steps=4"]
-        flags += ["--train.batch_size=32", "--train.learning_rate=0.01", "--flavours=stock"]
+        flags += ["--train.batch_size=32", "--train.learning_rate=0.01", "--flavours=stock,scann"]
         command = [self.python, "-m", "trainer.task", *flags]
         return subprocess.Popen(
             command, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -67,6 +72,13 @@ class Service:
             assert process.poll() is None, process.communicate()[0][-3000:]
             assert time.monotonic() < deadline, "no checkpoint"
             time.sleep(0.02)
+
+
+def test_the_base_requirements_do_not_bring_the_extra():
+    closure = base_closure()
+    assert {"vitrine", "tensorflow", "tf-keras", "scann"} <= closure
+    assert not {"tfx", "apache-beam", "tensorflow-transform", "ml-metadata"} & closure
+    assert len(closure) < len(list(importlib.metadata.distributions()))
 
 
 @pytest.mark.slow
@@ -99,17 +111,18 @@ def test_a_job_that_is_killed_twice_ends_in_a_bundle_that_answers(python, tmp_pa
     assert "train.max_steps` = 40" in (model / "run.md").read_text()
     assert '"max_steps": 40' in (model / "config.json").read_text()
     assert list((tmp_path / "logs").glob("events.out.tfevents*"))
-    program = """
+    program = f"""
 import importlib.util, sys
 from serving.client import Client
 from serving.server.process import ServerProcess
 
-assert not [name for name in ("tfx", "apache_beam", "tensorflow_transform") if importlib.util.find_spec(name)]
+assert not [name for name in {EXTRA_MODULES} if importlib.util.find_spec(name)]
 assert "site-packages" in importlib.util.find_spec("trainer").origin
-with ServerProcess("vitrine", "model/bundle/stock", flags=["--enable_model_warmup=false"]) as server:
-    client = Client(grpc=server.grpc_address, timeout_seconds=120.0)
-    print(len(client.search(text="colour3").ids), "found")
+for flavour in ("stock", "scann"):
+    with ServerProcess("vitrine", f"model/bundle/{{flavour}}", flags=["--enable_model_warmup=false"]) as server:
+        client = Client(grpc=server.grpc_address, timeout_seconds=120.0)
+        print(len(client.search(text="colour3").ids), "found in", flavour)
 """
     done = subprocess.run([python, "-c", program], cwd=tmp_path, env=service.env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.endswith("10 found\n")
+    assert done.stdout.endswith("10 found in stock\n10 found in scann\n")
