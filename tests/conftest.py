@@ -13,8 +13,17 @@ import pytest
 
 import trainer  # noqa: F401  selects Keras 2 before any test imports TensorFlow
 
+# isort: split
+import tensorflow as tf
+
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def repeatable_weights() -> None:
+    """A layer that a test builds begins with the same weights in every run."""
+    tf.keras.utils.set_random_seed(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
