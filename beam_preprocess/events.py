@@ -7,6 +7,7 @@ from beam_preprocess import examples, writing
 from beam_preprocess.items import wire_form
 from beam_preprocess.joins import PairRow, relevance
 from beam_preprocess.outcomes import Count, DeadLetter, Ref
+from beam_preprocess.rows import entries
 from beam_preprocess.sources import Place
 from trainer.spec.config import Config
 from trainer.spec.features import Modality, Side
@@ -47,7 +48,7 @@ def with_media(group: tuple[str, Iterable[PairRow]], *, place: Place, config: Co
 
 def finish_row(row: PairRow, media: Mapping[str, Any], *, config: Config) -> Iterator[Any]:
     """(split, shard, (sort key, serialized Example)) of one row."""
-    history = row["history"]
+    history, searches = row["history"], row["searches"]
     features = {
         "event_item_id": row["item"],
         "request_id": row["request"],
@@ -64,6 +65,9 @@ def finish_row(row: PairRow, media: Mapping[str, Any], *, config: Config) -> Ite
         "query_text": row["query"].get("text", ""),
         "history_ids": [item for item, _ in history],
         "history_ages": [age for _, age in history],
+        "search_texts": [typed for typed, _ in searches],
+        "search_ages": [age for _, age in searches],
+        "profile": entries(row["profile"]),
         "user_key": row["user"],
         **media,
     }

@@ -1,4 +1,4 @@
-"""What a shopper had done before: history strictly before each row, and purchases that were taken back."""
+"""What a shopper had done before: items and searches strictly before each row, and purchases that were taken back."""
 
 import bisect
 from collections.abc import Iterable, Iterator
@@ -6,42 +6,48 @@ from typing import Any
 
 from beam_preprocess.joins import Event, PairRow
 from beam_preprocess.outcomes import Count
+from trainer.spec.records import EventType
 
 _DAY = 86_400_000_000  # microseconds
-Past = tuple[int, str, str]  # time, request, item
+Past = tuple[int, str, str]  # time, request, item or what was typed
 
 
-def with_history(group: tuple[str, Iterable[Any]], *, length: int, days: int) -> Iterator[Any]:
-    """Every row of one shopper with `history`: [[item, age in days], ...], the latest first.
+def with_history(group: tuple[str, Iterable[Any]], *, length: int, searches: int, days: int) -> Iterator[Any]:
+    """Every row of one shopper with `history`: [[item, age in days], ...] and `searches`: [[text, age in days], ...].
+
+    Both have the latest first.
 
     Args:
-      group: (actor, rows and returns).
-      length: Entries kept.
-      days: Older actions are left out.
+      group: (actor, rows, searches and returns).
+      length: Items kept.
+      searches: Searches kept.
+      days: Older actions and searches are left out.
     """
     rows: list[PairRow] = []
-    returns: list[Event] = []
+    events: dict[str, list[Event]] = {EventType.RETURN: [], EventType.SEARCH: []}
     for member in group[1]:
-        (returns if "type" in member else rows).append(member)
+        (events[member["type"]] if "type" in member else rows).append(member)
     rows.sort(key=lambda row: (row["time"], row["request"], row["item"], row["position"]))
     past: list[Past] = sorted((time, row["request"], row["item"]) for row in rows for time in row["actions"])
-    yield from take_back(rows, sorted(returns, key=lambda event: (event["time"], event["id"])))
+    typed: list[Past] = sorted((event["time"], event["request"], event["text"]) for event in events[EventType.SEARCH])
+    yield from take_back(rows, sorted(events[EventType.RETURN], key=lambda event: (event["time"], event["id"])))
     for row in rows:
         row["history"] = before(row, past, length=length, days=days)
+        row["searches"] = before(row, typed, length=searches, days=days)
         yield row
 
 
 def before(row: PairRow, past: list[Past], *, length: int, days: int) -> list[list[Any]]:
-    """The distinct items acted on strictly before the row's time, in other requests, each at its latest."""
+    """What is distinct of the past strictly before the row's time, in other requests, each at its latest."""
     found: dict[str, list[Any]] = {}
     # A tuple of one sorts before every longer one of the same time: nothing of that very moment is included.
     for index in range(bisect.bisect_left(past, (row["time"],)) - 1, -1, -1):
-        time, request, item = past[index]
+        time, request, name = past[index]
         age = (row["time"] - time) / _DAY
         if age > days or len(found) == length:
             break
-        if request != row["request"] and item not in found:
-            found[item] = [item, age]
+        if request != row["request"] and name not in found:
+            found[name] = [name, age]
     return list(found.values())
 
 

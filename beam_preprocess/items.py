@@ -99,7 +99,7 @@ def wire_row(record: dict[str, Any], config: Config) -> dict[str, Any]:
     path = [level for level in record.get("category", []) if level][: config.wire.levels]
     row["group_id"] = record.get("group_id") or record["item_id"]
     row["category"] = [LEVEL_SEPARATOR.join(path[: depth + 1]) for depth in range(len(path))]
-    row["attributes"] = [f"{key}={value}" for key, value in sorted(record.get("attributes", {}).items())]
+    row["attributes"] = rows.entries(record.get("attributes", {}))
     row["relation_ids"] = [edge["item_id"] for edge in record.get("relations", [])]
     row["relation_types"] = [edge["type"] for edge in record.get("relations", [])]
     row["in_stock"] = int(record.get("in_stock", True))

@@ -86,6 +86,7 @@ def _event(record: Mapping[str, Any], ref: Ref, rules: EventRules) -> Event:
         "user": rows.pseudonym(user, key=rules.user_key) if user else "",
         "session": rows.pseudonym(session, key=rules.user_key) if session else "",
         "query": {part: query[part] for part in rows.QUERY_PARTS if part in query},
+        "profile": record.get("profile", {}),
         "item": record.get("item_id", ""),
         "position": record.get("position", -1),
         "price": record.get("price", -1.0),
@@ -117,7 +118,10 @@ def first_of_event(group: tuple[str, Iterable[Event]]) -> Iterator[Any]:
 
 
 def pair_rows(group: tuple[str, Iterable[Event]]) -> Iterator[Any]:
-    """(actor, row) of every pair of one request, and (actor, event) of its returns."""
+    """(actor, row) of every pair of one request, (actor, event) of its returns and, of what was typed, (actor, search).
+
+    A judgment is no search: nobody typed its query.
+    """
     events = sorted(group[1], key=lambda event: (event["time"], event["position"], event["id"]))
     of_type = collections.defaultdict(list)
     for event in events:
@@ -137,6 +141,9 @@ def pair_rows(group: tuple[str, Iterable[Event]]) -> Iterator[Any]:
         yield row["actor"], row
     for event in of_type[EventType.RETURN]:
         yield _actor(event, shared), event
+    if shared["query"].get("text") and len(of_type[EventType.JUDGMENT]) < len(events):
+        typed = {"time": shared["start"], "request": events[0]["request"], "text": shared["query"]["text"]}
+        yield _actor(events[0], shared), {"type": EventType.SEARCH, **typed}
     yield Count("not_used/review_without_text", len(of_type[EventType.REVIEW]) - len(reviews))
 
 
@@ -149,6 +156,7 @@ def _shared(events: list[Event], searches: list[Event]) -> dict[str, Any]:
         "user": next((event["user"] for event in events if event["user"]), ""),
         "intent": next((event["intent"] for event in searches if event["intent"]), ""),
         "session": next((event["session"] for event in events if event["session"]), ""),
+        "profile": next((event["profile"] for event in events if event["profile"]), {}),
     }
 
 
@@ -168,6 +176,7 @@ def _row(event: Event, shared: Mapping[str, Any], *, click: float, purchase: flo
         "actor": _actor(event, shared),
         "user": event["user"] or shared["user"],
         "query": event["query"] or shared["query"],
+        "profile": event["profile"] or shared["profile"],
         "position": event["position"],
         "click": click,
         "purchase": purchase,

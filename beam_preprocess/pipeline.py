@@ -189,7 +189,9 @@ def _pair_rows(
     requests = once | "by request" >> beam.GroupByKey()
     pairs = ledger.run(requests, "join actions", joins.pair_rows, out=_KEYED)
     shoppers = pairs | "by shopper" >> beam.GroupByKey()
-    past = functools.partial(history.with_history, length=config.wire.history, days=config.data.history_days)
+    past = functools.partial(
+        history.with_history, length=config.wire.history, searches=config.wire.searches, days=config.data.history_days
+    )
     return ledger.run(shoppers, "join history", past)
 
 

@@ -147,5 +147,7 @@ def _row(item_id: str, number: int, text: str) -> PairRow:
         "judged": False,
         "first": True,
         "history": [],
+        "searches": [],
+        "profile": {},
         "split": TRAIN,
     }

@@ -49,6 +49,11 @@ class _Rejected(Exception):
         self.fault = Fault(reason, detail)
 
 
+def entries(values: Mapping[str, str]) -> list[str]:
+    """A map as it stands in an Example: `key=value`, sorted by key."""
+    return [f"{key}={value}" for key, value in sorted(values.items())]
+
+
 def check(record: Any, fields: tuple[Field, ...]) -> Checked:
     """Checks one record against its declaration. Never raises."""
     if not isinstance(record, Mapping):

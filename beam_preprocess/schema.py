@@ -11,8 +11,9 @@ from pathlib import Path
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from trainer.spec.branches import MEDIA
 from trainer.spec.config import WireConfig
-from trainer.spec.features import MEDIA, Dtype, Feature, Side, features_of
+from trainer.spec.features import Dtype, Feature, Side, features_of
 
 _TYPES = {Dtype.BYTES: schema_pb2.BYTES, Dtype.FLOAT: schema_pb2.FLOAT, Dtype.INT: schema_pb2.INT}
 

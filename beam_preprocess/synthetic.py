@@ -1,6 +1,6 @@
 """Writes a small shop whose truth is known: which items answer a query, and which modality tells it.
 
-    python -m beam_preprocess.synthetic --output DIR --items 600 --users 200 --events 34000 --seed 7
+    python -m beam_preprocess.synthetic --output DIR --items 600 --users 200 --events 36000 --seed 7
 
 The same arguments give the same bytes. Beside the shop's own files (`catalog.jsonl`, `events.jsonl`, `signals.jsonl`
 and `media/`, in the public input format) it writes what only a test may read: `truth.jsonl`, the answer to every judged
@@ -20,7 +20,7 @@ from typing import Any
 
 from beam_preprocess import rendering, synthetic_events
 from beam_preprocess.synthetic_items import FULL_SIZE, Item, make_items
-from beam_preprocess.synthetic_queries import FORMS, JUDGED_HISTORIES, Query, QueryMaker
+from beam_preprocess.synthetic_queries import FORMS, JUDGED_HISTORIES, LEFT_FORM, Query, QueryMaker
 
 LEAST_ITEMS = 8
 _HISTORY_CLICKS = 2
@@ -78,8 +78,11 @@ def write_shop(directory: str | Path, *, items: int, users: int, events: int, se
     catalogue = make_items(items, seed=seed)
     people = synthetic_events.make_users(catalogue, num_users=users, seed=seed)
     queries = QueryMaker(catalogue, seed=seed)
-    log = synthetic_events.Shoppers(catalogue, people, queries, seed=seed).events(events)
-    judgments, truth = _judge(catalogue, people, queries, log, seed=seed)
+    rng = random.Random(f"{seed}/returning")
+    returning = queries.judged(LEFT_FORM, rng, unseen=False)[:events]
+    log = synthetic_events.Shoppers(catalogue, people, queries, seed=seed).events(events - len(returning))
+    log = sorted([*log, *_left(returning)], key=lambda event: str(event["timestamp"]))
+    judgments, truth = _judge(catalogue, people, queries, log, returning=returning, seed=seed)
     signals = synthetic_events.make_signals(log, catalogue, seed=seed)
     drawings = [*queries.drawings, *_item_drawings(catalogue, seed=seed)]
     media_bytes = sum(_write(root / entry.uri, rendering.file_bytes(entry)) for entry in drawings)
@@ -107,11 +110,13 @@ def _judge(
     queries: QueryMaker,
     log: Sequence[dict[str, Any]],
     *,
+    returning: Sequence[Query],
     seed: int,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Judgment events after the last ordinary one, and the lines of `truth.jsonl`."""
     rng = random.Random(f"{seed}/judged")
     asked = [_Judged.of_query(query) for form in FORMS for query in queries.judged(form, rng)]
+    asked += [_Judged.of_returning(number, query) for number, query in enumerate(returning)]
     asked += [_Judged.of_user(user) for user in _with_history(users, log, most=_most_histories(len(items)))]
     timestamp = synthetic_events.moment(synthetic_events.DAYS * 86_400)
     judgments, truth = [], []
@@ -123,6 +128,26 @@ def _judge(
         line = {"request_id": request_id, "needs": case.needs, "form": case.form}
         truth.append(line | {"relevant": list(case.relevant), "wants": case.wants})
     return judgments, truth
+
+
+def _left(returning: Sequence[Query]) -> list[dict[str, Any]]:
+    """The searches that were typed and left on the last day, by those who come back when it is over."""
+    timestamp = synthetic_events.moment((synthetic_events.DAYS - 1) * 86_400)
+    return [
+        {
+            "timestamp": timestamp,
+            "event_id": f"left-{number:06d}",
+            "type": "search",
+            "request_id": f"left-{number:06d}",
+            "user_id": _returning_id(number),
+            "query": query.record,
+        }
+        for number, query in enumerate(returning)
+    ]
+
+
+def _returning_id(number: int) -> str:
+    return f"returning-{number:06d}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,8 +163,13 @@ class _Judged:
     @staticmethod
     def of_query(query: Query) -> "_Judged":
         form = query.form
-        fields = {"query": query.record}
+        fields = {"query": query.record, **({"profile": query.profile} if query.profile else {})}
         return _Judged(needs=form.needs, form=form.name, fields=fields, relevant=query.relevant, wants=query.wants)
+
+    @staticmethod
+    def of_returning(number: int, query: Query) -> "_Judged":
+        fields = {"user_id": _returning_id(number)}
+        return _Judged(needs="searches", form="searches", fields=fields, relevant=query.relevant, wants=query.wants)
 
     @staticmethod
     def of_user(user: synthetic_events.User) -> "_Judged":
@@ -191,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path, help="directory to write into")
     parser.add_argument("--items", type=int, default=600, help="catalogue lines")
     parser.add_argument("--users", type=int, default=200, help="known users")
-    parser.add_argument("--events", type=int, default=34_000, help="event lines, judgments not counted")
+    parser.add_argument("--events", type=int, default=36_000, help="event lines, judgments not counted")
     parser.add_argument("--seed", type=int, default=7, help="same arguments, same bytes")
     options = parser.parse_args(argv)
     begin = time.monotonic()

@@ -3,13 +3,22 @@
 import dataclasses
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from beam_preprocess import synthetic_words
 from beam_preprocess.synthetic_items import Item, season_of
-from beam_preprocess.synthetic_queries import FORMS, THEMSELVES, Answers, Query, QueryMaker
+from beam_preprocess.synthetic_queries import (
+    ACCESSORIES,
+    FORMS,
+    IN_FASHION,
+    LEFT_FORM,
+    THEMSELVES,
+    Answers,
+    Query,
+    QueryMaker,
+)
 
 OPENING = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS = 60
@@ -17,7 +26,8 @@ _REQUEST_DAYS = 48  # The rest of the days is for what comes later: returns and 
 _SHOWN = 4
 _CLICK_BY_POSITION = (0.92, 0.85, 0.78, 0.70)
 _CLICK_BY_MISTAKE = 0.02
-_RECOMMENDED = 0.2
+_RECOMMENDED = 0.18
+_LEAVES = 0.05  # share of requests that are typed and left, and again of those who come back
 _KNOWN_SEARCHER = 0.4
 _SEARCHES_TASTE = 0.7
 _DAY = 86_400
@@ -71,6 +81,7 @@ class Shoppers:
         self._users = users
         self._queries = queries
         self._rng = random.Random(f"{seed}/events")
+        self._left: list[tuple[User, Query]] = []
 
     def events(self, num_events: int) -> list[dict[str, Any]]:
         """About `num_events` event records, in order of time."""
@@ -79,11 +90,39 @@ class Shoppers:
         while lines < num_events:
             # Requests come evenly over the days, in order; a few seconds apart at least.
             begin = max(int(lines / num_events * _REQUEST_DAYS * _DAY), requests[-1].begin + 1 if requests else 0)
-            recommends = self._users and self._rng.random() < _RECOMMENDED
-            make = self._recommendation if recommends else self._search
-            requests.append(make(len(requests), begin))
+            requests.append(self._maker()(len(requests), begin))
             lines += len(requests[-1].events)
         return self._on_the_calendar(requests)
+
+    def _maker(self) -> Callable[[int, int], _Request]:
+        chance = self._rng.random()
+        if self._users and chance < _RECOMMENDED:
+            return self._recommendation
+        if chance < _RECOMMENDED + _LEAVES:
+            return self._leave
+        if self._left and chance < _RECOMMENDED + 2 * _LEAVES:
+            return self._come_back
+        return self._search
+
+    def _leave(self, number: int, begin: int) -> _Request:
+        """Somebody new types a search and leaves before anything is shown."""
+        query = None
+        while query is None:
+            anchor = self._rng.choices(self._list, self._weights)[0]
+            query = self._queries.training(anchor, LEFT_FORM, self._rng, day=begin // _DAY)
+        user = User(user_id=f"visitor-{number:06d}", taste=query.wants, likes=query.relevant)
+        self._left.append((user, query))
+        request = _Request(number, begin, user)
+        request.add("search", 0, query=query.record)
+        return request
+
+    def _come_back(self, number: int, begin: int) -> _Request:
+        """One of those who left is shown what they had asked for, without asking again."""
+        user, query = self._left.pop(0)
+        request = _Request(number, begin, user)
+        self._show(request, relevant=query.relevant, preferred=(), wants=query.wants)
+        self._act(request, set(query.relevant), buys=0.15)
+        return request
 
     def _search(self, number: int, begin: int) -> _Request:
         rng = self._rng
@@ -91,7 +130,9 @@ class Shoppers:
         query = self._wish_of(user, begin // _DAY)
         request = _Request(number, begin, user)
         intent = query.intent if rng.random() < 0.8 else None
-        request.add("search", 0, query=query.record, **({"intent": intent} if intent else {}))
+        said = {"intent": intent} if intent else {}
+        told = {"profile": query.profile} if query.profile else {}
+        request.add("search", 0, query=query.record, **said, **told)
         anchors = [item_id for item_id in query.relevant if user is None or item_id in user.likes]
         self._show(request, relevant=query.relevant, preferred=anchors, wants=query.wants, asks=query.form.asks)
         self._act(request, set(query.relevant), buys=0.4 if intent == "buy" else 0.15)
@@ -140,7 +181,7 @@ class Shoppers:
             met = sum(other.latents[name] == value for name, value in wants.items())
             too_far = met == 0 and rng.random() < 0.5  # A shop's wrong answers are mostly half right.
             # An item that is such itself may be no accessory of such, or out of fashion.
-            misses = met < len(wants) if asks == THEMSELVES else other.item_id not in relevant
+            misses = other.item_id not in relevant if asks in (ACCESSORIES, IN_FASHION) else met < len(wants)
             if misses and not too_far and other.item_id not in shown:
                 shown.append(other.item_id)
         rng.shuffle(shown)

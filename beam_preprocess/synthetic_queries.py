@@ -15,11 +15,12 @@ from beam_preprocess import rendering, synthetic_words
 from beam_preprocess.synthetic_items import FULL_SIZE, NUM_SEASONS, Item, season_of
 
 MOST_RELEVANT = 10
-THEMSELVES, ACCESSORIES, IN_FASHION = "themselves", "accessories", "in fashion"
+THEMSELVES, ACCESSORIES, IN_FASHION, IN_STYLE = "themselves", "accessories", "in fashion", "in style"
 _WISHES = {
     THEMSELVES: synthetic_words.WISHES,
     ACCESSORIES: synthetic_words.ACCESSORY_WISHES,
     IN_FASHION: synthetic_words.FASHION_WISHES,
+    IN_STYLE: synthetic_words.STYLE_WISHES,
 }
 
 
@@ -31,10 +32,11 @@ class Form:
       name: What the query is made of: text, photo, clip, sound, or a sum of these.
       needs: The modality of the items without which it cannot be answered.
       said: Attributes put into words, beside the kind.
+      known: Attributes that the profile of who asks tells.
       shown: Attributes shown in the query's photo or clip, or heard in its sound.
       kind: Whether the kind of product is said.
-      asks: Whether it asks for items that are such themselves, for accessories of such items, or for those of them that
-        are in fashion.
+      asks: Whether it asks for items that are such themselves, for accessories of such items, for those of them that
+        are in fashion, or for those in the style of who asks.
       share: Relative number of searches, in per cent.
       judged: Number of judged queries in a shop of 600 items.
     """
@@ -42,6 +44,7 @@ class Form:
     name: str
     needs: str
     said: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     kind: bool = True
     asks: str = THEMSELVES
@@ -51,21 +54,24 @@ class Form:
     @property
     def wants(self) -> tuple[str, ...]:
         """Every attribute that an answer must match."""
-        return (("kind",) if self.kind else ()) + self.said + self.shown
+        return (("kind",) if self.kind else ()) + self.said + self.known + self.shown
 
 
 FORMS = (
-    Form(name="text", needs="text", said=("material",), share=16, judged=75),
-    Form(name="text", needs="image", said=("colour",), share=16, judged=20),
+    Form(name="text", needs="text", said=("material",), share=14, judged=75),
+    Form(name="text", needs="image", said=("colour",), share=16, judged=15),
     Form(name="text", needs="image", said=("pattern",), share=12, judged=10),
     Form(name="text", needs="image", said=("colour", "pattern"), share=7, judged=10),
-    Form(name="photo", needs="image", shown=("colour", "pattern"), kind=False, share=18, judged=25),
+    Form(name="photo", needs="image", shown=("colour", "pattern"), kind=False, share=20, judged=30),
     Form(name="photo+text", needs="image", shown=("colour", "pattern"), share=6, judged=10),
     Form(name="text", needs="video", said=("motion",), share=16, judged=38),
     Form(name="clip+text", needs="video", shown=("motion",), share=13, judged=37),
     Form(name="sound+text", needs="audio", shown=("tone",), share=13, judged=75),
     Form(name="text", needs="trend", asks=IN_FASHION, share=10, judged=75),
+    Form(name="text+profile", needs="profile", known=("material",), asks=IN_STYLE, share=9, judged=75),
 )
+# What shoppers typed who left and come back: nothing is typed then, only their earlier search tells.
+LEFT_FORM = FORMS[0]
 # Not asked for in the shop: a model of its size learns what an accessory is, but not of what.
 ACCESSORY_FORM = Form(name="text", needs="graph", asks=ACCESSORIES, share=80, judged=75)
 JUDGED_HISTORIES = 75
@@ -82,6 +88,7 @@ class Query:
       form: How it asks.
       wants: Value of each wanted attribute.
       record: The `query` field of an event.
+      profile: The `profile` field of an event.
       intent: What its words give away, or None.
       relevant: The items that answer it, by id.
     """
@@ -89,6 +96,7 @@ class Query:
     form: Form
     wants: dict[str, str]
     record: dict[str, str]
+    profile: dict[str, str]
     intent: str | None
     relevant: tuple[str, ...]
 
@@ -160,12 +168,13 @@ class QueryMaker:
         uri = rng.choice(self._pool[tuple(wants[name] for name in form.shown)]) if form.shown else None
         return self._query(form, wants, phrase=rng.choice(phrases), uri=uri, rng=rng, season=season_of(day))
 
-    def judged(self, form: Form, rng: random.Random) -> list[Query]:
+    def judged(self, form: Form, rng: random.Random, *, unseen: bool = True) -> list[Query]:
         """The judged queries of this form, asked in the last season.
 
-        Each asks for something else, in a phrase unseen for it in training; accessories and fashion in each way.
+        Each asks for something else, in a phrase unseen for it in training unless `unseen` is False; accessories and
+        fashion in each way.
         """
-        ways = len(_WISHES[form.asks]) if form.asks != THEMSELVES else 1
+        ways = len(_WISHES[form.asks]) if form.asks in (ACCESSORIES, IN_FASHION) else 1
         chosen = [
             wants
             for wants in self._answers.combinations(form.wants, asks=form.asks)
@@ -175,7 +184,7 @@ class QueryMaker:
         queries = []
         for wants in chosen[: max(2, round(form.judged * math.sqrt(self._scale)))]:
             uri = self._draw("judged", {name: wants[name] for name in form.shown}) if form.shown else None
-            phrase = _held_out(wants)
+            phrase = (_held_out(wants) + int(not unseen)) % len(synthetic_words.PHRASES)
             queries.append(self._query(form, wants, phrase=phrase, uri=uri, rng=rng, season=NUM_SEASONS - 1))
         return queries
 
@@ -196,7 +205,8 @@ class QueryMaker:
         if uri is not None:
             record[_MEDIUM_OF[form.shown[0]]] = uri
         relevant = self._matching(form, wants, season)
-        return Query(form=form, wants=wants, record=record, intent=intent, relevant=relevant)
+        profile = {"style": synthetic_words.STYLES[wants["material"]]} if form.known else {}
+        return Query(form=form, wants=wants, record=record, profile=profile, intent=intent, relevant=relevant)
 
     def _fill_pool(self, attributes: tuple[str, ...], *, total: int, per_value: int) -> None:
         """Draws about `total` query media, at least `per_value` for each combination of values."""

@@ -17,6 +17,15 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 MATERIALS = ("oak", "linen", "steel", "glass", "bamboo", "marble", "leather", "wool", "copper", "ceramic")
 
+# What a shopper who likes a material calls their style; no text of an item says it.
+STYLES: dict[str, str] = dict(
+    zip(
+        MATERIALS,
+        ("lodge", "coastal", "industrial", "airy", "zen", "palatial", "rustic", "nordic", "vintage", "potter"),
+        strict=True,
+    )
+)
+
 # The word a shopper uses for each motion of a clip.
 MOTION_WORDS: dict[str, str] = {
     "left": "leftward",
@@ -56,6 +65,7 @@ MADE_OF = ("Made of {material}.", "The main part is {material}.", "Crafted from 
 WISHES = ("{words} {kind}", "{kind} {words}", "{kind}, {words}")
 # Wishes for what goes with something, and for what is in fashion.
 ACCESSORY_WISHES = ("match for my {kind}", "accessory for a {kind}", "something that suits the {kind}")
+STYLE_WISHES = ("{kind} for me", "a {kind} in my style", "{kind} that suits me")
 FASHION_WISHES = ("trending {kind}", "{kind} in fashion now", "{kind} everyone wants")
 # What stands around the wish, and the intent it gives away.
 PHRASES: tuple[tuple[str, str | None], ...] = (

@@ -15,8 +15,8 @@ from serving.comparison import Comparison
 from serving.encode import Encoded, absent_columns, encode_items
 from serving.item_parts import ItemValues, as_table, of_columns
 from serving.towers import LoadedTowers
+from trainer.spec.branches import CHANGING
 from trainer.spec.config import SearchConfig, to_dict
-from trainer.spec.features import CHANGING
 
 HASH_BYTES = 32
 _LOG = logging.getLogger(__name__)

@@ -10,8 +10,9 @@ from serving.comparison import Comparison
 from serving.encode import Encoded
 from serving.item_parts import as_values
 from serving.towers import LoadedTowers
+from trainer.spec.branches import CHANGING
 from trainer.spec.config import SearchConfig
-from trainer.spec.features import CHANGING, Modality
+from trainer.spec.features import Modality
 from trainer.spec.tasks import DEMAND, VALUE
 
 

@@ -13,7 +13,8 @@ from serving.encode import Encoded
 from serving.towers import LoadedTowers, day_features
 from trainer.ops import price
 from trainer.ops.examples import axis_lengths, parse
-from trainer.spec.features import CHANGING, Side
+from trainer.spec.branches import CHANGING
+from trainer.spec.features import Side
 from trainer.spec.signatures import TowerOutput
 from trainer.spec.tasks import DAY_TASKS, DEMAND, VALUE
 

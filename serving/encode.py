@@ -13,8 +13,9 @@ import tensorflow as tf  # isort: skip
 from serving.comparison import Comparison
 from serving.towers import LoadedTowers, query_specs
 from trainer.ops.examples import axis_lengths, parse
+from trainer.spec.branches import branches_of, content_features
 from trainer.spec.config import WireConfig
-from trainer.spec.features import Dtype, Modality, Side, branches_of, content_features, features_of
+from trainer.spec.features import Dtype, Modality, Side, features_of
 from trainer.spec.signatures import TowerOutput
 
 RELATIONS = ("relation_ids", "relation_types")
@@ -111,18 +112,13 @@ def title_queries(towers: LoadedTowers, titles: Sequence[bytes]) -> np.ndarray:
     for start in range(0, len(words), _BATCH):
         batch = words[start : start + _BATCH]
         inputs = {
-            name: _blank(spec, len(batch), towers.config.wire) for name, spec in query_specs(towers.config).items()
+            name: tf.zeros([len(batch), *spec.shape[1:]], spec.dtype)
+            for name, spec in query_specs(towers.config).items()
         }
         inputs[text.name] = tf.constant(batch)
         found.append(towers.module.embed_query(inputs)[TowerOutput.VECTOR.value].numpy())
     vectors = np.concatenate(found)
     return vectors[np.isfinite(vectors).all(axis=1) & (np.linalg.norm(vectors, axis=1) > 1e-6)]
-
-
-def _blank(spec: tf.TensorSpec, batch: int, wire: WireConfig) -> tf.Tensor:
-    """A batch of absent values; an open dimension is the history's."""
-    shape = [batch, *(wire.history if length is None else length for length in spec.shape[1:])]
-    return tf.zeros(shape, spec.dtype)
 
 
 def absent_columns(

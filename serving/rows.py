@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from trainer.ops.examples import axis_lengths
+from trainer.spec.config import WireConfig
+from trainer.spec.features import OPEN_AXES, Feature
 from trainer.spec.ports import Port
 from trainer.spec.signatures import QueryStatus
 
@@ -66,9 +69,15 @@ def clean_weights(
     return cleaned, status
 
 
-def fit_history(values: tf.Tensor, *, length: int) -> tf.Tensor:
-    """The latest `length` entries of [batch, any]; shorter histories are padded with "" or 0."""
-    latest = values[:, :length]
-    blank = tf.constant(b"" if values.dtype == tf.string else 0, values.dtype)
-    padded = tf.pad(latest, [[0, 0], [0, length - tf.shape(latest)[1]]], constant_values=blank)
+def fit(values: tf.Tensor, feature: Feature, *, wire: WireConfig) -> tf.Tensor:
+    """The first entries of [batch, any] as many as `feature` has in wire form; fewer are padded with its default.
+
+    A feature that has a fixed number of entries in a request comes back as it is.
+    """
+    if not set(feature.axes) & set(OPEN_AXES):
+        return values
+    (length,) = axis_lengths(feature, wire)
+    first = values[:, :length]
+    blank = tf.constant(feature.default, values.dtype)
+    padded = tf.pad(first, [[0, 0], [0, length - tf.shape(first)[1]]], constant_values=blank)
     return tf.ensure_shape(padded, [None, length])

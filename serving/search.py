@@ -15,9 +15,10 @@ from serving.intents import INTENT_TASK, SENTIMENT_TASK, PartWeights, Reading
 from serving.lexical import LexicalIndex, Terms
 from serving.queries import Query
 from serving.tables import Tables
-from serving.towers import LoadedTowers, day_features, query_features
+from serving.towers import LoadedTowers, day_features
 from trainer.ops.examples import axis_lengths
 from trainer.spec import search_ports
+from trainer.spec.features import HISTORY_IDS, Side, features_of
 from trainer.spec.filters import FILTERS, FilterName
 from trainer.spec.ports import Port
 from trainer.spec.search_ports import QUERY_PARTS
@@ -127,20 +128,18 @@ class Search(tf.Module):
 
     def encode(self, inputs: Inputs) -> dict[str, tf.Tensor]:
         """The query tower's outputs, finite; the history is looked up in this bundle's own items."""
-        length = self.config.wire.history
-        ids = rows.fit_history(inputs["history_ids"], length=length)
-        ages, odd = rows.finite(rows.fit_history(inputs["history_ages"], length=length), default=0.0)
+        wire = {
+            feature.name: rows.fit(inputs[feature.name], feature, wire=self.config.wire)
+            for feature in features_of(Side.QUERY)
+            if feature.modality is not None
+        }
+        ids = wire.pop(HISTORY_IDS)
         history = self.tables.rows_of(ids)
         unknown = tf.reduce_any((history == NO_ROW) & (ids != b""), axis=-1)
-        wire = {feature.name: inputs[feature.name] for feature in query_features()}
         vectors = self.tables.content_of(history)
         present = tf.reduce_any(vectors != 0.0, axis=-1)  # an item without a usable vector says nothing
-        encoded = sound(
-            self.towers.embed_query(
-                {**wire, "history_vectors": vectors, "history_ages": ages, "history_present": present}
-            )
-        )
-        status = rows.bit(unknown, QueryStatus.HISTORY_UNKNOWN) | rows.bit(odd, QueryStatus.NUMBER_REPLACED)
+        encoded = sound(self.towers.embed_query({**wire, "history_vectors": vectors, "history_present": present}))
+        status = rows.bit(unknown, QueryStatus.HISTORY_UNKNOWN)
         return {**encoded, TowerOutput.STATUS.value: encoded[TowerOutput.STATUS.value] | status}
 
     def with_relations(self, content: Inputs, inputs: Inputs) -> dict[str, tf.Tensor]:

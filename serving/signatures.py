@@ -17,7 +17,7 @@ from serving.tables import Tables
 from serving.texts import Texts
 from serving.towers import LoadedTowers
 from trainer.spec import signatures as spec
-from trainer.spec.features import content_features
+from trainer.spec.branches import content_features
 from trainer.spec.signatures import QueryStatus, TowerOutput
 from trainer.spec.tasks import SCORE_PARTS
 

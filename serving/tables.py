@@ -11,8 +11,8 @@ import tensorflow as tf  # isort: skip
 from serving.catalogue import Catalogue
 from serving.filters import Filtered, FilterTables
 from serving.index import NO_ROW
+from trainer.spec.branches import CHANGING
 from trainer.spec.config import SearchConfig
-from trainer.spec.features import CHANGING
 
 # A product with very many variants may crowd out others beyond this multiple of the depth.
 MOST_CANDIDATES_PER_RESULT = 10

@@ -19,7 +19,8 @@ import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops
 
 from trainer.ops.examples import ModelOps, tensor_spec
 from trainer.spec import config as configs
-from trainer.spec.features import Feature, Modality, Side, branches_of, content_features, features_of
+from trainer.spec.branches import branches_of, content_features
+from trainer.spec.features import HISTORY_IDS, Feature, Modality, Side, features_of
 from trainer.spec.signatures import TowerOutput
 
 TOWERS_JSON = "assets.extra/towers.json"
@@ -74,8 +75,8 @@ class LoadedTowers:
 
 
 def query_features() -> tuple[Feature, ...]:
-    """The query features that `embed_query` reads in wire form; the history reaches it as vectors."""
-    return tuple(f for f in features_of(Side.QUERY) if f.modality not in (None, Modality.HISTORY))
+    """The query features that `embed_query` reads in wire form; the items of the history reach it as vectors."""
+    return tuple(f for f in features_of(Side.QUERY) if f.modality is not None and f.name != HISTORY_IDS)
 
 
 def day_features() -> tuple[Feature, ...]:
@@ -100,11 +101,11 @@ def day_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
 
 
 def query_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
-    """The inputs of `embed_query`; a history may have any length."""
+    """The inputs of `embed_query`; the lengths of what is known of who asks are those of the configuration."""
+    length = config.wire.history
     history = {
-        "history_vectors": tf.TensorSpec([None, None, config.tower.dim], tf.float32, name="history_vectors"),
-        "history_ages": tf.TensorSpec([None, None], tf.float32, name="history_ages"),
-        "history_present": tf.TensorSpec([None, None], tf.bool, name="history_present"),
+        "history_vectors": tf.TensorSpec([None, length, config.tower.dim], tf.float32, name="history_vectors"),
+        "history_present": tf.TensorSpec([None, length], tf.bool, name="history_present"),
     }
     return {feature.name: tensor_spec(feature, config.wire) for feature in query_features()} | history
 

@@ -80,6 +80,7 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
     video = {"query_video": [frame] * wire.frames, "video": [frame] * wire.frames}
     audio = dict.fromkeys(("query_audio", "audio"), sound(wire))
     past = {"history_ids": history, "history_ages": [1.0] * len(history)}
+    past |= {"search_texts": [b"red shirt"], "search_ages": [1.0], "profile": [b"country=de"]}
     larger, broken = picture(wire.image_px + 8), photo[: len(photo) // 2] + photo[-2:]
     return [
         {**text, **image, **video, **audio, **past},

@@ -110,7 +110,8 @@ from tests.support import tiny_shop
 from trainer.model.build import build_model
 from trainer.nn import losses
 from trainer.ops.examples import ModelOps, parse
-from trainer.spec.features import Modality, Side, branches_of
+from trainer.spec.branches import branches_of
+from trainer.spec.features import Modality, Side
 from trainer.spec.tasks import SCORE_PARTS
 import pathlib, tempfile
 

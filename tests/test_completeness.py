@@ -9,6 +9,7 @@ from beam_preprocess import rows, sources
 from serving import signatures as bundle
 from trainer.model import build, tower
 from trainer.spec import features, records, tasks
+from trainer.spec.branches import branches_of
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Axis, Modality, Side
 from trainer.spec.presets import PRESETS
@@ -36,7 +37,7 @@ def test_tables_hold_nothing_that_is_not_declared():
 def test_every_modality_is_used_and_every_branch_has_a_feature():
     used = {feature.modality for feature in features.FEATURES} - {None}
     assert used == set(Modality)
-    assert set(features.branches_of(Side.ITEM)) | set(features.branches_of(Side.QUERY)) == set(Modality)
+    assert set(branches_of(Side.ITEM)) | set(branches_of(Side.QUERY)) == set(Modality)
 
 
 def test_every_axis_has_its_length_in_the_wire_configuration():

@@ -25,7 +25,15 @@ QUERIES = {
     "image": {"image": PHOTO},
     "clip": {"video": CLIP},
     "voice": {"audio": VOICE},
-    "all": {"text": "thing1", "image": PHOTO, "video": CLIP, "audio": VOICE, "history": ["item-03", "item-07"]},
+    "shopper": {"history": ["item-03", "item-07"], "searches": ["thing2", "colour1"], "profile": {"style": "airy"}},
+    "all": {
+        "text": "thing1",
+        "image": PHOTO,
+        "video": CLIP,
+        "audio": VOICE,
+        "history": ["item-03"],
+        "searches": ["red"],
+    },
 }
 
 
@@ -57,6 +65,8 @@ def _wire(query):
     wire = tiny_shop.CONFIG.wire
     frames = media.clip_wire(query["video"], frames=wire.frames, px=wire.frame_px) if "video" in query else []
     history = [item.encode() for item in query.get("history", [])]
+    searches = [text.encode() for text in query.get("searches", [])]
+    profile = [f"{key}={value}".encode() for key, value in query.get("profile", {}).items()]
     return {
         "query_text": [query.get("text", "").encode()],
         "query_image": [media.image_wire(query["image"], px=wire.image_px) if "image" in query else b""],
@@ -66,6 +76,9 @@ def _wire(query):
         "query_video": [frames or [b""] * wire.frames],
         "history_ids": [history + [b""] * (wire.history - len(history))],
         "history_ages": [[0.0] * wire.history],
+        "search_texts": [searches + [b""] * (wire.searches - len(searches))],
+        "search_ages": [[0.0] * wire.searches],
+        "profile": [profile + [b""] * (wire.profile - len(profile))],
     }
 
 

@@ -166,11 +166,11 @@ class EventTable:
     """The events of one split: a table of distinct queries and a table of (request, item) rows.
 
     Attributes:
-      queries: Distinct queries in model form, without history.
+      queries: What is asked, each but once, in model form.
       reviews: Distinct review texts in model form; row 0 is none.
       requests: For each request `first` and `size`, where its rows stand.
       rows: For each event `request` (the number of its request, in whose order the rows are), `query_row`,
-        `review_row`, `item_row`, `history_rows` [history] (-1 = absent or unknown), `history_ages` [history] days,
+        `review_row`, `item_row`, `history_rows` [history] (-1 = absent or unknown), the model form of who asks,
         `request_id`, and the numeric event features.
       num_dropped: Events left out because their item is not in the store.
     """
@@ -184,6 +184,7 @@ class EventTable:
         self.num_rows = self.rows.num_rows
         self.num_dropped: int = self.rows.notes["dropped"]
         self._query_features = [name for name in self.queries.columns if name != RAW_TEXT]
+        self._shopper_features: list[str] = self.rows.notes["shopper"]
 
     def values(self, name: str) -> np.ndarray:
         """A numeric column of every event: [row, ...]."""
@@ -211,7 +212,7 @@ class EventTable:
         query_rows = self.values("query_row")[rows]
         return {
             **self.queries.gather(query_rows, self._query_features),
-            **self.rows.gather(rows, ["history_rows", "history_ages"]),
+            **self.rows.gather(rows, self._shopper_features),
         }
 
     def query_texts(self, rows: np.ndarray) -> list[str]:

@@ -11,7 +11,8 @@ from trainer.data import EventTable, ItemStore, Tables, compile_rows, map_rows
 from trainer.head_metrics import heads_section
 from trainer.questions import Question, Requests, questions, read_truth
 from trainer.report import Report, Row, Section
-from trainer.spec.features import CHANGING, Modality, Side, branches_of
+from trainer.spec.branches import CHANGING, branches_of
+from trainer.spec.features import Modality, Side
 
 _ITEMS_AT_ONCE = 256
 _QUERIES_AT_ONCE = 256

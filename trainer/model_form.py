@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from trainer import store
 from trainer.numbering import Numbering
-from trainer.ops import examples, graph, history, price, trend
+from trainer.ops import examples, graph, price, trend
+from trainer.spec.branches import SHOPPER
 from trainer.spec.features import Dtype, Modality, Side, features_of
 
 FACTS = "facts"  # beside the item store: relations, and prices without their currency
@@ -195,16 +196,22 @@ class _EventBuilder:
         self._request_of_row: list[np.ndarray] = []
         self._row_of = row_of
         self._dropped = 0
-        self._content = [f for f in features_of(Side.QUERY) if f.modality not in (None, Modality.HISTORY)]
+        self._names: list[str] = []  # columns that tell who asks
+        self._asked = [f for f in features_of(Side.QUERY) if f.modality not in (None, *SHOPPER)]
+        self._shopper = [f for f in features_of(Side.QUERY) if f.modality in SHOPPER]
 
         @tf.function(reduce_retracing=True)
         def to_query(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            ages = tf.zeros([tf.shape(wire["query_text"])[0], ops.config.wire.history])
-            features = ops.query_model_inputs({**wire, "history_ages": ages})
-            del features["history_ages"]
-            return {**features, RAW_TEXT: _raw_text(wire, Side.QUERY)}
+            return {**ops.asked_model_inputs(wire), RAW_TEXT: _raw_text(wire, Side.QUERY)}
+
+        @tf.function(reduce_retracing=True)
+        def to_shopper(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            features = ops.shopper_model_inputs(wire)
+            del features["status"]
+            return features
 
         self._to_query = to_query
+        self._to_shopper = to_shopper
         self._to_review = ops.review_model_inputs
         self._review_rows(np.array([b""], object))  # row 0: no review
 
@@ -226,6 +233,8 @@ class _EventBuilder:
         numbers = {f.name: wire[f.name] for f in features_of(Side.EVENT) if f.dtype is not Dtype.BYTES}
         requests, _ = self._request_numbers.numbers(wire["request_id"].tolist())
         self._request_of_row.append(requests)
+        shopper = self._shopper_columns(wire)
+        self._names = sorted(shopper)
         self._rows.append(
             {
                 **numbers,
@@ -234,10 +243,15 @@ class _EventBuilder:
                 "item_row": item_rows[kept],
                 "query_row": self._query_rows(wire),
                 "review_row": self._review_rows(wire["review_text"]),
-                "history_rows": _rows_of(wire["history_ids"], self._row_of),
-                "history_ages": history.to_model(tf.constant(wire["history_ages"])).numpy(),
+                **shopper,
             }
         )
+
+    def _shopper_columns(self, wire: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Who asks, in model form, for every row: {name: [n, ...]}."""
+        inputs = {feature.name: _tensor(wire[feature.name]) for feature in self._shopper}
+        columns = {name: values.numpy() for name, values in self._to_shopper(inputs).items()}
+        return {**columns, "history_rows": _rows_of(wire["history_ids"], self._row_of)}
 
     def finish(self) -> None:
         """Closes the tables."""
@@ -247,15 +261,16 @@ class _EventBuilder:
         size = np.bincount(requests, minlength=len(self._request_numbers))
         self._requests.append({"first": np.cumsum(size) - size, "size": size})
         self._requests.finish()
-        self._rows.finish(order=np.argsort(requests, kind="stable"), notes={"dropped": self._dropped})
+        notes = {"dropped": self._dropped, "shopper": self._names}
+        self._rows.finish(order=np.argsort(requests, kind="stable"), notes=notes)
 
     def _query_rows(self, wire: Mapping[str, np.ndarray]) -> np.ndarray:
         rows = range(len(wire["query_text"]))
-        keys = [_digest([wire[feature.name][row] for feature in self._content]) for row in rows]
+        keys = [_digest([wire[feature.name][row] for feature in self._asked]) for row in rows]
         numbers, new = self._query_numbers.numbers(keys)
         if len(new) or not self._queries.num_rows:
-            content = {f.name: _string_tensor(wire[f.name][new]) for f in self._content}
-            self._queries.append({name: value.numpy() for name, value in self._to_query(content).items()})
+            asked = {f.name: _tensor(wire[f.name][new]) for f in self._asked}
+            self._queries.append({name: value.numpy() for name, value in self._to_query(asked).items()})
         return numbers
 
     def _review_rows(self, texts: np.ndarray) -> np.ndarray:
@@ -265,8 +280,8 @@ class _EventBuilder:
         return numbers
 
 
-def _string_tensor(values: np.ndarray) -> tf.Tensor:
-    return tf.constant(values, tf.string, shape=values.shape)
+def _tensor(values: np.ndarray) -> tf.Tensor:
+    return tf.constant(values, tf.string if values.dtype == object else values.dtype, shape=values.shape)
 
 
 def _rows_of(ids: np.ndarray, row_of: Mapping[bytes, int]) -> np.ndarray:

@@ -125,6 +125,8 @@ def _kinds(events: EventTable, rows: np.ndarray) -> np.ndarray:
         "video": np.any(query["video_present"], axis=1),
         "audio": np.any(query["audio_present"], axis=1),
         "history": np.any(query["history_rows"] >= 0, axis=1),
+        "searches": np.any(query["search_words"] > 0, axis=(1, 2)),
+        "profile": np.any(query["profile_ids"] > 0, axis=1),
     }
     kinds = ["+".join(name for name in parts if parts[name][i]) for i in range(len(rows))]
     return np.array([kind or "nothing" for kind in kinds])

@@ -16,7 +16,7 @@ from serving.client.media import Media, image_wire
 from serving.client.sounds import sound_wire
 from serving.client.specs import SignatureSpec, fill
 from serving.client.transports import Grpc, Rest, Transport
-from serving.client.wishes import QUERY_WEIGHT_PREFIX, WEIGHT_PREFIX, Filters, boosted, liked, paged, weighted
+from serving.client.wishes import QUERY_WEIGHT_PREFIX, WEIGHT_PREFIX, Filters, boosted, latest, liked, paged, weighted
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 SCORE_PREFIX = "score_"
@@ -95,6 +95,9 @@ class Client:
         audio: Media | None = None,
         history: Sequence[str] = (),
         history_ages_days: Sequence[float] | None = None,
+        searches: Sequence[str] = (),
+        search_ages_days: Sequence[float] | None = None,
+        profile: Mapping[str, str] | None = None,
         like: Mapping[str, float] | Sequence[str] = (),
         query_weights: Mapping[str, float] | None = None,
         filters: Filters | None = None,
@@ -115,6 +118,9 @@ class Client:
           audio: Path or bytes of a voice or another sound.
           history: Ids of items the user met before this query.
           history_ages_days: How long ago each was met, in days; zeros when left out.
+          searches: What the user typed into searches before this one.
+          search_ages_days: How long ago each was typed, in days; zeros when left out.
+          profile: What is known of the user, such as a country, as the event log has it.
           like: Ids of items to search by, or {id: weight}; below 0 = less like this. They are not among the results.
           query_weights: How much each part of the query counts by name (`text`, `image`, ...), 1 where left out; below
             0 = less like it.
@@ -139,6 +145,9 @@ class Client:
             audio=audio,
             history=history,
             history_ages_days=history_ages_days,
+            searches=searches,
+            search_ages_days=search_ages_days,
+            profile=profile,
             like=like,
             query_weights=query_weights,
             filters=filters,
@@ -206,11 +215,14 @@ class Client:
         audio: Media | None = None,
         history: Sequence[str] = (),
         history_ages_days: Sequence[float] | None = None,
+        searches: Sequence[str] = (),
+        search_ages_days: Sequence[float] | None = None,
+        profile: Mapping[str, str] | None = None,
         user_id: str | None = None,
     ) -> dict[str, np.ndarray]:
         """The outputs of `embed_query` for one query, without the batch axis (`vector` is [dim])."""
         query = self._query(text=text, image=image, video=video, audio=audio, user_id=user_id)
-        query |= self._history(history, history_ages_days)
+        query |= self._shopper(history, history_ages_days, searches, search_ages_days, profile)
         return {name: value[0] for name, value in self.predict("embed_query", query).items()}
 
     def predict(self, signature_name: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -243,7 +255,7 @@ class Client:
         return self._signatures
 
     def wire_spec(self) -> Mapping[str, Any]:
-        """The sizes of the wire form (`image_px`, `frames`, `frame_px`, `audio_ms`, `max_history`), asked for once."""
+        """The sizes of the wire form (`image_px`, `frames`, `audio_ms`, `max_history`, ...), asked for once."""
         if self._wire_spec is None:
             found = self.predict("wire_spec", {"unused": [0]})["spec_json"]
             self._wire_spec = json.loads(found[0])
@@ -263,6 +275,9 @@ class Client:
         *,
         history: Sequence[str] = (),
         history_ages_days: Sequence[float] | None = None,
+        searches: Sequence[str] = (),
+        search_ages_days: Sequence[float] | None = None,
+        profile: Mapping[str, str] | None = None,
         like: Mapping[str, float] | Sequence[str] = (),
         query_weights: Mapping[str, float] | None = None,
         filters: Filters | None = None,
@@ -278,7 +293,7 @@ class Client:
         known = self.signatures()["search"].inputs
         return {
             **self._query(**content),
-            **self._history(history, history_ages_days),
+            **self._shopper(history, history_ages_days, searches, search_ages_days, profile),
             **liked(like),
             **weighted(query_weights, known, prefix=QUERY_WEIGHT_PREFIX, what="parts of a query"),
             **(filters.inputs() if filters else {}),
@@ -315,19 +330,27 @@ class Client:
             query["user_key"] = [hmac.new(self._user_hash_key, user_id.encode(), hashlib.sha256).hexdigest()]
         return query
 
-    def _history(self, history: Sequence[str], ages_days: Sequence[float] | None) -> dict[str, Any]:
-        """The history inputs of one row, cut to the most recent items the bundle takes."""
-        if not history:
-            return {}
-        ages = [0.0] * len(history) if ages_days is None else [float(age) for age in ages_days]
-        if len(ages) != len(history):
-            raise ValueError(f"history_ages_days has {len(ages)} values for {len(history)} items; give one for each.")
-        limit = int(self.wire_spec().get("max_history", len(history)))
-        recent = sorted(sorted(range(len(history)), key=lambda index: (ages[index], -index))[:limit])
-        return {
-            "history_ids": [[history[index] for index in recent]],
-            "history_ages": [[ages[index] for index in recent]],
-        }
+    def _shopper(
+        self,
+        history: Sequence[str],
+        history_ages_days: Sequence[float] | None,
+        searches: Sequence[str],
+        search_ages_days: Sequence[float] | None,
+        profile: Mapping[str, str] | None,
+    ) -> dict[str, Any]:
+        """The inputs of one row that tell who asks; what is absent is left out."""
+        inputs: dict[str, Any] = {}
+        if history:
+            limit = int(self.wire_spec().get("max_history", len(history)))
+            found = latest(history, history_ages_days, most=limit, what="history_ages_days")
+            inputs |= {"history_ids": [found[0]], "history_ages": [found[1]]}
+        if searches:
+            limit = int(self.wire_spec().get("max_searches", len(searches)))
+            found = latest(searches, search_ages_days, most=limit, what="search_ages_days")
+            inputs |= {"search_texts": [found[0]], "search_ages": [found[1]]}
+        if profile:
+            inputs["profile"] = [[f"{key}={value}" for key, value in sorted(profile.items())]]
+        return inputs
 
 
 def _search_result(outputs: Mapping[str, np.ndarray]) -> SearchResult:

@@ -57,6 +57,21 @@ class Filters:
         return {name: [value] for name, value in given.items() if value is not None and value != []}
 
 
+def latest(
+    names: Sequence[str], ages_days: Sequence[float] | None, *, most: int, what: str
+) -> tuple[list[str], list[float]]:
+    """The latest `most` of what a user did or typed and their ages, in the order given; of equal age the later.
+
+    Raises:
+      ValueError: There is not an age for each.
+    """
+    ages = [0.0] * len(names) if ages_days is None else [float(age) for age in ages_days]
+    if len(ages) != len(names):
+        raise ValueError(f"{what} has {len(ages)} values for {len(names)} items; give one for each.")
+    kept = sorted(sorted(range(len(names)), key=lambda index: (ages[index], -index))[:most])
+    return [names[index] for index in kept], [ages[index] for index in kept]
+
+
 def liked(like: Mapping[str, float] | Sequence[str]) -> dict[str, Any]:
     """The inputs of liked items; a sequence gives each the weight 1."""
     if not like:

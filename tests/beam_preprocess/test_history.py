@@ -33,9 +33,30 @@ def back(item, time, quantity=None, request="C1"):
 
 def histories(*members, length=10, days=365):
     """{(request, item): history} and the counters."""
-    out = list(with_history(("u", members), length=length, days=days))
+    out = list(with_history(("u", members), length=length, searches=2, days=days))
     rows = {(r["request"], r["item"]): r for r in out if not isinstance(r, Count)}
     return {key: r["history"] for key, r in rows.items()}, rows, [c.name for c in out if isinstance(c, Count)]
+
+
+def typed(request, text, time):
+    return {"type": "search", "request": request, "text": text, "time": time}
+
+
+def searches(*members):
+    """{(request, item): searches}."""
+    out = with_history(("u", members), length=10, searches=2, days=365)
+    return {(r["request"], r["item"]): r["searches"] for r in out if not isinstance(r, Count)}
+
+
+def test_searches_are_strictly_before_of_other_requests_and_each_at_its_latest():
+    found = searches(
+        *(typed("1", "lamp", 0), typed("2", "oak table", DAY), typed("3", "lamp", 2 * DAY), typed("4", "rug", 3 * DAY)),
+        *(row("1", "a", 0), row("3", "b", 2 * DAY), row("4", "c", 4 * DAY), row("5", "d", 400 * DAY)),
+    )
+    assert found["1", "a"] == []
+    assert found["3", "b"] == [["oak table", 1.0], ["lamp", 2.0]]
+    assert found["4", "c"] == [["lamp", 2.0], ["oak table", 3.0]]  # its own request's search is the query
+    assert found["5", "d"] == []  # more than a year ago
 
 
 def test_latest_first_with_ages_in_days():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beam_preprocess import rendering, synthetic, synthetic_events, synthetic_items, synthetic_queries
+from beam_preprocess import rendering, synthetic, synthetic_events, synthetic_items, synthetic_queries, synthetic_words
 from beam_preprocess.media import audio_wire, clip_wire, image_wire
 from trainer.spec import records
 
@@ -144,7 +144,7 @@ class TestTruth:
     def test_hidden_words_stand_in_no_item(self, shop):
         for record in shop.catalog.values():
             # Everything but the names of files and items, which hold numbers only.
-            assert not words(json.dumps(record)) & HIDDEN_WORDS, record
+            assert not words(json.dumps(record)) & (HIDDEN_WORDS | set(synthetic_words.STYLES.values())), record
 
     def test_kind_and_material_stand_in_the_text(self, shop):
         for item_id, record in shop.catalog.items():
@@ -170,18 +170,28 @@ class TestTruth:
         assert forms == {
             ("text", "text"), ("image", "text"), ("image", "photo"), ("image", "photo+text"),
             ("video", "text"), ("video", "clip+text"), ("audio", "sound+text"), ("history", "history"),
-            ("trend", "text"),
+            ("trend", "text"), ("profile", "text+profile"), ("searches", "searches"),
         }  # fmt: skip
         judged = Counter((event["request_id"], event["item_id"]) for event in shop.judgments)
         assert judged == Counter((line["request_id"], item_id) for line in shop.truth for item_id in line["relevant"])
         assert {event["grade"] for event in shop.judgments} == {3}
 
-    def test_only_history_names_a_user_and_only_it_asks_nothing(self, shop):
+    def test_only_what_is_known_of_the_past_names_a_user_and_only_it_asks_nothing(self, shop):
         needs = {line["request_id"]: line["needs"] for line in shop.truth}
         for event in shop.judgments:
-            is_history = needs[event["request_id"]] == "history"
-            assert ("user_id" in event) == is_history
-            assert ("query" in event) != is_history
+            looks_back = needs[event["request_id"]] in ("history", "searches")
+            assert ("user_id" in event) == looks_back
+            assert ("query" in event) != looks_back
+            assert ("profile" in event) == (needs[event["request_id"]] == "profile")
+
+    def test_who_comes_back_typed_one_search_before_and_did_nothing_else(self, shop):
+        lines = {line["request_id"]: line for line in shop.truth if line["needs"] == "searches"}
+        for event in shop.judgments:
+            if event["request_id"] in lines:
+                (before,) = [e for e in shop.events if e.get("user_id") == event["user_id"] and e["type"] != "judgment"]
+                assert before["type"] == "search"
+                assert before["timestamp"] < event["timestamp"]
+                assert set(lines[event["request_id"]]["wants"].values()) <= words(before["query"]["text"])
 
     def test_what_the_query_says_or_shows_is_what_it_wants(self, shop):
         queries = {event["request_id"]: event.get("query", {}) for event in shop.judgments}

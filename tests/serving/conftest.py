@@ -19,8 +19,9 @@ from serving.towers import LoadedTowers, load_towers
 from tests.support.fake_towers import FakeModel, FakeOps
 from tests.support.numpy_search import unit
 from trainer.spec import presets
+from trainer.spec.branches import branches_of
 from trainer.spec.config import Config, Storage
-from trainer.spec.features import Modality, Side, branches_of
+from trainer.spec.features import Modality, Side
 
 MODEL_ID = "ab" * 32
 # The two branches of items that fake towers fill.

@@ -7,7 +7,8 @@ from serving.encode import encode_items
 from serving.item_parts import NAMES
 from tests.support.fake_towers import text_of
 from tests.support.tiny_shop import example, write_records
-from trainer.spec.features import Modality, Side, branches_of
+from trainer.spec.branches import branches_of
+from trainer.spec.features import Modality, Side
 from trainer.spec.tasks import DEMAND, VALUE
 
 GRAPH, TREND = (branches_of(Side.ITEM).index(m) for m in (Modality.GRAPH, Modality.TREND))

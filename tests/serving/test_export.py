@@ -16,8 +16,9 @@ from serving.towers import TOWERS_JSON, load_towers
 from tests.serving.conftest import MODEL_ID, TABULAR, Shop
 from tests.support import numpy_search
 from tests.support.fake_towers import FakeModel, FakeOps, text_of, write_items
+from trainer.spec.branches import branches_of
 from trainer.spec.config import IndexChoice, Storage, from_dict
-from trainer.spec.features import Side, branches_of
+from trainer.spec.features import Side
 from trainer.spec.signatures import QueryStatus, TowerOutput, signatures
 
 DENSE_ONLY = {"dense": 1.0, "click": 0.0, "purchase": 0.0}
@@ -62,7 +63,7 @@ def test_towers_say_what_they_are(towers_dir, config):
     assert info["model_id"] == MODEL_ID
     assert info["branches"] == {
         "item": ["text", "image", "video", "audio", "tabular", "identity", "graph", "trend"],
-        "query": ["text", "image", "video", "audio", "history"],
+        "query": ["text", "image", "video", "audio", "history", "searches", "profile"],
     }
     assert from_dict(info["config"], config) == config
     assert load_towers(towers_dir).config == config

@@ -8,7 +8,8 @@ import tensorflow as tf
 from serving import intents
 from serving.catalogue import make_catalogue
 from tests.serving.conftest import TEXT, make_bundle
-from trainer.spec.features import Side, branches_of
+from trainer.spec.branches import branches_of
+from trainer.spec.features import Side
 from trainer.spec.signatures import QueryStatus
 from trainer.spec.tasks import DIVERSITY, INTENT_SHIFTS, QUERY_TASKS, SCORE_PARTS
 

@@ -12,8 +12,9 @@ from serving.tables import num_candidates
 from tests.serving.conftest import TABULAR, TEXT, Shop, make_bundle, make_shop
 from tests.support import numpy_search
 from tests.support.fake_towers import text_of
+from trainer.spec.branches import branches_of
 from trainer.spec.config import SearchConfig
-from trainer.spec.features import Side, branches_of
+from trainer.spec.features import Side
 from trainer.spec.ports import Port, WireType
 from trainer.spec.signatures import QueryStatus, signatures
 

@@ -12,8 +12,11 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from trainer.model.build import SIMILARITIES
+from trainer.ops import history
+from trainer.spec.branches import branches_of
 from trainer.spec.config import Config
-from trainer.spec.features import Modality, Side, branches_of, features_of
+from trainer.spec.features import Modality, Side, features_of
+from trainer.spec.signatures import QueryStatus
 from trainer.spec.tower import FREE_LENGTH
 
 
@@ -51,11 +54,12 @@ class FakeOps(tf.Module):
         dim = self.config.tower.dim
         photo = wire["query_image"]
         axis = tf.strings.length(photo) % dim
+        odd = tf.reduce_any(~tf.math.is_finite(wire["history_ages"]), axis=1)
         return {
             "text": numbers(wire["query_text"], dim),
             "image": tf.where((photo != b"")[:, tf.newaxis], tf.one_hot(axis, dim), 0.0),
-            "history_ages": wire["history_ages"],
-            "status": tf.zeros_like(photo, tf.int32),
+            "history_ages": history.to_model(wire["history_ages"]),
+            "status": tf.where(odd, int(QueryStatus.NUMBER_REPLACED), 0),
         }
 
 

@@ -1,7 +1,8 @@
 """A shop of 24 items as Examples, written by hand: enough to train the `tiny` preset on, without Beam or TFX.
 
 Item i is called `colour{i % 6} thing{i // 6}` and every second item has a photo. Twelve users search each item by
-its name; the item is shown with two others and clicked, every third time bought.
+its name; the item is shown with two others and clicked, every third time bought. Every second user is known: by the
+item before and a search for it, and by a country.
 """
 
 import dataclasses
@@ -51,6 +52,9 @@ def events(rounds: range) -> list[dict[str, Any]]:
                         "query_text": item_name(target),
                         "history_ids": before,
                         "history_ages": [1.5 for _ in before],
+                        "search_texts": [item_name((target - 1) % NUM_ITEMS)] if turn % 2 else [],
+                        "search_ages": [0.5] if turn % 2 else [],
+                        "profile": ["country=de"] if turn % 2 else [],
                         "event_item_id": item_id(index),
                         "request_id": f"request-{turn}-{target}",
                         "event_time": 1000 * turn + target,

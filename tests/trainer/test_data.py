@@ -48,8 +48,11 @@ def test_events_hold_rows_of_the_store_and_each_query_once(tables):
     assert set(query) == {
         *("text_tokens", "image_pixels", "image_present", "video_pixels", "video_present", "audio_mel"),
         *("audio_present", "status"),
-        *("history_rows", "history_ages"),
+        *("history_rows", "history_ages", "search_words", "search_ages", "profile_ids"),
     }
+    assert query["search_ages"].tolist() == [[0.5, 0.0]]
+    assert (query["search_words"][0] > 0).tolist() == [[True, True, *[False] * 4], [False] * 6]
+    assert (query["profile_ids"][0] > 0).tolist() == [True, False]
 
 
 def test_tables_are_made_once_for_each_content(shop, tables, work_dir, tmp_path):

@@ -92,7 +92,7 @@ def test_the_model_stands_beside_its_floors(report):
     # The words name the item.
     assert report.value("held_out", "all", "recall@1", "bm25") == 1.0
     # Rounds 1, 3, 5, 7, 9 have a history that is always followed by the item; of the held-out ones round 11 has it.
-    assert report.value("held_out", "query: text+history", "recall@1", "neighbours") == 1.0
+    assert report.value("held_out", "query: text+history+searches+profile", "recall@1", "neighbours") == 1.0
     assert report.value("held_out", "query: text", "recall@1", "neighbours") == 0.0
 
 

@@ -19,6 +19,8 @@ from trainer.nn.encoders.identity import IdentityEncoder
 from trainer.nn.encoders.image import ImageEncoder
 from trainer.nn.encoders.pretrained_image import PretrainedImageEncoder
 from trainer.nn.encoders.pretrained_text import PretrainedTextEncoder
+from trainer.nn.encoders.profile import ProfileEncoder
+from trainer.nn.encoders.searches import SearchesEncoder
 from trainer.nn.encoders.tabular import TabularEncoder
 from trainer.nn.encoders.text import TextEncoder
 from trainer.nn.encoders.trend import TrendEncoder
@@ -28,8 +30,9 @@ from trainer.nn.heads import ItemHead, PairHead, QueryClassHead, ReviewHead
 from trainer.nn.losses import SampledSoftmax
 from trainer.nn.similarity import DOT, EUCLIDEAN, HAMMING, KL
 from trainer.nn.similarity import Similarity as Maps
+from trainer.spec.branches import COMPANION, branches_of
 from trainer.spec.config import Config
-from trainer.spec.features import COMPANION, TREND_CHANNELS, Modality, Side, branches_of
+from trainer.spec.features import TREND_CHANNELS, Modality, Side
 from trainer.spec.tasks import TASKS, Task, TaskKind
 from trainer.spec.tower import FREE_LENGTH, HUB, Fusion, Similarity
 from trainer.spec.training import LossWeighting, Precision
@@ -153,6 +156,25 @@ def _history(config: Config, num_subwords: int) -> Layer:
     return HistoryEncoder(dim=tower.dim, dropout=tower.dropout, gru_units=tower.history.gru_units, name="history")
 
 
+def _searches(config: Config, num_subwords: int) -> Layer:
+    del num_subwords
+    tower, searches = config.tower, config.tower.searches
+    return SearchesEncoder(
+        buckets=searches.buckets,
+        embedding_dim=searches.embedding_dim,
+        gru_units=searches.gru_units,
+        dim=tower.dim,
+        dropout=tower.dropout,
+        name="searches",
+    )
+
+
+def _profile(config: Config, num_subwords: int) -> Layer:
+    del num_subwords
+    tower = config.tower
+    return ProfileEncoder(buckets=tower.profile.buckets, dim=tower.dim, dropout=tower.dropout, name="profile")
+
+
 ENCODERS: dict[Modality, Callable[[Config, int], Layer]] = {
     Modality.TEXT: _text,
     Modality.IMAGE: _image,
@@ -163,6 +185,8 @@ ENCODERS: dict[Modality, Callable[[Config, int], Layer]] = {
     Modality.GRAPH: _graph,
     Modality.TREND: _trend,
     Modality.HISTORY: _history,
+    Modality.SEARCHES: _searches,
+    Modality.PROFILE: _profile,
 }
 # The encoders whose time is matrix work, which bfloat16 speeds up where the processor has it.
 HALVED = frozenset({Modality.TEXT, Modality.IMAGE, Modality.VIDEO})
@@ -241,6 +265,7 @@ def build_model(config: Config, *, num_subwords: int, precision: Precision = Pre
             fusion=FUSIONS[config.tower.fusion](),
             dropout={m: _dropout(m, config) for m in branches_of(side)},
             unit_length=config.tower.similarity not in FREE_LENGTH,
+            left_out=[Modality(name) for name in config.tower.left_out_names()],
             name=f"{side.value}_tower",
         )
         for side in (Side.ITEM, Side.QUERY)
@@ -332,6 +357,9 @@ def _make_variables(model: TwoTower, config: Config) -> None:
             **media(1),
             "history_vectors": np.zeros([1, wire.history, dim], np.float32),
             "history_ages": np.zeros([1, wire.history], np.float32),
+            "search_words": np.ones([1, wire.searches, config.tower.searches.words], np.int32),
+            "search_ages": np.zeros([1, wire.searches], np.float32),
+            "profile_ids": np.ones([1, wire.profile], np.int32),
             "history_present": np.ones([1, wire.history], bool),
         }
     )

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from trainer.nn.blocks import encode_present, normalize
 from trainer.nn.randomness import uniform
-from trainer.spec.features import CHANGING, NO_NEIGHBOUR, Modality
+from trainer.spec.branches import CHANGING, NO_NEIGHBOUR
+from trainer.spec.features import Modality
 from trainer.spec.signatures import TowerOutput
 
 Tensors = Mapping[str, tf.Tensor]
@@ -34,6 +35,8 @@ BRANCH_INPUTS: dict[Modality, tuple[str, ...]] = {
     Modality.GRAPH: ("neighbour_vectors", "neighbour_types", "neighbour_present"),
     Modality.TREND: ("trend", "popularity"),
     Modality.HISTORY: ("history_vectors", "history_ages", "history_present"),
+    Modality.SEARCHES: ("search_words", "search_ages"),
+    Modality.PROFILE: ("profile_ids",),
 }
 # What it reads too where it is given: by its encoder a sound comes as energies or as samples.
 OPTIONAL_INPUTS: dict[Modality, tuple[str, ...]] = {
@@ -52,6 +55,8 @@ BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
     ),
     Modality.TREND: lambda inputs: (inputs["popularity"] > 0.0) | tf.reduce_any(inputs["trend"] != 0.0, axis=[1, 2]),
     Modality.HISTORY: _any("history_present"),
+    Modality.SEARCHES: lambda inputs: tf.reduce_any(inputs["search_words"] > 0, axis=[1, 2]),
+    Modality.PROFILE: lambda inputs: tf.reduce_any(inputs["profile_ids"] > 0, axis=-1),
 }
 # Branches that are added as long as they learned to be; the others have length 1 and are fused. These begin at nothing:
 # a gate would learn to leave them out before they say anything. What changes from day to day must be among them: the
@@ -77,15 +82,17 @@ class Tower(tf.keras.layers.Layer):
         fusion: tf.keras.layers.Layer,
         dropout: Mapping[Modality, float],
         unit_length: bool = True,
+        left_out: Collection[Modality] = (),
         **kwargs: Any,
     ) -> None:
-        """`dropout` is the share of rows in which each branch is hidden while training."""
+        """`dropout` is the share of rows in which a branch is hidden while training; `left_out` are always absent."""
         super().__init__(**kwargs)
         self.modalities = tuple(encoders)
         self.encoders = {modality.value: encoder for modality, encoder in encoders.items()}
         self.fusion = fusion
         self.dropout = {modality: dropout[modality] for modality in encoders}
         self.unit_length = unit_length
+        self.left_out = frozenset(left_out)
         self._check_order()
 
     def _check_order(self) -> None:
@@ -105,6 +112,7 @@ class Tower(tf.keras.layers.Layer):
           training: Whether dropout is on.
           masked: Modalities to treat as absent.
         """
+        masked = self.left_out.union(masked)
         content = tuple(modality for modality in self.modalities if modality not in CHANGING)
         changing = tuple(modality for modality in self.modalities if modality in CHANGING)
         encoded, present = self._encode(content, inputs, training=training, masked=masked)

@@ -11,7 +11,8 @@ from trainer.model.tower import BRANCH_PRESENT, FREE_LENGTH
 from trainer.nn import losses
 from trainer.nn.blocks import gather_rows
 from trainer.nn.similarity import DOT, Similarity
-from trainer.spec.features import CHANGING, TREND_CHANNELS, Modality, Side
+from trainer.spec.branches import CHANGING
+from trainer.spec.features import TREND_CHANNELS, Modality, Side
 from trainer.spec.signatures import TowerOutput
 from trainer.spec.tasks import Task, TaskKind
 

@@ -6,7 +6,21 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.ops import audio, graph, history, identity, image, pretrained_text, review, tabular, text, trend, video
+from trainer.ops import (
+    audio,
+    graph,
+    hashed,
+    history,
+    identity,
+    image,
+    pretrained_text,
+    profile,
+    searches,
+    tabular,
+    text,
+    trend,
+    video,
+)
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import IMAGE_EMBEDDINGS, Dtype, Feature, Modality, Side, features_of
 from trainer.spec.signatures import QueryStatus
@@ -129,7 +143,19 @@ class ModelOps(tf.Module):
         """Model form of queries; `history_ids` stay with the caller, who knows the items' rows.
 
         Args:
-          wire: Text, image, video and audio of the query and `history_ages`, in wire form.
+          wire: What `asked_model_inputs` and `shopper_model_inputs` take.
+
+        Returns:
+          What they give; the bits of `status` together.
+        """
+        asked, shopper = self.asked_model_inputs(wire), self.shopper_model_inputs(wire)
+        return {**asked, **shopper, "status": asked["status"] | shopper["status"]}
+
+    def asked_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Model form of what is asked.
+
+        Args:
+          wire: Text, image, video and audio of the query, in wire form.
 
         Returns:
           {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
@@ -137,13 +163,31 @@ class ModelOps(tf.Module):
         config = self.config
         strings = [wire[feature.name] for feature in features_of(Side.QUERY, Modality.TEXT)]
         media = _media(wire, Side.QUERY, config)
-        ages = wire["history_ages"]
-        odd = tf.reduce_any(~tf.math.is_finite(ages), axis=-1)
         return {
             "text_tokens": self._tokens(strings, config.tower.text.query_tokens),
             **media.tensors,
-            "history_ages": history.to_model(ages),
-            "status": media.status | _text_status(strings) | _bit(odd, QueryStatus.NUMBER_REPLACED),
+            "status": media.status | _text_status(strings),
+        }
+
+    def shopper_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Model form of who asks, but for the items of the history.
+
+        Args:
+          wire: `history_ages`, `search_texts`, `search_ages` and `profile`, in wire form.
+
+        Returns:
+          {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
+        """
+        tower = self.config.tower
+        typed, known = wire["search_texts"], wire["profile"]
+        ages = [wire["history_ages"], wire["search_ages"]]
+        odd = tf.reduce_any(tf.concat([~tf.math.is_finite(age) for age in ages], axis=1), axis=1)
+        replaced = tf.reduce_any(text.is_replaced(tf.concat([typed, known], axis=1)), axis=1)
+        return {
+            "history_ages": history.to_model(wire["history_ages"]),
+            **searches.to_model(typed, wire["search_ages"], config=tower.searches),
+            **profile.to_model(known, buckets=tower.profile.buckets),
+            "status": _bit(odd, QueryStatus.NUMBER_REPLACED) | _bit(replaced, QueryStatus.TEXT_REPLACED),
         }
 
     def _tokens(self, strings: Sequence[tf.Tensor], length: int) -> tf.Tensor:
@@ -154,7 +198,7 @@ class ModelOps(tf.Module):
     def review_model_inputs(self, texts: tf.Tensor) -> tf.Tensor:
         """Model form of review texts [review] string: [review, words] int32."""
         config = self.config.tower.review
-        return review.to_model(texts, words=config.words, buckets=config.buckets)
+        return hashed.words(texts, length=config.words, buckets=config.buckets)
 
 
 class _Media:

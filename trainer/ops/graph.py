@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from trainer.spec.features import COMPANION, NO_NEIGHBOUR
+from trainer.spec.branches import COMPANION, NO_NEIGHBOUR
 
 
 def to_model(relation_types: tf.Tensor, *, types: int, companions: int) -> tf.Tensor:

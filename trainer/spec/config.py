@@ -63,6 +63,8 @@ class WireConfig:
     levels: int = 3
     attributes: int = 8
     history: int = 10
+    searches: int = 3
+    profile: int = 4
     relations: int = 4
     companions: int = 5
     trend_days: int = 28
@@ -73,7 +75,7 @@ class WireConfig:
         at_least(self, 0, "image_features")
         at_least(self, 8, "image_px", "frame_px")
         at_least(self, 100, "audio_ms")
-        at_least(self, 1, "images", "frames", "levels", "attributes", "history")
+        at_least(self, 1, "images", "frames", "levels", "attributes", "history", "searches", "profile")
         at_least(self, 1, "relations", "companions", "trend_days")
 
     @property

@@ -28,6 +28,8 @@ class Modality(enum.StrEnum):
     GRAPH = "graph"
     TREND = "trend"
     HISTORY = "history"
+    SEARCHES = "searches"
+    PROFILE = "profile"
 
 
 class Dtype(enum.StrEnum):
@@ -46,6 +48,8 @@ class Axis(enum.StrEnum):
     LEVELS = "levels"
     ATTRIBUTES = "attributes"
     HISTORY = "history"
+    SEARCHES = "searches"
+    PROFILE = "profile"
     RELATIONS = "relations"
     COMPANIONS = "companions"
     TREND_DAYS = "trend_days"
@@ -77,6 +81,8 @@ class Feature:
     doc: str
 
 
+# Items of the history: they reach the query tower as their vectors.
+HISTORY_IDS = "history_ids"
 # Vectors of an item's photos, where a frozen encoder ran in preprocessing (`wire.image_features`).
 IMAGE_EMBEDDINGS = "image_embeddings"
 
@@ -204,7 +210,7 @@ _QUERY = (
         doc="A voice or a sound, 16 kHz mono 16-bit WAV; a longer one is cut to `audio_ms`.",
     ),
     Feature(
-        name="history_ids",
+        name=HISTORY_IDS,
         side=Side.QUERY,
         dtype=Dtype.BYTES,
         axes=(Axis.HISTORY,),
@@ -219,6 +225,31 @@ _QUERY = (
         modality=Modality.HISTORY,
         default=0.0,
         doc="Age of each history entry at the time of the event, in days.",
+    ),
+    Feature(
+        name="search_texts",
+        side=Side.QUERY,
+        dtype=Dtype.BYTES,
+        axes=(Axis.SEARCHES,),
+        modality=Modality.SEARCHES,
+        doc="What the user typed into other searches strictly before, the latest first; UTF-8, NFC.",
+    ),
+    Feature(
+        name="search_ages",
+        side=Side.QUERY,
+        dtype=Dtype.FLOAT,
+        axes=(Axis.SEARCHES,),
+        modality=Modality.SEARCHES,
+        default=0.0,
+        doc="Age of each of `search_texts` at the time of the event, in days.",
+    ),
+    Feature(
+        name="profile",
+        side=Side.QUERY,
+        dtype=Dtype.BYTES,
+        axes=(Axis.PROFILE,),
+        modality=Modality.PROFILE,
+        doc="What is known of who asks, `key=value`, sorted by key.",
     ),
     Feature(name="user_key", side=Side.QUERY, dtype=Dtype.BYTES, doc="Keyed hash of the user id, hexadecimal."),
 )
@@ -361,26 +392,5 @@ def features_of(side: Side, modality: Modality | None = None) -> tuple[Feature, 
     return tuple(f for f in FEATURES if f.side == side and modality in (None, f.modality))
 
 
-# Modalities whose wire form is the bytes of files: kept out of statistics, schema and Transform.
-MEDIA = (Modality.IMAGE, Modality.VIDEO, Modality.AUDIO)
-# Modalities of items that change while their content stays. A history or a neighbour is the content of an item alone.
-CHANGING = (Modality.GRAPH, Modality.TREND)
-
-
-def branches_of(side: Side) -> tuple[Modality, ...]:
-    """The modalities that feed the tower of `side`, in the order of `Modality`; the order of every branch table.
-
-    What is known of an item on a day feeds the item tower.
-    """
-    sides = (side, Side.DAY) if side is Side.ITEM else (side,)
-    present = {feature.modality for feature in FEATURES if feature.side in sides}
-    return tuple(modality for modality in Modality if modality in present)
-
-
-# Numbers of the types of a neighbour: none, bought together, and from then on what the catalogue relates.
-NO_NEIGHBOUR, COMPANION = 0, 1
-
-
-def content_features() -> tuple[Feature, ...]:
-    """The features of items that the item tower reads as their content."""
-    return tuple(f for f in features_of(Side.ITEM) if f.modality is not None and f.modality not in CHANGING)
+# Axes of which a request may bring any number of entries; those that matter most come first.
+OPEN_AXES = (Axis.HISTORY, Axis.SEARCHES, Axis.PROFILE)

@@ -4,7 +4,7 @@ import dataclasses
 import enum
 
 from trainer.spec.config import Config
-from trainer.spec.features import Axis, Dtype, Feature
+from trainer.spec.features import OPEN_AXES, Dtype, Feature
 
 
 class WireType(enum.StrEnum):
@@ -53,8 +53,8 @@ WIRE_TYPES = {Dtype.BYTES: WireType.STRING, Dtype.FLOAT: WireType.FLOAT, Dtype.I
 
 
 def feature_port(feature: Feature, config: Config) -> Port:
-    """The input through which a request carries `feature`; a history may have any length."""
-    shape = tuple(None if axis is Axis.HISTORY else getattr(config.wire, axis.value) for axis in feature.axes)
+    """The input through which a request carries `feature`; what is known of who asks may have any length."""
+    shape = tuple(None if axis in OPEN_AXES else getattr(config.wire, axis.value) for axis in feature.axes)
     return Port(
         name=feature.name, dtype=WIRE_TYPES[feature.dtype], shape=shape, default=feature.default, doc=feature.doc
     )

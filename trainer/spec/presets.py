@@ -8,7 +8,9 @@ from trainer.spec.tower import (
     AudioConfig,
     GraphConfig,
     IdentityConfig,
+    ProfileConfig,
     ReviewConfig,
+    SearchesConfig,
     TextConfig,
     TowerConfig,
     TrendConfig,
@@ -21,7 +23,16 @@ def tiny() -> Config:
     """Everything present, nothing large: trains in seconds."""
     return Config(
         wire=WireConfig(
-            image_px=32, frame_px=16, frames=4, audio_ms=400, history=5, relations=2, companions=2, trend_days=7
+            image_px=32,
+            frame_px=16,
+            frames=4,
+            audio_ms=400,
+            history=5,
+            searches=2,
+            profile=2,
+            relations=2,
+            companions=2,
+            trend_days=7,
         ),
         data=DataConfig(item_shards=2, event_shards=2),
         tower=TowerConfig(
@@ -30,6 +41,8 @@ def tiny() -> Config:
             identity=IdentityConfig(items=100),
             graph=GraphConfig(relation_types=16),
             trend=TrendConfig(lstm_units=8),
+            searches=SearchesConfig(words=6, buckets=256, embedding_dim=8, gru_units=8),
+            profile=ProfileConfig(buckets=64),
             review=ReviewConfig(words=12, buckets=256, embedding_dim=8, filters=8),
             audio=AudioConfig(mels=16, widths=(8, 8)),
             vision=VisionConfig(image_widths=(8, 16), frame_widths=(8, 8), lstm_units=8),

@@ -92,6 +92,7 @@ EVENTS = (
     Field(name="session_id", kind=Kind.TEXT, doc="Hashed with the shop's key before it is written anywhere."),
     Field(name="item_id", kind=Kind.TEXT, doc="The item, for every type but search."),
     Field(name="query", kind=Kind.QUERY, doc="What was searched for."),
+    Field(name="profile", kind=Kind.TEXT_MAP, doc="What is known of who asks, such as a country or a customer group."),
     Field(name="position", kind=Kind.INTEGER, minimum=0, doc="Rank at which the item was shown, from 0."),
     Field(name="price", kind=Kind.NUMBER, minimum=0.0, doc="Unit price paid or shown."),
     Field(name="quantity", kind=Kind.NUMBER, minimum=0.0, doc="Units."),

@@ -2,8 +2,9 @@
 
 import enum
 
+from trainer.spec.branches import branches_of
 from trainer.spec.config import Config
-from trainer.spec.features import Side, branches_of
+from trainer.spec.features import Side
 from trainer.spec.filters import FILTERS
 from trainer.spec.ports import WIRE_TYPES, Port, WireType
 from trainer.spec.tasks import (

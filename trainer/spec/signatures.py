@@ -11,9 +11,9 @@ Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have the
                         `last_price_present` [batch] float32
                         -> `branches` [batch, changing branch, dim], and {day task: [batch] float32}: a count as units a
                         day, an amount as its logarithm less that level
-  `embed_query(inputs)` inputs: the wire query features of text, image, video and audio, and in place of `history_ids`
-                        `history_vectors` [batch, history, dim] float32 (content vectors of those items),
-                        `history_ages` [batch, history] float32 days, `history_present` [batch, history] bool
+  `embed_query(inputs)` inputs: the wire query features of the branches, and in place of `history_ids`
+                        `history_vectors` [batch, history, dim] float32 (content vectors of those items) and
+                        `history_present` [batch, history] bool
   `query_keys(query_vectors)`, `item_keys(item_vectors)`
                         [n, dim] -> [n, key_dim]; the similarity of a query and an item is the dot product of their keys
   `score_pairs(query_vectors, item_vectors)`
@@ -130,6 +130,7 @@ def wire_spec(config: Config) -> dict[str, int]:
         "frame_px": config.wire.frame_px,
         "audio_ms": config.wire.audio_ms,
         "max_history": config.wire.history,
+        "max_searches": config.wire.searches,
         "max_page_size": config.search.max_page_size,
         "max_depth": config.search.max_depth,
     }

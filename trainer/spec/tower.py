@@ -4,6 +4,7 @@ import dataclasses
 import enum
 
 from trainer.spec.checks import at_least, fraction
+from trainer.spec.features import Modality
 
 # What the handle of a text encoder begins with where it is a TF-Hub module.
 HUB = "hub:"
@@ -138,6 +139,31 @@ class HistoryConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class SearchesConfig:
+    """The search history branch: the words of what a shopper searched for before, search by search through a GRU."""
+
+    words: int = 10  # of each search
+    buckets: int = 8192  # words are hashed: a shopper's words stand in no catalogue
+    embedding_dim: int = 32
+    gru_units: int = 32
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        at_least(self, 1, "words", "buckets", "embedding_dim", "gru_units")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileConfig:
+    """The profile branch: what is known of who asks, entry by entry."""
+
+    buckets: int = 1024  # entries are hashed into so many
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        at_least(self, 1, "buckets")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class IdentityConfig:
     """The identity branch: what is known of an item beyond its content, because it has been acted on."""
 
@@ -196,11 +222,14 @@ class TowerConfig:
     similarity: Similarity = Similarity.COSINE
     dropout: float = 0.1
     modality_dropout: float = 0.2
+    left_out: str = ""  # branches that are absent on every item and query, by name, separated by commas
     text: TextConfig = TextConfig()
     vision: VisionConfig = VisionConfig()
     audio: AudioConfig = AudioConfig()
     tabular: TabularConfig = TabularConfig()
     history: HistoryConfig = HistoryConfig()
+    searches: SearchesConfig = SearchesConfig()
+    profile: ProfileConfig = ProfileConfig()
     identity: IdentityConfig = IdentityConfig()
     graph: GraphConfig = GraphConfig()
     trend: TrendConfig = TrendConfig()
@@ -210,3 +239,11 @@ class TowerConfig:
         """Checks the values."""
         at_least(self, 2, "dim")
         fraction(self, "dropout", "modality_dropout")
+        unknown = sorted(set(self.left_out_names()) - {modality.value for modality in Modality})
+        if unknown:
+            names = ", ".join(modality.value for modality in Modality)
+            raise ValueError(f"TowerConfig.left_out names {unknown}; wanted some of {names}. Correct the spelling.")
+
+    def left_out_names(self) -> tuple[str, ...]:
+        """The names in `left_out`."""
+        return tuple(name.strip() for name in self.left_out.split(",") if name.strip())

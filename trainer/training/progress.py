@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.spec.features import Side, branches_of
+from trainer.spec.branches import branches_of
+from trainer.spec.features import Side
 from trainer.training.schedule import Plan
 from trainer.training.snapshot import METRIC
 from trainer.training.steps import Measured

@@ -7,7 +7,7 @@ import numpy as np
 from trainer import metrics
 from trainer.data import EventTable, ItemStore, compile_rows, map_rows
 from trainer.model.two_tower import TwoTower
-from trainer.spec.features import CHANGING
+from trainer.spec.branches import CHANGING
 
 _ITEMS_AT_ONCE = 256
 _MAX_REQUESTS = 2000

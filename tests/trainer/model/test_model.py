@@ -8,7 +8,8 @@ from trainer.model.build import build_model
 from trainer.model.tower import drop_branches
 from trainer.model.two_tower import known_of_days
 from trainer.nn.blocks import gather_rows
-from trainer.spec.features import CHANGING, TREND_CHANNELS, Modality, Side, branches_of
+from trainer.spec.branches import CHANGING, branches_of
+from trainer.spec.features import TREND_CHANNELS, Modality, Side
 from trainer.spec.presets import tiny
 from trainer.spec.tasks import TaskKind
 from trainer.spec.training import LossWeighting, Precision, TrainConfig
@@ -65,6 +66,11 @@ def batch():
             **_media(random, EVENTS, 1),
             "history_rows": random.integers(-1, ITEMS, [EVENTS, wire.history]).astype(np.int32),
             "history_ages": random.random([EVENTS, wire.history]).astype(np.float32),
+            "search_words": random.integers(0, 9, [EVENTS, wire.searches, CONFIG.tower.searches.words]).astype(
+                np.int32
+            ),
+            "search_ages": random.random([EVENTS, wire.searches]).astype(np.float32),
+            "profile_ids": random.integers(0, 9, [EVENTS, wire.profile]).astype(np.int32),
         },
         "items": {
             "text_tokens": random.integers(0, 50, [ITEMS, text.item_tokens]).astype(np.int32),

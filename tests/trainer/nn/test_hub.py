@@ -13,8 +13,9 @@ from trainer.nn.encoders.hub import HubAudioEncoder, HubTextEncoder, HubVideoEnc
 from trainer.ops import audio
 from trainer.ops.examples import ModelOps, parse
 from trainer.ops.pretrained_text import tokenizer_of
+from trainer.spec.branches import branches_of
 from trainer.spec.config import WireConfig, override
-from trainer.spec.features import Modality, Side, branches_of
+from trainer.spec.features import Modality, Side
 
 RANDOM = np.random.default_rng(5)
 MODULES = {"text": WordCount, "video": ColourChange, "audio": Loudness, "photo": MeanColour}

@@ -9,6 +9,8 @@ from trainer.nn.encoders.graph import GraphEncoder
 from trainer.nn.encoders.history import HistoryEncoder
 from trainer.nn.encoders.identity import IdentityEncoder
 from trainer.nn.encoders.image import ImageEncoder
+from trainer.nn.encoders.profile import ProfileEncoder
+from trainer.nn.encoders.searches import SearchesEncoder
 from trainer.nn.encoders.tabular import TabularEncoder
 from trainer.nn.encoders.text import TextEncoder, drop_tokens
 from trainer.nn.encoders.trend import TrendEncoder
@@ -65,6 +67,17 @@ LAYERS = {
             "trend": RANDOM.normal(size=[3, 6, 2]).astype(np.float32),
             "popularity": np.array([0.0, 2.0, 5.0], np.float32),
         },
+    ),
+    "searches": (
+        SearchesEncoder(buckets=9, embedding_dim=4, gru_units=3, dim=5, dropout=0.0),
+        {
+            "search_words": np.array([[[1, 2], [3, 0]], [[4, 0], [0, 0]], [[0, 0], [0, 0]]], np.int32),
+            "search_ages": np.array([[1.0, 2.0], [5.0, 0.0], [0.0, 0.0]], np.float32),
+        },
+    ),
+    "profile": (
+        ProfileEncoder(buckets=9, dim=5, dropout=0.0),
+        {"profile_ids": np.array([[1, 9], [2, 0], [0, 0]], np.int32)},
     ),
     "history": (
         HistoryEncoder(dim=5, dropout=0.0),
@@ -127,6 +140,26 @@ def test_a_clip_played_backwards_has_another_vector(name):
     layer, inputs = LAYERS[name]
     backwards = {**inputs, "video_pixels": inputs["video_pixels"][:, ::-1]}
     assert np.abs(layer(inputs)[0] - layer(backwards)[0]).max() > 1e-3
+
+
+def test_earlier_searches_count_by_their_order_and_what_is_absent_not_at_all():
+    layer, inputs = LAYERS["searches"]
+    vectors = layer(inputs).numpy()
+    swapped = layer({**inputs, "search_words": inputs["search_words"][:, ::-1]}).numpy()
+    assert np.abs(vectors[0] - swapped[0]).max() > 1e-3
+    other = {
+        **inputs,
+        "search_ages": inputs["search_ages"] + np.array([[0.0, 0.0], [0.0, 9.0], [0.0, 0.0]], np.float32),
+    }
+    np.testing.assert_array_equal(layer(other)[1], vectors[1])
+
+
+def test_a_profile_is_the_mean_of_its_entries():
+    layer, _ = LAYERS["profile"]
+    first, second, both = (
+        layer({"profile_ids": np.array([ids], np.int32)}).numpy() for ids in ([1, 0], [2, 0], [1, 2])
+    )
+    np.testing.assert_allclose(both, (first + second) / 2.0, rtol=1e-5, atol=1e-6)
 
 
 def test_a_clip_is_read_by_what_there_is():

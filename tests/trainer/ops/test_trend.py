@@ -2,7 +2,8 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.ops import graph, trend
-from trainer.spec.features import COMPANION, NO_NEIGHBOUR, TREND_CHANNELS
+from trainer.spec.branches import COMPANION, NO_NEIGHBOUR
+from trainer.spec.features import TREND_CHANNELS
 
 CHANNELS = list(TREND_CHANNELS)
 

@@ -1,4 +1,5 @@
-from trainer.spec.features import FEATURES, Axis, Dtype, Modality, Side, branches_of, features_of
+from trainer.spec.branches import branches_of
+from trainer.spec.features import FEATURES, Axis, Dtype, Modality, Side, features_of
 from trainer.spec.tasks import ITEM_PARTS, PAIR_TASKS, SCORE_PARTS, TASKS
 
 
@@ -13,7 +14,10 @@ def test_the_towers_branches_in_the_order_of_every_branch_table():
         Modality.GRAPH,
         Modality.TREND,
     )
-    assert branches_of(Side.QUERY) == (Modality.TEXT, Modality.IMAGE, Modality.VIDEO, Modality.AUDIO, Modality.HISTORY)
+    assert branches_of(Side.QUERY) == (
+        *(Modality.TEXT, Modality.IMAGE, Modality.VIDEO, Modality.AUDIO),
+        *(Modality.HISTORY, Modality.SEARCHES, Modality.PROFILE),
+    )
     assert branches_of(Side.EVENT) == ()
 
 

@@ -1,0 +1,23 @@
+"""What a user searched for before: the words of each search as hashed numbers, and its age."""
+
+import tensorflow as tf
+
+from trainer.ops import hashed, history
+from trainer.spec.tower import SearchesConfig
+
+
+def to_model(texts: tf.Tensor, ages: tf.Tensor, *, config: SearchesConfig) -> dict[str, tf.Tensor]:
+    """Model form of the search history.
+
+    Args:
+      texts: [batch, searches] string, the latest first, "" where absent.
+      ages: [batch, searches] float32 days.
+      config: Of the branch.
+
+    Returns:
+      `search_words` [batch, searches, words] int32 in 1..buckets, padded with 0; `search_ages` [batch, searches]
+      float32, finite days.
+    """
+    numbers = hashed.words(tf.reshape(texts, [-1]), length=config.words, buckets=config.buckets)
+    shape = [-1, texts.shape[1], config.words]
+    return {"search_words": tf.reshape(numbers, shape), "search_ages": history.to_model(ages)}
