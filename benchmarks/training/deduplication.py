@@ -23,7 +23,7 @@ from benchmarks.training.speed import relaxed
 from trainer.model.build import build_model
 from trainer.spec.config import Config
 from trainer.spec.presets import base
-from trainer.spec.tasks import TASKS
+from trainer.spec.tasks import DAY_TASKS, EVENT_TASKS
 from trainer.training.schedule import make_optimizer, make_rate
 from trainer.training.steps import Steps
 
@@ -56,18 +56,22 @@ def make_batch(
     if not once:
         items = {name: values[index] for name, values in items.items()}
         distinct, probability, index = distinct[index], probability[index], np.arange(len(rows))
-    size, wire = len(rows), config.wire
-    history = np.full([size, wire.history], -1, np.int32)
+    size, encoded = len(rows), len(distinct)
+    # The day of each event and one day more, as training has them.
+    days = random_shop.unknown_days(2 * encoded, config)
+    items = {**items, **days, "content_of": np.tile(np.arange(encoded, dtype=np.int32), 2)}
+    shopper = random_shop.shopper_content(random, size, config, towers="text", items=encoded)
     clicked = (np.arange(size) < POSITIVE_SHARE * size).astype(np.float32)
     unknown = np.full([size], -1.0, np.float32)
-    labels = {task.label: unknown for task in TASKS} | {"positive": clicked, "label_click": clicked}
+    labels = {task.label: unknown for task in EVENT_TASKS} | {"positive": clicked, "label_click": clicked}
     queries = random_shop.query_content(random, size, config, towers=towers, share=photo_share)
     return {
-        "query": {**queries, "history_rows": history, "history_ages": np.zeros(history.shape, np.float32)},
+        "query": {**queries, **shopper},
         "items": items,
         "item_rows": distinct.astype(np.int32),
         "item_index": index.astype(np.int32),
         "sampling_probability": probability,
+        "day_labels": {task.label: np.full([encoded], np.nan, np.float32) for task in DAY_TASKS},
         "requests": np.arange(size, dtype=np.int32),
         "review_words": np.zeros([size, config.tower.review.words], np.int32),
         "labels": labels,

@@ -47,7 +47,7 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
         writer.finish()
     clicked = (random.random(events) < 0.75).astype(np.float32)
     unknown = {task.label: np.full(events, -1.0, np.float32) for task in EVENT_TASKS}
-    history = random.integers(-1, items, [events, config.wire.history]).astype(np.int32)
+    shopper = shopper_content(random, events, config, towers=towers, items=items)
     with TableWriter(directory / "events/rows") as writer:
         writer.append(
             {
@@ -56,8 +56,7 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
                 "review_row": np.zeros(events, np.int32),
                 "query_row": random.integers(0, NUM_QUERIES, events).astype(np.int32),
                 "item_row": random.integers(0, items, events).astype(np.int32),
-                "history_rows": history if towers == "full" else np.full_like(history, -1),
-                "history_ages": random.random([events, config.wire.history]).astype(np.float32),
+                **shopper,
                 "request_id": np.array([f"{i:08d}".encode() for i in range(events)], object),
                 "positive": clicked,
                 "event_time": np.zeros(events, np.int64),
@@ -65,7 +64,7 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
                 "label_grade": np.full(events, -1.0, np.float32),
             }
         )
-        writer.finish(notes={"dropped": 0})
+        writer.finish(notes={"dropped": 0, "shopper": sorted(shopper)})
 
 
 def _write_days(directory: pathlib.Path, items: int, config: Config) -> None:
@@ -115,6 +114,33 @@ def query_content(
 ) -> dict[str, np.ndarray]:
     """Model form of queries, without history; a text in each, media in a share of them."""
     return _content(random, rows, config, towers=towers, tokens=config.tower.text.query_tokens, share=share)
+
+
+def shopper_content(
+    random: np.random.Generator, rows: int, config: Config, *, towers: str, items: int
+) -> dict[str, np.ndarray]:
+    """Model form of who asks: nobody is known, but with `full` towers everybody's history."""
+    wire = config.wire
+    history = random.integers(-1, items, [rows, wire.history]).astype(np.int32)
+    return {
+        "history_rows": history if towers == "full" else np.full_like(history, -1),
+        "history_ages": random.random([rows, wire.history]).astype(np.float32),
+        "search_words": np.zeros([rows, wire.searches, config.tower.searches.words], np.int32),
+        "search_ages": np.zeros([rows, wire.searches], np.float32),
+        "profile_ids": np.zeros([rows, wire.profile], np.int32),
+    }
+
+
+def unknown_days(rows: int, config: Config) -> dict[str, np.ndarray]:
+    """Model form of items on days of which nothing is known."""
+    wire = config.wire
+    neighbours = wire.relations + wire.companions
+    return {
+        "trend": np.zeros([rows, wire.trend_days, len(TREND_CHANNELS)], np.float32),
+        **{name: np.zeros(rows, np.float32) for name in ("popularity", "last_price", "last_price_present")},
+        "neighbour_rows": np.full([rows, neighbours], -1, np.int32),
+        "neighbour_types": np.zeros([rows, neighbours], np.int32),
+    }
 
 
 def _content(
