@@ -5,20 +5,6 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 
 
-def lstm(units: int, name: str | None = None) -> tf.keras.layers.RNN:
-    """An LSTM that returns its whole sequence.
-
-    The cell in a plain loop: `tf.keras.layers.LSTM` traces a second implementation for accelerators into every graph,
-    which doubles the time to trace a training step and to load a bundle.
-    """
-    return tf.keras.layers.RNN(tf.keras.layers.LSTMCell(units), return_sequences=True, name=name)
-
-
-def gru(units: int, name: str | None = None) -> tf.keras.layers.RNN:
-    """A GRU that returns its whole sequence; a plain loop, as `lstm`."""
-    return tf.keras.layers.RNN(tf.keras.layers.GRUCell(units), return_sequences=True, name=name)
-
-
 def masked_mean(values: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
     """Mean of [batch, n, dim] over the n that are present [batch, n]; zeros where none is."""
     weights = tf.cast(present, values.dtype)[..., tf.newaxis]

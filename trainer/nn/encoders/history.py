@@ -5,8 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import gru, masked_softmax
+from trainer.nn.blocks import masked_softmax
 from trainer.nn.randomness import Dropout
+from trainer.nn.recurrent import gru
 
 
 class HistoryEncoder(tf.keras.layers.Layer):

@@ -5,8 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import gru, masked_mean
+from trainer.nn.blocks import masked_mean
 from trainer.nn.randomness import Dropout
+from trainer.nn.recurrent import gru
 
 
 class SearchesEncoder(tf.keras.layers.Layer):

@@ -5,8 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import lstm, masked_max, masked_mean
+from trainer.nn.blocks import masked_max, masked_mean
 from trainer.nn.randomness import Dropout, uniform
+from trainer.nn.recurrent import LSTM
 
 
 class TextEncoder(tf.keras.layers.Layer):
@@ -38,7 +39,8 @@ class TextEncoder(tf.keras.layers.Layer):
         self.dropout = dropout
         self.token_dropout = token_dropout
         self.embed = tf.keras.layers.Embedding(vocabulary_size, embedding_dim, name="embed")
-        self.read = tf.keras.layers.Bidirectional(lstm(lstm_units), name="read")
+        self.ahead = LSTM(lstm_units, name="ahead")
+        self.back = LSTM(lstm_units, backwards=True, name="back")
         self.token = tf.keras.layers.Dense(2 * dim, activation="relu", name="token")
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
@@ -50,10 +52,8 @@ class TextEncoder(tf.keras.layers.Layer):
             tokens = drop_tokens(tokens, self.token_dropout)
         present = tokens > 0
         embedded = self.embed(tokens)
-        # An all-padding row still has one step, or the LSTM would see an empty sequence.
-        mask = tf.concat([tf.ones_like(present[:, :1]), present[:, 1:]], axis=1)
-        sequence = self.read(embedded, mask=mask, training=training)
-        features = self.token(tf.concat([embedded, sequence], axis=-1))
+        sequences = [self.ahead(embedded, present), self.back(embedded, present)]
+        features = self.token(tf.concat([embedded, *sequences], axis=-1))
         pooled = tf.concat([masked_max(features, present), masked_mean(features, present)], axis=-1)
         return self.project(self.drop(pooled, training=training))
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import lstm
 from trainer.nn.randomness import Dropout
+from trainer.nn.recurrent import LSTM
 
 
 class TrendEncoder(tf.keras.layers.Layer):
@@ -21,7 +21,7 @@ class TrendEncoder(tf.keras.layers.Layer):
         self.lstm_units = lstm_units
         self.dim = dim
         self.dropout = dropout
-        self.read = lstm(lstm_units, name="read")
+        self.read = LSTM(lstm_units, name="read")
         self.hidden = tf.keras.layers.Dense(dim, activation="relu", name="hidden")
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, kernel_initializer="zeros", name="project")
@@ -29,7 +29,7 @@ class TrendEncoder(tf.keras.layers.Layer):
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
         series = inputs["trend"]
-        found = [self.read(series, training=training)[:, -1], tf.reduce_mean(series, axis=1), series[:, -1]]
+        found = [self.read(series)[:, -1], tf.reduce_mean(series, axis=1), series[:, -1]]
         pooled = tf.concat([*found, inputs["popularity"][:, tf.newaxis]], axis=-1)
         return self.project(self.drop(self.hidden(pooled), training=training))
 

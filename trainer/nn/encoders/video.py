@@ -5,9 +5,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import lstm, masked_max, masked_mean
+from trainer.nn.blocks import masked_max, masked_mean
 from trainer.nn.encoders.image import ConvStack
 from trainer.nn.randomness import Dropout
+from trainer.nn.recurrent import LSTM
 
 
 class VideoEncoder(tf.keras.layers.Layer):
@@ -46,7 +47,7 @@ class VideoEncoder(tf.keras.layers.Layer):
         self.dropout = dropout
         self.stack = ConvStack(widths=widths, patch_px=patch_px, name="stack")
         self.frame = tf.keras.layers.Dense(lstm_units, activation="relu", name="frame")
-        self.read = lstm(lstm_units, name="read") if reader == "lstm" else None
+        self.read = LSTM(lstm_units, name="read") if reader == "lstm" else None
         self.convolutions = [
             tf.keras.layers.Conv1D(lstm_units, 3, padding="same", activation="relu", name=f"time{i}")
             for i in range(2 if reader == "cnn" else 0)
@@ -60,13 +61,13 @@ class VideoEncoder(tf.keras.layers.Layer):
         frames, height, width = pixels.shape[1:4]
         maps = self.stack(tf.reshape(pixels, [-1, height, width, 3]))
         flat = tf.reshape(maps, [-1, frames, maps.shape[1] * maps.shape[2] * maps.shape[3]])
-        pooled = self._over_time(self.frame(flat), present, training)
+        pooled = self._over_time(self.frame(flat), present)
         return self.project(self.drop(pooled, training=training))
 
-    def _over_time(self, frames: tf.Tensor, present: tf.Tensor, training: bool) -> tf.Tensor:
+    def _over_time(self, frames: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
         """[batch, frames, units] to [batch, 2 * units]."""
         if self.read is not None:
-            sequence = self.read(frames, mask=present, training=training)
+            sequence = self.read(frames, present)
             return tf.concat([sequence[:, -1], masked_mean(sequence, present)], axis=-1)
         there = tf.cast(present, frames.dtype)[..., tf.newaxis]
         for convolution in self.convolutions:
