@@ -147,17 +147,23 @@ class TowersModule(tf.Module):
         def classify_reviews(texts: tf.Tensor) -> dict[str, tf.Tensor]:
             return dict(model.classify_reviews(ops.review_model_inputs(texts)))
 
-        self.embed_item = tf.function(embed_item, input_signature=[item_specs])
-        self.embed_day = tf.function(embed_day, input_signature=[day_specs(config)])
-        self.embed_query = tf.function(embed_query, input_signature=[query_specs(config)])
+        self.embed_item = tf.function(embed_item, input_signature=[item_specs], autograph=False)
+        self.embed_day = tf.function(embed_day, input_signature=[day_specs(config)], autograph=False)
+        self.embed_query = tf.function(embed_query, input_signature=[query_specs(config)], autograph=False)
         pairs = [tf.TensorSpec([None, dim], tf.float32), tf.TensorSpec([None, None, dim], tf.float32)]
-        self.score_pairs = tf.function(score_pairs, input_signature=pairs)
+        self.score_pairs = tf.function(score_pairs, input_signature=pairs, autograph=False)
         # Only what the functions use is saved: neither the optimizer nor the training snapshot of item vectors.
         branches = tf.TensorSpec([None, len(branches_of(Side.QUERY)), dim], tf.float32)
-        self.classify_queries = tf.function(classify_queries, input_signature=[branches])
-        self.classify_reviews = tf.function(classify_reviews, input_signature=[tf.TensorSpec([None], tf.string)])
-        self.query_keys = tf.function(lambda vectors: model.query_keys(vectors), input_signature=pairs[:1])
-        self.item_keys = tf.function(lambda vectors: model.item_keys(vectors), input_signature=pairs[:1])
+        self.classify_queries = tf.function(classify_queries, input_signature=[branches], autograph=False)
+        self.classify_reviews = tf.function(
+            classify_reviews, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        )
+        self.query_keys = tf.function(
+            lambda vectors: model.query_keys(vectors), input_signature=pairs[:1], autograph=False
+        )
+        self.item_keys = tf.function(
+            lambda vectors: model.item_keys(vectors), input_signature=pairs[:1], autograph=False
+        )
         embedding = (self.embed_item, self.embed_day, self.embed_query)
         compared = (self.query_keys, self.item_keys, self.score_pairs)
         functions = (*embedding, *compared, self.classify_queries, self.classify_reviews)

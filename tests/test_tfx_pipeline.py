@@ -186,36 +186,34 @@ class TestJob:
             tfx_pipeline.run(job, progress=told)
         assert told.running == "Gate"
 
-    def test_a_killed_run_is_continued_and_new_events_do_not_redo_the_items(self, job, first):
+    def test_a_killed_run_with_a_search_is_continued_and_new_events_do_not_redo_the_items(self, job, first):
         text_shop.add_round(Path(job.shop))
-        command = [sys.executable, str(ROOT / "tfx_pipeline.py"), "--shop", job.shop, "--preset=tiny"]
-        command += [f"--set={setting}" for setting in SETTINGS] + ["--output", str(job.output)]
+        short = ["train.epochs=1"]  # however bad the model of the one point that is tried, it is published
+        searched = dataclasses.replace(job, config=override(job.config, short), trials=1, max_drop=1.0, min_lift=-1.0)
+        command = [sys.executable, str(ROOT / "tfx_pipeline.py"), "--shop", job.shop, "--preset=tiny", "--trials=1"]
+        command += [f"--set={setting}" for setting in (*SETTINGS, *short)] + ["--output", str(job.output)]
+        command += ["--max_drop=1", "--min_lift=-1"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=job.output)
         assert process.stdout is not None
         steps = [self._killed_after("Transform", process, line) for line in process.stdout]
         process.wait()
         process.stdout.close()
         assert process.returncode == -9, steps
-        outcome, lines = run(job)
+        outcome, lines = run(searched)
         assert lines[0].startswith("Continuing after a run that was stopped")
         assert {"EventsGen", "ItemsGen", "ItemsStatistics", "Transform"} <= outcome.cached
-        assert not {"Trainer", "Indexer"} & outcome.cached
+        assert not {"Tuner", "Trainer", "Indexer"} & outcome.cached
         assert outcome.quality["baseline"] is not None
         assert outcome.pushed == {"version": 2, "new": True}
         assert versions(job) == {"scann": [1, 2], "stock": [1, 2]}
-
-    def test_a_search_runs_before_the_trainer_which_takes_its_best_point(self, job, first):
-        short = override(job.config, ["train.epochs=1"])
-        outcome, _ = run(dataclasses.replace(job, config=short, trials=1))
-        assert "Transform" in outcome.cached
-        assert not {"Tuner", "Trainer"} & outcome.cached
+        # The trainer takes the best point of the search, and the rest of the configuration as it was.
         best = outcome.read_json("Tuner", output="best_hyperparameters", name="best_hyperparameters.txt")["values"]
         assert set(best) == {dimension.path for dimension in SEARCH_SPACE}
         (resolved,) = outcome.outputs["Trainer"]["model"].rglob("config.json")
         trained = from_json(resolved.read_text(encoding="utf-8"))
         assert trained.train.epochs == 1
         assert trained.train.learning_rate == pytest.approx(best["train.learning_rate"])
-        assert trained.train.learning_rate != short.train.learning_rate
+        assert trained.train.learning_rate != job.config.train.learning_rate
         assert trained.train.batch_size == best["train.batch_size"]
 
     def test_a_refresh_publishes_a_changed_catalogue_without_training(self, job, first):

@@ -384,7 +384,7 @@ def _blocks(path: str) -> Iterator[bytes]:
 def compile_rows(function: Callable[[dict[str, tf.Tensor]], tf.Tensor], example: dict[str, np.ndarray]) -> Any:
     """`function` as one graph for any number of rows of features like those of `example`: traced once, not per size."""
     specs = {name: tf.TensorSpec([None, *values.shape[1:]], values.dtype, name) for name, values in example.items()}
-    return tf.function(function, input_signature=[specs])
+    return tf.function(function, input_signature=[specs], autograph=False)
 
 
 def map_rows(

@@ -45,6 +45,7 @@ def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.
       ValueError: No items, or an item id twice.
     """
 
+    @tf.autograph.experimental.do_not_convert
     def to_row(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         wire = examples.parse(serialized, sides=[Side.ITEM], wire=ops.config.wire)
         features = ops.item_model_inputs(wire)
@@ -108,6 +109,7 @@ def build_days(
       price_level: [items] float32, the mean logarithm of the prices in each item's currency.
     """
 
+    @tf.autograph.experimental.do_not_convert
     def to_row(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         wire = examples.parse(serialized, sides=[Side.DAY], wire=ops.config.wire)
         names = ("day_item_id", "day", "latest", "regular", "companion_ids", "label_units", "label_price")
@@ -169,6 +171,7 @@ def build_events(
     """
     sides = (Side.QUERY, Side.EVENT)
 
+    @tf.autograph.experimental.do_not_convert
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         return examples.parse(serialized, sides=sides, wire=ops.config.wire)
 
@@ -200,11 +203,11 @@ class _EventBuilder:
         self._asked = [f for f in features_of(Side.QUERY) if f.modality not in (None, *SHOPPER)]
         self._shopper = [f for f in features_of(Side.QUERY) if f.modality in SHOPPER]
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def to_query(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             return {**ops.asked_model_inputs(wire), RAW_TEXT: _raw_text(wire, Side.QUERY)}
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(reduce_retracing=True, autograph=False)
         def to_shopper(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             features = ops.shopper_model_inputs(wire)
             del features["status"]

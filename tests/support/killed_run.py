@@ -38,6 +38,7 @@ def live(folder, inputs, tell):
     wanted = config()
     tf.keras.utils.set_random_seed(wanted.train.seed)
     tf.config.experimental.enable_op_determinism()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as tests/conftest.py has it
     tables = open_tables(inputs, config=wanted, work_dir=folder)
     with Preemption(20.0).listening() as preemption:
         places = Places(checkpoints=str(folder), preemption=preemption)

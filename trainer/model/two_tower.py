@@ -258,6 +258,11 @@ class TwoTower(tfrs.Model):
         for name in self._tasks_of(TaskKind.RETRIEVAL):
             self.heads[name].remember(keys, batch["item_rows"], batch["sampling_probability"])
 
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """The names of the losses, in the order of `weighted_losses`."""
+        return (*(task.name for task in self.tasks), *self.auxiliary_weights)
+
     def weighted_losses(self, by_name: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The losses of `losses_of` as they are added up.
 

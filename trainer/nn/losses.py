@@ -140,7 +140,8 @@ class SampledSoftmax(tf.keras.layers.Layer):
             candidates = [tf.concat(pair, axis=0) for pair in zip(candidates, earlier, strict=True)]
 
         def loss() -> tf.Tensor:
-            total = self.task(
+            # The task is written for AutoGraph, which is off around it.
+            total = tf.function(self.task, autograph=True)(
                 tf.gather(queries, rows) * scale,
                 candidates[0],
                 sample_weight=tf.gather(weights, rows),

@@ -62,7 +62,9 @@ class PretrainedTokenizer(tf.Module):
             ) from error
         # In a graph, where it gives tensors; called eagerly it gives Python lists.
         spec = tf.TensorSpec([None], tf.string)
-        self._ids = tf.function(lambda texts: tf.cast(self._tokenizer(texts), tf.int32), input_signature=[spec])
+        self._ids = tf.function(
+            lambda texts: tf.cast(self._tokenizer(texts), tf.int32), input_signature=[spec], autograph=False
+        )
         self._start = _token(self._tokenizer, "cls_token_id", "start_token_id")
         self._end = _token(self._tokenizer, "sep_token_id", "end_token_id")
 

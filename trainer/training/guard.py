@@ -105,8 +105,8 @@ def _gradients(model: TwoTower, batch: Mapping[str, Any]) -> tuple[dict[str, flo
         losses = model.losses_of(model.encode_batch(tensors), tensors)
     norms = {
         task: {
-            name: float(tf.linalg.global_norm([g for g in tape.gradient(loss, owned) if g is not None] or [0.0]))
-            for name, owned in variables.items()
+            name: float(tf.linalg.global_norm([g for g in gradients if g is not None] or [0.0]))
+            for name, gradients in tape.gradient(loss, variables).items()
         }
         for task, loss in losses.items()
     }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from trainer.model.two_tower import TwoTower
@@ -13,7 +14,7 @@ class GradientShares:
 
     def __init__(self, model: TwoTower) -> None:
         self._model = model
-        self._norms: Any = None
+        self._length: Any = None
 
     def of(self, batch: Mapping[str, Any]) -> dict[str, float]:
         """{task: share}, which sum to 1: lengths of the gradients of the weighted losses by everything that is trained.
@@ -21,22 +22,21 @@ class GradientShares:
         Args:
           batch: As the model takes it.
         """
-        if self._norms is None:
+        names = self._model.loss_names
+        if self._length is None:
             specs = tf.nest.map_structure(lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), batch)
-            self._norms = tf.function(self._lengths, input_signature=[specs])
-        norms = {name: float(value) for name, value in self._norms(batch).items()}
-        total = sum(norms.values())
-        return {name: value / total if total else 0.0 for name, value in norms.items()}
+            chosen = tf.TensorSpec([len(names)], tf.float32)
+            self._length = tf.function(self._length_of, input_signature=[specs, chosen], autograph=False)
+        lengths = [float(self._length(batch, only)) for only in np.eye(len(names), dtype=np.float32)]
+        total = sum(lengths)
+        return {name: length / total if total else 0.0 for name, length in zip(names, lengths, strict=True)}
 
-    def _lengths(self, batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    def _length_of(self, batch: Mapping[str, Any], only: tf.Tensor) -> tf.Tensor:
+        """The length of the gradient of the loss that `only` is one for: a graph is far dearer to make than to run."""
         variables = self._model.trainable_variables
-        with tf.GradientTape(persistent=True) as tape:
+        with tf.GradientTape() as tape:
             losses = self._model.losses_of(self._model.encode_batch(batch), batch)
-            weighted = self._model.weighted_losses(losses)
+            weighted = tf.stack(list(self._model.weighted_losses(losses).values()))
         zero = tf.UnconnectedGradients.ZERO
-        return {
-            name: tf.linalg.global_norm(
-                [tf.convert_to_tensor(g) for g in tape.gradient(loss, variables, unconnected_gradients=zero)]
-            )
-            for name, loss in weighted.items()
-        }
+        gradients = tape.gradient(weighted, variables, output_gradients=only, unconnected_gradients=zero)
+        return tf.linalg.global_norm([tf.convert_to_tensor(gradient) for gradient in gradients])

@@ -92,9 +92,9 @@ class Steps:
             )
             for variable in self._variables
         ]
-        self._gradients = tf.function(self._gradients_of)
-        self._apply = tf.function(self._apply_all)
-        self._agreed = tf.function(self._mean_of)
+        self._gradients = tf.function(self._gradients_of, autograph=False)
+        self._apply = tf.function(self._apply_all, autograph=False)
+        self._agreed = tf.function(self._mean_of, autograph=False)
 
     def batches(self, batches: Batches, start: int, run: RunConfig) -> Iterator[Any]:
         """The batches from that of update `start` on, spread over the replicas."""
