@@ -32,7 +32,7 @@ from beam_preprocess.splits import DAYS, SPLITS
 from trainer.spec.config import from_json
 
 EXAMPLES, REPORT = "examples", "report"
-EMBEDDED_SHOP = {"items": 600, "users": 200, "events": 36_000, "seed": 7}
+EMBEDDED_SHOP = {"items": 600, "users": 200, "events": 42_000, "seed": 7}
 
 
 class IngestReport(types.Artifact):

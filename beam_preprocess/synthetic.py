@@ -1,6 +1,6 @@
 """Writes a small shop whose truth is known: which items answer a query, and which modality tells it.
 
-    python -m beam_preprocess.synthetic --output DIR --items 600 --users 200 --events 36000 --seed 7
+    python -m beam_preprocess.synthetic --output DIR --items 600 --users 200 --events 42000 --seed 7
 
 The same arguments give the same bytes. Beside the shop's own files (`catalog.jsonl`, `events.jsonl`, `signals.jsonl`
 and `media/`, in the public input format) it writes what only a test may read: `truth.jsonl`, the answer to every judged
@@ -221,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, type=Path, help="directory to write into")
     parser.add_argument("--items", type=int, default=600, help="catalogue lines")
     parser.add_argument("--users", type=int, default=200, help="known users")
-    parser.add_argument("--events", type=int, default=36_000, help="event lines, judgments not counted")
+    parser.add_argument("--events", type=int, default=42_000, help="event lines, judgments not counted")
     parser.add_argument("--seed", type=int, default=7, help="same arguments, same bytes")
     options = parser.parse_args(argv)
     begin = time.monotonic()

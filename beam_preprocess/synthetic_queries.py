@@ -59,10 +59,10 @@ class Form:
 
 FORMS = (
     Form(name="text", needs="text", said=("material",), share=14, judged=75),
-    Form(name="text", needs="image", said=("colour",), share=16, judged=15),
-    Form(name="text", needs="image", said=("pattern",), share=12, judged=10),
-    Form(name="text", needs="image", said=("colour", "pattern"), share=7, judged=10),
-    Form(name="photo", needs="image", shown=("colour", "pattern"), kind=False, share=20, judged=30),
+    Form(name="text", needs="image", said=("colour",), share=18, judged=15),
+    Form(name="text", needs="image", said=("pattern",), share=14, judged=10),
+    Form(name="text", needs="image", said=("colour", "pattern"), share=9, judged=10),
+    Form(name="photo", needs="image", shown=("colour", "pattern"), kind=False, share=22, judged=30),
     Form(name="photo+text", needs="image", shown=("colour", "pattern"), share=6, judged=10),
     Form(name="text", needs="video", said=("motion",), share=16, judged=38),
     Form(name="clip+text", needs="video", shown=("motion",), share=13, judged=37),
