@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 class LSTM(tf.keras.layers.Layer):
-    """An LSTM that skips what is absent; it is there whole in one op of TensorFlow core, computed in float32.
+    """An LSTM that skips what is absent, as one op of TensorFlow core and in float32.
 
     `tf.keras.layers.LSTM` runs a loop of some twenty small ops a step, which takes several times as long, and traces
     loops and their gradients into every graph. The weights are laid out as Keras has them (gates i, f, c, o).
