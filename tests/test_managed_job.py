@@ -57,7 +57,7 @@ class Service:
 
     def start(self):
         flags = ["--preset=tiny", f"--train.max_steps={STEPS}", "--train.epochs=99", "--run.checkpoint_steps=4"]
-        flags += ["--train.batch_size=32", "--train.learning_rate=0.01", "--flavours=scann"]
+        flags += ["--train.batch_size=32", "--train.learning_rate=0.01", "--flavours=stock,scann"]
         command = [self.python, "-m", "trainer.task", *flags]
         return subprocess.Popen(
             command, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -118,10 +118,11 @@ from serving.server.process import ServerProcess
 
 assert not [name for name in {EXTRA_MODULES} if importlib.util.find_spec(name)]
 assert "site-packages" in importlib.util.find_spec("trainer").origin
-with ServerProcess("vitrine", "model/bundle/scann", flags=["--enable_model_warmup=false"]) as server:
-    client = Client(grpc=server.grpc_address, timeout_seconds=120.0)
-    print(len(client.search(text="colour3").ids), "found")
+for flavour in ("stock", "scann"):
+    with ServerProcess("vitrine", f"model/bundle/{{flavour}}", flags=["--enable_model_warmup=false"]) as server:
+        client = Client(grpc=server.grpc_address, timeout_seconds=120.0)
+        print(len(client.search(text="colour3").ids), "found in", flavour)
 """
     done = subprocess.run([python, "-c", program], cwd=tmp_path, env=service.env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.endswith("10 found\n")
+    assert done.stdout.endswith("10 found in stock\n10 found in scann\n")

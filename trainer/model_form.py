@@ -4,7 +4,7 @@ import collections
 import hashlib
 import itertools
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ _READ_ROWS = 256
 _FILES_AT_ONCE = 4
 
 
-def _records(files: Sequence[str]) -> tf.data.Dataset:
-    """Batches of serialized Examples, four files in turn, in an order that stays; `.gz` files are read as gzip."""
+def _read(files: Sequence[str], form: Callable[[tf.Tensor], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """`form` of batches of serialized Examples, four files in turn, in an order that stays; `.gz` is read as gzip."""
     parts = [
         tf.data.TFRecordDataset(chosen, compression_type=compression, num_parallel_reads=_FILES_AT_ONCE)
         for compression, chosen in (
@@ -35,7 +35,8 @@ def _records(files: Sequence[str]) -> tf.data.Dataset:
     records = parts[0] if parts else tf.data.TFRecordDataset(tf.constant([], tf.string))
     for part in parts[1:]:
         records = records.concatenate(part)
-    return records.batch(_READ_ROWS)
+    formed = records.batch(_READ_ROWS).map(tf.autograph.experimental.do_not_convert(form), num_parallel_calls=2)
+    return formed.prefetch(2).as_numpy_iterator()
 
 
 def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.ModelOps) -> None:
@@ -45,7 +46,6 @@ def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.
       ValueError: No items, or an item id twice.
     """
 
-    @tf.autograph.experimental.do_not_convert
     def to_row(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         wire = examples.parse(serialized, sides=[Side.ITEM], wire=ops.config.wire)
         features = ops.item_model_inputs(wire)
@@ -59,7 +59,7 @@ def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.
     ids: list[bytes] = []
     facts: dict[str, list[np.ndarray]] = collections.defaultdict(list)
     with store.TableWriter(directory) as writer:
-        for batch in _records(files).map(to_row, num_parallel_calls=2).prefetch(2).as_numpy_iterator():
+        for batch in _read(files, to_row):
             for name, values in batch.pop(FACTS).items():
                 facts[name].append(values)
             writer.append(batch)
@@ -109,7 +109,6 @@ def build_days(
       price_level: [items] float32, the mean logarithm of the prices in each item's currency.
     """
 
-    @tf.autograph.experimental.do_not_convert
     def to_row(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         wire = examples.parse(serialized, sides=[Side.DAY], wire=ops.config.wire)
         names = ("day_item_id", "day", "latest", "regular", "companion_ids", "label_units", "label_price")
@@ -122,7 +121,7 @@ def build_days(
     places: list[np.ndarray] = []
     empty = {name: value.numpy() for name, value in to_row(tf.constant([], tf.string)).items()}
     with store.TableWriter(directory) as writer:
-        batches = _records(files).map(to_row, num_parallel_calls=2).prefetch(2).as_numpy_iterator()
+        batches = _read(files, to_row)
         for batch in itertools.chain([empty], batches):
             item_rows = _rows_of(batch.pop("day_item_id"), row_of)
             kept = np.flatnonzero(item_rows >= 0)
@@ -171,14 +170,13 @@ def build_events(
     """
     sides = (Side.QUERY, Side.EVENT)
 
-    @tf.autograph.experimental.do_not_convert
     def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         return examples.parse(serialized, sides=sides, wire=ops.config.wire)
 
     empty = {name: value.numpy() for name, value in parse(tf.constant([], tf.string)).items()}
     with _EventBuilder(directory, ops=ops, row_of=row_of) as builder:
         builder.append(empty)  # so that a split without events has its columns too
-        for wire in _records(files).map(parse).prefetch(2).as_numpy_iterator():
+        for wire in _read(files, parse):
             builder.append(wire)
         builder.finish()
 
