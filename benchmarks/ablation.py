@@ -1,4 +1,4 @@
-"""What each branch, fusion and weighting of the losses is worth: the embedded shop, trained anew for every variant.
+"""What each branch, fusion, weighting of the losses and precision is worth: the embedded shop, once for every variant.
 
     python -m benchmarks.ablation --work runs/ablation
 
@@ -31,6 +31,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "fusion concat": ("tower.fusion=concat",),
     "fusion attention": ("tower.fusion=attention",),
     "learned loss weights": ("train.loss_weighting=uncertainty",),
+    "bfloat16": ("train.precision=bfloat16",),
 }
 METRIC = "recall@10"
 Figures = Mapping[str, float]

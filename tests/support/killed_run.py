@@ -60,11 +60,11 @@ def live(folder, inputs, tell):
 
 
 def watch(reader, child, ending):
-    """The steps a life tells; sends it the signal at the step that is named."""
+    """The steps a life tells; sends it the signal at the step that is named, or the first behind it."""
     told = []
     for line in reader:
         told.append(int(line))
-        if ending and told[-1] == ending[1]:
+        if ending and told[-1] >= ending[1]:
             os.kill(child, ending[0])
     return told
 

@@ -13,10 +13,7 @@ from trainer.nn.randomness import step_seed
 from trainer.spec.features import Side
 from trainer.spec.signatures import TowerOutput
 from trainer.spec.training import RunConfig, TrainConfig
-
-Encoded = Mapping[Side, Mapping[str, tf.Tensor]]
-# What the losses read of a batch beside the vectors.
-_READ = ("item_rows", "item_index", "sampling_probability", "labels", "day_labels", "requests")
+from trainer.training.exchange import Encoded, gather, summed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,10 +148,12 @@ class Steps:
             total = self._model.total_loss(losses)
             share = total / replicas
         gradients = tape.gradient(share, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        gradients = [tf.identity(tf.convert_to_tensor(gradient)) for gradient in gradients]
+        gradients = [
+            tf.ensure_shape(tf.convert_to_tensor(gradient), variable.shape)
+            for gradient, variable in zip(gradients, self._variables, strict=True)
+        ]
         if replicas > 1:
-            gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-            stopping = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(stopping))
+            *gradients, stopping = summed([*gradients, stopping], context)
         for kept, gradient in zip(self._sums, gradients, strict=True):
             part = gradient / self._train.accumulate
             kept.assign(tf.where(first, part, kept + part))
@@ -172,23 +171,3 @@ class Steps:
             gradients, _ = tf.clip_by_global_norm(gradients, self._train.clip_norm)
         pairs = list(zip(gradients, self._variables, strict=True))
         self._optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
-
-
-def gather(encoded: Encoded, batch: Mapping[str, Any], context: Any) -> tuple[Encoded, dict[str, Any]]:
-    """The vectors of all replicas and what the losses read of their batches, in the order of the replicas."""
-    # `identity`, here and where gradients are summed: what comes from elsewhere has no device of this replica yet.
-    sizes = context.all_gather(tf.identity(tf.shape(batch["item_rows"])[:1]), axis=0)
-    before = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
-    read = {name: batch[name] for name in _READ}
-    read["item_index"] = read["item_index"] + before
-
-    def joined(tensor: tf.Tensor) -> tf.Tensor:
-        return _dense(tf.ensure_shape(context.all_gather(tf.identity(tensor), axis=0), [None, *tensor.shape[1:]]))
-
-    return tf.nest.map_structure(joined, dict(encoded)), tf.nest.map_structure(joined, read)
-
-
-@tf.custom_gradient
-def _dense(values: tf.Tensor) -> Any:
-    """`values`; its gradient is dense, as gathering across replicas wants it."""
-    return tf.identity(values), lambda gradient: tf.identity(tf.convert_to_tensor(gradient))

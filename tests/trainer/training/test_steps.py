@@ -8,7 +8,7 @@ import tensorflow as tf
 from trainer.spec.features import Side
 from trainer.spec.training import Strategy
 from trainer.training import strategy
-from trainer.training.steps import Measured, Steps, gather
+from trainer.training.steps import Measured, Steps
 
 
 @pytest.fixture
@@ -44,49 +44,6 @@ def test_what_a_step_measures_says_whether_it_is_sound():
     assert sound.is_finite()
     assert not dataclasses.replace(sound, gradient_norm=float("inf")).is_finite()
     assert not dataclasses.replace(sound, losses={"click": float("nan")}).is_finite()
-
-
-class TwoReplicas:
-    """The second of two replicas; the first one's rows stand before its own."""
-
-    replica_id_in_sync_group = 1
-
-    def __init__(self, other):
-        self._other = iter(other)
-
-    def all_gather(self, tensor, axis):
-        return tf.concat([tf.constant(next(self._other), tensor.dtype), tensor], axis)
-
-
-def test_gathered_rows_point_to_their_own_items():
-    # Replica 0 has items 7 and 9 and rows of both; replica 1 has item 4 and two rows of it.
-    batch = {
-        "item_rows": tf.constant([4]),
-        "item_index": tf.constant([0, 0]),
-        "sampling_probability": tf.constant([0.5]),
-        "requests": tf.constant([12, 12]),
-        "labels": {"positive": tf.constant([1.0, 0.0])},
-        "day_labels": {"label_units": tf.constant([4.0])},
-    }
-    encoded = {
-        Side.ITEM: {"vector": tf.constant([[3.0]])},
-        Side.QUERY: {"vector": tf.constant([[5.0], [6.0]])},
-        Side.DAY: {"demand": tf.constant([0.3])},
-    }
-    of_batch = [[7.0, 9.0], [0, 1], [7, 9], [1.0, 1.0], [11, 12], [0.2, 0.3]]
-    others = [[2], [0.1, 0.2], [[1.0], [2.0]], [[8.0], [9.0]], *of_batch]
-    # In the order of gathering: sizes, days, items, queries, then by name: labels of days, index, rows, labels,
-    # requests, probability.
-    vectors, joined = gather(encoded, batch, TwoReplicas(others))
-    assert vectors[Side.ITEM]["vector"][:, 0].numpy().tolist() == [1.0, 2.0, 3.0]
-    assert vectors[Side.QUERY]["vector"][:, 0].numpy().tolist() == [8.0, 9.0, 5.0, 6.0]
-    assert joined["item_rows"].numpy().tolist() == [7, 9, 4]
-    # The rows of replica 1 point behind the two items of replica 0.
-    assert joined["item_index"].numpy().tolist() == [0, 1, 2, 2]
-    assert joined["labels"]["positive"].numpy().tolist() == [1.0, 1.0, 1.0, 0.0]
-    np.testing.assert_allclose(vectors[Side.DAY]["demand"], [0.1, 0.2, 0.3])
-    assert joined["day_labels"]["label_units"].numpy().tolist() == [7.0, 9.0, 4.0]
-    assert joined["requests"].numpy().tolist() == [11, 12, 12, 12]
 
 
 def test_several_workers_need_a_cluster(monkeypatch):

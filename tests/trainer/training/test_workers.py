@@ -68,7 +68,7 @@ def test_two_workers_of_which_one_is_lost_and_restarted_give_the_losses_of_one_w
         killed_at=[LOST_AT],
         meanwhile=lambda: worker.losses(tmp_path, shop, rows=32, strategy=Strategy.NONE),
     )
-    assert lost.code == -signal.SIGKILL
+    assert lost.code == -signal.SIGKILL, lost.said[-3000:]
     assert left.code == 1
     assert "WorkerGone: Another worker of the job is gone" in left.said
     assert "the checkpoint of step 3 is intact. Start all workers again" in left.said

@@ -1,0 +1,65 @@
+"""What replicas send each other in a step, in few messages: one costs more than what is in it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.spec.features import Side
+
+Encoded = Mapping[Side, Mapping[str, tf.Tensor]]
+# What the losses read of a batch beside the vectors.
+_READ = ("item_rows", "item_index", "sampling_probability", "labels", "day_labels", "requests")
+
+
+def summed(tensors: Sequence[tf.Tensor], context: Any) -> list[tf.Tensor]:
+    """The sum of each tensor, float32 of a known shape, over all replicas."""
+    # `identity`, here and below: what comes from elsewhere has no device of this replica yet.
+    flat = tf.identity(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0))
+    parts = tf.split(
+        context.all_reduce(tf.distribute.ReduceOp.SUM, flat), [tensor.shape.num_elements() for tensor in tensors]
+    )
+    return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def gather(encoded: Encoded, batch: Mapping[str, Any], context: Any) -> tuple[Encoded, dict[str, Any]]:
+    """The vectors of all replicas and what the losses read of their batches, in the order of the replicas."""
+    own = (dict(encoded), {name: batch[name] for name in _READ})
+    tensors: list[tf.Tensor] = tf.nest.flatten(own)
+    lengths = tf.stack([tf.shape(tensor)[0] for tensor in tensors])
+    sizes = context.all_gather(tf.identity(lengths[tf.newaxis]), axis=0)  # [replicas, tensors]
+    sizes = tf.ensure_shape(sizes, [context.num_replicas_in_sync, len(tensors)])
+    rows_before = tf.reduce_sum(sizes[: context.replica_id_in_sync_group, _place(own, "item_rows")])
+    tensors[_place(own, "item_index")] += rows_before
+    joined: dict[int, tf.Tensor] = {}
+    for dtype, places in (
+        (tf.float32, [place for place, tensor in enumerate(tensors) if tensor.dtype.is_floating]),
+        (tf.int64, [place for place, tensor in enumerate(tensors) if not tensor.dtype.is_floating]),
+    ):
+        found = _joined([tf.cast(tensors[place], dtype) for place in places], tf.gather(sizes, places, axis=1), context)
+        joined |= {place: tf.cast(whole, tensors[place].dtype) for place, whole in zip(places, found, strict=True)}
+    whole_encoded, whole_batch = tf.nest.pack_sequence_as(own, [joined[place] for place in range(len(tensors))])
+    return whole_encoded, whole_batch
+
+
+def _place(own: tuple[Any, Mapping[str, Any]], name: str) -> int:
+    """Where the tensor `name` of a batch stands in the flat list of everything."""
+    return next(place for place, tensor in enumerate(tf.nest.flatten(own)) if tensor is own[1][name])
+
+
+def _joined(tensors: Sequence[tf.Tensor], sizes: tf.Tensor, context: Any) -> list[tf.Tensor]:
+    """Each tensor [rows, ...] with the rows of all replicas, `sizes` [replicas, tensors] of them, by one message."""
+    widths = [tensor.shape[1:].num_elements() for tensor in tensors]
+    flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
+    message = _dense(context.all_gather(tf.identity(flat), axis=0))
+    parts = tf.split(message, tf.reshape(sizes * tf.constant(widths), [-1]), num=sizes.shape[0] * len(tensors))
+    return [
+        tf.reshape(tf.concat(parts[place :: len(tensors)], axis=0), [-1, *tensor.shape[1:]])
+        for place, tensor in enumerate(tensors)
+    ]
+
+
+@tf.custom_gradient
+def _dense(values: tf.Tensor) -> Any:
+    """`values`; its gradient is dense, as gathering across replicas wants it."""
+    return tf.identity(values), lambda gradient: tf.identity(tf.convert_to_tensor(gradient))
