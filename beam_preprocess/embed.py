@@ -1,7 +1,7 @@
-"""Photos through a frozen pretrained encoder, batched by RunInference, and kept by content.
+"""Texts, photos, clips and sounds of items through a frozen pretrained encoder, batched and kept by content.
 
-A photo's vector depends on its wire form and on the encoder alone, so it is kept under the hash of both: a photo that
-did not change is never encoded twice, in one run or in the next.
+A vector depends on the wire form of what it is of and on the encoder alone, so it is kept under the hash of both: what
+did not change is never encoded twice, in one run or in the next. The encoder is the tower's own, so both give the same.
 """
 
 import functools
@@ -9,7 +9,7 @@ import hashlib
 import io
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -23,92 +23,131 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from beam_preprocess import writing
 from beam_preprocess.outcomes import Count
 from beam_preprocess.stages import Ledger
-from trainer.spec.config import Config
-from trainer.spec.features import IMAGE_EMBEDDINGS, Modality, Side, features_of
+from trainer.spec.config import Config, override
+from trainer.spec.features import EMBEDDINGS, Modality, Side, sources_of
 
-KNOWN, ENCODED = "photos_known", "photos_encoded"
 _MOST_AT_ONCE = 64
 _SHARD_DIGITS = 2
-_HOW = (
-    "Give the folder of a SavedModel that takes [batch, height, width, 3] float32 in 0 to 1 and gives "
-    "[batch, features], or a TF-Hub address that every worker can reach, and set wire.image_features to the number of "
-    "features."
-)
+# Of the configuration, what the model form of a modality depends on.
+_SIZES: dict[Modality, Callable[[Config], Sequence[int]]] = {
+    Modality.TEXT: lambda config: [config.tower.text.item_tokens],
+    Modality.IMAGE: lambda config: [config.wire.image_px],
+    Modality.VIDEO: lambda config: [config.wire.frames, config.wire.frame_px],
+    Modality.AUDIO: lambda config: [config.wire.audio_ms],
+}
 Row = tuple[int, writing.Sorted]
 
 
+def known(modality: Modality) -> str:
+    """Counts what of a modality was encoded in an earlier run."""
+    return f"{modality.value}_embeddings_known"
+
+
+def encoded(modality: Modality) -> str:
+    """Counts what of a modality was encoded in this run."""
+    return f"{modality.value}_embeddings_made"
+
+
+def embedded(config: Config) -> tuple[Modality, ...]:
+    """The modalities whose vectors are made in preprocessing."""
+    return tuple(modality for modality in EMBEDDINGS if config.wire.features_made(modality))
+
+
 class FrozenEncoder(ModelHandler[bytes, bytes, Any]):
-    """Photos in wire form to vectors, as the float32 bytes of [features]."""
+    """Contents of one modality, as `contents` gives them, to vectors, as the float32 bytes of [features]."""
 
-    def __init__(self, handle: str, *, px: int, features: int) -> None:
-        """Takes a TF-Hub handle, the side of a photo in pixels and the length that its vectors must have."""
+    def __init__(self, config: Config, modality: Modality) -> None:
+        """Takes the encoder that the tower of this configuration has for the modality."""
         super().__init__(max_batch_size=_MOST_AT_ONCE)
-        self.handle = handle
-        self.px = px
-        self.features = features
+        self.config = override(config, ["wire.images=1"])  # each photo is a content of its own
+        self.modality = modality
+        self.features = config.wire.features_made(modality)
 
-    def load_model(self) -> Any:
-        """The module as a function of photos in 0 to 1.
+    def load_model(self) -> Callable[[Sequence[bytes]], np.ndarray]:
+        """What turns contents into vectors, [batch, features] float32.
 
         Raises:
-          ValueError: It cannot be loaded, or gives something else than vectors of the length that was announced.
+          ValueError: The encoder cannot be loaded, or gives vectors of another length than was announced.
         """
         import tensorflow as tf
-        import tensorflow_hub as hub
 
-        try:
-            layer = hub.KerasLayer(self.handle, trainable=False)
-            shape = tuple(layer(tf.zeros([1, self.px, self.px, 3]), training=False).shape)
-        except Exception as error:  # hub raises whatever its file systems and graphs do
-            first = (str(error).strip().splitlines() or [""])[0][:300]
+        from trainer.model.pretrained import pretrained_encoder
+        from trainer.ops import examples, pretrained_text
+
+        config, modality = self.config, self.modality
+        layer: Any = pretrained_encoder(config, modality)
+        is_text = modality is Modality.TEXT
+        tokenizer = pretrained_text.tokenizer_of(config.tower.text.pretrained) if is_text else None
+
+        def encode(batch: Sequence[bytes]) -> np.ndarray:
+            wire = examples.parse(tf.constant(list(batch)), sides=[Side.ITEM], wire=config.wire)
+            if tokenizer:
+                texts, length = examples.texts_of(wire, Side.ITEM), config.tower.text.item_tokens
+                inputs = {"text_tokens": tokenizer.to_model(texts, length=length)}
+            else:
+                inputs = examples.media_of(wire, Side.ITEM, config).tensors
+            return np.asarray(layer.raw_features(inputs), np.float32)
+
+        given = encode([b""]).shape[1]
+        if given != self.features:
+            name = modality.value
             raise ValueError(
-                f"Image encoder {self.handle!r} cannot be used with photos of {self.px} pixels: "
-                f"{type(error).__name__}: {first}. {_HOW}"
-            ) from error
-        if shape != (1, self.features):
-            raise ValueError(
-                f"Image encoder {self.handle!r} gives {shape} for one photo; wire.image_features wants "
-                f"{(1, self.features)}. {_HOW}"
+                f"The {name} encoder {config.tower.pretrained(modality)!r} gives vectors of {given} numbers; "
+                f"wire.{name}_features is {self.features}. Set it to {given}."
             )
-        return functools.partial(layer, training=False)
+        return encode
 
     def run_inference(
-        self, batch: Sequence[bytes], model: Any, inference_args: dict[str, Any] | None = None
+        self,
+        batch: Sequence[bytes],
+        model: Callable[[Sequence[bytes]], np.ndarray],
+        inference_args: dict[str, Any] | None = None,
     ) -> Iterable[bytes]:
-        """The vectors of a batch; the pixels are those that the tower sees."""
-        import tensorflow as tf
-
-        from trainer.ops import image
-
+        """The vectors of a batch."""
         del inference_args
-        pixels = image.to_model(tf.constant(list(batch)), px=self.px).pixels
-        vectors = np.asarray(model(tf.cast(pixels, tf.float32) / 255.0), np.float32)
-        return [vector.tobytes() for vector in vectors]
+        return [vector.tobytes() for vector in model(batch)]
 
     def get_metrics_namespace(self) -> str:
         """Where Beam counts its batches."""
-        return "vitrine_photos"
+        return f"vitrine_{self.modality.value}"
+
+    def identity(self) -> str:
+        """Names the encoder by its content, where it is a folder or a file, else by its handle; and what it reads."""
+        handle = self.config.tower.pretrained(self.modality)
+        sizes = [*_SIZES[self.modality](self.config), self.features]
+        digest = hashlib.sha256(f"{self.modality.value} {sizes}\n".encode())
+        place = pathlib.Path(handle.rpartition(":")[2])
+        files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+        if not place.exists():
+            digest.update(handle.encode())
+            files = []
+        for path in files:
+            digest.update(f"{path.relative_to(place)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()[:24]
 
 
-def encoder_of(config: Config) -> FrozenEncoder:
-    """The encoder that the configuration names."""
-    return FrozenEncoder(config.tower.vision.pretrained, px=config.wire.image_px, features=config.wire.image_features)
+def contents(serialized: bytes, modality: Modality) -> list[bytes]:
+    """What is encoded of an item, each a small Example: every photo, or all of its text; b"" where there is nothing."""
+    import tensorflow as tf
 
-
-def encoder_id(encoder: FrozenEncoder) -> str:
-    """Names an encoder by its content, where it is a folder, else by its handle; and the size of photos."""
-    digest = hashlib.sha256(f"{encoder.px} {encoder.features}\n".encode())
-    folder = pathlib.Path(encoder.handle)
-    if not folder.is_dir():
-        digest.update(encoder.handle.encode())
+    given = tf.train.Example.FromString(serialized).features.feature
+    parts = {source.name: given[source.name].bytes_list.value for source in sources_of(Side.ITEM, modality)}
+    if modality is Modality.IMAGE:
+        pieces = [{name: [photo]} for name, photos in parts.items() for photo in photos]
     else:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            digest.update(f"{path.relative_to(folder)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:24]
+        pieces = [parts]
+    found = []
+    for piece in pieces:
+        example = tf.train.Example()
+        for name, values in piece.items():
+            example.features.feature[name].bytes_list.value[:] = values
+        is_there = any(value for values in piece.values() for value in values)
+        found.append(example.SerializeToString(deterministic=True) if is_there else b"")
+    return found
 
 
 class Vectors:
-    """Vectors of photos by the hash of their bytes, kept in one file for each first byte of it."""
+    """Vectors by the hash of what they are of, kept in one file for each first byte of it."""
 
     def __init__(self, directory: str) -> None:
         """Keeps them in `directory`, local or remote; "" keeps nothing."""
@@ -139,50 +178,49 @@ class Vectors:
         return os.path.join(self.directory, f"{shard}.npz")
 
 
-def with_embeddings(rows: beam.PCollection, config: Config, ledger: Ledger) -> beam.PCollection:
-    """Item Examples (shard, (name, Example)) with the vectors of their photos.
+def with_embeddings(rows: beam.PCollection, modality: Modality, config: Config, ledger: Ledger) -> beam.PCollection:
+    """Item Examples (shard, (name, Example)) with the vectors of what they hold of a modality.
 
     Raises:
       ValueError: The encoder cannot be used; it is tried here, before anything runs.
     """
-    encoder = encoder_of(config)
+    encoder, of = FrozenEncoder(config, modality), modality.value
     encoder.load_model()
-    kept = Vectors(os.path.join(config.data.embeddings, encoder_id(encoder)) if config.data.embeddings else "")
+    kept = Vectors(os.path.join(config.data.embeddings, encoder.identity()) if config.data.embeddings else "")
     texts, keyed = Tuple[str, bytes], Tuple[str, AnyType]
-    photos = rows | "photos" >> beam.FlatMap(_photos).with_output_types(texts)
-    copies = photos | "photos by content" >> beam.GroupByKey()
-    once = copies | "each photo once" >> beam.MapTuple(_first_by_shard).with_output_types(keyed)
-    shards = once | "by shard of content" >> beam.GroupByKey()
-    looked = ledger.run(shards, "look up photos", functools.partial(look_up, kept=kept))
-    known = looked | "known photos" >> beam.FlatMap(_known).with_output_types(texts)
-    new = looked | "new photos" >> beam.FlatMap(_new).with_output_types(texts)
-    made = new | "encode photos" >> RunInference(KeyedModelHandler(encoder))
-    made = made | "new vectors" >> beam.MapTuple(lambda name, vector: (name, vector)).with_output_types(texts)
-    fresh = made | "new vectors under shards" >> beam.MapTuple(_under_shard).with_output_types(keyed)
-    together = fresh | "new vectors by shard" >> beam.GroupByKey()
-    _ = together | "keep vectors" >> beam.MapTuple(lambda shard, vectors: kept.add(shard, dict(vectors)))
-    every = (known, made) | "all vectors" >> beam.Flatten()
-    wanted = rows | "wanted photos" >> beam.FlatMap(_wanted).with_output_types(Tuple[str, bytes])
-    joined = {"wanted": wanted, "found": every} | "join vectors" >> beam.CoGroupByKey()
-    vectors = joined | "vectors by item" >> beam.FlatMap(_for_items).with_output_types(Tuple[bytes, AnyType])
-    named = rows | "items by name" >> beam.Map(lambda row: (row[1][0], row)).with_output_types(Tuple[bytes, AnyType])
-    both = {"rows": named, "vectors": vectors} | "join items" >> beam.CoGroupByKey()
-    return both | "with vectors" >> beam.FlatMap(_finished, features=config.wire.image_features).with_output_types(
-        Tuple[int, AnyType]
-    )
+    every = rows | f"{of} of items" >> beam.FlatMap(_named, modality=modality).with_output_types(texts)
+    copies = every | f"{of} by content" >> beam.GroupByKey()
+    once = copies | f"each {of} once" >> beam.MapTuple(_first_by_shard).with_output_types(keyed)
+    shards = once | f"{of} by shard of content" >> beam.GroupByKey()
+    looked = ledger.run(shards, f"look up {of}", functools.partial(look_up, kept=kept, modality=modality))
+    before = looked | f"known {of}" >> beam.FlatMap(_known).with_output_types(texts)
+    new = looked | f"new {of}" >> beam.FlatMap(_new).with_output_types(texts)
+    made = new | f"encode {of}" >> RunInference(KeyedModelHandler(encoder))
+    made = made | f"new vectors of {of}" >> beam.MapTuple(lambda name, vector: (name, vector)).with_output_types(texts)
+    fresh = made | f"new vectors of {of} under shards" >> beam.MapTuple(_under_shard).with_output_types(keyed)
+    together = fresh | f"new vectors of {of} by shard" >> beam.GroupByKey()
+    _ = together | f"keep vectors of {of}" >> beam.MapTuple(lambda shard, vectors: kept.add(shard, dict(vectors)))
+    vectors = (before, made) | f"all vectors of {of}" >> beam.Flatten()
+    wanted = rows | f"wanted {of}" >> beam.FlatMap(_wanted, modality=modality).with_output_types(Tuple[str, bytes])
+    joined = {"wanted": wanted, "found": vectors} | f"join vectors of {of}" >> beam.CoGroupByKey()
+    by_item = joined | f"{of} vectors by item" >> beam.FlatMap(_for_items).with_output_types(Tuple[bytes, AnyType])
+    named = rows | f"items with {of}" >> beam.Map(lambda row: (row[1][0], row)).with_output_types(Tuple[bytes, AnyType])
+    both = {"rows": named, "vectors": by_item} | f"join items with {of}" >> beam.CoGroupByKey()
+    finish = functools.partial(_finished, modality=modality, features=encoder.features)
+    return both | f"with vectors of {of}" >> beam.FlatMap(finish).with_output_types(Tuple[int, AnyType])
 
 
-def look_up(group: tuple[str, Iterable[tuple[str, bytes]]], *, kept: Vectors) -> Iterator[Any]:
-    """(hash, photo, vector) of the photos of one shard; the vector is None where none is kept."""
-    shard, photos = group
-    known = kept.read(shard)
-    for name, photo in photos:
-        yield Count(KNOWN if name in known else ENCODED)
-        yield name, b"" if name in known else photo, known.get(name)
+def look_up(group: tuple[str, Iterable[tuple[str, bytes]]], *, kept: Vectors, modality: Modality) -> Iterator[Any]:
+    """(hash, content, vector) of the contents of one shard; the vector is None where none is kept."""
+    shard, found = group
+    vectors = kept.read(shard)
+    for name, content in found:
+        yield Count(known(modality) if name in vectors else encoded(modality))
+        yield name, b"" if name in vectors else content, vectors.get(name)
 
 
-def _first_by_shard(name: str, photos: Iterable[bytes]) -> tuple[str, tuple[str, bytes]]:
-    return _under_shard(name, next(iter(photos)))
+def _first_by_shard(name: str, copies: Iterable[bytes]) -> tuple[str, tuple[str, bytes]]:
+    return _under_shard(name, next(iter(copies)))
 
 
 def _under_shard(name: str, value: bytes) -> tuple[str, tuple[str, bytes]]:
@@ -197,19 +235,12 @@ def _new(found: tuple[str, bytes, bytes | None]) -> list[tuple[str, bytes]]:
     return [(found[0], found[1])] if found[2] is None else []
 
 
-def _images(serialized: bytes) -> list[bytes]:
-    import tensorflow as tf
-
-    photos, *_ = features_of(Side.ITEM, Modality.IMAGE)
-    return list(tf.train.Example.FromString(serialized).features.feature[photos.name].bytes_list.value)
+def _named(row: Row, *, modality: Modality) -> list[tuple[str, bytes]]:
+    return [(hashlib.sha256(content).hexdigest(), content) for content in contents(row[1][1], modality) if content]
 
 
-def _photos(row: Row) -> list[tuple[str, bytes]]:
-    return [(hashlib.sha256(photo).hexdigest(), photo) for photo in _images(row[1][1]) if photo]
-
-
-def _wanted(row: Row) -> list[tuple[str, bytes]]:
-    return sorted({(name, row[1][0]) for name, _ in _photos(row)})
+def _wanted(row: Row, *, modality: Modality) -> list[tuple[str, bytes]]:
+    return sorted({(name, row[1][0]) for name, _ in _named(row, modality=modality)})
 
 
 def _for_items(joined: tuple[str, Mapping[str, Iterable[bytes]]]) -> Iterator[tuple[bytes, tuple[str, bytes]]]:
@@ -219,15 +250,17 @@ def _for_items(joined: tuple[str, Mapping[str, Iterable[bytes]]]) -> Iterator[tu
         yield item, (name, vector)
 
 
-def _finished(joined: tuple[bytes, Mapping[str, Iterable[Any]]], *, features: int) -> Iterator[Row]:
-    """The Example of an item with the vectors of its photos in their order; zeros where there is no photo."""
+def _finished(joined: tuple[bytes, Mapping[str, Iterable[Any]]], *, modality: Modality, features: int) -> Iterator[Row]:
+    """The Example of an item with the vectors of its contents in their order; zeros where there is nothing."""
     import tensorflow as tf
 
     vectors = dict(joined[1]["vectors"])
     for shard, (name, serialized) in joined[1]["rows"]:
-        blank = bytes(4 * features)
-        placed = [vectors[hashlib.sha256(photo).hexdigest()] if photo else blank for photo in _images(serialized)]
+        placed = [
+            vectors[hashlib.sha256(content).hexdigest()] if content else bytes(4 * features)
+            for content in contents(serialized, modality)
+        ]
         example = tf.train.Example.FromString(serialized)
-        target = example.features.feature[IMAGE_EMBEDDINGS].float_list.value
+        target = example.features.feature[EMBEDDINGS[modality]].float_list.value
         target[:] = np.frombuffer(b"".join(placed), np.float32).tolist()
         yield shard, (name, example.SerializeToString(deterministic=True))

@@ -13,12 +13,14 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from trainer.spec.branches import MEDIA
 from trainer.spec.config import WireConfig
-from trainer.spec.features import Dtype, Feature, Side, features_of
+from trainer.spec.features import EMBEDDINGS, Dtype, Feature, Side, features_of
 
 _TYPES = {Dtype.BYTES: schema_pb2.BYTES, Dtype.FLOAT: schema_pb2.FLOAT, Dtype.INT: schema_pb2.INT}
 
 # What each schema of the pipeline covers.
-VALIDATED_ITEMS = tuple(f for f in features_of(Side.ITEM) if f.modality not in MEDIA)
+VALIDATED_ITEMS = tuple(
+    f for f in features_of(Side.ITEM) if f.modality not in MEDIA and f.name not in EMBEDDINGS.values()
+)
 VALIDATED_EVENTS = tuple(f for f in features_of(Side.QUERY) + features_of(Side.EVENT) if f.modality not in MEDIA)
 TRANSFORMED_ITEMS = tuple(f for f in features_of(Side.ITEM) if f.transform)
 

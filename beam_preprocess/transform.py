@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from trainer.spec.config import Config, from_json
-from trainer.spec.features import Modality, Side, features_of
+from trainer.spec.features import Side, features_of
 from trainer.spec.transformed import (
     BRAND_VOCABULARY,
     CATEGORY_VOCABULARY,
@@ -58,12 +58,9 @@ def _count_words(inputs: Mapping[str, Any]) -> None:
     import tensorflow_transform as tft
 
     from trainer.ops import text
+    from trainer.ops.examples import texts_of
 
-    parts = []
-    for feature in features_of(Side.ITEM, Modality.TEXT):
-        value = inputs[feature.name]
-        parts.append(tf.strings.reduce_join(value, axis=-1, separator=" ") if feature.axes else value)
-    found = text.words(tf.strings.join(parts, separator=" "))
+    found = text.words(tf.strings.join(texts_of(inputs, Side.ITEM), separator=" "))
     tft.vocabulary(found.to_sparse(), vocab_filename=WORD_VOCABULARY, store_frequency=True)
 
 

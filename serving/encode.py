@@ -15,7 +15,7 @@ from serving.towers import LoadedTowers, query_specs
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.branches import branches_of, content_features
 from trainer.spec.config import WireConfig
-from trainer.spec.features import Dtype, Modality, Side, features_of
+from trainer.spec.features import Dtype, Modality, Side, features_of, sources_of
 from trainer.spec.signatures import TowerOutput
 
 RELATIONS = ("relation_ids", "relation_types")
@@ -105,7 +105,7 @@ def encode_items(
 
 def title_queries(towers: LoadedTowers, titles: Sequence[bytes]) -> np.ndarray:
     """[query, dim] float32: what a search for the first words of some titles is to the query tower; none empty."""
-    (text,) = features_of(Side.QUERY, Modality.TEXT)
+    (text,) = sources_of(Side.QUERY, Modality.TEXT)
     named = [title for title in titles if title]
     words = [b" ".join(title.split()[:_QUERY_WORDS]) for title in named[:: max(1, len(named) // _QUERIES)]]
     found = [np.zeros([0, towers.config.tower.dim], np.float32)]

@@ -20,7 +20,7 @@ import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops
 from trainer.ops.examples import ModelOps, tensor_spec
 from trainer.spec import config as configs
 from trainer.spec.branches import branches_of, content_features
-from trainer.spec.features import HISTORY_IDS, Feature, Modality, Side, features_of
+from trainer.spec.features import HISTORY_IDS, Feature, Modality, Side, features_of, sources_of
 from trainer.spec.signatures import TowerOutput
 
 TOWERS_JSON = "assets.extra/towers.json"
@@ -81,7 +81,7 @@ def query_features() -> tuple[Feature, ...]:
 
 def day_features() -> tuple[Feature, ...]:
     """The day features that `embed_day` reads in wire form; neighbours reach it as vectors."""
-    return features_of(Side.DAY, Modality.TREND)
+    return sources_of(Side.DAY, Modality.TREND)
 
 
 def day_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:

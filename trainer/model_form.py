@@ -14,7 +14,7 @@ from trainer import store
 from trainer.numbering import Numbering
 from trainer.ops import examples, graph, price, trend
 from trainer.spec.branches import SHOPPER
-from trainer.spec.features import Dtype, Modality, Side, features_of
+from trainer.spec.features import Dtype, Side, features_of
 
 FACTS = "facts"  # beside the item store: relations, and prices without their currency
 RAW_TEXT = "raw_text"  # bytes column: what a lexical method may read of an item or a query
@@ -54,7 +54,12 @@ def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.
             wire["relation_types"], types=ops.config.tower.graph.relation_types, companions=ops.config.wire.companions
         )
         facts = {"neighbour_types": types, **{name: wire[name] for name in ("relation_ids", "price", "currency")}}
-        return {**features, "item_id": wire["item_id"], RAW_TEXT: _raw_text(wire, Side.ITEM), FACTS: facts}
+        return {
+            **features,
+            "item_id": wire["item_id"],
+            RAW_TEXT: tf.strings.join(examples.texts_of(wire, Side.ITEM), " "),
+            FACTS: facts,
+        }
 
     ids: list[bytes] = []
     facts: dict[str, list[np.ndarray]] = collections.defaultdict(list)
@@ -150,13 +155,6 @@ def _check_ids(ids: Sequence[bytes], files: Sequence[str]) -> None:
         raise ValueError(f"No items in {list(files)}; wanted at least one. Look at the dead letters of preprocessing.")
 
 
-def _raw_text(wire: Mapping[str, tf.Tensor], side: Side) -> tf.Tensor:
-    """Every text feature of `side` joined: [batch] string."""
-    texts = [wire[feature.name] for feature in features_of(side, Modality.TEXT)]
-    flat = [text if len(text.shape) == 1 else tf.strings.reduce_join(text, axis=-1, separator=" ") for text in texts]
-    return tf.strings.join(flat, separator=" ")
-
-
 def build_events(
     directory: pathlib.Path, *, files: Sequence[str], ops: examples.ModelOps, row_of: Mapping[bytes, int]
 ) -> None:
@@ -203,7 +201,7 @@ class _EventBuilder:
 
         @tf.function(reduce_retracing=True, autograph=False)
         def to_query(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {**ops.asked_model_inputs(wire), RAW_TEXT: _raw_text(wire, Side.QUERY)}
+            return {**ops.asked_model_inputs(wire), RAW_TEXT: tf.strings.join(examples.texts_of(wire, Side.QUERY), " ")}
 
         @tf.function(reduce_retracing=True, autograph=False)
         def to_shopper(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -1,6 +1,5 @@
-"""Photos encoded in preprocessing: once, by content, and with the vectors that the tower would compute itself."""
+"""Encoders in preprocessing: once for each content, with the vectors that the tower would compute itself."""
 
-import dataclasses
 import json
 import shutil
 
@@ -11,14 +10,14 @@ import tensorflow as tf
 from beam_preprocess import embed, pipeline
 from beam_preprocess.sources import open_source
 from tests.beam_preprocess.little_shop import read_examples, write_shop
-from tests.support import fake_media, tiny_shop
-from tests.support.hub_modules import MOBILENET, MeanColour, saved
+from tests.support import fake_media, presets, tiny_shop
+from tests.support.hub_modules import MOBILENET, ColourChange, Loudness, MeanColour, saved
 from trainer.model.build import build_model
 from trainer.nn.encoders.pretrained_image import PretrainedImageEncoder
-from trainer.ops import image
+from trainer.ops import embeddings, image
 from trainer.ops.examples import ModelOps, parse
 from trainer.spec.config import Config, override
-from trainer.spec.features import Side
+from trainer.spec.features import EMBEDDINGS, Modality, Side
 from trainer.spec.presets import tiny
 
 CATALOG = [
@@ -53,15 +52,18 @@ def ingest(shop, config, folder):
 def test_an_unchanged_photo_is_never_encoded_twice(shop, handle, tmp_path):
     config = config_of(handle, **{"data.embeddings": str(tmp_path / "kept")})
     first = ingest(shop, config, tmp_path).counts
-    assert (first[embed.ENCODED], first.get(embed.KNOWN, 0)) == (2, 0)  # three photos, two of them the same
+    assert (first[embed.encoded(Modality.IMAGE)], first.get(embed.known(Modality.IMAGE), 0)) == (
+        2,
+        0,
+    )  # three photos, two of them the same
     rows = {row["item_id"][0]: row for row in read_examples(tmp_path / "items")}
     again = ingest(shop, config, tmp_path).counts
-    assert (again.get(embed.ENCODED, 0), again[embed.KNOWN]) == (0, 2)
+    assert (again.get(embed.encoded(Modality.IMAGE), 0), again[embed.known(Modality.IMAGE)]) == (0, 2)
     assert {row["item_id"][0]: row for row in read_examples(tmp_path / "items")} == rows
     other = shutil.copytree(shop, tmp_path / "other")
     (other / "b.jpg").write_bytes(fake_media.jpeg((1, 2, 3)))
     changed = ingest(other, config, tmp_path).counts
-    assert (changed[embed.ENCODED], changed[embed.KNOWN]) == (1, 1)
+    assert (changed[embed.encoded(Modality.IMAGE)], changed[embed.known(Modality.IMAGE)]) == (1, 1)
     vectors = {name: np.reshape(row["image_embeddings"], [2, 3]) for name, row in rows.items()}
     np.testing.assert_array_equal(vectors[b"mug"][0], vectors[b"cup"][0])
     np.testing.assert_array_equal(vectors[b"mug"][1], 0.0)
@@ -76,8 +78,9 @@ def same_as_in_the_tower(row, config):
     )
     photos = image.to_model(tf.constant([row["images"]]), px=config.wire.image_px)
     inputs = {"image_pixels": photos.pixels, "image_present": photos.present}
-    made = image.embeddings_to_model(tf.constant([row["image_embeddings"]]), wire=config.wire)
-    inside = encoder.all_features(inputs, training=False)
+    wire = {EMBEDDINGS[Modality.IMAGE]: tf.constant([row["image_embeddings"]])}
+    made = embeddings.to_model(wire, sizes=config.wire)
+    inside = encoder.raw_features(inputs)
     np.testing.assert_allclose(tf.reshape(made["image_embeddings"], inside.shape), inside, atol=1e-5)
     np.testing.assert_allclose(encoder({**inputs, **made}), encoder(inputs), atol=1e-5)
     only_first = {"image_embeddings": made["image_embeddings"] * [[[1.0], [0.0]]]}  # the other is encoded in the tower
@@ -85,7 +88,7 @@ def same_as_in_the_tower(row, config):
 
 
 def same_item_vectors(folder, config):
-    """The whole item tower on what was written, with the vectors of photos and without them."""
+    """The whole item tower on what was written, with the vectors that were made before and without them."""
     tiny_shop.write_transform_graph(folder)
     ops = ModelOps.load(config, folder)
     files = sorted(str(path) for path in (folder / "items").glob("*.tfrecord"))
@@ -94,15 +97,45 @@ def same_item_vectors(folder, config):
     inputs.pop("status")
     model = build_model(config, num_subwords=len(ops.subwords))
     found = model.encode_items(inputs)["vector"]
-    assert "image_embeddings" in inputs
-    inside = model.encode_items({name: values for name, values in inputs.items() if name != "image_embeddings"})
+    assert {EMBEDDINGS[modality] for modality in embed.embedded(config)} <= set(inputs)
+    inside = model.encode_items({name: value for name, value in inputs.items() if name not in EMBEDDINGS.values()})
     np.testing.assert_allclose(found, inside["vector"], atol=1e-5)
+
+
+@pytest.mark.slow  # importing KerasNLP takes long
+def test_texts_clips_and_sounds_are_encoded_once_too(tmp_path):
+    media = {"a.mp4": fake_media.clip(fake_media.grey_steps), "a.wav": fake_media.tone()}
+    rows = [
+        {"item_id": "cup", "title": "Red cup", "video": "a.mp4", "audio": "a.wav"},
+        {"item_id": "mug", "title": "Red cup"},  # the same text as the cup
+        {"item_id": "pan", "title": "Pan", "description": "Red cup"},
+    ]
+    shop = write_shop(tmp_path / "shop", catalog=rows, media=media)
+    config = config_of(
+        "",
+        **{"wire.image_features": 0, "data.embeddings": str(tmp_path / "kept")},
+        **{"wire.text_features": 2 * presets.WIDTH, "tower.text.pretrained": presets.bert(tmp_path / "bert")},
+        **{"wire.video_features": 3, "tower.vision.clip_pretrained": saved(ColourChange(), tmp_path / "clips")},
+        **{"wire.audio_features": 2, "tower.audio.pretrained": saved(Loudness(), tmp_path / "sounds")},
+    )
+    counts = ingest(shop, config, tmp_path).counts
+    made = {modality: counts.get(embed.encoded(modality), 0) for modality in EMBEDDINGS}
+    assert made == {Modality.TEXT: 2, Modality.IMAGE: 0, Modality.VIDEO: 1, Modality.AUDIO: 1}
+    found = {row["item_id"][0]: row for row in read_examples(tmp_path / "items")}
+    np.testing.assert_array_equal(found[b"mug"]["text_embedding"], found[b"cup"]["text_embedding"])
+    assert found[b"pan"]["text_embedding"] != found[b"cup"]["text_embedding"]
+    assert not np.any(found[b"pan"]["video_embedding"])
+    assert np.any(found[b"cup"]["audio_embedding"])
+    again = ingest(shop, config, tmp_path).counts
+    assert [again.get(embed.encoded(modality), 0) for modality in EMBEDDINGS] == [0, 0, 0, 0]
+    assert again[embed.known(Modality.TEXT)] == 2
+    same_item_vectors(tmp_path, config)
 
 
 def test_what_was_made_before_is_not_looked_at_again(handle):
     encoder = PretrainedImageEncoder(handle=handle, px=8, fine_tune=False, dim=4, dropout=0.0)
     blank = {"image_pixels": np.zeros([1, 1, 8, 8, 3], np.uint8), "image_present": np.array([[True]])}
-    given = encoder.all_features({**blank, "image_embeddings": tf.constant([[[3.0, 1.0, 2.0]]])}, training=False)
+    given = encoder.raw_features({**blank, "image_embeddings": tf.constant([[[3.0, 1.0, 2.0]]])})
     np.testing.assert_array_equal(given, [[3.0, 1.0, 2.0]])
 
 
@@ -110,7 +143,7 @@ def test_an_encoder_that_cannot_be_used_stops_the_run_before_it_begins(shop, han
     with pytest.raises(ValueError, match="Image encoder '/nowhere' cannot be used with photos of 32 pixels") as caught:
         ingest(shop, config_of("/nowhere"), tmp_path)
     assert "Give the folder of a SavedModel" in str(caught.value)
-    with pytest.raises(ValueError, match=r"gives \(1, 3\) for one photo; wire.image_features wants \(1, 5\)"):
+    with pytest.raises(ValueError, match=r"gives vectors of 3 numbers; wire.image_features is 5. Set it to 3."):
         ingest(shop, config_of(handle, **{"wire.image_features": 5}), tmp_path)
     assert not (tmp_path / "items").exists()
 
@@ -118,27 +151,35 @@ def test_an_encoder_that_cannot_be_used_stops_the_run_before_it_begins(shop, han
 @pytest.mark.parametrize(
     "change", [{"tower.vision.fine_tune": True}, {"tower.vision.pretrained": ""}, {"tower.vision.flip": True}]
 )
-def test_only_a_frozen_module_can_run_in_preprocessing(handle, change):
-    with pytest.raises(ValueError, match="tower.vision.pretrained must then be a TF-Hub handle, with fine_tune, flip"):
+def test_only_a_frozen_encoder_can_run_in_preprocessing(handle, change):
+    with pytest.raises(ValueError, match="tower.vision.pretrained must then name an encoder that is not trained"):
         config_of(handle, **change)
 
 
+def identity(config):
+    return embed.FrozenEncoder(config, Modality.IMAGE).identity()
+
+
 def test_an_encoder_is_named_by_what_it_is(handle, tmp_path):
-    encoder = embed.encoder_of(config_of(handle))
+    named = identity(config_of(handle))
     copy = shutil.copytree(handle, tmp_path / "copy")
-    assert embed.encoder_id(embed.encoder_of(config_of(str(copy)))) == embed.encoder_id(encoder)
+    assert identity(config_of(str(copy))) == named
     (copy / "saved_model.pb").write_bytes(b"another")
-    assert embed.encoder_id(embed.encoder_of(config_of(str(copy)))) != embed.encoder_id(encoder)
-    larger = dataclasses.replace(config_of(handle).wire, image_px=64)
-    assert embed.encoder_id(embed.encoder_of(dataclasses.replace(config_of(handle), wire=larger))) != (
-        embed.encoder_id(encoder)
-    )
+    assert identity(config_of(str(copy))) != named
+    assert identity(config_of(handle, **{"wire.image_px": 64})) != named
+    assert identity(config_of("https://example.com/encoder")) != identity(config_of("https://example.com/other"))
 
 
 @pytest.mark.skipif(not MOBILENET.exists(), reason="the public data is not here")
 def test_the_real_mobilenet_gives_the_vectors_of_the_tower(tmp_path):
-    encoder = embed.FrozenEncoder(str(MOBILENET), px=64, features=1024)
+    config = config_of(str(MOBILENET), **{"wire.image_px": 64, "wire.image_features": 1024})
+    encoder = embed.FrozenEncoder(config, Modality.IMAGE)
     photos = [fake_media.jpeg((40, 90, 140)), fake_media.jpeg((250, 0, 9))]
-    made = np.stack([np.frombuffer(v, np.float32) for v in encoder.run_inference(photos, encoder.load_model())])
+    items = [
+        tf.train.Example(features={"feature": {"images": {"bytes_list": {"value": [photo]}}}}).SerializeToString()
+        for photo in photos
+    ]
+    batch = [content for item in items for content in embed.contents(item, Modality.IMAGE)]
+    made = np.stack([np.frombuffer(v, np.float32) for v in encoder.run_inference(batch, encoder.load_model())])
     inside = PretrainedImageEncoder(handle=str(MOBILENET), px=64, fine_tune=False, dim=4, dropout=0.0)
     np.testing.assert_allclose(made, inside.seen(image.to_model(tf.constant(photos), px=64).pixels, False), atol=1e-5)

@@ -21,7 +21,8 @@ def entry(features, name):
 def test_media_and_days_stay_out_and_everything_else_is_in():
     names = {feature.name for feature in (*VALIDATED_ITEMS, *VALIDATED_EVENTS)}
     assert {feature.name for feature in FEATURES if feature.side is not Side.DAY} - names == {
-        *("images", "image_embeddings", "video", "audio"),
+        *("images", "video", "audio"),
+        *("text_embedding", "image_embeddings", "video_embedding", "audio_embedding"),
         *("query_image", "query_video", "query_audio"),
     }
     assert not {feature.name for feature in FEATURES if feature.side is Side.DAY} & names

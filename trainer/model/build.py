@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from trainer.model.pretrained import pretrained_encoder
 from trainer.model.tower import FREE_LENGTH as FREE_BRANCHES
 from trainer.model.tower import Tower
 from trainer.model.two_tower import TwoTower
@@ -14,11 +15,8 @@ from trainer.nn.auxiliary import Alignment, Reconstruction
 from trainer.nn.encoders.audio import AudioEncoder
 from trainer.nn.encoders.graph import GraphEncoder
 from trainer.nn.encoders.history import HistoryEncoder
-from trainer.nn.encoders.hub import HubAudioEncoder, HubTextEncoder, HubVideoEncoder
 from trainer.nn.encoders.identity import IdentityEncoder
 from trainer.nn.encoders.image import ImageEncoder
-from trainer.nn.encoders.pretrained_image import PretrainedImageEncoder
-from trainer.nn.encoders.pretrained_text import PretrainedTextEncoder
 from trainer.nn.encoders.profile import ProfileEncoder
 from trainer.nn.encoders.searches import SearchesEncoder
 from trainer.nn.encoders.tabular import TabularEncoder
@@ -34,7 +32,7 @@ from trainer.spec.branches import COMPANION, branches_of
 from trainer.spec.config import Config
 from trainer.spec.features import TREND_CHANNELS, Modality, Side
 from trainer.spec.tasks import TASKS, Task, TaskKind
-from trainer.spec.tower import FREE_LENGTH, HUB, Fusion, Similarity
+from trainer.spec.tower import FREE_LENGTH, Fusion, Similarity
 from trainer.spec.training import LossWeighting, Precision
 
 Layer: TypeAlias = tf.keras.layers.Layer
@@ -42,22 +40,6 @@ Layer: TypeAlias = tf.keras.layers.Layer
 
 def _text(config: Config, num_subwords: int) -> Layer:
     text = config.tower.text
-    if text.pretrained.startswith(HUB):
-        return HubTextEncoder(
-            handle=text.pretrained.removeprefix(HUB),
-            fine_tune=text.fine_tune,
-            dim=config.tower.dim,
-            dropout=config.tower.dropout,
-            name="text",
-        )
-    if text.pretrained:
-        return PretrainedTextEncoder(
-            handle=text.pretrained,
-            fine_tune=text.fine_tune,
-            dim=config.tower.dim,
-            dropout=config.tower.dropout,
-            name="text",
-        )
     return TextEncoder(
         vocabulary_size=num_subwords,
         embedding_dim=text.embedding_dim,
@@ -72,33 +54,25 @@ def _text(config: Config, num_subwords: int) -> Layer:
 def _image(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower, vision = config.tower, config.tower.vision
-    shared = {"dim": tower.dim, "dropout": tower.dropout, "name": "image"}
-    shared |= {"flip": vision.flip, "crop": vision.crop, "colour": vision.colour}
-    if vision.pretrained:
-        return PretrainedImageEncoder(
-            handle=vision.pretrained, px=config.wire.image_px, fine_tune=vision.fine_tune, **shared
-        )
-    return ImageEncoder(widths=vision.image_widths, patch_px=vision.patch_px, **shared)
+    changes = {"flip": vision.flip, "crop": vision.crop, "colour": vision.colour}
+    return ImageEncoder(
+        widths=vision.image_widths,
+        patch_px=vision.patch_px,
+        dim=tower.dim,
+        dropout=tower.dropout,
+        name="image",
+        **changes,
+    )
 
 
 def _video(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower, vision = config.tower, config.tower.vision
-    if vision.clip_pretrained:
-        return HubVideoEncoder(
-            handle=vision.clip_pretrained,
-            fine_tune=vision.clip_fine_tune,
-            frames=config.wire.frames,
-            px=config.wire.frame_px,
-            dim=tower.dim,
-            dropout=tower.dropout,
-            name="video",
-        )
     return VideoEncoder(
         reader=vision.clip_reader.value,
-        widths=tower.vision.frame_widths,
-        patch_px=tower.vision.patch_px,
-        lstm_units=tower.vision.lstm_units,
+        widths=vision.frame_widths,
+        patch_px=vision.patch_px,
+        lstm_units=vision.lstm_units,
         dim=tower.dim,
         dropout=tower.dropout,
         name="video",
@@ -108,15 +82,6 @@ def _video(config: Config, num_subwords: int) -> Layer:
 def _audio(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower = config.tower
-    if tower.audio.pretrained:
-        return HubAudioEncoder(
-            handle=tower.audio.pretrained,
-            fine_tune=tower.audio.fine_tune,
-            samples=config.wire.audio_samples,
-            dim=tower.dim,
-            dropout=tower.dropout,
-            name="audio",
-        )
     return AudioEncoder(widths=tower.audio.widths, dim=tower.dim, dropout=tower.dropout, name="audio")
 
 
@@ -175,6 +140,7 @@ def _profile(config: Config, num_subwords: int) -> Layer:
     return ProfileEncoder(buckets=tower.profile.buckets, dim=tower.dim, dropout=tower.dropout, name="profile")
 
 
+# From scratch; a pretrained one takes their place.
 ENCODERS: dict[Modality, Callable[[Config, int], Layer]] = {
     Modality.TEXT: _text,
     Modality.IMAGE: _image,
@@ -258,7 +224,8 @@ def build_model(config: Config, *, num_subwords: int, precision: Precision = Pre
     for modality in Modality:
         if modality in modalities:
             with _computing_in(precision if modality in HALVED else Precision.FLOAT32):
-                encoders[modality] = ENCODERS[modality](config, num_subwords)
+                pretrained = pretrained_encoder(config, modality)
+                encoders[modality] = pretrained or ENCODERS[modality](config, num_subwords)
     towers = {
         side: Tower(
             encoders={m: encoders[m] for m in branches_of(side)},

@@ -9,7 +9,7 @@ import tensorflow as tf
 from trainer.nn.blocks import encode_present, normalize
 from trainer.nn.randomness import uniform
 from trainer.spec.branches import CHANGING, NO_NEIGHBOUR
-from trainer.spec.features import Modality
+from trainer.spec.features import EMBEDDINGS, Modality
 from trainer.spec.signatures import TowerOutput
 
 Tensors = Mapping[str, tf.Tensor]
@@ -38,10 +38,10 @@ BRANCH_INPUTS: dict[Modality, tuple[str, ...]] = {
     Modality.SEARCHES: ("search_words", "search_ages"),
     Modality.PROFILE: ("profile_ids",),
 }
-# What it reads too where it is given: by its encoder a sound comes as energies or as samples.
+# What it reads too where it is given: vectors that were made before; by its encoder a sound as energies or as samples.
 OPTIONAL_INPUTS: dict[Modality, tuple[str, ...]] = {
-    Modality.IMAGE: ("image_embeddings",),
-    Modality.AUDIO: ("audio_mel", "audio_samples"),
+    **{modality: (name,) for modality, name in EMBEDDINGS.items()},
+    Modality.AUDIO: (EMBEDDINGS[Modality.AUDIO], "audio_mel", "audio_samples"),
 }
 BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
     Modality.TEXT: lambda inputs: tf.reduce_any(inputs["text_tokens"] > 0, axis=-1),

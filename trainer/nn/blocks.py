@@ -48,6 +48,32 @@ def gather_rows(table: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
     return tf.where(present[..., tf.newaxis], vectors, 0.0), present
 
 
+def made_before(
+    encode: Callable[[Mapping[str, tf.Tensor]], tf.Tensor],
+    inputs: Mapping[str, tf.Tensor],
+    *,
+    present: tf.Tensor,
+    made: tf.Tensor | None,
+) -> tf.Tensor:
+    """What an encoder makes of rows, taken from `made` where it was made before and is not all zeros.
+
+    Args:
+      encode: {name: [n, ...]} to [n, features].
+      inputs: {name: [batch, ...]}.
+      present: [batch] bool.
+      made: [..., features] of `batch` vectors, or None: nothing was made before.
+
+    Returns:
+      [batch, features] float32; where `made` is given, zeros on absent rows.
+    """
+    if made is None:
+        return tf.cast(encode(inputs), tf.float32)
+    flat = tf.cast(tf.reshape(made, [-1, made.shape[-1]]), tf.float32)
+    known = tf.reduce_any(flat != 0.0, axis=-1)
+    anew = encode_present(lambda rows: tf.cast(encode(rows), tf.float32), inputs, present & ~known)
+    return tf.where(known[:, tf.newaxis], flat, anew)
+
+
 def encode_present(
     encode: Callable[[Mapping[str, tf.Tensor]], tf.Tensor], inputs: Mapping[str, tf.Tensor], present: tf.Tensor
 ) -> tf.Tensor:

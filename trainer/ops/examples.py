@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from trainer.ops import (
     audio,
+    embeddings,
     graph,
     hashed,
     history,
@@ -22,7 +23,7 @@ from trainer.ops import (
     video,
 )
 from trainer.spec.config import Config, WireConfig
-from trainer.spec.features import IMAGE_EMBEDDINGS, Dtype, Feature, Modality, Side, features_of
+from trainer.spec.features import Dtype, Feature, Modality, Side, features_of, sources_of
 from trainer.spec.signatures import QueryStatus
 from trainer.spec.transformed import WORD_VOCABULARY
 
@@ -112,15 +113,13 @@ class ModelOps(tf.Module):
           {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
         """
         config = self.config
-        texts = [wire[feature.name] for feature in features_of(Side.ITEM, Modality.TEXT)]
-        strings = [tf.strings.reduce_join(t, axis=-1, separator=" ") if len(t.shape) > 1 else t for t in texts]
-        media = _media(wire, Side.ITEM, config)
+        strings, media = texts_of(wire, Side.ITEM), media_of(wire, Side.ITEM, config)
         inputs = {feature.name: wire[feature.name] for feature in features_of(Side.ITEM) if feature.transform}
         transformed = self.transform_graph.transform_fn(inputs)
         return {
             "text_tokens": self._tokens(strings, config.tower.text.item_tokens),
             **media.tensors,
-            **image.embeddings_to_model(wire[IMAGE_EMBEDDINGS], wire=config.wire),
+            **embeddings.to_model(wire, sizes=config.wire),
             **tabular.to_model(transformed),
             **identity.to_model(transformed, items=config.tower.identity.items),
             "status": media.status | _text_status(strings),
@@ -161,8 +160,7 @@ class ModelOps(tf.Module):
           {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
         """
         config = self.config
-        strings = [wire[feature.name] for feature in features_of(Side.QUERY, Modality.TEXT)]
-        media = _media(wire, Side.QUERY, config)
+        strings, media = texts_of(wire, Side.QUERY), media_of(wire, Side.QUERY, config)
         return {
             "text_tokens": self._tokens(strings, config.tower.text.query_tokens),
             **media.tensors,
@@ -201,18 +199,25 @@ class ModelOps(tf.Module):
         return hashed.words(texts, length=config.words, buckets=config.buckets)
 
 
-class _Media:
-    """Model form of the photos, clips and sounds of one side."""
+class Media:
+    """Model form of the photos, clips and sounds of one side; `status` [batch] int32 (`QueryStatus` bits)."""
 
     def __init__(self, tensors: dict[str, tf.Tensor], status: tf.Tensor) -> None:
         self.tensors = tensors
         self.status = status
 
 
-def _media(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> _Media:
-    photo, *_ = features_of(side, Modality.IMAGE)
-    (clip,) = features_of(side, Modality.VIDEO)
-    (sound,) = features_of(side, Modality.AUDIO)
+def texts_of(wire: Mapping[str, tf.Tensor], side: Side) -> list[tf.Tensor]:
+    """Every text of one side in wire form, [batch] string each."""
+    texts = [wire[feature.name] for feature in sources_of(side, Modality.TEXT)]
+    return [text if len(text.shape) == 1 else tf.strings.reduce_join(text, axis=-1, separator=" ") for text in texts]
+
+
+def media_of(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> Media:
+    """Model form of the media of one side in wire form."""
+    (photo,) = sources_of(side, Modality.IMAGE)
+    (clip,) = sources_of(side, Modality.VIDEO)
+    (sound,) = sources_of(side, Modality.AUDIO)
     photos = wire[photo.name]
     photos = image.to_model(photos if photo.axes else photos[:, tf.newaxis], px=config.wire.image_px)
     frames = video.to_model(wire[clip.name], px=config.wire.frame_px)
@@ -228,7 +233,7 @@ def _media(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> _Media:
     status = _bit(tf.reduce_any(photos.unreadable, axis=-1), QueryStatus.IMAGE_UNREADABLE)
     status |= _bit(tf.reduce_any(frames.unreadable, axis=-1), QueryStatus.VIDEO_UNREADABLE)
     status |= _bit(tf.reduce_any(sounds.unreadable, axis=-1), QueryStatus.AUDIO_UNREADABLE)
-    return _Media(tensors, status)
+    return Media(tensors, status)
 
 
 def _sounds(waves: tf.Tensor, config: Config) -> audio.Mel | audio.Samples:

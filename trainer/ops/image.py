@@ -5,7 +5,6 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from trainer.ops.decoding import decode_readable
-from trainer.spec.config import WireConfig
 
 _MAX_BYTES = 20 * 1024 * 1024
 _MAX_PIXELS = 50_000_000
@@ -93,15 +92,3 @@ def to_model(pictures: tf.Tensor, *, px: int) -> Pixels:
         present=tf.reshape(present, shape),
         unreadable=tf.reshape(~present & (flat != b""), shape),
     )
-
-
-def embeddings_to_model(numbers: tf.Tensor, *, wire: WireConfig) -> dict[str, tf.Tensor]:
-    """Vectors of photos, side by side in wire form [batch, images * features], to {name: [batch, images, features]}.
-
-    Nothing where preprocessing makes none. What is no number counts as not made.
-    """
-    if not wire.image_features:
-        return {}
-    vectors = tf.reshape(numbers, [-1, wire.images, wire.image_features])
-    finite = tf.reduce_all(tf.math.is_finite(vectors), axis=-1, keepdims=True)
-    return {"image_embeddings": tf.where(finite, vectors, 0.0)}

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from trainer.spec.checks import at_least, known_names, unknown_key
+from trainer.spec.features import EMBEDDINGS, Modality
 from trainer.spec.tasks import SCORE_PARTS
-from trainer.spec.tower import Similarity, TowerConfig
+from trainer.spec.tower import PRETRAINED, Similarity, TowerConfig
 from trainer.spec.training import RunConfig, TrainConfig
 
 _T = TypeVar("_T")
@@ -68,20 +69,44 @@ class WireConfig:
     relations: int = 4
     companions: int = 5
     trend_days: int = 28
-    image_features: int = 0  # numbers of a photo's vector, made in preprocessing by `vision.pretrained`; 0 = none is
+    # Numbers of the vector of an item's text, of each photo, of its clip and its sound that preprocessing makes by the
+    # frozen pretrained encoder of the towers; 0 = it makes none.
+    text_features: int = 0
+    image_features: int = 0
+    video_features: int = 0
+    audio_features: int = 0
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 0, "image_features")
+        at_least(self, 0, "text_features", "image_features", "video_features", "audio_features")
         at_least(self, 8, "image_px", "frame_px")
         at_least(self, 100, "audio_ms")
         at_least(self, 1, "images", "frames", "levels", "attributes", "history", "searches", "profile")
         at_least(self, 1, "relations", "companions", "trend_days")
 
     @property
+    def text_embedding(self) -> int:
+        """Numbers of the vector of an item's text; 1 where none is made."""
+        return max(1, self.text_features)
+
+    @property
     def image_embeddings(self) -> int:
         """Numbers of the vectors of all photos of an item."""
         return self.images * max(1, self.image_features)
+
+    @property
+    def video_embedding(self) -> int:
+        """Numbers of the vector of an item's clip; 1 where none is made."""
+        return max(1, self.video_features)
+
+    @property
+    def audio_embedding(self) -> int:
+        """Numbers of the vector of an item's sound; 1 where none is made."""
+        return max(1, self.audio_features)
+
+    def features_made(self, modality: Modality) -> int:
+        """Numbers of the vectors of `modality` that preprocessing makes; 0 = none are."""
+        return int(getattr(self, f"{modality.value}_features", 0))
 
     @property
     def audio_samples(self) -> int:
@@ -104,7 +129,7 @@ class DataConfig:
     pseudo_queries: int = 0  # per item, made from its own text and photos; for shops with few events
     history_days: int = 365
     demand_days: int = 7  # demand is foreseen for so many days ahead
-    embeddings: str = ""  # folder that keeps the vectors of photos between runs (`wire.image_features`)
+    embeddings: str = ""  # folder that keeps the vectors of frozen encoders between runs (`wire.image_features`)
     media_missing_limit: float = 0.5  # share of items with unusable media above which a run fails
 
     def __post_init__(self) -> None:
@@ -156,13 +181,15 @@ class Config:
 
     def __post_init__(self) -> None:
         """Checks what must fit together."""
-        vision = self.tower.vision
-        if self.wire.image_features and not vision.is_frozen_module():
-            raise ValueError(
-                f"wire.image_features is {self.wire.image_features}, so that photos are encoded in preprocessing; "
-                "tower.vision.pretrained must then be a TF-Hub handle, with fine_tune, flip, crop and colour off; got "
-                f"{vision.pretrained!r}. Set image_features to 0 to run the encoder inside the tower."
-            )
+        for modality in EMBEDDINGS:
+            made, field = self.wire.features_made(modality), PRETRAINED[modality]
+            if made and not self.tower.is_frozen(modality):
+                raise ValueError(
+                    f"wire.{modality.value}_features is {made}, so that the {modality.value} of items is encoded in "
+                    f"preprocessing; tower.{field} must then name an encoder that is not trained, with all changes "
+                    f"while training off; got {self.tower.pretrained(modality)!r}. Set {modality.value}_features to 0 "
+                    "to run the encoder inside the tower."
+                )
         similarity, index = self.tower.similarity, self.search.index
         if similarity not in INDEXED[index]:
             knows = ", ".join(known.value for known in Similarity if known in INDEXED[index])

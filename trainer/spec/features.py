@@ -53,7 +53,10 @@ class Axis(enum.StrEnum):
     RELATIONS = "relations"
     COMPANIONS = "companions"
     TREND_DAYS = "trend_days"
+    TEXT_EMBEDDING = "text_embedding"
     IMAGE_EMBEDDINGS = "image_embeddings"
+    VIDEO_EMBEDDING = "video_embedding"
+    AUDIO_EMBEDDING = "audio_embedding"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,8 +86,13 @@ class Feature:
 
 # Items of the history: they reach the query tower as their vectors.
 HISTORY_IDS = "history_ids"
-# Vectors of an item's photos, where a frozen encoder ran in preprocessing (`wire.image_features`).
-IMAGE_EMBEDDINGS = "image_embeddings"
+# Vectors of an item, where a frozen encoder ran in preprocessing (`wire.text_features` and its sisters).
+EMBEDDINGS = {
+    Modality.TEXT: "text_embedding",
+    Modality.IMAGE: "image_embeddings",
+    Modality.VIDEO: "video_embedding",
+    Modality.AUDIO: "audio_embedding",
+}
 
 _ITEM = (
     Feature(
@@ -117,14 +125,17 @@ _ITEM = (
         modality=Modality.IMAGE,
         doc="JPEG photos of `image_px` squared.",
     ),
-    Feature(
-        name=IMAGE_EMBEDDINGS,
-        side=Side.ITEM,
-        dtype=Dtype.FLOAT,
-        axes=(Axis.IMAGE_EMBEDDINGS,),
-        modality=Modality.IMAGE,
-        default=0.0,
-        doc="What a frozen encoder made of the photos, `image_features` numbers each; zeros = not made.",
+    *(
+        Feature(
+            name=name,
+            side=Side.ITEM,
+            dtype=Dtype.FLOAT,
+            axes=(Axis(name),),
+            modality=modality,
+            default=0.0,
+            doc=f"What a frozen encoder made of it, `{modality}_features` numbers each; zeros = not made.",
+        )
+        for modality, name in EMBEDDINGS.items()
     ),
     Feature(
         name="video",
@@ -151,7 +162,7 @@ _ITEM = (
         doc="Category path, root first; each level holds the whole path to it, joined by ` > `.",
     ),
     Feature(
-        name="brand", side=Side.ITEM, dtype=Dtype.BYTES, modality=Modality.TABULAR, transform=True, doc="Brand name."
+        name="brand", side=Side.ITEM, dtype=Dtype.BYTES, modality=Modality.TABULAR, transform=True, doc="Its name."
     ),
     Feature(
         name="price",
@@ -259,25 +270,14 @@ _EVENT = (
     Feature(name="request_id", side=Side.EVENT, dtype=Dtype.BYTES, doc="Groups the rows of one request."),
     Feature(name="event_time", side=Side.EVENT, dtype=Dtype.INT, default=0, doc="Epoch seconds, UTC."),
     Feature(name="position", side=Side.EVENT, dtype=Dtype.INT, default=-1, doc="Rank shown, from 0; -1 where unknown."),
-    Feature(
-        name="label_click", side=Side.EVENT, dtype=Dtype.FLOAT, default=-1.0, doc="1 clicked, 0 not, -1 not known."
-    ),
-    Feature(
-        name="label_purchase", side=Side.EVENT, dtype=Dtype.FLOAT, default=-1.0, doc="1 bought, 0 not, -1 not known."
-    ),
-    Feature(
-        name="label_grade",
-        side=Side.EVENT,
-        dtype=Dtype.FLOAT,
-        default=-1.0,
-        doc="Judged relevance 0 to 3, -1 unjudged.",
-    ),
-    Feature(
-        name="label_relevance",
-        side=Side.EVENT,
-        dtype=Dtype.FLOAT,
-        default=-1.0,
-        doc="Judged grade, else 3 bought, 2 put into the cart, 1 clicked, 0 shown only; -1 not known.",
+    *(
+        Feature(name=f"label_{name}", side=Side.EVENT, dtype=Dtype.FLOAT, default=-1.0, doc=doc)
+        for name, doc in {
+            "click": "1 clicked, 0 not, -1 not known.",
+            "purchase": "1 bought, 0 not, -1 not known.",
+            "grade": "Judged relevance 0 to 3, -1 unjudged.",
+            "relevance": "Judged grade, else 3 bought, 2 put into the cart, 1 clicked, 0 shown only; -1 not known.",
+        }.items()
     ),
     Feature(
         name="label_intent",
@@ -286,9 +286,7 @@ _EVENT = (
         default=-1,
         doc="Place of the search's intent in `INTENTS`, -1 not known.",
     ),
-    Feature(
-        name="review_text", side=Side.EVENT, dtype=Dtype.BYTES, doc="The text of a review; such a row is nothing else."
-    ),
+    Feature(name="review_text", side=Side.EVENT, dtype=Dtype.BYTES, doc="The text of a review, alone in its row."),
     Feature(
         name="label_sentiment",
         side=Side.EVENT,
@@ -387,9 +385,14 @@ _DAY = (
 FEATURES: tuple[Feature, ...] = _ITEM + _QUERY + _EVENT + _DAY
 
 
-def features_of(side: Side, modality: Modality | None = None) -> tuple[Feature, ...]:
-    """The features of one side, in declaration order, optionally of one modality only."""
-    return tuple(f for f in FEATURES if f.side == side and modality in (None, f.modality))
+def features_of(side: Side) -> tuple[Feature, ...]:
+    """The features of one side, in declaration order."""
+    return tuple(f for f in FEATURES if f.side == side)
+
+
+def sources_of(side: Side, modality: Modality) -> tuple[Feature, ...]:
+    """What one side holds of one modality, in declaration order, but for what an encoder made of it."""
+    return tuple(f for f in features_of(side) if f.modality is modality and f.name not in EMBEDDINGS.values())
 
 
 # Axes of which a request may bring any number of entries; those that matter most come first.

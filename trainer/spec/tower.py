@@ -2,12 +2,20 @@
 
 import dataclasses
 import enum
+import operator
 
 from trainer.spec.checks import at_least, fraction
 from trainer.spec.features import Modality
 
 # What the handle of a text encoder begins with where it is a TF-Hub module.
 HUB = "hub:"
+# Fields of `TowerConfig` that name the pretrained encoder of a branch.
+PRETRAINED = {
+    Modality.TEXT: "text.pretrained",
+    Modality.IMAGE: "vision.pretrained",
+    Modality.VIDEO: "vision.clip_pretrained",
+    Modality.AUDIO: "audio.pretrained",
+}
 
 
 class Fusion(enum.StrEnum):
@@ -90,11 +98,6 @@ class VisionConfig:
                 "VisionConfig.image_widths and frame_widths must each name at least one positive width; "
                 f"got {self.image_widths} and {self.frame_widths}."
             )
-
-    def is_frozen_module(self) -> bool:
-        """Whether photos go through a TF-Hub module as they are, which never changes."""
-        changes = self.fine_tune or self.flip or self.crop > 0 or self.colour > 0
-        return bool(self.pretrained) and not self.pretrained.startswith("keras:") and not changes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -247,3 +250,19 @@ class TowerConfig:
     def left_out_names(self) -> tuple[str, ...]:
         """The names in `left_out`."""
         return tuple(name.strip() for name in self.left_out.split(",") if name.strip())
+
+    def pretrained(self, modality: Modality) -> str:
+        """The handle of the pretrained encoder of a branch; "" = it has none."""
+        field = PRETRAINED.get(modality)
+        return str(operator.attrgetter(field)(self)) if field else ""
+
+    def is_frozen(self, modality: Modality) -> bool:
+        """Whether the encoder of a branch is pretrained and always makes the same of the same content."""
+        vision = self.vision
+        changes = {
+            Modality.TEXT: self.text.fine_tune,
+            Modality.IMAGE: vision.fine_tune or vision.flip or vision.crop > 0 or vision.colour > 0,
+            Modality.VIDEO: vision.clip_fine_tune,
+            Modality.AUDIO: self.audio.fine_tune,
+        }
+        return bool(self.pretrained(modality)) and not changes[modality]

@@ -4,30 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support import presets
 from trainer.nn.encoders.pretrained_text import PretrainedTextEncoder
 from trainer.ops.pretrained_text import PretrainedTokenizer
-
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "lamp", "blue", "##s"]
 
 pytestmark = pytest.mark.slow  # importing KerasNLP takes long
 
 
 @pytest.fixture(scope="module")
 def preset(tmp_path_factory):
-    import keras_nlp
-
-    folder = str(tmp_path_factory.mktemp("preset") / "bert")
-    backbone = keras_nlp.models.BertBackbone(
-        vocabulary_size=len(VOCABULARY),
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=8,
-        intermediate_dim=16,
-        max_sequence_length=16,
-    )
-    backbone.save_to_preset(folder)
-    keras_nlp.tokenizers.BertTokenizer(vocabulary=VOCABULARY, lowercase=True).save_to_preset(folder)
-    return folder
+    return presets.bert(tmp_path_factory.mktemp("preset") / "bert")
 
 
 def test_tokens_are_those_of_the_preset_between_its_own_marks(preset):

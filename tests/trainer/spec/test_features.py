@@ -1,5 +1,5 @@
 from trainer.spec.branches import branches_of
-from trainer.spec.features import FEATURES, Axis, Dtype, Modality, Side, features_of
+from trainer.spec.features import EMBEDDINGS, FEATURES, Axis, Dtype, Modality, Side, sources_of
 from trainer.spec.tasks import ITEM_PARTS, PAIR_TASKS, SCORE_PARTS, TASKS
 
 
@@ -21,9 +21,11 @@ def test_the_towers_branches_in_the_order_of_every_branch_table():
     assert branches_of(Side.EVENT) == ()
 
 
-def test_features_of_one_side_and_modality():
-    assert [f.name for f in features_of(Side.ITEM, Modality.TABULAR)] == ["category", "brand", "price"]
-    assert [f.name for f in features_of(Side.QUERY, Modality.VIDEO)] == ["query_video"]
+def test_sources_of_one_side_and_modality():
+    assert [f.name for f in sources_of(Side.ITEM, Modality.TEXT)] == ["title", "description", "attributes"]
+    assert EMBEDDINGS[Modality.TEXT] in {f.name for f in FEATURES if f.modality is Modality.TEXT}
+    assert [f.name for f in sources_of(Side.ITEM, Modality.TABULAR)] == ["category", "brand", "price"]
+    assert [f.name for f in sources_of(Side.QUERY, Modality.VIDEO)] == ["query_video"]
 
 
 def test_media_never_pass_through_transform():

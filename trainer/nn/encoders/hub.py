@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import masked_mean
+from trainer.nn.blocks import made_before, masked_mean
 from trainer.nn.randomness import Dropout
 
 
@@ -44,10 +44,14 @@ def load_module(handle: str, *, blank: tf.Tensor, subject: str, reads: str, fine
 
 
 class HubEncoder(tf.keras.layers.Layer):
-    """What the three encoders share: a module, dropout, a projection."""
+    """What the three encoders share: a module, dropout, a projection.
+
+    Features that were made before ("text_embedding" and its sisters, [batch, 1, features]) are not made again.
+    """
 
     SUBJECT = ""
     READS = ""
+    MADE = ""
 
     def __init__(self, *, handle: str, fine_tune: bool, dim: int, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -65,10 +69,30 @@ class HubEncoder(tf.keras.layers.Layer):
         """One row of what the module reads."""
         raise TypeError(f"{type(self).__name__} does not say what its module reads; wanted a method `blank`.")
 
-    def vectors(self, inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        """[batch, dim] of what the module reads."""
-        found = tf.cast(self.module(inputs, training=False), tf.float32)
-        return self.project(self.drop(found if self.fine_tune else tf.stop_gradient(found), training=training))
+    def read(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """What the module reads of the inputs of the branch, [rows, ...]."""
+        raise TypeError(f"{type(self).__name__} does not say what its module reads; wanted a method `read`.")
+
+    def present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Which of these rows are there, [rows] bool."""
+        raise TypeError(f"{type(self).__name__} does not say what is there; wanted a method `present`.")
+
+    def raw_features(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """[rows, features] before the projection."""
+        return made_before(
+            lambda rows: self._module_features(rows["read"]),
+            {"read": self.read(inputs)},
+            present=self.present(inputs),
+            made=inputs.get(self.MADE),
+        )
+
+    def _module_features(self, read: tf.Tensor) -> tf.Tensor:
+        found = tf.cast(self.module(read, training=False), tf.float32)
+        return found if self.fine_tune else tf.stop_gradient(found)
+
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """See the class."""
+        return self.project(self.drop(self.raw_features(inputs), training=training))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -83,6 +107,7 @@ class HubTextEncoder(HubEncoder):
     Output: [batch, dim] float32.
     """
 
+    MADE = "text_embedding"
     SUBJECT = "Text"
     READS = "[batch] string"
 
@@ -90,11 +115,15 @@ class HubTextEncoder(HubEncoder):
         """See the base class."""
         return tf.constant(["blank"])
 
-    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """See the class."""
+    def read(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """See the base class."""
         tokens = inputs["text_tokens"]
         points = tf.ragged.boolean_mask(tokens - 1, tokens > 0)
-        return self.vectors(tf.strings.unicode_encode(points, "UTF-8"), training)
+        return tf.strings.unicode_encode(points, "UTF-8")
+
+    def present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """See the base class."""
+        return tf.reduce_any(inputs["text_tokens"] > 0, axis=-1)
 
 
 class HubVideoEncoder(HubEncoder):
@@ -104,6 +133,7 @@ class HubVideoEncoder(HubEncoder):
     Output: [batch, dim] float32.
     """
 
+    MADE = "video_embedding"
     SUBJECT = "Video"
     READS = "[batch, frames, height, width, 3] float32 in 0 to 1"
 
@@ -118,9 +148,13 @@ class HubVideoEncoder(HubEncoder):
         """See the base class."""
         return tf.zeros(self._shape)
 
-    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """See the class."""
-        return self.vectors(tf.cast(inputs["video_pixels"], tf.float32) / 255.0, training)
+    def read(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """See the base class."""
+        return tf.cast(inputs["video_pixels"], tf.float32) / 255.0
+
+    def present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """See the base class."""
+        return tf.reduce_any(inputs["video_present"], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -134,6 +168,7 @@ class HubAudioEncoder(HubEncoder):
     Output: [batch, dim] float32.
     """
 
+    MADE = "audio_embedding"
     SUBJECT = "Audio"
     READS = "[batch, samples] float32 in -1 to 1 at 16 kHz"
 
@@ -147,12 +182,20 @@ class HubAudioEncoder(HubEncoder):
         """See the base class."""
         return tf.zeros([1, self._samples])
 
+    def read(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """See the base class; each sound is a row."""
+        sounds = inputs["audio_samples"]
+        return tf.cast(tf.reshape(sounds, [-1, sounds.shape[-1]]), tf.float32) / 32_768.0
+
+    def present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """See the base class."""
+        return tf.reshape(inputs["audio_present"], [-1])
+
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
-        sounds, present = inputs["audio_samples"], inputs["audio_present"]
-        waves = tf.cast(tf.reshape(sounds, [-1, sounds.shape[-1]]), tf.float32) / 32_768.0
-        vectors = self.vectors(waves, training)
-        return masked_mean(tf.reshape(vectors, [-1, sounds.shape[1], self.dim]), present)
+        present = inputs["audio_present"]
+        vectors = super().call(inputs, training=training)
+        return masked_mean(tf.reshape(vectors, [-1, present.shape[1], self.dim]), present)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -94,15 +94,15 @@ class PhotoEncoder(tf.keras.layers.Layer):
             photos = augment(photos, flip=self.flip, crop=self.crop, colour=self.colour)
         return self.features(photos)
 
-    def all_features(self, inputs: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
-        """Features [batch * images, features] of every photo."""
+    def raw_features(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Features [batch * images, features] of every photo, before the projection."""
         pixels = inputs["image_pixels"]
         return self.seen(tf.reshape(pixels, [-1, *pixels.shape[2:]]), training)
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
         present, images = inputs["image_present"], inputs["image_pixels"].shape[1]
-        vectors = self.project(self.drop(self.all_features(inputs, training), training=training))
+        vectors = self.project(self.drop(self.raw_features(inputs, training), training=training))
         logits = tf.cast(self.attend(tf.tanh(vectors)), tf.float32)
         weights = masked_softmax(tf.reshape(logits, [-1, images]), present)
         weights = tf.cast(weights, vectors.dtype)[..., tf.newaxis]

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import encode_present
+from trainer.nn.blocks import made_before
 from trainer.nn.encoders.image import PhotoEncoder
 
 KERAS = "keras:"
@@ -64,19 +64,15 @@ class PretrainedImageEncoder(PhotoEncoder):
         found = self._features((photos + 1.0) / 2.0)
         return found if self.fine_tune else tf.stop_gradient(found)
 
-    def all_features(self, inputs: Mapping[str, tf.Tensor], training: bool) -> tf.Tensor:
+    def raw_features(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the base class; a photo whose features were made before ("image_embeddings") is not encoded again."""
-        if "image_embeddings" not in inputs:
-            return super().all_features(inputs, training)
-        pixels, given = inputs["image_pixels"], inputs["image_embeddings"]
-        flat = tf.cast(tf.reshape(given, [-1, given.shape[-1]]), tf.float32)
-        known = tf.reduce_any(flat != 0.0, axis=-1)
-        made = encode_present(
-            lambda rows: tf.cast(self.seen(rows["pixels"], training), tf.float32),
+        pixels = inputs["image_pixels"]
+        return made_before(
+            lambda rows: self.seen(rows["pixels"], training),
             {"pixels": tf.reshape(pixels, [-1, *pixels.shape[2:]])},
-            tf.reshape(inputs["image_present"], [-1]) & ~known,
+            present=tf.reshape(inputs["image_present"], [-1]),
+            made=inputs.get("image_embeddings"),
         )
-        return tf.where(known[:, tf.newaxis], flat, made)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import masked_max, masked_mean
+from trainer.nn.blocks import made_before, masked_max, masked_mean
 from trainer.nn.randomness import Dropout
 
 
@@ -45,7 +45,8 @@ class PretrainedTextEncoder(tf.keras.layers.Layer):
 
     The backbone's own dropout stays off: its random state could not be continued after a stop.
 
-    Input:  {"text_tokens": [batch, tokens] int32}, the tokenizer's ids plus 1, 0 = padding.
+    Input:  {"text_tokens": [batch, tokens] int32}, the tokenizer's ids plus 1, 0 = padding; "text_embedding" [batch, 1,
+            features] too where the features were made before.
     Output: [batch, dim] float32.
     """
 
@@ -66,13 +67,24 @@ class PretrainedTextEncoder(tf.keras.layers.Layer):
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
+        return self.project(self.drop(self.raw_features(inputs), training=training))
+
+    def raw_features(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """[batch, features] before the projection."""
         tokens = inputs["text_tokens"]
+        return made_before(
+            lambda rows: self._pooled(rows["tokens"]),
+            {"tokens": tokens},
+            present=tf.reduce_any(tokens > 0, axis=-1),
+            made=inputs.get("text_embedding"),
+        )
+
+    def _pooled(self, tokens: tf.Tensor) -> tf.Tensor:
         present = tokens > 0
         sequence = tf.cast(self.backbone(tf.maximum(tokens - 1, 0), present), tf.float32)
         if not self.fine_tune:
             sequence = tf.stop_gradient(sequence)
-        pooled = tf.concat([masked_max(sequence, present), masked_mean(sequence, present)], axis=-1)
-        return self.project(self.drop(pooled, training=training))
+        return tf.concat([masked_max(sequence, present), masked_mean(sequence, present)], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
