@@ -220,7 +220,8 @@ class TwoTower(tfrs.Model):
 
         Args:
           encoded: From `encode_batch`.
-          batch: Read are all keys but the model forms.
+          batch: Read are all keys but the model forms. With "counted" [batch] float32 a row counts so often as a
+            query of the retrieval; the other rows only bring candidates. See `trainer.training.exchange`.
         """
         items, queries = encoded[Side.ITEM][TowerOutput.VECTOR], encoded[Side.QUERY][TowerOutput.VECTOR]
         acted = tf.gather(items, batch["item_index"])
@@ -232,14 +233,16 @@ class TwoTower(tfrs.Model):
                 continue
             head, labels = self.heads[task.name], batch["labels"][task.label]
             if task.kind is TaskKind.RETRIEVAL:
-                result[task.name] = head(
+                weights = labels * batch["counted"] if "counted" in batch else labels
+                loss = head(
                     self.query_keys(queries),
                     self.item_keys(items),
                     item_index=batch["item_index"],
                     item_rows=batch["item_rows"],
                     probability=batch["sampling_probability"],
-                    weights=labels,
+                    weights=weights,
                 )
+                result[task.name] = loss * tf.math.divide_no_nan(tf.reduce_sum(weights), tf.reduce_sum(labels))
             elif task.kind is TaskKind.BINARY:
                 result[task.name] = losses.binary(labels, head(queries, acted))
             elif task.kind is TaskKind.GRADED:

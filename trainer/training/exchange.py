@@ -12,25 +12,31 @@ Encoded = Mapping[Side, Mapping[str, tf.Tensor]]
 _READ = ("item_rows", "item_index", "sampling_probability", "labels", "day_labels", "requests")
 
 
-def summed(tensors: Sequence[tf.Tensor], context: Any) -> list[tf.Tensor]:
-    """The sum of each tensor, float32 of a known shape, over all replicas."""
+def summed(values: Any, context: Any) -> Any:
+    """The sum over all replicas of every tensor in `values`, nested as they are; float32 of known shapes."""
+    tensors = tf.nest.flatten(values)
     # `identity`, here and below: what comes from elsewhere has no device of this replica yet.
     flat = tf.identity(tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0))
-    parts = tf.split(
-        context.all_reduce(tf.distribute.ReduceOp.SUM, flat), [tensor.shape.num_elements() for tensor in tensors]
-    )
-    return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+    total = context.all_reduce(tf.distribute.ReduceOp.SUM, flat)
+    parts = tf.split(total, [tensor.shape.num_elements() for tensor in tensors])
+    shaped = [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+    return tf.nest.pack_sequence_as(values, shaped)
 
 
 def gather(encoded: Encoded, batch: Mapping[str, Any], context: Any) -> tuple[Encoded, dict[str, Any]]:
-    """The vectors of all replicas and what the losses read of their batches, in the order of the replicas."""
+    """The vectors of all replicas and what the losses read of their batches, in the order of the replicas.
+
+    Of the queries of the retrieval each replica counts its own, as often as there are replicas: the mean of its loss
+    over all replicas is that of the joined batch, and none scores all queries with all items.
+    """
+    replicas, number = context.num_replicas_in_sync, context.replica_id_in_sync_group
     own = (dict(encoded), {name: batch[name] for name in _READ})
     tensors: list[tf.Tensor] = tf.nest.flatten(own)
     lengths = tf.stack([tf.shape(tensor)[0] for tensor in tensors])
     sizes = context.all_gather(tf.identity(lengths[tf.newaxis]), axis=0)  # [replicas, tensors]
-    sizes = tf.ensure_shape(sizes, [context.num_replicas_in_sync, len(tensors)])
-    rows_before = tf.reduce_sum(sizes[: context.replica_id_in_sync_group, _place(own, "item_rows")])
-    tensors[_place(own, "item_index")] += rows_before
+    sizes = tf.ensure_shape(sizes, [replicas, len(tensors)])
+    items, rows = sizes[:, _place(own, "item_rows")], sizes[:, _place(own, "item_index")]
+    tensors[_place(own, "item_index")] += tf.reduce_sum(items[:number])
     joined: dict[int, tf.Tensor] = {}
     for dtype, places in (
         (tf.float32, [place for place, tensor in enumerate(tensors) if tensor.dtype.is_floating]),
@@ -39,7 +45,8 @@ def gather(encoded: Encoded, batch: Mapping[str, Any], context: Any) -> tuple[En
         found = _joined([tf.cast(tensors[place], dtype) for place in places], tf.gather(sizes, places, axis=1), context)
         joined |= {place: tf.cast(whole, tensors[place].dtype) for place, whole in zip(places, found, strict=True)}
     whole_encoded, whole_batch = tf.nest.pack_sequence_as(own, [joined[place] for place in range(len(tensors))])
-    return whole_encoded, whole_batch
+    whose = tf.repeat(tf.range(replicas), rows)
+    return whole_encoded, {**whole_batch, "counted": replicas * tf.cast(whose == number, tf.float32)}
 
 
 def _place(own: tuple[Any, Mapping[str, Any]], name: str) -> int:

@@ -67,8 +67,8 @@ class Steps:
     """The compiled functions of a run.
 
     Every replica encodes its own rows; vectors, labels and item ids of all of them are gathered before the losses, so
-    that each row has the items of the joined batch as negatives. Every replica then has the loss of the joined batch
-    and takes one `replicas`-th of it: the sum of their gradients is the gradient of the joined batch.
+    that each row has the items of the joined batch as negatives. The loss of the joined batch is the mean of what the
+    replicas then have, so each takes one `replicas`-th: the sum of their gradients is the gradient of the joined batch.
     """
 
     def __init__(
@@ -145,22 +145,23 @@ class Steps:
                 encoded, batch = gather(encoded, batch, context)
             losses = self._model.losses_of(encoded, batch)
             self._model.remember(encoded, batch)
-            total = self._model.total_loss(losses)
-            share = total / replicas
+            share = self._model.total_loss(losses) / replicas
         gradients = tape.gradient(share, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients = [
             tf.ensure_shape(tf.convert_to_tensor(gradient), variable.shape)
             for gradient, variable in zip(gradients, self._variables, strict=True)
         ]
+        found = {"total": share, "losses": {name: loss / replicas for name, loss in losses.items()}}
+        found |= {"gradients": gradients, "stopping": stopping}
         if replicas > 1:
-            *gradients, stopping = summed([*gradients, stopping], context)
-        for kept, gradient in zip(self._sums, gradients, strict=True):
+            found = summed(found, context)
+        for kept, gradient in zip(self._sums, found.pop("gradients"), strict=True):
             part = gradient / self._train.accumulate
             kept.assign(tf.where(first, part, kept + part))
         towers = {side: encoded[side][TowerOutput.WEIGHTS.value] for side in (Side.ITEM, Side.QUERY)}
         weights = {side: tf.reduce_mean(values, axis=0) for side, values in towers.items()}
         norm = tf.linalg.global_norm([tf.convert_to_tensor(kept) for kept in self._sums])
-        return {"losses": losses, "total": total, "weights": weights, "norm": norm, "stopping": stopping}
+        return {**found, "weights": weights, "norm": norm}
 
     def _apply_all(self) -> None:
         self._strategy.run(self._apply_replica)

@@ -77,6 +77,7 @@ def test_gathered_rows_point_to_their_own_items():
     assert joined["labels"]["positive"].numpy().tolist() == [1.0, 1.0, 1.0, 0.0, 1.0]
     assert joined["day_labels"]["label_units"].numpy().tolist() == [7.0, 9.0, 4.0]
     assert joined["requests"].numpy().tolist() == [11, 12, 12, 12, 13]
+    assert joined["counted"].numpy().tolist() == [0.0, 0.0, 2.0, 2.0, 2.0]
     assert len(second.sent) == 3  # sizes, floats and integers, however many tensors there are
 
 
@@ -93,5 +94,6 @@ def test_the_gradient_of_what_was_gathered_reaches_the_rows_of_this_replica():
 
 
 def test_sums_over_replicas_keep_their_shapes():
-    matrix, scalar = summed([tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.constant(5.0)], Replica(0))
-    assert (matrix.numpy().tolist(), float(scalar)) == ([[2.0, 4.0], [6.0, 8.0]], 10.0)
+    found = summed({"b": tf.constant([[1.0, 2.0], [3.0, 4.0]]), "a": [tf.constant(5.0)]}, Replica(0))
+    assert found["b"].numpy().tolist() == [[2.0, 4.0], [6.0, 8.0]]
+    assert float(found["a"][0]) == 10.0

@@ -39,6 +39,19 @@ def test_accumulated_gradients_are_the_mean_of_those_of_their_batches(rig, tmp_p
     assert both.gradient_norm == pytest.approx(norm, rel=1e-4)
 
 
+def test_the_losses_of_two_replicas_have_the_loss_of_the_joined_batch_as_their_mean(rig):
+    model, batch = rig.parts.model, tf.nest.map_structure(tf.constant, rig.parts.batches.batch(3))
+    encoded = model.encode_batch(batch)
+    whole = model.losses_of(encoded, batch)
+    is_first = tf.range(tf.shape(batch["item_index"])[0]) % 3 == 0
+    halves = [
+        model.losses_of(encoded, {**batch, "counted": tf.where(counts, 2.0, 0.0)}) for counts in (is_first, ~is_first)
+    ]
+    assert float(halves[0]["retrieval"]) != pytest.approx(float(halves[1]["retrieval"]), rel=0.01)
+    for name, loss in whole.items():
+        assert float(halves[0][name] + halves[1][name]) / 2 == pytest.approx(float(loss), rel=1e-5), name
+
+
 def test_what_a_step_measures_says_whether_it_is_sound():
     sound = Measured(losses={"click": 0.5}, total=0.5, gradient_norm=1.0, weights={Side.ITEM: np.ones(2)})
     assert sound.is_finite()
