@@ -213,6 +213,13 @@ class TwoTower(tfrs.Model):
             Side.DAY: {name: values[seen:] for name, values in foreseen.items()},
         }
 
+    def read_by_losses(self, encoded: Mapping[Side, Mapping[str, tf.Tensor]]) -> dict[Side, dict[str, tf.Tensor]]:
+        """Of what `encode_batch` gives, what `losses_of` and `remember` read."""
+        unread = (
+            {TowerOutput.WEIGHTS.value} if self.auxiliary else {TowerOutput.WEIGHTS.value, TowerOutput.BRANCHES.value}
+        )
+        return {side: {name: x for name, x in values.items() if name not in unread} for side, values in encoded.items()}
+
     def losses_of(
         self, encoded: Mapping[Side, Mapping[str, tf.Tensor]], batch: Mapping[str, Any]
     ) -> dict[str, tf.Tensor]:

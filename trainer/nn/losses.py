@@ -35,11 +35,13 @@ def pairwise(labels: tf.Tensor, logits: tf.Tensor, groups: tf.Tensor) -> tf.Tens
     Returns:
       Scalar; 0 when there is no such pair.
     """
+    known = tf.where(labels >= 0.0)[:, 0]
+    labels, logits, groups = (tf.gather(values, known) for values in (labels, logits, groups))
+    # Of all pairs few are of one group: only those are computed with.
     together = groups[:, tf.newaxis] == groups[tf.newaxis]
-    above = (labels[:, tf.newaxis] > labels[tf.newaxis]) & (labels[tf.newaxis] >= 0.0)
-    pairs = tf.cast(together & above, tf.float32)
-    losses = tf.nn.softplus(logits[tf.newaxis] - logits[:, tf.newaxis])
-    return tf.math.divide_no_nan(tf.reduce_sum(losses * pairs), tf.reduce_sum(pairs))
+    pairs = tf.where(together & (labels[:, tf.newaxis] > labels[tf.newaxis]))
+    losses = tf.nn.softplus(tf.gather(logits, pairs[:, 1]) - tf.gather(logits, pairs[:, 0]))
+    return tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.size(losses), tf.float32))
 
 
 def classes(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -140,7 +140,8 @@ class Steps:
         replicas = context.num_replicas_in_sync
         draw = number * replicas + tf.cast(context.replica_id_in_sync_group, tf.int64)
         with step_seed(tf.stack([tf.constant(self._train.seed, tf.int64), draw])), tf.GradientTape() as tape:
-            encoded: Encoded = self._model.encode_batch(batch, training=True)
+            outputs = self._model.encode_batch(batch, training=True)
+            encoded: Encoded = self._model.read_by_losses(outputs)
             if replicas > 1:
                 encoded, batch = gather(encoded, batch, context)
             losses = self._model.losses_of(encoded, batch)
@@ -152,16 +153,16 @@ class Steps:
             for gradient, variable in zip(gradients, self._variables, strict=True)
         ]
         found = {"total": share, "losses": {name: loss / replicas for name, loss in losses.items()}}
+        weights = {side: outputs[side][TowerOutput.WEIGHTS.value] for side in (Side.ITEM, Side.QUERY)}
+        found |= {"weights": {side: tf.reduce_mean(values, axis=0) / replicas for side, values in weights.items()}}
         found |= {"gradients": gradients, "stopping": stopping}
         if replicas > 1:
             found = summed(found, context)
         for kept, gradient in zip(self._sums, found.pop("gradients"), strict=True):
             part = gradient / self._train.accumulate
             kept.assign(tf.where(first, part, kept + part))
-        towers = {side: encoded[side][TowerOutput.WEIGHTS.value] for side in (Side.ITEM, Side.QUERY)}
-        weights = {side: tf.reduce_mean(values, axis=0) for side, values in towers.items()}
         norm = tf.linalg.global_norm([tf.convert_to_tensor(kept) for kept in self._sums])
-        return {**found, "weights": weights, "norm": norm}
+        return {**found, "norm": norm}
 
     def _apply_all(self) -> None:
         self._strategy.run(self._apply_replica)
