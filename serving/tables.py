@@ -86,7 +86,7 @@ class Tables(tf.Module):
         """Item vectors [..., dim] of rows of any shape; zeros for `NO_ROW` and for what is not indexed."""
         return self.summed(self.gather(self.branches, rows))
 
-    def sources_of(self, rows: tf.Tensor) -> tf.Tensor:
+    def content_of(self, rows: tf.Tensor) -> tf.Tensor:
         """As `vectors_of`, of the content of the items alone: what histories and neighbours are made of."""
         return self.summed(self.gather(self.branches, rows)[..., : -len(CHANGING), :])
 
