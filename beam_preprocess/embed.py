@@ -113,15 +113,12 @@ class FrozenEncoder(ModelHandler[bytes, bytes, Any]):
 
     def identity(self) -> str:
         """Names the encoder by its content, where it is a folder or a file, else by its handle; and what it reads."""
-        handle = self.config.tower.pretrained(self.modality)
-        sizes = [*_SIZES[self.modality](self.config), self.features]
-        digest = hashlib.sha256(f"{self.modality.value} {sizes}\n".encode())
-        place = pathlib.Path(handle.rpartition(":")[2])
-        files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+        kind, _, address = self.config.tower.pretrained(self.modality).rpartition(":")
+        sizes, place = [*_SIZES[self.modality](self.config), self.features], pathlib.Path(address)
+        digest = hashlib.sha256(f"{self.modality.value} {kind} {sizes}\n".encode())
         if not place.exists():
-            digest.update(handle.encode())
-            files = []
-        for path in files:
+            digest.update(address.encode())
+        for path in sorted(path for path in (place, *place.rglob("*")) if path.is_file()):
             digest.update(f"{path.relative_to(place)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()[:24]
 
