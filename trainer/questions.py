@@ -97,17 +97,21 @@ def _slices(
     truth: Mapping[int, Mapping[str, Any]],
     counts: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Masks over pairs: everything, by what the truth says, by kind of query, by how often the item was acted on."""
-    kinds = _kinds(tables.evaluation, requests.first_row)
+    """Masks over pairs: all, by the truth, the kind of query, the history, how often the item was acted on."""
+    query = tables.evaluation.gather_queries(requests.first_row)
     labels: dict[str, np.ndarray] = {}
     for key in ("needs", "form"):
         if truth:
             labels[key] = np.array([truth.get(number, {}).get(key, "") for number in range(len(requests.ids))])
-    labels["query"] = kinds
+    labels["query"] = _kinds(query, len(requests.ids))
     result = {"all": np.ones(len(relevant), bool)}
     for key, values in labels.items():
         for value in sorted(set(values) - {""}):
             result[f"{key}: {value}"] = (values == value)[relevant.request]
+    known = (query["history_rows"][relevant.request] == relevant.item[:, np.newaxis]).any(axis=1)
+    if known.any():
+        result["again (in the shopper's history)"] = known
+        result["for the first time (not in the history)"] = ~known
     seen = counts[relevant.item]
     tail = counts[counts > 0]
     limit = np.median(tail) if len(tail) else 0.0
@@ -116,9 +120,8 @@ def _slices(
     return {name: mask for name, mask in result.items() if mask.any()}
 
 
-def _kinds(events: EventTable, rows: np.ndarray) -> np.ndarray:
-    """What each query consists of, such as `text+history`: [row] str."""
-    query = events.gather_queries(rows)
+def _kinds(query: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+    """What each of `count` queries in model form consists of, such as `text+history`: [query] str."""
     parts: dict[str, Any] = {
         "text": np.any(query["text_tokens"] > 0, axis=1),
         "image": np.any(query["image_present"], axis=1),
@@ -128,7 +131,7 @@ def _kinds(events: EventTable, rows: np.ndarray) -> np.ndarray:
         "searches": np.any(query["search_words"] > 0, axis=(1, 2)),
         "profile": np.any(query["profile_ids"] > 0, axis=1),
     }
-    kinds = ["+".join(name for name in parts if parts[name][i]) for i in range(len(rows))]
+    kinds = ["+".join(name for name in parts if parts[name][i]) for i in range(count)]
     return np.array([kind or "nothing" for kind in kinds])
 
 
