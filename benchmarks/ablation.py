@@ -9,12 +9,12 @@ truth, over all judged queries and over those that need a modality.
 
 import argparse
 import html
-import json
 import pathlib
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
+from benchmarks.trainings import trained
 from trainer.spec.features import Modality
 
 FULL = "full model"
@@ -51,12 +51,7 @@ def prepare(work: pathlib.Path) -> pathlib.Path:
 def train(name: str, settings: Sequence[str], *, examples: pathlib.Path, work: pathlib.Path, seed: int) -> Figures:
     """Trains a variant, unless it was; returns its figures by slice."""
     output = work / f"seed-{seed}" / name.replace(" ", "_")
-    metrics = output / "metrics.json"
-    if not metrics.exists():
-        command = [sys.executable, "-m", "trainer.task", f"--data={examples}", f"--truth={examples}/truth.jsonl"]
-        command += [f"--output={output}", "--flavours=", f"--work_dir={work}/tables", f"--set=train.seed={seed}"]
-        subprocess.run([*command, *(f"--set={setting}" for setting in settings)], check=True)
-    rows = json.loads(metrics.read_text(encoding="utf-8"))["sections"]["planted"]["rows"]
+    rows = trained(output, settings, examples=examples, seed=seed)["planted"]
     found = {row["slice"]: row["model"] for row in rows if row["metric"] == METRIC}
     return {name: value for name, value in found.items() if name == "all" or name.startswith("needs: ")}
 

@@ -1,5 +1,7 @@
 """The adapter of spoken digits on a few recordings named in its own way."""
 
+import dataclasses
+
 import pytest
 
 from beam_preprocess.sources import open_source, read_all
@@ -27,6 +29,11 @@ def test_the_first_five_recordings_are_the_test_set(digits):
         ("click", "3", "3_ann_5.wav"),
         ("click", "7", "7_bob_12.wav"),
     ]
+
+
+def test_a_speaker_who_is_left_out_is_the_test_set(digits):
+    events = [row.values for row in read_all(dataclasses.replace(digits, left_out="bob"), "events")]
+    assert [event["type"] for event in events] == ["click", "click", "judgment"]
 
 
 def test_another_folder_is_refused(tmp_path):
