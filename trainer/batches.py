@@ -57,7 +57,16 @@ class Batches:
       batches_per_epoch: Batches in which every positive occurs at least once.
     """
 
-    def __init__(self, events: EventTable, *, items: ItemStore, batch_size: int, seed: int, replicas: int = 1) -> None:
+    def __init__(
+        self,
+        events: EventTable,
+        *,
+        items: ItemStore,
+        batch_size: int,
+        seed: int,
+        replicas: int = 1,
+        uniform_negatives: int = 0,
+    ) -> None:
         """Divides the rows into the streams.
 
         Args:
@@ -65,7 +74,8 @@ class Batches:
           items: The catalogue.
           batch_size: Rows of a batch, all replicas together.
           seed: Of the order.
-          replicas: How many share a batch; each gets an equal part of both streams.
+          replicas: How many share a batch; each gets an equal part of every stream.
+          uniform_negatives: Items drawn from the whole catalogue into a batch, all replicas together.
 
         Raises:
           ValueError: No event is a positive, or fewer than there are replicas.
@@ -90,6 +100,7 @@ class Batches:
         self.num_reviews = _divisible(min(opinions, len(self._reviews)), replicas)
         self.batches_per_epoch = -(-len(self._positives) // self.num_positives)
         self._seed = seed
+        self._uniform_negatives = _divisible(uniform_negatives, replicas)
         self._item_rows = events.values("item_row")
         self._day_rows = items.days.rows_at(self._item_rows, events.values("event_time") // _DAY_SECONDS)
         self._labels = {task.label: events.values(task.label) for task in EVENT_TASKS}
@@ -117,32 +128,40 @@ class Batches:
         shown = ~(self._events.values("positive")[rows] > 0) & (self._events.values("review_row")[rows] == 0)
         return random.permutation(np.unique(rows[shown]))
 
+    def _drawn(self, rows: np.ndarray, number: int) -> np.ndarray:
+        """Items of the whole catalogue, each as of the day of one of these event rows: [item, (item, day row)] int."""
+        random = np.random.default_rng([self._seed, 5, number])
+        chosen = random.integers(self._items.num_items, size=self._uniform_negatives)
+        times = self._events.values("event_time")[random.choice(rows, size=len(chosen))]
+        return np.stack([chosen, self._items.days.rows_at(chosen, times // _DAY_SECONDS)], axis=1)
+
     def batch(self, number: int, *, replica: int = 0, of: int = 1) -> dict[str, Any]:
         """Batch `number`, as `trainer.model.two_tower.TwoTower` takes it; every distinct item once."""
         streams = self._streams(number)
         rows = np.concatenate([stream[replica::of] for stream in streams])
-        seen, item_index = np.unique(
-            np.stack([self._item_rows[rows], self._day_rows[rows]], axis=1), axis=0, return_inverse=True
-        )
+        drawn = self._drawn(np.concatenate(streams), number)
+        acted = np.stack([self._item_rows[rows], self._day_rows[rows]], axis=1)
+        seen, index = np.unique(np.concatenate([acted, drawn[replica::of]]), axis=0, return_inverse=True)
         item_rows, content_of = np.unique(seen[:, 0], return_inverse=True)
         # A day of each item of the whole batch; the first of its rows says which replica learns of it.
-        everyone, first_row = np.unique(self._item_rows[np.concatenate(streams)], return_index=True)
-        drawn = self._items.days.draw_regular(everyone, np.random.default_rng([self._seed, 4, number]))
-        learns = np.concatenate([np.arange(len(stream)) % of for stream in streams])[first_row] == replica
+        items = (*(self._item_rows[stream] for stream in streams), drawn[:, 0])
+        everyone, first_row = np.unique(np.concatenate(items), return_index=True)
+        regular = self._items.days.draw_regular(everyone, np.random.default_rng([self._seed, 4, number]))
+        learns = np.concatenate([np.arange(len(part)) % of for part in items])[first_row] == replica
         place = np.searchsorted(everyone, item_rows)
-        drawn, learns = drawn[place], learns[place]
-        days = np.concatenate([seen[:, 1], drawn])
+        regular, learns = regular[place], learns[place]
+        days = np.concatenate([seen[:, 1], regular])
         content_of = np.concatenate([content_of, np.arange(len(item_rows))])
         known = self._items.days.gather(days, item_rows=item_rows[content_of])
         return {
             "query": self._events.gather_queries(rows),
             "items": {**self._items.content(item_rows), **known, "content_of": content_of.astype(np.int32)},
             "item_rows": seen[:, 0].astype(np.int32),
-            "item_index": item_index.reshape(-1).astype(np.int32),
+            "item_index": index.reshape(-1)[: len(rows)].astype(np.int32),
             "sampling_probability": self._probability[seen[:, 0]],
             "day_labels": {
                 name: np.where(learns, values, np.float32(np.nan))
-                for name, values in self._items.days.labels(drawn, item_rows=item_rows).items()
+                for name, values in self._items.days.labels(regular, item_rows=item_rows).items()
             },
             "requests": self._events.values("request")[rows],
             "review_words": self._events.gather_reviews(rows),
@@ -189,11 +208,12 @@ class Batches:
         return rows[np.concatenate(parts)] if parts else np.empty(0, np.int64)
 
     def _row_share(self) -> np.ndarray:
-        """The share of batch rows that are about each item: [items] float32, above 0; from the training split only.
+        """How often an item is in a batch, by its rows: [items] float32, above 0; from the training split only.
 
-        Sampled softmax takes the logarithm of it off the logits (logQ).
+        Sampled softmax takes the logarithm of it off the logits (logQ). Where items are drawn from the whole catalogue
+        too, that comes to the share of rows that are about an item: https://dl.acm.org/doi/10.1145/3366424.3386195
         """
-        expected = np.zeros(self._items.num_items)
+        expected = np.full(self._items.num_items, self._uniform_negatives / self._items.num_items)
         streams = (
             (self._positives, self.num_positives),
             (self._negatives, self.num_negatives),

@@ -123,7 +123,14 @@ def make_loop(
     """The loop of a run, its model and its record."""
     train, replicas = config.train, strategy.num_replicas_in_sync
     rows = train.batch_size * replicas
-    batches = Batches(tables.train, items=tables.items, batch_size=rows, seed=train.seed, replicas=replicas)
+    batches = Batches(
+        tables.train,
+        items=tables.items,
+        batch_size=rows,
+        seed=train.seed,
+        replicas=replicas,
+        uniform_negatives=train.uniform_negatives * replicas,
+    )
     plan = Plan.of(train, batches.batches_per_epoch)
     rate = make_rate(train, plan.steps, replicas=replicas)
     with strategy.scope():

@@ -157,6 +157,28 @@ def test_replicas_share_a_batch_and_no_row_is_seen_twice_in_an_epoch(tables):
     assert [len(b["item_index"]) for b in both] == [16, 16]
 
 
+def test_items_of_the_whole_catalogue_join_a_batch_as_negatives(tables):
+    batches = Batches(tables.train, items=tables.items, batch_size=32, seed=5, replicas=2, uniform_negatives=16)
+    rows, batch = batches.rows(2), batches.batch(2)
+    np.testing.assert_array_equal(batch["item_rows"][batch["item_index"]], tables.train.values("item_row")[rows])
+    further = np.setdiff1d(np.arange(len(batch["item_rows"])), batch["item_index"])
+    # Distinct items on distinct days; some of the sixteen are drawn twice, or acted on in the batch on that day.
+    assert 0 < len(further) <= 16
+    assert set(batch["item_rows"][further]) <= set(range(24))
+    drawn = {batches.batch(number)["item_rows"].tobytes() for number in range(3)}
+    assert len(drawn) == 3
+    # 32 rows and 16 drawn items of 24: each item is in 48 / 24 places, of 32 rows that is a sixteenth.
+    np.testing.assert_allclose(batch["sampling_probability"], 1 / 16, rtol=1e-6)
+
+    def looked_at(part):
+        days = part["items"]["trend"][: len(part["item_rows"])]
+        return {(row, day.tobytes()) for row, day in zip(part["item_rows"].tolist(), days, strict=True)}
+
+    # Each replica brings half of them.
+    left, right = (batches.batch(2, replica=replica, of=2) for replica in (0, 1))
+    assert looked_at(left) | looked_at(right) == looked_at(batch)
+
+
 def test_a_shop_without_a_positive_cannot_be_trained_on(tables):
     class Shown:
         num_rows = 2

@@ -65,6 +65,7 @@ class TrainConfig:
       learn_temperature: Whether it is learned, from there.
       label_smoothing: Of the retrieval softmax.
       hard_negatives: Negatives of each row that the retrieval softmax counts, the most similar ones; 0 = all.
+      uniform_negatives: Items drawn at random from the whole catalogue into each batch that are negatives too.
       memory: Items of earlier batches that are negatives too, as they were encoded then.
       alignment: Weight of the loss that brings the branches of one item together; 0 = none.
       reconstruction: Weight of the loss that asks an item's vector for its branches; 0 = none.
@@ -91,6 +92,7 @@ class TrainConfig:
     learn_temperature: bool = False
     label_smoothing: float = 0.0
     hard_negatives: int = 0
+    uniform_negatives: int = 0
     memory: int = 0
     alignment: float = 0.0
     reconstruction: float = 0.0
@@ -106,7 +108,7 @@ class TrainConfig:
         """Checks the values."""
         at_least(self, 1, "epochs", "accumulate")
         at_least(self, 0, "max_steps", "weight_decay", "seed", "clip_norm", "patience", "max_loss_growth")
-        at_least(self, 0, "hard_negatives", "memory", "alignment", "reconstruction")
+        at_least(self, 0, "hard_negatives", "uniform_negatives", "memory", "alignment", "reconstruction")
         fraction(self, "warmup_share", "label_smoothing")
         if self.batch_size < 2:
             raise ValueError(
