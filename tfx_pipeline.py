@@ -60,6 +60,19 @@ def validation_components(job: Job, side: str, examples: Any, *, features: Seque
     return {f"{side}Schema": declared, f"{side}Statistics": statistics, f"{side}Validator": validator}
 
 
+def ingestion(job: Job, name: str) -> Any:
+    """The component `ItemsGen` or `EventsGen`; the code of the encoders counts only where it runs."""
+    import beam_preprocess.component as doors
+
+    runs_encoders = name == "ItemsGen" and job.config.embedded
+    code = source_hash(
+        ["beam_preprocess.pipeline"],
+        alone=["beam_preprocess.component"],
+        without=[] if runs_encoders else ["trainer.model.pretrained"],
+    )
+    return getattr(doors, name)(shop=job.shop, kind=job.kind, config=job.config_of("wire", "data"), code=code)
+
+
 def data_components(job: Job) -> dict[str, Any]:
     """From the shop to checked Examples and the Transform graph: {id: component}."""
     import tfx  # noqa: F401  before TFDV, which imports only then
@@ -71,9 +84,7 @@ def data_components(job: Job) -> dict[str, Any]:
     import beam_preprocess.component as doors
     from beam_preprocess import schema
 
-    code = source_hash(["beam_preprocess.pipeline"], alone=["beam_preprocess.component"])
-    ingest = {"shop": job.shop, "kind": job.kind, "config": job.config_of("wire", "data"), "code": code}
-    nodes: dict[str, Any] = {"ItemsGen": doors.ItemsGen(**ingest), "EventsGen": doors.EventsGen(**ingest)}
+    nodes: dict[str, Any] = {"ItemsGen": ingestion(job, "ItemsGen"), "EventsGen": ingestion(job, "EventsGen")}
     for side, features in (("Items", schema.VALIDATED_ITEMS), ("Events", schema.VALIDATED_EVENTS)):
         nodes |= validation_components(job, side, nodes[f"{side}Gen"].outputs["examples"], features=features)
     nodes["Gate"] = doors.Gate(
@@ -171,10 +182,7 @@ def refresh_components(job: Job) -> dict[str, Any]:
     import serving.component as serving_doors
     from beam_preprocess import schema
 
-    code = source_hash(["beam_preprocess.pipeline"], alone=["beam_preprocess.component"])
-    nodes: dict[str, Any] = {
-        "ItemsGen": doors.ItemsGen(shop=job.shop, kind=job.kind, config=job.config_of("wire", "data"), code=code)
-    }
+    nodes: dict[str, Any] = {"ItemsGen": ingestion(job, "ItemsGen")}
     items = nodes["ItemsGen"].outputs["examples"]
     nodes |= validation_components(job, "Items", items, features=schema.VALIDATED_ITEMS)
     nodes["ItemsGate"] = doors.ItemsGate(

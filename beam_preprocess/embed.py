@@ -48,11 +48,6 @@ def encoded(modality: Modality) -> str:
     return f"{modality.value}_embeddings_made"
 
 
-def embedded(config: Config) -> tuple[Modality, ...]:
-    """The modalities whose vectors are made in preprocessing."""
-    return tuple(modality for modality in EMBEDDINGS if config.wire.features_made(modality))
-
-
 class FrozenEncoder(ModelHandler[bytes, bytes, Any]):
     """Contents of one modality, as `contents` gives them, to vectors, as the float32 bytes of [features]."""
 
@@ -183,10 +178,12 @@ def with_embeddings(rows: beam.PCollection, modality: Modality, config: Config, 
     """
     encoder, of = FrozenEncoder(config, modality), modality.value
     encoder.load_model()
+    places = getattr(config.wire, EMBEDDINGS[modality]) // encoder.features
     kept = Vectors(os.path.join(config.data.embeddings, encoder.identity()) if config.data.embeddings else "")
     texts, keyed = Tuple[str, bytes], Tuple[str, AnyType]
-    every = rows | f"{of} of items" >> beam.FlatMap(_named, modality=modality).with_output_types(texts)
+    every = rows | f"{of} of items" >> beam.FlatMap(_named, modality=modality).with_output_types(keyed)
     copies = every | f"{of} by content" >> beam.GroupByKey()
+    wanted = copies | f"wanted {of}" >> beam.FlatMapTuple(_wanted).with_output_types(keyed)
     once = copies | f"each {of} once" >> beam.MapTuple(_first_by_shard).with_output_types(keyed)
     shards = once | f"{of} by shard of content" >> beam.GroupByKey()
     looked = ledger.run(shards, f"look up {of}", functools.partial(look_up, kept=kept, modality=modality))
@@ -198,12 +195,11 @@ def with_embeddings(rows: beam.PCollection, modality: Modality, config: Config, 
     together = fresh | f"new vectors of {of} by shard" >> beam.GroupByKey()
     _ = together | f"keep vectors of {of}" >> beam.MapTuple(lambda shard, vectors: kept.add(shard, dict(vectors)))
     vectors = (before, made) | f"all vectors of {of}" >> beam.Flatten()
-    wanted = rows | f"wanted {of}" >> beam.FlatMap(_wanted, modality=modality).with_output_types(Tuple[str, bytes])
     joined = {"wanted": wanted, "found": vectors} | f"join vectors of {of}" >> beam.CoGroupByKey()
     by_item = joined | f"{of} vectors by item" >> beam.FlatMap(_for_items).with_output_types(Tuple[bytes, AnyType])
     named = rows | f"items with {of}" >> beam.Map(lambda row: (row[1][0], row)).with_output_types(Tuple[bytes, AnyType])
     both = {"rows": named, "vectors": by_item} | f"join items with {of}" >> beam.CoGroupByKey()
-    finish = functools.partial(_finished, modality=modality, features=encoder.features)
+    finish = functools.partial(_finished, name=EMBEDDINGS[modality], shape=(places, encoder.features))
     return both | f"with vectors of {of}" >> beam.FlatMap(finish).with_output_types(Tuple[int, AnyType])
 
 
@@ -216,8 +212,19 @@ def look_up(group: tuple[str, Iterable[tuple[str, bytes]]], *, kept: Vectors, mo
         yield name, b"" if name in vectors else content, vectors.get(name)
 
 
-def _first_by_shard(name: str, copies: Iterable[bytes]) -> tuple[str, tuple[str, bytes]]:
-    return _under_shard(name, next(iter(copies)))
+def _named(row: Row, *, modality: Modality) -> list[tuple[str, tuple[bytes, int, bytes]]]:
+    """(hash, (item, place, content)) of what an item holds."""
+    item, serialized = row[1]
+    found = enumerate(contents(serialized, modality))
+    return [(hashlib.sha256(content).hexdigest(), (item, place, content)) for place, content in found if content]
+
+
+def _wanted(name: str, copies: Iterable[tuple[bytes, int, bytes]]) -> Iterator[tuple[str, tuple[bytes, int]]]:
+    return ((name, (item, place)) for item, place, _ in copies)
+
+
+def _first_by_shard(name: str, copies: Iterable[tuple[bytes, int, bytes]]) -> tuple[str, tuple[str, bytes]]:
+    return _under_shard(name, next(content for _, _, content in copies))
 
 
 def _under_shard(name: str, value: bytes) -> tuple[str, tuple[str, bytes]]:
@@ -232,32 +239,20 @@ def _new(found: tuple[str, bytes, bytes | None]) -> list[tuple[str, bytes]]:
     return [(found[0], found[1])] if found[2] is None else []
 
 
-def _named(row: Row, *, modality: Modality) -> list[tuple[str, bytes]]:
-    return [(hashlib.sha256(content).hexdigest(), content) for content in contents(row[1][1], modality) if content]
+def _for_items(joined: tuple[str, Mapping[str, Iterable[Any]]]) -> Iterator[tuple[bytes, tuple[int, bytes]]]:
+    (vector,) = joined[1]["found"]
+    for item, place in joined[1]["wanted"]:
+        yield item, (place, vector)
 
 
-def _wanted(row: Row, *, modality: Modality) -> list[tuple[str, bytes]]:
-    return sorted({(name, row[1][0]) for name, _ in _named(row, modality=modality)})
-
-
-def _for_items(joined: tuple[str, Mapping[str, Iterable[bytes]]]) -> Iterator[tuple[bytes, tuple[str, bytes]]]:
-    name, found = joined
-    (vector,) = found["found"]
-    for item in found["wanted"]:
-        yield item, (name, vector)
-
-
-def _finished(joined: tuple[bytes, Mapping[str, Iterable[Any]]], *, modality: Modality, features: int) -> Iterator[Row]:
-    """The Example of an item with the vectors of its contents in their order; zeros where there is nothing."""
+def _finished(joined: tuple[bytes, Mapping[str, Iterable[Any]]], *, name: str, shape: tuple[int, int]) -> Iterator[Row]:
+    """The Example of an item with a feature `name`, the vectors at their places; zeros where there is nothing."""
     import tensorflow as tf
 
-    vectors = dict(joined[1]["vectors"])
-    for shard, (name, serialized) in joined[1]["rows"]:
-        placed = [
-            vectors[hashlib.sha256(content).hexdigest()] if content else bytes(4 * features)
-            for content in contents(serialized, modality)
-        ]
+    placed = np.zeros(shape, np.float32)
+    for place, vector in joined[1]["vectors"]:
+        placed[place] = np.frombuffer(vector, np.float32)
+    for shard, (item, serialized) in joined[1]["rows"]:
         example = tf.train.Example.FromString(serialized)
-        target = example.features.feature[EMBEDDINGS[modality]].float_list.value
-        target[:] = np.frombuffer(b"".join(placed), np.float32).tolist()
-        yield shard, (name, example.SerializeToString(deterministic=True))
+        example.features.feature[name].float_list.value[:] = placed.ravel().tolist()
+        yield shard, (item, example.SerializeToString(deterministic=True))

@@ -66,7 +66,7 @@ def input_fingerprint(source: Source, part: str, config: Config) -> str:
     elif part == "events" and source.pieces("signals"):
         parts.append(source.fingerprint("catalogue"))  # signals speak of its categories
     if part == "items":
-        parts += [embed.FrozenEncoder(config, modality).identity() for modality in embed.embedded(config)]
+        parts += [embed.FrozenEncoder(config, modality).identity() for modality in config.embedded]
     plain = to_dict(config)
     parts.append(json.dumps({"wire": plain["wire"], "data": plain["data"]}, sort_keys=True))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -93,7 +93,7 @@ def ingest_items(
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
         catalog = items.read_catalog(pipeline, source, ledger)
         finished = ledger.run(catalog, "media and Examples", finish, out=Tuple[int, AnyType])
-        for modality in embed.embedded(config):
+        for modality in config.embedded:
             finished = embed.with_embeddings(finished, modality, config, ledger)
         _ = finished | "items" >> writing.WriteShards(aside, prefix="items", shards=config.data.item_shards)
         ledger.write(letters_path=str(dead_letter_path), counts_path=f"{aside}/{_COUNTS_FILE}")

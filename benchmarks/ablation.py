@@ -12,7 +12,7 @@ import html
 import pathlib
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from benchmarks.trainings import trained
 from trainer.spec.features import Modality
@@ -48,9 +48,10 @@ def prepare(work: pathlib.Path) -> pathlib.Path:
     return examples
 
 
-def train(name: str, settings: Sequence[str], *, examples: pathlib.Path, work: pathlib.Path, seed: int) -> Figures:
+def train(name: str, *, epochs: int, examples: pathlib.Path, work: pathlib.Path, seed: int) -> Figures:
     """Trains a variant, unless it was; returns its figures by slice."""
-    output = work / f"seed-{seed}" / name.replace(" ", "_")
+    output = work / f"seed-{seed}-epochs-{epochs}" / name.replace(" ", "_")
+    settings = [*VARIANTS[name], f"train.epochs={epochs}"]
     rows = trained(output, settings, examples=examples, seed=seed)["planted"]
     found = {row["slice"]: row["model"] for row in rows if row["metric"] == METRIC}
     return {name: value for name, value in found.items() if name == "all" or name.startswith("needs: ")}
@@ -103,11 +104,12 @@ def main() -> None:
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("runs/ablation"))
     parser.add_argument("--only", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=15, help="of every variant; the default of a training is 30")
     options = parser.parse_args()
     examples = prepare(options.work)
     found: dict[str, Figures] = {}
     for name in dict.fromkeys([FULL, *options.only]):
-        found[name] = train(name, VARIANTS[name], examples=examples, work=options.work, seed=options.seed)
+        found[name] = train(name, epochs=options.epochs, examples=examples, work=options.work, seed=options.seed)
         (options.work / "ablation.md").write_text(as_table(found), encoding="utf-8")
         (options.work / "ablation.svg").write_text(as_chart(found), encoding="utf-8")
         print(as_table(found), flush=True)

@@ -14,6 +14,7 @@ import pytest
 
 import tfx_pipeline
 from tests.support import text_shop
+from tests.support.hub_modules import MeanColour, saved
 from trainer.job.job import Job
 from trainer.job.runs import Progress
 from trainer.job.summary import summarize, summarize_refresh
@@ -71,13 +72,40 @@ def test_a_step_sees_only_the_parts_of_the_configuration_it_depends_on(tmp_path)
     assert set(json.loads(job.config_of("wire", "data"))) == {"wire", "data"}
 
 
+def test_the_code_of_encoders_counts_only_where_one_runs_in_preprocessing(tmp_path, monkeypatch):
+    for package in ("trainer", "beam_preprocess"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    real = tfx_pipeline.source_hash
+    monkeypatch.setattr(tfx_pipeline, "source_hash", lambda *a, **k: real(*a, root=tmp_path, **k))
+    plain = job_of("--shop", str(tmp_path))
+    encodes = job_of("--shop", str(tmp_path), "--set=wire.image_features=3", "--set=tower.vision.pretrained=/encoder")
+    cases = [(plain, "ItemsGen"), (encodes, "ItemsGen"), (encodes, "EventsGen")]
+    before = [tfx_pipeline.ingestion(*case).exec_properties for case in cases]
+    with (tmp_path / "trainer" / "nn" / "encoders" / "pretrained_image.py").open("a") as stream:
+        stream.write("\n# edited\n")
+    after = [tfx_pipeline.ingestion(*case).exec_properties for case in cases]
+    assert [old["code"] == new["code"] for old, new in zip(before, after, strict=True)] == [True, False, True]
+    # What names an encoder goes with the wire form that announces its vectors; a change of other towers is not seen.
+    assert "tower" not in json.loads(before[0]["config"])
+    assert from_json(before[1]["config"]).tower.vision == encodes.config.tower.vision
+    assert set(json.loads(before[1]["config"])["tower"]) == {"vision"}
+
+
 @pytest.fixture(scope="module")
-def job(tmp_path_factory):
+def settings(tmp_path_factory):
+    """Of a small training, with a frozen encoder of photos that runs in preprocessing."""
+    folder = tmp_path_factory.mktemp("encoder")
+    encoder = [f"tower.vision.pretrained={saved(MeanColour(), folder / 'mean')}", "wire.image_features=3"]
+    return [*SETTINGS, *encoder, f"data.embeddings={folder / 'kept'}"]
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory, settings):
     folder = tmp_path_factory.mktemp("pipeline")
     return Job(
         shop=str(text_shop.write(folder / "shop")),
         kind="shop",
-        config=override(tiny(), SETTINGS),
+        config=override(tiny(), settings),
         output=folder / "output",
         beam_args=tfx_pipeline.beam_flags([], beside=tfx_pipeline.parser()),
     )
@@ -123,6 +151,7 @@ class TestJob:
         assert outcome.quality["recall"] > outcome.quality["popularity"]
         items = outcome.read_json("ItemsGen", output="report", name="summary.json")["items"]
         assert items["read"] == items["written"] == 24
+        assert items["image_embeddings_made"] == 3  # six photos in three colours
 
     def test_the_summary_can_be_read_and_pasted(self, job, first):
         text = summarize(first[0], published=job.published)
@@ -186,12 +215,12 @@ class TestJob:
             tfx_pipeline.run(job, progress=told)
         assert told.running == "Gate"
 
-    def test_a_killed_run_with_a_search_is_continued_and_new_events_do_not_redo_the_items(self, job, first):
+    def test_a_killed_run_with_a_search_is_continued_and_new_events_do_not_redo_the_items(self, job, settings, first):
         text_shop.add_round(Path(job.shop))
         short = ["train.epochs=1"]  # however bad the model of the one point that is tried, it is published
         searched = dataclasses.replace(job, config=override(job.config, short), trials=1, max_drop=1.0, min_lift=-1.0)
         command = [sys.executable, str(ROOT / "tfx_pipeline.py"), "--shop", job.shop, "--preset=tiny", "--trials=1"]
-        command += [f"--set={setting}" for setting in (*SETTINGS, *short)] + ["--output", str(job.output)]
+        command += [f"--set={setting}" for setting in (*settings, *short)] + ["--output", str(job.output)]
         command += ["--max_drop=1", "--min_lift=-1"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=job.output)
         assert process.stdout is not None
@@ -221,6 +250,8 @@ class TestJob:
         before = max(versions(job)["stock"])
         outcome, _ = run(dataclasses.replace(job, refresh=True))
         assert "Trainer" not in outcome.seconds
+        read = outcome.read_json("ItemsGen", output="report", name="summary.json")["items"]
+        assert (read.get("image_embeddings_made", 0), read["image_embeddings_known"]) == (0, 3)
         told = outcome.read_json("Refresher", output="pushed", name="pushed.json")
         assert (told["items"], told["encoded"], told["removed"], told["new"]) == (24, 2, 1, True)
         assert versions(job) == {flavour: [*range(1, before + 2)] for flavour in ("scann", "stock")}

@@ -87,7 +87,7 @@ def session_config(flags: ServerFlags) -> config_pb2.ConfigProto:
       ValueError: When the file cannot be used.
     """
     config = config_pb2.ConfigProto(allow_soft_placement=True)
-    # Once over every graph: a second time adds about a third to the time until a version is ready.
+    # Once over every graph, of TF1: a second time adds about a third to the time until a version is ready.
     config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     if flags.tensorflow_session_config_file:
         read_config(flags.tensorflow_session_config_file, config, flag="tensorflow_session_config_file")

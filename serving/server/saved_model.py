@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.client import pywrap_tf_session as tf_session
+from tensorflow.python.saved_model import loader_impl
 
 from serving.server.deadline import NEVER, Deadline, too_late
 from serving.server.errors import Code, ServingError, graph_error
@@ -67,15 +68,17 @@ class LoadedModel:
         limits: Mapping[str, Limits] | None = None,
     ) -> None:
         self.path = path
-        graph = tf.Graph()
-        config = session_config or config_pb2.ConfigProto(allow_soft_placement=True)
-        self._session = tf.compat.v1.Session(graph=graph, config=config)
+        self._session: Any = None
         try:
-            with graph.as_default():
-                self._meta_graph = tf.compat.v1.saved_model.load(self._session, list(tags), str(path))
+            loader = loader_impl.SavedModelLoader(str(path))
+            config = _without_optimizing_twice(session_config, loader.get_meta_graph_def_from_tags(list(tags)))
+            self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
+            with self._session.graph.as_default():
+                self._meta_graph = loader.load(self._session, list(tags))
             self._check_variables()
         except Exception as error:
-            self._session.close()
+            if self._session:
+                self._session.close()
             raise _load_error(error, missing_libraries) from error
         definitions = self._meta_graph.signature_def
         self.signatures = {
@@ -164,6 +167,22 @@ class LoadedModel:
         restores = self._meta_graph.saver_def.restore_op_name
         if restores and not (self.path / "variables" / "variables.index").is_file():
             raise FileNotFoundError("variables/variables.index is missing")
+
+
+def _without_optimizing_twice(
+    given: config_pb2.ConfigProto | None, meta_graph: meta_graph_pb2.MetaGraphDef
+) -> config_pb2.ConfigProto:
+    """The ConfigProto of the session of a model.
+
+    All that a SavedModel of TF2 computes is in functions, which are optimized when they are first called. The session
+    would do it for the whole library once more for each signature, a third of the time until a version is ready.
+    """
+    config = config_pb2.ConfigProto(allow_soft_placement=True)
+    if given:
+        config.CopyFrom(given)
+    if meta_graph.HasField("object_graph_def"):
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return config
 
 
 def _load_error(error: Exception, missing_libraries: Mapping[str, str]) -> ServingError:

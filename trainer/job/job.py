@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trainer.job.cloud import Cloud
 from trainer.spec.config import Config, to_dict
+from trainer.spec.tower import PRETRAINED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,5 +73,13 @@ class Job:
         return f"{self.cloud.root.rstrip('/')}/{path.relative_to(self.output).as_posix()}"
 
     def config_of(self, *parts: str) -> str:
-        """The JSON of some parts of the configuration, so that a step is not redone for a change it does not see."""
-        return json.dumps({part: to_dict(self.config)[part] for part in parts})
+        """The JSON of some parts of the configuration, so that a step is not redone for a change it does not see.
+
+        What names the encoders of which preprocessing makes vectors goes with the wire form that announces them.
+        """
+        whole = to_dict(self.config)
+        chosen = {part: whole[part] for part in parts}
+        sections = {PRETRAINED[modality].partition(".")[0] for modality in self.config.embedded}
+        if "tower" not in parts and sections:
+            chosen["tower"] = {section: whole["tower"][section] for section in sorted(sections)}
+        return json.dumps(chosen)

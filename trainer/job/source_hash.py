@@ -9,18 +9,21 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("trainer", "serving", "beam_preprocess")
 
 
-def source_hash(modules: Iterable[str], *, alone: Iterable[str] = (), root: Path = ROOT) -> str:
+def source_hash(
+    modules: Iterable[str], *, alone: Iterable[str] = (), without: Iterable[str] = (), root: Path = ROOT
+) -> str:
     """Hexadecimal SHA-256 of the source of `modules` with what they import, and of the modules of `alone` without.
 
     Args:
       modules: Dotted names, for example `trainer.task`; also those that are only started as a process.
       alone: Dotted names of modules whose imports are left out.
+      without: Dotted names of modules that this step imports and never runs; neither they nor their imports count.
       root: The folder that holds our packages.
 
     Raises:
       ValueError: A module of that name does not exist.
     """
-    files = source_files(modules, root=root)
+    files = source_files(modules, without=without, root=root)
     for module in alone:
         files[module] = _located(module, root)
     digest = hashlib.sha256()
@@ -29,8 +32,10 @@ def source_hash(modules: Iterable[str], *, alone: Iterable[str] = (), root: Path
     return digest.hexdigest()
 
 
-def source_files(modules: Iterable[str], *, root: Path = ROOT) -> dict[str, Path]:
+def source_files(modules: Iterable[str], *, without: Iterable[str] = (), root: Path = ROOT) -> dict[str, Path]:
     """The files of `modules`, of the packages they are in and of every module of ours that they import, by name.
+
+    Nothing is followed into the modules of `without`.
 
     Imports inside functions count; names that are put together at run time cannot be seen.
 
@@ -38,10 +43,11 @@ def source_files(modules: Iterable[str], *, root: Path = ROOT) -> dict[str, Path
       ValueError: A module of that name does not exist.
     """
     files: dict[str, Path] = {}
+    left_out = {name for name in without if _located(name, root)}
     waiting = [(module, _located(module, root)) for module in modules]
     while waiting:
         module, path = waiting.pop()
-        if module in files:
+        if module in files or module in left_out:
             continue
         files[module] = path
         for name in _imported(path):

@@ -181,9 +181,9 @@ class Config:
 
     def __post_init__(self) -> None:
         """Checks what must fit together."""
-        for modality in EMBEDDINGS:
+        for modality in self.embedded:
             made, field = self.wire.features_made(modality), PRETRAINED[modality]
-            if made and not self.tower.is_frozen(modality):
+            if not self.tower.is_frozen(modality):
                 raise ValueError(
                     f"wire.{modality.value}_features is {made}, so that the {modality.value} of items is encoded in "
                     f"preprocessing; tower.{field} must then name an encoder that is not trained, with all changes "
@@ -197,6 +197,11 @@ class Config:
                 f"search.index is {index.value}, which searches by {knows}; tower.similarity is {similarity.value}. "
                 "Set search.index to exact or auto, or change the similarity."
             )
+
+    @property
+    def embedded(self) -> tuple[Modality, ...]:
+        """The modalities of which preprocessing makes the vectors of items."""
+        return tuple(modality for modality in EMBEDDINGS if self.wire.features_made(modality))
 
 
 def to_dict(config: Any) -> dict[str, Any]:

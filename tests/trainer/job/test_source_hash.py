@@ -59,6 +59,13 @@ def test_a_module_alone_leaves_its_imports_out(project):
     assert source_hash([], alone=["trainer.task"], root=project) != before
 
 
+def test_nothing_is_followed_into_what_a_step_never_runs(project):
+    found = source_files(["trainer.task"], without=["trainer.ops.text"], root=project)
+    assert sorted(found) == ["trainer", "trainer.ops", "trainer.task"]
+    with pytest.raises(ValueError, match="Module 'trainer.ops.txt' has no source"):
+        source_files(["trainer.task"], without=["trainer.ops.txt"], root=project)
+
+
 def test_unknown_module_is_refused():
     with pytest.raises(ValueError, match=r"Module 'trainer.tusk' has no source"):
         source_hash(["trainer.tusk"])
