@@ -113,7 +113,7 @@ TASKS: dict[str, Task] = {
 }
 
 
-def prepare(name: str, task: Task, *, data: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+def prepare(task: Task, *, data: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     """Preprocesses a set as a task wants it, once; returns the folder of the Examples."""
     examples = folder / "examples"
     if not (examples / "summary.json").exists():
@@ -161,7 +161,7 @@ def main() -> None:
     for seed in options.seeds:
         for name in options.only:
             task, folder = TASKS[name], options.work / name.replace(",", "").replace(" ", "_")
-            examples = prepare(name, task, data=options.data, folder=folder)
+            examples = prepare(task, data=options.data, folder=folder)
             settings = [setting.format(data=options.data) for setting in task.settings]
             found[name].append(trained(folder / f"seed-{seed}", settings, examples=examples, seed=seed))
             table = "".join(line for each, runs in found.items() if runs for line in lines(each, TASKS[each], runs))

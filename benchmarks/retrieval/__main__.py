@@ -31,7 +31,7 @@ Search = Callable[[np.ndarray], np.ndarray]
 
 def make(bundle: Path, count: int, work: Path) -> None:
     """Builds everything that is not there yet."""
-    folder = work / str(count)
+    folder = (work / str(count)).resolve()  # ScaNN keeps the paths of what it saves
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "queries.npy").exists():
         items, titles = vectors.read_items(bundle)
@@ -56,7 +56,7 @@ def make(bundle: Path, count: int, work: Path) -> None:
 
 def measure(count: int, work: Path, *, only: Sequence[str], seconds: float) -> dict[str, dict[str, float]]:
     """{contender: figures}; prints the table."""
-    folder = work / str(count)
+    folder = (work / str(count)).resolve()  # ScaNN keeps the paths of what it saves
     made, queries = np.load(folder / "vectors.npy"), np.load(folder / "queries.npy").astype(np.float32)
     trials, asked = queries[: NUM_QUERIES // 2], queries[NUM_QUERIES // 2 :]
     wanted_trials, wanted = (nearest_rows(some, made, k=models.K) for some in (trials, asked))

@@ -203,8 +203,8 @@ HEADS: dict[TaskKind, Callable[[Config, Task], Layer]] = {
     TaskKind.GRADED: lambda config, task: PairHead(name=task.name),
     TaskKind.QUERY_CLASS: lambda config, task: QueryClassHead(num_classes=len(task.classes), name=task.name),
     TaskKind.REVIEW_CLASS: _review_class,
-    TaskKind.COUNT: lambda config, task: ItemHead(name=task.name),
-    TaskKind.AMOUNT: lambda config, task: ItemHead(name=task.name),
+    TaskKind.COUNT: lambda config, task: ItemHead(dropout=config.tower.dropout, name=task.name),
+    TaskKind.AMOUNT: lambda config, task: ItemHead(dropout=config.tower.dropout, name=task.name),
 }
 
 

@@ -124,19 +124,28 @@ class TwoTower(tfrs.Model):
         told = {name: tf.exp(value) if name in rates else value for name, value in foreseen.items()}
         return {TowerOutput.BRANCHES.value: branches, **told}
 
-    def foresee(self, encoded: tf.Tensor, days: Tensors) -> dict[str, tf.Tensor]:
+    def foresee(self, encoded: tf.Tensor, days: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
         """What the tasks on items and days come to: {task: [batch] float32}.
 
         Args:
           encoded: [batch, branch, dim] from `encode_unpriced`.
           days: Model form of the days: `trend`, `popularity`, `last_price`, `last_price_present`.
+          training: Whether dropout is on.
 
         Returns:
-          For a count the logarithm of the rate; for an amount its logarithm less the level of its currency.
+          For a count the logarithm of the rate, from the series of the item alone: what tells one item from another
+          would let the few sales of most be learned by heart. For an amount its logarithm less the level of its
+          currency, from all branches.
         """
         known, bases = known_of_days(days)
+        read = {
+            TaskKind.COUNT: [place for place, m in enumerate(self.item_tower.modalities) if m is Modality.TREND],
+            TaskKind.AMOUNT: list(range(len(self.item_tower.modalities))),
+        }
         return {
-            task.name: self.heads[task.name](encoded, known=known, base=bases[task.kind])
+            task.name: self.heads[task.name](
+                tf.gather(encoded, read[task.kind], axis=1), known=known, base=bases[task.kind], training=training
+            )
             for task in self.tasks
             if task.kind in bases
         }
@@ -205,7 +214,7 @@ class TwoTower(tfrs.Model):
         for name in self._tasks_of(TaskKind.REVIEW_CLASS):
             queries[name] = self.heads[name](batch["review_words"], training=training)
         looked_at = self.encode_unpriced(batch["items"], training=training)
-        foreseen = self.foresee(looked_at.pop(TowerOutput.ENCODED.value), batch["items"])
+        foreseen = self.foresee(looked_at.pop(TowerOutput.ENCODED.value), batch["items"], training=training)
         seen = tf.shape(batch["item_rows"])[0]
         return {
             Side.ITEM: {name: values[:seen] for name, values in looked_at.items()},

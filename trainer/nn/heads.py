@@ -62,22 +62,26 @@ class ItemHead(tf.keras.layers.Layer):
     Input:  branches [batch, branch, dim] float32, zeros where absent; known [batch, facts] float32; base [batch]
             float32, what stands for the number while nothing is learned.
     Output: [batch] float32, the base plus the correction, which begins at zero.
+
+    Most items have few labels; `dropout` on the branches is against learning them by heart.
     """
 
-    def __init__(self, *, hidden_dim: int = 32, **kwargs: Any) -> None:
+    def __init__(self, *, hidden_dim: int = 32, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.hidden_dim = hidden_dim
+        self.dropout = dropout
+        self.drop = Dropout(dropout)
         self.hidden = tf.keras.layers.Dense(hidden_dim, activation="relu", name="hidden")
         self.correction = tf.keras.layers.Dense(1, kernel_initializer="zeros", name="correction")
 
-    def call(self, branches: tf.Tensor, *, known: tf.Tensor, base: tf.Tensor) -> tf.Tensor:
+    def call(self, branches: tf.Tensor, *, known: tf.Tensor, base: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See the class."""
-        flat = tf.reshape(branches, [-1, branches.shape[1] * branches.shape[2]])
+        flat = self.drop(tf.reshape(branches, [-1, branches.shape[1] * branches.shape[2]]), training=training)
         return base + self.correction(self.hidden(tf.concat([flat, known], axis=-1)))[..., 0]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "hidden_dim": self.hidden_dim}
+        return {**super().get_config(), "hidden_dim": self.hidden_dim, "dropout": self.dropout}
 
 
 class ReviewHead(tf.keras.layers.Layer):

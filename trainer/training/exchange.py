@@ -35,8 +35,9 @@ def gather(encoded: Encoded, batch: Mapping[str, Any], context: Any) -> tuple[En
     lengths = tf.stack([tf.shape(tensor)[0] for tensor in tensors])
     sizes = context.all_gather(tf.identity(lengths[tf.newaxis]), axis=0)  # [replicas, tensors]
     sizes = tf.ensure_shape(sizes, [replicas, len(tensors)])
-    items, rows = sizes[:, _place(own, "item_rows")], sizes[:, _place(own, "item_index")]
-    tensors[_place(own, "item_index")] += tf.reduce_sum(items[:number])
+    _, at = tf.nest.pack_sequence_as(own, list(range(len(tensors))))  # where each stands in the flat list
+    items, rows = sizes[:, at["item_rows"]], sizes[:, at["item_index"]]
+    tensors[at["item_index"]] += tf.reduce_sum(items[:number])
     joined: dict[int, tf.Tensor] = {}
     for dtype, places in (
         (tf.float32, [place for place, tensor in enumerate(tensors) if tensor.dtype.is_floating]),
@@ -47,11 +48,6 @@ def gather(encoded: Encoded, batch: Mapping[str, Any], context: Any) -> tuple[En
     whole_encoded, whole_batch = tf.nest.pack_sequence_as(own, [joined[place] for place in range(len(tensors))])
     whose = tf.repeat(tf.range(replicas), rows)
     return whole_encoded, {**whole_batch, "counted": replicas * tf.cast(whose == number, tf.float32)}
-
-
-def _place(own: tuple[Any, Mapping[str, Any]], name: str) -> int:
-    """Where the tensor `name` of a batch stands in the flat list of everything."""
-    return next(place for place, tensor in enumerate(tf.nest.flatten(own)) if tensor is own[1][name])
 
 
 def _joined(tensors: Sequence[tf.Tensor], sizes: tf.Tensor, context: Any) -> list[tf.Tensor]:

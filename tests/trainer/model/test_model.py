@@ -242,6 +242,18 @@ def test_what_is_foreseen_of_an_item_does_not_know_its_price(model, batch):
         np.testing.assert_allclose(then[name], values, atol=1e-6, err_msg=name)
 
 
+def test_demand_is_foreseen_from_the_series_of_an_item_and_from_nothing_that_names_it(model, batch):
+    items = batch["items"]
+    encoded = model.encode_unpriced(items)["encoded"]
+    trend = model.item_tower.modalities.index(Modality.TREND)
+    names = tf.one_hot(trend, encoded.shape[1])[:, tf.newaxis]  # [branch, 1]
+    now = model.foresee(encoded, items)
+    others, series = model.foresee(encoded + (1.0 - names), items), model.foresee(encoded + names, items)
+    np.testing.assert_array_equal(others["demand"], now["demand"])
+    assert np.abs(series["demand"] - now["demand"]).max() > 1e-4
+    assert np.abs(others["price"] - now["price"]).max() > 1e-4
+
+
 def test_looking_at_a_day_later_gives_what_looking_at_once_gives(model, batch):
     items = batch["items"]
     content = {name: values for name, values in items.items() if name not in _days(np.random.default_rng(0), 1)}

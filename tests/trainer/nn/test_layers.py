@@ -106,7 +106,7 @@ def test_what_changes_from_day_to_day_begins_at_nothing():
 
 
 def test_a_number_of_an_item_begins_at_what_is_known_without_a_model():
-    head = ItemHead()
+    head = ItemHead(dropout=0.5)
     branches, known = tf.ones([2, 3, 4]), tf.ones([2, 5])
     base = tf.constant([0.5, -1.0])
     np.testing.assert_array_equal(head(branches, known=known, base=base), base)
