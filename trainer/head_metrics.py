@@ -19,7 +19,7 @@ _ERRORS = {TaskKind.COUNT: "mean error, units a day", TaskKind.AMOUNT: "mean err
 
 
 def heads_section(trained: Any, *, requests: Requests, items: np.ndarray, queries: np.ndarray) -> Section:
-    """AUC and log loss of clicks and purchases, order of grades, accuracy and macro-F1 of classes, errors of numbers.
+    """How good probabilities, grades, classes and numbers are: each measure beside what needs no model.
 
     Args:
       trained: Model and tables.
@@ -63,7 +63,8 @@ def _pair_task(
         yield Row(slice_name=task.name, size=len(known), metric="pairs in order", values=values)
         return
     mean = np.full(len(known), training.mean())
-    for metric, function in (("auc", metrics.auc), ("log loss", metrics.log_loss)):
+    measures = {"auc": metrics.auc, "log loss": metrics.log_loss, "calibration error": metrics.calibration_error}
+    for metric, function in measures.items():
         values = {"model": function(label, predicted), "mean": function(label, mean)}
         yield Row(slice_name=task.name, size=len(known), metric=metric, values=values)
 

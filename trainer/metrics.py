@@ -129,6 +129,23 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
     return _mean(-(labels * np.log(p) + (1.0 - labels) * np.log(1.0 - p)))
 
 
+def calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = 10) -> float:
+    """Mean distance of what was told from what came, over bins of equally many probabilities; NaN without rows.
+
+    Equal probabilities share a bin. Expected calibration error of https://doi.org/10.1609/aaai.v29i1.9602
+
+    Args:
+      labels: [n] 0 or 1.
+      probabilities: [n] float.
+      bins: At most so many.
+    """
+    if not len(labels):
+        return float("nan")
+    edges = np.quantile(probabilities, np.linspace(0.0, 1.0, bins + 1)[1:-1])
+    _, own = np.unique(np.searchsorted(edges, probabilities, side="right"), return_inverse=True)
+    return float(np.abs(np.bincount(own, weights=probabilities - labels)).sum() / len(labels))
+
+
 def pair_order(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
     """Share of the pairs of one group with unequal labels whose scores stand in the same order, ties half; NaN if none.
 

@@ -86,6 +86,16 @@ def test_auc_and_log_loss_by_hand():
     assert metrics.log_loss(np.array([1.0]), np.array([0.0])) == pytest.approx(-math.log(1e-7))
 
 
+def test_the_calibration_error_by_hand():
+    # Two bins: 0.2 and 0.4 told, 1 of 2 came: |0.6 - 1| = 0.4; 0.6 and 0.8 told, both came: |1.4 - 2| = 0.6; of 4 rows.
+    labels, told = np.array([0.0, 1.0, 1.0, 1.0]), np.array([0.2, 0.4, 0.6, 0.8])
+    assert metrics.calibration_error(labels, told, bins=2) == pytest.approx(0.25)
+    # One probability for all is one bin: 3 of 4 came, 0.7 was told.
+    assert metrics.calibration_error(labels, np.full(4, 0.7)) == pytest.approx(0.05)
+    assert metrics.calibration_error(labels, labels) == 0.0
+    assert math.isnan(metrics.calibration_error(np.zeros(0), np.zeros(0)))
+
+
 def test_nothing_to_find_gives_no_number():
     empty = Relevant(request=np.zeros(0, int), item=np.zeros(0, int), gain=np.zeros(0), wanted=np.zeros(0, bool))
     assert all(math.isnan(value) for value in metrics.retrieval(empty, np.zeros(0)).values())

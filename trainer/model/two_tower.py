@@ -139,7 +139,7 @@ class TwoTower(tfrs.Model):
         """
         known, bases = known_of_days(days)
         read = {
-            TaskKind.COUNT: [place for place, m in enumerate(self.item_tower.modalities) if m is Modality.TREND],
+            TaskKind.COUNT: [self.item_tower.modalities.index(Modality.TREND)],
             TaskKind.AMOUNT: list(range(len(self.item_tower.modalities))),
         }
         return {
