@@ -71,7 +71,7 @@ class LoadedModel:
         self._session: Any = None
         try:
             loader = loader_impl.SavedModelLoader(str(path))
-            config = _without_optimizing_twice(session_config, loader.get_meta_graph_def_from_tags(list(tags)))
+            config = config_for(session_config, loader.get_meta_graph_def_from_tags(list(tags)))
             self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
             with self._session.graph.as_default():
                 self._meta_graph = loader.load(self._session, list(tags))
@@ -169,10 +169,8 @@ class LoadedModel:
             raise FileNotFoundError("variables/variables.index is missing")
 
 
-def _without_optimizing_twice(
-    given: config_pb2.ConfigProto | None, meta_graph: meta_graph_pb2.MetaGraphDef
-) -> config_pb2.ConfigProto:
-    """The ConfigProto of the session of a model.
+def config_for(given: config_pb2.ConfigProto | None, meta_graph: meta_graph_pb2.MetaGraphDef) -> config_pb2.ConfigProto:
+    """The ConfigProto of the session of a model: a copy of what is given, without optimizing twice.
 
     All that a SavedModel of TF2 computes is in functions, which are optimized when they are first called. The session
     would do it for the whole library once more for each signature, a third of the time until a version is ready.
