@@ -13,9 +13,9 @@ Past = tuple[int, str, str]  # time, request, item or what was typed
 
 
 def with_history(group: tuple[str, Iterable[Any]], *, length: int, searches: int, days: int) -> Iterator[Any]:
-    """Every row of one shopper with `history`: [[item, age in days], ...] and `searches`: [[text, age in days], ...].
+    """Every row of one shopper with `history` and `searches`, both the latest first.
 
-    Both have the latest first.
+    A history is [[item, age in days, in how many requests], ...], searches are [[text, age in days], ...].
 
     Args:
       group: (actor, rows, searches and returns).
@@ -30,9 +30,14 @@ def with_history(group: tuple[str, Iterable[Any]], *, length: int, searches: int
     rows.sort(key=lambda row: (row["time"], row["request"], row["item"], row["position"]))
     past: list[Past] = sorted((time, row["request"], row["item"]) for row in rows for time in row["actions"])
     typed: list[Past] = sorted((event["time"], event["request"], event["text"]) for event in events[EventType.SEARCH])
+    first, times = first_actions(past)
     yield from take_back(rows, sorted(events[EventType.RETURN], key=lambda event: (event["time"], event["id"])))
     for row in rows:
-        row["history"] = before(row, past, length=length, days=days)
+        acted = before(row, past, length=length, days=days)
+        row["history"] = [
+            [item, age, count_before(times[item], own=first.get((item, row["request"])), now=row["time"], days=days)]
+            for item, age in acted
+        ]
         row["searches"] = before(row, typed, length=searches, days=days)
         yield row
 
@@ -49,6 +54,34 @@ def before(row: PairRow, past: list[Past], *, length: int, days: int) -> list[li
         if request != row["request"] and name not in found:
             found[name] = [name, age]
     return list(found.values())
+
+
+def first_actions(past: list[Past]) -> tuple[dict[tuple[str, str], int], dict[str, list[int]]]:
+    """When each item was first acted on in each request: {(item, request): time} and {item: times in order}."""
+    first: dict[tuple[str, str], int] = {}
+    for time, request, item in past:
+        first.setdefault((item, request), time)
+    times: dict[str, list[int]] = {}
+    for (item, _), time in first.items():
+        times.setdefault(item, []).append(time)
+    return first, times
+
+
+def count_before(times: list[int], *, own: int | None, now: int, days: int) -> int:
+    """In how many other requests an item of the history was acted on.
+
+    Args:
+      times: When each request that acted on it did so first, in order.
+      own: When the request that asks did, None where it did not.
+      now: What is at or after it is no history.
+      days: What is longer ago counts no more.
+
+    Returns:
+      At least 1: a request may have begun too long ago and still have acted lately.
+    """
+    oldest = now - days * _DAY
+    count = bisect.bisect_left(times, now) - bisect.bisect_left(times, oldest)
+    return max(1, count - int(own is not None and oldest <= own < now))
 
 
 def take_back(rows: list[PairRow], returns: list[Event]) -> Iterator[Count]:

@@ -1,5 +1,6 @@
-"""Which rows are scored: what the dense and the lexical side propose, chosen by reciprocal rank, and boosted items."""
+"""Which rows are scored: what the dense and the lexical side propose, chosen by reciprocal rank, and what is lifted."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -12,18 +13,16 @@ RANK_OFFSET = 60.0
 MOST_BOOSTED = 100  # later ones are not read
 
 
-class Boosts(NamedTuple):
-    """What a request adds to the scores of some items.
+class Lifts(NamedTuple):
+    """What some items get beside what others may get too: the boosts of a request, or what was acted on before.
 
     Attributes:
-      rows: [batch, boosted] int32, `NO_ROW` where the item is unknown.
-      values: [batch, boosted] float32, finite.
-      status: [batch] int32 `QueryStatus` bits.
+      rows: [batch, lifted] int32, `NO_ROW` where there is no item.
+      values: [batch, lifted] float32, finite.
     """
 
     rows: tf.Tensor
     values: tf.Tensor
-    status: tf.Tensor
 
 
 def merge(dense: tf.Tensor, lexical: tf.Tensor, *, dense_weight: tf.Tensor, lexical_weight: tf.Tensor) -> tf.Tensor:
@@ -56,22 +55,23 @@ def merge(dense: tf.Tensor, lexical: tf.Tensor, *, dense_weight: tf.Tensor, lexi
     return tf.where(best.values >= 0.0, tf.gather(rows, best.indices, batch_dims=1), NO_ROW)
 
 
-def fit_boosts(rows: tf.Tensor, values: tf.Tensor) -> Boosts:
-    """The first 100 boosts of each row, with a value for each item (0 where none is given)."""
+def fit_boosts(rows: tf.Tensor, values: tf.Tensor) -> tuple[Lifts, tf.Tensor]:
+    """The first 100 boosts of each row, a value for each item (0 where none is given), and status bits [batch]."""
     rows = rows[:, :MOST_BOOSTED]
     boosted = tf.shape(rows)[1]
     values = values[:, :boosted]
     values = tf.pad(values, [[0, 0], [0, boosted - tf.shape(values)[1]]])
     cleaned, status = requests.clean_weights({"boost": values}, {"boost": 0.0})
-    return Boosts(rows=rows, values=cleaned["boost"], status=status)
+    return Lifts(rows=rows, values=cleaned["boost"]), status
 
 
-def with_boosted(candidates: tf.Tensor, boosts: Boosts, *, allowed: tf.Tensor | None) -> tf.Tensor:
-    """Candidates [batch, k] and behind them the items whose boost is positive, so that a boost can lift any item."""
-    rows = boosts.rows
-    wanted = (rows != NO_ROW) & (boosts.values > 0.0)
+def with_lifted(candidates: tf.Tensor, lifts: Sequence[Lifts], *, allowed: tf.Tensor | None) -> tf.Tensor:
+    """Candidates [batch, k] and behind them the items that are lifted above 0, so that any item can be."""
+    rows = tf.concat([lift.rows for lift in lifts], axis=1)
+    values = tf.concat([lift.values for lift in lifts], axis=1)
+    wanted = (rows != NO_ROW) & (values > 0.0)
     if allowed is not None:
-        wanted &= tf.gather(allowed, tf.maximum(rows, 0), batch_dims=1)
+        wanted &= passes(rows, allowed)
     there = tf.reduce_any(rows[:, :, tf.newaxis] == candidates[:, tf.newaxis, :], axis=-1)
     earlier = tf.linalg.band_part(tf.ones([tf.shape(rows)[1]] * 2), -1, 0) - tf.eye(tf.shape(rows)[1])
     same = (rows[:, :, tf.newaxis] == rows[:, tf.newaxis, :]) & wanted[:, tf.newaxis, :] & (earlier > 0.0)
@@ -79,7 +79,13 @@ def with_boosted(candidates: tf.Tensor, boosts: Boosts, *, allowed: tf.Tensor | 
     return tf.concat([candidates, tf.where(wanted, rows, NO_ROW)], axis=1)
 
 
-def boosts_of(candidates: tf.Tensor, boosts: Boosts) -> tf.Tensor:
-    """What boosts add to each of [batch, k] candidates; an item that is boosted twice gets both."""
-    hit = (candidates[:, :, tf.newaxis] == boosts.rows[:, tf.newaxis, :]) & (candidates[:, :, tf.newaxis] != NO_ROW)
-    return tf.reduce_sum(tf.where(hit, boosts.values[:, tf.newaxis, :], 0.0), axis=-1)
+def passes(rows: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+    """Whether each of [batch, rows] is a row that `allowed` [batch, items] lets through; the catalogue may be empty."""
+    padded = tf.pad(allowed, [[0, 0], [0, 1]])
+    return tf.gather(padded, tf.where(rows == NO_ROW, tf.shape(allowed)[1], rows), batch_dims=1)
+
+
+def lifts_of(candidates: tf.Tensor, lifts: Lifts) -> tf.Tensor:
+    """What lifts add to each of [batch, k] candidates; an item that is lifted twice gets both."""
+    hit = (candidates[:, :, tf.newaxis] == lifts.rows[:, tf.newaxis, :]) & (candidates[:, :, tf.newaxis] != NO_ROW)
+    return tf.reduce_sum(tf.where(hit, lifts.values[:, tf.newaxis, :], 0.0), axis=-1)

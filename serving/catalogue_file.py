@@ -16,7 +16,7 @@ from serving.catalogue import Catalogue, vectors_from
 from serving.item_parts import NAMES
 
 CATALOGUE_PATH = "assets.extra/catalogue.npz"
-FORMAT = 3
+FORMAT = 4
 _BRANCHES = "answers/tables/branches/.ATTRIBUTES/VARIABLE_VALUE"
 _TEXTS = ("ids", "group_ids")
 _ARRAYS = ("popularity", "item_parts", "tower_hashes", "removed")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from serving import rank
-from serving.candidates import boosts_of
+from serving.candidates import lifts_of
 from serving.index import NO_ROW
 from serving.rank import Ranked
 from serving.search import Ranking, Search
@@ -51,7 +51,7 @@ def contributions(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str
             if part != DENSE
         },
         "contribution_intent": tf.where(known, rank.total(scored.parts, ranking.weights.shift)[:, 0], 0.0),
-        "contribution_boost": boosts_of(row, ranking.boosts)[:, 0],
+        "contribution_boost": lifts_of(row, ranking.boosts)[:, 0],
         "query_parts": tf.broadcast_to(tf.constant(QUERY_PARTS), [batch, len(QUERY_PARTS)]),
         "item_parts": tf.broadcast_to(tf.constant(ITEM_BRANCHES), [batch, len(ITEM_BRANCHES)]),
         "words": tf.pad(names, [[0, 0], [0, rest]], constant_values=b""),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from serving import rows
-from serving.intents import Reading
+from serving.intents import INTENT_TASK, SENTIMENT_TASK, Reading
 from serving.lexical import Terms
 from trainer.spec.features import Modality
 from trainer.spec.search_ports import LIKE, QUERY_PARTS
@@ -18,7 +18,7 @@ from trainer.spec.signatures import QueryStatus, TowerOutput
 
 MOST_LIKED = 100  # later ones are not read
 _BRANCHES = tuple(part for part in QUERY_PARTS if part != LIKE)
-_TEXT = QUERY_PARTS.index(Modality.TEXT)
+_TEXT, _HISTORY = (QUERY_PARTS.index(modality) for modality in (Modality.TEXT, Modality.HISTORY))
 
 
 class Query(NamedTuple):
@@ -30,6 +30,8 @@ class Query(NamedTuple):
       weights: [batch, part] float32.
       terms: The words to search by; none where the text counts against.
       text_share: [batch] float32 in 0..1, how much of the query is text; the lexical score counts so much.
+      history_rows: [batch, history] int32 rows of what the shopper acted on before, `NO_ROW` = absent.
+      repeats: [batch, history] float32, what each of them has as score part `repeat`.
       reading: What the query gives away beside what it looks for.
       empty: [batch] bool, True where neither vector nor words say anything.
       status: [batch] int32 `QueryStatus` bits.
@@ -40,6 +42,8 @@ class Query(NamedTuple):
     weights: tf.Tensor
     terms: Terms
     text_share: tf.Tensor
+    history_rows: tf.Tensor
+    repeats: tf.Tensor
     reading: Reading
     empty: tf.Tensor
     status: tf.Tensor
@@ -106,6 +110,11 @@ def mix(
     )
 
 
+def weighed_repeats(encoded: Mapping[str, tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
+    """What the items of the history gain [batch, history], as far as the history counts."""
+    return encoded[TowerOutput.REPEATS.value] * weights[:, _HISTORY, tf.newaxis]
+
+
 def searched_text(text: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """The text to search by words: nothing where text counts 0 or against."""
     return tf.where(weights[:, _TEXT] > 0.0, text, b"")
@@ -119,3 +128,42 @@ def heard(encoded: Mapping[str, tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
 def status_of(status: tf.Tensor, empty: tf.Tensor) -> tf.Tensor:
     """`status` with the bit for an empty query set or cleared as `empty` says."""
     return (status & ~int(QueryStatus.EMPTY)) | rows.bit(empty, QueryStatus.EMPTY)
+
+
+def sound(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Tower outputs without NaN; a query that held one counts as absent, and an absent one as an empty query."""
+    all_outputs = (TowerOutput.VECTOR, TowerOutput.BRANCHES, TowerOutput.WEIGHTS, TowerOutput.REPEATS)
+    outputs = [output.value for output in all_outputs if output.value in encoded]
+    flat = [tf.reshape(encoded[name], [tf.shape(encoded[name])[0], -1]) for name in outputs]
+    good = tf.reduce_all(tf.math.is_finite(tf.concat(flat, axis=-1)), axis=-1)
+    weights = encoded[TowerOutput.WEIGHTS.value]
+    present = good & tf.reduce_any(weights != 0.0, axis=-1)
+
+    def kept(values: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.reshape(present, [-1, *[1] * (len(values.shape) - 1)]), values, 0.0)
+
+    cleaned = {name: kept(encoded[name]) for name in outputs}
+    empty = tf.reduce_all(cleaned[TowerOutput.VECTOR.value] == 0.0, axis=-1)
+    status = status_of(encoded[TowerOutput.STATUS.value], empty)
+    return {**cleaned, TowerOutput.STATUS.value: status | rows.bit(~good, QueryStatus.NUMBER_REPLACED)}
+
+
+def query_specs(dim: int) -> Query:
+    """The shapes and types of a `Query`."""
+    parts = len(QUERY_PARTS)
+    return Query(
+        vectors=tf.TensorSpec([None, dim]),
+        parts=tf.TensorSpec([None, parts, dim]),
+        weights=tf.TensorSpec([None, parts]),
+        terms=Terms(words=tf.TensorSpec([None, None], tf.int32), weights=tf.TensorSpec([None, None])),
+        text_share=tf.TensorSpec([None]),
+        history_rows=tf.TensorSpec([None, None], tf.int32),
+        repeats=tf.TensorSpec([None, None]),
+        reading=Reading(
+            intent=tf.TensorSpec([None, len(INTENT_TASK.classes)]),
+            sentiment=tf.TensorSpec([None, len(SENTIMENT_TASK.classes)]),
+            opinion=tf.TensorSpec([None]),
+        ),
+        empty=tf.TensorSpec([None], tf.bool),
+        status=tf.TensorSpec([None], tf.int32),
+    )

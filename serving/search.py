@@ -8,11 +8,11 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import tensorflow as tf  # isort: skip
 
 from serving import candidates, diversity, intents, queries, rank, rows
-from serving.candidates import Boosts
+from serving.candidates import Lifts
 from serving.comparison import Comparison
 from serving.index import NO_ROW, Index
-from serving.intents import INTENT_TASK, SENTIMENT_TASK, PartWeights, Reading
-from serving.lexical import LexicalIndex, Terms
+from serving.intents import PartWeights
+from serving.lexical import LexicalIndex
 from serving.queries import Query
 from serving.tables import Tables
 from serving.towers import LoadedTowers, day_features
@@ -23,7 +23,7 @@ from trainer.spec.filters import FILTERS, FilterName
 from trainer.spec.ports import Port
 from trainer.spec.search_ports import QUERY_PARTS
 from trainer.spec.signatures import QueryStatus, TowerOutput, signatures
-from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, ITEM_PARTS, LEXICAL, SCORE_PARTS
+from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, ITEM_PARTS, LEXICAL, REPEAT, SCORE_PARTS
 
 Inputs = Mapping[str, tf.Tensor]
 
@@ -77,7 +77,7 @@ class Ranking(NamedTuple):
     pool: Pool
     scored: Scored
     weights: PartWeights
-    boosts: Boosts
+    boosts: Lifts
     by_score: rank.Ranked
     order: rank.Ranked
     pages: rank.Pages
@@ -103,7 +103,7 @@ class Search(tf.Module):
         self._query_inputs = {name: asked[name] for name in sorted(mixing)}
         self._ranking_inputs = {name: spec for name, spec in asked.items() if name not in mixing or name == "like_ids"}
         rows_asked, row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
-        ranked = [query_specs(towers.config.tower.dim), self._ranking_inputs, rows_asked, row]
+        ranked = [queries.query_specs(towers.config.tower.dim), self._ranking_inputs, rows_asked, row]
         self._traced_query = tf.function(self._query, input_signature=[self._query_inputs], autograph=False)
         self._traced_ranking = tf.function(self._ranking, input_signature=ranked, autograph=False)
 
@@ -127,7 +127,7 @@ class Search(tf.Module):
         return {**DEFAULT_SCORE_WEIGHTS, **self.config.search.score_weights}
 
     def encode(self, inputs: Inputs) -> dict[str, tf.Tensor]:
-        """The query tower's outputs, finite; the history is looked up in this bundle's own items."""
+        """The query tower's outputs, finite, and `history_rows`, the history looked up in this bundle's own items."""
         wire = {
             feature.name: rows.fit(inputs[feature.name], feature, wire=self.config.wire)
             for feature in features_of(Side.QUERY)
@@ -138,9 +138,12 @@ class Search(tf.Module):
         unknown = tf.reduce_any((history == NO_ROW) & (ids != b""), axis=-1)
         vectors = self.tables.content_of(history)
         present = tf.reduce_any(vectors != 0.0, axis=-1)  # an item without a usable vector says nothing
-        encoded = sound(self.towers.embed_query({**wire, "history_vectors": vectors, "history_present": present}))
+        encoded = queries.sound(
+            self.towers.embed_query({**wire, "history_vectors": vectors, "history_present": present})
+        )
         status = rows.bit(unknown, QueryStatus.HISTORY_UNKNOWN)
-        return {**encoded, TowerOutput.STATUS.value: encoded[TowerOutput.STATUS.value] | status}
+        status |= encoded[TowerOutput.STATUS.value]
+        return {**encoded, "history_rows": history, TowerOutput.STATUS.value: status}
 
     def with_relations(self, content: Inputs, inputs: Inputs) -> dict[str, tf.Tensor]:
         """What `embed_item` gave, with the graph branch of an item that is related to items of this bundle."""
@@ -193,7 +196,13 @@ class Search(tf.Module):
         status = encoded[TowerOutput.STATUS.value] | odd_weights | odd_likes
         status |= rows.bit(unknown, QueryStatus.ITEM_UNKNOWN)
         return Query(
-            **mixed._asdict(), terms=terms, reading=reading, empty=empty, status=queries.status_of(status, empty)
+            **mixed._asdict(),
+            terms=terms,
+            history_rows=encoded["history_rows"],
+            repeats=queries.weighed_repeats(encoded, weights),
+            reading=reading,
+            empty=empty,
+            status=queries.status_of(status, empty),
         )
 
     def query_by_item(self, own: tf.Tensor) -> Query:
@@ -209,6 +218,8 @@ class Search(tf.Module):
             terms=self.lexical.terms(tf.fill(tf.shape(own), b"")),
             reading=intents.nothing_read(tf.shape(own)[0]),
             text_share=tf.zeros_like(empty, tf.float32),
+            history_rows=tf.zeros([tf.shape(own)[0], 0], tf.int32),
+            repeats=tf.zeros([tf.shape(own)[0], 0]),
             empty=empty,
             status=rows.bit(own == NO_ROW, QueryStatus.ITEM_UNKNOWN) | rows.bit(empty, QueryStatus.EMPTY),
         )
@@ -216,7 +227,7 @@ class Search(tf.Module):
     def _ranking(self, query: Query, inputs: Inputs, asked: tf.Tensor, left_out: tf.Tensor) -> Ranking:
         search = self.config.search
         weights = self.part_weights(query, inputs)
-        boosts = candidates.fit_boosts(self.tables.rows_of(inputs["boost_ids"]), inputs["boost_values"])
+        boosts, odd_boosts = candidates.fit_boosts(self.tables.rows_of(inputs["boost_ids"]), inputs["boost_values"])
         pool = self._pool(query, inputs, weights=weights.total, boosts=boosts, asked=asked, left_out=left_out)
         scored = self.score(query, pool.rows, weights=weights.total, boosts=boosts)
         groups = self.tables.gather(self.tables.groups, pool.rows)
@@ -238,7 +249,7 @@ class Search(tf.Module):
             strength=tf.clip_by_value(strength + weights.diversity, 0.0, 1.0),
             until=tf.where(asked_about, search.max_depth, last),
         )
-        odd = rows.bit(odd_strength | odd_prices, QueryStatus.NUMBER_REPLACED) | boosts.status | weights.status
+        odd = rows.bit(odd_strength | odd_prices, QueryStatus.NUMBER_REPLACED) | odd_boosts | weights.status
         return Ranking(
             query=query,
             pool=pool,
@@ -258,7 +269,7 @@ class Search(tf.Module):
             query.reading, given, defaults=self.default_weights(), strength=inputs[search_ports.INTENT_SHIFT]
         )
 
-    def score(self, query: Query, asked: tf.Tensor, *, weights: Mapping[str, tf.Tensor], boosts: Boosts) -> Scored:
+    def score(self, query: Query, asked: tf.Tensor, *, weights: Mapping[str, tf.Tensor], boosts: Lifts) -> Scored:
         """Scores of rows [batch, rows]; an empty query scores nothing but boosts."""
         branches = self.tables.gather(self.tables.branches, asked)
         parts = rank.score_parts(
@@ -269,10 +280,11 @@ class Search(tf.Module):
             compare=self._similarity,
         )
         parts[LEXICAL] = tf.reduce_sum(self.word_scores(query, asked), axis=-1)
+        parts[REPEAT] = candidates.lifts_of(asked, repeats_of(query))
         columns = tf.unstack(self.tables.gather(self.tables.item_parts, asked), len(ITEM_PARTS), axis=-1)
         parts |= {part.name: values for part, values in zip(ITEM_PARTS, columns, strict=True)}
         parts = {part: tf.where(query.empty[:, tf.newaxis], 0.0, parts[part]) for part in SCORE_PARTS}
-        added = candidates.boosts_of(asked, boosts)
+        added = candidates.lifts_of(asked, boosts)
         return Scored(parts=parts, boosts=added, scores=rank.total(parts, weights) + added)
 
     def _similarity(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> tf.Tensor:
@@ -291,7 +303,7 @@ class Search(tf.Module):
         inputs: Inputs,
         *,
         weights: Mapping[str, tf.Tensor],
-        boosts: Boosts,
+        boosts: Lifts,
         asked: tf.Tensor,
         left_out: tf.Tensor,
     ) -> Pool:
@@ -299,22 +311,24 @@ class Search(tf.Module):
         liked = inputs["like_ids"][:, : queries.MOST_LIKED]
         filters[FilterName.EXCLUDE.value] = tf.concat([filters[FilterName.EXCLUDE.value], liked], axis=1)
         filtered = self.tables.filtered(filters)
+        repeats = repeats_of(query)
+        lifts = (boosts, repeats._replace(values=repeats.values * weights[REPEAT][:, tf.newaxis]))
 
         def some() -> Pool:
             allowed = filtered.allowed()
             found = self._proposed(query, weights, allowed)
-            found = candidates.with_boosted(found, boosts, allowed=allowed)
+            found = candidates.with_lifted(found, lifts, allowed=allowed)
             counts = self.tables.count_groups(allowed)
             groups = self.tables.gather(self.tables.groups, found)
             return Pool(
                 rows=found,
                 variants=tf.gather(counts, tf.maximum(groups, 0), batch_dims=1),
                 total=tf.math.count_nonzero(counts, axis=-1, dtype=tf.int32),
-                passes=tf.gather(allowed, tf.maximum(asked, 0), batch_dims=1) & (asked != NO_ROW),
+                passes=candidates.passes(asked, allowed),
             )
 
         def everything() -> Pool:
-            found = candidates.with_boosted(self._proposed(query, weights, None), boosts, allowed=None)
+            found = candidates.with_lifted(self._proposed(query, weights, None), lifts, allowed=None)
             groups = self.tables.gather(self.tables.groups, found)
             return Pool(
                 rows=found,
@@ -354,41 +368,10 @@ class Search(tf.Module):
         )
 
 
-def query_specs(dim: int) -> Query:
-    """The shapes and types of a `Query`."""
-    parts = len(QUERY_PARTS)
-    return Query(
-        vectors=tf.TensorSpec([None, dim]),
-        parts=tf.TensorSpec([None, parts, dim]),
-        weights=tf.TensorSpec([None, parts]),
-        terms=Terms(words=tf.TensorSpec([None, None], tf.int32), weights=tf.TensorSpec([None, None])),
-        text_share=tf.TensorSpec([None]),
-        reading=Reading(
-            intent=tf.TensorSpec([None, len(INTENT_TASK.classes)]),
-            sentiment=tf.TensorSpec([None, len(SENTIMENT_TASK.classes)]),
-            opinion=tf.TensorSpec([None]),
-        ),
-        empty=tf.TensorSpec([None], tf.bool),
-        status=tf.TensorSpec([None], tf.int32),
-    )
+def repeats_of(query: Query) -> Lifts:
+    """What the items of the history have as score part `repeat`."""
+    return Lifts(rows=query.history_rows, values=query.repeats)
 
 
 def _specs(ports: tuple[Port, ...]) -> dict[str, tf.TensorSpec]:
     return {port.name: tf.TensorSpec([None, *port.shape], port.dtype.value) for port in ports}
-
-
-def sound(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Tower outputs without NaN; a query that held one counts as absent, and an absent one as an empty query."""
-    outputs = [TowerOutput.VECTOR.value, TowerOutput.BRANCHES.value, TowerOutput.WEIGHTS.value]
-    flat = [tf.reshape(encoded[name], [tf.shape(encoded[name])[0], -1]) for name in outputs]
-    good = tf.reduce_all(tf.math.is_finite(tf.concat(flat, axis=-1)), axis=-1)
-    weights = encoded[TowerOutput.WEIGHTS.value]
-    present = good & tf.reduce_any(weights != 0.0, axis=-1)
-
-    def kept(values: tf.Tensor) -> tf.Tensor:
-        return tf.where(tf.reshape(present, [-1, *[1] * (len(values.shape) - 1)]), values, 0.0)
-
-    cleaned = {name: kept(encoded[name]) for name in outputs}
-    empty = tf.reduce_all(cleaned[TowerOutput.VECTOR.value] == 0.0, axis=-1)
-    status = queries.status_of(encoded[TowerOutput.STATUS.value], empty)
-    return {**cleaned, TowerOutput.STATUS.value: status | rows.bit(~good, QueryStatus.NUMBER_REPLACED)}

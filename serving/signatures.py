@@ -8,11 +8,11 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import tensorflow as tf  # isort: skip
 
 from serving import explain, rank, rows
-from serving.candidates import fit_boosts
+from serving.candidates import Lifts
 from serving.index import NO_ROW, Index
 from serving.intents import PartWeights
-from serving.queries import Query
-from serving.search import Ranking, Search, sound
+from serving.queries import Query, sound
+from serving.search import Ranking, Search
 from serving.tables import Tables
 from serving.texts import Texts
 from serving.towers import LoadedTowers
@@ -63,7 +63,7 @@ class Answers(tf.Module):
         query = self.engine.query(inputs)
         asked = self.tables.rows_of(inputs["item_ids"])
         weights = self.engine.part_weights(query, inputs)
-        nothing = fit_boosts(asked[:, :0], tf.zeros([tf.shape(asked)[0], 0]))
+        nothing = Lifts(rows=asked[:, :0], values=tf.zeros([tf.shape(asked)[0], 0]))
         scored = self.engine.score(query, asked, weights=weights.total, boosts=nothing)
         known = asked != NO_ROW
         unknown = tf.reduce_any(~known & (inputs["item_ids"] != b""), axis=-1)

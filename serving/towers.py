@@ -22,6 +22,7 @@ from trainer.spec import config as configs
 from trainer.spec.branches import branches_of, content_features
 from trainer.spec.features import HISTORY_IDS, Feature, Modality, Side, features_of, sources_of
 from trainer.spec.signatures import TowerOutput
+from trainer.spec.tasks import TASKS
 
 TOWERS_JSON = "assets.extra/towers.json"
 CARRIED = "warm_start.*"
@@ -34,7 +35,7 @@ class Model(Protocol):
         """Model form of the content of items to `TowerOutput`s, of which `encoded` knows nothing of their prices."""
 
     def encode_queries(self, query_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """Model form of queries to `TowerOutput`s."""
+        """Model form of queries to `TowerOutput`s, `repeats` among them."""
 
     def encode_days(self, encoded: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """`encoded` of items and the model form of days to {"branches": [batch, changing, dim], day task: [batch]}."""
@@ -136,7 +137,8 @@ class TowersModule(tf.Module):
             inputs = dict(ops.query_model_inputs(wire))
             status = inputs.pop(TowerOutput.STATUS.value)
             history = {name: wire[name] for name in ("history_vectors", "history_present")}
-            return _outputs(model.encode_queries({**inputs, **history}), status)
+            encoded = model.encode_queries({**inputs, **history})
+            return {**_outputs(encoded, status), TowerOutput.REPEATS.value: encoded[TowerOutput.REPEATS.value]}
 
         def score_pairs(query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> dict[str, tf.Tensor]:
             return dict(model.score_pairs(query_vectors, item_vectors))
@@ -197,7 +199,7 @@ def export_towers(
         "config": configs.to_dict(ops.config),
         "model_id": model_id,
         "subwords": len(ops.subwords),
-        "branches": {str(side): [str(branch) for branch in branches_of(side)] for side in (Side.ITEM, Side.QUERY)},
+        **_made_of(),
     }
     try:
         tf.saved_model.save(TowersModule(model, ops=ops), str(aside))
@@ -213,21 +215,28 @@ def export_towers(
     return directory
 
 
+def _made_of() -> dict[str, Any]:
+    """What towers are made of, by this code."""
+    return {
+        "branches": {str(side): [str(branch) for branch in branches_of(side)] for side in (Side.ITEM, Side.QUERY)},
+        "heads": [task.name for task in TASKS],
+    }
+
+
 def load_towers(directory: str | Path) -> LoadedTowers:
     """Reads towers back.
 
     Raises:
-      ValueError: The folder holds no towers, or towers with other branches than this code knows.
+      ValueError: The folder holds no towers, or towers with other branches or heads than this code knows.
     """
     path = Path(directory) / TOWERS_JSON
     if not path.is_file():
         raise ValueError(f"No towers at {directory}: {TOWERS_JSON} is missing. Train first (python -m trainer.task).")
     info = json.loads(path.read_text(encoding="utf-8"))
-    for side in (Side.ITEM, Side.QUERY):
-        want = [str(branch) for branch in branches_of(side)]
-        if info["branches"][side] != want:
+    for what, want in _made_of().items():
+        if info.get(what) != want:
             raise ValueError(
-                f"Towers at {directory} have {side} branches {info['branches'][side]}; this code has {want}. "
+                f"Towers at {directory} have {what} {info.get(what)}; this code has {want}. "
                 "Train again with this version."
             )
     config = configs.from_dict(info["config"], configs.Config())

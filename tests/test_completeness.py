@@ -90,4 +90,6 @@ def test_every_preset_gives_a_valid_configuration():
 
 
 def test_tower_outputs_are_the_ones_the_signatures_speak_of():
-    assert [output.value for output in TowerOutput] == ["vector", "branches", "weights", "status", "encoded"]
+    assert [output.value for output in TowerOutput] == [
+        *("vector", "branches", "weights", "status", "repeats", "encoded")
+    ]

@@ -76,6 +76,7 @@ def _wire(query):
         "query_video": [frames or [b""] * wire.frames],
         "history_ids": [history + [b""] * (wire.history - len(history))],
         "history_ages": [[0.0] * wire.history],
+        "history_counts": [[1.0] * wire.history],
         "search_texts": [searches + [b""] * (wire.searches - len(searches))],
         "search_ages": [[0.0] * wire.searches],
         "profile": [profile + [b""] * (wire.profile - len(profile))],

@@ -65,10 +65,8 @@ class ItemStore:
 
     def texts(self) -> list[str]:
         """Title, description and attributes of every item as one text."""
-        return [text.decode("utf-8", "replace") for text in self._bytes(RAW_TEXT)]
-
-    def _bytes(self, name: str) -> np.ndarray:
-        return self.table.gather(np.arange(self.table.num_rows), [name])[name]
+        raw = self.table.gather(np.arange(self.num_items), [RAW_TEXT])[RAW_TEXT]
+        return [text.decode("utf-8", "replace") for text in raw]
 
 
 def read_ids(items: store.Table) -> list[bytes]:
@@ -95,8 +93,7 @@ class DayTable:
         last = np.flatnonzero(self._table.dense("latest"))
         self.latest[item_rows[last]] = last
         self._regular = np.flatnonzero(self._table.dense("regular"))
-        regular_items = item_rows[self._regular]
-        self._first_regular = np.searchsorted(regular_items, np.arange(facts.num_rows + 1))
+        self._first_regular = np.searchsorted(item_rows[self._regular], np.arange(facts.num_rows + 1))
 
     def values(self, name: str) -> np.ndarray:
         """A numeric column of every record: [row, ...]."""
@@ -193,6 +190,10 @@ class EventTable:
     def is_review(self) -> np.ndarray:
         """[row] bool: a review, which is nothing else."""
         return self.values("review_row") > 0
+
+    def for_calibration(self) -> np.ndarray:
+        """[row] bool: every second held-out request, by which probabilities are calibrated; the others judge them."""
+        return self.values("request") % 2 == 1
 
     def gather_reviews(self, rows: np.ndarray) -> np.ndarray:
         """Model form of the review of event `rows` [n], zeros where there is none: [n, words] int32."""

@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -47,11 +47,12 @@ def evaluate(trained: Trained, *, truth_path: str | pathlib.Path | None = None) 
     encoder = Encoder(trained.model)
     items = encoder.items(tables.items)
     queries = encoder.queries(tables.evaluation, requests.first_row)
-    scorers = {"model": _served(trained.model, queries, items, counts), **_floors(tables, requests, counts)}
+    scorers = {"model": encoder.scorer(queries, items, counts), **_floors(tables, requests, counts)}
     sections = [_retrieval_section(question, scorers, tables.items.num_items) for question in asked]
     if asked:
-        sections.append(_masked_section(asked[-1], encoder=encoder, tables=tables, requests=requests, counts=counts))
-    sections.append(heads_section(trained, requests=requests, items=items, queries=queries))
+        (*_, question) = (each for each in asked if each.left_out is None)
+        sections.append(_masked_section(question, encoder=encoder, tables=tables, requests=requests, counts=counts))
+    sections.append(heads_section(trained, requests=requests, items=items, queries=queries.vectors))
     return Report(
         sections=tuple(section for section in sections if section.rows),
         counts={
@@ -64,21 +65,6 @@ def evaluate(trained: Trained, *, truth_path: str | pathlib.Path | None = None) 
     )
 
 
-def _served(model: Any, queries: np.ndarray, items: np.ndarray, counts: np.ndarray) -> metrics.Scorer:
-    """How similar requests [request, dim] and items [items, dim] are; popularity for a query that says nothing.
-
-    So does a bundle answer; `counts` are [items].
-    """
-    silent = np.all(queries == 0.0, axis=1)
-    popular = floors.popularity(counts)
-    query_keys, item_keys = np.asarray(model.query_keys(queries)), np.asarray(model.item_keys(items))
-
-    def scores(requests: np.ndarray) -> np.ndarray:
-        return np.where(silent[requests, np.newaxis], popular(requests), query_keys[requests] @ item_keys.T)
-
-    return scores
-
-
 def _floors(tables: Tables, requests: Requests, counts: np.ndarray) -> dict[str, metrics.Scorer]:
     events, num_items = tables.evaluation, tables.items.num_items
     histories = events.values("history_rows")[requests.first_row]
@@ -88,6 +74,20 @@ def _floors(tables: Tables, requests: Requests, counts: np.ndarray) -> dict[str,
         "neighbours": floors.Neighbours(tables.train, num_items=num_items, histories=histories),
         "bm25": floors.Lexical(tables.items.texts(), query_texts=events.query_texts(requests.first_row)),
     }
+
+
+class Queries(NamedTuple):
+    """Requests as the model sees them.
+
+    Attributes:
+      vectors: [request, dim] float32.
+      history_rows: [request, history] int, store rows, -1 = absent.
+      repeats: [request, history] float32, what the similarity of each item of the history gains.
+    """
+
+    vectors: np.ndarray
+    history_rows: np.ndarray
+    repeats: np.ndarray
 
 
 class Encoder:
@@ -103,23 +103,44 @@ class Encoder:
         encode = self._function(Side.ITEM, masked, items.gather(np.arange(1)))
         return map_rows(encode, np.arange(items.num_items), gather=items.gather, size=_ITEMS_AT_ONCE)
 
-    def queries(self, events: EventTable, rows: np.ndarray, masked: Collection[Modality] = ()) -> np.ndarray:
-        """[rows, dim] float32; histories are read from the model's snapshot."""
+    def queries(self, events: EventTable, rows: np.ndarray, masked: Collection[Modality] = ()) -> Queries:
+        """Those of event `rows`; histories are read from the model's snapshot."""
         encode = self._function(Side.QUERY, masked, events.gather_queries(rows[:1]))
-        return map_rows(encode, rows, gather=events.gather_queries, size=_QUERIES_AT_ONCE)
+        found = map_rows(encode, rows, gather=events.gather_queries, size=_QUERIES_AT_ONCE)
+        history_rows = events.values("history_rows")[rows]
+        vectors, repeats = np.split(found, [found.shape[1] - history_rows.shape[1]], axis=1)
+        return Queries(vectors=vectors, history_rows=history_rows, repeats=repeats)
+
+    def scorer(self, queries: Queries, items: np.ndarray, counts: np.ndarray) -> metrics.Scorer:
+        """How similar requests and items [items, dim] are; popularity for a query that says nothing.
+
+        So does a bundle answer; `counts` are [items].
+        """
+        silent = np.all(queries.vectors == 0.0, axis=1)
+        popular = floors.popularity(counts)
+        similar = metrics.similar(
+            np.asarray(self.model.query_keys(queries.vectors)),
+            np.asarray(self.model.item_keys(items)),
+            history_rows=queries.history_rows,
+            repeats=queries.repeats,
+        )
+        return lambda asked: np.where(silent[asked, np.newaxis], popular(asked), similar(asked))
 
     def _function(self, side: Side, masked: Collection[Modality], example: dict[str, np.ndarray]) -> Callable[..., Any]:
         here = tuple(modality for modality in branches_of(side) if modality in masked)
         if (side, here) not in self._functions:
-            encode = self.model.encode_items if side is Side.ITEM else self.model.encode_queries
-            self._functions[side, here] = compile_rows(
-                lambda features: encode(features, masked=here)["vector"], example
-            )
+            encode = {
+                Side.ITEM: lambda features: self.model.encode_items(features, masked=here)["vector"],
+                Side.QUERY: lambda features: self.model.vectors_and_repeats(features, masked=here),
+            }
+            self._functions[side, here] = compile_rows(encode[side], example)
         return self._functions[side, here]
 
 
 def _retrieval_section(question: Question, scorers: Mapping[str, metrics.Scorer], num_items: int) -> Section:
     relevant = question.relevant
+    if question.left_out is not None:
+        scorers = {name: metrics.without(scorer, question.left_out) for name, scorer in scorers.items()}
     ranks = {name: metrics.count_ranks(scorer, relevant, num_items=num_items) for name, scorer in scorers.items()}
     rows = []
     for slice_name, mask in question.slices.items():
@@ -143,7 +164,7 @@ def _masked_section(
         encoder.model.set_snapshot(encoder.items(tables.items, (*masked, *CHANGING)))
         items = encoder.items(tables.items, masked)
         queries = encoder.queries(tables.evaluation, requests.first_row, masked)
-        scorer = _served(encoder.model, queries, items, counts)
+        scorer = encoder.scorer(queries, items, counts)
         name = "model" if modality is None else f"no {modality.value}"
         values[name] = metrics.count_ranks(scorer, question.relevant, num_items=tables.items.num_items)
     encoder.model.set_snapshot(snapshot)

@@ -46,7 +46,10 @@ def _pair_task(
     """A probability beside the training mean, a grade beside the cosine alone."""
     train, events = trained.tables.train, trained.tables.evaluation
     labels, training = events.values(task.label), train.values(task.label)
-    known = np.flatnonzero((labels >= 0) & (events.values("label_grade") < 0))
+    usable = (labels >= 0) & (events.values("label_grade") < 0)
+    if task.kind is TaskKind.BINARY:
+        usable &= ~events.for_calibration()
+    known = np.flatnonzero(usable)
     training = training[training >= 0]
     if not len(known) or not len(training):
         return

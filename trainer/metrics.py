@@ -64,6 +64,37 @@ def count_ranks(scorer: Scorer, relevant: Relevant, *, num_items: int) -> np.nda
     return result
 
 
+def similar(query_keys: np.ndarray, item_keys: np.ndarray, *, history_rows: np.ndarray, repeats: np.ndarray) -> Scorer:
+    """How similar items are to requests, those of a history by so much more.
+
+    Args:
+      query_keys: [request, key_dim] float32.
+      item_keys: [items, key_dim] float32.
+      history_rows: [request, history] int, store rows, -1 = absent.
+      repeats: [request, history] float32, what is added for each.
+    """
+
+    def scores(requests: np.ndarray) -> np.ndarray:
+        found = query_keys[requests] @ item_keys.T
+        row, entry = np.nonzero(history_rows[requests] >= 0)
+        np.add.at(found, (row, history_rows[requests][row, entry]), repeats[requests][row, entry])
+        return found
+
+    return scores
+
+
+def without(scorer: Scorer, left_out: np.ndarray) -> Scorer:
+    """The same scores, those of `left_out` [request, any] below all others; -1 = none."""
+
+    def scores(requests: np.ndarray) -> np.ndarray:
+        found = np.array(scorer(requests), np.float64)
+        row, place = np.nonzero(left_out[requests] >= 0)
+        found[row, left_out[requests][row, place]] = -np.inf
+        return found
+
+    return scores
+
+
 def retrieval(relevant: Relevant, ranks: np.ndarray) -> dict[str, float]:
     """Means over requests.
 

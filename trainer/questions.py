@@ -42,29 +42,46 @@ class Requests:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """A set of pairs to find and its slices: masks over pairs by name."""
+    """What is to be found.
+
+    Attributes:
+      name: In reports.
+      title: What a person reads.
+      relevant: The pairs to find.
+      slices: Masks over pairs, by name.
+      left_out: [request, any] int, store rows that are not ranked, -1 = none.
+    """
 
     name: str
     title: str
     relevant: Relevant
     slices: Mapping[str, np.ndarray]
+    left_out: np.ndarray | None = None
 
 
 def questions(
     tables: Tables, *, requests: Requests, truth: Mapping[int, Mapping[str, Any]], counts: np.ndarray
 ) -> list[Question]:
-    """The questions the data can answer; the last is the one that modality masking is measured on."""
+    """The questions the data can answer; modality masking is measured on the last that ranks all items."""
     events = tables.evaluation
     grades, weights, items = (events.values(name) for name in ("label_grade", "positive", "item_row"))
     result = []
 
-    def add(name: str, title: str, relevant: Relevant) -> None:
+    query = events.gather_queries(requests.first_row)
+    history = query["history_rows"]
+
+    def add(name: str, title: str, relevant: Relevant, left_out: np.ndarray | None = None) -> None:
         if len(relevant):
-            slices = _slices(relevant, tables=tables, requests=requests, truth=truth, counts=counts)
-            result.append(Question(name=name, title=title, relevant=relevant, slices=slices))
+            slices = _slices(relevant, query=query, truth=truth, counts=counts)
+            result.append(Question(name=name, title=title, relevant=relevant, slices=slices, left_out=left_out))
 
     held_out = (weights > 0) & (grades < 0)
-    add("held_out", "Held-out actions", _pairs(requests.of_row[held_out], items[held_out], np.ones(held_out.sum())))
+    pairs = _pairs(requests.of_row[held_out], items[held_out], np.ones(held_out.sum()))
+    add("held_out", "Held-out actions", pairs)
+    again = _acted_on_before(pairs, history)
+    if again.any():
+        title = "Held-out actions on what is new to the shopper, ranked among what is"
+        add("new", title, pairs.where(~again), left_out=history)
     judged = grades >= 0
     add(
         "judged",
@@ -92,32 +109,33 @@ def _pairs(request: np.ndarray, item: np.ndarray, grade: np.ndarray, judged: boo
 def _slices(
     relevant: Relevant,
     *,
-    tables: Tables,
-    requests: Requests,
+    query: Mapping[str, np.ndarray],
     truth: Mapping[int, Mapping[str, Any]],
     counts: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Masks over pairs: all, by the truth, the kind of query, the history, how often the item was acted on."""
-    query = tables.evaluation.gather_queries(requests.first_row)
+    size = len(query["history_rows"])
     labels: dict[str, np.ndarray] = {}
     for key in ("needs", "form"):
         if truth:
-            labels[key] = np.array([truth.get(number, {}).get(key, "") for number in range(len(requests.ids))])
-    labels["query"] = _kinds(query, len(requests.ids))
+            labels[key] = np.array([truth.get(number, {}).get(key, "") for number in range(size)])
+    labels["query"] = _kinds(query, size)
     result = {"all": np.ones(len(relevant), bool)}
     for key, values in labels.items():
         for value in sorted(set(values) - {""}):
             result[f"{key}: {value}"] = (values == value)[relevant.request]
-    known = (query["history_rows"][relevant.request] == relevant.item[:, np.newaxis]).any(axis=1)
-    if known.any():
-        result["again (in the shopper's history)"] = known
-        result["for the first time (not in the history)"] = ~known
+    result["again (in the shopper's history)"] = _acted_on_before(relevant, query["history_rows"])
     seen = counts[relevant.item]
     tail = counts[counts > 0]
     limit = np.median(tail) if len(tail) else 0.0
     result["cold items (never acted on in training)"] = seen == 0
     result["tail items (below the median)"] = (seen > 0) & (seen < limit)
     return {name: mask for name, mask in result.items() if mask.any()}
+
+
+def _acted_on_before(relevant: Relevant, history: np.ndarray) -> np.ndarray:
+    """[pair] bool, whether its item is in the history [request, history] of who asks."""
+    return (history[relevant.request] == relevant.item[:, np.newaxis]).any(axis=1)
 
 
 def _kinds(query: Mapping[str, np.ndarray], count: int) -> np.ndarray:

@@ -125,6 +125,7 @@ def shopper_content(
     return {
         "history_rows": history if towers == "full" else np.full_like(history, -1),
         "history_ages": random.random([rows, wire.history]).astype(np.float32),
+        "history_counts": np.ones([rows, wire.history], np.float32),
         "search_words": np.zeros([rows, wire.searches, config.tower.searches.words], np.int32),
         "search_ages": np.zeros([rows, wire.searches], np.float32),
         "profile_ids": np.zeros([rows, wire.profile], np.int32),

@@ -16,7 +16,7 @@ from serving.client.media import Media, image_wire
 from serving.client.sounds import sound_wire
 from serving.client.specs import SignatureSpec, fill
 from serving.client.transports import Grpc, Rest, Transport
-from serving.client.wishes import QUERY_WEIGHT_PREFIX, WEIGHT_PREFIX, Filters, boosted, latest, liked, paged, weighted
+from serving.client.wishes import QUERY_WEIGHT_PREFIX, WEIGHT_PREFIX, Filters, boosted, liked, paged, weighted, who_asks
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 SCORE_PREFIX = "score_"
@@ -116,7 +116,7 @@ class Client:
           image: Path or bytes of a photo.
           video: Path or bytes of a clip.
           audio: Path or bytes of a voice or another sound.
-          history: Ids of items the user met before this query.
+          history: Ids of items the user met before this query; one that was met twice stands there twice.
           history_ages_days: How long ago each was met, in days; zeros when left out.
           searches: What the user typed into searches before this one.
           search_ages_days: How long ago each was typed, in days; zeros when left out.
@@ -222,7 +222,8 @@ class Client:
     ) -> dict[str, np.ndarray]:
         """The outputs of `embed_query` for one query, without the batch axis (`vector` is [dim])."""
         query = self._query(text=text, image=image, video=video, audio=audio, user_id=user_id)
-        query |= self._shopper(history, history_ages_days, searches, search_ages_days, profile)
+        past = (history, history_ages_days, searches, search_ages_days, profile)
+        query |= who_asks(*past, wire_spec=self.wire_spec)
         return {name: value[0] for name, value in self.predict("embed_query", query).items()}
 
     def predict(self, signature_name: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -291,9 +292,10 @@ class Client:
     ) -> dict[str, Any]:
         """The inputs of `search` for one row; `content` is that of `_query`."""
         known = self.signatures()["search"].inputs
+        past = (history, history_ages_days, searches, search_ages_days, profile)
         return {
             **self._query(**content),
-            **self._shopper(history, history_ages_days, searches, search_ages_days, profile),
+            **who_asks(*past, wire_spec=self.wire_spec),
             **liked(like),
             **weighted(query_weights, known, prefix=QUERY_WEIGHT_PREFIX, what="parts of a query"),
             **(filters.inputs() if filters else {}),
@@ -329,28 +331,6 @@ class Client:
                 raise ValueError("user_id needs Client(user_hash_key=...): a user id never leaves in the clear.")
             query["user_key"] = [hmac.new(self._user_hash_key, user_id.encode(), hashlib.sha256).hexdigest()]
         return query
-
-    def _shopper(
-        self,
-        history: Sequence[str],
-        history_ages_days: Sequence[float] | None,
-        searches: Sequence[str],
-        search_ages_days: Sequence[float] | None,
-        profile: Mapping[str, str] | None,
-    ) -> dict[str, Any]:
-        """The inputs of one row that tell who asks; what is absent is left out."""
-        inputs: dict[str, Any] = {}
-        if history:
-            limit = int(self.wire_spec().get("max_history", len(history)))
-            found = latest(history, history_ages_days, most=limit, what="history_ages_days")
-            inputs |= {"history_ids": [found[0]], "history_ages": [found[1]]}
-        if searches:
-            limit = int(self.wire_spec().get("max_searches", len(searches)))
-            found = latest(searches, search_ages_days, most=limit, what="search_ages_days")
-            inputs |= {"search_texts": [found[0]], "search_ages": [found[1]]}
-        if profile:
-            inputs["profile"] = [[f"{key}={value}" for key, value in sorted(profile.items())]]
-        return inputs
 
 
 def _search_result(outputs: Mapping[str, np.ndarray]) -> SearchResult:

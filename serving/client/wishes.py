@@ -1,7 +1,8 @@
 """What a search may ask for beside its content: filters, liked items, weights, boosts; as inputs of one row."""
 
+import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 QUERY_WEIGHT_PREFIX = "query_weight_"
@@ -70,6 +71,51 @@ def latest(
         raise ValueError(f"{what} has {len(ages)} values for {len(names)} items; give one for each.")
     kept = sorted(sorted(range(len(names)), key=lambda index: (ages[index], -index))[:most])
     return [names[index] for index in kept], [ages[index] for index in kept]
+
+
+def acted_on(
+    items: Sequence[str], ages_days: Sequence[float] | None, *, most: int
+) -> tuple[list[str], list[float], list[float]]:
+    """The latest `most` distinct items a user met: ids and ages as `latest`, and how often each was met.
+
+    Raises:
+      ValueError: There is not an age for each.
+    """
+    names, ages = latest(items, ages_days, most=len(items), what="history_ages_days")
+    youngest: dict[str, int] = {}
+    for place, (name, age) in enumerate(zip(names, ages, strict=True)):
+        if name not in youngest or age <= ages[youngest[name]]:
+            youngest[name] = place
+    once = sorted(youngest.values())
+    kept, kept_ages = latest(
+        [names[place] for place in once], [ages[place] for place in once], most=most, what="history_ages_days"
+    )
+    counts = collections.Counter(names)
+    return kept, kept_ages, [float(counts[name]) for name in kept]
+
+
+def who_asks(
+    history: Sequence[str],
+    history_ages_days: Sequence[float] | None,
+    searches: Sequence[str],
+    search_ages_days: Sequence[float] | None,
+    profile: Mapping[str, str] | None,
+    *,
+    wire_spec: Callable[[], Mapping[str, int]],
+) -> dict[str, Any]:
+    """The inputs that tell who asks; what is absent is left out. `wire_spec` is asked only for lengths that matter."""
+    inputs: dict[str, Any] = {}
+    if history:
+        limit = wire_spec().get("max_history", len(history))
+        ids, ages, counts = acted_on(history, history_ages_days, most=limit)
+        inputs |= {"history_ids": [ids], "history_ages": [ages], "history_counts": [counts]}
+    if searches:
+        limit = wire_spec().get("max_searches", len(searches))
+        typed, ages = latest(searches, search_ages_days, most=limit, what="search_ages_days")
+        inputs |= {"search_texts": [typed], "search_ages": [ages]}
+    if profile:
+        inputs["profile"] = [[f"{key}={value}" for key, value in sorted(profile.items())]]
+    return inputs
 
 
 def liked(like: Mapping[str, float] | Sequence[str]) -> dict[str, Any]:

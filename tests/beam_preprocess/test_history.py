@@ -61,20 +61,20 @@ def test_searches_are_strictly_before_of_other_requests_and_each_at_its_latest()
 
 def test_latest_first_with_ages_in_days():
     found, _, _ = histories(row("1", "a", 0), row("2", "b", DAY), row("3", "c", 4 * DAY + DAY // 2))
-    assert found == {("1", "a"): [], ("2", "b"): [["a", 1.0]], ("3", "c"): [["b", 3.5], ["a", 4.5]]}
+    assert found == {("1", "a"): [], ("2", "b"): [["a", 1.0, 1]], ("3", "c"): [["b", 3.5, 1], ["a", 4.5, 1]]}
 
 
 def test_what_happens_at_the_same_moment_is_not_history():
     # b and c tie to the microsecond; d comes one microsecond later and sees both.
     found, _, _ = histories(row("1", "a", 5), row("2", "b", 7), row("3", "c", 7), row("4", "d", 8))
-    assert [item for item, _ in found["2", "b"]] == ["a"]
-    assert [item for item, _ in found["3", "c"]] == ["a"]
-    assert [item for item, _ in found["4", "d"]] == ["c", "b", "a"]
+    assert [item for item, *_ in found["2", "b"]] == ["a"]
+    assert [item for item, *_ in found["3", "c"]] == ["a"]
+    assert [item for item, *_ in found["4", "d"]] == ["c", "b", "a"]
 
 
 def test_the_same_request_is_not_history():
     found, _, _ = histories(row("1", "a", 0), row("2", "b", DAY), row("2", "c", 2 * DAY))
-    assert found["2", "c"] == [["a", 2.0]]
+    assert found["2", "c"] == [["a", 2.0, 1]]
 
 
 def test_impressions_without_action_are_not_history():
@@ -84,15 +84,32 @@ def test_impressions_without_action_are_not_history():
 
 def test_an_item_stands_once_at_its_latest():
     found, _, _ = histories(row("1", "a", 0), row("2", "b", DAY), row("3", "a", 2 * DAY), row("4", "c", 3 * DAY))
-    assert found["4", "c"] == [["a", 1.0], ["b", 2.0]]
+    assert found["4", "c"] == [["a", 1.0, 2], ["b", 2.0, 1]]
+
+
+def test_how_often_counts_other_requests_of_the_days_that_count():
+    twice = row("2", "a", 2 * DAY)
+    twice["actions"] = [2 * DAY, 2 * DAY + 5]  # a click and a purchase: one request
+    found, _, _ = histories(row("1", "a", 0), twice, row("3", "b", 3 * DAY), row("3", "a", 4 * DAY))
+    assert [entry[2] for entry in found["3", "b"]] == [2]
+    assert [entry[2] for entry in found["3", "a"]] == [2]  # b is of its own request
+    found, _, _ = histories(row("1", "a", 0), row("2", "a", 2 * DAY), row("3", "b", 3 * DAY), days=2)
+    assert found["3", "b"] == [["a", 1.0, 1]]
+
+
+def test_a_request_that_began_too_long_ago_and_acted_lately_counts_as_one():
+    long = row("1", "a", 0)
+    long["actions"] = [0, 3 * DAY]
+    found, _, _ = histories(long, row("2", "b", 4 * DAY), days=2)
+    assert found["2", "b"] == [["a", 1.0, 1]]
 
 
 def test_length_and_days_limit_it():
     members = [row(str(day), f"i{day}", day * DAY) for day in range(6)]
     found, _, _ = histories(*members, length=2)
-    assert found["5", "i5"] == [["i4", 1.0], ["i3", 2.0]]
+    assert found["5", "i5"] == [["i4", 1.0, 1], ["i3", 2.0, 1]]
     found, _, _ = histories(*members, days=3)
-    assert [item for item, _ in found["5", "i5"]] == ["i4", "i3", "i2"]  # 3.0 days is not more than 3
+    assert [item for item, *_ in found["5", "i5"]] == ["i4", "i3", "i2"]  # 3.0 days is not more than 3
 
 
 def test_the_order_of_input_does_not_matter():

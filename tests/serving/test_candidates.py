@@ -33,23 +33,31 @@ def boosts(rows, values):
     return candidates.fit_boosts(tf.constant([rows]), tf.constant([values]))
 
 
-def test_a_boosted_item_becomes_a_candidate_once_if_it_may():
-    given = boosts([5, 2, 5, 8, 9, -1], [1.0, 1.0, 1.0, -1.0, 1.0, 1.0])
-    everything = candidates.with_boosted(tf.constant([[2, 3, -1]]), given, allowed=None)
+def lifted(rows, values):
+    return candidates.Lifts(rows=tf.constant([rows]), values=tf.constant([values]))
+
+
+def test_a_lifted_item_becomes_a_candidate_once_if_it_may():
+    given = [lifted([5, 2, 5], [1.0, 1.0, 1.0]), lifted([8, 9, -1], [-1.0, 1.0, 1.0])]
+    everything = candidates.with_lifted(tf.constant([[2, 3, -1]]), given, allowed=None)
     assert everything.numpy().tolist() == [[2, 3, -1, 5, -1, -1, -1, 9, -1]]
     allowed = tf.constant([[True] * 9 + [False]])
-    some = candidates.with_boosted(tf.constant([[2, 3, -1]]), given, allowed=allowed)
+    some = candidates.with_lifted(tf.constant([[2, 3, -1]]), given, allowed=allowed)
     assert some.numpy().tolist() == [[2, 3, -1, 5, -1, -1, -1, -1, -1]]
 
 
+def test_no_row_passes_and_none_of_an_empty_catalogue():
+    found = candidates.passes(tf.constant([[1, -1, 0]]), tf.constant([[False, True]]))
+    assert found.numpy().tolist() == [[True, False, False]]
+    assert candidates.passes(tf.constant([[-1]]), tf.zeros([1, 0], tf.bool)).numpy().tolist() == [[False]]
+
+
 def test_boosts_add_up_and_missing_values_are_nothing():
-    given = boosts([5, 2, 5, 7], [1.0, 0.25, -3.0])
-    assert candidates.boosts_of(tf.constant([[2, 5, 7, -1, 4]]), given).numpy().tolist() == [
-        [0.25, -2.0, 0.0, 0.0, 0.0]
-    ]
+    given, _ = boosts([5, 2, 5, 7], [1.0, 0.25, -3.0])
+    assert candidates.lifts_of(tf.constant([[2, 5, 7, -1, 4]]), given).numpy().tolist() == [[0.25, -2.0, 0.0, 0.0, 0.0]]
 
 
 def test_boosts_that_are_no_numbers_are_nothing_and_said_so():
-    given = boosts([5, 2], [float("nan"), 1e30])
+    given, status = boosts([5, 2], [float("nan"), 1e30])
     assert given.values.numpy().tolist() == [[0.0, 1e6]]
-    assert given.status.numpy().tolist() == [128]
+    assert status.numpy().tolist() == [128]

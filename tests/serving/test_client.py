@@ -71,6 +71,10 @@ def test_photo_clip_history_weights_page_and_user(client, tmp_path):
     # The bundle takes three items, so the oldest stays behind: ages 2 + 0.5 + 1.
     assert whole.ids[2:] == (str(sum(map(len, frames))), "b+c+d")
     assert whole.parts["click"] == (4.0,) * 4
+    # What was met three times stands there once, at its latest: 1 + two times more.
+    again = client.search(history=["b", "c", "b", "b"], history_ages_days=[3.0, 0.0, 1.0, 2.0])
+    assert again.ids[3] == "c+b"
+    assert again.parts["click"] == (3.5,) * 4
 
 
 def test_similar_items_and_embeddings(client):

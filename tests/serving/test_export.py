@@ -88,13 +88,23 @@ def test_a_folder_without_towers_is_refused(tmp_path):
         load_towers(tmp_path)
 
 
-def test_towers_of_another_make_are_refused(config, tmp_path):
+@pytest.mark.parametrize(
+    ("was", "instead", "message"),
+    [
+        (
+            '"tabular"',
+            '"smell"',
+            r"branches {'item': \['text', .*'smell', .*'trend'\].*; this code has .*'tabular'.*Train again",
+        ),
+        ('"repeat"', '"wish"', r"heads \['retrieval', 'wish', .*'price'\]; this code has .*'repeat'.*Train again"),
+        ('"heads"', '"tails"', r"heads None; this code has .*Train again"),
+    ],
+)
+def test_towers_of_another_make_are_refused(config, tmp_path, was, instead, message):
     export_towers(FakeModel(config), FakeOps(config), tmp_path / "towers", model_id=MODEL_ID)
     path = tmp_path / "towers" / TOWERS_JSON
-    path.write_text(path.read_text().replace('"tabular"', '"smell"'))
-    with pytest.raises(
-        ValueError, match=r"item branches \['text', 'image', 'video', 'audio', 'smell', .*'trend'\].*Train again"
-    ):
+    path.write_text(path.read_text().replace(was, instead))
+    with pytest.raises(ValueError, match=message):
         load_towers(tmp_path / "towers")
 
 

@@ -58,6 +58,8 @@ def requests(draw):
         "like_ids": draw(some_ids),
         "like_weights": draw(st.lists(st.sampled_from([1.0, -0.5, 2.0]), max_size=2)),
         "query_weight_text": draw(st.sampled_from([1.0, 1.0, 0.0, -1.0])),
+        "history_ids": draw(some_ids),
+        "history_counts": draw(st.lists(st.sampled_from([1.0, 8.0]), max_size=4)),
         "filter_brand": draw(st.lists(st.sampled_from([b"Acme", b"Bolt", b"Nobody"]), max_size=2)),
         "filter_attributes": draw(st.lists(st.sampled_from([b"colour=red", b"colour=blue"]), max_size=1)),
         "filter_price_min": draw(st.sampled_from([-1.0, -1.0, 6.0])),
@@ -120,7 +122,7 @@ def test_pages_partition_the_results_and_hold_nothing_forbidden(stocked, request
             assert variants == sum(product == good[item] for product in good.values())
         weights = dict(zip(SCORE_PARTS, page["part_weights"], strict=True))
         if not request["intent_shift"]:
-            asked = {part: request.get(f"weight_{part}", 0.0) for part in SCORE_PARTS} | {"dense": 1.0}
+            asked = {part: request.get(f"weight_{part}", 0.0) for part in SCORE_PARTS} | {"dense": 1.0, "repeat": 1.0}
             asked["sentiment"] *= page["opinion"]
             assert weights == pytest.approx(asked)
         total = sum(weights[part] * page[f"score_{part}"] for part in SCORE_PARTS) + page["boosts"]
@@ -171,7 +173,15 @@ def test_rank_gives_the_scores_of_search(stocked, request, size):
     request = {**request, "boost_ids": [], "boost_values": []}
     page = ask(bundle, "search", request, page_size=WIDTH)
     ids = page["ids"][: page["n_valid"]].tolist()
-    mixing = ("query_text", "like_ids", "like_weights", "query_weight_text", "intent_shift")
+    mixing = (
+        "query_text",
+        "history_ids",
+        "history_counts",
+        "like_ids",
+        "like_weights",
+        "query_weight_text",
+        "intent_shift",
+    )
     asked = (*mixing, *(name for name in request if name.startswith("weight_")))
     ranked = ask(bundle, "rank", {name: request[name] for name in asked}, item_ids=[*ids, b"nobody"])
     np.testing.assert_allclose(ranked["scores"][:-1], page["scores"][: len(ids)], atol=1e-5)

@@ -141,18 +141,52 @@ def test_weights_that_are_no_use_are_replaced_and_said_so(bundle, weight):
 def test_history_is_read_from_the_bundles_own_items(bundle, shop):
     # The fake tower weighs each item by e^-age: item 2 now, item 5 a day ago.
     query = numpy_search.unit(shop.vectors[2] + np.exp(-1.0) * shop.vectors[5])
-    answer = ask(bundle, history_ids=[[b"item0002", b"item0005"]], history_ages=[[0.0, 1.0]])
+    answer = ask(bundle, history_ids=[[b"item0002", b"item0005"]], history_ages=[[0.0, 1.0]], weight_repeat=[0.0])
     check_page(answer, 0, reference(shop, query, DENSE_ONLY))
     assert answer["query_status"][0] == QueryStatus.OK
 
 
 def test_unknown_history_is_said_so_and_the_rest_still_counts(bundle, shop):
-    answer = ask(bundle, history_ids=[[b"nobody", b"item0002", b""], [b"nobody", b"", b""]])
+    given = [[b"nobody", b"item0002", b""], [b"nobody", b"", b""]]
+    answer = ask(bundle, history_ids=given, weight_repeat=[0.0])
     assert answer["query_status"].tolist() == [
         QueryStatus.HISTORY_UNKNOWN,
         QueryStatus.HISTORY_UNKNOWN | QueryStatus.EMPTY,
     ]
     check_page(answer, 0, reference(shop, shop.vectors[2], DENSE_ONLY))
+
+
+def test_what_was_acted_on_before_is_lifted_as_the_towers_say(bundle, shop):
+    # The fake tower gives 0.25 count / (1 + age): item 2 now gains 0.25, item 5 four times and a day ago 0.5.
+    query = numpy_search.unit(shop.vectors[2] + np.exp(-1.0) * shop.vectors[5])
+    parts = numpy_search.fake_parts(query, shop.vectors)
+    parts["repeat"] = np.zeros(len(shop.ids))
+    parts["repeat"][[2, 5]] = 0.25, 0.5
+    given = {"history_ids": [[b"item0002", b"item0005"]], "history_ages": [[0.0, 1.0]], "history_counts": [[1.0, 4.0]]}
+
+    def wanted(weight, *, repeats=parts["repeat"]):
+        weights = {**DENSE_ONLY, "repeat": weight}
+        scored = {**parts, "repeat": repeats}
+        return numpy_search.search(scored, ids=shop.ids, groups=shop.groups, weights=weights, depth=DEPTH)
+
+    answer = ask(bundle, **given)
+    check_page(answer, 0, wanted(1.0))
+    place = answer["ids"][0].tolist().index(b"item0005")
+    assert answer["score_repeat"][0, place] == pytest.approx(0.5)
+    check_page(ask(bundle, **given, weight_repeat=[-1.0]), 0, wanted(-1.0))
+    # A history that counts half lifts half; the query is nothing else, so its vector stays.
+    check_page(ask(bundle, **given, query_weight_history=[0.5]), 0, wanted(1.0, repeats=0.5 * parts["repeat"]))
+
+
+def test_what_was_acted_on_before_is_a_candidate_whatever_it_is_like(bundle, shop):
+    least = int(np.argmin(shop.vectors @ shop.vectors[2]))
+    given = {"history_ids": [[b"item0002", shop.ids[least]]], "history_ages": [[0.0, 100.0]]}
+    answer = ask(bundle, **given, history_counts=[[1.0, 1000.0]], weight_repeat=[100.0])
+    assert answer["ids"][0, 0] == shop.ids[least]
+    kept_out = ask(
+        bundle, **given, history_counts=[[1.0, 1000.0]], weight_repeat=[100.0], exclude_ids=[[shop.ids[least]]]
+    )
+    assert shop.ids[least] not in kept_out["ids"][0].tolist()
 
 
 def test_a_long_history_is_cut_to_the_latest(bundle, shop):

@@ -54,11 +54,11 @@ class FakeOps(tf.Module):
         dim = self.config.tower.dim
         photo = wire["query_image"]
         axis = tf.strings.length(photo) % dim
-        odd = tf.reduce_any(~tf.math.is_finite(wire["history_ages"]), axis=1)
+        odd = tf.reduce_any(~tf.math.is_finite(wire["history_ages"] + wire["history_counts"]), axis=1)
         return {
             "text": numbers(wire["query_text"], dim),
             "image": tf.where((photo != b"")[:, tf.newaxis], tf.one_hot(axis, dim), 0.0),
-            "history_ages": history.to_model(wire["history_ages"]),
+            **history.to_model(wire["history_ages"], wire["history_counts"]),
             "status": tf.where(odd, int(QueryStatus.NUMBER_REPLACED), 0),
         }
 
@@ -91,7 +91,8 @@ class FakeModel:
         recent = present * tf.exp(-inputs["history_ages"])[..., tf.newaxis]
         history = tf.reduce_sum(inputs["history_vectors"] * recent, axis=1)
         branches = {Modality.TEXT: inputs["text"], Modality.IMAGE: inputs["image"], Modality.HISTORY: history}
-        return self._fuse(branches, Side.QUERY)
+        repeats = present[..., 0] * 0.25 * inputs["history_counts"] / (1.0 + inputs["history_ages"])
+        return {**self._fuse(branches, Side.QUERY), "repeats": repeats}
 
     def query_keys(self, vectors: tf.Tensor) -> tf.Tensor:
         return self.similarity.query(vectors)

@@ -58,6 +58,7 @@ def losses(folder, shop, *, rows, strategy, tell=lambda line: None):
 if __name__ == "__main__":
     from tests.support.tiny_shop import Inputs
 
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as tests/conftest.py has it
     directory, batch_rows, name, *killed_at = sys.argv[1:]
     inputs = Inputs(**json.loads(pathlib.Path(directory, "inputs.json").read_text()))
 

@@ -114,3 +114,19 @@ def test_macro_f1_weighs_classes_alike():
     # Class 0: 2·2/(3+2) = 0.8; class 1: 2·1/(1+2) = 0.667.
     assert metrics.macro_f1(labels, found) == pytest.approx((0.8 + 2 / 3) / 2)
     assert metrics.accuracy(labels, found) == 0.75
+
+
+def test_similarity_with_what_is_repeated_by_hand():
+    # Two requests, three items; the first acted on item 2 before (twice told), the second on nothing.
+    scorer = metrics.similar(
+        np.float32([[1, 0], [0, 1]]),
+        np.float32([[1, 0], [0, 1], [0.5, 0.5]]),
+        history_rows=np.int64([[2, -1, 2], [-1, -1, -1]]),
+        repeats=np.float32([[0.25, 9.0, 0.5], [9.0, 9.0, 9.0]]),
+    )
+    np.testing.assert_allclose(scorer(np.array([1, 0])), [[0.0, 1.0, 0.5], [1.0, 0.0, 1.25]])
+
+
+def test_what_is_left_out_ranks_behind_everything():
+    scorer = metrics.without(lambda requests: np.float32([[3, 2, 1]])[requests], np.array([[-1, 0]]))
+    assert scorer(np.array([0])).tolist() == [[-np.inf, 2.0, 1.0]]

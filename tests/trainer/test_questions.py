@@ -23,10 +23,12 @@ class Events:
 def test_what_was_acted_on_before_is_told_from_what_was_not():
     requests = Requests(ids=np.array([b"a", b"b"]), first_row=np.array([0, 2]), of_row=np.array([0, 0, 1]))
     tables = types.SimpleNamespace(evaluation=Events())
-    (held_out,) = questions(tables, requests=requests, truth={}, counts=np.zeros(8))
+    held_out, new = questions(tables, requests=requests, truth={}, counts=np.zeros(8))
     pairs = list(zip(held_out.relevant.request.tolist(), held_out.relevant.item.tolist(), strict=True))
     assert pairs == [(0, 4), (0, 7), (1, 4)]
     assert held_out.slices["again (in the shopper's history)"].tolist() == [True, False, False]
-    assert held_out.slices["for the first time (not in the history)"].tolist() == [False, True, True]
+    assert held_out.left_out is None
+    assert list(zip(new.relevant.request.tolist(), new.relevant.item.tolist(), strict=True)) == [(0, 7), (1, 4)]
+    assert new.left_out.tolist() == [[4, -1], [-1, -1]]
     assert held_out.slices["query: history"].tolist() == [True, True, False]
     assert held_out.slices["query: nothing"].tolist() == [False, False, True]

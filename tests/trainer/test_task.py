@@ -53,6 +53,7 @@ def _query(text):
         "query_video": tf.fill([1, wire.frames], b""),
         "history_vectors": tf.zeros([1, wire.history, dim]),
         "history_ages": tf.zeros([1, wire.history]),
+        "history_counts": tf.ones([1, wire.history]),
         "search_texts": tf.fill([1, wire.searches], b""),
         "search_ages": tf.zeros([1, wire.searches]),
         "profile": tf.fill([1, wire.profile], b""),

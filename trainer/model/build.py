@@ -24,7 +24,7 @@ from trainer.nn.encoders.text import TextEncoder
 from trainer.nn.encoders.trend import TrendEncoder
 from trainer.nn.encoders.video import VideoEncoder
 from trainer.nn.fusion import AttentionFusion, ConcatFusion, GatedFusion, SumFusion
-from trainer.nn.heads import ItemHead, PairHead, QueryClassHead, ReviewHead
+from trainer.nn.heads import ItemHead, PairHead, QueryClassHead, RepeatHead, ReviewHead
 from trainer.nn.losses import SampledSoftmax
 from trainer.nn.similarity import DOT, EUCLIDEAN, HAMMING, KL
 from trainer.nn.similarity import Similarity as Maps
@@ -199,6 +199,7 @@ def _review_class(config: Config, task: Task) -> Layer:
 
 HEADS: dict[TaskKind, Callable[[Config, Task], Layer]] = {
     TaskKind.RETRIEVAL: _retrieval,
+    TaskKind.REPEAT: lambda config, task: RepeatHead(name=task.name),
     TaskKind.BINARY: lambda config, task: PairHead(name=task.name),
     TaskKind.GRADED: lambda config, task: PairHead(name=task.name),
     TaskKind.QUERY_CLASS: lambda config, task: QueryClassHead(num_classes=len(task.classes), name=task.name),
@@ -324,6 +325,7 @@ def _make_variables(model: TwoTower, config: Config) -> None:
             **media(1),
             "history_vectors": np.zeros([1, wire.history, dim], np.float32),
             "history_ages": np.zeros([1, wire.history], np.float32),
+            "history_counts": np.ones([1, wire.history], np.float32),
             "search_words": np.ones([1, wire.searches, config.tower.searches.words], np.int32),
             "search_ages": np.zeros([1, wire.searches], np.float32),
             "profile_ids": np.ones([1, wire.profile], np.int32),

@@ -11,7 +11,7 @@ from trainer.model.tower import BRANCH_PRESENT, FREE_LENGTH
 from trainer.nn import losses
 from trainer.nn.blocks import gather_rows
 from trainer.nn.similarity import DOT, Similarity
-from trainer.spec.branches import CHANGING
+from trainer.spec.branches import CHANGING, SHOPPER
 from trainer.spec.features import TREND_CHANNELS, Modality, Side
 from trainer.spec.signatures import TowerOutput
 from trainer.spec.tasks import Task, TaskKind
@@ -135,17 +135,15 @@ class TwoTower(tfrs.Model):
         Returns:
           For a count the logarithm of the rate, from the series of the item alone: what tells one item from another
           would let the few sales of most be learned by heart. For an amount its logarithm less the level of its
-          currency, from all branches.
+          currency: from the series as well where a price was seen, else from all branches.
         """
         known, bases = known_of_days(days)
-        read = {
-            TaskKind.COUNT: [self.item_tower.modalities.index(Modality.TREND)],
-            TaskKind.AMOUNT: list(range(len(self.item_tower.modalities))),
-        }
+        series = self.item_tower.modalities.index(Modality.TREND)
+        alone = tf.one_hot(series, len(self.item_tower.modalities))[:, tf.newaxis]  # [branch, 1]
+        unseen = 1.0 - days["last_price_present"][:, tf.newaxis, tf.newaxis]
+        read = {TaskKind.COUNT: encoded[:, series : series + 1], TaskKind.AMOUNT: tf.maximum(alone, unseen) * encoded}
         return {
-            task.name: self.heads[task.name](
-                tf.gather(encoded, read[task.kind], axis=1), known=known, base=bases[task.kind], training=training
-            )
+            task.name: self.heads[task.name](read[task.kind], known=known, base=bases[task.kind], training=training)
             for task in self.tasks
             if task.kind in bases
         }
@@ -153,7 +151,7 @@ class TwoTower(tfrs.Model):
     def encode_queries(
         self, queries: Tensors, masked: Collection[Modality] = (), training: bool = False
     ) -> dict[str, tf.Tensor]:
-        """The outputs of the query tower (`TowerOutput`).
+        """The outputs of the query tower (`TowerOutput`), and what the items of the history gain by it.
 
         Args:
           queries: Model form; histories as `history_rows` into the snapshot, or as `history_vectors` [batch, history,
@@ -164,7 +162,22 @@ class TwoTower(tfrs.Model):
         if "history_rows" in queries:
             vectors, present = gather_rows(self.snapshot, queries["history_rows"])
             queries = {**queries, "history_vectors": vectors, "history_present": present}
-        return self.query_tower(queries, training=training, masked=masked)
+        encoded = self.query_tower(queries, training=training, masked=masked)
+        return {**encoded, TowerOutput.REPEATS.value: self._repeats(queries, encoded, masked)}
+
+    def _repeats(self, queries: Tensors, encoded: Tensors, masked: Collection[Modality]) -> tf.Tensor:
+        """[batch, history] float32; nothing where the history counts as absent."""
+        if Modality.HISTORY in self.query_tower.left_out.union(masked):
+            return tf.zeros_like(queries["history_ages"])
+        told = [place for place, m in enumerate(self.query_tower.modalities) if m not in SHOPPER]
+        asked = tf.reduce_any(tf.gather(encoded[TowerOutput.WEIGHTS.value], told, axis=1) != 0.0, axis=1)
+        (head,) = (self.heads[name] for name in self._tasks_of(TaskKind.REPEAT))
+        return head(queries, tf.cast(asked, tf.float32))
+
+    def vectors_and_repeats(self, queries: Tensors, masked: Collection[Modality] = ()) -> tf.Tensor:
+        """What ranks items for queries, side by side: [batch, dim + history] float32; see `encode_queries`."""
+        encoded = self.encode_queries(queries, masked)
+        return tf.concat([encoded[TowerOutput.VECTOR.value], encoded[TowerOutput.REPEATS.value]], axis=1)
 
     def query_keys(self, query_vectors: tf.Tensor) -> tf.Tensor:
         """[..., dim] to [..., key_dim]: what is compared with the keys of items, by dot product."""
@@ -205,10 +218,11 @@ class TwoTower(tfrs.Model):
     def encode_batch(self, batch: Mapping[str, Any], training: bool = False) -> dict[Side, dict[str, tf.Tensor]]:
         """The outputs of both towers (`TowerOutput`) for a batch: items [distinct, ...], queries [batch, ...].
 
-        Beside the queries stand the logits [batch, classes] of the tasks that classify a query or a review, by task;
-        under `Side.DAY` what the tasks on items and days come to, by task.
+        Beside the queries stand their `history_rows`, and the logits [batch, classes] of the tasks that classify a
+        query or a review, by task; under `Side.DAY` what the tasks on items and days come to, by task.
         """
         queries = self.encode_queries(batch["query"], training=training)
+        queries["history_rows"] = batch["query"]["history_rows"]
         for name in self._tasks_of(TaskKind.QUERY_CLASS):
             queries[name] = self.heads[name](queries[TowerOutput.BRANCHES.value])
         for name in self._tasks_of(TaskKind.REVIEW_CLASS):
@@ -259,6 +273,19 @@ class TwoTower(tfrs.Model):
                     weights=weights,
                 )
                 result[task.name] = loss * tf.math.divide_no_nan(tf.reduce_sum(weights), tf.reduce_sum(labels))
+            elif task.kind is TaskKind.REPEAT:
+                (retrieval,) = (self.heads[name] for name in self._tasks_of(TaskKind.RETRIEVAL))
+                result[task.name] = losses.repeats(
+                    self.query_keys(queries),
+                    self.item_keys(items),
+                    encoded[Side.QUERY][TowerOutput.REPEATS],
+                    scale=retrieval.scale(),
+                    history_rows=encoded[Side.QUERY]["history_rows"],
+                    item_index=batch["item_index"],
+                    item_rows=batch["item_rows"],
+                    probability=batch["sampling_probability"],
+                    weights=labels,
+                )
             elif task.kind is TaskKind.BINARY:
                 result[task.name] = losses.binary(labels, head(queries, acted))
             elif task.kind is TaskKind.GRADED:

@@ -60,6 +60,57 @@ def classes(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(tf.reduce_sum(losses * known), tf.reduce_sum(known))
 
 
+_MOST_REPEATING = 512
+
+
+def repeats(
+    queries: tf.Tensor,
+    items: tf.Tensor,
+    gains: tf.Tensor,
+    *,
+    scale: tf.Tensor,
+    history_rows: tf.Tensor,
+    item_index: tf.Tensor,
+    item_rows: tf.Tensor,
+    probability: tf.Tensor,
+    weights: tf.Tensor,
+) -> tf.Tensor:
+    """Sampled softmax over the items of a batch, in which those of a shopper's history have an advantage.
+
+    It teaches the advantage alone. The first 512 positives of shoppers with a history count. An item stands for all
+    that are as rare: its logit is less the logarithm of the probability that it is in the batch, but the positive's.
+
+    Args:
+      queries: [batch, dim] float32.
+      items: [columns, dim] float32, the items of a batch; what they are similar to is taken as it is.
+      gains: [batch, history] float32, what is added to the similarity of each item of the history.
+      scale: What a similarity is multiplied by to become a logit.
+      history_rows: [batch, history] int32, ids as `item_rows`, -1 = absent.
+      item_index: [batch] int32, the column of each row's own item.
+      item_rows: [columns] int32, a permanent integer id of each column's item; the first of equal ones counts.
+      probability: [columns] float32, the share of all rows that are about each item.
+      weights: [batch] float32, 0 where a row is not a positive.
+
+    Returns:
+      Weighted mean; scalar, 0 when no shopper with a history acted on anything.
+    """
+    rows = tf.where((weights > 0.0) & tf.reduce_any(history_rows >= 0, axis=1))[:_MOST_REPEATING, 0]
+    queries, gains, history_rows, weights = (tf.gather(x, rows) for x in (queries, gains, history_rows, weights))
+    _, number = tf.unique(item_rows)
+    first = tf.math.unsorted_segment_min(tf.range(tf.size(number)), number, tf.size(number))
+    target = tf.gather(first, tf.gather(number, tf.gather(item_index, rows)))
+    own = tf.one_hot(target, tf.size(item_rows), on_value=True, off_value=False)
+    similarity = tf.stop_gradient(tf.linalg.matmul(queries, items, transpose_b=True))
+    for entry, gain in zip(tf.unstack(history_rows, axis=1), tf.unstack(gains, axis=1), strict=True):
+        similarity += tf.where(entry[:, tf.newaxis] == item_rows[tf.newaxis], gain[:, tf.newaxis], 0.0)
+    met = -tf.math.expm1(tf.cast(tf.size(item_index), tf.float32) * tf.math.log1p(-tf.minimum(probability, 0.99)))
+    logits = scale * similarity - tf.where(own, 0.0, tf.math.log(tf.maximum(met, 1e-6)))
+    repeated = tf.range(tf.size(number)) != tf.gather(first, number)
+    logits = tf.where(repeated, logits.dtype.min / 2, logits)
+    lost = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=target, logits=logits)
+    return tf.math.divide_no_nan(tf.reduce_sum(lost * weights), tf.reduce_sum(weights))
+
+
 class SampledSoftmax(tf.keras.layers.Layer):
     """In-batch sampled softmax with logQ correction and accidental hits removed (TF-Recommenders' retrieval task).
 
@@ -132,7 +183,6 @@ class SampledSoftmax(tf.keras.layers.Layer):
         # a column for each of its rows, as the logQ correction expects; those equal to the positive are accidental.
         columns = tf.concat([positives, tf.boolean_mask(item_index, weights <= 0.0)], axis=0)
 
-        scale = tf.exp(math.log(10.0) * tf.tanh(self.sharpness))
         # Items that no row is about are further candidates.
         uses = tf.math.unsorted_segment_sum(tf.ones_like(item_index), item_index, tf.shape(item_rows)[0])
         columns = tf.concat([columns, tf.cast(tf.where(uses == 0)[:, 0], columns.dtype)], axis=0)
@@ -144,7 +194,7 @@ class SampledSoftmax(tf.keras.layers.Layer):
         def loss() -> tf.Tensor:
             # The task is written for AutoGraph, which is off around it.
             total = tf.function(self.task, autograph=True)(
-                tf.gather(queries, rows) * scale,
+                tf.gather(queries, rows) * self._sharpened(),
                 candidates[0],
                 sample_weight=tf.gather(weights, rows),
                 candidate_sampling_probability=candidates[2],
@@ -155,6 +205,13 @@ class SampledSoftmax(tf.keras.layers.Layer):
             return total / tf.reduce_sum(weights)
 
         return tf.cond(tf.size(rows) > 0, loss, lambda: tf.constant(0.0))
+
+    def scale(self) -> tf.Tensor:
+        """What a similarity is multiplied by to become a logit; scalar, without gradient."""
+        return tf.stop_gradient(self._sharpened() / self.temperature)
+
+    def _sharpened(self) -> tf.Tensor:
+        return tf.exp(math.log(10.0) * tf.tanh(self.sharpness))
 
     def remember(self, items: tf.Tensor, item_rows: tf.Tensor, probability: tf.Tensor) -> None:
         """Keeps the items of a batch (as in `call`) as candidates of the batches to come, where there is a memory."""

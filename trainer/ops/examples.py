@@ -171,18 +171,18 @@ class ModelOps(tf.Module):
         """Model form of who asks, but for the items of the history.
 
         Args:
-          wire: `history_ages`, `search_texts`, `search_ages` and `profile`, in wire form.
+          wire: `history_ages`, `history_counts`, `search_texts`, `search_ages` and `profile`, in wire form.
 
         Returns:
           {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
         """
         tower = self.config.tower
         typed, known = wire["search_texts"], wire["profile"]
-        ages = [wire["history_ages"], wire["search_ages"]]
-        odd = tf.reduce_any(tf.concat([~tf.math.is_finite(age) for age in ages], axis=1), axis=1)
+        numbers = [wire["history_ages"], wire["history_counts"], wire["search_ages"]]
+        odd = tf.reduce_any(tf.concat([~tf.math.is_finite(values) for values in numbers], axis=1), axis=1)
         replaced = tf.reduce_any(text.is_replaced(tf.concat([typed, known], axis=1)), axis=1)
         return {
-            "history_ages": history.to_model(wire["history_ages"]),
+            **history.to_model(wire["history_ages"], wire["history_counts"]),
             **searches.to_model(typed, wire["search_ages"], config=tower.searches),
             **profile.to_model(known, buckets=tower.profile.buckets),
             "status": _bit(odd, QueryStatus.NUMBER_REPLACED) | _bit(replaced, QueryStatus.TEXT_REPLACED),

@@ -20,4 +20,4 @@ def to_model(texts: tf.Tensor, ages: tf.Tensor, *, config: SearchesConfig) -> di
     """
     numbers = hashed.words(tf.reshape(texts, [-1]), length=config.words, buckets=config.buckets)
     shape = [-1, texts.shape[1], config.words]
-    return {"search_words": tf.reshape(numbers, shape), "search_ages": history.to_model(ages)}
+    return {"search_words": tf.reshape(numbers, shape), "search_ages": history.days(ages)}

@@ -173,21 +173,12 @@ _ITEM = (
         transform=True,
         doc="Price in the item's currency; -1 where unknown.",
     ),
-    Feature(
-        name="relation_ids",
-        side=Side.ITEM,
-        dtype=Dtype.BYTES,
-        axes=(Axis.RELATIONS,),
-        modality=Modality.GRAPH,
-        doc="Items that the catalogue relates it to.",
-    ),
-    Feature(
-        name="relation_types",
-        side=Side.ITEM,
-        dtype=Dtype.BYTES,
-        axes=(Axis.RELATIONS,),
-        modality=Modality.GRAPH,
-        doc="How it is related to each of `relation_ids`.",
+    *(
+        Feature(name=name, side=Side.ITEM, dtype=Dtype.BYTES, axes=(Axis.RELATIONS,), modality=Modality.GRAPH, doc=doc)
+        for name, doc in {
+            "relation_ids": "Items that the catalogue relates it to.",
+            "relation_types": "How it is related to each of `relation_ids`.",
+        }.items()
     ),
     Feature(name="currency", side=Side.ITEM, dtype=Dtype.BYTES, doc="ISO 4217 code."),
     Feature(name="in_stock", side=Side.ITEM, dtype=Dtype.INT, default=1, doc="1 = can be bought now."),
@@ -228,14 +219,20 @@ _QUERY = (
         modality=Modality.HISTORY,
         doc="Items the user acted on strictly before, the latest first.",
     ),
-    Feature(
-        name="history_ages",
-        side=Side.QUERY,
-        dtype=Dtype.FLOAT,
-        axes=(Axis.HISTORY,),
-        modality=Modality.HISTORY,
-        default=0.0,
-        doc="Age of each history entry at the time of the event, in days.",
+    *(
+        Feature(
+            name=name,
+            side=Side.QUERY,
+            dtype=Dtype.FLOAT,
+            axes=(Axis.HISTORY,),
+            modality=Modality.HISTORY,
+            default=default,
+            doc=doc,
+        )
+        for name, default, doc in (
+            ("history_ages", 0.0, "Age of each history entry at the time of the event, in days."),
+            ("history_counts", 1.0, "In how many requests the user acted on each history entry."),
+        )
     ),
     Feature(
         name="search_texts",

@@ -14,6 +14,7 @@ Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have the
   `embed_query(inputs)` inputs: the wire query features of the branches, and in place of `history_ids`
                         `history_vectors` [batch, history, dim] float32 (content vectors of those items) and
                         `history_present` [batch, history] bool
+                        -> beside the others `repeats`
   `query_keys(query_vectors)`, `item_keys(item_vectors)`
                         [n, dim] -> [n, key_dim]; the similarity of a query and an item is the dot product of their keys
   `score_pairs(query_vectors, item_vectors)`
@@ -42,6 +43,7 @@ class TowerOutput(enum.StrEnum):
     BRANCHES = "branches"  # [batch, branch, dim] float32; the vector is their sum, over its length unless `FREE_LENGTH`
     WEIGHTS = "weights"  # [batch, branch] float32, 0 for an absent branch
     STATUS = "status"  # [batch] int32, `QueryStatus` bits
+    REPEATS = "repeats"  # queries only: [batch, history] float32, what is added to the similarity of each history item
     ENCODED = "encoded"  # items only: [batch, branch, dim] float32, what `embed_day` reads of an item's content
 
 

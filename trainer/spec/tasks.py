@@ -10,6 +10,7 @@ class TaskKind(enum.StrEnum):
     """Which head and loss a task uses (rows of tables in `trainer/nn/heads.py` and `trainer/nn/losses.py`)."""
 
     RETRIEVAL = "retrieval"
+    REPEAT = "repeat"
     BINARY = "binary"
     GRADED = "graded"
     QUERY_CLASS = "query_class"
@@ -47,6 +48,13 @@ TASKS: tuple[Task, ...] = (
         label="positive",
         weight=1.0,
         doc="Which item of the whole catalogue the shopper acts on; its score part is the dense cosine.",
+    ),
+    Task(
+        name="repeat",
+        kind=TaskKind.REPEAT,
+        label="positive",
+        weight=0.1,
+        doc="How much more similar an item counts because the shopper acted on it before.",
     ),
     Task(
         name="click",
@@ -135,17 +143,18 @@ ITEM_PARTS: tuple[ItemPart, ...] = (
 )
 
 # Names of the score parts that no head gives: the cosine of the two towers, and BM25 as a share of the most that the
-# words of the query could score.
-DENSE, LEXICAL = "dense", "lexical"
+# words of the query could score. REPEAT is that of the task of this name: 0 for what is not in the shopper's history.
+DENSE, LEXICAL, REPEAT = "dense", "lexical", "repeat"
 # Names of the score parts in every search answer, in order.
 SCORE_PARTS: tuple[str, ...] = (
     DENSE,
     LEXICAL,
+    REPEAT,
     *(task.name for task in PAIR_TASKS),
     *(part.name for part in ITEM_PARTS),
 )
 # Weight of each score part in a request that does not say. The lexical weight is measured (docs/serving_contract.md).
-DEFAULT_SCORE_WEIGHTS: dict[str, float] = {**dict.fromkeys(SCORE_PARTS, 0.0), DENSE: 1.0, LEXICAL: 5.0}
+DEFAULT_SCORE_WEIGHTS: dict[str, float] = {**dict.fromkeys(SCORE_PARTS, 0.0), DENSE: 1.0, REPEAT: 1.0, LEXICAL: 5.0}
 
 # Not a score part; an intent moves it as it moves weights.
 DIVERSITY = "diversity"

@@ -1,38 +1,75 @@
-"""After training: probabilities whose mean is that of the log."""
+"""After training: probabilities that keep what they say, by held-out events."""
 
 import numpy as np
 import tensorflow as tf
 
-from trainer.data import Tables, compile_rows, map_rows
+from trainer.data import EventTable, Tables, compile_rows, map_rows
 from trainer.model.two_tower import TwoTower
-from trainer.spec.tasks import LARGEST_LABEL, PAIR_TASKS
+from trainer.spec.tasks import LARGEST_LABEL, PAIR_TASKS, Task
 
-_CALIBRATION_ROWS = 4096
+_MOST_ROWS = 8192
+_LEAST_ROWS = 200  # below, a slope would be guessed
+_SLOPES = (0.05, 5.0)
 _ROWS_AT_ONCE = 256
 _BLOCK_ROWS = 1 << 16
 
 
 def calibrate(model: TwoTower, tables: Tables, *, items: np.ndarray, seed: int) -> None:
-    """Shifts the logit of each pair task so that its mean probability over all training rows is the mean label.
+    """Scales and shifts the logit of each pair task, so that what it calls probable happens as often as it says.
 
-    Batches hold fewer rows without action than the log does; ranking does not suffer from that, probabilities do.
-    `items` are [items, dim] vectors by store row.
+    A network is too sure of the rows it was trained on, and its batches hold fewer rows without action than the log
+    does. So slope and shift are those of the largest likelihood on the held-out events that are set apart for it
+    (`EventTable.for_calibration`). With fewer than 200 labelled ones the logit is only shifted, until the mean
+    probability over training rows is their mean label. The order of items stays.
+
+    Platt scaling: https://home.cs.colorado.edu/~mozer/Teaching/syllabi/6622/papers/Platt1999.pdf
+
+    Args:
+      model: Its heads are changed.
+      tables: Of the training.
+      items: [items, dim] vectors by store row.
+      seed: Of the rows that are drawn where there are many.
     """
-    events = tables.train
-    encode = compile_rows(
-        lambda features: model.encode_queries(features)["vector"], events.gather_queries(np.arange(1))
-    )
+    usable = tables.evaluation.for_calibration()
     for index, task in enumerate(PAIR_TASKS):
-        labels = events.values(task.label)
-        chosen, mean = sample_known(labels, most=_CALIBRATION_ROWS, random=np.random.default_rng([seed, 2, index]))
-        if not len(chosen):
-            continue
-        queries = map_rows(encode, chosen, gather=events.gather_queries, size=_ROWS_AT_ONCE)
-        acted = items[events.values("item_row")[chosen]]
-        probability = model.score_pairs(tf.constant(queries), tf.constant(acted[:, np.newaxis]))[task.name]
-        probability = np.clip(np.asarray(probability, np.float64)[:, 0], 1e-7, 1.0 - 1e-7)
-        logits = np.log(probability) - np.log1p(-probability)
-        model.heads[task.name].logit.bias.assign_add([mean_shift(logits, mean / LARGEST_LABEL[task.kind])])
+        random, most = np.random.default_rng([seed, 2, index]), LARGEST_LABEL[task.kind]
+        labels = np.where(usable, tables.evaluation.values(task.label), -1.0)
+        chosen, _ = sample_known(labels, most=_MOST_ROWS, random=random)
+        shares = labels[chosen] / most
+        if len(chosen) >= _LEAST_ROWS and 0.0 < shares.mean() < 1.0:
+            slope, shift = fit_platt(_logits(model, task, tables.evaluation, chosen, items=items), shares)
+        else:
+            chosen, mean = sample_known(tables.train.values(task.label), most=_MOST_ROWS, random=random)
+            if not len(chosen):
+                continue
+            slope, shift = 1.0, mean_shift(_logits(model, task, tables.train, chosen, items=items), mean / most)
+        logit = model.heads[task.name].logit
+        logit.kernel.assign(slope * logit.kernel)
+        logit.bias.assign(slope * logit.bias + shift)
+
+
+def _logits(model: TwoTower, task: Task, events: EventTable, rows: np.ndarray, *, items: np.ndarray) -> np.ndarray:
+    """[row] float64 of event `rows`."""
+    encode = compile_rows(lambda features: model.encode_queries(features)["vector"], events.gather_queries(rows[:1]))
+    queries = map_rows(encode, rows, gather=events.gather_queries, size=_ROWS_AT_ONCE)
+    acted = items[events.values("item_row")[rows]]
+    probability = model.score_pairs(tf.constant(queries), tf.constant(acted[:, np.newaxis]))[task.name]
+    probability = np.clip(np.asarray(probability, np.float64)[:, 0], 1e-7, 1.0 - 1e-7)
+    return np.log(probability) - np.log1p(-probability)
+
+
+def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Slope and shift of the largest likelihood of `labels` [n] in 0..1 by Newton's method; the slope in 0.05..5."""
+    slope, shift = 1.0, mean_shift(logits, float(labels.mean()))
+    for _ in range(50):
+        told = 1.0 / (1.0 + np.exp(-(slope * logits + shift)))
+        off, weight = told - labels, told * (1.0 - told)
+        gradient = np.array([off @ logits, off.sum()])
+        curvature = np.array([[weight @ logits**2, weight @ logits], [weight @ logits, weight.sum()]])
+        step = np.linalg.solve(curvature + 1e-6 * len(logits) * np.eye(2), gradient)
+        slope, shift = slope - float(np.clip(step[0], -1.0, 1.0)), shift - float(np.clip(step[1], -1.0, 1.0))
+    slope = float(np.clip(slope, *_SLOPES))
+    return slope, mean_shift(slope * logits, float(labels.mean()))
 
 
 def sample_known(labels: np.ndarray, *, most: int, random: np.random.Generator) -> tuple[np.ndarray, float]:

@@ -64,15 +64,17 @@ class Validation:
             self._relevant = self._choose()
         gather = self._events.gather_queries
         if self._encode is None:
-            self._encode = compile_rows(
-                lambda features: self._model.encode_queries(features)["vector"], gather(self._query_rows[:1])
-            )
-        queries = map_rows(self._encode, self._query_rows, gather=gather, size=_ITEMS_AT_ONCE)
-        queries = np.asarray(self._model.query_keys(queries))
-        items = np.asarray(self._model.item_keys(self._snapshots.current()))
-        ranks = metrics.count_ranks(
-            lambda requests: queries[requests] @ items.T, self._relevant, num_items=self._num_items
+            self._encode = compile_rows(self._model.vectors_and_repeats, gather(self._query_rows[:1]))
+        items = self._snapshots.current()
+        found = map_rows(self._encode, self._query_rows, gather=gather, size=_ITEMS_AT_ONCE)
+        queries, repeats = np.split(found, [items.shape[1]], axis=1)
+        scorer = metrics.similar(
+            np.asarray(self._model.query_keys(queries)),
+            np.asarray(self._model.item_keys(items)),
+            history_rows=self._events.values("history_rows")[self._query_rows],
+            repeats=repeats,
         )
+        ranks = metrics.count_ranks(scorer, self._relevant, num_items=self._num_items)
         return metrics.retrieval(self._relevant, ranks)[METRIC]
 
     def _choose(self) -> metrics.Relevant:

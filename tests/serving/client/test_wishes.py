@@ -1,6 +1,6 @@
 import pytest
 
-from serving.client.wishes import Filters, boosted, liked, paged, weighted
+from serving.client.wishes import Filters, acted_on, boosted, liked, paged, weighted
 
 
 def test_filters_that_say_nothing_are_no_inputs():
@@ -30,6 +30,14 @@ def test_filters_as_inputs_of_one_row():
         "include_ids": [["a", "b"]],
         "exclude_ids": [["c"]],
     }
+
+
+def test_what_was_met_twice_stands_once_at_its_latest_with_its_count():
+    assert acted_on(["a", "b", "a"], [1.0, 2.0, 9.0], most=5) == (["a", "b"], [1.0, 2.0], [2.0, 1.0])
+    assert acted_on(["a", "b", "a"], None, most=1) == (["a"], [0.0], [2.0])  # of equal age the later
+    assert acted_on(["a", "b", "c"], [3.0, 2.0, 1.0], most=2) == (["b", "c"], [2.0, 1.0], [1.0, 1.0])
+    with pytest.raises(ValueError, match="history_ages_days has 1 values for 2 items"):
+        acted_on(["a", "b"], [1.0], most=2)
 
 
 def test_liked_items_with_and_without_weights():

@@ -142,6 +142,7 @@ class ToyBundle(tf.Module):
             tf.TensorSpec([None, 2], tf.string, "query_video"),
             tf.TensorSpec([None, None], tf.string, "history_ids"),
             tf.TensorSpec([None, None], tf.float32, "history_ages"),
+            tf.TensorSpec([None, None], tf.float32, "history_counts"),
             tf.TensorSpec([None], tf.string, "user_key"),
             tf.TensorSpec([None], tf.int32, "page"),
             tf.TensorSpec([None], tf.int32, "page_size"),
@@ -156,6 +157,7 @@ class ToyBundle(tf.Module):
         query_video=tf.constant([["", ""]]),  # noqa: B008
         history_ids=tf.zeros([1, 0], tf.string),  # noqa: B008
         history_ages=tf.zeros([1, 0]),  # noqa: B008
+        history_counts=tf.zeros([1, 0]),  # noqa: B008
         user_key=_one("", tf.string),  # noqa: B008
         page=_one(1, tf.int32),  # noqa: B008
         page_size=_one(10, tf.int32),  # noqa: B008
@@ -167,7 +169,7 @@ class ToyBundle(tf.Module):
         history = tf.strings.reduce_join(history_ids, axis=1, separator="+")
         ids = tf.stack([query_text, image, video, history], axis=1)
         filled = tf.ones_like(ids, tf.float32)
-        ages = tf.reduce_sum(history_ages, axis=1)
+        ages = tf.reduce_sum(history_ages, axis=1) + tf.reduce_sum(history_counts - 1.0, axis=1)
         return {
             "ids": ids,
             "scores": filled * (weight_dense + weight_click)[:, tf.newaxis],

@@ -66,6 +66,7 @@ def batch():
             **_media(random, EVENTS, 1),
             "history_rows": random.integers(-1, ITEMS, [EVENTS, wire.history]).astype(np.int32),
             "history_ages": random.random([EVENTS, wire.history]).astype(np.float32),
+            "history_counts": random.integers(1, 4, [EVENTS, wire.history]).astype(np.float32),
             "search_words": random.integers(0, 9, [EVENTS, wire.searches, CONFIG.tower.searches.words]).astype(
                 np.int32
             ),
@@ -201,7 +202,7 @@ def test_bfloat16_is_inside_the_encoders_only(model, batch):
     assert half.item_tower.encoders["tabular"].project.compute_dtype == "float32"
     for side in (Side.ITEM, Side.QUERY):
         output, exact = half.encode_batch(batch)[side], model.encode_batch(batch)[side]
-        assert {tensor.dtype for tensor in output.values()} == {tf.float32}
+        assert {tensor.dtype for name, tensor in output.items() if name != "history_rows"} == {tf.float32}
         # Eight bits of mantissa: vectors of length 1 stay within a degree or two of each other.
         assert float(tf.reduce_min(tf.reduce_sum(output["vector"] * exact["vector"], axis=1))) > 0.999
     _, gradients = _gradients(half, batch)
@@ -242,8 +243,9 @@ def test_what_is_foreseen_of_an_item_does_not_know_its_price(model, batch):
         np.testing.assert_allclose(then[name], values, atol=1e-6, err_msg=name)
 
 
-def test_demand_is_foreseen_from_the_series_of_an_item_and_from_nothing_that_names_it(model, batch):
-    items = batch["items"]
+def test_what_names_an_item_tells_nothing_of_its_demand_nor_of_a_price_that_was_seen(model, batch):
+    seen = np.arange(len(batch["items"]["last_price"])) % 2 == 0
+    items = {**batch["items"], "last_price_present": tf.constant(seen, tf.float32)}
     encoded = model.encode_unpriced(items)["encoded"]
     trend = model.item_tower.modalities.index(Modality.TREND)
     names = tf.one_hot(trend, encoded.shape[1])[:, tf.newaxis]  # [branch, 1]
@@ -251,7 +253,9 @@ def test_demand_is_foreseen_from_the_series_of_an_item_and_from_nothing_that_nam
     others, series = model.foresee(encoded + (1.0 - names), items), model.foresee(encoded + names, items)
     np.testing.assert_array_equal(others["demand"], now["demand"])
     assert np.abs(series["demand"] - now["demand"]).max() > 1e-4
-    assert np.abs(others["price"] - now["price"]).max() > 1e-4
+    np.testing.assert_array_equal(others["price"][seen], now["price"][seen])
+    assert np.abs(others["price"][~seen] - now["price"][~seen]).max() > 1e-4
+    assert np.abs(series["price"] - now["price"]).min() > 0.0
 
 
 def test_looking_at_a_day_later_gives_what_looking_at_once_gives(model, batch):

@@ -45,10 +45,12 @@ def test_only_declared_axes():
 
 
 def test_score_parts_are_the_cosine_the_words_the_pair_tasks_and_what_the_item_decides():
-    assert ("dense", "lexical", "click", "purchase", "relevance", *(part.name for part in ITEM_PARTS)) == SCORE_PARTS
+    named = ("dense", "lexical", "repeat", "click", "purchase", "relevance")
+    assert (*named, *(part.name for part in ITEM_PARTS)) == SCORE_PARTS
     assert len(set(SCORE_PARTS)) == len(SCORE_PARTS)
     assert [task.name for task in TASKS if task not in PAIR_TASKS] == [
         "retrieval",
+        "repeat",
         "intent",
         "sentiment",
         "demand",
