@@ -36,14 +36,11 @@ def broadcast(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     Raises:
       tf.errors.InvalidArgumentError: When run: an input has neither length 1 nor the length of the batch.
     """
-    lengths = tf.stack([tf.shape(value)[0] for value in inputs.values()])
+    # All at once, in few ops: each of dozens of inputs would have its own in every signature.
+    lengths = tf.stack([tf.size(value) if value.shape.rank == 1 else tf.shape(value)[0] for value in inputs.values()])
     batch = tf.where(tf.reduce_min(lengths) == 0, 0, tf.reduce_max(lengths))
-
-    def stretch(value: tf.Tensor) -> tf.Tensor:
-        single = tf.shape(value)[0] == 1
-        return tf.gather(value, tf.where(single, tf.zeros([batch], tf.int32), tf.range(batch)))
-
-    return {name: stretch(value) for name, value in inputs.items()}
+    rows = tf.unstack(tf.where(lengths[:, tf.newaxis] == 1, 0, tf.range(batch)), num=len(inputs))
+    return {name: tf.gather(value, own) for (name, value), own in zip(inputs.items(), rows, strict=True)}
 
 
 def finite(values: tf.Tensor, *, default: float) -> tuple[tf.Tensor, tf.Tensor]:
