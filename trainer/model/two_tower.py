@@ -135,13 +135,11 @@ class TwoTower(tfrs.Model):
         Returns:
           For a count the logarithm of the rate, from the series of the item alone: what tells one item from another
           would let the few sales of most be learned by heart. For an amount its logarithm less the level of its
-          currency: from the series as well where a price was seen, else from all branches.
+          currency, from all branches.
         """
         known, bases = known_of_days(days)
         series = self.item_tower.modalities.index(Modality.TREND)
-        alone = tf.one_hot(series, len(self.item_tower.modalities))[:, tf.newaxis]  # [branch, 1]
-        unseen = 1.0 - days["last_price_present"][:, tf.newaxis, tf.newaxis]
-        read = {TaskKind.COUNT: encoded[:, series : series + 1], TaskKind.AMOUNT: tf.maximum(alone, unseen) * encoded}
+        read = {TaskKind.COUNT: encoded[:, series : series + 1], TaskKind.AMOUNT: encoded}
         return {
             task.name: self.heads[task.name](read[task.kind], known=known, base=bases[task.kind], training=training)
             for task in self.tasks

@@ -89,7 +89,8 @@ def batch():
         "sampling_probability": np.array([0.4, 0.1, 0.3, 0.1, 0.1], np.float32)[SEEN],
         "day_labels": {
             "label_units": np.array([0, 2, np.nan, 0.5, 7], np.float32),
-            "label_price": np.array([-1, np.nan, 0.3, 0.2, 1], np.float32),
+            # An odd number of them, or the gradients of as many that lie above as below cancel out.
+            "label_price": np.array([-1, np.nan, 0.3, np.nan, 1], np.float32),
         },
         "requests": np.array([0, 0, 0, 1, 2, 3, 3, 3], np.int32),
         "review_words": np.array([[0, 0, 0, 0]] * 6 + [[1, 2, 3, 0], [4, 0, 0, 0]], np.int32),
@@ -243,9 +244,8 @@ def test_what_is_foreseen_of_an_item_does_not_know_its_price(model, batch):
         np.testing.assert_allclose(then[name], values, atol=1e-6, err_msg=name)
 
 
-def test_what_names_an_item_tells_nothing_of_its_demand_nor_of_a_price_that_was_seen(model, batch):
-    seen = np.arange(len(batch["items"]["last_price"])) % 2 == 0
-    items = {**batch["items"], "last_price_present": tf.constant(seen, tf.float32)}
+def test_demand_is_foreseen_from_the_series_of_an_item_and_from_nothing_that_names_it(model, batch):
+    items = batch["items"]
     encoded = model.encode_unpriced(items)["encoded"]
     trend = model.item_tower.modalities.index(Modality.TREND)
     names = tf.one_hot(trend, encoded.shape[1])[:, tf.newaxis]  # [branch, 1]
@@ -253,9 +253,7 @@ def test_what_names_an_item_tells_nothing_of_its_demand_nor_of_a_price_that_was_
     others, series = model.foresee(encoded + (1.0 - names), items), model.foresee(encoded + names, items)
     np.testing.assert_array_equal(others["demand"], now["demand"])
     assert np.abs(series["demand"] - now["demand"]).max() > 1e-4
-    np.testing.assert_array_equal(others["price"][seen], now["price"][seen])
-    assert np.abs(others["price"][~seen] - now["price"][~seen]).max() > 1e-4
-    assert np.abs(series["price"] - now["price"]).min() > 0.0
+    assert np.abs(others["price"] - now["price"]).max() > 1e-4
 
 
 def test_looking_at_a_day_later_gives_what_looking_at_once_gives(model, batch):

@@ -119,10 +119,10 @@ def test_counts_are_learned_by_the_poisson_loss_of_those_that_are_known():
     assert float(losses.counts(tf.constant([np.nan]), tf.constant([1.0]))) == 0.0
 
 
-def test_amounts_are_learned_by_the_huber_loss_of_those_that_are_known():
-    # Off by 0.4: 0.08; off by 3: 2.5.
-    loss = losses.amounts(tf.constant([0.4, -1.0, np.nan]), tf.constant([0.0, 2.0, 7.0]))
-    assert float(loss) == pytest.approx((0.08 + 2.5) / 2.0, rel=1e-6)
+def test_amounts_are_learned_by_the_absolute_error_with_a_round_tip_of_those_that_are_known():
+    # Off by 0.05: 0.0125; off by 3: 2.95.
+    loss = losses.amounts(tf.constant([0.05, -1.0, np.nan]), tf.constant([0.0, 2.0, 7.0]))
+    assert float(loss) == pytest.approx((0.0125 + 2.95) / 2.0, rel=1e-5)
 
 
 def test_an_unknown_number_gives_no_gradient():
