@@ -79,7 +79,7 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
     image = {"query_image": photo, "images": [photo] * wire.images}
     video = {"query_video": [frame] * wire.frames, "video": [frame] * wire.frames}
     audio = dict.fromkeys(("query_audio", "audio"), sound(wire))
-    past = {"history_ids": history, "history_ages": [1.0] * len(history)}
+    past = {"history_ids": history, "history_ages": [1.0] * len(history), "history_counts": [2.0] * len(history)}
     past |= {"search_texts": [b"red shirt"], "search_ages": [1.0], "profile": [b"country=de"]}
     larger, broken = picture(wire.image_px + 8), photo[: len(photo) // 2] + photo[-2:]
     return [
