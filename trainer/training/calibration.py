@@ -31,31 +31,32 @@ def calibrate(model: TwoTower, tables: Tables, *, items: np.ndarray, seed: int) 
       seed: Of the rows that are drawn where there are many.
     """
     usable = tables.evaluation.for_calibration()
+    encode = compile_rows(
+        lambda features: model.encode_queries(features)["vector"], tables.train.gather_queries(np.arange(1))
+    )
+
+    def logits(task: Task, events: EventTable, rows: np.ndarray) -> np.ndarray:
+        queries = map_rows(encode, rows, gather=events.gather_queries, size=_ROWS_AT_ONCE)
+        acted = items[events.values("item_row")[rows]]
+        probability = model.score_pairs(tf.constant(queries), tf.constant(acted[:, np.newaxis]))[task.name]
+        probability = np.clip(np.asarray(probability, np.float64)[:, 0], 1e-7, 1.0 - 1e-7)
+        return np.log(probability) - np.log1p(-probability)
+
     for index, task in enumerate(PAIR_TASKS):
         random, most = np.random.default_rng([seed, 2, index]), LARGEST_LABEL[task.kind]
         labels = np.where(usable, tables.evaluation.values(task.label), -1.0)
         chosen, _ = sample_known(labels, most=_MOST_ROWS, random=random)
         shares = labels[chosen] / most
         if len(chosen) >= _LEAST_ROWS and 0.0 < shares.mean() < 1.0:
-            slope, shift = fit_platt(_logits(model, task, tables.evaluation, chosen, items=items), shares)
+            slope, shift = fit_platt(logits(task, tables.evaluation, chosen), shares)
         else:
             chosen, mean = sample_known(tables.train.values(task.label), most=_MOST_ROWS, random=random)
             if not len(chosen):
                 continue
-            slope, shift = 1.0, mean_shift(_logits(model, task, tables.train, chosen, items=items), mean / most)
+            slope, shift = 1.0, mean_shift(logits(task, tables.train, chosen), mean / most)
         logit = model.heads[task.name].logit
         logit.kernel.assign(slope * logit.kernel)
         logit.bias.assign(slope * logit.bias + shift)
-
-
-def _logits(model: TwoTower, task: Task, events: EventTable, rows: np.ndarray, *, items: np.ndarray) -> np.ndarray:
-    """[row] float64 of event `rows`."""
-    encode = compile_rows(lambda features: model.encode_queries(features)["vector"], events.gather_queries(rows[:1]))
-    queries = map_rows(encode, rows, gather=events.gather_queries, size=_ROWS_AT_ONCE)
-    acted = items[events.values("item_row")[rows]]
-    probability = model.score_pairs(tf.constant(queries), tf.constant(acted[:, np.newaxis]))[task.name]
-    probability = np.clip(np.asarray(probability, np.float64)[:, 0], 1e-7, 1.0 - 1e-7)
-    return np.log(probability) - np.log1p(-probability)
 
 
 def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
