@@ -108,7 +108,8 @@ class Encoder:
         encode = self._function(Side.QUERY, masked, events.gather_queries(rows[:1]))
         found = map_rows(encode, rows, gather=events.gather_queries, size=_QUERIES_AT_ONCE)
         history_rows = events.values("history_rows")[rows]
-        vectors, repeats = np.split(found, [found.shape[1] - history_rows.shape[1]], axis=1)
+        dim = self.model.snapshot.shape[1]
+        vectors, repeats = np.split(found.reshape(len(rows), dim + history_rows.shape[1]), [dim], axis=1)
         return Queries(vectors=vectors, history_rows=history_rows, repeats=repeats)
 
     def scorer(self, queries: Queries, items: np.ndarray, counts: np.ndarray) -> metrics.Scorer:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import types
@@ -6,8 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support import tiny_shop
+from trainer.data import open_tables
 from trainer.evaluate import evaluate
 from trainer.report import Report, Row, Section
+from trainer.spec.features import Side
 
 
 class Planted:
@@ -57,6 +61,10 @@ class Planted:
     def score_pairs(self, queries, items):
         cosine = tf.reduce_sum(queries[:, tf.newaxis] * items, axis=-1)
         return {"click": 0.9 * cosine, "purchase": 0.5 * cosine}
+
+    def classify_reviews(self, words):
+        """Every review is positive."""
+        return {"sentiment": tf.tile([[0.1, 0.2, 0.7]], [len(words), 1])}
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +138,30 @@ def test_tasks_on_days_stand_beside_the_last_week_and_the_last_price(report):
     assert report.value("heads", "demand", "mean error, units a day", "last week") == pytest.approx(0.0, abs=1e-5)
     assert report.value("heads", "demand", "mean error, units a day", "mean") == pytest.approx(6.0, rel=1e-5)
     assert report.value("heads", "price", "mean error, log price") == pytest.approx(0.0, abs=1e-6)
+
+
+def test_reviews_are_measured_where_no_request_is_held_out(shop, work_dir, tmp_path):
+    def reviews(*sentiments):
+        path = tmp_path / f"{len(sentiments)}.tfrecord"
+        none = {"positive": 0.0, "label_click": -1.0, "label_purchase": -1.0}
+        rows = [
+            tiny_shop.events(range(1))[0] | none | {"review_text": f"review {number}", "label_sentiment": sentiment}
+            for number, sentiment in enumerate(sentiments)
+        ]
+        tiny_shop.write_records(path, [tiny_shop.example(row, Side.QUERY, Side.EVENT) for row in rows])
+        return str(path)
+
+    inputs = dataclasses.replace(
+        shop, train=(*shop.train, reviews(0, 0, 2)), evaluation=(reviews(2, 0, 2, 2),)
+    )
+    tables = open_tables(inputs, config=tiny_shop.CONFIG, work_dir=work_dir)
+    report = evaluate(types.SimpleNamespace(model=Planted(tables, wrong=()), tables=tables))
+    assert [section.name for section in report.sections] == ["heads"]
+    # Three of four are positive; most training reviews are negative.
+    assert report.value("heads", "sentiment", "accuracy") == pytest.approx(3 / 4)
+    assert report.value("heads", "sentiment", "accuracy", "mean") == pytest.approx(1 / 4)
+    assert report.value("heads", "sentiment", "auc positive/negative") == pytest.approx(0.5)
+    assert report.counts["held_out_requests"] == 0
 
 
 def test_the_report_is_a_table_and_json(report):
