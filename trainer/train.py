@@ -135,7 +135,7 @@ def make_loop(
     rate = make_rate(train, plan.steps, replicas=replicas)
     with strategy.scope():
         model = build_model(config, num_subwords=len(tables.ops.subwords), precision=train.precision)
-        optimizer = make_optimizer(train, rate)
+        optimizer = make_optimizer(train, rate, pretrained=model.pretrained_variables)
         if places.published is not None:
             start_from(places.published, model, config, tables=tables)
         optimizer.build(model.trainable_variables)  # or a checkpoint of it would find nothing to fill

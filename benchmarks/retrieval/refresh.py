@@ -1,6 +1,7 @@
 """What a catalogue refresh costs beside encoding everything, when one item in a hundred has changed, or one alone.
 
-What the refresh with one changed item takes is the fixed cost; what reading and encoding take longer with one in a hundred
+What the refresh with one changed item takes is the fixed cost; what reading and encoding take longer with one in a
+hundred
 is what the change costs. All are done in turn, and of each the shortest time of the rounds counts.
 
 python -m benchmarks.retrieval.refresh --bundle runs/demo/bundle --items 'PATTERN'

@@ -151,9 +151,7 @@ def test_reviews_are_measured_where_no_request_is_held_out(shop, work_dir, tmp_p
         tiny_shop.write_records(path, [tiny_shop.example(row, Side.QUERY, Side.EVENT) for row in rows])
         return str(path)
 
-    inputs = dataclasses.replace(
-        shop, train=(*shop.train, reviews(0, 0, 2)), evaluation=(reviews(2, 0, 2, 2),)
-    )
+    inputs = dataclasses.replace(shop, train=(*shop.train, reviews(0, 0, 2)), evaluation=(reviews(2, 0, 2, 2),))
     tables = open_tables(inputs, config=tiny_shop.CONFIG, work_dir=work_dir)
     report = evaluate(types.SimpleNamespace(model=Planted(tables, wrong=()), tables=tables))
     assert [section.name for section in report.sections] == ["heads"]

@@ -72,6 +72,12 @@ class TwoTower(tfrs.Model):
         # Content-only item vectors of the last snapshot: what histories and neighbours are made of.
         self.snapshot = tf.Variable(tf.zeros([1, dim]), shape=[None, dim], trainable=False, name="snapshot")
 
+    @property
+    def pretrained_variables(self) -> tuple[tf.Variable, ...]:
+        """The weights of pretrained encoders that are fine-tuned, each once: the towers may share an encoder."""
+        found = (getattr(module, "pretrained_variables", ()) for module in self.submodules)
+        return tuple({id(variable): variable for variables in found for variable in variables}.values())
+
     def set_snapshot(self, vectors: np.ndarray) -> None:
         """Replaces the item vectors that histories and neighbours are read from; [items, dim] float32 by store row."""
         self.snapshot.assign(vectors)

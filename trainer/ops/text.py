@@ -1,5 +1,6 @@
 """Text: bytes to sub-word ids. Words are language-neutral; sub-words are learned from the shop's own word counts."""
 
+import collections
 import pathlib
 from collections.abc import Iterable, Sequence
 
@@ -63,14 +64,19 @@ def read_word_counts(path: str | pathlib.Path) -> list[tuple[str, int]]:
 def learn_subwords(word_counts: Iterable[tuple[str, int]], *, size: int, min_count: int) -> list[str]:
     """Learns a WordPiece vocabulary of about `size` entries; entry 0 is the padding, entry 1 the unknown word.
 
+    A word that occurs less than `min_count` times gives its characters alone, so that it is spelt and not unknown.
     The same counts always give the same list.
     Algorithm: https://www.tensorflow.org/text/guide/subwords_tokenizer#optional_the_algorithm
     """
-    # Planted by the caller's catalogue only; an empty catalogue still needs a vocabulary that can be saved.
-    counts = sorted((w, c) for w, c in word_counts if w and c >= min_count and len(w.encode()) <= _MAX_WORD_BYTES)
+    counts: collections.Counter[str] = collections.Counter()
+    for word, count in word_counts:
+        if len(word.encode()) <= _MAX_WORD_BYTES:
+            for piece in [word] if count >= min_count else word:
+                counts[piece] += count
     return list(
         wordpiece_tokenizer_learner_lib.learn(
-            counts or [("a", 1)],
+            # An empty catalogue still needs a vocabulary that can be saved.
+            sorted((word, count) for word, count in counts.items() if word) or [("a", 1)],
             vocab_size=size,
             reserved_tokens=[PAD, UNKNOWN],
             lower_thresh=1,

@@ -55,6 +55,7 @@ class TrainConfig:
       epochs: Walks through the positives.
       max_steps: Updates after which training ends; 0 = as many as the epochs give.
       learning_rate: Highest rate of AdamW for one replica without accumulation.
+      pretrained_rate: Share of it at which the weights of a pretrained encoder are fine-tuned.
       rate_scaling: How the rate grows with replicas and accumulation.
       schedule: How the rate falls after the warm-up.
       warmup_share: Share of the updates in which the rate climbs.
@@ -82,6 +83,7 @@ class TrainConfig:
     epochs: int = 30
     max_steps: int = 0
     learning_rate: float = 0.003
+    pretrained_rate: float = 0.03
     rate_scaling: RateScaling = RateScaling.SQRT
     schedule: Schedule = Schedule.COSINE
     warmup_share: float = 0.1
@@ -108,7 +110,9 @@ class TrainConfig:
         """Checks the values."""
         at_least(self, 1, "epochs", "accumulate")
         at_least(self, 0, "max_steps", "weight_decay", "seed", "clip_norm", "patience", "max_loss_growth")
-        at_least(self, 0, "hard_negatives", "uniform_negatives", "memory", "alignment", "reconstruction")
+        at_least(
+            self, 0, "hard_negatives", "uniform_negatives", "memory", "alignment", "reconstruction", "pretrained_rate"
+        )
         fraction(self, "warmup_share", "label_smoothing")
         if self.batch_size < 2:
             raise ValueError(

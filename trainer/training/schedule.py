@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Collection
 from typing import Any
 
 import tensorflow as tf
@@ -83,8 +84,26 @@ def make_rate(train: TrainConfig, steps: int, *, replicas: int = 1) -> Rate:
     )
 
 
-def make_optimizer(train: TrainConfig, rate: Rate) -> tf.keras.optimizers.Optimizer:
-    """AdamW. Gradients are clipped before they reach it."""
-    optimizer = tf.keras.optimizers.AdamW(rate, weight_decay=train.weight_decay)
+class AdamW(tf.keras.optimizers.AdamW):
+    """Keras's AdamW, which moves some variables by a share of what it finds for them only."""
+
+    def __init__(self, rate: Rate, *, slow: Collection[tf.Variable], share: float, weight_decay: float) -> None:
+        super().__init__(rate, weight_decay=weight_decay)
+        self._slow = {self._var_key(variable) for variable in slow}
+        self._share = share
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """See Keras."""
+        before = tf.identity(variable)
+        super().update_step(gradient, variable)
+        if self._var_key(variable) in self._slow:
+            variable.assign(before + self._share * (variable - before))
+
+
+def make_optimizer(
+    train: TrainConfig, rate: Rate, *, pretrained: Collection[tf.Variable] = ()
+) -> tf.keras.optimizers.Optimizer:
+    """AdamW. Gradients are clipped before they reach it; `pretrained` moves at `pretrained_rate` times the rate."""
+    optimizer = AdamW(rate, slow=pretrained, share=train.pretrained_rate, weight_decay=train.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return optimizer

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.hub_modules import MeanColour, saved
 from tests.trainer.model.test_model import CONFIG, ITEMS, _gradients, batch  # noqa: F401  the batch is a fixture
 from trainer.model.build import build_model
 from trainer.spec.config import override
@@ -51,3 +52,11 @@ def test_retrieval_learns_by_every_similarity(batch, similarity):  # noqa: F811
     assert np.isfinite(float(loss))
     assert all(np.isfinite(tf.convert_to_tensor(part)).all() for part in gradient)
     assert max(float(tf.reduce_max(tf.abs(tf.convert_to_tensor(part)))) for part in gradient) > 0.0
+
+
+@pytest.mark.parametrize("fine_tune", [False, True])
+def test_what_is_fine_tuned_is_known_once(fine_tune, tmp_path):
+    handle = saved(MeanColour(), tmp_path / "mean")
+    model = made(f"tower.vision.pretrained={handle}", f"tower.vision.fine_tune={str(fine_tune).lower()}")
+    assert [variable.shape for variable in model.pretrained_variables] == [(3, 3)] * fine_tune
+    assert all(any(one is each for each in model.trainable_variables) for one in model.pretrained_variables)

@@ -51,6 +51,7 @@ def test_every_module_keeps_the_contract_of_layers(handles, kind, fine_tune):
     check_layer(layer, INPUTS[kind], shape=(3, 5))
     names = {variable.name.split("/")[-1] for variable in layer.trainable_variables}
     assert ("Variable:0" in names) is fine_tune
+    assert len(layer.pretrained_variables) == fine_tune
 
 
 def seen(layer, inputs):

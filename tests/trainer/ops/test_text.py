@@ -49,6 +49,15 @@ def test_subwords_hold_the_frequent_words_and_every_letter():
     assert learned[:2] == ["[PAD]", "[UNK]"]
     assert {"lamp", "red"} <= set(learned)
     assert "rare" not in learned
+    assert {"r", "##a", "##e"} <= set(learned)
+
+
+def test_words_that_occur_once_are_told_apart():
+    tokenizer = text.make_tokenizer(text.learn_subwords([("one", 1), ("two", 1)], size=60, min_count=2))
+    one, two, other = text.to_model([tf.constant(["one", "two", "xyz"])], tokenizer=tokenizer, length=4).numpy()
+    assert (one > 1).tolist() == (two > 1).tolist() == [True, True, True, False]
+    assert set(one) != set(two)
+    assert other.tolist() == [1, 0, 0, 0]
 
 
 def test_an_empty_catalogue_still_has_a_vocabulary():

@@ -1,9 +1,10 @@
 import dataclasses
 
 import pytest
+import tensorflow as tf
 
 from trainer.spec.training import RateScaling, Schedule, TrainConfig
-from trainer.training.schedule import Plan, make_rate, peak_rate
+from trainer.training.schedule import Plan, make_optimizer, make_rate, peak_rate
 
 
 def test_the_plan_stops_at_the_updates_it_is_given():
@@ -46,3 +47,15 @@ def test_the_rate_grows_with_the_rows_of_an_update(scaling, expected):
     train = TrainConfig(learning_rate=0.001, accumulate=3, rate_scaling=scaling)
     assert peak_rate(train, replicas=3) == pytest.approx(expected)
     assert peak_rate(dataclasses.replace(train, accumulate=1), replicas=1) == 0.001
+
+
+def test_pretrained_weights_move_by_their_share():
+    train = TrainConfig(learning_rate=0.01, pretrained_rate=0.25, weight_decay=0.0, schedule=Schedule.CONSTANT)
+    learned, pretrained = tf.Variable([1.0]), tf.Variable([1.0])
+    optimizer = make_optimizer(train, make_rate(train, 100), pretrained=[pretrained])
+    optimizer.build([learned, pretrained])
+    for _ in range(30):
+        optimizer.apply_gradients([(tf.constant([2.0]), learned), (tf.constant([2.0]), pretrained)])
+    # Equal gradients: Adam takes whole steps, a tenth of the updates up (0 to 0.009) and twenty of 0.01.
+    assert float(learned[0]) == pytest.approx(1.0 - 0.045 - 0.2, abs=1e-4)
+    assert float(pretrained[0]) == pytest.approx(1.0 - 0.25 * (0.045 + 0.2), abs=1e-4)

@@ -4,7 +4,7 @@ A handle is a TF-Hub address or the folder of a SavedModel, which needs no netwo
 before any training begins.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -64,6 +64,11 @@ class HubEncoder(tf.keras.layers.Layer):
         )
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
+
+    @property
+    def pretrained_variables(self) -> Sequence[tf.Variable]:
+        """Those of the module that learn."""
+        return self.module.trainable_variables
 
     def blank(self) -> tf.Tensor:
         """One row of what the module reads."""

@@ -7,7 +7,7 @@ training begins.
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -58,6 +58,11 @@ class PretrainedImageEncoder(PhotoEncoder):
             ) from error
         if len(shape) != 2 or shape[1] is None:
             raise ValueError(f"Image encoder {handle!r} gives {shape} for one photo; wanted [1, features]. {_HOW}")
+
+    @property
+    def pretrained_variables(self) -> Sequence[tf.Variable]:
+        """Those of the encoder that learn."""
+        return self.encoder.trainable_variables
 
     def features(self, photos: tf.Tensor) -> tf.Tensor:
         """See the base class."""

@@ -4,7 +4,7 @@ KerasNLP is Keras 3, the towers are Keras 2: a `tf.Module` that holds the Tensor
 between them, so that gradients, checkpoints and SavedModels see them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -64,6 +64,11 @@ class PretrainedTextEncoder(tf.keras.layers.Layer):
         self.backbone = _Bridge(_load(handle), fine_tune=fine_tune)
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
+
+    @property
+    def pretrained_variables(self) -> Sequence[tf.Variable]:
+        """Those of the backbone that learn."""
+        return self.backbone.trainable_variables
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
