@@ -9,6 +9,7 @@ import numpy as np
 from trainer import floors, metrics
 from trainer.data import EventTable, ItemStore, Tables, compile_rows, map_rows
 from trainer.head_metrics import heads_section
+from trainer.model.tower import hide
 from trainer.questions import Question, Requests, questions, read_truth
 from trainer.report import Report, Row, Section
 from trainer.spec.branches import CHANGING, branches_of
@@ -94,19 +95,19 @@ class Encoder:
     """Vectors of items and queries from their tables, with modalities masked on demand."""
 
     def __init__(self, model: Any) -> None:
-        """Compiles one function for each side and masked modality when it is first needed."""
+        """Compiles one function for each side when it is first needed: making a graph takes longer than its use."""
         self.model = model
-        self._functions: dict[tuple[Side, tuple[Modality, ...]], Callable[..., Any]] = {}
+        self._functions: dict[Side, Callable[..., Any]] = {}
 
     def items(self, items: ItemStore, masked: Collection[Modality] = ()) -> np.ndarray:
         """[items, dim] float32."""
-        encode = self._function(Side.ITEM, masked, items.gather(np.arange(1)))
-        return map_rows(encode, np.arange(items.num_items), gather=items.gather, size=_ITEMS_AT_ONCE)
+        rows, gather = np.arange(items.num_items), items.gather
+        return self._mapped(Side.ITEM, self._item_vectors, rows, masked=masked, gather=gather, size=_ITEMS_AT_ONCE)
 
     def queries(self, events: EventTable, rows: np.ndarray, masked: Collection[Modality] = ()) -> Queries:
         """Those of event `rows`; histories are read from the model's snapshot."""
-        encode = self._function(Side.QUERY, masked, events.gather_queries(rows[:1]))
-        found = map_rows(encode, rows, gather=events.gather_queries, size=_QUERIES_AT_ONCE)
+        encode, gather = self.model.vectors_and_repeats, events.gather_queries
+        found = self._mapped(Side.QUERY, encode, rows, masked=masked, gather=gather, size=_QUERIES_AT_ONCE)
         history_rows = events.values("history_rows")[rows]
         dim = self.model.snapshot.shape[1]
         vectors, repeats = np.split(found.reshape(len(rows), dim + history_rows.shape[1]), [dim], axis=1)
@@ -127,15 +128,25 @@ class Encoder:
         )
         return lambda asked: np.where(silent[asked, np.newaxis], popular(asked), similar(asked))
 
-    def _function(self, side: Side, masked: Collection[Modality], example: dict[str, np.ndarray]) -> Callable[..., Any]:
-        here = tuple(modality for modality in branches_of(side) if modality in masked)
-        if (side, here) not in self._functions:
-            encode = {
-                Side.ITEM: lambda features: self.model.encode_items(features, masked=here)["vector"],
-                Side.QUERY: lambda features: self.model.vectors_and_repeats(features, masked=here),
-            }
-            self._functions[side, here] = compile_rows(encode[side], example)
-        return self._functions[side, here]
+    def _item_vectors(self, features: Mapping[str, Any]) -> Any:
+        return self.model.encode_items(features)["vector"]
+
+    def _mapped(
+        self,
+        side: Side,
+        encode: Callable[..., Any],
+        rows: np.ndarray,
+        *,
+        masked: Collection[Modality],
+        gather: Callable[[np.ndarray], dict[str, np.ndarray]],
+        size: int,
+    ) -> np.ndarray:
+        def read(part: np.ndarray) -> dict[str, np.ndarray]:
+            return {**gather(part), **hide(masked)}
+
+        if side not in self._functions:
+            self._functions[side] = compile_rows(encode, read(rows[:1]))
+        return map_rows(self._functions[side], rows, gather=read, size=size)
 
 
 def _retrieval_section(question: Question, scorers: Mapping[str, metrics.Scorer], num_items: int) -> Section:

@@ -10,8 +10,9 @@ import tensorflow as tf
 from tests.support import tiny_shop
 from trainer.data import open_tables
 from trainer.evaluate import evaluate
+from trainer.model.tower import is_hidden
 from trainer.report import Report, Row, Section
-from trainer.spec.features import Side
+from trainer.spec.features import Modality, Side
 
 
 class Planted:
@@ -28,7 +29,7 @@ class Planted:
     def _rows(self, features):
         return [self._token[tuple(tokens)] for tokens in features["text_tokens"].numpy()[:, :8]]
 
-    def encode_items(self, features, masked=()):
+    def encode_items(self, features):
         return {
             "vector": tf.py_function(lambda t: tf.one_hot(self._lookup(t), 24), [features["text_tokens"]], tf.float32)
         }
@@ -36,15 +37,16 @@ class Planted:
     def _lookup(self, tokens):
         return [self._token[tuple(row)] for row in tokens.numpy()[:, :8]]
 
-    def encode_queries(self, features, masked=()):
+    def encode_queries(self, features):
         def encode(tokens):
             rows = [(row + 1) % 24 if row in self._wrong else row for row in self._lookup(tokens)]
-            return tf.one_hot(rows, 24) * (0.0 if "text" in masked else 1.0)
+            return tf.one_hot(rows, 24)
 
-        return {"vector": tf.py_function(encode, [features["text_tokens"]], tf.float32)}
+        vectors = tf.py_function(encode, [features["text_tokens"]], tf.float32)
+        return {"vector": tf.where(is_hidden(Modality.TEXT, features), 0.0, vectors)}
 
-    def vectors_and_repeats(self, features, masked=()):
-        return tf.concat([self.encode_queries(features, masked)["vector"], 0.0 * features["history_ages"]], axis=1)
+    def vectors_and_repeats(self, features):
+        return tf.concat([self.encode_queries(features)["vector"], 0.0 * features["history_ages"]], axis=1)
 
     def encode_unpriced(self, features):
         return {"encoded": self.encode_items(features)["vector"]}

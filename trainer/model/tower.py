@@ -58,10 +58,21 @@ BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
     Modality.SEARCHES: lambda inputs: tf.reduce_any(inputs["search_words"] > 0, axis=[1, 2]),
     Modality.PROFILE: lambda inputs: tf.reduce_any(inputs["profile_ids"] > 0, axis=-1),
 }
+_HIDDEN = "hidden"
 # Branches that are added as long as they learned to be; the others have length 1 and are fused. These begin at nothing:
 # a gate would learn to leave them out before they say anything. What changes from day to day must be among them: the
 # content of an item is the sum of its other branches.
 FREE_LENGTH = frozenset({Modality.IDENTITY, *CHANGING})
+
+
+def hide(modalities: Collection[Modality]) -> dict[str, np.ndarray]:
+    """An input beside the model form: the branches of `modalities` count as absent, any of them in one graph."""
+    return {_HIDDEN: np.array([modality in modalities for modality in Modality])}
+
+
+def is_hidden(modality: Modality, inputs: Tensors) -> tf.Tensor:
+    """Whether `hide` names a modality, bool []."""
+    return inputs[_HIDDEN][list(Modality).index(modality)] if _HIDDEN in inputs else tf.constant(False)
 
 
 class Tower(tf.keras.layers.Layer):
@@ -69,7 +80,7 @@ class Tower(tf.keras.layers.Layer):
 
     Input:  {name: tensor}, the model form of the side. With `content_of` [batch] int32 the inputs of all branches but
             the changing ones are of [distinct] items, and row i is about item content_of[i]: content is encoded once.
-            Without the inputs of the changing branches these are absent.
+            Without the inputs of the changing branches these are absent, as are those that `hide` names.
     Output: {"vector": [batch, dim], "branches": [batch, branch, dim], "weights": [batch, branch]}; the vector is the
             sum of the branches, with `unit_length` over its length; an absent branch is zero. Beside them "encoded"
             [batch, branch, dim], the branches as their encoders gave them.
@@ -104,24 +115,22 @@ class Tower(tf.keras.layers.Layer):
                 "trainer/spec/features.py."
             )
 
-    def call(self, inputs: Tensors, training: bool = False, masked: Collection[Modality] = ()) -> dict[str, tf.Tensor]:
+    def call(self, inputs: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
         """See the class.
 
         Args:
           inputs: Model form.
           training: Whether dropout is on.
-          masked: Modalities to treat as absent.
         """
-        masked = self.left_out.union(masked)
         content = tuple(modality for modality in self.modalities if modality not in CHANGING)
         changing = tuple(modality for modality in self.modalities if modality in CHANGING)
-        encoded, present = self._encode(content, inputs, training=training, masked=masked)
+        encoded, present = self._encode(content, inputs, training=training)
         weighted, weights = self._fuse(content, encoded, present)
         if changing:
             if "content_of" in inputs:
                 encoded, weighted, weights = (tf.gather(x, inputs["content_of"]) for x in (encoded, weighted, weights))
             if all(name in inputs for modality in changing for name in BRANCH_INPUTS[modality]):
-                last, here = self._encode(changing, inputs, training=training, masked=masked)
+                last, here = self._encode(changing, inputs, training=training)
             else:
                 last, here = tf.zeros_like(encoded[:, : len(changing)]), tf.zeros_like(weights[:, : len(changing)])
             encoded, weighted = tf.concat([encoded, last], axis=1), tf.concat([weighted, last], axis=1)
@@ -135,14 +144,12 @@ class Tower(tf.keras.layers.Layer):
         }
 
     def _encode(
-        self, modalities: Sequence[Modality], inputs: Tensors, *, training: bool, masked: Collection[Modality]
+        self, modalities: Sequence[Modality], inputs: Tensors, *, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """What the encoders of some branches give [rows, branch, dim], and which are present [rows, branch]."""
-        present = [
-            BRANCH_PRESENT[m](inputs) if m not in masked else tf.zeros_like(BRANCH_PRESENT[m](inputs))
-            for m in modalities
-        ]
-        mask = tf.stack(present, axis=1)
+        mask = tf.stack([BRANCH_PRESENT[m](inputs) & (m not in self.left_out) for m in modalities], axis=1)
+        if _HIDDEN in inputs:
+            mask &= ~tf.stack([is_hidden(m, inputs) for m in modalities])
         if training:
             mask = drop_branches(mask, [self.dropout[m] for m in modalities], keep_one=modalities[0] not in CHANGING)
         branches = [

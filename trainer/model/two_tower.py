@@ -1,13 +1,13 @@
 """The two-tower model: item and query towers, a retrieval head and heads on pairs."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from trainer.model.tower import BRANCH_PRESENT, FREE_LENGTH
+from trainer.model.tower import BRANCH_PRESENT, FREE_LENGTH, is_hidden
 from trainer.nn import losses
 from trainer.nn.blocks import gather_rows
 from trainer.nn.similarity import DOT, Similarity
@@ -82,21 +82,18 @@ class TwoTower(tfrs.Model):
         """Replaces the item vectors that histories and neighbours are read from; [items, dim] float32 by store row."""
         self.snapshot.assign(vectors)
 
-    def encode_items(
-        self, items: Tensors, masked: Collection[Modality] = (), training: bool = False
-    ) -> dict[str, tf.Tensor]:
+    def encode_items(self, items: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
         """The outputs of the item tower (`TowerOutput`).
 
         Args:
           items: Model form; neighbours as `neighbour_rows` into the snapshot, or as `neighbour_vectors` [batch,
             neighbours, dim] and `neighbour_present` [batch, neighbours].
-          masked: Modalities to treat as absent.
           training: Whether dropout is on.
         """
         if "neighbour_rows" in items:
             vectors, present = gather_rows(self.snapshot, items["neighbour_rows"])
             items = {**items, "neighbour_vectors": vectors, "neighbour_present": present}
-        return self.item_tower(items, training=training, masked=masked)
+        return self.item_tower(items, training=training)
 
     def encode_unpriced(self, items: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
         """`encode_items`, in which `encoded` knows nothing of the items' own prices: what heads on days read."""
@@ -152,35 +149,32 @@ class TwoTower(tfrs.Model):
             if task.kind in bases
         }
 
-    def encode_queries(
-        self, queries: Tensors, masked: Collection[Modality] = (), training: bool = False
-    ) -> dict[str, tf.Tensor]:
+    def encode_queries(self, queries: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
         """The outputs of the query tower (`TowerOutput`), and what the items of the history gain by it.
 
         Args:
           queries: Model form; histories as `history_rows` into the snapshot, or as `history_vectors` [batch, history,
             dim] and `history_present` [batch, history].
-          masked: Modalities to treat as absent.
           training: Whether dropout is on.
         """
         if "history_rows" in queries:
             vectors, present = gather_rows(self.snapshot, queries["history_rows"])
             queries = {**queries, "history_vectors": vectors, "history_present": present}
-        encoded = self.query_tower(queries, training=training, masked=masked)
-        return {**encoded, TowerOutput.REPEATS.value: self._repeats(queries, encoded, masked)}
+        encoded = self.query_tower(queries, training=training)
+        return {**encoded, TowerOutput.REPEATS.value: self._repeats(queries, encoded)}
 
-    def _repeats(self, queries: Tensors, encoded: Tensors, masked: Collection[Modality]) -> tf.Tensor:
+    def _repeats(self, queries: Tensors, encoded: Tensors) -> tf.Tensor:
         """[batch, history] float32; nothing where the history counts as absent."""
-        if Modality.HISTORY in self.query_tower.left_out.union(masked):
+        if Modality.HISTORY in self.query_tower.left_out:
             return tf.zeros_like(queries["history_ages"])
         told = [place for place, m in enumerate(self.query_tower.modalities) if m not in SHOPPER]
         asked = tf.reduce_any(tf.gather(encoded[TowerOutput.WEIGHTS.value], told, axis=1) != 0.0, axis=1)
         (head,) = (self.heads[name] for name in self._tasks_of(TaskKind.REPEAT))
-        return head(queries, tf.cast(asked, tf.float32))
+        return tf.where(is_hidden(Modality.HISTORY, queries), 0.0, head(queries, tf.cast(asked, tf.float32)))
 
-    def vectors_and_repeats(self, queries: Tensors, masked: Collection[Modality] = ()) -> tf.Tensor:
+    def vectors_and_repeats(self, queries: Tensors) -> tf.Tensor:
         """What ranks items for queries, side by side: [batch, dim + history] float32; see `encode_queries`."""
-        encoded = self.encode_queries(queries, masked)
+        encoded = self.encode_queries(queries)
         return tf.concat([encoded[TowerOutput.VECTOR.value], encoded[TowerOutput.REPEATS.value]], axis=1)
 
     def query_keys(self, query_vectors: tf.Tensor) -> tf.Tensor:

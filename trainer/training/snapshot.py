@@ -1,13 +1,16 @@
 """The item vectors that histories are read from, and the recall that they and the held-out queries give."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from trainer import metrics
 from trainer.data import EventTable, ItemStore, compile_rows, map_rows
+from trainer.model.tower import hide
 from trainer.model.two_tower import TwoTower
 from trainer.spec.branches import CHANGING
+from trainer.spec.features import Modality
 
 _ITEMS_AT_ONCE = 256
 _MAX_REQUESTS = 2000
@@ -20,25 +23,25 @@ class Snapshots:
     def __init__(self, model: TwoTower, items: ItemStore) -> None:
         self._model = model
         self._items = items
-        self._encode: dict[bool, Any] = {}
+        self._encode: Any = None
 
     def refresh(self) -> None:
         """Encodes the whole store by content and gives it to the model."""
-        self._model.set_snapshot(self._vectors(content_only=True))
+        self._model.set_snapshot(self._vectors(hidden=CHANGING))
 
     def current(self) -> np.ndarray:
         """[items, dim] float32, what the item tower gives with the latest record of each item."""
-        return self._vectors(content_only=False)
+        return self._vectors(hidden=())
 
-    def _vectors(self, *, content_only: bool) -> np.ndarray:
-        if content_only not in self._encode:
-            masked = CHANGING if content_only else ()
-            self._encode[content_only] = compile_rows(
-                lambda features: self._model.encode_items(features, masked=masked)["vector"],
-                self._items.gather(np.arange(1)),
+    def _vectors(self, *, hidden: Collection[Modality]) -> np.ndarray:
+        def read(rows: np.ndarray) -> dict[str, np.ndarray]:
+            return {**self._items.gather(rows), **hide(hidden)}
+
+        if self._encode is None:
+            self._encode = compile_rows(
+                lambda features: self._model.encode_items(features)["vector"], read(np.arange(1))
             )
-        rows = np.arange(self._items.num_items)
-        return map_rows(self._encode[content_only], rows, gather=self._items.gather, size=_ITEMS_AT_ONCE)
+        return map_rows(self._encode, np.arange(self._items.num_items), gather=read, size=_ITEMS_AT_ONCE)
 
 
 class Validation:
