@@ -21,7 +21,7 @@ import tensorflow as tf  # isort: skip
 from benchmarks.training import random_shop
 from benchmarks.training.speed import relaxed
 from trainer.model.build import build_model
-from trainer.spec.config import Config
+from trainer.spec.config import Config, override
 from trainer.spec.presets import base
 from trainer.spec.tasks import DAY_TASKS, EVENT_TASKS
 from trainer.training.schedule import make_optimizer, make_rate
@@ -93,8 +93,9 @@ def main() -> None:
     parser.add_argument("--towers", choices=random_shop.TOWERS, default="image")
     parser.add_argument("--photo_share", type=float, default=0.0, help="share of the queries that have a photo")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the configuration")
     given = parser.parse_args()
-    config = base()
+    config = override(base(), given.set)
     model = build_model(config, num_subwords=random_shop.NUM_SUBWORDS)
     optimizer = make_optimizer(config.train, make_rate(config.train, 1000))
     optimizer.build(model.trainable_variables)
@@ -123,6 +124,7 @@ def main() -> None:
         "distinct_in_batch": len(np.unique(rows)),
         "towers": given.towers,
         "photo_share": given.photo_share,
+        "set": given.set,
         "examples_per_second": {name: round(given.batch / value, 1) for name, value in shortest.items()},
         "times_as_fast": round(shortest["each_row"] / shortest["once"], 2),
         "times_less_processor": round(cpu["each_row"] / cpu["once"], 2),
