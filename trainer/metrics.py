@@ -54,13 +54,14 @@ def count_ranks(scorer: Scorer, relevant: Relevant, *, num_items: int) -> np.nda
         pairs = order[start : start + size]
         requests, position = np.unique(relevant.request[pairs], return_inverse=True)
         scores = scorer(requests)
-        if np.isnan(scores.min()):  # the smallest of numbers and NaN is NaN
-            scores = np.where(np.isnan(scores), -np.inf, scores)
         # Row by row: a row stays in the cache, and counting in one dimension is several times as fast as along an axis.
         for pair, row, item in zip(pairs, position, relevant.item[pairs], strict=True):
-            line = scores[row]
-            own = line[item]
-            result[pair] = 1.0 + np.count_nonzero(line > own) + (np.count_nonzero(line == own) - 1) / 2.0
+            line, own = scores[row], scores[row, item]
+            if np.isnan(own):
+                line, own = np.where(np.isnan(line), -np.inf, line), -np.inf
+            least = np.count_nonzero(line >= own)  # the item itself among them; what is no number never is
+            higher = np.count_nonzero(line > own) if least > 1 else 0
+            result[pair] = 1.0 + higher + (least - higher - 1) / 2.0
     return result
 
 

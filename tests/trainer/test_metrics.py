@@ -30,6 +30,8 @@ def test_ranks_count_who_is_better_and_share_ties():
 def test_a_score_that_is_no_number_ranks_last():
     relevant = _relevant((0, 0, 1, 1), (0, 2, 1, 1))
     assert metrics.count_ranks(_scorer([[math.nan, 1, 2]]), relevant, num_items=3).tolist() == [3.0, 1.0]
+    # Two that are no numbers share the ranks 2 and 3.
+    assert metrics.count_ranks(_scorer([[math.nan, math.nan, 2]]), relevant, num_items=3).tolist() == [2.5, 1.0]
 
 
 def test_blocks_do_not_change_ranks(monkeypatch):
