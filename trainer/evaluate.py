@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import tensorflow as tf
 
 from trainer import floors, metrics
 from trainer.data import EventTable, ItemStore, Tables, compile_rows, map_rows
@@ -14,11 +15,10 @@ from trainer.questions import Question, Requests, questions, read_truth
 from trainer.report import Report, Row, Section
 from trainer.spec.branches import CHANGING, branches_of
 from trainer.spec.features import Modality, Side
+from trainer.spec.signatures import TowerOutput
 
-_ITEMS_AT_ONCE = 256
-_QUERIES_AT_ONCE = 256
+_ROWS_AT_ONCE = 256
 _HEADLINE = "recall@10"
-_MODALITIES = tuple(m for m in Modality if any(m in branches_of(side) for side in (Side.ITEM, Side.QUERY)))
 
 
 class Trained(Protocol):
@@ -92,26 +92,28 @@ class Queries(NamedTuple):
 
 
 class Encoder:
-    """Vectors of items and queries from their tables, with modalities masked on demand."""
+    """Vectors of items and queries from their tables, with modalities masked on demand.
+
+    Attributes:
+      model: The two-tower model.
+      seen: The modalities that anything encoded so far has.
+    """
 
     def __init__(self, model: Any) -> None:
         """Compiles one function for each side when it is first needed: making a graph takes longer than its use."""
         self.model = model
-        self._functions: dict[Side, Callable[..., Any]] = {}
+        self.seen: set[Modality] = set()
+        self._functions: dict[Side, Any] = {}
 
     def items(self, items: ItemStore, masked: Collection[Modality] = ()) -> np.ndarray:
         """[items, dim] float32."""
-        rows, gather = np.arange(items.num_items), items.gather
-        return self._mapped(Side.ITEM, self._item_vectors, rows, masked=masked, gather=gather, size=_ITEMS_AT_ONCE)
+        return self._mapped(Side.ITEM, np.arange(items.num_items), masked=masked, gather=items.gather)
 
     def queries(self, events: EventTable, rows: np.ndarray, masked: Collection[Modality] = ()) -> Queries:
         """Those of event `rows`; histories are read from the model's snapshot."""
-        encode, gather = self.model.vectors_and_repeats, events.gather_queries
-        found = self._mapped(Side.QUERY, encode, rows, masked=masked, gather=gather, size=_QUERIES_AT_ONCE)
-        history_rows = events.values("history_rows")[rows]
-        dim = self.model.snapshot.shape[1]
-        vectors, repeats = np.split(found.reshape(len(rows), dim + history_rows.shape[1]), [dim], axis=1)
-        return Queries(vectors=vectors, history_rows=history_rows, repeats=repeats)
+        found = self._mapped(Side.QUERY, rows, masked=masked, gather=events.gather_queries)
+        dim, history_rows = self.model.snapshot.shape[1], events.values("history_rows")[rows]
+        return Queries(vectors=found[:, :dim], history_rows=history_rows, repeats=found[:, dim:])
 
     def scorer(self, queries: Queries, items: np.ndarray, counts: np.ndarray) -> metrics.Scorer:
         """How similar requests and items [items, dim] are; popularity for a query that says nothing.
@@ -128,25 +130,32 @@ class Encoder:
         )
         return lambda asked: np.where(silent[asked, np.newaxis], popular(asked), similar(asked))
 
-    def _item_vectors(self, features: Mapping[str, Any]) -> Any:
-        return self.model.encode_items(features)["vector"]
-
     def _mapped(
         self,
         side: Side,
-        encode: Callable[..., Any],
         rows: np.ndarray,
         *,
         masked: Collection[Modality],
         gather: Callable[[np.ndarray], dict[str, np.ndarray]],
-        size: int,
     ) -> np.ndarray:
+        """What a tower gives for `rows` side by side: vectors, and of queries what the items of the history gain."""
+
         def read(part: np.ndarray) -> dict[str, np.ndarray]:
             return {**gather(part), **hide(masked)}
 
+        def encode(features: Mapping[str, Any]) -> Any:
+            found = self.model.encode_items(features) if side is Side.ITEM else self.model.encode_queries(features)
+            names = (TowerOutput.WEIGHTS, TowerOutput.VECTOR, TowerOutput.REPEATS)
+            return tf.concat([found[name.value] for name in names if name.value in found], axis=1)
+
         if side not in self._functions:
             self._functions[side] = compile_rows(encode, read(rows[:1]))
-        return map_rows(self._functions[side], rows, gather=read, size=size)
+        function, branches = self._functions[side], branches_of(side)
+        found = map_rows(function, rows, gather=read, size=_ROWS_AT_ONCE)
+        found = found.reshape(len(rows), function.get_concrete_function().outputs[0].shape[1])
+        weighs = (found[:, : len(branches)] != 0.0).any(axis=0)
+        self.seen |= {modality for modality, somewhere in zip(branches, weighs, strict=True) if somewhere}
+        return found[:, len(branches) :]
 
 
 def _retrieval_section(question: Question, scorers: Mapping[str, metrics.Scorer], num_items: int) -> Section:
@@ -171,7 +180,7 @@ def _masked_section(
     """The headline metric of each slice with one modality masked at inference, on both towers and in the histories."""
     values: dict[str, np.ndarray] = {}
     snapshot = encoder.model.snapshot.numpy()
-    for modality in (None, *_MODALITIES):
+    for modality in (None, *(each for each in Modality if each in encoder.seen)):
         masked = () if modality is None else (modality,)
         encoder.model.set_snapshot(encoder.items(tables.items, (*masked, *CHANGING)))
         items = encoder.items(tables.items, masked)

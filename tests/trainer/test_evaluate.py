@@ -12,6 +12,7 @@ from trainer.data import open_tables
 from trainer.evaluate import evaluate
 from trainer.model.tower import is_hidden
 from trainer.report import Report, Row, Section
+from trainer.spec.branches import branches_of
 from trainer.spec.features import Modality, Side
 
 
@@ -29,10 +30,15 @@ class Planted:
     def _rows(self, features):
         return [self._token[tuple(tokens)] for tokens in features["text_tokens"].numpy()[:, :8]]
 
+    def _weights(self, features, side):
+        """Of text and image: what else there is counts nowhere."""
+        weighs = [float(modality in (Modality.TEXT, Modality.IMAGE)) for modality in branches_of(side)]
+        return tf.tile([weighs], [tf.shape(features["text_tokens"])[0], 1])
+
     def encode_items(self, features):
-        return {
-            "vector": tf.py_function(lambda t: tf.one_hot(self._lookup(t), 24), [features["text_tokens"]], tf.float32)
-        }
+        find = lambda tokens: tf.one_hot(self._lookup(tokens), 24)  # noqa: E731
+        vectors = tf.py_function(find, [features["text_tokens"]], tf.float32)
+        return {"vector": tf.ensure_shape(vectors, [None, 24]), "weights": self._weights(features, Side.ITEM)}
 
     def _lookup(self, tokens):
         return [self._token[tuple(row)] for row in tokens.numpy()[:, :8]]
@@ -42,11 +48,12 @@ class Planted:
             rows = [(row + 1) % 24 if row in self._wrong else row for row in self._lookup(tokens)]
             return tf.one_hot(rows, 24)
 
-        vectors = tf.py_function(encode, [features["text_tokens"]], tf.float32)
-        return {"vector": tf.where(is_hidden(Modality.TEXT, features), 0.0, vectors)}
-
-    def vectors_and_repeats(self, features):
-        return tf.concat([self.encode_queries(features)["vector"], 0.0 * features["history_ages"]], axis=1)
+        vectors = tf.ensure_shape(tf.py_function(encode, [features["text_tokens"]], tf.float32), [None, 24])
+        return {
+            "vector": tf.where(is_hidden(Modality.TEXT, features), 0.0, vectors),
+            "weights": self._weights(features, Side.QUERY),
+            "repeats": 0.0 * features["history_ages"],
+        }
 
     def encode_unpriced(self, features):
         return {"encoded": self.encode_items(features)["vector"]}
@@ -121,6 +128,9 @@ def test_masking_names_what_the_model_lives_on(report):
     assert report.value("masked", "all", "recall@10", "no text") == 0.0
     assert report.value("masked", "all", "full / masked", "no text") == math.inf
     assert report.value("masked", "all", "full / masked", "no image") == 1.0
+    # What nothing has is not masked.
+    (columns,) = {tuple(row.values) for section in report.sections if section.name == "masked" for row in section.rows}
+    assert columns == ("model", "no text", "no image")
 
 
 def test_pair_tasks_stand_beside_the_mean(report):
