@@ -168,11 +168,13 @@ def main() -> None:
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("runs/real_data"))
     parser.add_argument("--only", nargs="*", default=list(TASKS), choices=list(TASKS), metavar="ROW")
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="after a row's own settings")
     options = parser.parse_args()
     found: dict[str, list[dict[str, Rows]]] = {name: [] for name in options.only}
     for seed in options.seeds:
         for name in options.only:
             task, folder = TASKS[name], options.work / name.replace(",", "").replace(" ", "_")
+            task = dataclasses.replace(task, settings=(*task.settings, *options.set))
             examples = prepare(task, data=options.data, folder=folder)
             settings = [setting.format(data=options.data) for setting in task.settings]
             found[name].append(trained(folder / f"seed-{seed}", settings, examples=examples, seed=seed))

@@ -94,10 +94,12 @@ class AdamW(tf.keras.optimizers.AdamW):
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """See Keras."""
+        if self._var_key(variable) not in self._slow:
+            super().update_step(gradient, variable)
+            return
         before = tf.identity(variable)
         super().update_step(gradient, variable)
-        if self._var_key(variable) in self._slow:
-            variable.assign(before + self._share * (variable - before))
+        variable.assign(before + self._share * (variable - before))
 
 
 def make_optimizer(
