@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -351,3 +353,14 @@ def test_a_row_never_loses_all_of_its_tokens():
     kept = drop_tokens(tokens, 0.7).numpy()
     assert (kept > 0).any(axis=1).all()
     assert (kept[50:] == 0).any()
+
+
+def test_every_level_of_a_photo_tells_its_mean_and_maximum():
+    photo = np.full([1, 4, 4, 3], -1.0, np.float32)
+    photo[0, 2:, 2:] = 1.0
+    encoder = ImageEncoder(widths=(1, 2), patch_px=2, dim=5, dropout=0.0)
+    assert encoder.features(photo).shape == [1, 2 * (1 + 2)]
+    encoder.stack.convolutions[0].set_weights([np.full([2, 2, 3, 1], 1.0 / 12.0), np.zeros(1)])
+    # Four patches of -1, -1, -1, 1: mean -0.5, deviation sqrt(0.75). Normalised and cut at 0 they are 0, 0, 0, sqrt(3).
+    first_level = encoder.features(photo)[0, :2]
+    np.testing.assert_allclose(first_level, [math.sqrt(3.0) / 4.0, math.sqrt(3.0)], rtol=2e-3)

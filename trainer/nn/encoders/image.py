@@ -41,13 +41,15 @@ class ConvStack(tf.keras.layers.Layer):
 
     def call(self, pixels: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        return self.read(scaled(pixels))
+        return self.levels(scaled(pixels))[-1]
 
-    def read(self, values: tf.Tensor) -> tf.Tensor:
-        """The map of pictures that are float32 in -1 to 1 already."""
+    def levels(self, values: tf.Tensor) -> list[tf.Tensor]:
+        """The map after each layer of pictures that are float32 in -1 to 1 already."""
+        maps = []
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             values = tf.nn.relu(norm(convolution(values)))
-        return values
+            maps.append(values)
+        return maps
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -115,7 +117,10 @@ class PhotoEncoder(tf.keras.layers.Layer):
 
 
 class ImageEncoder(PhotoEncoder):
-    """From scratch: a small CNN, mean and maximum over the picture."""
+    """From scratch: a small CNN, mean and maximum over the picture after every layer.
+
+    What the first layers see, colours and textures, is told as it is, beside the shapes that the last one finds.
+    """
 
     def __init__(self, *, widths: Sequence[int], patch_px: int, **kwargs: Any) -> None:
         """Further arguments are those of `PhotoEncoder`."""
@@ -126,8 +131,9 @@ class ImageEncoder(PhotoEncoder):
 
     def features(self, photos: tf.Tensor) -> tf.Tensor:
         """See the base class."""
-        maps = self.stack.read(photos)
-        return tf.concat([tf.reduce_mean(maps, axis=[1, 2]), tf.reduce_max(maps, axis=[1, 2])], axis=-1)
+        maps = self.stack.levels(photos)
+        pooled = (pool(level, axis=[1, 2]) for level in maps for pool in (tf.reduce_mean, tf.reduce_max))
+        return tf.concat(list(pooled), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
