@@ -58,9 +58,9 @@ _PHOTO = Figure(
     section="judged",
     slice="query: image",
     metric="recall@1",
-    reference="linear probe 0.73, published 0.86 (official test); linear probe 0.73 here",
+    reference="linear probe 0.73, published 0.86 (official test); linear probe 0.71 here",
 )
-_SCRATCH = dataclasses.replace(_PHOTO, reference="colour histogram 0.38 (official test), 0.34 here")
+_SCRATCH = dataclasses.replace(_PHOTO, reference="colour histogram 0.38 (official test), 0.33 here")
 _PHOTOS = ("train.temperature=0.15", "tower.vision.flip=true")
 _MOBILENET = (
     *("data.pseudo_queries=4", "wire.image_px=224", ENCODER, "train.batch_size=64", "train.learning_rate=0.005"),
@@ -74,7 +74,10 @@ TASKS: dict[str, Task] = {
     ),
     "grocery, from scratch": Task(
         kind="grocery",
-        settings=("data.pseudo_queries=4", "train.batch_size=32", *_PHOTOS, "train.epochs=30"),
+        settings=(
+            *("data.pseudo_queries=4", "wire.image_px=128", "tower.vision.crop=0.3"),
+            *("train.batch_size=32", "train.epochs=30", *_PHOTOS),
+        ),
         figures=(_SCRATCH,),
     ),
     "chorus, vectors alone": Task(
