@@ -127,6 +127,9 @@ def test_similarity_with_what_is_repeated_by_hand():
         repeats=np.float32([[0.25, 9.0, 0.5], [9.0, 9.0, 9.0]]),
     )
     np.testing.assert_allclose(scorer(np.array([1, 0])), [[0.0, 1.0, 0.5], [1.0, 0.0, 1.25]])
+    # Nothing of an earlier call is left in memory that is used again.
+    np.testing.assert_allclose(scorer(np.array([1])), [[0.0, 1.0, 0.5]])
+    np.testing.assert_allclose(scorer(np.array([0, 1])), [[1.0, 0.0, 1.25], [0.0, 1.0, 0.5]])
 
 
 def test_what_is_left_out_ranks_behind_everything():
