@@ -70,9 +70,7 @@ _VOICE = ("train.epochs=20",)
 TASKS: dict[str, Task] = {
     "grocery, MobileNet frozen": Task(kind="grocery", settings=(*_MOBILENET, "train.epochs=10"), figures=(_PHOTO,)),
     "grocery, MobileNet fine-tuned": Task(
-        kind="grocery",
-        settings=(*_MOBILENET, "tower.vision.fine_tune=true", "train.pretrained_rate=0.1", "train.epochs=3"),
-        figures=(_PHOTO,),
+        kind="grocery", settings=(*_MOBILENET, "tower.vision.fine_tune=true", "train.epochs=3"), figures=(_PHOTO,)
     ),
     "grocery, from scratch": Task(
         kind="grocery",
