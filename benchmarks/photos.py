@@ -111,10 +111,11 @@ def accuracy(
     return [float(fit.score(*test)) for fit in fits]
 
 
-def plain(data: pathlib.Path, features: Callable[[pathlib.Path, Photos], np.ndarray]) -> dict[str, float]:
-    """Accuracy on `val` with the regularisation that is best on the photos kept apart."""
+def plain(
+    data: pathlib.Path, features: Callable[[pathlib.Path, Photos], np.ndarray], *, apart: np.ndarray
+) -> dict[str, float]:
+    """Accuracy on `val` with the regularisation that is best on the `train` photos kept `apart` ([photo] bool)."""
     train, val = (read_list(data / SET, f"{name}.txt") for name in ("train", "val"))
-    apart = kept_apart(data / SET, train)
     seen, numbers = features(data, train), products(train)
     chosen = accuracy((seen[~apart], numbers[~apart]), (seen[apart], numbers[apart]), STRENGTHS)
     best = int(np.argmax(chosen))
@@ -132,8 +133,9 @@ def main() -> None:
     if options.what == "apart":
         write_apart(options.data, options.work)
         return
+    apart = kept_apart(options.data / SET, read_list(options.data / SET, "train.txt"))
     for name, features in (("histogram of colours", colour_features), ("linear probe on MobileNet", probe_features)):
-        print(json.dumps({name: plain(options.data, features)}), flush=True)
+        print(json.dumps({name: plain(options.data, features, apart=apart)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -103,13 +103,15 @@ def main() -> None:
     options = parser.parse_args()
     count = int(read_manifest(next(iter(newest_bundles(options.bundle).values())))["n_items"])
     whole: list[float] = []
-    refreshes: dict[int, list[dict[str, Any]]] = {count: [], EVERY: []}
+    one: list[dict[str, Any]] = []
+    many: list[dict[str, Any]] = []
     refresh(options.bundle, options.items, every=count)
-    for number in range(options.rounds):
+    kinds = [(one, count), (many, EVERY)]
+    for _ in range(options.rounds):
         whole.append(seconds_to_encode(options.bundle, options.items))
-        for every in sorted(refreshes, reverse=number % 2 == 0):
-            refreshes[every].append(refresh(options.bundle, options.items, every=every))
-    one, many = refreshes.values()
+        for found, every in kinds:
+            found.append(refresh(options.bundle, options.items, every=every))
+        kinds.reverse()
     fixed, changing = shortest(one), shortest(many)
     step = "read_and_encode"
     figures = {

@@ -57,7 +57,8 @@ def test_colours_are_the_roots_of_shares_of_points(data):
 
 
 def test_plain_is_fitted_on_all_of_train_and_told_of_val(data):
-    told = photos.plain(data, photos.colour_features)
+    apart = photos.kept_apart(data / "grocery", photos.read_list(data / "grocery", "train.txt"))
+    told = photos.plain(data, photos.colour_features, apart=apart)
     assert told["val"] == 1.0
     assert told["inverse_regularisation"] in photos.STRENGTHS
 
