@@ -24,8 +24,8 @@ from beam_preprocess.flags import beam_flags
 from trainer.job.cloud import Cloud
 from trainer.job.job import Job
 from trainer.job.runs import BusyError, Progress, run_log, wait_for_database, writer_lock
-from trainer.job.source_hash import source_hash
 from trainer.job.summary import Outcome, summarize, summarize_refresh
+from trainer.source_hash import source_hash
 from trainer.spec import config as configs
 from trainer.spec.presets import PRESETS, preset
 
@@ -48,7 +48,7 @@ def validation_components(job: Job, side: str, examples: Any, *, features: Seque
     from tfx.v1.components import ExampleValidator, ImportSchemaGen, StatisticsGen
 
     from beam_preprocess import schema
-    from beam_preprocess.splits import DAYS
+    from beam_preprocess.events.splits import DAYS
 
     path = schema.write_schema(features, wire=job.config.wire, directory=job.output / "schema", name=side.lower())
     declared = ImportSchemaGen(schema_file=job.located(path))
@@ -134,7 +134,7 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
     if job.trials:
         from trainer.tuning.component import Tuner
 
-        code = source_hash(["trainer.search"], alone=["trainer.tuning.component"])
+        code = source_hash(["trainer.tuning.hyperparameter_search"], alone=["trainer.tuning.component"])
         nodes["Tuner"] = Tuner(channels=dict(channels), custom={**custom, "trials": job.trials, "code": code})
         channels["hyperparameters"] = nodes["Tuner"].outputs["best_hyperparameters"]
     custom |= {"truth": truth_of(job.shop, kind=job.kind) if job.cloud is None else "", "warm_start": job.warm_start}
@@ -148,7 +148,7 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
         model=nodes["Trainer"].outputs["model"],
         items=items,
         events=events,
-        code=source_hash(["serving.export"], alone=["serving.component", "serving.recorded"]),
+        code=source_hash(["serving.bundle.build"], alone=["serving.component", "serving.evaluation.eval_requests"]),
     )
     bundle = nodes["Indexer"].outputs["bundle"]
     nodes["Evaluator"] = doors.Evaluator(
@@ -156,13 +156,13 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
         config=job.config_of("wire"),
         requirement=job.requirement,
         max_requests=MAX_EVALUATED_REQUESTS,
-        code=source_hash(["serving.quality"], alone=["serving.component"]),
+        code=source_hash(["serving.evaluation.gate"], alone=["serving.component"]),
     )
     nodes["ServingCheck"] = doors.ServingCheck(
         bundle=bundle,
         events=events,
         config=job.config_of("wire"),
-        code=source_hash(["serving.check", "serving.server.__main__"], alone=["serving.component"]),
+        code=source_hash(["serving.bundle.smoke_test", "serving.server.__main__"], alone=["serving.component"]),
     )
     nodes["Pusher"] = doors.Pusher(
         channels={
@@ -171,7 +171,7 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
             "infra_blessing": nodes["ServingCheck"].outputs["blessing"],
         },
         destination=job.located(job.published),
-        code=source_hash(["serving.publish"], alone=["serving.component"]),
+        code=source_hash(["serving.bundle.publish"], alone=["serving.component"]),
     )
     return nodes
 
@@ -193,7 +193,7 @@ def refresh_components(job: Job) -> dict[str, Any]:
         items=items,
         destination=str(job.published),
         published=json.dumps(serving_doors.published(job.published)),
-        code=source_hash(["serving.refresh"], alone=["serving.component"]),
+        code=source_hash(["serving.bundle.refresh"], alone=["serving.component"]),
     )
     nodes["Refresher"].add_upstream_node(nodes["ItemsGate"])
     return nodes
@@ -264,7 +264,7 @@ def run(job: Job, *, progress: Progress | None = None) -> Outcome:
         from trainer.job.metadata import outputs_of_last_run, recover, was_locked
 
         if not job.shop:
-            shop = embedded_shop(job.output / "embedded_shop", code=source_hash(["beam_preprocess.synthetic"]))
+            shop = embedded_shop(job.output / "embedded_shop", code=source_hash(["beam_preprocess.synthetic.shop"]))
             job = dataclasses.replace(job, shop=str(shop))
         for attempt in range(1, ATTEMPTS + 1):
             wait_for_database(job.metadata_path, seconds=DATABASE_SECONDS, say=progress.say)

@@ -1,1 +1,6 @@
-"""From a shop files to Examples in wire form, with Apache Beam."""
+"""Preprocessing with Apache Beam: the files of a shop to Examples in wire form.
+
+Importing the package selects Keras 2 before any of its modules loads TensorFlow; it does not load TensorFlow.
+"""
+
+import trainer  # noqa: F401  (its import sets TF_USE_LEGACY_KERAS)

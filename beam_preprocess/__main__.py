@@ -12,11 +12,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
-from beam_preprocess import pipeline, summary, transform, writing
+from beam_preprocess import pipeline, sharded_writer, summary, transform
+from beam_preprocess.events.splits import DAYS, SPLITS
 from beam_preprocess.flags import beam_flags
 from beam_preprocess.sources import SOURCES, Source, open_source
-from beam_preprocess.splits import DAYS, SPLITS
 from trainer.spec.config import Config, from_json, override, to_dict
 from trainer.spec.presets import PRESETS, preset
 
@@ -71,8 +70,8 @@ def run(source: Source, config: Config, options: argparse.Namespace, beam_argume
     )
     counts = {found.record: dict(found.counts) for found in (items, events, signals)}
     text = json.dumps({**counts, "config": to_dict(config)}, indent=1, sort_keys=True)
-    writing.write_file(f"{output}/summary.json", f"{text}\n".encode())
-    if source.truth_path is not None and not writing.is_remote(output):
+    sharded_writer.write_file(f"{output}/summary.json", f"{text}\n".encode())
+    if source.truth_path is not None and not sharded_writer.is_remote(output):
         shutil.copyfile(source.truth_path, pathlib.Path(output) / "truth.jsonl")
     print(f"{output}: written in {time.monotonic() - began:.0f} s; what was dropped is in dead_letters/")
 

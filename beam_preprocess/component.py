@@ -12,9 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
-
-# isort: split
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.util import examples_utils
@@ -28,7 +25,7 @@ from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from beam_preprocess.splits import DAYS, SPLITS
+from beam_preprocess.events.splits import DAYS, SPLITS
 from trainer.spec.config import from_json
 
 EXAMPLES, REPORT = "examples", "report"
@@ -276,7 +273,7 @@ def references_of(shop: str, *, kind: str) -> tuple[str, ...]:
 
 def embedded_shop(directory: Path, *, code: str) -> Path:
     """The embedded shop, written to `directory` unless it is there already, whole and by the same generator."""
-    from beam_preprocess.synthetic import write_shop
+    from beam_preprocess.synthetic.shop import write_shop
 
     marker, wanted = directory / ".complete", json.dumps({**EMBEDDED_SHOP, "code": code})
     if not (marker.exists() and marker.read_text(encoding="utf-8") == wanted):

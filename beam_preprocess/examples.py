@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from trainer.spec.config import WireConfig
 from trainer.spec.features import Dtype, Feature, Side, features_of
 

@@ -10,11 +10,12 @@ import apache_beam as beam
 from apache_beam.typehints import Any as AnyType
 from apache_beam.typehints import Tuple
 
-from beam_preprocess import examples, media, rows, writing
-from beam_preprocess.media_faults import MediaError
+from beam_preprocess import examples, sharded_writer, validation
+from beam_preprocess.media import wire
+from beam_preprocess.media.errors import MediaError
 from beam_preprocess.outcomes import Count, DeadLetter, Fault, Reason, Ref, Row
 from beam_preprocess.sources import MediaUnavailable, Place, ReadRecords, Source
-from beam_preprocess.stages import Ledger
+from beam_preprocess.steps import Ledger
 from trainer.spec.config import Config
 from trainer.spec.features import Dtype, Modality, Side, features_of
 from trainer.spec.records import CATALOG, Field
@@ -38,7 +39,7 @@ def check_row(row: Row, *, fields: tuple[Field, ...], key: str) -> Iterator[Any]
     if isinstance(row.values, Fault):
         yield DeadLetter(row.ref, row.values)
         return
-    checked = rows.check(row.values, fields)
+    checked = validation.check(row.values, fields)
     if checked.fault is not None:
         yield DeadLetter(row.ref, checked.fault, key=str(checked.values.get(key, "")))
         return
@@ -88,7 +89,7 @@ def finish_item(keyed: tuple[str, Any], *, place: Place, config: Config) -> Iter
     yield Count(UNUSABLE, int(bool(letters)))
     yield Count(WRITTEN)
     name = item_id.encode()
-    shard = writing.shard_of(name, config.data.item_shards)
+    shard = sharded_writer.shard_of(name, config.data.item_shards)
     yield shard, (name, examples.serialize(row, sides=(Side.ITEM,), wire=config.wire))
 
 
@@ -99,7 +100,7 @@ def wire_row(record: dict[str, Any], config: Config) -> dict[str, Any]:
     path = [level for level in record.get("category", []) if level][: config.wire.levels]
     row["group_id"] = record.get("group_id") or record["item_id"]
     row["category"] = [LEVEL_SEPARATOR.join(path[: depth + 1]) for depth in range(len(path))]
-    row["attributes"] = rows.entries(record.get("attributes", {}))
+    row["attributes"] = validation.entries(record.get("attributes", {}))
     row["relation_ids"] = [edge["item_id"] for edge in record.get("relations", [])]
     row["relation_types"] = [edge["type"] for edge in record.get("relations", [])]
     row["in_stock"] = int(record.get("in_stock", True))
@@ -107,15 +108,15 @@ def wire_row(record: dict[str, Any], config: Config) -> dict[str, Any]:
 
 
 def _image(data: bytes, config: Config) -> bytes:
-    return media.image_wire(data, px=config.wire.image_px)
+    return wire.image_wire(data, px=config.wire.image_px)
 
 
 def _clip(data: bytes, config: Config) -> list[bytes]:
-    return media.clip_wire(data, frames=config.wire.frames, px=config.wire.frame_px)
+    return wire.clip_wire(data, frames=config.wire.frames, px=config.wire.frame_px)
 
 
 def _sound(data: bytes, config: Config) -> bytes:
-    return media.audio_wire(data, max_seconds=config.wire.audio_ms / 1000)
+    return wire.audio_wire(data, max_seconds=config.wire.audio_ms / 1000)
 
 
 WIRE_FORMS: dict[Modality | None, Callable[[bytes, Config], bytes | list[bytes]]] = {

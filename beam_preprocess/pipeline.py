@@ -18,10 +18,13 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.typehints import Any as AnyType
 from apache_beam.typehints import Tuple
 
-from beam_preprocess import days, embed, events, history, items, joins, pseudo, signals, splits, writing
+from beam_preprocess import items, precomputed_embeddings, sharded_writer
+from beam_preprocess.days import records as days
+from beam_preprocess.days import signals
+from beam_preprocess.events import examples, history, joins, pseudo_queries, splits
 from beam_preprocess.outcomes import Count, DeadLetter, Row
 from beam_preprocess.sources import ReadRecords, Source
-from beam_preprocess.stages import Ledger, read_counts
+from beam_preprocess.steps import Ledger, read_counts
 from beam_preprocess.summary import Summary
 from trainer.spec.config import Config, to_dict
 from trainer.spec.records import SIGNALS
@@ -66,7 +69,7 @@ def input_fingerprint(source: Source, part: str, config: Config) -> str:
     elif part == "events" and source.pieces("signals"):
         parts.append(source.fingerprint("catalogue"))  # signals speak of its categories
     if part == "items":
-        parts += [embed.FrozenEncoder(config, modality).identity() for modality in config.embedded]
+        parts += [precomputed_embeddings.FrozenEncoder(config, modality).identity() for modality in config.embedded]
     plain = to_dict(config)
     parts.append(json.dumps({"wire": plain["wire"], "data": plain["data"]}, sort_keys=True))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -87,23 +90,23 @@ def ingest_items(
       MediaLimitError: More than `config.data.media_missing_limit` of the items that name media have unusable ones.
     """
     target = str(output_dir)
-    aside = writing.staged(target)
+    aside = sharded_writer.staged(target)
     ledger = Ledger()
     finish = functools.partial(items.finish_item, place=source.place, config=config)
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
         catalog = items.read_catalog(pipeline, source, ledger)
         finished = ledger.run(catalog, "media and Examples", finish, out=Tuple[int, AnyType])
         for modality in config.embedded:
-            finished = embed.with_embeddings(finished, modality, config, ledger)
-        _ = finished | "items" >> writing.WriteShards(aside, prefix="items", shards=config.data.item_shards)
+            finished = precomputed_embeddings.with_embeddings(finished, modality, config, ledger)
+        _ = finished | "items" >> sharded_writer.WriteShards(aside, prefix="items", shards=config.data.item_shards)
         ledger.write(letters_path=str(dead_letter_path), counts_path=f"{aside}/{_COUNTS_FILE}")
     counts = _take_counts(aside)
     try:
         _check_items(counts, config, dead_letter_path)
     except RuntimeError:
-        writing.discard([target])
+        sharded_writer.discard([target])
         raise
-    writing.publish(target)
+    sharded_writer.publish(target)
     return Summary(record="items", counts=counts)
 
 
@@ -133,7 +136,7 @@ def ingest_events(
 ) -> Summary:
     """Writes `events-0000i-of-0000n.tfrecord` by split, and `days-...`; each directory of `output_dirs` is replaced.
 
-    Days are what was known of each item on each day (`beam_preprocess.days`).
+    Days are what was known of each item on each day (`beam_preprocess.days.records`).
 
     Args:
       source: Where the events come from, and the catalogue when the configuration asks for pseudo-queries.
@@ -144,7 +147,7 @@ def ingest_events(
       rules: When now is, and the key of user hashes; `default_rules` when None.
     """
     targets = {split: str(output_dirs[split]) for split in (*splits.SPLITS, splits.DAYS)}
-    aside = {split: writing.staged(directory) for split, directory in targets.items()}
+    aside = {split: sharded_writer.staged(directory) for split, directory in targets.items()}
     counts_dir = aside[splits.TRAIN]
     ledger = Ledger()
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
@@ -156,7 +159,7 @@ def ingest_events(
         if config.data.pseudo_queries or talks:
             catalog = items.read_catalog(pipeline, source, Ledger())  # its letters are those of ingest_items
         if config.data.pseudo_queries:
-            make = functools.partial(pseudo.pseudo_rows, place=source.place, config=config)
+            make = functools.partial(pseudo_queries.pseudo_rows, place=source.place, config=config)
             finished.append(ledger.run(catalog, "pseudo-queries", make))
         every = finished | "all rows" >> beam.Flatten()
         if not source.own_split:
@@ -165,16 +168,18 @@ def ingest_events(
             made = days.make_days(known, config=config, ledger=ledger)
         else:  # such a set has no time of its own
             made = pipeline | "no days" >> beam.Create([])
-        _ = made | "days" >> writing.WriteShards(aside[splits.DAYS], prefix="days", shards=config.data.event_shards)
+        _ = made | "days" >> sharded_writer.WriteShards(
+            aside[splits.DAYS], prefix="days", shards=config.data.event_shards
+        )
         for split in splits.SPLITS:
             directory = aside[split]
             shards = every | f"{split} rows" >> beam.FlatMap(_of_split, split=split).with_output_types(tuple[int, Any])
-            write = writing.WriteShards(directory, prefix="events", shards=config.data.event_shards)
+            write = sharded_writer.WriteShards(directory, prefix="events", shards=config.data.event_shards)
             _ = shards | f"{split} events" >> write
         ledger.write(letters_path=str(dead_letter_path), counts_path=f"{counts_dir}/{_COUNTS_FILE}")
     counts = _take_counts(counts_dir)
     for directory in targets.values():
-        writing.publish(directory)
+        sharded_writer.publish(directory)
     return Summary(record="events", counts=counts)
 
 
@@ -219,20 +224,20 @@ def _add_split(row: joins.PairRow, cut: int | None, *, eval_percent: int, own_sp
 
 def _finish(rows: beam.PCollection, source: Source, config: Config, ledger: Ledger) -> beam.PCollection:
     """(split, shard, (sort key, serialized Example)) of every row; each distinct medium is decoded once."""
-    plain = rows | "without media" >> beam.Filter(lambda row: not events.media_key(row))
+    plain = rows | "without media" >> beam.Filter(lambda row: not examples.media_key(row))
     keyed = rows | "with media" >> beam.FlatMap(_by_media).with_output_types(tuple[str, Any])
     groups = keyed | "by media" >> beam.GroupByKey()
-    finish = functools.partial(events.with_media, place=source.place, config=config)
-    done = ledger.run(plain, "Examples", functools.partial(events.without_media, config=config))
+    finish = functools.partial(examples.with_media, place=source.place, config=config)
+    done = ledger.run(plain, "Examples", functools.partial(examples.without_media, config=config))
     return (done, ledger.run(groups, "media and Examples", finish)) | "rows" >> beam.Flatten()
 
 
 def _by_media(row: joins.PairRow) -> list[tuple[str, joins.PairRow]]:
-    key = events.media_key(row)
+    key = examples.media_key(row)
     return [(key, row)] if key else []
 
 
-def _of_split(row: tuple[str, int, writing.Sorted], *, split: str) -> list[tuple[int, writing.Sorted]]:
+def _of_split(row: tuple[str, int, sharded_writer.Sorted], *, split: str) -> list[tuple[int, sharded_writer.Sorted]]:
     return [(row[1], row[2])] if row[0] == split else []
 
 
@@ -247,7 +252,7 @@ def ingest_signals(
         _ = ledger.run(found, "check signals", _count_signal)
         ledger.write(letters_path=str(dead_letter_path), counts_path=counts_path)
     counts = read_counts(counts_path)
-    writing.remove_file(counts_path)
+    sharded_writer.remove_file(counts_path)
     return Summary(record="signals", counts=counts)
 
 
@@ -261,5 +266,5 @@ def _take_counts(directory: str) -> dict[str, int]:
     """Reads and removes the counts among staged files."""
     path = f"{directory}/{_COUNTS_FILE}"
     counts = read_counts(path)
-    writing.remove_file(path)
+    sharded_writer.remove_file(path)
     return {name: amount for name, amount in counts.items() if amount}

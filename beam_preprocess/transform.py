@@ -10,7 +10,6 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
-import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from trainer.spec.config import Config, from_json
 from trainer.spec.features import Side, features_of
 from trainer.spec.transformed import (
@@ -137,7 +136,7 @@ def write_transform_graph(
     from tensorflow_transform.tf_metadata import schema_utils
     from tfx_bsl.public import tfxio
 
-    from beam_preprocess import pipeline, writing
+    from beam_preprocess import pipeline, sharded_writer
     from trainer.ops import examples
     from trainer.spec.config import to_json
 
@@ -145,9 +144,9 @@ def write_transform_graph(
     shapes = {name: _without_default(spec) for name, spec in examples.feature_spec(read, config.wire).items()}
     schema = schema_utils.schema_from_feature_spec(shapes)
     source = tfxio.TFExampleRecord(items_pattern, telemetry_descriptors=["vitrine"], schema=schema)
-    aside = writing.staged(str(output_dir))
+    aside = sharded_writer.staged(str(output_dir))
     function = functools.partial(preprocessing_fn, custom_config={"config": to_json(config)})
-    scratch = writing.staged(f"{output_dir}.scratch")  # on the same file system, so that every worker reaches it
+    scratch = sharded_writer.staged(f"{output_dir}.scratch")  # on the same file system, so that every worker reaches it
     options = pipeline.options_of(beam_options)
     setup = options.view_as(SetupOptions)
     setup.beam_plugins = [*(setup.beam_plugins or []), WORKER_IMPORT]
@@ -155,8 +154,8 @@ def write_transform_graph(
         data = (run | "items" >> source.BeamSource(), source.TensorAdapterConfig())
         graph = data | "analyse" >> tft_beam.AnalyzeDataset(function)
         _ = graph | "write" >> tft_beam.WriteTransformFn(aside)
-    writing.discard([f"{output_dir}.scratch"])
-    writing.publish(str(output_dir))
+    sharded_writer.discard([f"{output_dir}.scratch"])
+    sharded_writer.publish(str(output_dir))
 
 
 def _without_default(spec: Any) -> Any:

@@ -41,7 +41,7 @@ def prepare(work: pathlib.Path) -> pathlib.Path:
     """Writes and preprocesses the embedded shop, once; returns the folder of the Examples."""
     shop, examples = work / "shop", work / "examples"
     if not (shop / "truth.jsonl").exists():
-        subprocess.run([sys.executable, "-m", "beam_preprocess.synthetic", "--output", str(shop)], check=True)
+        subprocess.run([sys.executable, "-m", "beam_preprocess.synthetic.shop", "--output", str(shop)], check=True)
     if not (examples / "summary.json").exists():
         command = [sys.executable, "-m", "beam_preprocess", "--source", str(shop), "--output", str(examples)]
         subprocess.run(command, check=True)

@@ -53,8 +53,8 @@ def Indexer(
 ) -> None:
     """Wraps the towers with the index of the catalogue; the popularity of items comes from the train events."""
     del code  # Part of the cache key.
-    from serving.export import build_bundle
-    from serving.recorded import count_positives
+    from serving.bundle.build import build_bundle
+    from serving.evaluation.eval_requests import count_positives
 
     report = build_bundle(
         path_utils.serving_model_path(model.uri),
@@ -134,7 +134,7 @@ class EvaluatorExecutor(base_executor.BaseExecutor):
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Writes `quality.json` and the blessing."""
-        from serving.quality import Requirement, Trial, measure
+        from serving.evaluation.gate import Requirement, Trial, measure
 
         bundle = artifact_utils.get_single_instance(input_dict["bundle"])
         items = artifact_utils.get_single_instance(input_dict["items"])
@@ -190,8 +190,8 @@ def ServingCheck(
     A failure raises, so that it is not kept in the cache: the next run checks again.
     """
     del code  # Part of the cache key.
-    from serving.check import check_serving
-    from serving.recorded import read_requests
+    from serving.bundle.smoke_test import check_serving
+    from serving.evaluation.eval_requests import read_requests
 
     requests = read_requests(_split(events, "eval"), wire=from_json(config).wire, limit=CHECKED_REQUESTS)
     result = check_serving(Path(bundle.uri) / FLAVOUR_SERVED, queries=[request.query for request in requests])
@@ -226,7 +226,7 @@ class PusherDriver(_Driver):
 
 def published(destination: Path) -> list[str]:
     """`flavour/number content` of the newest version of each flavour."""
-    from serving.publish import FLAVOURS, read_manifest
+    from serving.bundle.publish import FLAVOURS, read_manifest
 
     found = []
     for flavour in FLAVOURS:
@@ -243,7 +243,7 @@ class PusherExecutor(base_executor.BaseExecutor):
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Publishes unless it is the newest already; writes `pushed.json`."""
-        from serving.publish import publish
+        from serving.bundle.publish import publish
 
         blessings = [artifact_utils.get_single_instance(input_dict[key]) for key in ("blessing", "infra_blessing")]
         pushed = artifact_utils.get_single_instance(output_dict["pushed"])
@@ -281,9 +281,9 @@ def Refresher(
 ) -> None:
     """Publishes the newest bundle of `destination` again with the catalogue of today, once it serves; no training."""
     del published, code  # Parts of the cache key.
-    from serving.check import check_serving
-    from serving.publish import publish
-    from serving.refresh import refresh_bundle
+    from serving.bundle.publish import publish
+    from serving.bundle.refresh import refresh_bundle
+    from serving.bundle.smoke_test import check_serving
 
     report = refresh_bundle(destination, f"{_split(items, 'all')}/*", bundle.uri)
     bundle.set_string_custom_property(CONTENT, report.bundle_version)

@@ -1,6 +1,6 @@
 """The two towers as one SavedModel: wire form in, vectors out; written by the trainer, wrapped by the bundle.
 
-The functions and their inputs are described in `trainer/spec/signatures.py`.
+The functions and their inputs are described in `trainer/spec/serving/signatures.py`.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from trainer.ops.examples import ModelOps, tensor_spec
 from trainer.spec import config as configs
 from trainer.spec.branches import branches_of, content_features
 from trainer.spec.features import HISTORY_IDS, Feature, Modality, Side, features_of, sources_of
-from trainer.spec.signatures import TowerOutput
+from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import TASKS
 
 TOWERS_JSON = "assets.extra/towers.json"
@@ -61,7 +61,7 @@ class LoadedTowers:
     """Towers read back from disk.
 
     Attributes:
-      module: The SavedModel, with the functions that `trainer/spec/signatures.py` describes.
+      module: The SavedModel, with the functions that `trainer/spec/serving/signatures.py` describes.
       config: The configuration they were trained with.
       model_id: SHA-256 that names the trained model.
       reads_intent: Whether the head that reads the intent of a query was taught; its answers count only then.

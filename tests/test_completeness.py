@@ -5,15 +5,15 @@ import importlib.util
 import pytest
 
 import tfx_pipeline
-from beam_preprocess import rows, sources
-from serving import signatures as bundle
+from beam_preprocess import sources, validation
+from serving.engine import signatures as bundle
 from trainer.model import build, tower
 from trainer.spec import features, records, tasks
 from trainer.spec.branches import branches_of
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Axis, Modality, Side
 from trainer.spec.presets import PRESETS
-from trainer.spec.signatures import TowerOutput, signatures
+from trainer.spec.serving.signatures import TowerOutput, signatures
 from trainer.spec.tower import Fusion, Similarity
 
 
@@ -31,7 +31,7 @@ def test_tables_hold_nothing_that_is_not_declared():
     assert set(build.FUSIONS) == set(Fusion)
     assert set(build.SIMILARITIES) == set(Similarity)
     assert set(build.HEADS) == set(tasks.TaskKind)
-    assert set(rows._READERS) == set(records.Kind)
+    assert set(validation._READERS) == set(records.Kind)
 
 
 def test_every_modality_is_used_and_every_branch_has_a_feature():
@@ -56,7 +56,9 @@ def test_every_task_has_a_label_among_the_features_of_events_or_days():
 
 @pytest.mark.parametrize("signature", signatures(Config()), ids=lambda signature: signature.name)
 def test_every_signature_has_its_method(signature):
-    assert callable(getattr(bundle.Answers, signature.name, None)), f"write serving.signatures.Answers.{signature.name}"
+    assert callable(getattr(bundle.Answers, signature.name, None)), (
+        f"write serving.engine.signatures.Answers.{signature.name}"
+    )
     assert signature.inputs, "TF Serving refuses a signature without inputs"
     assert signature.outputs
     for port in signature.outputs:

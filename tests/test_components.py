@@ -171,10 +171,13 @@ def test_pusher_is_keyed_on_what_is_published(doors, tmp_path):
 
 
 def test_serving_check_raises_so_that_it_is_tried_again(doors, tmp_path, monkeypatch):
-    from serving import check, recorded
+    from serving.bundle import smoke_test
+    from serving.evaluation import eval_requests
 
-    monkeypatch.setattr(recorded, "read_requests", lambda *a, **k: [])
-    monkeypatch.setattr(check, "check_serving", lambda *a, **k: check.CheckResult(asked=1, faults=("no answer",)))
+    monkeypatch.setattr(eval_requests, "read_requests", lambda *a, **k: [])
+    monkeypatch.setattr(
+        smoke_test, "check_serving", lambda *a, **k: smoke_test.CheckResult(asked=1, faults=("no answer",))
+    )
     events = artifact("Examples", tmp_path / "events")
     events.split_names = '["train", "eval"]'
     infra = artifact("InfraBlessing", tmp_path / "infra")
@@ -192,14 +195,16 @@ def test_items_gate_stops_at_the_items_alone(doors, tmp_path):
 
 
 def test_a_refreshed_bundle_that_does_not_serve_is_not_published(doors, tmp_path, monkeypatch):
-    from serving import check, publish, refresh
+    from serving.bundle import publish, refresh, smoke_test
 
     report = refresh.RefreshReport(
         **{"bundle_version": "m-i", "items": 2, "encoded": 1, "removed": 0, "delta": 1, "tombstones": 1},
         **{"rebuilt": False, "changed": True, "seconds": {}, "paths": {"stock": tmp_path}},
     )
     monkeypatch.setattr(refresh, "refresh_bundle", lambda *a, **k: report)
-    monkeypatch.setattr(check, "check_serving", lambda *a, **k: check.CheckResult(asked=1, faults=("no answer",)))
+    monkeypatch.setattr(
+        smoke_test, "check_serving", lambda *a, **k: smoke_test.CheckResult(asked=1, faults=("no answer",))
+    )
     monkeypatch.setattr(publish, "publish", lambda *a, **k: pytest.fail("published"))
     items = artifact("Examples", tmp_path / "items")
     items.split_names = '["all"]'
@@ -234,7 +239,7 @@ def test_trainer_is_given_items_and_graph_beside_the_events(doors, tmp_path, mon
 
 
 def test_embedded_shop_is_written_once(doors, tmp_path, monkeypatch):
-    from beam_preprocess import synthetic
+    from beam_preprocess.synthetic import shop as synthetic
 
     written = []
 

@@ -59,4 +59,4 @@ def test_wheel_holds_every_module_and_says_what_it_needs(built):
     required = metadata.get_all("Requires-Dist")
     assert "tensorflow==2.20.0" in required
     assert 'tfx==1.21.0; extra == "pipeline"' in required
-    assert "vitrine = trainer.doctor:main" in entry_points
+    assert "vitrine = trainer.doctor.cli:main" in entry_points

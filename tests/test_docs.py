@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trainer.spec import markdown
-from trainer.spec.signatures import QueryStatus
+from trainer.spec.serving.signatures import QueryStatus
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -114,7 +114,7 @@ def test_a_job_that_is_killed_twice_ends_in_a_bundle_that_answers(python, tmp_pa
     program = f"""
 import importlib.util, sys
 from serving.client import Client
-from serving.server.process import ServerProcess
+from serving.server.workers.process import ServerProcess
 
 assert not [name for name in {EXTRA_MODULES} if importlib.util.find_spec(name)]
 assert "site-packages" in importlib.util.find_spec("trainer").origin

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_preprocess import media
+from beam_preprocess.media import wire as media
+from serving.bundle.build import build_bundle
 from serving.client import Client
-from serving.export import build_bundle
 from serving.towers import export_towers
 from tests.serving.server.in_process import serve
 from tests.support import fake_media, tiny_shop
-from trainer.evaluate import Encoder
-from trainer.spec.signatures import QueryStatus
-from trainer.train import fit
+from trainer.evaluation.evaluate import Encoder
+from trainer.spec.serving.signatures import QueryStatus
+from trainer.training.fit import fit
 
 PATIENCE_SECONDS = 120.0  # for the first call of a signature
 PHOTO = fake_media.photo(4, width=300, height=200)

@@ -7,9 +7,6 @@ its folder through `custom_config`, as it is told the configuration.
 import json
 from typing import Any
 
-import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
-
-# isort: split
 from tfx import types
 from tfx.components.trainer.executor import GenericExecutor
 from tfx.dsl.components.base import base_component, executor_spec

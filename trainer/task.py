@@ -16,22 +16,22 @@ from typing import Any
 
 import tensorflow as tf
 
-from serving.export import FLAVOURS, build_bundle, export_towers
-from trainer.data import Inputs, files_pattern, open_events
-from trainer.evaluate import evaluate
-from trainer.floors import item_counts
+from serving.bundle.build import FLAVOURS, build_bundle, export_towers
+from trainer.evaluation.baselines import item_counts
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.report import Report
 from trainer.job.environment import Service, read_service, use_cluster_spec
 from trainer.job.flags import add_config_flags, config_of
 from trainer.job.run_report import run_report
 from trainer.job.study import report_metric
-from trainer.report import Report
 from trainer.spec.config import Config, from_json, override, to_json
 from trainer.spec.training import Strategy
-from trainer.train import Places, TrainedModel, fit
+from trainer.tables.tables import Inputs, files_pattern, open_events
+from trainer.training.checkpoint_evaluator import watch
+from trainer.training.distributed.preemption import EXIT_CODE, Preempted, Preemption
+from trainer.training.fit import Places, TrainedModel, fit
 from trainer.training.loop import WorkerGone
-from trainer.training.preemption import EXIT_CODE, Preempted, Preemption
 from trainer.training.warm_start import Published, load_published, state_files
-from trainer.training.watcher import watch
 
 _KEYS = ("config", "items", "items_transform_graph", "truth", "work_dir")
 _HEADLINE = ("held_out", "all", "recall@10")

@@ -3,12 +3,12 @@
 import pathlib
 from collections.abc import Callable
 
+from beam_preprocess.sources.base import Piece, ReadRecords, Source, fingerprint, read_all
 from beam_preprocess.sources.chorus import ChorusSource
 from beam_preprocess.sources.clothing_reviews import ClothingReviewsSource
 from beam_preprocess.sources.grocery import GrocerySource
+from beam_preprocess.sources.media_root import MediaUnavailable, Place
 from beam_preprocess.sources.online_retail import OnlineRetailSource
-from beam_preprocess.sources.places import MediaUnavailable, Place
-from beam_preprocess.sources.reading import Piece, ReadRecords, Source, fingerprint, read_all
 from beam_preprocess.sources.shop import ShopSource
 from beam_preprocess.sources.spoken_digits import SpokenDigitsSource
 

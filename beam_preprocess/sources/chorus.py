@@ -7,9 +7,9 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from beam_preprocess.outcomes import Fault, Reason, Row
-from beam_preprocess.sources import files
-from beam_preprocess.sources.places import Place
-from beam_preprocess.sources.reading import Part, Piece, Record, fingerprint
+from beam_preprocess.sources import record_files
+from beam_preprocess.sources.base import Part, Piece, Record, fingerprint
+from beam_preprocess.sources.media_root import Place
 
 _PRODUCTS = "products.jsonl.gz"
 _JUDGMENTS = "judgments*.csv"
@@ -71,10 +71,10 @@ class ChorusSource:
     def read(self, piece: Piece) -> Iterator[Row]:
         """Products or judgments of one file."""
         if piece.reading == "catalog":
-            for row in files.json_lines(piece.path):
+            for row in record_files.json_lines(piece.path):
                 yield Row(row.ref, product(row.values) if isinstance(row.values, dict) else row.values)
             return
-        for ref, cells in files.csv_dicts(piece.path):
+        for ref, cells in record_files.csv_dicts(piece.path):
             yield Row(ref, cells if isinstance(cells, Fault) else judgment(cells))
 
     @property

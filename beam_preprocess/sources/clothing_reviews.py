@@ -10,9 +10,9 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from beam_preprocess.outcomes import Fault, Reason, Row
-from beam_preprocess.sources import files
-from beam_preprocess.sources.places import Place
-from beam_preprocess.sources.reading import Part, Piece, Record, fingerprint
+from beam_preprocess.sources import record_files
+from beam_preprocess.sources.base import Part, Piece, Record, fingerprint
+from beam_preprocess.sources.media_root import Place
 
 _NAMES = ("reviews.csv.gz", "reviews.csv")
 _NUMBER, _TITLE, _TEXT = "Clothing ID", "Title", "Review Text"
@@ -47,11 +47,11 @@ class ClothingReviewsSource:
     def read(self, piece: Piece) -> Iterator[Row]:
         """Garments or reviews."""
         if piece.reading == "events":
-            for ref, cells in files.csv_dicts(piece.path):
+            for ref, cells in record_files.csv_dicts(piece.path):
                 yield Row(ref, cells if isinstance(cells, Fault) else review(cells))
             return
         seen: set[str] = set()
-        for ref, cells in files.csv_dicts(piece.path):
+        for ref, cells in record_files.csv_dicts(piece.path):
             if not isinstance(cells, Fault) and cells.get(_NUMBER, "") not in {"", *seen}:
                 seen.add(cells[_NUMBER])
                 yield Row(ref, garment(cells))

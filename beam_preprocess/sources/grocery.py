@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from apache_beam.io.filesystems import FileSystems
 
 from beam_preprocess.outcomes import Fault, Reason, Ref, Row
-from beam_preprocess.sources import files
-from beam_preprocess.sources.places import MediaUnavailable, Place
-from beam_preprocess.sources.reading import Part, Piece, Record, fingerprint
+from beam_preprocess.sources import record_files
+from beam_preprocess.sources.base import Part, Piece, Record, fingerprint
+from beam_preprocess.sources.media_root import MediaUnavailable, Place
 
 _CLASSES, _TRAIN, _VAL = "classes.csv", "train.txt", "val.txt"
 _COLUMNS = {
@@ -77,7 +77,7 @@ class GrocerySource:
         return FileSystems.join(self.place.root, name)
 
     def _classes(self, path: str) -> Iterator[tuple[Ref, dict[str, str] | Fault]]:
-        for ref, cells in files.csv_dicts(path):
+        for ref, cells in record_files.csv_dicts(path):
             missing = [] if isinstance(cells, Fault) else [c for c in _COLUMNS.values() if c not in cells]
             if missing:
                 raise ValueError(f"{path} has no column {missing[0]!r}; wanted the grocery set's own. Check the file.")
@@ -109,10 +109,10 @@ class GrocerySource:
 
     def _photo_queries(self, piece: Piece) -> Iterator[Row]:
         names = {row["number"]: row["name"] for _, row in self._classes(self._path(_CLASSES)) if isinstance(row, dict)}
-        with files.open_bytes(piece.path) as file:
+        with record_files.open_bytes(piece.path) as file:
             lines = csv.reader(io.TextIOWrapper(file, encoding="utf-8", errors="replace"), skipinitialspace=True)
             for cells in lines:
-                ref = Ref(files.name_of(piece.path), lines.line_num)
+                ref = Ref(record_files.name_of(piece.path), lines.line_num)
                 if len(cells) < 2 or cells[1] not in names:
                     yield Row(ref, Fault(Reason.MALFORMED, "not a photo's path and the number of a class"))
                     continue

@@ -14,9 +14,9 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 
 from beam_preprocess.outcomes import Fault, Reason, Ref, Row
-from beam_preprocess.sources import files
-from beam_preprocess.sources.places import Place
-from beam_preprocess.sources.reading import Part, Piece, Record, fingerprint
+from beam_preprocess.sources import record_files
+from beam_preprocess.sources.base import Part, Piece, Record, fingerprint
+from beam_preprocess.sources.media_root import Place
 
 _NAMES = ("transactions.csv.gz", "transactions.csv")
 _COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
@@ -96,7 +96,7 @@ def _catalogue(path: str) -> Iterator[Row]:
 
 
 def _events(path: str) -> Iterator[Row]:
-    for ref, cells in files.csv_dicts(path):
+    for ref, cells in record_files.csv_dicts(path):
         if not isinstance(cells, Fault):
             missing = [name for name in _COLUMNS if name not in cells]
             if missing:

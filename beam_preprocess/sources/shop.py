@@ -5,9 +5,9 @@ import pathlib
 from collections.abc import Iterator
 
 from beam_preprocess.outcomes import Row
-from beam_preprocess.sources import files
-from beam_preprocess.sources.places import Place
-from beam_preprocess.sources.reading import Part, Piece, Record, fingerprint
+from beam_preprocess.sources import record_files
+from beam_preprocess.sources.base import Part, Piece, Record, fingerprint
+from beam_preprocess.sources.media_root import Place
 from trainer.spec.records import RECORDS
 
 
@@ -27,17 +27,17 @@ class ShopSource:
         """
         if not self.pieces("catalog"):
             raise ValueError(
-                f"{self.place.root} holds no catalogue; wanted catalog{', catalog'.join(files.READERS)}. "
+                f"{self.place.root} holds no catalogue; wanted catalog{', catalog'.join(record_files.READERS)}. "
                 "Check the directory, or name another kind of source."
             )
 
     def pieces(self, record: Record) -> list[Piece]:
         """One piece for each file."""
-        return [Piece(path, record) for path in files.find(self.place.root, record)]
+        return [Piece(path, record) for path in record_files.find(self.place.root, record)]
 
     def read(self, piece: Piece) -> Iterator[Row]:
         """The rows of one file."""
-        return files.read_rows(piece.path, RECORDS[piece.reading])
+        return record_files.read_rows(piece.path, RECORDS[piece.reading])
 
     @property
     def truth_path(self) -> pathlib.Path | None:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from apache_beam.io.filesystems import FileSystems
 
 from beam_preprocess.outcomes import Ref, Row
-from beam_preprocess.sources import files
-from beam_preprocess.sources.places import Place
-from beam_preprocess.sources.reading import Part, Piece, Record, fingerprint
+from beam_preprocess.sources import record_files
+from beam_preprocess.sources.base import Part, Piece, Record, fingerprint
+from beam_preprocess.sources.media_root import Place
 
 _NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>\w+)_(?P<index>\d+)\.wav")
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -53,7 +53,7 @@ class SpokenDigitsSource:
             for digit, word in enumerate(_WORDS):
                 yield Row(Ref("digits", digit + 1), {"item_id": str(digit), "title": word})
             return
-        name = files.name_of(piece.path)
+        name = record_files.name_of(piece.path)
         match = _NAME.fullmatch(name)
         if match is not None:
             test = match["speaker"] == self.left_out if self.left_out else int(match["index"]) < _TEST_INDICES

@@ -21,7 +21,7 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import tensorflow as tf  # isort: skip
 
 from benchmarks.retrieval import libraries, models, vectors
-from serving.clustering import nearest_rows
+from serving.index.clustering import nearest_rows
 
 BATCHES = (1, 32, 256)
 NUM_QUERIES = 512  # half to set the libraries' effort, half to measure

@@ -20,12 +20,12 @@ import numpy as np
 from PIL import Image
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
-from serving.catalogue_file import read_catalogue
+from serving.bundle.warmup import picture, sound
+from serving.catalogue.storage import read_catalogue
 from serving.manifest import MANIFEST_PATH
 from serving.server.flags import ServerFlags
-from serving.server.loader import ModelLoader
-from serving.server.predict import predict_arrays
-from serving.warmup import picture, sound
+from serving.server.models.loader import ModelLoader
+from serving.server.protocol.predict import predict_arrays
 from trainer.spec.config import Config, WireConfig, from_dict
 
 CALLS = 30

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
-from serving.judged import difference
+from serving.evaluation.eval_requests import RecordedRequest, as_batch, read_requests
+from serving.evaluation.judgments import difference
 from serving.manifest import MANIFEST_PATH
-from serving.recorded import RecordedRequest, as_batch, read_requests
-from serving.server.predict import predict_arrays
-from serving.server.saved_model import LoadedModel, load_op_libraries
+from serving.server.models.saved_model import LoadedModel, load_op_libraries
+from serving.server.protocol.predict import predict_arrays
 from trainer.spec.config import Config, from_dict
-from trainer.spec.search_ports import INTENT_SHIFT
+from trainer.spec.serving.search_fields import INTENT_SHIFT
 from trainer.spec.tasks import SENTIMENT
 
 WIDTH, BATCH, LIMIT = 50, 32, 1_000

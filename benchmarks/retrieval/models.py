@@ -9,8 +9,8 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 
 import tensorflow as tf  # isort: skip
 
-from serving.index_kinds import IndexKind
-from serving.index_make import build_index
+from serving.index.factory import build_index
+from serving.index.kinds import IndexKind
 from trainer.spec.config import Storage
 
 K = 10

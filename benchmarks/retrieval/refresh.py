@@ -23,10 +23,10 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import tensorflow as tf  # isort: skip
 import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops
 
-from serving.catalogue_file import read_catalogue
-from serving.encode import encode_items
-from serving.publish import newest_bundles, read_manifest
-from serving.refresh import refresh_bundle
+from serving.bundle.publish import newest_bundles, read_manifest
+from serving.bundle.refresh import refresh_bundle
+from serving.catalogue.item_encoder import encode_items
+from serving.catalogue.storage import read_catalogue
 from serving.towers import LoadedTowers
 from trainer.spec import config as configs
 

@@ -9,7 +9,7 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import tensorflow as tf  # isort: skip
 import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops
 
-from serving.catalogue_file import read_catalogue
+from serving.catalogue.storage import read_catalogue
 
 SEED = 23
 NOISE = 0.35  # length of what is added to a unit vector

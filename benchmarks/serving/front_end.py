@@ -23,9 +23,9 @@ import requests
 
 from benchmarks.serving.clients import GrpcClient, RestClient
 from benchmarks.serving.models import save_plus, save_shelf
-from serving.server.process import ServerProcess
-from serving.server.saved_model import LoadedModel
-from serving.server.signature import fill_defaults
+from serving.server.models.saved_model import LoadedModel
+from serving.server.protocol.signature import fill_defaults
+from serving.server.workers.process import ServerProcess
 
 WARM_UP_CALLS = 50
 AFTER_PAUSE, PAUSE_SECONDS = "in_process_after_pause", 0.001

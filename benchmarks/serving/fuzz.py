@@ -29,7 +29,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from benchmarks.serving.memory import resident_megabytes
-from serving.server.openapi import description
+from serving.server.rest_api.openapi import description
 
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
 CANARY = "canary-user-4711"
@@ -161,7 +161,7 @@ def _focused(document: dict[str, Any]) -> dict[str, Any]:
 def main() -> int:
     """The exit code: 0 without a fault."""
     from benchmarks.serving.models import save_types
-    from serving.server.process import ServerProcess
+    from serving.server.workers.process import ServerProcess
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(

@@ -20,7 +20,7 @@ from benchmarks.serving.fuzz import Findings, fuzz_bodies
 from benchmarks.serving.load import Running, percentile
 from benchmarks.serving.memory import resident_megabytes
 from benchmarks.serving.swaps import MODEL, Watcher, content_of, make_contents, publish
-from serving.server.process import ServerProcess
+from serving.server.workers.process import ServerProcess
 
 
 def main() -> None:

@@ -23,9 +23,9 @@ from benchmarks.serving.clients import GrpcClient, RestClient
 from benchmarks.serving.load import Running, percentile
 from benchmarks.serving.models import record_warm_up, save_shelf
 from serving.manifest import write_manifest
-from serving.server.process import ServerProcess
-from serving.server.saved_model import LoadedModel
-from serving.server.signature import fill_defaults
+from serving.server.models.saved_model import LoadedModel
+from serving.server.protocol.signature import fill_defaults
+from serving.server.workers.process import ServerProcess
 
 MODEL = "search"
 TEXT = "red cotton shirt"

@@ -22,7 +22,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from benchmarks.serving.load import percentile
 from benchmarks.serving.models import IMAGE_PX, save_photos
-from serving.server.process import ServerProcess
+from serving.server.workers.process import ServerProcess
 
 MODEL = "photos"
 BATCHING = """

@@ -4,11 +4,11 @@ import pathlib
 
 import numpy as np
 
-from trainer.data import EventTable, ItemStore
 from trainer.spec.config import Config
 from trainer.spec.features import TREND_CHANNELS
 from trainer.spec.tasks import EVENT_TASKS
-from trainer.store import TableWriter
+from trainer.tables.columnar import TableWriter
+from trainer.tables.tables import EventTable, ItemStore
 
 NUM_SUBWORDS = 4000
 NUM_QUERIES = 4000

@@ -20,11 +20,11 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import tensorflow as tf  # isort: skip
 
 from benchmarks.training import random_shop
-from trainer.batches import Batches
 from trainer.model.build import build_model
-from trainer.nn.randomness import step_seed
+from trainer.nn.stateless_random import step_seed
 from trainer.spec.presets import base
 from trainer.spec.training import Precision, TrainConfig
+from trainer.training.batches import Batches
 from trainer.training.schedule import make_optimizer, make_rate
 from trainer.training.steps import Steps
 

@@ -30,13 +30,13 @@ def work(directory: pathlib.Path, *, batch: int, seconds: float) -> None:
     import tensorflow as tf
 
     from benchmarks.training import random_shop
-    from trainer.batches import Batches
     from trainer.model.build import build_model
     from trainer.spec.presets import base
     from trainer.spec.training import RunConfig, Strategy, TrainConfig
+    from trainer.training.batches import Batches
+    from trainer.training.distributed.strategy import make_strategy
     from trainer.training.schedule import make_optimizer, make_rate
     from trainer.training.steps import Steps
-    from trainer.training.strategy import make_strategy
 
     strategy = make_strategy(Strategy.MULTI_WORKER if os.environ.get("TF_CONFIG") else Strategy.NONE)
     tf.keras.utils.set_random_seed(1)

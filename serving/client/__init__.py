@@ -9,13 +9,13 @@ else of this project, only numpy, Pillow, and requests or grpcio and protobuf (P
 the inputs, their defaults and the sizes of the wire form from the server, so a new input needs no new client.
 """
 
+from serving.client.audio import sound_wire
 from serving.client.client import Client, SearchResult
-from serving.client.clips import clip_wire
 from serving.client.errors import ClientError, MediaError
-from serving.client.media import Media, image_wire
-from serving.client.sounds import sound_wire
+from serving.client.images import Media, image_wire
+from serving.client.search_options import Filters
 from serving.client.specs import SignatureSpec, TensorSpec
-from serving.client.wishes import Filters
+from serving.client.video import clip_wire
 
 __all__ = [
     "Client",

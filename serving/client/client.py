@@ -10,13 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from serving.client.clips import clip_wire
+from serving.client.audio import sound_wire
 from serving.client.errors import ClientError
-from serving.client.media import Media, image_wire
-from serving.client.sounds import sound_wire
+from serving.client.images import Media, image_wire
+from serving.client.search_options import (
+    QUERY_WEIGHT_PREFIX,
+    WEIGHT_PREFIX,
+    Filters,
+    boosted,
+    liked,
+    paged,
+    weighted,
+    who_asks,
+)
 from serving.client.specs import SignatureSpec, fill
 from serving.client.transports import Grpc, Rest, Transport
-from serving.client.wishes import QUERY_WEIGHT_PREFIX, WEIGHT_PREFIX, Filters, boosted, liked, paged, weighted, who_asks
+from serving.client.video import clip_wire
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 SCORE_PREFIX = "score_"

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.client.messages import MESSAGES
+from serving.client.protos import MESSAGES
 from serving.client.specs import SignatureSpec, TensorSpec
 
 # Number of a TensorFlow dtype: its numpy dtype and the field that holds its values.

@@ -12,7 +12,7 @@ import requests
 from google.protobuf import json_format
 
 from serving.client.errors import ClientError
-from serving.client.messages import MESSAGES
+from serving.client.protos import MESSAGES
 from serving.client.specs import SignatureSpec, TensorSpec, to_array
 from serving.client.tensors import array_to_tensor, signature_specs, tensor_to_array
 

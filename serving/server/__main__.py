@@ -6,16 +6,16 @@ import os
 import signal
 import sys
 
-from serving.server.errors import ServingError
 from serving.server.flags import ServerFlags, parse_flags_and_warnings
-from serving.server.log import event, log_to_stderr
-from serving.server.supervisor import Supervisor
-from serving.server.worker import end_with_supervisor
+from serving.server.protocol.errors import ServingError
+from serving.server.telemetry.log import event, log_to_stderr
+from serving.server.workers.supervisor import Supervisor
+from serving.server.workers.worker import end_with_supervisor
 
 
 async def serve(flags: ServerFlags) -> None:
     """Serves until SIGTERM or SIGINT; says on standard output when it is ready."""
-    from serving.server.memory import settle
+    from serving.server.models.memory import settle
     from serving.server.server import running
 
     stop, listening = asyncio.Event(), asyncio.Event()

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.server.behaviour import PROMISING, STRICT, Behaviour
-from serving.server.retries import Retries
+from serving.server.protocol.compatibility import PROMISING, STRICT, Behaviour
 
 MEGABYTE = 1 << 20
 UNLIMITED_BYTES = (1 << 31) - 1
@@ -56,6 +55,22 @@ def location(text: str) -> Path | str:
 
 def _flag(default: Any, text: str, *, kind: Callable[[str], Any] = str, least: float | None = None) -> Any:
     return dataclasses.field(default=default, metadata={"text": text, "kind": kind, "least": least})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Retries:
+    """How often a version that failed to load is tried again.
+
+    Args:
+      most: How often, as long as its files stay as they are; 0: never.
+      interval_seconds: How long it waits before each; 0 or less: not at all.
+      tells_at_once: A failure is told as END while it waits to be tried again; TF Serving says LOADING until it gives
+        up, and a reload waits for that.
+    """
+
+    most: int = 0
+    interval_seconds: float = 60.0
+    tells_at_once: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,23 +9,23 @@ from typing import Any
 import grpc
 from aiohttp import web
 
-from serving.server.answers import Answers
-from serving.server.batching import call_threads
-from serving.server.calls import Calls
-from serving.server.cohort import cohort_of
-from serving.server.config_follower import ConfigFollower
+from serving.server.batching.batched_model import call_threads
+from serving.server.call_pool import Calls
 from serving.server.flags import ServerFlags
-from serving.server.grpc_service import channel_options, grpc_server
-from serving.server.grpc_watch import GrpcWatch
-from serving.server.loader import ModelLoader
-from serving.server.log import event
-from serving.server.model_config import ModelPlan, plans_of_flags
-from serving.server.models import Models
-from serving.server.rest_service import RestService
-from serving.server.rest_site import BACKLOG, RestSite
-from serving.server.rest_watch import RestWatch
-from serving.server.surroundings import read_surroundings
-from serving.server.watch import Watch
+from serving.server.grpc_api.interceptor import GrpcWatch
+from serving.server.grpc_api.service import channel_options, grpc_server
+from serving.server.handlers import Answers
+from serving.server.models.config_watcher import ConfigFollower
+from serving.server.models.loader import ModelLoader
+from serving.server.models.model_config import ModelPlan, plans_of_flags
+from serving.server.models.server_core import Models
+from serving.server.options import read_surroundings
+from serving.server.rest_api.middleware import RestWatch
+from serving.server.rest_api.service import RestService
+from serving.server.rest_api.site import BACKLOG, RestSite
+from serving.server.telemetry.log import event
+from serving.server.telemetry.request_log import Watch
+from serving.server.workers.reload_group import cohort_of
 
 READY_POLL_SECONDS = 0.02
 REFRESH_SECONDS = 1.0
@@ -128,7 +128,7 @@ class Server:
 
     def _add_extras(self, server: grpc.aio.Server) -> None:
         try:
-            from serving.server.grpc_extras import Health, add_reflection
+            from serving.server.grpc_api.health_reflection import Health, add_reflection
         except Exception as error:  # Their packages may have been generated for another protobuf.
             reason = f"{type(error).__name__}: {error}"
             event("no_grpc_health_and_reflection", level=logging.ERROR, reason=reason)

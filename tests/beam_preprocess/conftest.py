@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_preprocess import joins, pipeline
+from beam_preprocess import pipeline
+from beam_preprocess.events import joins
 from beam_preprocess.sources import open_source
 from beam_preprocess.summary import Summary
 from tests.beam_preprocess.little_shop import DAY, NOW, read_examples, read_letters, write_shop

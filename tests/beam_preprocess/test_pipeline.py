@@ -9,7 +9,8 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from PIL import Image
 
-from beam_preprocess import joins, pipeline
+from beam_preprocess import pipeline
+from beam_preprocess.events import joins
 from beam_preprocess.sources import open_source
 from tests.beam_preprocess.conftest import make_shop, preprocess
 from tests.beam_preprocess.little_shop import DAY, file_bytes, read_letters, write_shop

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from beam_preprocess import joins, pipeline
+from beam_preprocess import pipeline
+from beam_preprocess.events import joins
 from beam_preprocess.sources import open_source
 from tests.beam_preprocess.conftest import preprocess
 from trainer.spec.config import override

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.bundle import Bundle
-from serving.catalogue import Catalogue, make_catalogue
-from serving.comparison import Comparison
-from serving.export import export_towers
-from serving.index import ExactIndex, Index
-from serving.signatures import Answers
-from serving.store import VectorStore
-from serving.tables import Tables
-from serving.texts import make_texts
+from serving.bundle.build import export_towers
+from serving.bundle.saved_model import Bundle
+from serving.catalogue.catalogue import Catalogue, make_catalogue
+from serving.engine.item_tables import Tables
+from serving.engine.signatures import Answers
+from serving.engine.text_index import make_texts
+from serving.index.exact import ExactIndex, Index
+from serving.index.vector_store import VectorStore
+from serving.similarity import Comparison
 from serving.towers import LoadedTowers, load_towers
 from tests.support.fake_towers import FakeModel, FakeOps
 from tests.support.numpy_search import unit

@@ -10,12 +10,12 @@ import pytest
 import yaml
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server import config_protos
 from serving.server.flags import parse_flags_and_warnings
-from serving.server.metrics import DEFAULT_PATH, Metrics, metrics_path
-from serving.server.model_config import read_plans
-from serving.server.openapi import description
-from serving.server.tls import grpc_credentials
+from serving.server.grpc_api.tls import grpc_credentials
+from serving.server.models.model_config import read_plans
+from serving.server.protocol import config_protos
+from serving.server.rest_api.openapi import description
+from serving.server.telemetry.metrics import DEFAULT_PATH, Metrics, metrics_path
 
 DEPLOY = Path(__file__).resolve().parents[2] / "serving" / "deploy"
 CONFIG, KUBERNETES, PROMETHEUS = DEPLOY / "config", DEPLOY / "kubernetes", DEPLOY / "prometheus"

@@ -16,7 +16,7 @@ from trainer.ops import history
 from trainer.spec.branches import branches_of
 from trainer.spec.config import Config
 from trainer.spec.features import Modality, Side, features_of
-from trainer.spec.signatures import QueryStatus
+from trainer.spec.serving.signatures import QueryStatus
 from trainer.spec.tower import FREE_LENGTH
 
 

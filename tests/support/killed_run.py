@@ -20,10 +20,10 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support import tiny_shop
-from trainer.data import Inputs, open_tables
 from trainer.spec.training import RunConfig
-from trainer.train import Places, make_loop
-from trainer.training.preemption import EXIT_CODE, Preempted, Preemption
+from trainer.tables.tables import Inputs, open_tables
+from trainer.training.distributed.preemption import EXIT_CODE, Preempted, Preemption
+from trainer.training.fit import Places, make_loop
 
 WEIGHTS = "weights.npz"
 

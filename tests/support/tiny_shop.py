@@ -12,10 +12,10 @@ from typing import Any
 import tensorflow as tf
 
 from tests.support import fake_media
-from trainer.data import Inputs
 from trainer.spec.features import FEATURES, Dtype, Feature, Side, features_of
 from trainer.spec.presets import tiny
 from trainer.spec.transformed import ITEM_VOCABULARY, WORD_VOCABULARY
+from trainer.tables.tables import Inputs
 
 NUM_ITEMS = 24
 CONFIG = dataclasses.replace(

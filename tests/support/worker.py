@@ -18,11 +18,11 @@ import trainer  # noqa: F401  selects Keras 2
 import tensorflow as tf
 
 from tests.support import tiny_shop
-from trainer.data import open_tables
 from trainer.spec.training import RateScaling, RunConfig, Strategy
-from trainer.train import Places, make_loop
-from trainer.training.preemption import Preemption
-from trainer.training.strategy import make_strategy
+from trainer.tables.tables import open_tables
+from trainer.training.distributed.preemption import Preemption
+from trainer.training.distributed.strategy import make_strategy
+from trainer.training.fit import Places, make_loop
 
 STEPS = 6
 

@@ -16,7 +16,7 @@ def work_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tables(shop, work_dir):
     from tests.support import tiny_shop
-    from trainer.data import open_tables
+    from trainer.tables.tables import open_tables
 
     return open_tables(shop, config=tiny_shop.CONFIG, work_dir=work_dir)
 
@@ -24,13 +24,13 @@ def tables(shop, work_dir):
 @pytest.fixture(scope="session")
 def trained(shop, work_dir):
     from tests.support import tiny_shop
-    from trainer.train import fit
+    from trainer.training.fit import fit
 
     return fit(tiny_shop.CONFIG, shop, work_dir=work_dir, log_dir=work_dir / "logs")
 
 
 @pytest.fixture(scope="session")
 def trained_report(trained):
-    from trainer.evaluate import evaluate
+    from trainer.evaluation.evaluate import evaluate
 
     return evaluate(trained)

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from tests.support import tiny_shop
 from trainer import task
-from trainer.data import Inputs, open_tables
 from trainer.spec.config import from_json, to_dict, to_json
-from trainer.training.preemption import Preempted
+from trainer.tables.tables import Inputs, open_tables
+from trainer.training.distributed.preemption import Preempted
 
 
 def test_run_fn_leaves_towers_and_metrics(shop, work_dir, trained, trained_report, tmp_path, capsys, monkeypatch):

@@ -53,7 +53,7 @@ class Job:
 
     @property
     def requirement(self) -> str:
-        """What a bundle must reach, as the JSON of `serving.quality.Requirement`."""
+        """What a bundle must reach, as the JSON of `serving.evaluation.gate.Requirement`."""
         return json.dumps({"min_recall": self.min_recall, "min_lift": self.min_lift, "max_drop": self.max_drop})
 
     @property

@@ -42,7 +42,7 @@ class Outcome:
 
     @property
     def quality(self) -> Any:
-        """What the Evaluator measured (`serving.quality.Quality`, with `sentence` and `faults`)."""
+        """What the Evaluator measured (`serving.evaluation.gate.Quality`, with `sentence` and `faults`)."""
         return self.read_json("Evaluator", output="evaluation", name="quality.json")
 
     @property

@@ -2,9 +2,6 @@
 
 from typing import Any
 
-import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
-
-# isort: split
 from tfx.dsl.components.base import executor_spec
 from tfx.extensions.google_cloud_ai_platform import constants
 from tfx.extensions.google_cloud_ai_platform.trainer import executor

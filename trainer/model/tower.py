@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.nn.blocks import encode_present, normalize
-from trainer.nn.randomness import uniform
+from trainer.nn.stateless_random import uniform
 from trainer.spec.branches import CHANGING, NO_NEIGHBOUR
 from trainer.spec.features import EMBEDDINGS, Modality
-from trainer.spec.signatures import TowerOutput
+from trainer.spec.serving.signatures import TowerOutput
 
 Tensors = Mapping[str, tf.Tensor]
 

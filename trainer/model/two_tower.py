@@ -13,7 +13,7 @@ from trainer.nn.blocks import gather_rows
 from trainer.nn.similarity import DOT, Similarity
 from trainer.spec.branches import CHANGING, SHOPPER
 from trainer.spec.features import TREND_CHANNELS, Modality, Side
-from trainer.spec.signatures import TowerOutput
+from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import Task, TaskKind
 
 Tensors = Mapping[str, tf.Tensor]
@@ -249,7 +249,8 @@ class TwoTower(tfrs.Model):
         Args:
           encoded: From `encode_batch`.
           batch: Read are all keys but the model forms. With "counted" [batch] float32 a row counts so often as a
-            query of the retrieval; the other rows only bring candidates. See `trainer.training.exchange`.
+            query of the retrieval; the other rows only bring candidates. See
+            `trainer.training.distributed.cross_replica`.
         """
         items, queries = encoded[Side.ITEM][TowerOutput.VECTOR], encoded[Side.QUERY][TowerOutput.VECTOR]
         acted = tf.gather(items, batch["item_index"])

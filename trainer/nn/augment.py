@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from trainer.nn.randomness import uniform
+from trainer.nn.stateless_random import uniform
 
 
 def augment(photos: tf.Tensor, *, flip: bool, crop: float, colour: float) -> tf.Tensor:

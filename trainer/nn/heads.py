@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import encode_present, masked_max, masked_mean
-from trainer.nn.randomness import Dropout
+from trainer.nn.stateless_random import Dropout
 
 
 class PairHead(tf.keras.layers.Layer):

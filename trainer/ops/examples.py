@@ -7,24 +7,22 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.ops import (
-    audio,
     embeddings,
     graph,
     hashed,
     history,
     identity,
-    image,
     pretrained_text,
     profile,
     searches,
     tabular,
     text,
     trend,
-    video,
 )
+from trainer.ops.media import audio, image, video
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Dtype, Feature, Modality, Side, features_of, sources_of
-from trainer.spec.signatures import QueryStatus
+from trainer.spec.serving.signatures import QueryStatus
 from trainer.spec.transformed import WORD_VOCABULARY
 
 _DTYPES = {Dtype.BYTES: tf.string, Dtype.FLOAT: tf.float32, Dtype.INT: tf.int64}

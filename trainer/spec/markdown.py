@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 from trainer.spec.config import Config
 from trainer.spec.features import Axis, Feature, Side, features_of
-from trainer.spec.ports import Port
 from trainer.spec.records import RECORDS, Field
-from trainer.spec.signatures import signatures
+from trainer.spec.serving.signature_fields import Port
+from trainer.spec.serving.signatures import signatures
 from trainer.spec.tasks import INTENT_SHIFTS
 
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from trainer.data import EventTable, Tables, compile_rows, map_rows
 from trainer.model.two_tower import TwoTower
 from trainer.spec.tasks import LARGEST_LABEL, PAIR_TASKS, Task
+from trainer.tables.tables import EventTable, Tables, compile_rows, map_rows
 
 _MOST_ROWS = 8192
 _LEAST_ROWS = 200  # below, a slope would be guessed

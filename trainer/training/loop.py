@@ -6,18 +6,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.batches import Batches
 from trainer.model.two_tower import TwoTower
 from trainer.spec.config import Config
+from trainer.training.batches import Batches
 from trainer.training.checkpoints import Checkpoints
-from trainer.training.guard import Guard, stop_message
-from trainer.training.preemption import Preempted, Preemption
+from trainer.training.distributed.preemption import Preempted, Preemption
+from trainer.training.distributed.strategy import cluster_size
+from trainer.training.divergence_guard import Guard, stop_message
+from trainer.training.gradient_shares import GradientShares
 from trainer.training.progress import Progress
 from trainer.training.schedule import Plan, Rate
-from trainer.training.shares import GradientShares
 from trainer.training.snapshot import Snapshots, Validation
 from trainer.training.steps import Measured, Steps
-from trainer.training.strategy import cluster_size
 
 # What the operations between workers end with when one of them does not answer.
 _CONNECTION_ERRORS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from trainer import metrics
-from trainer.data import EventTable, ItemStore, compile_rows, map_rows
 from trainer.model.tower import hide
 from trainer.model.two_tower import TwoTower
 from trainer.spec.branches import CHANGING
 from trainer.spec.features import Modality
+from trainer.tables.tables import EventTable, ItemStore, compile_rows, map_rows
 
 _ITEMS_AT_ONCE = 256
 _MAX_REQUESTS = 2000

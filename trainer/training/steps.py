@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.batches import Batches, Shard
 from trainer.model.two_tower import TwoTower
-from trainer.nn.randomness import step_seed
+from trainer.nn.stateless_random import step_seed
 from trainer.spec.features import Side
-from trainer.spec.signatures import TowerOutput
+from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.training import RunConfig, TrainConfig
-from trainer.training.exchange import Encoded, gather, summed
+from trainer.training.batches import Batches, Shard
+from trainer.training.distributed.cross_replica import Encoded, gather, summed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.data import Tables
 from trainer.model.two_tower import TwoTower
 from trainer.spec.config import Config, to_dict
 from trainer.spec.features import FEATURES, Modality
 from trainer.spec.tasks import TASKS
-from trainer.training.named_tables import (
+from trainer.tables.tables import Tables
+from trainer.training.vocabulary_alignment import (
     FIRST,
     VOCABULARIES,
     named_tables,

@@ -4,9 +4,6 @@ import json
 import tempfile
 from typing import Any
 
-import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
-
-# isort: split
 from tfx import types
 from tfx.components.tuner.component import TunerFnResult
 from tfx.components.tuner.executor import Executor
@@ -16,16 +13,16 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter
 from tfx.types.standard_component_specs import TunerSpec
 
-from trainer.data import Inputs
 from trainer.spec.config import from_dict
 from trainer.spec.presets import base
+from trainer.tables.tables import Inputs
 
 TUNER_FN = "trainer.tuning.component.tuner_fn"
 
 
 def tuner_fn(fn_args: Any) -> TunerFnResult:
     """TFX Tuner's entry: a search over the declared space, with the configuration and paths of `custom_config`."""
-    from trainer.search import Search
+    from trainer.tuning.hyperparameter_search import Search
 
     custom = fn_args.custom_config
     inputs = Inputs(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.server.memory import settle
+from serving.server.models.memory import settle
 from tests.serving.server import toy_models
 from tests.serving.server.in_process import Served, serve
 from tests.serving.server.zoo import serve_zoo, write_zoo

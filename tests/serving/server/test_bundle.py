@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from serving.bundle import Bundle
+from serving.bundle.input_limits import write_limits
+from serving.bundle.saved_model import Bundle
 from serving.client import Client, ClientError, Filters
-from serving.limits import write_limits
 from serving.manifest import write_manifest
 from tests.serving.server.in_process import Served, serve
-from trainer.spec.signatures import QueryStatus
+from trainer.spec.serving.signatures import QueryStatus
 
 PATIENCE_SECONDS = 120.0  # the first call of a signature builds its kernels: this bundle brings no warm-up
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from serving import publish as publishing
-from serving import push
+from serving.bundle import publish as publishing
+from serving.bundle import push
 from serving.manifest import write_manifest
 from tests.serving.server import toy_models
 
@@ -19,7 +19,7 @@ import os, shutil, signal, sys
 from pathlib import Path
 from serving import publish as publishing
 from serving.manifest import MANIFEST_PATH, write_manifest
-from serving.server.versions import ModelVersions
+from serving.server.models.versions import ModelVersions
 
 root = Path(sys.argv[1])
 FILES = ("saved_model.pb", "fingerprint.pb", "variables/variables.index", "variables/data", "assets/words.txt")

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from serving.server.behaviour import PROMISING, STRICT
 from serving.server.flags import MEANINGLESS, UNLIMITED_BYTES, parse_flags, parse_flags_and_warnings
+from serving.server.protocol.compatibility import PROMISING, STRICT
 
 # The flags that TF Serving 2.20 lists under --help.
 TF_SERVING_HELP = """

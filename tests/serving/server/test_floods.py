@@ -15,8 +15,8 @@ import requests
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from serving.server.metrics import resident_bytes
-from serving.server.saved_model import LoadedModel
+from serving.server.models.saved_model import LoadedModel
+from serving.server.telemetry.metrics import resident_bytes
 from tests.serving.server import toy_models
 
 PREDICT = "/v1/models/toy:predict"

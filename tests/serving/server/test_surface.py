@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from serving.server.grpc_service import channel_options
+from serving.server.grpc_api.service import channel_options
 from tests.serving.server.zoo import serve_zoo, spec
 
 try:

@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.nn.augment import augment
-from trainer.nn.randomness import step_seed
+from trainer.nn.stateless_random import step_seed
 
 RAMP = np.broadcast_to(np.linspace(-0.8, 0.8, 8, dtype=np.float32)[None, None, :, None], [200, 8, 8, 3])
 

@@ -13,8 +13,8 @@ def rig(tables, tmp_path_factory):
 
     from tests.support import tiny_shop
     from trainer.spec.training import RunConfig
-    from trainer.train import Places, make_loop
-    from trainer.training.preemption import Preemption
+    from trainer.training.distributed.preemption import Preemption
+    from trainer.training.fit import Places, make_loop
 
     train = dataclasses.replace(tiny_shop.CONFIG.train, epochs=3, max_steps=24, accumulate=1, deterministic=True)
     config = dataclasses.replace(tiny_shop.CONFIG, train=train, run=RunConfig(checkpoint_steps=3))
@@ -50,8 +50,8 @@ class Rig:
     def loop(self, directory, **changes):
         """A new loop over the checkpoints in `directory`, everything else at its start."""
         from trainer.training.checkpoints import Checkpoints
+        from trainer.training.distributed.preemption import Preemption
         from trainer.training.loop import Loop
-        from trainer.training.preemption import Preemption
 
         for variable, value in zip(self.variables, self._start, strict=True):
             variable.assign(value)

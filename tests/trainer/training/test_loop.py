@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.training.checkpoints import CheckpointError
-from trainer.training.preemption import Preempted
+from trainer.training.distributed.preemption import Preempted
 from trainer.training.steps import Measured
 
 ROOT = Path(__file__).resolve().parents[3]

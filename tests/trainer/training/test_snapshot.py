@@ -3,8 +3,8 @@ import types
 import numpy as np
 import pytest
 
-from trainer.data import open_tables
-from trainer.evaluate import Encoder
+from trainer.evaluation.evaluate import Encoder
+from trainer.tables.tables import open_tables
 from trainer.training.snapshot import Snapshots, Validation
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainer.spec.features import Side
 from trainer.spec.training import Strategy
-from trainer.training import strategy
+from trainer.training.distributed import strategy
 from trainer.training.steps import Measured, Steps
 
 

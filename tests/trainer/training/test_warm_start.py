@@ -6,13 +6,13 @@ import pytest
 import tensorflow as tf
 
 from tests.support import tiny_shop
-from trainer.data import Inputs, open_tables
-from trainer.evaluate import Encoder
+from trainer.evaluation.evaluate import Encoder
 from trainer.model.build import build_model
 from trainer.spec.features import Side
-from trainer.train import Places, fit
+from trainer.tables.tables import Inputs, open_tables
 from trainer.training import warm_start
-from trainer.training.preemption import Preemption
+from trainer.training.distributed.preemption import Preemption
+from trainer.training.fit import Places, fit
 
 NEW = 6
 

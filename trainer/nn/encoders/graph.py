@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import masked_softmax
-from trainer.nn.randomness import Dropout
+from trainer.nn.stateless_random import Dropout
 
 
 class GraphEncoder(tf.keras.layers.Layer):

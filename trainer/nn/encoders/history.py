@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import masked_softmax
-from trainer.nn.randomness import Dropout
 from trainer.nn.recurrent import gru
+from trainer.nn.stateless_random import Dropout
 
 
 class HistoryEncoder(tf.keras.layers.Layer):

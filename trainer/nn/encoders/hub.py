@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import made_before, masked_mean
-from trainer.nn.randomness import Dropout
+from trainer.nn.stateless_random import Dropout
 
 
 def load_module(handle: str, *, blank: tf.Tensor, subject: str, reads: str, fine_tune: bool) -> Any:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainer.nn.augment import augment
 from trainer.nn.blocks import masked_softmax
-from trainer.nn.randomness import Dropout
+from trainer.nn.stateless_random import Dropout
 
 
 def scaled(pixels: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import made_before, masked_max, masked_mean
-from trainer.nn.randomness import Dropout
+from trainer.nn.stateless_random import Dropout
 
 
 class _Bridge(tf.Module):

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import masked_mean
-from trainer.nn.randomness import Dropout
+from trainer.nn.stateless_random import Dropout
 
 
 class ProfileEncoder(tf.keras.layers.Layer):

@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import masked_mean
-from trainer.nn.randomness import Dropout
 from trainer.nn.recurrent import gru
+from trainer.nn.stateless_random import Dropout
 
 
 class SearchesEncoder(tf.keras.layers.Layer):

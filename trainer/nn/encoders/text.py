@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.nn.blocks import masked_max, masked_mean
-from trainer.nn.randomness import Dropout, uniform
 from trainer.nn.recurrent import LSTM
+from trainer.nn.stateless_random import Dropout, uniform
 
 
 class TextEncoder(tf.keras.layers.Layer):

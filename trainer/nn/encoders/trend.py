@@ -5,8 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.randomness import Dropout
 from trainer.nn.recurrent import LSTM
+from trainer.nn.stateless_random import Dropout
 
 
 class TrendEncoder(tf.keras.layers.Layer):

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from trainer.nn.blocks import masked_max, masked_mean
 from trainer.nn.encoders.image import ConvStack
-from trainer.nn.randomness import Dropout
 from trainer.nn.recurrent import LSTM
+from trainer.nn.stateless_random import Dropout
 
 
 class VideoEncoder(tf.keras.layers.Layer):

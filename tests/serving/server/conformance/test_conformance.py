@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import requests
 
-from serving.server import answers
-from serving.server.errors import HTTP_STATUS, Code, ServingError, cut
+from serving.server import handlers
+from serving.server.protocol.errors import HTTP_STATUS, Code, ServingError, cut
 from tests.serving.server.conformance import grpc_cases, rest_cases
 from tests.serving.server.conformance.expectations import Error, Grpc, Json, Rest, Text
 from tests.serving.server.in_process import Served
@@ -99,8 +99,8 @@ def test_every_code_is_told_by_both_protocols(servers, monkeypatch, name):
     def fail(*_: object, **__: object) -> None:
         raise ServingError(Code[name], "because")
 
-    monkeypatch.setattr(answers, "predict_arrays", fail)
-    monkeypatch.setattr(answers, "predict_proto", fail)
+    monkeypatch.setattr(handlers, "predict_arrays", fail)
+    monkeypatch.setattr(handlers, "predict_proto", fail)
     served = servers["strict"]
     answer = served.post({"instances": [[1.0]]}, path="/v1/models/tf1:predict")
     assert (answer.status_code, answer.json()) == (CODES[name], {"error": "because"})
@@ -117,7 +117,7 @@ def test_a_long_message_is_cut(servers, monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise ServingError(Code.INTERNAL, "x" * 2000)
 
-    monkeypatch.setattr(answers, "predict_proto", fail)
+    monkeypatch.setattr(handlers, "predict_proto", fail)
     with pytest.raises(grpc.RpcError) as caught:
         servers["strict"].predictions.Predict(grpc_cases.predict(spec(), x=[[1.0]]), timeout=30)
     assert caught.value.details() == "x" * 1024 + "...TRUNCATED" == cut("x" * 2000)

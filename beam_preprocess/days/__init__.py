@@ -1,0 +1,1 @@
+"""Item days: time series, co-purchases and market signals from strictly earlier data."""

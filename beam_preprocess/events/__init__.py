@@ -1,0 +1,1 @@
+"""Events: labelled interactions, history, splits and pseudo-queries."""

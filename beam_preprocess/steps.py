@@ -1,0 +1,110 @@
+"""Steps of a Beam pipeline as plain generator functions, whose dead letters and counts are gathered on the way.
+
+A step takes one element and yields results, `Count`s and `DeadLetter`s in any order, so that it can be tested without
+Beam. Counts travel through the pipeline as data: unlike runner metrics they are exact when a bundle is run again.
+"""
+
+import collections
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from beam_preprocess import sharded_writer
+from beam_preprocess.outcomes import Count, DeadLetter
+
+Step = Callable[..., Iterator[Any]]
+_COUNTS, _LETTERS = "counts", "letters"
+
+
+class RunStep(beam.DoFn):
+    """Runs a step on each element; letters and counts leave by outputs of their own, counts summed by bundle."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self.step = step
+        self._totals: collections.Counter[str] = collections.Counter()
+
+    def start_bundle(self) -> None:
+        """Forgets the counts of a bundle that failed."""
+        self._totals.clear()
+
+    def process(self, element: Any, *side_inputs: Any) -> Iterator[Any]:
+        """Results, and tagged dead letters."""
+        for outcome in self.step(element, *side_inputs):
+            if isinstance(outcome, Count):
+                self._totals[outcome.name] += outcome.amount
+            elif isinstance(outcome, DeadLetter):
+                self._totals[outcome.counter] += 1
+                line = (outcome.ref.file, outcome.ref.number, outcome.to_json())
+                yield beam.pvalue.TaggedOutput(_LETTERS, line)
+            else:
+                yield outcome
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """The counts of this bundle."""
+        window = GlobalWindow()
+        for name, amount in sorted(self._totals.items()):
+            value = WindowedValue((name, amount), window.max_timestamp(), (window,))
+            yield beam.pvalue.TaggedOutput(_COUNTS, value)
+
+
+class Ledger:
+    """Gathers the dead letters and the counts of every step of one pipeline, and writes them at its end."""
+
+    def __init__(self) -> None:
+        self._letters: list[beam.PCollection] = []
+        self._counts: list[beam.PCollection] = []
+
+    def run(
+        self, rows: beam.PCollection, label: str, step: Step, *side_inputs: Any, out: Any = Any
+    ) -> beam.PCollection:
+        """The results of `step` over `rows`, of type `out`."""
+        outputs = rows | label >> beam.ParDo(RunStep(step), *side_inputs).with_outputs(_LETTERS, _COUNTS, main="rows")
+        self._letters.append(outputs[_LETTERS])
+        self._counts.append(outputs[_COUNTS])
+        results = outputs["rows"]
+        results.element_type = out
+        return results
+
+    def write(self, *, letters_path: str, counts_path: str) -> None:
+        """Ends the pipeline: dead letters in the order of their rows, counts as one JSON object."""
+        lines = tuple(self._letters) | "letters" >> beam.Flatten()
+        _gather(lines, letters_path, "letters", _letter_lines)
+        counts = tuple(self._counts) | "counts" >> beam.Flatten()
+        sums = counts | "sum counts" >> beam.CombinePerKey(sum).with_output_types(tuple[str, int])
+        _gather(sums, counts_path, "counts", _counts_json)
+
+
+def _gather(rows: beam.PCollection, path: str, label: str, text: Callable[[Iterable[Any]], str]) -> None:
+    """Writes all rows into one file, also when there are none."""
+    seed = rows.pipeline | f"{label} seed" >> beam.Create([(0, None)]).with_output_types(tuple[int, Any])
+    keyed = rows | f"{label} key" >> beam.Map(_under_zero).with_output_types(tuple[int, Any])
+    groups = (seed, keyed) | f"{label} with seed" >> beam.Flatten() | f"{label} together" >> beam.GroupByKey()
+    _ = groups | f"{label} write" >> beam.Map(_write_text, path=path, text=text)
+
+
+def _under_zero(row: Any) -> tuple[int, Any]:
+    return 0, row
+
+
+def _write_text(group: tuple[int, Iterable[Any]], *, path: str, text: Callable[[Iterable[Any]], str]) -> None:
+    sharded_writer.write_file(path, text([row for row in group[1] if row is not None]).encode())
+
+
+def _letter_lines(rows: Iterable[tuple[str, int, str]]) -> str:
+    return "".join(f"{line}\n" for _, _, line in sorted(rows))
+
+
+def _counts_json(rows: Iterable[tuple[str, int]]) -> str:
+    return json.dumps(dict(sorted(rows)), indent=1)
+
+
+def read_counts(path: str) -> Mapping[str, int]:
+    """What `Ledger.write` counted."""
+    with FileSystems.open(path) as file:
+        return json.loads(file.read())

@@ -1,0 +1,1 @@
+"""The synthetic shop: a catalogue, events and media whose ground truth is known."""

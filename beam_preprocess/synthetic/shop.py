@@ -1,0 +1,242 @@
+"""Writes a small shop whose truth is known: which items answer a query, and which modality tells it.
+
+    python -m beam_preprocess.synthetic.shop --output DIR --items 600 --users 200 --events 42000 --seed 7
+
+The same arguments give the same bytes. Beside the shop's own files (`catalog.jsonl`, `events.jsonl`, `signals.jsonl`
+and `media/`, in the public input format) it writes what only a test may read: `truth.jsonl`, the answer to every judged
+query, and `items_truth.jsonl`, what every item is.
+"""
+
+import argparse
+import collections
+import dataclasses
+import json
+import math
+import random
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from beam_preprocess.synthetic import events as synthetic_events
+from beam_preprocess.synthetic import media
+from beam_preprocess.synthetic.items import FULL_SIZE, Item, make_items
+from beam_preprocess.synthetic.queries import FORMS, JUDGED_HISTORIES, LEFT_FORM, Query, QueryMaker
+
+LEAST_ITEMS = 8
+_HISTORY_CLICKS = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ShopSummary:
+    """What was written.
+
+    Attributes:
+      directory: Where.
+      items: Catalogue lines.
+      users: Users that may appear in events.
+      events: Event lines, judgments not counted.
+      searches: Search requests.
+      judgments: Judgment lines.
+      judged: Judged queries by "needs/form".
+      media_files: Photos, clips and sounds.
+      media_bytes: Their size in all.
+    """
+
+    directory: Path
+    items: int
+    users: int
+    events: int
+    searches: int
+    judgments: int
+    judged: dict[str, int]
+    media_files: int
+    media_bytes: int
+
+
+def write_shop(directory: str | Path, *, items: int, users: int, events: int, seed: int) -> ShopSummary:
+    """Writes a shop into `directory`, which is created when missing; files of the same names are replaced.
+
+    Args:
+      directory: Where to write.
+      items: Number of catalogue lines, at least 8. Up to about 600, a judged query has at most 10 answers.
+      users: Number of known users.
+      events: Number of event lines, judgments not counted; the last request may add a few.
+      seed: Same arguments, same bytes.
+
+    Returns:
+      What was written.
+
+    Raises:
+      ValueError: Fewer than 8 items, or a negative number of users or events.
+    """
+    if items < LEAST_ITEMS or users < 0 or events < 0:
+        raise ValueError(
+            f"A shop needs at least {LEAST_ITEMS} items and no negative numbers; "
+            f"got items={items}, users={users}, events={events}. Ask for more."
+        )
+    root = Path(directory)
+    catalogue = make_items(items, seed=seed)
+    people = synthetic_events.make_users(catalogue, num_users=users, seed=seed)
+    queries = QueryMaker(catalogue, seed=seed)
+    rng = random.Random(f"{seed}/returning")
+    returning = queries.judged(LEFT_FORM, rng, unseen=False)[:events]
+    log = synthetic_events.Shoppers(catalogue, people, queries, seed=seed).events(events - len(returning))
+    log = sorted([*log, *_left(returning)], key=lambda event: str(event["timestamp"]))
+    judgments, truth = _judge(catalogue, people, queries, log, returning=returning, seed=seed)
+    signals = synthetic_events.make_signals(log, catalogue, seed=seed)
+    drawings = [*queries.drawings, *_item_drawings(catalogue, seed=seed)]
+    media_bytes = sum(_write(root / entry.uri, media.file_bytes(entry)) for entry in drawings)
+    _write_lines(root / "catalog.jsonl", [item.record for item in catalogue])
+    _write_lines(root / "events.jsonl", [*log, *judgments])
+    _write_lines(root / "signals.jsonl", signals)
+    _write_lines(root / "truth.jsonl", truth)
+    _write_lines(root / "items_truth.jsonl", [item.truth() for item in catalogue])
+    return ShopSummary(
+        directory=root,
+        items=len(catalogue),
+        users=len(people),
+        events=len(log),
+        searches=sum(event["type"] == "search" for event in log),
+        judgments=len(judgments),
+        judged=dict(sorted(collections.Counter(f"{line['needs']}/{line['form']}" for line in truth).items())),
+        media_files=len(drawings),
+        media_bytes=media_bytes,
+    )
+
+
+def _judge(
+    items: Sequence[Item],
+    users: Sequence[synthetic_events.User],
+    queries: QueryMaker,
+    log: Sequence[dict[str, Any]],
+    *,
+    returning: Sequence[Query],
+    seed: int,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Judgment events after the last ordinary one, and the lines of `truth.jsonl`."""
+    rng = random.Random(f"{seed}/judged")
+    asked = [_Judged.of_query(query) for form in FORMS for query in queries.judged(form, rng)]
+    asked += [_Judged.of_returning(number, query) for number, query in enumerate(returning)]
+    asked += [_Judged.of_user(user) for user in _with_history(users, log, most=_most_histories(len(items)))]
+    timestamp = synthetic_events.moment(synthetic_events.DAYS * 86_400)
+    judgments, truth = [], []
+    for number, case in enumerate(asked):
+        request_id = f"judged-{number:06d}"
+        for item_id in case.relevant:
+            event = {"timestamp": timestamp, "event_id": f"{request_id}-{item_id}", "type": "judgment"}
+            judgments.append(event | {"request_id": request_id, **case.fields, "item_id": item_id, "grade": 3})
+        line = {"request_id": request_id, "needs": case.needs, "form": case.form}
+        truth.append(line | {"relevant": list(case.relevant), "wants": case.wants})
+    return judgments, truth
+
+
+def _left(returning: Sequence[Query]) -> list[dict[str, Any]]:
+    """The searches that were typed and left on the last day, by those who come back when it is over."""
+    timestamp = synthetic_events.moment((synthetic_events.DAYS - 1) * 86_400)
+    return [
+        {
+            "timestamp": timestamp,
+            "event_id": f"left-{number:06d}",
+            "type": "search",
+            "request_id": f"left-{number:06d}",
+            "user_id": _returning_id(number),
+            "query": query.record,
+        }
+        for number, query in enumerate(returning)
+    ]
+
+
+def _returning_id(number: int) -> str:
+    return f"returning-{number:06d}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Judged:
+    """One judged request: `fields` are what its judgment events say of who asked and for what."""
+
+    needs: str
+    form: str
+    fields: dict[str, Any]
+    relevant: tuple[str, ...]
+    wants: dict[str, str]
+
+    @staticmethod
+    def of_query(query: Query) -> "_Judged":
+        form = query.form
+        fields = {"query": query.record, **({"profile": query.profile} if query.profile else {})}
+        return _Judged(needs=form.needs, form=form.name, fields=fields, relevant=query.relevant, wants=query.wants)
+
+    @staticmethod
+    def of_returning(number: int, query: Query) -> "_Judged":
+        fields = {"user_id": _returning_id(number)}
+        return _Judged(needs="searches", form="searches", fields=fields, relevant=query.relevant, wants=query.wants)
+
+    @staticmethod
+    def of_user(user: synthetic_events.User) -> "_Judged":
+        fields = {"user_id": user.user_id}
+        return _Judged(needs="history", form="history", fields=fields, relevant=user.likes, wants=user.taste)
+
+
+def _most_histories(num_items: int) -> int:
+    return max(2, round(JUDGED_HISTORIES * math.sqrt(min(1.0, num_items / FULL_SIZE))))
+
+
+def _with_history(
+    users: Sequence[synthetic_events.User], log: Sequence[dict[str, Any]], *, most: int
+) -> list[synthetic_events.User]:
+    """The first users who clicked at least twice on what they like."""
+    likes = {user.user_id: set(user.likes) for user in users}
+    clicks = collections.Counter(
+        event["user_id"]
+        for event in log
+        if event["type"] == "click" and event["item_id"] in likes.get(event.get("user_id", ""), ())
+    )
+    return [user for user in users if clicks[user.user_id] >= _HISTORY_CLICKS][:most]
+
+
+def _item_drawings(items: Iterable[Item], *, seed: int) -> list[media.Drawing]:
+    """The media files that the catalogue names."""
+    drawings = []
+    for item in items:
+        record = item.record
+        uris = [*record.get("images", []), record.get("video"), record.get("audio")]
+        drawings += [media.drawing(uri, values=item.latents, seed=seed) for uri in uris if uri is not None]
+    return drawings
+
+
+def _write(path: Path, data: bytes) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return len(data)
+
+
+def _write_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    _write(path, text.encode())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Write a synthetic shop whose truth is known.")
+    parser.add_argument("--output", required=True, type=Path, help="directory to write into")
+    parser.add_argument("--items", type=int, default=600, help="catalogue lines")
+    parser.add_argument("--users", type=int, default=200, help="known users")
+    parser.add_argument("--events", type=int, default=42_000, help="event lines, judgments not counted")
+    parser.add_argument("--seed", type=int, default=7, help="same arguments, same bytes")
+    options = parser.parse_args(argv)
+    begin = time.monotonic()
+    summary = write_shop(
+        options.output, items=options.items, users=options.users, events=options.events, seed=options.seed
+    )
+    print(
+        f"{summary.directory}: {summary.items} items, {summary.users} users, {summary.events} events "
+        f"({summary.searches} searches), {summary.judgments} judgments, {summary.media_files} media files "
+        f"({summary.media_bytes / 1e6:.1f} MB) in {time.monotonic() - begin:.1f} s"
+    )
+    for name, count in summary.judged.items():
+        print(f"  judged {name}: {count}")
+
+
+if __name__ == "__main__":
+    main()

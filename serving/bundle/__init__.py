@@ -1,0 +1,6 @@
+"""Bundle building: a SavedModel with towers, index and signatures; its refresh, checks and publication.
+
+Importing the package selects Keras 2 before any of its modules loads TensorFlow; it does not load TensorFlow.
+"""
+
+import trainer  # noqa: F401  (its import sets TF_USE_LEGACY_KERAS)

@@ -1,0 +1,215 @@
+"""Towers and a catalogue to bundles: the catalogue encoded, indexed and saved with everything that answers need.
+
+The `bundle_version` in every answer is a content id, `<model>-<index>`: two builds of the same towers, items and code
+have the same one, in both flavours. The number of the folder is given by publishing and is not part of the content.
+"""
+
+import dataclasses
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from serving.bundle.input_limits import write_limits
+from serving.bundle.op_check import FLAVOUR_NAMESPACES, ops_of, refuse_foreign_ops
+from serving.bundle.saved_model import Bundle
+from serving.bundle.warmup import write_warmup
+from serving.catalogue.catalogue import Catalogue, encode_catalogue
+from serving.catalogue.item_encoder import title_queries
+from serving.catalogue.review_sentiment import item_sentiment, tells_intents
+from serving.catalogue.storage import write_catalogue
+from serving.engine.item_tables import Tables
+from serving.engine.signatures import Answers
+from serving.engine.text_index import make_texts
+from serving.index.clustering import trial_queries
+from serving.index.factory import BuiltIndex, build_index
+from serving.index.kinds import EXACT_KINDS, choose_kind
+from serving.manifest import write_manifest
+from serving.similarity import Comparison
+from serving.towers import LoadedTowers, export_towers, load_towers
+from trainer.source_hash import source_hash
+from trainer.spec.config import to_dict
+from trainer.spec.tasks import SENTIMENT
+
+__all__ = ["BundleReport", "build_bundle", "bundle_version", "export_towers"]
+FLAVOURS = tuple(FLAVOUR_NAMESPACES)
+# The code that is in the graph of a bundle or decides what goes into it; the last is started as a process.
+CODE = ("serving.bundle.build", "serving.index.scann_builder")
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BundleReport:
+    """What was built.
+
+    Attributes:
+      bundle_version: The content id that every answer carries.
+      num_items: Items in the catalogue.
+      quarantined: Items that search cannot find, because their vector is zero or not a number.
+      index_kinds: {flavour: kind of index}.
+      recall: {flavour: recall@10 of the index against exact search}; 1.0 for an exact one.
+      paths: {flavour: folder of the bundle}.
+    """
+
+    bundle_version: str
+    num_items: int
+    quarantined: tuple[str, ...]
+    index_kinds: Mapping[str, str]
+    recall: Mapping[str, float]
+    paths: Mapping[str, Path]
+
+
+def build_bundle(
+    towers_dir: str | Path,
+    items_pattern: str,
+    output_dir: str | Path,
+    *,
+    version: int,
+    flavours: Sequence[str] = FLAVOURS,
+    popularity: Mapping[bytes, float] | None = None,
+    events_pattern: str | None = None,
+    days_pattern: str | None = None,
+) -> BundleReport:
+    """Builds `<output_dir>/<flavour>/<version>` for each flavour; each folder appears whole or not at all.
+
+    Args:
+      towers_dir: What `export_towers` wrote.
+      items_pattern: Glob of TFRecord files of item Examples.
+      output_dir: Where the bundles go.
+      version: Name of the folders, a positive number.
+      flavours: Any of `stock` and `scann`.
+      popularity: A number for each item id, larger first, for empty queries; without it they get the catalogue order.
+      events_pattern: Glob of event Examples, whose reviews say what shoppers think of an item; without it nothing is
+        known of that. Intents count only where some of these events name one.
+      days_pattern: Glob of day Examples; without it nothing is known of the items but their content and relations.
+
+    Raises:
+      ValueError: An unknown flavour, towers or items that do not fit, or ops that the flavour's server does not have.
+      RuntimeError: An index could not be built.
+    """
+    for flavour in flavours:
+        if flavour not in FLAVOURS:
+            raise ValueError(f"Flavour {flavour!r} is not known; wanted one of {', '.join(FLAVOURS)}.")
+    output_dir = Path(output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    towers = load_towers(towers_dir)
+    towers = dataclasses.replace(towers, reads_intent=bool(events_pattern) and tells_intents(str(events_pattern)))
+    item_values = {SENTIMENT: item_sentiment(towers, events_pattern)} if events_pattern else {}
+    catalogue = encode_catalogue(
+        towers, items_pattern, days_pattern=days_pattern, popularity=popularity, item_values=item_values
+    )
+    if catalogue.quarantined:
+        _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
+    tables = Tables(catalogue, search=towers.config.search)
+    indexes = {
+        flavour: index_for(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
+        for flavour in flavours
+    }
+    paths = {flavour: output_dir / flavour / str(version) for flavour in flavours}
+    return write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths)
+
+
+def write_bundles(
+    catalogue: Catalogue,
+    *,
+    towers: LoadedTowers,
+    tables: Tables,
+    indexes: Mapping[str, BuiltIndex],
+    paths: Mapping[str, Path],
+) -> BundleReport:
+    """Saves one bundle for each flavour of `indexes` to its path; each folder appears whole or not at all.
+
+    Raises:
+      ValueError: A bundle uses ops that its flavour's server does not have.
+    """
+    name = bundle_version(towers.model_id, f"{catalogue.content_id} intent {towers.reads_intent}")
+    texts = make_texts(catalogue, search=towers.config.search)
+    for flavour, built in indexes.items():
+        extra = _manifest_facts(name, flavour, built, towers=towers, catalogue=catalogue)
+        bundle = Bundle(Answers(towers, tables=tables, index=built.index, texts=texts, version=name))
+        _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra, carried=towers.carried)
+        _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.alive_ids), built.index.kind.value)
+    return BundleReport(
+        bundle_version=name,
+        num_items=len(catalogue.alive_ids),
+        quarantined=tuple(item.decode(errors="replace") for item in catalogue.quarantined),
+        index_kinds={flavour: built.index.kind.value for flavour, built in indexes.items()},
+        recall={flavour: built.facts["recall_at_10"] for flavour, built in indexes.items()},
+        paths=paths,
+    )
+
+
+def bundle_version(model_id: str, content_id: str) -> str:
+    """The content id of a bundle: its model, then its items, search settings and our code."""
+    digest = hashlib.sha256(f"{content_id}\0{source_hash(CODE)}".encode())
+    return f"{model_id[:16]}-{digest.hexdigest()[:16]}"
+
+
+def index_for(
+    flavour: str, catalogue: Catalogue, *, towers: LoadedTowers, tables: Tables, work_dir: Path
+) -> BuiltIndex:
+    """A big index over the whole of `catalogue`, of the kind that its size and the configuration ask for."""
+    search, comparison = towers.config.search, Comparison(towers)
+    kind = choose_kind(catalogue.num_indexed, flavour=flavour, search=search, similarity=towers.config.tower.similarity)
+    titles = catalogue.columns["title"][: catalogue.num_indexed].tolist()
+    vectors = catalogue.vectors[: catalogue.num_indexed]
+    queries = trial_queries(vectors) if kind in EXACT_KINDS else title_queries(towers, titles)
+    vectors, queries = comparison.arrays(vectors, queries if len(queries) else trial_queries(vectors))
+    with tempfile.TemporaryDirectory(prefix=".tmp-index-", dir=work_dir) as scratch:
+        return build_index(
+            vectors,
+            queries=queries,
+            kind=kind,
+            storage=search.storage,
+            k=tables.num_candidates,
+            work_dir=Path(scratch),
+        )
+
+
+def _manifest_facts(
+    name: str, flavour: str, built: BuiltIndex, *, towers: LoadedTowers, catalogue: Catalogue
+) -> dict[str, Any]:
+    return {
+        "flavour": flavour,
+        "index": dict(built.facts),
+        "bundle_version": name,
+        "model_id": towers.model_id,
+        "reads_intent": towers.reads_intent,
+        "content_id": catalogue.content_id,
+        "n_items": len(catalogue.alive_ids),
+        "quarantined": [item.decode(errors="replace") for item in catalogue.quarantined],
+        "config": to_dict(towers.config),
+    }
+
+
+def _save(
+    bundle: Bundle,
+    target: Path,
+    *,
+    flavour: str,
+    catalogue: Catalogue,
+    extra: Mapping[str, Any],
+    carried: Sequence[Path] = (),
+) -> None:
+    """Writes one bundle aside, checks its ops, adds warm-up and manifest, and renames it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent))
+    try:
+        bundle.save(str(aside), namespaces=FLAVOUR_NAMESPACES[flavour])
+        refuse_foreign_ops(aside, flavour=flavour)
+        write_limits(aside, config=bundle.answers.config)
+        write_warmup(aside, config=bundle.answers.config, item_ids=catalogue.alive_ids[:10])
+        write_catalogue(aside, catalogue)
+        for path in carried:
+            shutil.copy(path, aside / "assets.extra" / path.name)
+        write_manifest(aside, extra={**extra, "ops": sorted(ops_of(aside))})
+        aside.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        os.rename(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,37 @@
+"""What numbers the inputs of a bundle take, as a file beside it: a server that reads it refuses what is wrong.
+
+In the graph one bad row must not fail its neighbours: what is out of range is brought into range there and said in
+`query_status`. At the door, before requests are batched, the one that is wrong can be refused by itself.
+"""
+
+import json
+from pathlib import Path
+
+from serving.bundle.saved_model import DEFAULT_SIGNATURE, SERVING_DEFAULT
+from trainer.spec.config import Config
+from trainer.spec.serving.signature_fields import WireType
+from trainer.spec.serving.signatures import signatures
+
+LIMITS_PATH = "assets.extra/input_limits.json"
+
+
+def write_limits(directory: Path, *, config: Config) -> None:
+    """Writes `{signature: {input: {"least": number, "most": number}}}` into the bundle at `directory`.
+
+    Inputs of whole numbers are there with the limits that they have; all floating-point inputs are there, because every
+    one of them must be finite.
+    """
+    limits: dict[str, dict[str, dict[str, int]]] = {
+        signature.name: {
+            port.name: {
+                name: value for name, value in (("least", port.least), ("most", port.most)) if value is not None
+            }
+            for port in signature.inputs
+            if port.dtype is WireType.FLOAT or port.least is not None or port.most is not None
+        }
+        for signature in signatures(config)
+    }
+    limits[SERVING_DEFAULT] = limits[DEFAULT_SIGNATURE]
+    path = directory / LIMITS_PATH
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(limits, indent=1, sort_keys=True) + "\n", encoding="utf-8")

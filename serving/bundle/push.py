@@ -1,0 +1,95 @@
+"""`python -m serving.bundle.push BUNDLE DESTINATION`: publishes a bundle and says what the servers then serve.
+
+A version that lies on disk is not one that answers: it may fail to load, or another may stand above it. With
+`--server` the push succeeds only when every named server has the version AVAILABLE.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from serving.bundle.publish import publish
+
+POLL_SECONDS = 0.2
+REQUEST_SECONDS = 5.0
+DEFAULT_WAIT_SECONDS = 120.0
+END, AVAILABLE = "END", "AVAILABLE"
+
+
+class NotServed(RuntimeError):
+    """The server does not serve the version that was pushed; the message says what it does instead."""
+
+
+def wait_until_served(
+    url: str, *, model_name: str, version: int, wait_seconds: float = DEFAULT_WAIT_SECONDS
+) -> dict[int, str]:
+    """Waits until a server has a version AVAILABLE.
+
+    Args:
+      url: Root of the server's REST surface; TF Serving's will do.
+      model_name: The model's name there.
+      version: The number that was published.
+      wait_seconds: How long to wait before giving up.
+
+    Returns:
+      {version: state} as the server has them.
+
+    Raises:
+      NotServed: It gave the version up, or did not serve it in time, or did not answer.
+    """
+    deadline, seen, reason = time.monotonic() + wait_seconds, dict[int, str](), "it did not answer"
+    while True:
+        try:
+            answer = requests.get(f"{url.rstrip('/')}/v1/models/{model_name}", timeout=REQUEST_SECONDS)
+            entries = answer.json().get("model_version_status", [])
+        except (requests.RequestException, ValueError, AttributeError) as error:
+            entries, reason = [], f"it did not answer ({type(error).__name__})"
+        if entries:
+            seen = {int(entry["version"]): entry["state"] for entry in entries}
+            reason = f"it has {_shown(seen)}"
+        if seen.get(version) == AVAILABLE:
+            return seen
+        if seen.get(version) == END:
+            raise NotServed(f"{url} gave version {version} up: {_message(entries, version)}; it has {_shown(seen)}.")
+        if time.monotonic() > deadline:
+            raise NotServed(f"{url} does not serve version {version} after {wait_seconds:g} s: {reason}.")
+        time.sleep(POLL_SECONDS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0 when the version is published, and served where that was asked for; 1 otherwise."""
+    parser = argparse.ArgumentParser(prog="python -m serving.bundle.push", description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path, help="folder with stock/N and scann/N")
+    parser.add_argument("destination", type=Path, help="base folder of the published versions")
+    parser.add_argument("--server", action="append", default=[], help="REST root of a server; may be repeated")
+    parser.add_argument("--model_name", default="vitrine", help="name of the model there (default: %(default)s)")
+    parser.add_argument("--wait_seconds", type=float, default=DEFAULT_WAIT_SECONDS, help="default: %(default)s")
+    found = parser.parse_args(arguments)
+    try:
+        version = publish(found.bundle, found.destination)
+        print(f"published {version}", flush=True)
+        for url in found.server:
+            wait_until_served(url, model_name=found.model_name, version=version, wait_seconds=found.wait_seconds)
+            print(f"serving {version} at {url}", flush=True)
+    except (NotServed, OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _shown(states: dict[int, str]) -> str:
+    return ", ".join(f"{version} {state}" for version, state in sorted(states.items(), reverse=True))
+
+
+def _message(entries: list[dict[str, Any]], version: int) -> str:
+    messages = [entry["status"]["error_message"] for entry in entries if int(entry["version"]) == version]
+    return messages[0] if messages and messages[0] else "without a reason"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Warm-up requests that travel with a bundle, so that a version has run every signature before it is served."""
+
+import io
+import wave
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from serving.bundle.saved_model import DEFAULT_SIGNATURE, SERVING_DEFAULT
+from trainer.spec.config import SAMPLE_RATE_HZ, Config, WireConfig
+from trainer.spec.serving.signature_fields import Port, Signature
+from trainer.spec.serving.signatures import signatures
+
+WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
+BATCHES = (1, 8)
+_EVERY_FILTER: dict[str, Any] = {
+    "filter_category": [b"a"],
+    "filter_brand": [b"a"],
+    "filter_price_min": 1.0,
+    "filter_price_max": 2.0,
+    "filter_currency": [b"a"],
+    "filter_attributes": [b"a=b"],
+}
+
+
+def write_warmup(directory: Path, *, config: Config, item_ids: Sequence[bytes]) -> int:
+    """Writes the requests into the bundle at `directory`; returns how many.
+
+    Args:
+      directory: A SavedModel of the bundle.
+      config: Its configuration.
+      item_ids: A few items of the catalogue, for history and `similar_items`; may be empty.
+    """
+    requests = make_requests(config, item_ids=item_ids)
+    path = directory / WARMUP_PATH
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for request in requests:
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString(deterministic=True))
+    return len(requests)
+
+
+def make_requests(config: Config, *, item_ids: Sequence[bytes]) -> list[predict_pb2.PredictRequest]:
+    """For every signature: each kind of request that its inputs can make, and all kinds of content as a batch."""
+    contents = _contents(config.wire, item_ids)
+    requests = []
+    for signature in signatures(config):
+        names = {port.name for port in signature.inputs}
+        kinds = [{name: value for name, value in kind.items() if name in names} for kind in contents]
+        distinct = [kind for place, kind in enumerate(kinds) if kind not in kinds[:place]]
+        aliases = [signature.name, *([SERVING_DEFAULT] if signature.name == DEFAULT_SIGNATURE else [])]
+        requests += [
+            _request(signature, name=name, content=kind, batch=batch)
+            for name in aliases
+            for batch in BATCHES
+            for kind in (distinct if batch == 1 else distinct[:1])
+        ]
+    return requests
+
+
+def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Inputs of one row each: all kinds of content together, each alone, and what else a graph branches on.
+
+    A branch that no request has taken is built when the first one takes it, which costs far more than the request.
+    """
+    photo, frame = picture(wire.image_px), picture(wire.frame_px)
+    first = item_ids[0] if item_ids else b""
+    history = [*item_ids[: wire.history]]
+    text = {"query_text": b"red cotton shirt", "title": b"red cotton shirt", "item_id": first, "item_ids": history}
+    image = {"query_image": photo, "images": [photo] * wire.images}
+    video = {"query_video": [frame] * wire.frames, "video": [frame] * wire.frames}
+    audio = dict.fromkeys(("query_audio", "audio"), sound(wire))
+    past = {"history_ids": history, "history_ages": [1.0] * len(history), "history_counts": [2.0] * len(history)}
+    past |= {"search_texts": [b"red shirt"], "search_ages": [1.0], "profile": [b"country=de"]}
+    larger, broken = picture(wire.image_px + 8), photo[: len(photo) // 2] + photo[-2:]
+    return [
+        {**text, **image, **video, **audio, **past},
+        text,
+        image,
+        video,
+        audio,
+        past,
+        {},
+        {"query_text": b"coton shrit", "item_id": first},  # words to be mended
+        {"query_text": b"r"},
+        {"query_image": larger, "images": [larger] * wire.images},
+        {"query_image": broken, "images": [broken] * wire.images},
+        {**text, "filter_in_stock": 1},
+        {"filter_in_stock": 1},
+        {**text, **_EVERY_FILTER, "exclude_ids": [first]},
+        {**text, "include_ids": history},  # so few that an approximate index is completed by exact search
+        {**text, "like_ids": history, "like_weights": [1.0] * len(history)},
+        {**text, "boost_ids": history, "boost_values": [1.0] * len(history)},
+        {**text, "diversity": 0.5, "page": 2},
+    ]
+
+
+def picture(px: int) -> bytes:
+    """A JPEG of px x px pixels."""
+    ramp = np.linspace(0, 255, px, dtype=np.uint8)
+    pixels = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], ramp[::-1, None]), axis=-1)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="JPEG", quality=90)
+    return stream.getvalue()
+
+
+def sound(wire: WireConfig) -> bytes:
+    """A WAV of the longest duration that is read."""
+    stream = io.BytesIO()
+    with wave.open(stream, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(SAMPLE_RATE_HZ)
+        writer.writeframes((np.arange(wire.audio_samples) % 100).astype("<i2").tobytes())
+    return stream.getvalue()
+
+
+def _request(signature: Signature, *, name: str, content: Mapping[str, Any], batch: int) -> predict_pb2.PredictRequest:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "vitrine"
+    request.model_spec.signature_name = name
+    for port in signature.inputs:
+        value = content.get(port.name, _blank(port))
+        array = np.array([value] * batch, dtype=object if port.dtype == "string" else port.dtype.value)
+        shape = [batch, *(len(value) if length is None else length for length in port.shape)]
+        tensor = tf.make_tensor_proto(array.reshape(shape), dtype=port.dtype.value, shape=shape)
+        request.inputs[port.name].CopyFrom(tensor)
+    return request
+
+
+def _blank(port: Port) -> Any:
+    value: Any = port.default
+    for length in reversed(port.shape):
+        value = [value] * (length or 0)
+    return value

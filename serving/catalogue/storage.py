@@ -1,0 +1,89 @@
+"""The catalogue of a bundle as a file beside it, so that a refresh knows what every row was made from.
+
+The branch vectors are not repeated: they are read from the variables of the SavedModel.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from serving.catalogue.catalogue import Catalogue, vectors_from
+from serving.catalogue.item_scores import NAMES
+
+CATALOGUE_PATH = "assets.extra/catalogue.npz"
+FORMAT = 4
+_BRANCHES = "answers/tables/branches/.ATTRIBUTES/VARIABLE_VALUE"
+_TEXTS = ("ids", "group_ids")
+_ARRAYS = ("popularity", "item_parts", "tower_hashes", "removed")
+_COUNTS = ("num_indexed", "num_base", "unit_length")
+
+
+def write_catalogue(directory: Path, catalogue: Catalogue) -> None:
+    """Writes everything but the branch vectors into the bundle at `directory`."""
+    arrays: dict[str, np.ndarray] = {"format": np.array(FORMAT), "content_id": np.array(catalogue.content_id)}
+    arrays["item_part_names"] = np.array(NAMES)
+    arrays |= {name: np.array(getattr(catalogue, name)) for name in (*_ARRAYS, *_COUNTS)}
+    for name in _TEXTS:
+        arrays |= _packed(name, np.array([*getattr(catalogue, name), b""], object)[:-1])
+    for name, values in catalogue.columns.items():
+        arrays |= _packed(f"column.{name}", values) if values.dtype == object else {f"column.{name}": values}
+    path = directory / CATALOGUE_PATH
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def read_catalogue(directory: Path) -> Catalogue:
+    """The catalogue of the bundle at `directory`.
+
+    Raises:
+      ValueError: The bundle has no catalogue, or one of another format or with other item parts.
+    """
+    path = directory / CATALOGUE_PATH
+    if not path.is_file():
+        raise ValueError(f"The bundle at {directory} has no {CATALOGUE_PATH}; it cannot be refreshed. Build it again.")
+    with np.load(path, allow_pickle=False) as arrays:
+        if int(arrays["format"]) != FORMAT:
+            raise ValueError(f"{path} has format {int(arrays['format'])}; this code reads {FORMAT}. Build it again.")
+        if arrays["item_part_names"].tolist() != list(NAMES):
+            names = ", ".join(arrays["item_part_names"].tolist())
+            raise ValueError(f"{path} has the item parts {names}; this code has {', '.join(NAMES)}. Build it again.")
+        content = {name: arrays[name] for name in arrays.files}
+    branches = tf.train.load_variable(str(directory / "variables" / "variables"), _BRANCHES)[:-1]  # the blank row
+    columns = {name.split(".")[1] for name in content if name.startswith("column.")}
+    fields: dict[str, Any] = {name: content[name] for name in _ARRAYS}
+    unit_length = bool(content["unit_length"])
+    return Catalogue(
+        **fields,
+        ids=tuple(_unpacked("ids", content).tolist()),
+        group_ids=tuple(_unpacked("group_ids", content).tolist()),
+        branches=branches,
+        vectors=vectors_from(branches, unit_length=unit_length),
+        unit_length=unit_length,
+        num_indexed=int(content["num_indexed"]),
+        num_base=int(content["num_base"]),
+        columns={
+            name: content[f"column.{name}"] if f"column.{name}" in content else _unpacked(f"column.{name}", content)
+            for name in sorted(columns)
+        },
+        content_id=str(content["content_id"]),
+    )
+
+
+def _packed(name: str, texts: np.ndarray) -> dict[str, np.ndarray]:
+    """Byte strings of any shape as three arrays without pickling."""
+    flat = texts.ravel().tolist()
+    return {
+        f"{name}.data": np.frombuffer(b"".join(flat), np.uint8),
+        f"{name}.lengths": np.fromiter(map(len, flat), np.int32, len(flat)),
+        f"{name}.shape": np.array(texts.shape, np.int64),
+    }
+
+
+def _unpacked(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    data = arrays[f"{name}.data"].tobytes()
+    ends = np.cumsum(arrays[f"{name}.lengths"], dtype=np.int64).tolist()
+    texts = np.empty(len(ends), object)
+    texts[:] = [data[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
+    return texts.reshape(arrays[f"{name}.shape"])

@@ -1,0 +1,178 @@
+"""The wire form of clips, in the same steps as `beam_preprocess.media.wire` (a test compares bytes and refusals)."""
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+from PIL import Image
+
+from serving.client.errors import MediaError
+from serving.client.images import Media, check_pixels, jpeg, read
+
+MAX_FRAMES = 20_000
+MAX_SECONDS = 3_600
+# Each by its own reader: left to guess, the library would follow playlists, which name other files and hosts.
+CLIP_MAGIC = (
+    ("mov", rb".{4}(ftyp|moov|mdat|wide|free|skip)"),
+    ("matroska", rb"\x1a\x45\xdf\xa3"),
+    ("avi", rb"RIFF.{4}AVI "),
+    ("gif", rb"GIF8[79]a"),
+    ("mpegts", rb"\x47.{187}\x47.{187}\x47"),
+)
+_WANTED = "an MP4, MOV, Matroska, WebM, AVI, MPEG-TS or GIF"
+Magic = Sequence[tuple[str, bytes]]
+TURN_BY_DEGREES = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
+
+
+def clip_wire(source: Media, *, frames: int, px: int) -> list[bytes]:
+    """The JPEGs of `px` x `px` that stand for a clip, at (i + 0.5) / frames of its duration.
+
+    The frame of a time is the first that begins then or later, or the last one.
+
+    Args:
+      source: Path or bytes of an MP4, MOV, Matroska, WebM, AVI, MPEG-TS or GIF.
+      frames: How many.
+      px: Side of the square, in pixels.
+
+    Returns:
+      [frames] JPEG bytes in time order.
+
+    Raises:
+      MediaError: The clip is empty, no clip, cut off or broken; its frames have more than 50 megapixels, it is longer
+        than an hour, or more than 20,000 frames would have to be decoded.
+    """
+    data = read(source)
+    with opened(data, CLIP_MAGIC, subject="Clip", wanted=_WANTED) as container:
+        stream = _video_stream(container, size=len(data))
+        start, seconds = _span(container, stream)
+        cursor = _FrameCursor(container, stream)
+        times = [start + seconds * Fraction(2 * i + 1, 2 * frames) for i in range(frames)]
+        return [jpeg(cursor.image_at(time), px=px) for time in times]
+
+
+@contextlib.contextmanager
+def opened(data: bytes, magic: Magic, *, subject: str, wanted: str) -> Iterator[Any]:
+    """The container; whatever goes wrong inside the `with` block becomes a MediaError.
+
+    Args:
+      data: A whole file.
+      magic: (reader, pattern of the first bytes); the first match reads it.
+      subject: What it is called in messages.
+      wanted: The kinds of file there are, for messages.
+    """
+    import av
+
+    if not data:
+        raise MediaError("EMPTY", f"{subject} has no bytes; send a whole file.")
+    reader = next((name for name, pattern in magic if re.match(pattern, data, re.DOTALL)), None)
+    if reader is None:
+        raise MediaError("NOT_MEDIA", f"{subject} is not {wanted}; send one of these.")
+    try:
+        with av.open(io.BytesIO(data), "r", format=reader, metadata_errors="replace") as container:
+            yield container
+    except MediaError:
+        raise
+    except Exception as error:  # What a decoder raises on hostile bytes is listed nowhere; none may escape.
+        message = f"{subject} does not decode ({type(error).__name__}); send a whole file."
+        raise MediaError("TRUNCATED" if isinstance(error, av.error.EOFError) else "CORRUPT", message) from error
+
+
+def _video_stream(container: Any, *, size: int) -> Any:
+    """The first video stream, of a file of `size` bytes that holds all that its index names."""
+    stream = next(iter(container.streams.video), None)
+    if stream is None:
+        raise MediaError("NOT_MEDIA", "Clip has no video track; send one that has.")
+    check_pixels(stream.codec_context.width, stream.codec_context.height)
+    check_complete(stream, size=size, subject="Clip")
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def check_complete(stream: Any, *, size: int, subject: str) -> None:
+    """Refuses a file of `size` bytes that is shorter than its index says."""
+    end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
+    if end > size:
+        message = f"{subject} has {size} bytes, but its index names byte {end}; send the whole file."
+        raise MediaError("TRUNCATED", message)
+
+
+def _span(container: Any, stream: Any) -> tuple[Fraction, Fraction]:
+    """Start and duration of a video stream, in seconds."""
+    import av
+
+    seconds = Fraction(0)
+    if stream.duration:
+        seconds = stream.duration * stream.time_base
+    elif container.duration:
+        seconds = Fraction(container.duration, av.time_base)
+    if seconds <= 0:
+        raise MediaError("CORRUPT", "Clip does not say how long it is; send one with a duration in its header.")
+    if seconds > MAX_SECONDS:
+        raise MediaError(
+            "TOO_LARGE", f"Clip is {float(seconds):.0f} s long; at most {MAX_SECONDS} s. Send a shorter one."
+        )
+    return (stream.start_time or 0) * stream.time_base, seconds
+
+
+class _FrameCursor:
+    """Walks forward over the frames of one video stream; ask for times in ascending order."""
+
+    def __init__(self, container: Any, stream: Any) -> None:
+        self._container = container
+        self._stream = stream
+        self._frames = container.decode(stream)
+        self._decoded = 0
+        self._frame: Any = None
+
+    def image_at(self, time: Fraction) -> Image.Image:
+        """RGB image, upright, of the first frame at `time` seconds or later, else of the last frame."""
+        if self._frame is None or self._time < time:
+            self._approach(time)
+            while self._time < time and self._advance():
+                pass
+        image: Image.Image = self._frame.to_image()
+        turn = TURN_BY_DEGREES.get(round(self._frame.rotation / 90) * 90 % 360)
+        return image.transpose(turn) if turn is not None else image
+
+    @property
+    def _time(self) -> Fraction:
+        """Seconds at which the current frame begins; a frame without a time counts as the very first."""
+        return Fraction(-1) if self._frame.pts is None else self._frame.pts * self._frame.time_base
+
+    def _advance(self) -> bool:
+        """Moves to the next frame; False at the end of the stream."""
+        frame = next(self._frames, None)
+        if frame is None:
+            return False
+        self._decoded += 1
+        if self._decoded > MAX_FRAMES:
+            raise MediaError("TOO_LARGE", f"Clip needs more than {MAX_FRAMES} frames decoded; send a shorter one.")
+        check_pixels(frame.width, frame.height)
+        self._frame = frame
+        return True
+
+    def _approach(self, time: Fraction) -> None:
+        """Stands on some frame before `time`, as near as a key frame allows, or on the first frame after it."""
+        stamp = int(time / self._stream.time_base)
+        if self._worth_seeking(stamp):
+            # An index counts in decoding order, so with reordered frames a seek can land late: step back, then rewind.
+            second, first = int(1 / self._stream.time_base), self._stream.start_time or 0
+            for target in (stamp, max(stamp - second, first), first):
+                self._container.seek(target, stream=self._stream)
+                self._frames = self._container.decode(self._stream)
+                if self._advance() and self._time <= time:
+                    return
+        if self._frame is None and not self._advance():
+            raise MediaError("CORRUPT", "Clip has no frame that decodes; send a whole file.")
+
+    def _worth_seeking(self, stamp: int) -> bool:
+        """Whether a key frame lies between the current frame and `stamp`, in units of the stream's time base."""
+        entries = self._stream.index_entries
+        position = entries.search_timestamp(stamp) if len(entries) else -1
+        if position < 0:
+            return False
+        here = self._frame.pts if self._frame is not None else self._stream.start_time
+        return here is None or entries[position].timestamp > here

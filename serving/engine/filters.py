@@ -1,0 +1,165 @@
+"""Filters in the graph: what a request demands becomes a mask over the rows of the catalogue.
+
+Categories, brands, currencies and attributes are found through lists of rows by value, so that a filter costs what it
+matches.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.spec.serving.filters import FILTERS, FilterName
+
+UNKNOWN = -1
+Lookup = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Filtered(NamedTuple):
+    """What the filters of a batch come to.
+
+    Attributes:
+      given: [batch] bool, True where the request has any filter.
+      allowed: Makes the mask [batch, rows] bool, True where an item passes; call it inside the branch that needs it.
+    """
+
+    given: tf.Tensor
+    allowed: Callable[[], tf.Tensor]
+
+
+class Facet(tf.Module):
+    """Rows by value: which items carry one of some texts."""
+
+    def __init__(self, values: Iterable[Iterable[bytes]], *, name: str) -> None:
+        """Indexes the texts of each row, in row order; blank ones are left out.
+
+        Args:
+          values: One collection of texts for each row.
+          name: Name of the variables.
+        """
+        super().__init__(name=name)
+        pairs = sorted({(value, row) for row, texts in enumerate(values) for value in texts if value})
+        words = sorted({value for value, _ in pairs})
+        starts = np.searchsorted(np.array([value for value, _ in pairs], object), np.array(words, object))
+        self.starts = _variable(np.append(starts, len(pairs)).astype(np.int64), "starts")
+        self.rows = _variable(np.array([row for _, row in pairs], np.int32), "rows")
+        self.code_of = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                tf.constant([*words, b""]), tf.constant([*range(len(words)), UNKNOWN], tf.int32)
+            ),
+            default_value=UNKNOWN,
+        )
+
+    def mask(self, wanted: tf.Tensor, *, num_rows: int) -> tf.Tensor:
+        """[batch, num_rows] bool, True where the item carries one of `wanted` [batch, any] string."""
+        codes = self.code_of.lookup(wanted)
+        places = tf.where(codes != UNKNOWN)  # [hit, 2]: request, position in its list
+        hits = tf.boolean_mask(codes, codes != UNKNOWN)
+        first, last = tf.gather(self.starts, hits), tf.gather(self.starts, hits + 1)
+        flat = tf.ragged.range(first, last)
+        request = tf.gather(places[:, 0], flat.value_rowids())
+        rows = tf.cast(tf.gather(self.rows, flat.values), tf.int64)
+        return _scattered(request, rows, batch=tf.shape(wanted)[0], num_rows=num_rows)
+
+
+class FilterTables(tf.Module):
+    """The columns of the catalogue that filters read."""
+
+    def __init__(self, columns: Mapping[str, np.ndarray]) -> None:
+        """Reads `columns` as `serving.catalogue.catalogue.Catalogue` has them, in row order."""
+        super().__init__(name="filters")
+        self.num_rows = len(columns["price"])
+        self.categories = Facet(columns["category"], name="categories")
+        self.brands = Facet(([brand] for brand in columns["brand"]), name="brands")
+        self.currencies = Facet(([currency] for currency in columns["currency"]), name="currencies")
+        self.attributes = Facet(columns["attributes"], name="attributes")
+        self.prices = _variable(columns["price"].astype(np.float32), "prices")
+        self.in_stock = _variable(columns["in_stock"] != 0, "in_stock")
+
+    def filtered(self, inputs: Mapping[str, tf.Tensor], *, rows_of: Lookup) -> Filtered:
+        """What the filter inputs of a batch come to; a number that is none counts as no filter.
+
+        Args:
+          inputs: The inputs of `trainer.spec.serving.filters`, all of one batch length; others may be among them.
+          rows_of: Rows of item ids, negative for unknown ones.
+        """
+        values = {filter_.name: inputs[filter_.name] for filter_ in FILTERS}
+        for name in (FilterName.PRICE_MIN, FilterName.PRICE_MAX):
+            values[name] = tf.where(tf.math.is_finite(values[name]), values[name], -1.0)
+        given = {name: _given(name, value) for name, value in values.items()}
+        any_given = tf.reduce_any(tf.stack(list(given.values())), axis=0)
+        return Filtered(given=any_given, allowed=lambda: self._allowed(values, given, rows_of=rows_of))
+
+    def _allowed(
+        self, values: Mapping[FilterName, tf.Tensor], given: Mapping[FilterName, tf.Tensor], *, rows_of: Lookup
+    ) -> tf.Tensor:
+        batch = tf.shape(values[FilterName.PRICE_MIN])[0]
+        masks: dict[FilterName, Callable[[], tf.Tensor]] = {
+            FilterName.CATEGORY: lambda: self.categories.mask(values[FilterName.CATEGORY], num_rows=self.num_rows),
+            FilterName.BRAND: lambda: self.brands.mask(values[FilterName.BRAND], num_rows=self.num_rows),
+            FilterName.PRICE_MIN: lambda: self._priced(self.prices >= values[FilterName.PRICE_MIN][:, tf.newaxis]),
+            FilterName.PRICE_MAX: lambda: self._priced(self.prices <= values[FilterName.PRICE_MAX][:, tf.newaxis]),
+            FilterName.CURRENCY: lambda: self.currencies.mask(values[FilterName.CURRENCY], num_rows=self.num_rows),
+            FilterName.IN_STOCK: lambda: tf.broadcast_to(self.in_stock, [batch, self.num_rows]),
+            FilterName.ATTRIBUTES: lambda: self._with_attributes(values[FilterName.ATTRIBUTES]),
+            FilterName.INCLUDE: lambda: self._items(rows_of(values[FilterName.INCLUDE])),
+            FilterName.EXCLUDE: lambda: ~self._items(rows_of(values[FilterName.EXCLUDE])),
+        }
+        allowed = tf.ones([batch, self.num_rows], tf.bool)
+        for name, mask in masks.items():
+            allowed = _narrowed(allowed, mask, given=given[name])
+        return allowed
+
+    def _priced(self, passing: tf.Tensor) -> tf.Tensor:
+        return passing & (self.prices.read_value() >= 0.0)
+
+    def _with_attributes(self, wanted: tf.Tensor) -> tf.Tensor:
+        """Every key that is asked for must match by one of its values: one mask for each key, then all of them."""
+        keys = tf.where(wanted == b"", b"", tf.strings.regex_replace(wanted, r"(?s)=.*$", "=", replace_global=False))
+        same = tf.cast(keys[:, :, tf.newaxis] == keys[:, tf.newaxis, :], tf.int32)
+        first = tf.argmax(same, axis=-1, output_type=tf.int32)  # [batch, entry]: where this entry's key stands first
+        heads = (first == tf.range(tf.shape(keys)[1])) & (keys != b"")
+        rank = tf.gather(tf.cumsum(tf.cast(heads, tf.int32), axis=1) - 1, first, batch_dims=1)
+        num_keys = tf.reduce_sum(tf.cast(heads, tf.int32), axis=1)
+        everything = tf.ones([tf.shape(wanted)[0], self.num_rows], tf.bool)
+
+        def step(key: tf.Tensor, passing: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            mask = self.attributes.mask(tf.where(rank == key, wanted, b""), num_rows=self.num_rows)
+            return key + 1, passing & (mask | (key >= num_keys)[:, tf.newaxis])
+
+        most = tf.reduce_max(tf.concat([[0], num_keys], axis=0))
+        _, passing = tf.while_loop(lambda key, _: key < most, step, (tf.constant(0), everything))
+        return passing
+
+    def _items(self, rows: tf.Tensor) -> tf.Tensor:
+        known = rows >= 0
+        requests = tf.where(known)[:, 0]
+        found = tf.cast(tf.boolean_mask(rows, known), tf.int64)
+        return _scattered(requests, found, batch=tf.shape(rows)[0], num_rows=self.num_rows)
+
+
+def _given(name: FilterName, value: tf.Tensor) -> tf.Tensor:
+    """[batch] bool, True where this filter says anything."""
+    if value.dtype == tf.string:
+        return tf.reduce_any(value != b"", axis=-1)
+    return value != 0 if name is FilterName.IN_STOCK else value >= 0.0
+
+
+def _narrowed(allowed: tf.Tensor, mask: Callable[[], tf.Tensor], *, given: tf.Tensor) -> tf.Tensor:
+    """`allowed` and, in the rows where the filter is given, its mask; nothing is computed where no row has it."""
+    return tf.cond(
+        tf.reduce_any(given), lambda: allowed & (mask() | ~given[:, tf.newaxis]), lambda: tf.identity(allowed)
+    )
+
+
+def _scattered(requests: tf.Tensor, rows: tf.Tensor, *, batch: tf.Tensor, num_rows: int) -> tf.Tensor:
+    """[batch, num_rows] bool, True at each (request, row)."""
+    where = tf.stack([requests, rows], axis=1)
+    return tf.tensor_scatter_nd_update(
+        tf.zeros([batch, num_rows], tf.bool), where, tf.ones(tf.shape(requests), tf.bool)
+    )
+
+
+def _variable(values: np.ndarray, name: str) -> tf.Variable:
+    return tf.Variable(values, trainable=False, name=name)

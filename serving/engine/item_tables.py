@@ -1,0 +1,127 @@
+"""The tables of a bundle as variables: what a row of the catalogue is called, belongs to, and looks like."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from serving.catalogue.catalogue import Catalogue
+from serving.engine.filters import Filtered, FilterTables
+from serving.index.exact import NO_ROW
+from trainer.spec.branches import CHANGING
+from trainer.spec.config import SearchConfig
+
+# A product with very many variants may crowd out others beyond this multiple of the depth.
+MOST_CANDIDATES_PER_RESULT = 10
+
+
+def num_candidates(groups: np.ndarray, search: SearchConfig) -> int:
+    """How many candidates certainly hold `max_depth` products, where the catalogue has that many.
+
+    The worst case is that the first candidates are all variants of the `max_depth - 1` products with the most variants.
+    One more is for the item that `similar_items` leaves out.
+    """
+    variants = np.sort(np.bincount(groups))[::-1] if len(groups) else np.zeros([0], np.int64)
+    needed = 2 + int(variants[: search.max_depth - 1].sum())
+    return max(1, min(needed, len(groups), MOST_CANDIDATES_PER_RESULT * search.max_depth + 1))
+
+
+class Tables(tf.Module):
+    """Rows 0 to n - 1 are items; row n is blank (id "", no group, zero vectors), so that every gather has a row.
+
+    A row whose item was removed since the big index was built keeps its place; it has no id and no id leads to it.
+
+    Attributes:
+      num_items: n.
+      num_indexed: The first rows, which search can find.
+      unit_length: Whether vectors have length 1.
+      num_candidates: How many candidates an index is asked for.
+      item_ids: [n + 1] string.
+      groups: [n + 1] int32, `NO_ROW` for the blank row.
+      branches: [n + 1, branch, dim] float32.
+      item_parts: [n + 1, part] float32, the score parts that the item alone decides, in the order of `ITEM_PARTS`.
+      filters: The columns that filters read.
+      num_groups: How many products there are.
+      group_sizes: [num_groups] int32, how many variants each product has.
+      counted_groups: [n] int32, as `groups`, -1 for a row whose item was removed.
+      by_popularity: [items that are there] int32 rows, the most popular first.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, search: SearchConfig) -> None:
+        super().__init__(name="tables")
+        self.num_items = len(catalogue.ids)
+        self.num_indexed = catalogue.num_indexed
+        self.unit_length = catalogue.unit_length
+        self.num_candidates = num_candidates(catalogue.groups, search)
+        alive = np.flatnonzero(~catalogue.removed)
+        item_ids = np.full([self.num_items + 1], b"", object)
+        item_ids[alive] = catalogue.alive_ids
+        self.item_ids = _table(item_ids, "item_ids")
+        self.groups = _table(np.append(catalogue.groups, np.int32(NO_ROW)), "groups")
+        self.branches = _table(np.pad(catalogue.branches, [(0, 1), (0, 0), (0, 0)]), "branches")
+        self.item_parts = _table(np.pad(catalogue.item_parts, [(0, 1), (0, 0)]), "item_parts")
+        popular = alive[np.argsort(-catalogue.popularity[alive], kind="stable")].astype(np.int32)
+        self.by_popularity = _table(popular, "by_popularity")
+        sizes = np.bincount(catalogue.groups[alive], minlength=1 + int(catalogue.groups.max(initial=0)))
+        self.num_groups = int(np.count_nonzero(sizes))
+        self.group_sizes = _table(sizes.astype(np.int32), "group_sizes")
+        counted = np.where(catalogue.removed, np.int32(-1), catalogue.groups)
+        self.counted_groups = _table(counted, "counted_groups")
+        self.filters = FilterTables(catalogue.columns)
+        self.row_of_id = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                tf.constant([*catalogue.alive_ids, b""]), tf.constant([*alive.tolist(), NO_ROW], tf.int32)
+            ),
+            default_value=NO_ROW,
+        )
+
+    def rows_of(self, item_ids: tf.Tensor) -> tf.Tensor:
+        """Rows of item ids of any shape; `NO_ROW` for one that is not in the catalogue."""
+        return self.row_of_id.lookup(item_ids)
+
+    def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
+        """Item vectors [..., dim] of rows of any shape; zeros for `NO_ROW` and for what is not indexed."""
+        return self.summed(self.gather(self.branches, rows))
+
+    def content_of(self, rows: tf.Tensor) -> tf.Tensor:
+        """As `vectors_of`, of the content of the items alone: what histories and neighbours are made of."""
+        return self.summed(self.gather(self.branches, rows)[..., : -len(CHANGING), :])
+
+    def summed(self, branches: tf.Tensor) -> tf.Tensor:
+        """The vectors [..., dim] that branches [..., branch, dim] make; zeros stay zeros."""
+        sums = tf.reduce_sum(branches, axis=-2)
+        if not self.unit_length:
+            return sums
+        return tf.math.divide_no_nan(sums, tf.norm(sums, axis=-1, keepdims=True))
+
+    def filtered(self, inputs: Mapping[str, tf.Tensor]) -> Filtered:
+        """What the filter inputs of a batch come to; see `serving.engine.filters.FilterTables.filtered`."""
+        return self.filters.filtered(inputs, rows_of=self.rows_of)
+
+    def popular(self, allowed: tf.Tensor | None, *, batch: tf.Tensor) -> tf.Tensor:
+        """The most popular items that pass: [batch, num_candidates] int32 rows, `NO_ROW` where there is none."""
+        found = min(self.num_candidates, self.by_popularity.shape[0])
+        if allowed is None:
+            best = tf.broadcast_to(self.by_popularity[:found], [batch, found])
+        else:
+            passing = tf.gather(allowed, self.by_popularity, axis=1)
+            places = tf.argsort(tf.cast(~passing, tf.int32), axis=-1, stable=True)[:, :found]
+            passes = tf.gather(passing, places, batch_dims=1)
+            best = tf.where(passes, tf.gather(self.by_popularity, places), NO_ROW)
+        return tf.pad(best, [[0, 0], [0, self.num_candidates - found]], constant_values=NO_ROW)
+
+    def count_groups(self, allowed: tf.Tensor) -> tf.Tensor:
+        """How many variants of each product pass: [batch, groups] int32 of a mask [batch, rows]."""
+        passing = tf.cast(tf.transpose(allowed), tf.int32)
+        counted = tf.math.unsorted_segment_sum(passing, self.counted_groups, self.group_sizes.shape[0])
+        return tf.transpose(counted)
+
+    def gather(self, table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
+        """Entries of one of the tables; `NO_ROW` gives the blank one."""
+        return tf.gather(table, tf.where(rows == NO_ROW, self.num_items, rows))
+
+
+def _table(values: np.ndarray, name: str) -> tf.Variable:
+    if values.dtype == object:
+        return tf.Variable(tf.constant(values.tolist(), tf.string), trainable=False, name=name)
+    return tf.Variable(values, trainable=False, name=name)

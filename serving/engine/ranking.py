@@ -1,0 +1,142 @@
+"""Candidates to a page of results: score parts, a stable order, one result per product, pages over a fixed depth."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from serving.engine.request_inputs import bit
+from serving.index.exact import NO_ROW
+from trainer.spec.serving.signatures import QueryStatus
+from trainer.spec.tasks import DENSE, PAIR_TASKS, SCORE_PARTS
+
+Compare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+ScorePairs = Callable[[tf.Tensor, tf.Tensor], Mapping[str, tf.Tensor]]
+
+
+class Ranked(NamedTuple):
+    """Results in order.
+
+    Attributes:
+      positions: [batch, depth] int32, places in the candidate list; 0 beyond `count`.
+      count: [batch] int32, how many results there are, at most `depth`.
+    """
+
+    positions: tf.Tensor
+    count: tf.Tensor
+
+
+class Pages(NamedTuple):
+    """Which page each row asks for, brought into range.
+
+    Attributes:
+      start: [batch] int32, first result of the page, from 0.
+      size: [batch] int32, results a page.
+      status: [batch] int32 `QueryStatus` bits.
+    """
+
+    start: tf.Tensor
+    size: tf.Tensor
+    status: tf.Tensor
+
+
+def dot(query_keys: tf.Tensor, item_keys: tf.Tensor) -> tf.Tensor:
+    """[batch, key_dim] and [batch, candidates, key_dim] to [batch, candidates]."""
+    return tf.einsum("bd,bcd->bc", query_keys, item_keys)
+
+
+def score_parts(
+    query_vectors: tf.Tensor,
+    branches: tf.Tensor,
+    *,
+    score_pairs: ScorePairs,
+    unit_length: bool = True,
+    compare: Compare = dot,
+) -> dict[str, tf.Tensor]:
+    """Every score part of every candidate that the towers give, from the float32 branch vectors.
+
+    Args:
+      query_vectors: [batch, dim].
+      branches: [batch, candidates, branch, dim] of the candidates.
+      score_pairs: The pair heads of the towers.
+      unit_length: Whether an item's vector has length 1.
+      compare: The similarity of query and item vectors.
+
+    Returns:
+      {part: [batch, candidates] float32}, never NaN or infinite.
+    """
+    sums = tf.reduce_sum(branches, axis=2)
+    lengths = tf.norm(sums, axis=-1, keepdims=True)
+    item_vectors = sums / tf.where(lengths > 0.0, lengths, 1.0) if unit_length else sums
+    dense = compare(query_vectors, item_vectors)
+    pairs = score_pairs(query_vectors, item_vectors)
+    parts = {DENSE: dense, **{task.name: pairs[task.name] for task in PAIR_TASKS}}
+    return {part: tf.where(tf.math.is_finite(values), values, 0.0) for part, values in parts.items()}
+
+
+def total(parts: Mapping[str, tf.Tensor], weights: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """The score [batch, candidates]: the sum of the parts, each times its weight [batch]."""
+    return tf.add_n([parts[part] * weights[part][:, tf.newaxis] for part in SCORE_PARTS])
+
+
+def rank(rows: tf.Tensor, *, scores: tf.Tensor, groups: tf.Tensor, in_given_order: tf.Tensor, depth: int) -> Ranked:
+    """Orders candidates by score, then by row, and keeps the best variant of each product.
+
+    Args:
+      rows: [batch, candidates] int32, `NO_ROW` where there is no candidate.
+      scores: [batch, candidates] float32, finite.
+      groups: [batch, candidates] int32, equal for variants of one product.
+      in_given_order: [batch] bool; of equal scores such rows keep the order in which the candidates come.
+      depth: How many results to keep at most.
+    """
+    given, width = in_given_order[:, tf.newaxis], tf.shape(rows)[1]
+    place = tf.broadcast_to(tf.range(width), tf.shape(rows))
+    by_row = tf.argsort(tf.where(given, place, rows), axis=-1, stable=True)
+    key = tf.where(rows == NO_ROW, -float("inf"), scores)
+    by_key = tf.argsort(_pick(key, by_row), axis=-1, direction="DESCENDING", stable=True)
+    order = _pick(by_row, by_key)
+    keep = (_pick(rows, order) != NO_ROW) & ~_seen_before(_pick(groups, order))
+    count = tf.minimum(tf.reduce_sum(tf.cast(keep, tf.int32), axis=-1), depth)
+    kept_first = tf.argsort(tf.cast(~keep, tf.int32), axis=-1, stable=True)[:, :depth]
+    positions = _pick(order, kept_first)
+    positions = tf.where(tf.range(tf.shape(positions)[1]) < count[:, tf.newaxis], positions, 0)
+    positions = tf.pad(positions, [[0, 0], [0, depth - tf.shape(positions)[1]]])
+    return Ranked(positions=tf.ensure_shape(positions, [None, depth]), count=count)
+
+
+def _pick(values: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    return tf.gather(values, positions, batch_dims=1)
+
+
+def _seen_before(groups: tf.Tensor) -> tf.Tensor:
+    """True where the same number stands further left in the row; [batch, candidates]."""
+    together = tf.argsort(groups, axis=-1, stable=True)
+    ordered = _pick(groups, together)
+    first = tf.zeros_like(ordered[:, :1], tf.bool)
+    repeated = tf.concat([first, ordered[:, 1:] == ordered[:, :-1]], axis=1)
+    return _pick(repeated, tf.argsort(together, axis=-1))
+
+
+def clamp_pages(page: tf.Tensor, page_size: tf.Tensor, *, depth: int, width: int) -> Pages:
+    """Brings page (from 1) and page size into range.
+
+    A page before the first is the first, a page size outside 1..width is the nearest inside; a page that begins beyond
+    `depth` stays empty. Each of these is said in the status.
+    """
+    size = tf.clip_by_value(page_size, 1, width)
+    first = tf.clip_by_value(page, 1, depth + 1)
+    start = (first - 1) * size
+    clamped = (size != page_size) | (page < 1) | (start >= depth)
+    return Pages(start=start, size=size, status=bit(clamped, QueryStatus.PAGE_CLAMPED))
+
+
+def slice_page(ranked: Ranked, pages: Pages, *, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The page of each row.
+
+    Returns:
+      Places in the candidate list [batch, width] int32, and [batch, width] bool, True where there is a result.
+    """
+    column = tf.range(width)[tf.newaxis]
+    wanted = pages.start[:, tf.newaxis] + column
+    shown = (column < pages.size[:, tf.newaxis]) & (wanted < ranked.count[:, tf.newaxis])
+    return _pick(ranked.positions, tf.where(shown, wanted, 0)), shown

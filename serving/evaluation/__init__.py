@@ -1,0 +1,6 @@
+"""Offline evaluation of bundles: replayed requests, judged queries and the quality gate.
+
+Importing the package selects Keras 2 before any of its modules loads TensorFlow; it does not load TensorFlow.
+"""
+
+import trainer  # noqa: F401  (its import sets TF_USE_LEGACY_KERAS)

@@ -1,0 +1,120 @@
+"""Recorded requests: the eval events of Examples as requests to a bundle, with the items that were right for each."""
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.ops.examples import feature_spec
+from trainer.spec.config import WireConfig
+from trainer.spec.features import Feature, Side, features_of
+
+PARSED_AT_ONCE = 512
+_QUERY = tuple(feature for feature in features_of(Side.QUERY) if feature.modality is not None)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordedRequest:
+    """One request of the past.
+
+    Attributes:
+      query: {query feature: its value in wire form}.
+      relevant: Ids of the items it led to.
+    """
+
+    query: Mapping[str, Any]
+    relevant: frozenset[bytes]
+
+
+def read_requests(directory: Path, *, wire: WireConfig, limit: int, label: str = "positive") -> list[RecordedRequest]:
+    """The requests below a folder of event Examples that led to something; of more than `limit`, a fixed sample.
+
+    Args:
+      directory: Holds TFRecord files of event Examples.
+      wire: Sizes of the wire form.
+      limit: At most so many; the same ones every time (those with the smallest hash of the request id).
+      label: The event feature that says what led to something.
+    """
+    key, item, positive = (_named(name) for name in ("request_id", "event_item_id", label))
+    relevant: dict[bytes, set[bytes]] = {}
+    for row in _rows(directory, (key, item, positive), wire=wire):
+        if row[positive.name] > 0:
+            relevant.setdefault(row[key.name], set()).add(row[item.name])
+    chosen = set(sorted(relevant, key=lambda name: hashlib.sha256(name).digest())[:limit])
+    found: dict[bytes, RecordedRequest] = {}
+    for row in _rows(directory, (key, *_QUERY), wire=wire):
+        name = row[key.name]
+        if name in chosen and name not in found:
+            query = {feature.name: row[feature.name] for feature in _QUERY}
+            found[name] = RecordedRequest(query=query, relevant=frozenset(relevant[name]))
+    return [found[name] for name in sorted(found)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JudgedRequest:
+    """A request whose items people have judged.
+
+    Attributes:
+      query: {query feature: its value in wire form}.
+      grades: {item id: judged relevance 0 to 3}.
+    """
+
+    query: Mapping[str, Any]
+    grades: Mapping[bytes, float]
+
+
+def read_judged(directory: Path, *, wire: WireConfig) -> list[JudgedRequest]:
+    """The judged requests below a folder of event Examples, by request id."""
+    key, item, grade = (_named(name) for name in ("request_id", "event_item_id", "label_grade"))
+    queries: dict[bytes, dict[str, Any]] = {}
+    grades: dict[bytes, dict[bytes, float]] = {}
+    for row in _rows(directory, (key, item, grade, *_QUERY), wire=wire):
+        if row[grade.name] >= 0:
+            queries.setdefault(row[key.name], {feature.name: row[feature.name] for feature in _QUERY})
+            grades.setdefault(row[key.name], {})[row[item.name]] = float(row[grade.name])
+    return [JudgedRequest(query=queries[name], grades=grades[name]) for name in sorted(queries)]
+
+
+def count_positives(directory: Path) -> Counter[bytes]:
+    """How often each item was acted on in a folder of event Examples."""
+    item, positive = _named("event_item_id"), _named("positive")
+    rows = _rows(directory, (item, positive), wire=WireConfig())
+    return Counter(row[item.name] for row in rows if row[positive.name] > 0)
+
+
+def read_groups(directory: Path) -> dict[bytes, bytes]:
+    """{item id: group id} of a folder of item Examples; an item without a group is its own."""
+    item, group = _named("item_id"), _named("group_id")
+    rows = _rows(directory, (item, group), wire=WireConfig())
+    return {row[item.name]: row[group.name] or row[item.name] for row in rows}
+
+
+def read_texts(directory: Path, *names: str) -> dict[str, list[bytes]]:
+    """{item feature: its text for each item} of a folder of item Examples."""
+    features = [_named(name) for name in names]
+    rows = list(_rows(directory, features, wire=WireConfig()))
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def as_batch(queries: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """{query feature: [batch, ...]} of several requests."""
+    return {name: np.stack([query[name] for query in queries]) for name in queries[0]}
+
+
+def _named(name: str) -> Feature:
+    return next(f for side in Side for f in features_of(side) if f.name == name)
+
+
+def _rows(directory: Path, features: Sequence[Feature], *, wire: WireConfig) -> Iterator[dict[str, Any]]:
+    """One {feature: value} for each Example, files in order of name."""
+    files = sorted(str(path) for path in directory.iterdir() if path.is_file())
+    spec = feature_spec(features, wire)
+    records = tf.data.TFRecordDataset(files).batch(PARSED_AT_ONCE)
+    for batch in records.map(lambda serialized: tf.io.parse_example(serialized, spec)).as_numpy_iterator():
+        for position in range(len(batch[features[0].name])):
+            yield {feature.name: batch[feature.name][position] for feature in features}

@@ -1,0 +1,61 @@
+"""A big index as it was built, a small exact one of what came since, and tombstones for what went."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from serving.index.exact import NO_ROW, ExactIndex, Index, answer_short, keep
+from serving.index.vector_store import as_variable
+
+
+class TieredIndex(tf.Module):
+    """Rows 0 to m - 1 are the big index's, the next ones the delta's; a removed row is never proposed."""
+
+    def __init__(
+        self, base: Index, *, removed: Any, delta: ExactIndex, vectors_of: Callable[[tf.Tensor], tf.Tensor]
+    ) -> None:
+        """Puts the tiers together.
+
+        Args:
+          base: The big index.
+          removed: [m] bool, True where the item of a row of `base` is gone or has changed.
+          delta: The items of rows m and on.
+          vectors_of: Exact vectors [batch, width, dim] as the indexes hold them, of rows [batch, width].
+        """
+        super().__init__(name="tiered_index")
+        self.kind = base.kind
+        self.base = base
+        self.num_removed = int(np.count_nonzero(removed))
+        self.removed = as_variable(removed, "removed")
+        self.delta = delta
+        self.num_base = int(self.removed.shape[0])
+        self._vectors_of = vectors_of
+
+    def propose(self, query_vectors: tf.Tensor, k: int, allowed: tf.Tensor | None = None) -> tf.Tensor:
+        """See `Index.propose`."""
+        rows = self._from_base(query_vectors, k, allowed)
+        if not self.delta.num_items:
+            return rows
+        newer = None if allowed is None else allowed[:, self.num_base :]
+        found = self.delta.propose(query_vectors, k, newer)
+        rows = tf.concat([rows, tf.where(found == NO_ROW, NO_ROW, found + self.num_base)], axis=1)
+        scores = tf.einsum("bd,bkd->bk", query_vectors, self._vectors_of(rows))
+        best = tf.math.top_k(tf.where(rows == NO_ROW, -float("inf"), scores), k=k)
+        return tf.gather(rows, best.indices, batch_dims=1)
+
+    def _from_base(self, query_vectors: tf.Tensor, k: int, allowed: tf.Tensor | None) -> tf.Tensor:
+        if not self.num_removed:
+            return self.base.propose(query_vectors, k, None if allowed is None else allowed[:, : self.num_base])
+        alive = ~self.removed.read_value()
+        if allowed is not None:
+            return self.base.propose(query_vectors, k, allowed[:, : self.num_base] & alive)
+        spare = min(k, self.num_removed)  # in place of the removed ones that come among the first
+        rows = keep(self.base.propose(query_vectors, k + spare), lambda at: tf.gather(alive, at))[:, :k]
+        rows = tf.ensure_shape(rows, [None, k])
+        if spare == self.num_removed:
+            return rows
+        everything = tf.broadcast_to(alive, [tf.shape(query_vectors)[0], self.num_base])
+        passing = self.num_base - self.num_removed
+        return answer_short(rows, query_vectors, passing=passing, allowed=everything, index=self.base)

@@ -1,0 +1,271 @@
+"""Lexical search: BM25 over the words of the catalogue, inside the graph, in plain TensorFlow ops.
+
+Several fields count as one text by BM25F: a word's frequency is summed over the fields, each times its weight and
+divided by the field's length normalisation, and saturates once. With a single field this is plain BM25, with
+idf = ln(1 + (n - df + 0.5) / (df + 0.5)). https://doi.org/10.1561/1500000019
+The statistics are those of the catalogue a bundle was built from. They and the postings are variables.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from serving.index.exact import NO_ROW
+from serving.lexical.spelling import Spelling
+from trainer.ops.text import valid_utf8, words
+from trainer.spec.serving.search_fields import MOST_QUERY_WORDS
+
+K1 = 1.2  # how fast repetitions of a word stop to count
+B = 0.75  # how much a long field is held against an item
+NO_WORD = -1
+# A word in more than a tenth of the items (and in more than this many) proposes nothing where a rarer one can, because
+# its postings are most of the work; it counts in the score all the same.
+COMMON_SHARE = 0.1
+COMMON_ITEMS = 1_000
+_TEXTS_AT_ONCE = 1_024
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Postings:
+    """Which word stands in which item, and for how much.
+
+    Attributes:
+      num_items: How many rows there are.
+      vocabulary: [words] bytes, sorted.
+      keys: [postings] int64, word * num_items + row, rising.
+      impacts: [postings] float32, what the word adds to the BM25 score of the item.
+      idf: [words] float32, the most that a word can add.
+      items_with: [words] int32, how many items have the word.
+    """
+
+    num_items: int
+    vocabulary: tuple[bytes, ...]
+    keys: np.ndarray
+    impacts: np.ndarray
+    idf: np.ndarray
+    items_with: np.ndarray
+
+
+def make_postings(
+    fields: Mapping[str, Sequence[bytes]],
+    *,
+    weights: Mapping[str, float],
+    num_base: int | None = None,
+    removed: np.ndarray | None = None,
+) -> Postings:
+    """Counts the words of a catalogue.
+
+    Args:
+      fields: {field: [rows] UTF-8 texts}, all of one length.
+      weights: {field: how much a word in it counts}, one for each field.
+      num_base: The term statistics are those of the first so many rows, removed ones among them; None = of all.
+      removed: [rows] bool, rows that no word leads to.
+
+    Raises:
+      ValueError: The fields differ in length or have no weight.
+    """
+    lengths = {name: len(texts) for name, texts in fields.items()}
+    if len(set(lengths.values())) > 1 or set(fields) != set(weights):
+        raise ValueError(
+            f"Lexical fields must have one text for each item and one weight each; got lengths {lengths} and weights "
+            f"for {sorted(weights)}."
+        )
+    num_items = next(iter(lengths.values()), 0)
+    num_base = num_items if num_base is None else num_base
+    numbers: dict[bytes, int] = {}
+    counted = [
+        _count_field(fields[name], numbers=numbers, weight=weights[name], num_base=num_base) for name in sorted(fields)
+    ]
+    vocabulary = sorted(numbers)
+    rank = np.zeros(len(vocabulary), np.int64)
+    rank[[numbers[word] for word in vocabulary]] = np.arange(len(vocabulary))
+    number = np.concatenate([np.zeros(0, np.int64), *(field.word for field in counted)])
+    row = np.concatenate([np.zeros(0, np.int64), *(field.row for field in counted)])
+    keys, place = np.unique(rank[number] * num_items + row, return_inverse=True)
+    frequency = np.bincount(place, np.concatenate([np.zeros(0), *(field.frequency for field in counted)]), len(keys))
+    word, row = np.divmod(keys, max(1, num_items))
+    base_with = np.bincount(word[row < num_base], minlength=len(vocabulary))
+    idf = np.log1p((num_base - base_with + 0.5) / (base_with + 0.5))
+    alive = np.ones(len(keys), bool) if removed is None else ~removed[row]
+    impacts = idf[word] * frequency / (K1 + frequency)
+    return Postings(
+        num_items=num_items,
+        vocabulary=tuple(vocabulary),
+        keys=keys[alive],
+        impacts=impacts[alive].astype(np.float32),
+        idf=idf.astype(np.float32),
+        items_with=np.bincount(word[alive], minlength=len(vocabulary)).astype(np.int32),
+    )
+
+
+class _Counted(NamedTuple):
+    """Distinct (word, row) pairs of a field, words by number: [pairs] each."""
+
+    word: np.ndarray
+    row: np.ndarray
+    frequency: np.ndarray
+
+
+def _count_field(texts: Sequence[bytes], *, numbers: dict[bytes, int], weight: float, num_base: int) -> _Counted:
+    """Weighted and length-normalised frequencies; words that are new get the next numbers."""
+    found, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        ragged = words(tf.constant(list(texts[start : start + _TEXTS_AT_ONCE]), tf.string))
+        flat = ragged.values.numpy().tolist()
+        found.append(np.array([numbers.setdefault(word, len(numbers)) for word in flat], np.int64))
+        lengths.append(ragged.row_lengths().numpy())
+    length, number = np.concatenate(lengths), np.concatenate(found)
+    keys, count = np.unique(number * max(1, len(texts)) + np.repeat(np.arange(len(texts)), length), return_counts=True)
+    word, row = np.divmod(keys, max(1, len(texts)))
+    mean = float(length[:num_base].mean()) if num_base else 0.0
+    norm = 1.0 - B + B * length / mean if mean > 0.0 else np.ones(len(texts))
+    return _Counted(word=word, row=row, frequency=weight * count / norm[row])
+
+
+class Terms(NamedTuple):
+    """The words of queries as the index knows them.
+
+    Attributes:
+      words: [batch, terms] int32, numbers of words, `NO_WORD` where there is none.
+      weights: [batch, terms] float32: 1 for a word as it was typed, less for one that was guessed, 0 for none.
+    """
+
+    words: tf.Tensor
+    weights: tf.Tensor
+
+
+class LexicalIndex(tf.Module):
+    """BM25 over the rows of a bundle that search can find.
+
+    Attributes:
+      num_items: How many rows there are.
+      spelling: Guesses what an unknown word was meant to be.
+    """
+
+    def __init__(self, postings: Postings) -> None:
+        super().__init__(name="lexical_index")
+        self.num_items = postings.num_items
+        # One more posting that no word reaches, so that a position behind the last can be read.
+        self.keys = _variable(np.append(postings.keys, np.iinfo(np.int64).max), "keys")
+        self.impacts = _variable(np.append(postings.impacts, np.float32(0.0)), "impacts")
+        starts = np.concatenate([[0], np.cumsum(postings.items_with, dtype=np.int64)])
+        self.starts = _variable(np.append(starts, starts[-1]), "starts")
+        self.idf = _variable(np.append(postings.idf, np.float32(0.0)), "idf")
+        self.vocabulary = tf.Variable(tf.constant([*postings.vocabulary, b""]), trainable=False, name="vocabulary")
+        self.num_words = len(postings.vocabulary)
+        common = max(COMMON_SHARE * postings.num_items, COMMON_ITEMS)
+        self.common = _variable(np.append(postings.items_with > common, False), "common")
+        self.number_of_word = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                tf.constant([*postings.vocabulary, b""]), tf.constant([*range(self.num_words), NO_WORD], tf.int32)
+            ),
+            default_value=NO_WORD,
+        )
+        self.spelling = Spelling(postings.vocabulary, counts=postings.items_with)
+
+    def terms(self, text: tf.Tensor) -> Terms:
+        """The words of queries [batch]; one that no item has becomes the nearest that some have.
+
+        At most `MOST_QUERY_WORDS` of each query are read.
+        """
+        typed = words(text)[:, :MOST_QUERY_WORDS]
+        known = self.number_of_word.lookup(typed.values)
+        unknown = tf.where(known == NO_WORD)
+
+        def guess() -> tuple[tf.Tensor, tf.Tensor]:
+            guessed = self.spelling.guess(tf.gather_nd(typed.values, unknown))
+            return (
+                tf.tensor_scatter_nd_update(known, unknown, guessed.words),
+                tf.tensor_scatter_nd_update(tf.ones_like(known, tf.float32), unknown, guessed.likeness),
+            )
+
+        numbers, weights = tf.cond(tf.size(unknown) > 0, guess, lambda: (known, tf.ones_like(known, tf.float32)))
+        return Terms(
+            words=typed.with_values(numbers).to_tensor(default_value=NO_WORD),
+            weights=typed.with_values(weights).to_tensor(default_value=0.0),
+        )
+
+    def propose(self, terms: Terms, k: int, *, allowed: tf.Tensor | None = None) -> tf.Tensor:
+        """The rows with the highest scores among those that have a word of the query.
+
+        Args:
+          terms: From `terms`.
+          k: How many rows to propose.
+          allowed: [batch, at least items] bool, or None where every row may be proposed.
+
+        Returns:
+          [batch, k] int32, best first (of equal scores the smaller row), `NO_ROW` where there is none; no row twice.
+        """
+        common = tf.gather(self.common, self._safe(terms.words))
+        rare = (terms.words != NO_WORD) & ~common
+        used = rare | ~tf.reduce_any(rare, axis=-1, keepdims=True)
+        numbers = tf.where(used, terms.words, NO_WORD)
+        found = min(k, self.num_items)
+        batch = tf.shape(numbers)[0]
+        if found == 0:
+            return tf.fill([batch, k], NO_ROW)
+
+        def one(row: tuple[tf.Tensor, ...]) -> tf.Tensor:
+            totals = self._totals(row[0], row[1])
+            best = tf.math.top_k(
+                totals if allowed is None else tf.where(row[2][: self.num_items], totals, 0.0), k=found
+            )
+            return tf.where(best.values > 0.0, best.indices, NO_ROW)
+
+        given = (numbers, terms.weights) if allowed is None else (numbers, terms.weights, allowed)
+        rows = tf.map_fn(one, given, fn_output_signature=tf.TensorSpec([found], tf.int32), parallel_iterations=2)
+        return tf.pad(rows, [[0, 0], [0, k - found]], constant_values=NO_ROW)
+
+    def word_scores(self, terms: Terms, rows: tf.Tensor) -> tf.Tensor:
+        """What each word adds to BM25: [batch, candidates, terms] float32, for rows [batch, candidates]."""
+        word = tf.cast(terms.words, tf.int64)[:, tf.newaxis, :]
+        row = tf.cast(rows, tf.int64)[:, :, tf.newaxis]
+        wanted = tf.where((word < 0) | (row < 0) | (row >= self.num_items), tf.int64.min, word * self.num_items + row)
+        keys = self.keys.read_value()
+        places = tf.searchsorted(keys, tf.reshape(wanted, [-1]))
+        impacts = tf.where(tf.gather(keys, places) == tf.reshape(wanted, [-1]), tf.gather(self.impacts, places), 0.0)
+        return tf.reshape(impacts, tf.shape(wanted)) * terms.weights[:, tf.newaxis, :]
+
+    def most(self, terms: Terms) -> tf.Tensor:
+        """The BM25 score [batch] that no item can exceed: every word of the query as it was typed, endlessly often."""
+        return tf.reduce_sum(tf.gather(self.idf, self._safe(terms.words)), axis=-1)
+
+    def mended(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Texts [batch] with unknown words replaced by what they were meant to be, and how many were: [batch] int32."""
+        typed = words(text)
+        known = self.number_of_word.lookup(typed.values)
+        guessed = tf.cond(
+            tf.reduce_any(known == NO_WORD), lambda: self.spelling.guess(typed.values).words, lambda: known
+        )
+        changed = (known == NO_WORD) & (guessed != NO_WORD)
+        meant = tf.gather(self.vocabulary, tf.where(changed, guessed, self.num_words))
+        count = tf.reduce_sum(typed.with_values(tf.cast(changed, tf.int32)), axis=-1)
+        mended = tf.strings.reduce_join(
+            typed.with_values(tf.where(changed, meant, typed.values)), separator=" ", axis=-1
+        )
+        return tf.where(count > 0, mended, valid_utf8(text)), count
+
+    def names(self, terms: Terms) -> tf.Tensor:
+        """The words [batch, terms] as the catalogue writes them; "" where there is none."""
+        return tf.gather(self.vocabulary, self._safe(terms.words))
+
+    def _totals(self, numbers: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """BM25 of every item [items] for the words [terms] of one query."""
+        safe = self._safe(numbers)
+        ranges = tf.ragged.range(tf.gather(self.starts, safe), tf.gather(self.starts, safe + 1))
+        term = ranges.value_rowids()
+        offsets = tf.cast(safe, tf.int64) * self.num_items
+        items = tf.gather(self.keys, ranges.values) - tf.gather(offsets, term)
+        impacts = tf.gather(self.impacts, ranges.values) * tf.gather(weights, term)
+        return tf.math.unsorted_segment_sum(impacts, items, self.num_items)
+
+    def _safe(self, numbers: tf.Tensor) -> tf.Tensor:
+        """Numbers with `NO_WORD` replaced by the entry behind the last word, which has no postings."""
+        return tf.where(numbers == NO_WORD, self.num_words, numbers)
+
+
+def _variable(values: np.ndarray, name: str) -> tf.Variable:
+    return tf.Variable(values, trainable=False, name=name)

@@ -1,0 +1,1 @@
+"""The gRPC API: services, interceptor, health, reflection, profiler and TLS."""

@@ -1,0 +1,229 @@
+"""The answers both protocols give, as protos and as JSON."""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    model_pb2,
+    predict_pb2,
+    regression_pb2,
+    status_pb2,
+)
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving.server.json_codec.examples import body_to_examples, classification_answer, regression_answer
+from serving.server.json_codec.inputs import body_to_arrays, parse_body
+from serving.server.json_codec.outputs import JsonAnswer, answer
+from serving.server.models.model_config import plans_of_config
+from serving.server.models.server_core import Models
+from serving.server.models.versions import Lease
+from serving.server.protocol.compatibility import PROMISING, Behaviour
+from serving.server.protocol.deadline import NEVER, Deadline
+from serving.server.protocol.errors import invalid, quoted
+from serving.server.protocol.inference import classify, infer, regress
+from serving.server.protocol.model import Model
+from serving.server.protocol.predict import predict_arrays, predict_proto
+from serving.server.protocol.signature import DEFAULT_SIGNATURE
+
+SIGNATURE_DEF = "signature_def"
+Asking = Any  # A request with a `model_spec`: the generated messages share no type.
+Response = TypeVar("Response", bound=Any)
+
+
+class Answers:
+    """What the server knows how to answer; blocking, so it runs in `Calls`.
+
+    Args:
+      models: The models.
+      max_body_bytes: The largest single input in memory.
+      behaviour: What is promised beyond TF Serving.
+      checks_method: Classify and Regress want signatures of their own method name.
+      as_content: Outputs of gRPC Predict as `tensor_content`.
+      reload: Serves the models of a configuration and no others, or raises; by default `models` does.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        *,
+        max_body_bytes: int,
+        behaviour: Behaviour = PROMISING,
+        checks_method: bool = False,
+        as_content: bool = False,
+        reload: Callable[[model_server_config_pb2.ModelServerConfig], None] | None = None,
+    ) -> None:
+        self.models = models
+        self._reload = reload or (lambda config: models.reload(plans_of_config(config)))
+        self.max_body_bytes = max_body_bytes
+        self.behaviour = behaviour
+        self.checks_method = checks_method
+        self.as_content = as_content
+
+    def predict(
+        self, request: predict_pb2.PredictRequest, *, deadline: Deadline = NEVER
+    ) -> predict_pb2.PredictResponse:
+        """Predict over gRPC: one version answers, and the response says which."""
+        with self._lease(request) as lease:
+            response = predict_proto(
+                lease.model,
+                request,
+                max_bytes=self.max_body_bytes,
+                deadline=deadline,
+                as_content=self.as_content,
+                behaviour=self.behaviour,
+            )
+        return _named(response, request.model_spec, lease.version)
+
+    def classify(
+        self, request: classification_pb2.ClassificationRequest, *, deadline: Deadline = NEVER
+    ) -> classification_pb2.ClassificationResponse:
+        """Classify over gRPC."""
+        with self._lease(request) as lease:
+            name, given = request.model_spec.signature_name, request.input
+            result = classify(lease.model, name, given, deadline=deadline, checks_method=self.checks_method)
+        response = classification_pb2.ClassificationResponse(result=result)
+        return _named(response, request.model_spec, lease.version)
+
+    def regress(
+        self, request: regression_pb2.RegressionRequest, *, deadline: Deadline = NEVER
+    ) -> regression_pb2.RegressionResponse:
+        """Regress over gRPC."""
+        with self._lease(request) as lease:
+            name, given = request.model_spec.signature_name, request.input
+            result = regress(lease.model, name, given, deadline=deadline, checks_method=self.checks_method)
+        return _named(regression_pb2.RegressionResponse(result=result), request.model_spec, lease.version)
+
+    def multi_inference(
+        self, request: inference_pb2.MultiInferenceRequest, *, deadline: Deadline = NEVER
+    ) -> inference_pb2.MultiInferenceResponse:
+        """MultiInference over gRPC: the version of the first task's ModelSpec answers all tasks."""
+        spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
+        response = inference_pb2.MultiInferenceResponse()
+        with self._lease_spec(spec) as lease:
+            results = infer(lease.model, request, deadline=deadline, checks_method=self.checks_method)
+        for result in results:
+            result.model_spec.name = spec.name
+            result.model_spec.version.value = lease.version
+            response.results.append(result)
+        return response
+
+    def predict_json(self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NEVER) -> JsonAnswer:
+        """Predict over REST: body in, body out, both from one version."""
+        parsed = parse_body(body, self.behaviour)
+        with self._lease_spec(spec) as lease:
+            signature = lease.model.signatures.get(parsed.signature_name)
+            if signature is None:
+                shown = quoted(parsed.signature_name)
+                raise invalid(f'Serving signature name: "{shown}" not found in signature def')
+            form, given = body_to_arrays(parsed, signature, self.behaviour)
+            outputs = predict_arrays(lease.model, signature, given, deadline=deadline)
+        return answer(outputs, form, self.behaviour)
+
+    def classify_json(self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NEVER) -> JsonAnswer:
+        """Classify over REST."""
+        name, given = body_to_examples(body, self.behaviour)
+        with self._lease_spec(spec) as lease:
+            result = classify(lease.model, name, given, deadline=deadline, checks_method=self.checks_method)
+        return classification_answer(result, self.behaviour)
+
+    def regress_json(self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NEVER) -> JsonAnswer:
+        """Regress over REST."""
+        name, given = body_to_examples(body, self.behaviour)
+        with self._lease_spec(spec) as lease:
+            result = regress(lease.model, name, given, deadline=deadline, checks_method=self.checks_method)
+        return regression_answer(result, self.behaviour)
+
+    def status(
+        self, request: get_model_status_pb2.GetModelStatusRequest
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """The states of a model's versions."""
+        spec = _spec(request)
+        version = spec.version.value if spec.HasField("version") else None
+        if spec.version_label and self.behaviour.reads_label_of_status:
+            version = self.models.labelled(spec.name, spec.version_label)
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for status in self.models.statuses(spec.name, version=version):
+            entry = response.model_version_status.add(version=status.version, state=int(status.state))
+            entry.status.error_code = int(status.code)
+            entry.status.error_message = status.message
+        return response
+
+    def reload(self, request: model_management_pb2.ReloadConfigRequest) -> model_management_pb2.ReloadConfigResponse:
+        """Serves the models of the request, and no others, or goes on as before."""
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise invalid(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                "Only ModelConfigList is currently supported"
+            )
+        self._reload(request.config)
+        return model_management_pb2.ReloadConfigResponse(status=status_pb2.StatusProto())
+
+    def metadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """The signatures of a version, defaults included."""
+        spec = _spec(request)
+        _check_fields(request.metadata_field)
+        definitions = get_model_metadata_pb2.SignatureDefMap()
+        response = get_model_metadata_pb2.GetModelMetadataResponse()
+        with self._lease_spec(spec) as lease:
+            for signature_name, definition in lease.model.signature_defs.items():
+                definitions.signature_def[signature_name].CopyFrom(definition)
+            response.model_spec.version.value = lease.version
+        response.model_spec.name = spec.name
+        response.metadata[SIGNATURE_DEF].Pack(definitions)
+        return response
+
+    def _lease(self, request: Asking) -> contextlib.AbstractContextManager[Lease[Model]]:
+        return self._lease_spec(_spec(request))
+
+    def _lease_spec(self, spec: model_pb2.ModelSpec) -> contextlib.AbstractContextManager[Lease[Model]]:
+        """Holds the version a ModelSpec asks for."""
+        if not spec.name:
+            raise invalid("ModelSpec has no name specified.")
+        version = spec.version.value if spec.HasField("version") else None
+        return self.models.lease(spec.name, version=version, label=spec.version_label)
+
+
+def model_spec(name: str, *, version: int | None, label: str = "") -> model_pb2.ModelSpec:
+    """The ModelSpec of a URL."""
+    spec = model_pb2.ModelSpec(name=name)
+    if label:
+        spec.version_label = label
+    if version is not None:
+        spec.version.value = version
+    return spec
+
+
+def _spec(request: Asking) -> model_pb2.ModelSpec:
+    """The ModelSpec of a gRPC request.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT when it has none.
+    """
+    if not request.HasField("model_spec"):
+        raise invalid("Missing ModelSpec")
+    return request.model_spec
+
+
+def _named(response: Response, asked: model_pb2.ModelSpec, version: int) -> Response:
+    """The response with the model that gave it."""
+    response.model_spec.name = asked.name
+    response.model_spec.version.value = version
+    response.model_spec.signature_name = asked.signature_name or DEFAULT_SIGNATURE
+    return response
+
+
+def _check_fields(fields: Iterable[str]) -> None:
+    named = list(fields)
+    if not named:
+        raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+    for field in named:
+        if field != SIGNATURE_DEF:
+            raise invalid(f"Metadata field {quoted(field)} is not supported")

@@ -1,0 +1,133 @@
+"""JSON text to Python values and back, with the tokens and the messages of TF Serving's parser.
+
+Beyond strict JSON it takes NaN, Infinity and Inf. Bytes that are not UTF-8 and lone surrogates become U+FFFD: text of
+unknown origin is never a reason to fail. TF Serving passes such bytes through, and reads nothing behind the document.
+Nesting beyond Python's recursion limit is an error, not a crash.
+"""
+
+import json
+import re
+from typing import Any
+
+from serving.server.protocol.compatibility import PROMISING, Behaviour
+from serving.server.protocol.errors import invalid
+
+RAPIDJSON_WORDS: tuple[tuple[str, str], ...] = (
+    ("Extra data", "The document root must not be followed by other values."),
+    ("Unterminated string", "Missing a closing quotation mark in string."),
+    ("Expecting property name", "Missing a name for object member."),
+    ("Expecting ':'", "Missing a colon after a name of object member."),
+    ("Invalid control character", "Invalid encoding in string."),
+    ("Invalid \\escape", "Invalid escape character in string."),
+    ("Invalid \\uXXXX escape", "Incorrect hex digit after \\u escape in string."),
+)
+STRING = r'"(?:[^"\\]|\\.)*+"?'  # Possessive, and an open string runs to the end: linear time on any text.
+STRING_OR_INF = re.compile(rf"{STRING}|\bInf\b", re.DOTALL)
+STRING_OR_FLOAT = re.compile(rf"{STRING}|-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)", re.DOTALL)
+RAW_BYTES = "surrogateescape"
+LOOKED_BACK_CHARACTERS = 100_000
+SURROGATE = re.compile("[\ud800-\udfff]")
+TYPE_WORDS: dict[type, str] = {dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
+
+
+def parse(body: bytes, behaviour: Behaviour = PROMISING) -> Any:
+    """The value of a JSON document.
+
+    Args:
+      body: The bytes of the request.
+      behaviour: Whether bytes that are not UTF-8 are replaced, and bytes behind the document are an error.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT `JSON Parse error: ... at offset: N`, N in bytes of the UTF-8 text.
+    """
+    text = body.decode("utf-8", "replace" if behaviour.writes_valid_json else RAW_BYTES).removeprefix("\ufeff")
+    if not text.strip():
+        raise invalid("JSON Parse error: The document is empty")
+    try:
+        try:
+            return _load(text, behaviour)
+        except json.JSONDecodeError:
+            if "Inf" not in text:
+                raise
+            return _load(STRING_OR_INF.sub(_spell_infinity, text), behaviour)
+    except json.JSONDecodeError as error:
+        offset = len(text[: error.pos].encode("utf-8", "replace"))
+        raise invalid(f"JSON Parse error: {_words(error, text)} at offset: {offset}") from error
+    except RecursionError as error:
+        raise invalid("JSON Parse error: Terminate parsing due to Handler error. It is nested too deeply.") from error
+    except ValueError as error:
+        raise invalid("JSON Parse error: Number too big to be stored in double.") from error
+
+
+def dump(value: Any, behaviour: Behaviour = PROMISING) -> bytes:
+    """The value as JSON in UTF-8; floats that are NaN or infinite are bare tokens, so valid JSON has none of them."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=True)
+    if behaviour.writes_valid_json:
+        return text.encode("utf-8", "replace")
+    return STRING_OR_FLOAT.sub(_spell_float, text).encode("utf-8", RAW_BYTES)
+
+
+def type_word(value: Any) -> str:
+    """What TF Serving calls the value's JSON type."""
+    if value is None:
+        return "Null"
+    if isinstance(value, bool):
+        return "True" if value else "False"
+    return TYPE_WORDS[type(value)]
+
+
+def utf8(text: str, *, raw: bool = False) -> bytes:
+    """The text in UTF-8; a lone surrogate (possible in JSON by escape) becomes U+FFFD, bytes kept raw come back."""
+    try:
+        return text.encode("utf-8", RAW_BYTES if raw else "strict")
+    except UnicodeEncodeError:
+        return SURROGATE.sub("\ufffd", text).encode()
+
+
+def valid_text(text: str) -> str:
+    """The text with U+FFFD for what no UTF-8 can hold, as a proto's string needs it."""
+    return SURROGATE.sub("\ufffd", text)
+
+
+def _load(text: str, behaviour: Behaviour) -> Any:
+    if behaviour.reads_trailing_bytes:
+        return json.loads(text)
+    start = len(text) - len(text.lstrip(" \t\r\n"))
+    return json.JSONDecoder().raw_decode(text, start)[0]
+
+
+def _spell_float(match: re.Match[str]) -> str:
+    """A float in at most six digits where that reads back the same (`9e+06`), as TF Serving prints it."""
+    text = match.group()
+    if text.startswith('"'):
+        return text
+    short = f"{float(text):g}"
+    if float(short) != float(text):
+        return text
+    return short if "." in short or "e" in short else f"{short}.0"
+
+
+def _spell_infinity(match: re.Match[str]) -> str:
+    return "Infinity" if match.group() == "Inf" else match.group()
+
+
+def _words(error: json.JSONDecodeError, text: str) -> str:
+    """The words of TF Serving's JSON library for a fault that Python found."""
+    if error.msg.startswith("Expecting ',' delimiter"):
+        opened = re.sub(STRING, "", text[: error.pos], flags=re.DOTALL)
+        depth_of_list = _last_open(opened[-LOOKED_BACK_CHARACTERS:]) == "["
+        return "Missing a comma or " + ("] after an array element." if depth_of_list else "} after an object member.")
+    return next((words for start, words in RAPIDJSON_WORDS if error.msg.startswith(start)), "Invalid value.")
+
+
+def _last_open(text: str) -> str:
+    """The bracket that is still open at the end of the text (strings already taken out)."""
+    closed = 0
+    for character in reversed(text):
+        if character in "]}":
+            closed += 1
+        elif character in "[{":
+            if closed == 0:
+                return character
+            closed -= 1
+    return ""

@@ -1,0 +1,1 @@
+"""Served models: loading, versions, batching and reload."""

@@ -1,0 +1,192 @@
+"""A SavedModel in memory, run the way TF Serving runs it: one session, fed and fetched by tensor name.
+
+A session takes SavedModels of TF1 and TF2 alike, costs less per call than `restored.signatures[...]`, and frees
+everything when it is closed. It is run by the function below `tf.compat.v1.Session.run`, which takes a time limit for
+each call and, like TF Serving, does not compare a fed shape with the placeholder's (half_plus_two is fed [batch] where
+its signature says [batch, 1]).
+"""
+
+import importlib
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.python.client import pywrap_tf_session as tf_session
+from tensorflow.python.saved_model import loader_impl
+
+from serving.server.protocol.deadline import NEVER, Deadline, too_late
+from serving.server.protocol.errors import Code, ServingError, graph_error
+from serving.server.protocol.input_limits import Limits
+from serving.server.protocol.signature import Signature, signature_from_proto
+from serving.server.telemetry.log import event
+
+OP_LIBRARIES = ("tensorflow_text", "scann")
+MAX_FETCHES = 64
+
+
+def load_op_libraries() -> dict[str, str]:
+    """Loads the op libraries a bundle may need.
+
+    Returns:
+      Why a library is missing, by its name; empty when all are there.
+    """
+    missing = {}
+    for name in OP_LIBRARIES:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            missing[name] = f"{type(error).__name__}: {error}"
+            event("op_library_missing", library=name, reason=missing[name])
+    return missing
+
+
+class LoadedModel:
+    """One SavedModel, ready to be called from several threads.
+
+    Args:
+      path: The version folder.
+      missing_libraries: From `load_op_libraries`, for the message when an op is unknown.
+      tags: Which of its graphs.
+      session_config: Threads and devices; None: TensorFlow's choice.
+      limits: {signature: limits of its inputs} to check.
+
+    Raises:
+      ServingError: FAILED_PRECONDITION when the model cannot be loaded, with the reason.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        missing_libraries: Mapping[str, str],
+        tags: Sequence[str] = (tf.saved_model.SERVING,),
+        session_config: config_pb2.ConfigProto | None = None,
+        limits: Mapping[str, Limits] | None = None,
+    ) -> None:
+        self.path = path
+        self._session: Any = None
+        try:
+            loader = loader_impl.SavedModelLoader(str(path))
+            config = config_for(session_config, loader.get_meta_graph_def_from_tags(list(tags)))
+            self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
+            with self._session.graph.as_default():
+                self._meta_graph = loader.load(self._session, list(tags))
+            self._check_variables()
+        except Exception as error:
+            if self._session:
+                self._session.close()
+            raise _load_error(error, missing_libraries) from error
+        definitions = self._meta_graph.signature_def
+        self.signatures = {
+            name: signature_from_proto(name, definitions[name], limits=(limits or {}).get(name))
+            for name in sorted(definitions)
+            if not name.startswith("__saved_model_")
+        }
+        self._lock = threading.Lock()
+        self._fetches: set[tuple[str, tuple[str, ...]]] = set()
+        self._tensors: dict[str, Any] = {}
+        self._dtypes = {
+            name: {alias: tf.as_dtype(info.dtype) for alias, info in definitions[name].outputs.items()}
+            for name in self.signatures
+        }
+
+    @property
+    def signature_defs(self) -> dict[str, meta_graph_pb2.SignatureDef]:
+        """The SignatureDef protos by name."""
+        return {name: self._meta_graph.signature_def[name] for name in self.signatures}
+
+    def output_dtype(self, signature: Signature, alias: str) -> tf.DType:
+        """The dtype an output has in its signature."""
+        return self._dtypes[signature.name][alias]
+
+    def run(
+        self,
+        signature: Signature,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        outputs: tuple[str, ...],
+        deadline: Deadline = NEVER,
+    ) -> dict[str, np.ndarray]:
+        """The outputs of one call.
+
+        Args:
+          signature: One of `signatures`.
+          inputs: Every input of the signature, with its dtype.
+          outputs: The output aliases wanted, sorted.
+          deadline: When the graph is to be left, whatever it has done.
+
+        Raises:
+          ServingError: With the graph's code when it refuses the inputs; DEADLINE_EXCEEDED.
+        """
+        deadline.check()
+        fetched = self._fetched(signature, outputs)
+        feeds = {self._tensor(spec.tensor_name): np.asarray(inputs[alias]) for alias, spec in signature.inputs.items()}
+        fetches = [self._tensor(signature.outputs[alias]) for alias in fetched]
+        options = tf_session.TF_NewBufferFromString(
+            config_pb2.RunOptions(timeout_in_ms=deadline.timeout_ms).SerializeToString()
+        )
+        try:
+            values = tf_session.TF_SessionRun_wrapper(self._session._session, options, feeds, fetches, [], None)
+        except tf.errors.DeadlineExceededError as error:
+            raise too_late() from error
+        except tf.errors.OpError as error:
+            raise graph_error(signature.name, code=error.error_code, message=error.message) from error
+        except (TypeError, ValueError) as error:
+            raise graph_error(signature.name, code=Code.INVALID_ARGUMENT, message="") from error
+        finally:
+            tf_session.TF_DeleteBuffer(options)
+        found = dict(zip(fetched, values, strict=True))
+        return {alias: np.asarray(found[alias]) for alias in outputs}
+
+    def close(self) -> None:
+        """Frees the session, its variables and its tables."""
+        with self._lock:
+            self._session.close()
+
+    def _fetched(self, signature: Signature, outputs: tuple[str, ...]) -> tuple[str, ...]:
+        """The outputs to fetch. Each set of them costs memory for ever, so beyond some all are fetched instead."""
+        with self._lock:
+            if (signature.name, outputs) not in self._fetches and len(self._fetches) >= MAX_FETCHES:
+                return tuple(signature.outputs)
+            self._fetches.add((signature.name, outputs))
+            return outputs
+
+    def _tensor(self, name: str) -> Any:
+        """TensorFlow's handle of a graph tensor."""
+        handle = self._tensors.get(name)
+        if handle is None:
+            handle = self._tensors[name] = self._session.graph.get_tensor_by_name(name)._as_tf_output()
+        return handle
+
+    def _check_variables(self) -> None:
+        """The loader takes a model without its variables folder for one without variables; this one has some."""
+        restores = self._meta_graph.saver_def.restore_op_name
+        if restores and not (self.path / "variables" / "variables.index").is_file():
+            raise FileNotFoundError("variables/variables.index is missing")
+
+
+def config_for(given: config_pb2.ConfigProto | None, meta_graph: meta_graph_pb2.MetaGraphDef) -> config_pb2.ConfigProto:
+    """The ConfigProto of the session of a model: a copy of what is given, without optimizing twice.
+
+    All that a SavedModel of TF2 computes is in functions, which are optimized when they are first called. The session
+    would do it for the whole library once more for each signature, a third of the time until a version is ready.
+    """
+    config = config_pb2.ConfigProto(allow_soft_placement=True)
+    if given:
+        config.CopyFrom(given)
+    if meta_graph.HasField("object_graph_def"):
+        config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return config
+
+
+def _load_error(error: Exception, missing_libraries: Mapping[str, str]) -> ServingError:
+    """What the server says about a SavedModel that did not load."""
+    text = getattr(error, "message", None) or str(error)
+    if "not registered" in text and missing_libraries:
+        reasons = "; ".join(f"{name} ({reason})" for name, reason in missing_libraries.items())
+        text += f" This server runs without the op libraries {reasons}: install them to serve this bundle."
+    return ServingError(Code.FAILED_PRECONDITION, f"SavedModel does not load ({type(error).__name__}): {text}")

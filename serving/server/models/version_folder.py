@@ -1,0 +1,54 @@
+"""Version folders: the numbered sub-folders of a base path, their fingerprints, and whether one is complete."""
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from serving.manifest import check_manifest, has_manifest
+
+VERSION_NAME = re.compile(r"\d{1,19}", re.ASCII)
+LARGEST_VERSION = 2**63 - 1
+URI_MARK = "://"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VersionFolder:
+    """One numbered folder at one moment.
+
+    Args:
+      version: The number.
+      location: The folder, a local path or a URI.
+      fingerprint: Name, size and time of change of every file; differs as soon as a file does.
+    """
+
+    version: int
+    location: str
+    fingerprint: tuple[tuple[str, int, int], ...]
+
+
+def is_uri(location: str | Path) -> bool:
+    """True for what is no local path."""
+    return URI_MARK in str(location)
+
+
+def version_numbers(names: Iterable[str]) -> list[int]:
+    """The numbers among the names of folders, largest first."""
+    numbers = {int(name) for name in names if VERSION_NAME.fullmatch(name)}
+    return sorted((number for number in numbers if number <= LARGEST_VERSION), reverse=True)
+
+
+def padded_name(names: Iterable[str], *, version: int) -> str | None:
+    """The first of the names that is the version's number; None where there is none."""
+    return next((name for name in sorted(names) if VERSION_NAME.fullmatch(name) and int(name) == version), None)
+
+
+def folder_problems(path: Path) -> list[str]:
+    """Why the folder must not be loaded yet; empty when it is complete.
+
+    A folder with a manifest is complete when every listed file has its size and hash. One without (a SavedModel of
+    another tool) counts as complete when it has a saved_model.pb; whether it loads is seen by loading it.
+    """
+    if not (path / "saved_model.pb").is_file():
+        return ["saved_model.pb is missing"]
+    return check_manifest(path) if has_manifest(path) else []

@@ -1,0 +1,73 @@
+"""Limits that a model declares for its inputs in a file of its own, checked before a request is batched."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serving.server.protocol.errors import Code, ServingError, invalid
+
+LIMITS_PATH = "assets.extra/input_limits.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limit:
+    """What every number of one input must be: finite, and from `least` to `most` where these are given."""
+
+    least: float = -math.inf
+    most: float = math.inf
+
+
+Limits = Mapping[str, Limit]
+
+
+def read_limits(folder: Path) -> dict[str, dict[str, Limit]]:
+    """{signature: {input: limit}} that the model in `folder` declares; none without the file.
+
+    Raises:
+      ServingError: FAILED_PRECONDITION when the file is not as it must be.
+    """
+    path = folder / LIMITS_PATH
+    if not path.is_file():
+        return {}
+    try:
+        declared: dict[str, dict[str, dict[str, Any]]] = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            signature: {
+                alias: Limit(**{key: float(value) for key, value in limit.items()}) for alias, limit in given.items()
+            }
+            for signature, given in declared.items()
+        }
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ServingError(
+            Code.FAILED_PRECONDITION,
+            f"{LIMITS_PATH} is not an object of signatures with inputs with least and most; build the bundle again.",
+        ) from error
+
+
+def check_limits(limits: Limits, given: Mapping[str, np.ndarray]) -> None:
+    """Checks the inputs that a request gives.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT for a number out of range, NaN or infinity.
+    """
+    for alias, value in given.items():
+        limit = limits.get(alias)
+        if limit is None or not value.size:
+            continue
+        # One number, which is what most requests hold, is checked without the cost of an array operation.
+        low, high = (value.item(),) * 2 if value.size == 1 else (value.min(), value.max())  # NaN, where there is one
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise invalid(f"Input {alias} holds NaN or infinity; send finite numbers.")
+        if low < limit.least or high > limit.most:
+            raise invalid(f"Input {alias} must be {_range(limit)}; send a number in that range.")
+
+
+def _range(limit: Limit) -> str:
+    if math.isinf(limit.most):
+        return f"at least {limit.least:g}"
+    return f"from {limit.least:g} to {limit.most:g}"

@@ -1,0 +1,1 @@
+"""The REST API: routes, middleware, connections and the OpenAPI description."""

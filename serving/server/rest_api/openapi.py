@@ -1,0 +1,167 @@
+"""The REST surface as an OpenAPI 3.1 description; `python -m serving.server.rest_api.openapi` prints it.
+
+`serving/deploy/openapi.json` is this, written out; a test compares the two and the description with the routes.
+"""
+
+import json
+from typing import Any
+
+from serving.server.telemetry.metrics import DEFAULT_PATH
+
+OPENAPI_VERSION = "3.1.0"
+ERRORS = {
+    "400": "The request is wrong: URL, JSON, signature, type or shape.",
+    "404": "No such model or version.",
+    "413": "The body is larger than --max_body_bytes (unzipped, too).",
+    "429": "An input would take more memory than it may.",
+    "501": "A type that JSON cannot carry.",
+    "503": "Too many calls wait; come back after Retry-After seconds.",
+    "504": "The request took longer than --rest_api_timeout_in_ms.",
+}
+TARGETS = {
+    "": (),
+    "/versions/{version}": ("version",),
+    "/labels/{label}": ("label",),
+}
+CALLS = {
+    "predict": ("Runs a signature over rows or columns.", "PredictRequest", "PredictResponse"),
+    "classify": ("Labels with scores for each example.", "ExamplesRequest", "ClassifyResponse"),
+    "regress": ("A number for each example.", "ExamplesRequest", "RegressResponse"),
+}
+
+
+def description() -> dict[str, Any]:
+    """The OpenAPI document."""
+    paths: dict[str, Any] = {}
+    for target, names in TARGETS.items():
+        root = f"/v1/models/{{model_name}}{target}"
+        parameters = [_parameter(name) for name in ("model_name", *names)]
+        for verb, (summary, request, response) in CALLS.items():
+            paths[f"{root}:{verb}"] = {"parameters": parameters, "post": _call(summary, request, response)}
+        paths[root] = {"parameters": parameters, "get": _read("The states of its versions.", "ModelStatus")}
+        summary = "The signatures of a version, defaults included."
+        paths[f"{root}/metadata"] = {"parameters": parameters, "get": _read(summary, "ModelMetadata")}
+    health = {"200": _answer("It is.", "Health"), "503": _answer("It is not.", "Health")}
+    paths["/healthz"] = {"get": {"summary": "The process lives.", "responses": {"200": health["200"]}}}
+    paths["/readyz"] = {"get": {"summary": "Every model serves.", "responses": health}}
+    page = {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    absent = {"description": "Not switched on.", "content": {"text/html": {"schema": {"type": "string"}}}}
+    paths[DEFAULT_PATH] = {
+        "get": {"summary": "Metrics, with --monitoring_config_file.", "responses": {"200": page, "404": absent}}
+    }
+    return {
+        "openapi": OPENAPI_VERSION,
+        "info": {
+            "title": "Vitrine's model server",
+            "version": "1",
+            "description": "TF Serving's REST protocol. URLs match without regard to case; a query never matches.",
+        },
+        "paths": paths,
+        "components": {"schemas": _schemas()},
+    }
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    schemas = {
+        "version": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
+        "label": {"type": "string", "pattern": "^[^/:]+$"},
+        "model_name": {"type": "string", "pattern": "^[^/:]+$"},
+    }
+    return {"name": name, "in": "path", "required": True, "schema": schemas[name]}
+
+
+def _call(summary: str, request: str, response: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(request)}}},
+        "responses": {"200": _answer("The answer.", response), **_errors(*ERRORS)},
+    }
+
+
+def _read(summary: str, response: str) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "responses": {"200": _answer("The answer.", response), **_errors("400", "404", "503", "504")},
+    }
+
+
+def _errors(*codes: str) -> dict[str, Any]:
+    return {code: _answer(ERRORS[code], "Error") for code in codes}
+
+
+def _answer(text: str, schema: str) -> dict[str, Any]:
+    return {"description": text, "content": {"application/json": {"schema": _ref(schema)}}}
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(properties: dict[str, Any], *required: str, **more: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required), **more}
+
+
+def _schemas() -> dict[str, Any]:
+    text = {"type": "string"}
+    base64 = _object({"b64": text}, "b64", additionalProperties=False)
+    scalar = {"oneOf": [{"type": ["number", "boolean", "string", "null"]}, base64]}
+    value = {"anyOf": [_ref("Scalar"), {"type": "array", "items": _ref("Value")}]}
+    row = {"anyOf": [_ref("Value"), {"type": "object", "additionalProperties": _ref("Value")}]}
+    shape = _object({"dim": {"type": "array", "items": _object({"size": text, "name": text})}})
+    info = _object({"dtype": text, "tensor_shape": shape, "name": text})
+    infos = {"type": "object", "additionalProperties": info}
+    signature = _object({"inputs": infos, "outputs": infos, "method_name": text, "defaults": {"type": "object"}})
+    signatures = {"type": "object", "additionalProperties": signature}
+    state = {"type": "string", "enum": ["UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END"]}
+    status = _object({"error_code": text, "error_message": text}, "error_code", "error_message")
+    version = _object({"version": text, "state": state, "status": status}, "version", "state", "status")
+    named = _object({"name": text, "signature_name": text, "version": text}, "name", "version")
+    feature = {"anyOf": [_ref("Scalar"), {"type": "array", "items": _ref("Scalar")}]}
+    example = {"type": "object", "additionalProperties": feature}
+    rows, columns = {"type": "array", "items": row, "minItems": 1}, row
+    label = {"type": "array", "prefixItems": [text, {"type": ["number", "null"]}]}
+    return {
+        "Scalar": scalar,
+        "Value": value,
+        "PredictRequest": {
+            "oneOf": [
+                _object({"signature_name": text, "instances": rows}, "instances"),
+                _object({"signature_name": text, "inputs": columns}, "inputs"),
+            ]
+        },
+        "PredictResponse": {
+            "oneOf": [_object({"predictions": {"type": "array"}}, "predictions"), _object({"outputs": {}}, "outputs")]
+        },
+        "ExamplesRequest": _object(
+            {
+                "signature_name": text,
+                "context": example,
+                "examples": {"type": "array", "items": example, "minItems": 1},
+            },
+            "examples",
+        ),
+        "ClassifyResponse": _object(
+            {"results": {"type": "array", "items": {"type": "array", "items": label}}}, "results"
+        ),
+        "RegressResponse": _object({"results": {"type": "array", "items": {"type": ["number", "null"]}}}, "results"),
+        "ModelStatus": _object({"model_version_status": {"type": "array", "items": version}}, "model_version_status"),
+        "ModelMetadata": _object(
+            {
+                "model_spec": named,
+                "metadata": _object({"signature_def": _object({"signature_def": signatures}, "signature_def")}),
+            },
+            "model_spec",
+            "metadata",
+        ),
+        "Health": _object({"status": text}, "status"),
+        "Error": _object({"error": {"type": "string", "maxLength": 1100}}, "error", additionalProperties=False),
+    }
+
+
+def rendered() -> str:
+    """The document as it stands in `serving/deploy/openapi.json`."""
+    return json.dumps(description(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    print(rendered(), end="")

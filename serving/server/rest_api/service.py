@@ -1,0 +1,184 @@
+"""The REST side: TF Serving's URLs over `Answers`, plus /healthz and /readyz."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+from google.protobuf import json_format
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+
+from serving.server.call_pool import Calls
+from serving.server.handlers import SIGNATURE_DEF, Answers, model_spec
+from serving.server.json_codec.outputs import JsonAnswer
+from serving.server.json_codec.text import dump
+from serving.server.protocol.deadline import Deadline
+from serving.server.protocol.errors import HTTP_STATUS, Code, ServingError, invalid, quoted
+from serving.server.telemetry.log import crash
+
+TARGET = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+CALL_URL = re.compile(
+    rf"/v1/models/(?P<name>[^/:]+){TARGET}:(?P<call>classify|regress|predict)", re.IGNORECASE | re.ASCII
+)
+STATUS_URL = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{TARGET}(?P<metadata>/metadata)?", re.IGNORECASE | re.ASCII)
+PAGE_404 = "<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"
+RETRY_SECONDS = "1"
+ORIGIN = re.compile("https?://", re.IGNORECASE)
+CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "Origin, Content-Type, Accept",
+}
+NULLS = {"Warning": '199 - "NaN and infinities of the outputs are null; --strict writes them as they are"'}
+
+
+class RestService:
+    """Answers HTTP requests.
+
+    Args:
+      answers: What is answered.
+      calls: Where it runs.
+      is_ready: True while the server wants traffic.
+      timeout_seconds: How long a request may take, its body included; None: for ever.
+      sends_cors: Let pages of any origin call the server.
+    """
+
+    def __init__(
+        self,
+        answers: Answers,
+        *,
+        calls: Calls,
+        is_ready: Callable[[], bool],
+        timeout_seconds: float | None = None,
+        sends_cors: bool = False,
+    ) -> None:
+        self.answers = answers
+        self._behaviour = answers.behaviour
+        self.calls = calls
+        self.is_ready = is_ready
+        self._timeout_seconds = timeout_seconds
+        self._headers = CORS if sends_cors else {}
+        self._posts: dict[str, Callable[..., JsonAnswer]] = {
+            "predict": answers.predict_json,
+            "classify": answers.classify_json,
+            "regress": answers.regress_json,
+        }
+
+    def application(self) -> web.Application:
+        """The aiohttp application; one handler looks at the raw path, as TF Serving does (a query never matches)."""
+        app = web.Application(client_max_size=self.answers.max_body_bytes)
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        return app
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """One request to one response; whatever goes wrong is a JSON error."""
+        path = request.raw_path
+        if path in ("/healthz", "/readyz") and self._behaviour.has_health_urls:
+            return self._health(path)
+        if not path.lower().startswith("/v1/"):
+            return web.Response(status=404, text=PAGE_404, content_type="text/html")
+        deadline = Deadline.after(self._timeout_seconds)
+        try:
+            found = await self._answer(request, path, deadline)
+            return self._json(found.body, headers=NULLS if found.has_nulls_for_numbers else None)
+        except asyncio.CancelledError:
+            deadline.leave()
+            raise
+        except ServingError as error:
+            return self._error(error)
+        except web.HTTPRequestEntityTooLarge:
+            limit = self.answers.max_body_bytes
+            return self._error(ServingError(Code.RESOURCE_EXHAUSTED, f"The body exceeds {limit} bytes."), status=413)
+        except web.HTTPException as error:
+            return self._error(invalid("The body could not be read."), status=error.status)
+        except Exception as error:
+            crash("rest_crashed", error)
+            return self._error(ServingError(Code.INTERNAL, "Internal error of the server; its log says where."))
+
+    def _error(self, error: ServingError, *, status: int | None = None) -> web.Response:
+        status = status or HTTP_STATUS[error.code]
+        headers = {"Retry-After": RETRY_SECONDS} if error.code is Code.UNAVAILABLE else None
+        return self._json(dump({"error": error.told(self._behaviour)}, self._behaviour), status=status, headers=headers)
+
+    def _json(self, body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+        together = {**self._headers, **(headers or {})}
+        return web.Response(body=body, status=status, headers=together, content_type="application/json")
+
+    async def _answer(self, request: web.Request, path: str, deadline: Deadline) -> JsonAnswer:
+        if request.method == "OPTIONS":
+            return _preflight(request)
+        call = CALL_URL.fullmatch(path) if request.method == "POST" else None
+        if call:
+            body, spec, post = await _body(request), _spec(call), self._posts[call["call"].lower()]
+            return await self.calls.run(lambda: post(body, spec, deadline=deadline))
+        status = STATUS_URL.fullmatch(path) if request.method == "GET" else None
+        if status is None:
+            raise invalid(f"Malformed request: {request.method} {quoted(path)}")
+        if not status["name"]:
+            raise invalid("Missing model name in request.")
+        spec, get = _spec(status), self._metadata if status["metadata"] else self._status
+        return await self.calls.run(lambda: JsonAnswer(body=dump(get(spec))))
+
+    def _status(self, spec: model_pb2.ModelSpec) -> dict[str, Any]:
+        return _proto_json(self.answers.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
+
+    def _metadata(self, spec: model_pb2.ModelSpec) -> dict[str, Any]:
+        request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_DEF])
+        response = self.answers.metadata(request)
+        definitions = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata[SIGNATURE_DEF].Unpack(definitions)
+        version = str(response.model_spec.version.value)
+        return {
+            "model_spec": {"name": response.model_spec.name, "signature_name": "", "version": version},
+            "metadata": {SIGNATURE_DEF: _proto_json(definitions)},
+        }
+
+    def _health(self, path: str) -> web.Response:
+        good = path == "/healthz" or self.is_ready()
+        return self._json(dump({"status": "ok" if good else "not ready"}), status=200 if good else 503)
+
+
+def _preflight(request: web.Request) -> JsonAnswer:
+    """An empty answer to a browser that asks whether it may.
+
+    Raises:
+      ServingError: FAILED_PRECONDITION when no browser asks.
+    """
+    if not ORIGIN.search(request.headers.get("Origin", "")):
+        raise ServingError(Code.FAILED_PRECONDITION, "Origin header is missing in CORS preflight")
+    return JsonAnswer(body=b"")
+
+
+def _spec(match: re.Match[str]) -> model_pb2.ModelSpec:
+    """The ModelSpec of a matched URL.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT for a version beyond 64 bits.
+    """
+    version = int(match["version"][:20]) if match["version"] else None
+    if version is not None and version >= 2**63:
+        raise invalid(f"Failed to convert version: {match['version'][:64]} to numeric.")
+    return model_spec(unquote(match["name"]), version=version, label=unquote(match["label"] or ""))
+
+
+async def _body(request: web.Request) -> bytes:
+    """The whole body, unzipped, within the size limit.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT when it is not what its encoding says.
+    """
+    try:
+        return await request.read()
+    except web.HTTPException:
+        raise
+    except Exception as error:
+        raise invalid("The body could not be read; check its length and Content-Encoding.") from error
+
+
+def _proto_json(message: Any) -> dict[str, Any]:
+    """A proto as TF Serving prints it: original names, empty fields too, 64-bit integers as strings."""
+    return json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )

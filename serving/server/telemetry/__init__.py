@@ -1,0 +1,1 @@
+"""Telemetry: structured log, metrics and request ids."""

@@ -1,0 +1,1 @@
+"""Worker processes: supervision and two-phase reload."""

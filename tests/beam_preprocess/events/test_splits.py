@@ -1,0 +1,65 @@
+"""The split: the last requests by time, by hash where time says nothing, judgments always held out."""
+
+import random
+
+from beam_preprocess.events.splits import EVAL, TRAIN, EvalCut, cut_of, split_of
+
+
+def row(start, *, request="r", judged=False, query=None):
+    values = {"start": start * 1_000_000, "request": request, "judged": judged, "first": True}
+    return {**values, "query": {"text": query} if query else {}}
+
+
+def split(row, cut, **options):
+    return split_of(row, cut, **{"eval_percent": 20, "own_split": False, **options})
+
+
+def test_the_cut_holds_out_the_share_nearest_to_the_wanted_one():
+    assert cut_of({second: 1 for second in range(10)}, eval_percent=20) == 8
+    assert cut_of({0: 1, 1: 1, 2: 8}, eval_percent=20) == 2  # 80 % is nearer than 90 %; 0 % is no split
+    assert cut_of({0: 8, 1: 1, 2: 1}, eval_percent=20) == 1
+    assert cut_of({0: 99, 1: 1}, eval_percent=20) == 1
+
+
+def test_without_different_times_there_is_no_cut():
+    assert cut_of({5: 100}, eval_percent=20) is None
+    assert cut_of({}, eval_percent=20) is None
+
+
+def test_requests_from_the_cut_on_are_held_out():
+    assert [split(row(start), 8) for start in (0, 7, 8, 9)] == [TRAIN, TRAIN, EVAL, EVAL]
+
+
+def test_judgments_are_always_held_out_and_do_not_move_the_cut():
+    assert split(row(0, judged=True), 8) == EVAL
+    assert split(row(0, judged=True), None, own_split=True) == EVAL
+    combine = EvalCut(20)
+    state = combine.create_accumulator()
+    for second in range(10):
+        state = combine.add_input(state, row(second))
+    for second in range(100):
+        state = combine.add_input(state, row(second, judged=True))
+    assert combine.extract_output(state) == 8
+
+
+def test_a_set_with_its_own_split_trains_on_all_else():
+    assert split(row(9), 8, own_split=True) == TRAIN
+
+
+def test_the_hash_gives_about_its_share_and_keeps_a_query_on_one_side():
+    sides = [split(row(5, request=f"r{number}"), None) for number in range(2000)]
+    assert 0.17 < sides.count(EVAL) / 2000 < 0.23
+    assert len({split(row(5, request=f"r{number}", query="red mug"), None) for number in range(50)}) == 1
+
+
+def test_the_cut_is_the_same_in_whatever_order_rows_come():
+    rows = [row(second % 37) for second in range(200)]
+    cuts = set()
+    for seed in range(3):
+        random.Random(seed).shuffle(rows)
+        combine = EvalCut(15)
+        states = [combine.create_accumulator() for _ in range(3)]
+        for number, one in enumerate(rows):
+            states[number % 3] = combine.add_input(states[number % 3], one)
+        cuts.add(combine.extract_output(combine.merge_accumulators(states)))
+    assert len(cuts) == 1

@@ -1,0 +1,199 @@
+"""Validation of records: what costs the record, what costs a field, and that nothing makes it raise."""
+
+import datetime
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from beam_preprocess.validation import check, clean, pseudonym, uris
+from trainer.spec.records import CATALOG, EVENTS, RECORDS, SIGNALS
+
+ITEM = {"item_id": "a", "title": "Mug"}
+
+
+def item(**changes):
+    return check({**ITEM, **changes}, CATALOG)
+
+
+def event(**changes):
+    return check({"timestamp": 100, "type": "view", "item_id": "a", **changes}, EVENTS)
+
+
+def test_a_whole_item_passes_unchanged():
+    record = {
+        **ITEM,
+        "group_id": "g",
+        "description": "D",
+        "category": ["Home", "Cups"],
+        "brand": "B",
+        "attributes": {"size": "M"},
+        "price": 2.5,
+        "currency": "EUR",
+        "in_stock": False,
+        "images": ["m/1.jpg"],
+        "video": "m/1.mp4",
+        "audio": "m/1.wav",
+        "relations": [{"type": "fits", "item_id": "b"}],
+    }
+    checked = check(record, CATALOG)
+    assert (checked.values, checked.fault, checked.remarks) == (record, None, ())
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ("not an object", "malformed"),
+        (["item_id"], "malformed"),
+        ({"title": "Mug"}, "missing_field"),
+        ({"item_id": None, "title": "Mug"}, "missing_field"),
+        ({"item_id": "", "title": "Mug"}, "missing_field"),
+        ({"item_id": "\0", "title": "Mug"}, "missing_field"),
+        ({"item_id": 7, "title": "Mug"}, "wrong_type"),
+        ({"item_id": "a", "title": ["Mug"]}, "wrong_type"),
+        ({**ITEM, "price": "cheap"}, "wrong_type"),
+        ({**ITEM, "price": True}, "wrong_type"),
+        ({**ITEM, "in_stock": "yes"}, "wrong_type"),
+        ({**ITEM, "category": "Home"}, "wrong_type"),
+        ({**ITEM, "category": ["Home", 1]}, "wrong_type"),
+        ({**ITEM, "attributes": {"size": 4}}, "wrong_type"),
+        ({**ITEM, "relations": [{"type": "fits"}]}, "wrong_type"),
+        ({**ITEM, "images": "1.jpg"}, "wrong_type"),
+    ],
+)
+def test_an_item_goes_to_the_dead_letters(record, reason):
+    assert check(record, CATALOG).fault.reason == reason
+
+
+@pytest.mark.parametrize("price", [math.nan, math.inf, -math.inf, 1e300, pytest.param(10**400, id="huge")])
+def test_a_price_that_is_no_number_costs_the_price_only(price):
+    checked = item(price=price)
+    assert checked.values == ITEM
+    assert checked.remarks == ("field_dropped/price/bad_number",)
+
+
+def test_a_negative_price_costs_the_price_only():
+    checked = item(price=-0.01)
+    assert (checked.values, checked.remarks) == (ITEM, ("field_dropped/price/out_of_range",))
+
+
+def test_unknown_fields_are_left_out_and_counted():
+    checked = item(colour="red", weight=3)
+    assert checked.values == ITEM
+    assert checked.remarks == ("unknown_field/colour", "unknown_field/weight")
+
+
+def test_a_title_may_be_empty_like_any_modality():
+    assert item(title="").values == {"item_id": "a", "title": ""}
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        ("Cafe\u0301", "Caf\u00e9"),  # NFC
+        ("a\0b", "ab"),
+        ("a\ud800b", "ab"),  # a lone surrogate
+        ("\u202eabc", "\u202eabc"),  # bidirectional marks are text
+        ("\ufb01", "\ufb01"),  # a ligature is not decomposed by NFC
+    ],
+)
+def test_text_is_normalised(raw, kept):
+    assert clean(raw) == kept
+    assert item(description=raw).values["description"] == kept
+
+
+def test_repaired_text_is_counted_but_composing_is_no_repair():
+    assert item(description="a\0b").remarks == ("text_repaired",)
+    assert item(description="a\ufffdb").remarks == ("text_repaired",)  # a byte that was not UTF-8
+    assert item(description="Cafe\u0301").remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("raw", "microseconds"),
+    [
+        (0, 0),
+        (12.5, 12_500_000),
+        ("1970-01-01T00:01:40Z", 100_000_000),
+        ("1970-01-01T02:00:00+02:00", 0),
+        ("1970-01-01 00:00:01.25", 1_250_000),  # no zone: UTC
+        ("1969-12-31T23:59:59Z", -1_000_000),
+        (datetime.datetime(1970, 1, 2, tzinfo=datetime.UTC), 86_400_000_000),
+    ],
+)
+def test_times_are_microseconds_utc(raw, microseconds):
+    assert event(timestamp=raw).values["timestamp"] == microseconds
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("yesterday", "wrong_type"),
+        ("12", "wrong_type"),
+        ([], "wrong_type"),
+        (True, "wrong_type"),
+        (1_700_000_000_000, "out_of_range"),  # milliseconds
+        (-5, "out_of_range"),
+        (math.nan, "bad_number"),
+        (None, "missing_field"),
+    ],
+)
+def test_a_time_that_is_none_costs_the_event(raw, reason):
+    assert event(timestamp=raw).fault.reason == reason
+
+
+def test_choices_and_ranges_of_events():
+    assert event(type="stare").fault.reason == "not_allowed"
+    assert event(grade=4).remarks == ("field_dropped/grade/out_of_range",)
+    assert event(position=-1).remarks == ("field_dropped/position/out_of_range",)
+    assert event(position=10**30).remarks == ("field_dropped/position/bad_number",)
+    assert event(position=3.0).values["position"] == 3
+    assert event(position=3.5).fault.reason == "wrong_type"
+    assert event(intent="dream").remarks == ("field_dropped/intent/not_allowed",)
+
+
+def test_a_query_keeps_its_known_parts():
+    checked = event(query={"text": "mug", "image": None, "audio": " ", "smell": "x"})
+    assert checked.values["query"] == {"text": "mug"}
+    assert checked.remarks == ("unknown_field/query.smell",)
+    assert event(query={"text": 5}).fault.reason == "wrong_type"
+    assert event(query="mug").fault.reason == "wrong_type"
+
+
+def test_signals_need_a_number_and_a_date():
+    signal = {"date": "2024-02-29", "key": "*", "source": "news", "value": 1}
+    assert check(signal, SIGNALS).values["value"] == 1.0
+    assert check({**signal, "date": "2023-02-29"}, SIGNALS).fault.reason == "wrong_type"
+    assert check({**signal, "value": math.nan}, SIGNALS).fault.reason == "bad_number"
+    assert check({**signal, "key": ""}, SIGNALS).fault.reason == "missing_field"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("\ud800") | st.datetimes(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize("record_type", list(RECORDS))
+@given(data=st.data())
+def test_nothing_makes_validation_raise_and_what_it_keeps_can_be_stored(record_type, data):
+    fields = RECORDS[record_type]
+    names = st.sampled_from([field.name for field in fields]) | st.text(max_size=5)
+    checked = check(data.draw(st.dictionaries(names, JSON) | JSON), fields)
+    for value in checked.values.values():
+        assert not isinstance(value, float) or math.isfinite(value)
+        if isinstance(value, str):
+            value.encode()
+
+
+def test_uris_are_found_before_validation():
+    assert list(uris({"images": ["a", 5], "video": "b", "audio": 7, "title": "c"}, CATALOG)) == ["a", "b"]
+    assert list(uris({"query": {"text": "t", "image": "i", "video": "v"}}, EVENTS)) == ["i", "v"]
+
+
+def test_a_pseudonym_depends_on_the_key_and_hides_the_name():
+    one = pseudonym("anna@example.org", key=b"k")
+    assert one == pseudonym("anna@example.org", key=b"k") != pseudonym("anna@example.org", key=b"l")
+    assert len(one) == 64
+    assert "anna" not in one

@@ -1,0 +1,82 @@
+"""The serving check: the same answer over gRPC and REST, with ids, finite scores and no repeats."""
+
+import numpy as np
+import pytest
+
+from serving.bundle import smoke_test
+from serving.bundle.smoke_test import check_serving
+from serving.client import ClientError
+
+
+def answer(ids=(b"a", b"b"), scores=(0.9, 0.5), n_valid=2):
+    return {"ids": np.array([ids], object), "scores": np.array([scores]), "n_valid": np.array([n_valid])}
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """A server that is not there; what it would answer over each protocol can be set."""
+    replies = {"grpc": answer(), "rest": answer(ids=("a", "b"))}
+    asked = []
+
+    class Server:
+        grpc_address, rest_url = "grpc", "rest"
+
+        def __init__(self, name, base_path):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return None
+
+    class Client:
+        def __init__(self, *, model_name, grpc=None, rest=None):
+            self.protocol = grpc or rest
+
+        def predict(self, signature, inputs):
+            asked.append((self.protocol, {name: value.tolist() for name, value in inputs.items()}))
+            reply = replies[self.protocol]
+            if isinstance(reply, Exception):
+                raise reply
+            return reply
+
+    monkeypatch.setattr(smoke_test, "ServerProcess", Server)
+    monkeypatch.setattr(smoke_test, "Client", Client)
+    return replies, asked
+
+
+def test_asks_every_query_and_an_empty_one_over_both_protocols(served, tmp_path):
+    _, asked = served
+    result = check_serving(tmp_path, queries=[{"query_text": np.array(b"lamp")}])
+    assert result.faults == ()
+    assert result.asked == 2
+    assert asked == [
+        ("grpc", {"query_text": [b"lamp"]}),
+        ("rest", {"query_text": [b"lamp"]}),
+        ("grpc", {}),
+        ("rest", {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "reply", "fault"),
+    [
+        ("grpc", answer(ids=(b"", b""), n_valid=0), "0 results"),
+        ("grpc", answer(ids=(b"a", b"a")), "an item comes twice"),
+        ("grpc", answer(scores=(0.9, np.nan)), "a score is not finite"),
+        ("rest", answer(ids=("b", "a")), "gRPC and REST answer with different items"),
+        ("rest", answer(ids=("a", "b"), scores=(0.9, 0.501)), "gRPC and REST answer with different scores"),
+        ("rest", ClientError("HTTP 500", "broken"), "ClientError: HTTP 500: broken"),
+    ],
+)
+def test_what_is_wrong_is_said(served, tmp_path, protocol, reply, fault):
+    replies, _ = served
+    replies[protocol] = reply
+    assert any(fault in found for found in check_serving(tmp_path, queries=[]).faults)
+
+
+def test_a_difference_of_rounding_is_no_fault(served, tmp_path):
+    replies, _ = served
+    replies["rest"] = answer(ids=("a", "b"), scores=(0.90005, 0.5))
+    assert check_serving(tmp_path, queries=[]).faults == ()

@@ -1,0 +1,143 @@
+"""Recall of a bundle by hand: 12 items in 11 products, three requests, a bundle that answers from a table."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from serving.evaluation import gate
+from serving.evaluation.eval_requests import count_positives, read_groups, read_requests
+from serving.evaluation.gate import Quality, Requirement, Trial, measure
+from tests.support.tiny_shop import CONFIG, example, write_records
+from trainer.spec.features import Side
+
+ITEMS = [f"i{number}" for number in range(12)]
+
+
+def event(request, item, *, text="", positive=1.0):
+    return {"request_id": request, "event_item_id": item, "query_text": text, "positive": positive}
+
+
+@pytest.fixture
+def trial(tmp_path):
+    items = [{"item_id": name, "group_id": "pair" if name in ("i0", "i1") else ""} for name in ITEMS]
+    # i2 is acted on three times in training, i3 twice, i0 once; the other eight products never.
+    train = [event(f"t{n}", item) for n, item in enumerate(["i2", "i2", "i2", "i3", "i3", "i0"])]
+    train.append(event("t9", "i4", positive=0.0))
+    held_out = [
+        event("a", "i1", text="one"),
+        event("a", "i5", text="one"),
+        event("a", "i6", text="one", positive=0.0),
+        event("b", "i2", text="two"),
+        event("c", "gone", text="three"),
+        event("d", "i7", text="nothing came of it", positive=0.0),
+    ]
+    for folder, rows, sides in (
+        ("items", items, (Side.ITEM,)),
+        ("train", train, (Side.QUERY, Side.EVENT)),
+        ("eval", held_out, (Side.QUERY, Side.EVENT)),
+    ):
+        write_records(tmp_path / folder / "part.tfrecord", [example(row, *sides) for row in rows])
+    return Trial(
+        items=tmp_path / "items",
+        train=tmp_path / "train",
+        evaluation=tmp_path / "eval",
+        wire=CONFIG.wire,
+        max_requests=100,
+    )
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """{version: {query text: ids}}; a version that is not there does not load."""
+    table = {}
+
+    def predict(model, signature, given):
+        found = [table[model.version][text.decode()] for text in given["query_text"].tolist()]
+        assert given["page_size"].tolist() == [10] * len(found)
+        width = max(map(len, found))
+        return {
+            "ids": np.array([[name.encode() for name in row] + [b""] * (width - len(row)) for row in found], object)
+        }
+
+    def load(version, missing_libraries):
+        if str(version) not in table:
+            raise OSError("no such bundle")
+        return SimpleNamespace(version=str(version), signatures={"search": None}, close=lambda: None)
+
+    monkeypatch.setattr(gate, "LoadedModel", load)
+    monkeypatch.setattr(gate, "load_op_libraries", dict)
+    monkeypatch.setattr(gate, "predict_arrays", predict)
+    return table
+
+
+def test_recall_counts_products_and_floors_stand_beside(trial, answers):
+    answers["new"] = {"one": ["i0", "i9"], "two": ["i2"], "three": ["i3"]}
+    answers["old"] = {"one": ["i9"], "two": ["i2"], "three": ["i3"]}
+    found = measure("new", trial=trial, baseline="old", remark="")
+    # Request a wants the products of i1 (of which i0 is a variant) and i5, and gets the first: 1/2. Request b: 1.
+    # Request c wants an item that is not in the catalogue: 0. Mean of 0.5, 1, 0 = 0.5. The old bundle: 0, 1, 0 = 1/3.
+    assert found.requests == 3
+    assert found.recall == pytest.approx(0.5)
+    assert found.baseline == pytest.approx(1 / 3)
+    # Popular products: i2, i3, pair. Request a gets one of two, b gets its one, c nothing: again 0.5.
+    assert found.popularity == pytest.approx(0.5)
+    # Ten of eleven products at random hold a product with chance 10/11; c wants none: (10/11 + 10/11 + 0) / 3.
+    assert found.chance == pytest.approx(2 * 10 / 11 / 3)
+    assert (found.example, found.example_item) == ("one", "i1")
+
+
+def test_a_baseline_that_cannot_answer_is_left_out_and_said(trial, answers):
+    answers["new"] = {"one": ["i1"], "two": ["i2"], "three": []}
+    found = measure("new", trial=trial, baseline="gone", remark="")
+    assert found.baseline is None
+    assert "the last blessed bundle cannot answer these requests: OSError" in found.sentence()
+
+
+def test_the_sample_is_the_same_every_time(trial):
+    all_three = read_requests(trial.evaluation, wire=trial.wire, limit=100)
+    two = read_requests(trial.evaluation, wire=trial.wire, limit=2)
+    assert len(all_three) == 3
+    assert [request.relevant for request in two] == [
+        request.relevant for request in read_requests(trial.evaluation, wire=trial.wire, limit=2)
+    ]
+    assert {request.relevant for request in two} < {request.relevant for request in all_three}
+
+
+def test_groups_and_counts(trial):
+    groups = read_groups(trial.items)
+    assert (groups[b"i0"], groups[b"i1"], groups[b"i2"]) == (b"pair", b"pair", b"i2")
+    assert count_positives(trial.train) == {b"i2": 3, b"i3": 2, b"i0": 1}
+
+
+def measured(**changes):
+    values = {"requests": 20, "recall": 0.5, "popularity": 0.2, "chance": 0.1, "baseline": 0.52, "remark": ""}
+    return Quality(**{**values, "example": "", "example_item": "", "seconds": 1.0, **changes})
+
+
+ENOUGH = Requirement(min_recall=0.4, min_lift=0.0, max_drop=0.03)
+
+
+def test_good_enough():
+    assert measured().faults(ENOUGH) == []
+    assert measured(baseline=None).faults(ENOUGH) == []
+    assert measured(popularity=0.9).faults(Requirement(min_recall=0.0, min_lift=-1.0, max_drop=1.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"popularity": 0.5}, "recall@10 is 0.500, popularity's is 0.500; wanted more than 0.000 above it"),
+        ({"recall": 0.39, "baseline": None}, "recall@10 is 0.390; wanted at least 0.400"),
+        ({"baseline": 0.54}, "the last blessed bundle has 0.540 and a drop of 0.030 is allowed"),
+        ({"requests": 0}, "there is no eval request that led to an item"),
+    ],
+)
+def test_not_good_enough(changes, fault):
+    (found,) = measured(**changes).faults(ENOUGH)
+    assert fault in found
+
+
+def test_recall_is_of_all_that_is_relevant_even_where_a_page_cannot_hold_it():
+    relevant = frozenset(b"%d" % number for number in range(16))
+    assert gate._recall(frozenset([b"0", b"1", b"2", b"3", b"x"]), relevant) == 0.25

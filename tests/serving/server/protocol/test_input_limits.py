@@ -1,0 +1,72 @@
+import json
+
+import numpy as np
+import pytest
+
+from serving.server.protocol.errors import Code, ServingError
+from serving.server.protocol.input_limits import LIMITS_PATH, Limit, check_limits, read_limits
+from tests.serving.server import toy_models
+from tests.serving.server.in_process import serve
+
+LIMITS = {"size": Limit(least=1, most=50), "weight": Limit(), "page": Limit(least=1)}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"size": np.array([1, 50], np.int32)},
+        {"size": np.array([50], np.int32), "weight": np.array([[-3e38, 3e38]], np.float32)},
+        {"page": np.array([2_147_483_647], np.int32)},
+        {"weight": np.zeros([2, 0], np.float32)},
+        {"other": np.array([np.nan])},
+    ],
+)
+def test_numbers_within_their_limits_pass(given):
+    check_limits(LIMITS, given)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"size": np.array([0], np.int32)}, "Input size must be from 1 to 50"),
+        ({"size": np.array([7, 51], np.int32)}, "Input size must be from 1 to 50"),
+        ({"page": np.array([3, -1], np.int32)}, "Input page must be at least 1"),
+        ({"weight": np.array([np.nan], np.float32)}, "Input weight holds NaN or infinity"),
+        ({"weight": np.array([[1.0, 2.0], [np.nan, 0.0]], np.float32)}, "Input weight holds NaN or infinity"),
+        ({"weight": np.array([[1.0, -np.inf]], np.float32)}, "Input weight holds NaN or infinity"),
+    ],
+)
+def test_numbers_beyond_them_are_refused(given, says):
+    with pytest.raises(ServingError, match=says) as caught:
+        check_limits(LIMITS, given)
+    assert caught.value.code is Code.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "content", ["[1]", '{"search": 3}', '{"search": {"k": {"lowest": 1}}}', "{", '{"s": {"k": 1}}']
+)
+def test_a_file_that_is_not_as_it_must_be_is_told(tmp_path, content):
+    path = tmp_path / LIMITS_PATH
+    path.parent.mkdir()
+    path.write_text(content)
+    with pytest.raises(ServingError, match="is not an object of signatures") as caught:
+        read_limits(tmp_path)
+    assert caught.value.code is Code.FAILED_PRECONDITION
+
+
+def test_a_model_without_limits_takes_any_number(tmp_path):
+    assert read_limits(tmp_path) == {}
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_limits_hold_unless_the_server_is_strict(tmp_path, strict):
+    folder = toy_models.save_half_plus_two(tmp_path / "1")
+    path = folder / LIMITS_PATH
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"serving_default": {"x": {"least": 0, "most": 4}}}))
+    with serve(tmp_path, strict=strict) as served:
+        assert served.post({"instances": [2.0, 4.0]}).json() == {"predictions": [3.0, 4.0]}
+        answer = served.post({"instances": [2.0, 5.0]})
+        assert answer.status_code == (200 if strict else 400)
+        if not strict:
+            assert answer.json() == {"error": "Input x must be from 0 to 4; send a number in that range."}

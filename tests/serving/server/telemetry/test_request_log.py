@@ -1,0 +1,219 @@
+"""Metrics, logs and request ids: closed label sets, no word of a request in any of them."""
+
+import json
+import logging
+import re
+import time
+import uuid
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, predict_pb2
+
+from serving.server.grpc_api.admin_access import Admins, is_local, read_token
+from serving.server.protocol.errors import ServingError
+from serving.server.telemetry.log import LOGGER, JsonLines
+from serving.server.telemetry.metrics import Metrics
+from serving.server.telemetry.request_id import HEADER
+from serving.server.telemetry.request_log import Watch
+from tests.serving.server import toy_models
+
+PAGE = "/monitoring/prometheus/metrics"
+CANARY = "canary-user-4711"
+
+
+def wait_for(condition, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.01)
+
+
+class Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonLines())
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@pytest.fixture
+def log():
+    handler = Lines()
+    level = LOGGER.level
+    LOGGER.setLevel(logging.INFO)
+    LOGGER.addHandler(handler)
+    yield handler.lines
+    LOGGER.removeHandler(handler)
+    LOGGER.setLevel(level)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory, serve_toy):
+    root = tmp_path_factory.mktemp("watched")
+    toy_models.save_words(root / "models" / "7")
+    (root / "monitoring.config").write_text("prometheus_config { enable: true }")
+    with serve_toy(root / "models", monitoring_config_file=root / "monitoring.config") as served:
+        yield served
+
+
+def samples(served) -> dict[str, float]:
+    page = served.get(PAGE)
+    assert (page.status_code, page.headers["Content-Type"].split(";")[0]) == (200, "text/plain")
+    lines = [line for line in page.text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def test_requests_are_counted_under_tf_servings_names(watched):
+    before = samples(watched)
+    watched.post({"instances": ["a"]}, signature="raw")
+    watched.post({"instances": [1]}, signature="raw")
+    request = predict_pb2.PredictRequest(model_spec={"name": "toy", "signature_name": "raw"})
+    request.inputs["text"].CopyFrom(tf.make_tensor_proto(np.array([b"a"], object)))
+    watched.predictions.Predict(request)
+    counted = ':tensorflow:serving:request_latency_count{API="Predict",entrypoint="GRPC",model_name="toy"}'
+    wait_for(lambda: samples(watched).get(counted, 0.0) > before.get(counted, 0.0))
+    after = samples(watched)
+
+    def more(name: str) -> float:
+        return after[name] - before.get(name, 0.0)
+
+    count, latency = ":tensorflow:serving:request_count", ":tensorflow:serving:request_latency"
+    assert more(f'{count}{{model_name="toy",status="OK"}}') == 2
+    assert more(f'{count}{{model_name="toy",status="INVALID_ARGUMENT"}}') == 1
+    assert more(f'{latency}_count{{API="Predict",entrypoint="REST",model_name="toy"}}') == 1
+    assert more(f'{latency}_count{{API="Predict",entrypoint="GRPC",model_name="toy"}}') == 1
+    # Bounds 10 * 1.8^n microseconds: 10, 18, 32.4, ...
+    assert f'{latency}_bucket{{API="Predict",entrypoint="REST",le="18.0",model_name="toy"}}' in after
+    assert after['vitrine_model_version{model_name="toy"}'] == 7
+
+
+def test_names_that_are_no_models_never_become_labels(watched):
+    watched.get("/v1/models/first-unknown")
+    before = samples(watched)
+    for number in range(60):
+        name = f"{CANARY}-{number}"
+        watched.get(f"/v1/models/{name}")
+        watched.post({"instances": [1]}, path=f"/v1/models/{name}:predict")
+        with pytest.raises(grpc.RpcError):
+            watched.models.GetModelStatus(get_model_status_pb2.GetModelStatusRequest(model_spec={"name": name}))
+    counted = ':tensorflow:serving:request_count{model_name="other",status="NOT_FOUND"}'
+    wait_for(lambda: samples(watched)[counted] - before[counted] == 180)
+    after = samples(watched)
+    assert after.keys() == before.keys()
+    assert not any("canary" in name for name in after)
+
+
+def test_ten_thousand_names_leave_the_page_as_long_as_one():
+    metrics = Metrics(PAGE)
+    watch = Watch(knows={"toy"}.__contains__, metrics=metrics, log_all=False)
+
+    def ask(name: str) -> None:
+        with watch.request("REST", request_id="1") as seen:
+            seen.model, seen.method, seen.status = name, "Predict", "OK"
+
+    ask("nobody")
+    lines = metrics.page().count(b"\n")
+    for number in range(10_000):
+        ask(f"model-{number}")
+    assert metrics.page().count(b"\n") == lines
+
+
+def test_no_page_unless_it_is_asked_for(words):
+    assert words.get(PAGE).status_code == 404
+
+
+def test_the_log_names_the_request_and_nothing_it_carried(watched, log):
+    own = str(uuid.uuid4())
+    refused = watched.request(
+        "POST",
+        "/v1/models/toy:predict",
+        b'{"instances": [{"user_key": "%s"}]}' % CANARY.encode(),
+        headers={HEADER: own},
+    )
+    named = watched.request("GET", f"/v1/models/{CANARY}", headers={HEADER: CANARY, "Cookie": CANARY})
+    request = predict_pb2.PredictRequest(model_spec={"name": CANARY, "signature_name": CANARY})
+    request.inputs[CANARY].CopyFrom(tf.make_tensor_proto(CANARY))
+    with pytest.raises(grpc.RpcError):
+        watched.predictions.Predict(request, metadata=[("x-request-id", CANARY)])
+    assert refused.headers[HEADER] == own
+    assert re.fullmatch("[0-9a-f]{32}", named.headers[HEADER])
+
+    expected = [
+        ("REST", "Predict", "toy", "INVALID_ARGUMENT"),
+        ("REST", "GetModelStatus", "other", "NOT_FOUND"),
+        ("GRPC", "Predict", "other", "NOT_FOUND"),
+    ]
+
+    def failures() -> list[dict[str, object]]:
+        """In the order of `expected`; an answer of the test before may be logged late, as gRPC answers first."""
+        lines = [line for line in map(json.loads, list(log)) if line["event"] == "request_failed"]
+        by_kind = {(line["surface"], line["method"], line["model"], line["code"]): line for line in lines}
+        return [by_kind[kind] for kind in expected if kind in by_kind]
+
+    wait_for(lambda: len(failures()) == 3)
+    failed = failures()
+    assert [line["request_id"] for line in failed][:2] == [own, named.headers[HEADER]]
+    assert all(line["ms"] > 0 for line in failed)
+    assert CANARY not in "".join(log)
+
+
+def test_successes_are_logged_when_asked_for(log):
+    watch = Watch(knows={"toy"}.__contains__, metrics=None, log_all=True)
+    with watch.request("REST", request_id="0123456789abcdef") as seen:
+        seen.model, seen.method, seen.status = "toy", "Predict", "OK"
+    (line,) = map(json.loads, log)
+    assert (line["event"], line["model"], line["request_id"]) == ("request", "toy", "0123456789abcdef")
+
+
+RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+TOKEN = "a-token-of-some-length"
+
+
+@pytest.mark.parametrize("peer", ["ipv4:127.0.0.1:4000", "ipv6:[::1]:4000", "ipv6:%5B::1%5D:4000", "unix:/tmp/socket"])
+def test_loopback_may_reload(peer):
+    assert is_local(peer)
+    Admins(TOKEN).check(RELOAD, peer=peer, metadata=())
+
+
+@pytest.mark.parametrize(
+    "peer", ["ipv4:10.0.0.1:4000", "ipv6:%5B2001:db8::1%5D:1", "ipv6:[::ffff:10.0.0.1]:1", "127.0.0.1", "", "ipv4:x:1"]
+)
+def test_others_may_with_the_token_only(peer):
+    assert not is_local(peer)
+    for token, metadata in (
+        (TOKEN, ()),
+        (TOKEN, [("authorization", "Bearer a-token-of-some-lengtH")]),
+        (TOKEN, [("authorization", TOKEN)]),
+        (None, [("authorization", "Bearer None")]),
+    ):
+        with pytest.raises(ServingError, match="PERMISSION_DENIED: This call is answered on loopback"):
+            Admins(token).check(RELOAD, peer=peer, metadata=metadata)
+    Admins(TOKEN).check(RELOAD, peer=peer, metadata=[("a", "b"), ("authorization", f"Bearer {TOKEN}")])
+    Admins(TOKEN).check("/tensorflow.serving.PredictionService/Predict", peer=peer, metadata=())
+    with pytest.raises(ServingError):
+        Admins(TOKEN).check("/tensorflow.ProfilerService/Profile", peer=peer, metadata=())
+
+
+def test_a_reload_from_elsewhere_is_refused(watched, monkeypatch):
+    request = model_management_pb2.ReloadConfigRequest()
+    monkeypatch.setattr("serving.server.grpc_api.admin_access.is_local", lambda peer: False)
+    with pytest.raises(grpc.RpcError) as refused:
+        watched.models.HandleReloadConfigRequest(request)
+    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+def test_a_token_that_is_no_secret_is_refused(tmp_path):
+    path = tmp_path / "token"
+    for text in ("", "short", "two words of sufficient length"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="must hold one word of at least 16 characters"):
+            read_token(path)
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_token(tmp_path / "nowhere")
+    path.write_text(TOKEN + "\n")
+    assert read_token(path) == TOKEN

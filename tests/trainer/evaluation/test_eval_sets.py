@@ -1,0 +1,34 @@
+import types
+
+import numpy as np
+
+from trainer.evaluation.eval_sets import Requests, questions
+
+
+class Events:
+    """Three actions in two requests; who asks the first acted on item 4 before."""
+
+    columns = {"label_grade": np.full(3, -1.0), "positive": np.ones(3), "item_row": np.array([4, 7, 4])}
+
+    def values(self, name):
+        return self.columns[name]
+
+    def gather_queries(self, rows):
+        assert rows.tolist() == [0, 2]
+        nothing = {name: np.zeros([2, 1]) for name in ("text_tokens", "profile_ids")}
+        media = {f"{name}_present": np.zeros([2, 1], bool) for name in ("image", "video", "audio")}
+        return {**nothing, **media, "search_words": np.zeros([2, 1, 1]), "history_rows": np.array([[4, -1], [-1, -1]])}
+
+
+def test_what_was_acted_on_before_is_told_from_what_was_not():
+    requests = Requests(ids=np.array([b"a", b"b"]), first_row=np.array([0, 2]), of_row=np.array([0, 0, 1]))
+    tables = types.SimpleNamespace(evaluation=Events())
+    held_out, new = questions(tables, requests=requests, truth={}, counts=np.zeros(8))
+    pairs = list(zip(held_out.relevant.request.tolist(), held_out.relevant.item.tolist(), strict=True))
+    assert pairs == [(0, 4), (0, 7), (1, 4)]
+    assert held_out.slices["again (in the shopper's history)"].tolist() == [True, False, False]
+    assert held_out.left_out is None
+    assert list(zip(new.relevant.request.tolist(), new.relevant.item.tolist(), strict=True)) == [(0, 7), (1, 4)]
+    assert new.left_out.tolist() == [[4, -1], [-1, -1]]
+    assert held_out.slices["query: history"].tolist() == [True, True, False]
+    assert held_out.slices["query: nothing"].tolist() == [False, False, True]

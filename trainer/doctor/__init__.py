@@ -1,0 +1,1 @@
+"""`vitrine doctor`: checks of the installation."""

@@ -1,0 +1,1 @@
+"""Exact evaluation with baselines, and its report."""

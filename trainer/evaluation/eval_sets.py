@@ -1,0 +1,169 @@
+"""What an evaluation asks of the held-out requests: the pairs that should be found, and the slices they fall into."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.metrics import Relevant
+from trainer.tables.tables import EventTable, ItemStore, Tables
+
+_RELEVANT_GRADE = 2.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Requests:
+    """The requests of the held-out split.
+
+    Attributes:
+      ids: [request] bytes objects.
+      first_row: [request] int, the event row that stands for the request's query.
+      of_row: [row] int, the request of each event row, -1 for a review.
+    """
+
+    ids: np.ndarray
+    first_row: np.ndarray
+    of_row: np.ndarray
+
+    @classmethod
+    def of(cls, events: EventTable) -> "Requests":
+        """Groups the rows of `events`; a request's first row stands for it."""
+        rows = np.flatnonzero(~events.is_review())
+        ids = events.request_ids()[rows].astype(bytes)
+        names, first, index = np.unique(ids, return_index=True, return_inverse=True)
+        of_row = np.full(events.num_rows, -1)
+        of_row[rows] = index
+        return cls(ids=names, first_row=rows[first], of_row=of_row)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is to be found.
+
+    Attributes:
+      name: In reports.
+      title: What a person reads.
+      relevant: The pairs to find.
+      slices: Masks over pairs, by name.
+      left_out: [request, any] int, store rows that are not ranked, -1 = none.
+    """
+
+    name: str
+    title: str
+    relevant: Relevant
+    slices: Mapping[str, np.ndarray]
+    left_out: np.ndarray | None = None
+
+
+def questions(
+    tables: Tables, *, requests: Requests, truth: Mapping[int, Mapping[str, Any]], counts: np.ndarray
+) -> list[Question]:
+    """The questions the data can answer; modality masking is measured on the last that ranks all items."""
+    events = tables.evaluation
+    grades, weights, items = (events.values(name) for name in ("label_grade", "positive", "item_row"))
+    result = []
+
+    query = events.gather_queries(requests.first_row)
+    history = query["history_rows"]
+
+    def add(name: str, title: str, relevant: Relevant, left_out: np.ndarray | None = None) -> None:
+        if len(relevant):
+            slices = _slices(relevant, query=query, truth=truth, counts=counts)
+            result.append(Question(name=name, title=title, relevant=relevant, slices=slices, left_out=left_out))
+
+    held_out = (weights > 0) & (grades < 0)
+    pairs = _pairs(requests.of_row[held_out], items[held_out], np.ones(held_out.sum()))
+    add("held_out", "Held-out actions", pairs)
+    again = _acted_on_before(pairs, history)
+    if again.any():
+        title = "Held-out actions on what is new to the shopper, ranked among what is"
+        add("new", title, pairs.where(~again), left_out=history)
+    judged = grades >= 0
+    add(
+        "judged",
+        "Judged requests (recall over grade 2 and 3, gain 2^grade - 1, unjudged 0)",
+        _pairs(requests.of_row[judged], items[judged], grades[judged], judged=True),
+    )
+    planted = [(request, row) for request, line in truth.items() for row in line["rows"]]
+    if planted:
+        request, row = np.array(planted).T
+        add("planted", "Planted truth", _pairs(request, row, np.ones(len(row))))
+    return result
+
+
+def _pairs(request: np.ndarray, item: np.ndarray, grade: np.ndarray, judged: bool = False) -> Relevant:
+    """Distinct pairs, each with its highest grade."""
+    order = np.lexsort((-grade, item, request))
+    request, item, grade = request[order], item[order], grade[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (request[1:] != request[:-1]) | (item[1:] != item[:-1])
+    gain = 2.0 ** grade[new] - 1.0 if judged else grade[new]
+    wanted = grade[new] >= _RELEVANT_GRADE if judged else np.ones(new.sum(), bool)
+    return Relevant(request=request[new], item=item[new], gain=gain.astype(np.float64), wanted=wanted)
+
+
+def _slices(
+    relevant: Relevant,
+    *,
+    query: Mapping[str, np.ndarray],
+    truth: Mapping[int, Mapping[str, Any]],
+    counts: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """Masks over pairs: all, by the truth, the kind of query, the history, how often the item was acted on."""
+    size = len(query["history_rows"])
+    labels: dict[str, np.ndarray] = {}
+    for key in ("needs", "form"):
+        if truth:
+            labels[key] = np.array([truth.get(number, {}).get(key, "") for number in range(size)])
+    labels["query"] = _kinds(query, size)
+    result = {"all": np.ones(len(relevant), bool)}
+    for key, values in labels.items():
+        for value in sorted(set(values) - {""}):
+            result[f"{key}: {value}"] = (values == value)[relevant.request]
+    result["again (in the shopper's history)"] = _acted_on_before(relevant, query["history_rows"])
+    seen = counts[relevant.item]
+    tail = counts[counts > 0]
+    limit = np.median(tail) if len(tail) else 0.0
+    result["cold items (never acted on in training)"] = seen == 0
+    result["tail items (below the median)"] = (seen > 0) & (seen < limit)
+    return {name: mask for name, mask in result.items() if mask.any()}
+
+
+def _acted_on_before(relevant: Relevant, history: np.ndarray) -> np.ndarray:
+    """[pair] bool, whether its item is in the history [request, history] of who asks."""
+    return (history[relevant.request] == relevant.item[:, np.newaxis]).any(axis=1)
+
+
+def _kinds(query: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+    """What each of `count` queries in model form consists of, such as `text+history`: [query] str."""
+    parts: dict[str, Any] = {
+        "text": np.any(query["text_tokens"] > 0, axis=1),
+        "image": np.any(query["image_present"], axis=1),
+        "video": np.any(query["video_present"], axis=1),
+        "audio": np.any(query["audio_present"], axis=1),
+        "history": np.any(query["history_rows"] >= 0, axis=1),
+        "searches": np.any(query["search_words"] > 0, axis=(1, 2)),
+        "profile": np.any(query["profile_ids"] > 0, axis=1),
+    }
+    kinds = ["+".join(name for name in parts if parts[name][i]) for i in range(count)]
+    return np.array([kind or "nothing" for kind in kinds])
+
+
+def read_truth(path: str | pathlib.Path, requests: Requests, items: ItemStore) -> dict[int, dict[str, Any]]:
+    """The lines of `truth.jsonl` about held-out requests, by request number, with `rows` of the relevant items."""
+    number = {name: index for index, name in enumerate(requests.ids)}
+    result = {}
+    with tf.io.gfile.GFile(str(path), "r") as file:
+        for text in file:
+            line = json.loads(text)
+            index = number.get(line["request_id"].encode())
+            if index is not None:
+                rows = [items.row_of[item.encode()] for item in line["relevant"] if item.encode() in items.row_of]
+                needs = line.get("needs", "")
+                needs = needs if isinstance(needs, str) else "+".join(sorted(needs))
+                result[index] = {"needs": needs, "form": str(line.get("form", "")), "rows": rows}
+    return result

@@ -1,0 +1,1 @@
+"""Media ops: JPEG, PNG and WAV bytes to model tensors."""

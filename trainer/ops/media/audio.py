@@ -1,0 +1,116 @@
+"""Sounds: WAV bytes to log-mel energies. What can't be decoded counts as absent and never fails its neighbours.
+
+Mel scale and filters are those of `tf.signal`: https://www.tensorflow.org/api_docs/python/tf/signal/linear_to_mel_weight_matrix
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from trainer.ops.media.decoding import decode_readable
+from trainer.spec.config import SAMPLE_RATE_HZ, SPECTRUM_STEP, SPECTRUM_WINDOW, WireConfig
+
+FFT_LENGTH = 512
+LOWEST_HZ, HIGHEST_HZ = 60.0, 7_600.0
+_RANGE_NATS = 10.0  # energies further below the loudest count as silence
+_SILENCE = 1e-6
+_MAX_BYTES = 20 * 1024 * 1024
+_WAV_START = r"RIFF\C{4}WAVE"  # \C is any byte
+
+
+class Mel(NamedTuple):
+    """Log-mel energies and which sounds are there.
+
+    Attributes:
+      mel: [..., frames, mels] uint8: 255 is the loudest of the sound, 0 is 10 nats below it or less, or absent.
+      present: [...] bool.
+      unreadable: [...] bool, True where bytes were given that can't be decoded.
+    """
+
+    mel: tf.Tensor
+    present: tf.Tensor
+    unreadable: tf.Tensor
+
+
+class Samples(NamedTuple):
+    """Wave forms and which sounds are there.
+
+    Attributes:
+      samples: [..., samples] int16, zeros where absent.
+      present: [...] bool.
+      unreadable: [...] bool, True where bytes were given that can't be decoded.
+    """
+
+    samples: tf.Tensor
+    present: tf.Tensor
+    unreadable: tf.Tensor
+
+
+def is_readable(sounds: tf.Tensor) -> tf.Tensor:
+    """True where the bytes begin as a WAV does and are not larger than 20 MiB; the shape of `sounds`."""
+    starts = tf.strings.regex_full_match(tf.strings.substr(sounds, 0, 12), _WAV_START)
+    return starts & (tf.strings.length(sounds) <= _MAX_BYTES)
+
+
+def to_model(sounds: tf.Tensor, *, wire: WireConfig, mels: int) -> Mel:
+    """Decodes sounds; only those that are present cost anything.
+
+    Args:
+      sounds: [...] string, 16 kHz mono 16-bit WAV, "" where absent. Another rate counts as unreadable.
+      wire: Says how much of a sound is read; what is missing is silence.
+      mels: Number of mel bands.
+    """
+    rows, samples = _decoded(sounds, wire.audio_samples)
+    # The blank row goes only after the spectrum, which fails on nothing at all.
+    mel, present, unreadable = _placed(sounds, rows[:-1], log_mel(samples, mels=mels)[:-1])
+    return Mel(mel=mel, present=present, unreadable=unreadable)
+
+
+def to_samples(sounds: tf.Tensor, *, wire: WireConfig) -> Samples:
+    """Decodes sounds for an encoder that reads the wave form; `sounds` and `wire` as in `to_model`."""
+    rows, samples = _decoded(sounds, wire.audio_samples)
+    whole = tf.cast(tf.round(32_768.0 * samples[:-1]), tf.int16)  # what stood in the file
+    placed, present, unreadable = _placed(sounds, rows[:-1], whole)
+    return Samples(samples=placed, present=present, unreadable=unreadable)
+
+
+def _decoded(sounds: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Flat rows of what can be decoded and their samples [n, length] float32, with a blank one behind them."""
+    flat = tf.reshape(sounds, [-1])
+    candidates = tf.where(is_readable(flat))[:, 0]
+    return decode_readable(
+        candidates,
+        tf.gather(flat, candidates),
+        decode=lambda sound: _decode(sound, length),
+        blank=tf.zeros([length]),
+    )
+
+
+def _placed(sounds: tf.Tensor, rows: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Values [n, ...] of flat rows where their sounds stand, zeros elsewhere; what is present, what is unreadable."""
+    count, inner = tf.size(sounds, tf.int64), [int(size) for size in values.shape[1:]]
+    placed = tf.scatter_nd(rows[:, tf.newaxis], values, tf.stack([count, *inner]))
+    present = tf.scatter_nd(rows[:, tf.newaxis], tf.ones_like(rows, tf.int32), [count]) > 0
+    shape = tf.shape(sounds)
+    placed = tf.reshape(placed, tf.concat([shape, inner], 0))
+    present = tf.reshape(present, shape)
+    return tf.ensure_shape(placed, [*sounds.shape, *inner]), present, ~present & (sounds != b"")
+
+
+def log_mel(samples: tf.Tensor, *, mels: int) -> tf.Tensor:
+    """Log-mel energies of [sound, samples] float32, relative to the loudest of each: [sound, frames, mels] uint8."""
+    spectrum = tf.abs(tf.signal.stft(samples, SPECTRUM_WINDOW, SPECTRUM_STEP, FFT_LENGTH))
+    filters = tf.signal.linear_to_mel_weight_matrix(mels, FFT_LENGTH // 2 + 1, SAMPLE_RATE_HZ, LOWEST_HZ, HIGHEST_HZ)
+    energies = tf.math.log(tf.einsum("bfs,sm->bfm", tf.square(spectrum), filters) + _SILENCE)
+    loudest = tf.reduce_max(energies, axis=[1, 2], keepdims=True)
+    level = 1.0 + (energies - loudest) / _RANGE_NATS
+    return tf.cast(tf.round(255.0 * tf.clip_by_value(level, 0.0, 1.0)), tf.uint8)
+
+
+def _decode(sound: tf.Tensor, length: int) -> tf.Tensor:
+    samples, rate = tf.audio.decode_wav(sound, desired_channels=1)
+    right = tf.debugging.assert_equal(rate, SAMPLE_RATE_HZ)
+    some = tf.debugging.assert_greater(tf.shape(samples)[0], 0)
+    with tf.control_dependencies([right, some]):
+        samples = samples[:length, 0]
+    return tf.ensure_shape(tf.pad(samples, [[0, length - tf.shape(samples)[0]]]), [length])

@@ -1,0 +1,1 @@
+"""The serving contract as plain data: signatures, their fields and filters."""

@@ -1,0 +1,296 @@
+"""What a search takes and gives, port by port; `trainer.spec.serving.signatures` puts them together."""
+
+import enum
+
+from trainer.spec.branches import branches_of
+from trainer.spec.config import Config
+from trainer.spec.features import Side
+from trainer.spec.serving.filters import FILTERS
+from trainer.spec.serving.signature_fields import WIRE_TYPES, Port, WireType
+from trainer.spec.tasks import (
+    DEFAULT_SCORE_WEIGHTS,
+    DENSE,
+    ITEM_PARTS,
+    QUERY_TASKS,
+    REVIEW_TASKS,
+    SCORE_PARTS,
+    SENTIMENT,
+)
+
+# The part of a mixed query that liked items make up, after the branches of the query tower.
+LIKE = "like"
+# Names of the parts of a query vector, in order; `query_weights` and the pairs of `explain` follow it.
+QUERY_PARTS: tuple[str, ...] = (*(branch.value for branch in branches_of(Side.QUERY)), LIKE)
+ITEM_BRANCHES: tuple[str, ...] = tuple(branch.value for branch in branches_of(Side.ITEM))
+NUM_COMPLETIONS = 10
+MOST_QUERY_WORDS = 32  # later words of a query text are not searched by word
+
+
+INTENT_SHIFT = "intent_shift"
+_BY_OPINION = ", times the opinion in the query"
+# What each score part says of a result, for those that an item alone decides.
+_DOCS = {part.name: f": {part.doc[0].lower()}{part.doc[1:-1]}" for part in ITEM_PARTS}
+
+
+class Stage(enum.StrEnum):
+    """Where `explain` finds an item."""
+
+    SHOWN = "shown"  # on this page or an earlier one
+    UNKNOWN = "unknown"  # not in the catalogue
+    FILTER = "filter"  # a filter keeps it out
+    CANDIDATES = "candidates"  # neither the dense nor the lexical side proposed it
+    SCORE = "score"  # its score is too low for this page
+    VARIANT = "variant"  # another variant of the same product is shown in its place
+    DIVERSITY = "diversity"  # by score it would be shown; diversity moved it behind this page
+
+
+VERSION = Port(name="bundle_version", dtype=WireType.STRING, doc="Version of towers and index, never mixed.")
+
+
+def mixing() -> tuple[Port, ...]:
+    """How the parts of a query are mixed."""
+    branches = (
+        Port(
+            name=f"query_weight_{branch}",
+            dtype=WireType.FLOAT,
+            default=1.0,
+            doc=f"How much the query's {branch} counts; below 0 = less like it, 0 = not at all.",
+        )
+        for branch in QUERY_PARTS
+        if branch != LIKE
+    )
+    return (
+        *branches,
+        Port(
+            name="like_ids",
+            dtype=WireType.STRING,
+            shape=(None,),
+            default=b"",
+            doc="Items to search by; they are not among the results.",
+        ),
+        Port(
+            name="like_weights",
+            dtype=WireType.FLOAT,
+            shape=(None,),
+            default=1.0,
+            doc="How much each of `like_ids` counts; below 0 = less like this; 1 where left out.",
+        ),
+    )
+
+
+def filters() -> tuple[Port, ...]:
+    """What every result must pass."""
+    return tuple(
+        Port(
+            name=filter_.name.value,
+            dtype=WIRE_TYPES[filter_.dtype],
+            shape=(None,) if filter_.is_list else (),
+            default=filter_.default,
+            doc=filter_.doc,
+        )
+        for filter_ in FILTERS
+    )
+
+
+def weights(config: Config) -> tuple[Port, ...]:
+    """The weight of each score part, and how much the intent of a query moves them."""
+    return (
+        *(
+            Port(
+                name=f"weight_{part}",
+                dtype=WireType.FLOAT,
+                default=config.search.score_weights.get(part, DEFAULT_SCORE_WEIGHTS[part]),
+                doc=f"Weight of score part `{part}`{_BY_OPINION if part == SENTIMENT else ''}.",
+            )
+            for part in SCORE_PARTS
+        ),
+        Port(
+            name=INTENT_SHIFT,
+            dtype=WireType.FLOAT,
+            default=config.search.intent_shift,
+            doc="How much the intent of the query moves weights and diversity; 0 = not at all.",
+        ),
+    )
+
+
+def arranging() -> tuple[Port, ...]:
+    """What moves results beside their score parts."""
+    return (
+        Port(
+            name="diversity",
+            dtype=WireType.FLOAT,
+            default=0.0,
+            doc="0 = by score alone, 1 = by difference from what stands above alone; moves results, keeps scores.",
+        ),
+        Port(name="boost_ids", dtype=WireType.STRING, shape=(None,), default=b"", doc="Items whose score is changed."),
+        Port(
+            name="boost_values",
+            dtype=WireType.FLOAT,
+            shape=(None,),
+            default=0.0,
+            doc="What is added to the score of each of `boost_ids`.",
+        ),
+    )
+
+
+def answer(config: Config) -> tuple[Port, ...]:
+    """A page of results."""
+    width = (config.search.max_page_size,)
+    return (
+        Port(name="ids", dtype=WireType.STRING, shape=width, doc="Item ids, best first, padded with ''."),
+        Port(
+            name="scores",
+            dtype=WireType.FLOAT,
+            shape=width,
+            doc="Weighted sum of the score parts, and the boost; padded with 0.",
+        ),
+        *(
+            Port(
+                name=f"score_{part}",
+                dtype=WireType.FLOAT,
+                shape=width,
+                doc=f"Score part `{part}`{_DOCS.get(part, '')}; padded with 0.",
+            )
+            for part in SCORE_PARTS
+        ),
+        Port(name="boosts", dtype=WireType.FLOAT, shape=width, doc="What boosts added to the score, padded with 0."),
+        Port(
+            name="variants",
+            dtype=WireType.INT32,
+            shape=width,
+            doc="Items of the same product that pass the filters, the result among them; padded with 0.",
+        ),
+        Port(name="n_valid", dtype=WireType.INT32, doc="How many results of this row are real."),
+        Port(name="total_matches", dtype=WireType.INT32, doc="How many products pass the filters."),
+        Port(
+            name="query_weights",
+            dtype=WireType.FLOAT,
+            shape=(len(QUERY_PARTS),),
+            doc=f"Weight of each part of the mixed query: {', '.join(QUERY_PARTS)}.",
+        ),
+        *given_away(),
+        *remarks(),
+    )
+
+
+def given_away() -> tuple[Port, ...]:
+    """What a query gives away beside what it looks for, and the weights that follow."""
+    (intent,), (sentiment,) = QUERY_TASKS, REVIEW_TASKS
+    return (
+        Port(
+            name="intent",
+            dtype=WireType.FLOAT,
+            shape=(len(intent.classes),),
+            doc=f"Probability of each intent: {', '.join(intent.classes)}; zeros where the query says nothing.",
+        ),
+        Port(
+            name="sentiment",
+            dtype=WireType.FLOAT,
+            shape=(len(sentiment.classes),),
+            doc=f"Probability of each sentiment of its text: {', '.join(sentiment.classes)}; zeros without text.",
+        ),
+        Port(name="opinion", dtype=WireType.FLOAT, doc="How much opinion the text carries, 0 to 1."),
+        Port(
+            name="part_weights",
+            dtype=WireType.FLOAT,
+            shape=(len(SCORE_PARTS),),
+            doc=f"Weight by which each score part counted: {', '.join(SCORE_PARTS)}.",
+        ),
+    )
+
+
+def ranked() -> tuple[Port, ...]:
+    """Scores of given items."""
+    return (
+        Port(name="scores", dtype=WireType.FLOAT, shape=(None,), doc="Weighted sum of the score parts; 0 if unknown."),
+        *(
+            Port(
+                name=f"score_{part}",
+                dtype=WireType.FLOAT,
+                shape=(None,),
+                doc=f"Score part `{part}`{_DOCS.get(part, '')}.",
+            )
+            for part in SCORE_PARTS
+        ),
+        *given_away(),
+        *remarks(),
+    )
+
+
+def explanation() -> tuple[Port, ...]:
+    """Where an item stands and why."""
+    pairs = (len(QUERY_PARTS), len(ITEM_BRANCHES))
+    return (
+        Port(name="stage", dtype=WireType.STRING, doc=f"Where it stands: {', '.join(Stage)}."),
+        Port(name="position", dtype=WireType.INT32, doc="Its place in the whole list, from 1; 0 = not in it."),
+        Port(name="score", dtype=WireType.FLOAT, doc="Its score, shown or not: the sum of the contributions."),
+        Port(name="last_score", dtype=WireType.FLOAT, doc="Score of the last result on the page."),
+        Port(name="last_id", dtype=WireType.STRING, doc="Id of the last result on the page."),
+        Port(
+            name="contribution_pairs",
+            dtype=WireType.FLOAT,
+            shape=pairs,
+            doc="What each part of the query (row) adds by each branch of the item (column); the dense side.",
+        ),
+        *(
+            Port(name=f"contribution_{part}", dtype=WireType.FLOAT, doc=f"Score part `{part}` times its weight.")
+            for part in SCORE_PARTS
+            if part != DENSE
+        ),
+        Port(
+            name="contribution_intent",
+            dtype=WireType.FLOAT,
+            doc="What the intent of the query added, by all the score parts that it weighs higher.",
+        ),
+        Port(name="contribution_boost", dtype=WireType.FLOAT, doc="What boosts added."),
+        Port(
+            name="query_parts", dtype=WireType.STRING, shape=pairs[:1], doc="Names of the rows of `contribution_pairs`."
+        ),
+        Port(name="item_parts", dtype=WireType.STRING, shape=pairs[1:], doc="Names of its columns."),
+        Port(
+            name="words",
+            dtype=WireType.STRING,
+            shape=(MOST_QUERY_WORDS,),
+            doc="Words of the query that the item has, as the catalogue writes them; '' for the others.",
+        ),
+        Port(
+            name="word_contributions",
+            dtype=WireType.FLOAT,
+            shape=(MOST_QUERY_WORDS,),
+            doc="What each word adds; their sum is `contribution_lexical`.",
+        ),
+        *given_away(),
+        *remarks(),
+    )
+
+
+def suggestion() -> tuple[Port, ...]:
+    """A text with its spelling mended."""
+    return (
+        Port(
+            name="suggestion",
+            dtype=WireType.STRING,
+            doc="The text with words that no item has replaced by the nearest that some have; as it came if none is.",
+        ),
+        Port(name="num_changed", dtype=WireType.INT32, doc="How many words were replaced."),
+        VERSION,
+    )
+
+
+def completions() -> tuple[Port, ...]:
+    """How a text may go on."""
+    return (
+        Port(
+            name="completions",
+            dtype=WireType.STRING,
+            shape=(NUM_COMPLETIONS,),
+            doc="Texts that begin with the given one, the most frequent first, padded with ''.",
+        ),
+        Port(name="n_valid", dtype=WireType.INT32, doc="How many completions of this row are real."),
+        VERSION,
+    )
+
+
+def remarks() -> tuple[Port, ...]:
+    """What every answer says about the request."""
+    return (Port(name="query_status", dtype=WireType.INT32, doc="`QueryStatus` bits."), VERSION)

@@ -1,0 +1,138 @@
+"""The contract between the towers, the bundle and its callers, as plain data.
+
+Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have these functions:
+
+  `embed_item(wire)`    wire: {item feature: tensor} for every item feature that is content; the changing branches of
+                        what comes out are absent
+  `embed_day(inputs)`   inputs: `encoded` of `embed_item`, the day features of the trend, and in place of the ids of
+                        neighbours `neighbour_vectors` [batch, neighbours, dim] float32 (content vectors),
+                        `neighbour_present` [batch, neighbours] bool, `relation_types` of the catalogue, and
+                        `last_price` [batch] float32, its logarithm less the level of its currency, and
+                        `last_price_present` [batch] float32
+                        -> `branches` [batch, changing branch, dim], and {day task: [batch] float32}: a count as units a
+                        day, an amount as its logarithm less that level
+  `embed_query(inputs)` inputs: the wire query features of the branches, and in place of `history_ids`
+                        `history_vectors` [batch, history, dim] float32 (content vectors of those items) and
+                        `history_present` [batch, history] bool
+                        -> beside the others `repeats`
+  `query_keys(query_vectors)`, `item_keys(item_vectors)`
+                        [n, dim] -> [n, key_dim]; the similarity of a query and an item is the dot product of their keys
+  `score_pairs(query_vectors, item_vectors)`
+                        [batch, dim], [batch, depth, dim] -> {pair task: [batch, depth] float32 in 0..1}
+  `classify_queries(branches)`
+                        `branches` of `embed_query` -> {query task: [batch, classes] float32, sum 1}
+  `classify_reviews(texts)`
+                        [review] string -> {review task: [review, classes] float32, sum 1}
+
+The embed functions return `TowerOutput`. The bundle's signatures are those of `signatures`.
+"""
+
+import enum
+
+from trainer.spec.config import Config
+from trainer.spec.features import Side, features_of
+from trainer.spec.serving import search_fields
+from trainer.spec.serving.signature_fields import Port, Signature, WireType, feature_port
+from trainer.spec.tower import BILINEAR
+
+
+class TowerOutput(enum.StrEnum):
+    """What `embed_item` and `embed_query` return."""
+
+    VECTOR = "vector"  # [batch, dim] float32 (all zero when every branch is absent)
+    BRANCHES = "branches"  # [batch, branch, dim] float32; the vector is their sum, over its length unless `FREE_LENGTH`
+    WEIGHTS = "weights"  # [batch, branch] float32, 0 for an absent branch
+    STATUS = "status"  # [batch] int32, `QueryStatus` bits
+    REPEATS = "repeats"  # queries only: [batch, history] float32, what is added to the similarity of each history item
+    ENCODED = "encoded"  # items only: [batch, branch, dim] float32, what `embed_day` reads of an item's content
+
+
+class QueryStatus(enum.IntFlag):
+    """Per-row remarks on a request; 0 means that everything was understood."""
+
+    OK = 0
+    EMPTY = 1  # nothing to search by: answered by popularity
+    TEXT_REPLACED = 2  # not UTF-8: bad bytes replaced
+    IMAGE_UNREADABLE = 4  # counted as absent
+    VIDEO_UNREADABLE = 8  # counted as absent
+    HISTORY_UNKNOWN = 16  # some history items are not in the catalogue
+    ITEM_UNKNOWN = 32  # the item asked about is not in the catalogue
+    PAGE_CLAMPED = 64  # page or page_size out of range
+    NUMBER_REPLACED = 128  # NaN or infinity in a numeric input, read as its default
+    AUDIO_UNREADABLE = 256  # counted as absent
+
+
+def signatures(config: Config) -> tuple[Signature, ...]:
+    """Every signature of a bundle built with `config`."""
+    query = tuple(feature_port(feature, config) for feature in features_of(Side.QUERY))
+    item = tuple(feature_port(f, config) for f in features_of(Side.ITEM) if f.modality is not None)
+    page = Port(name="page", dtype=WireType.INT32, default=1, doc="Page, from 1.", least=1)
+    size = Port(
+        name="page_size",
+        dtype=WireType.INT32,
+        default=min(10, config.search.max_page_size),
+        doc="Results a page, from 1 to the published width.",
+        least=1,
+        most=config.search.max_page_size,
+    )
+    text = next(port for port in query if port.name == "query_text")
+    item_id = Port(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")
+    item_ids = Port(name="item_ids", dtype=WireType.STRING, shape=(None,), default=b"", doc="The items to score.")
+    unused = Port(name="unused", dtype=WireType.INT64, default=0, doc="Not read; TF Serving wants an input.")
+    spec = Port(name="spec_json", dtype=WireType.STRING, doc="Sizes of the wire form as JSON, the same in every row.")
+    mixed, weights = (*query, *search_fields.mixing()), search_fields.weights(config)
+    search = (*mixed, *search_fields.filters(), page, size, *weights, *search_fields.arranging())
+    answer, vectors = search_fields.answer(config), _vectors(config)
+    declared = (
+        Signature(name="search", inputs=search, outputs=answer, doc="Multimodal search."),
+        Signature(name="search_text", inputs=(text, size), outputs=answer, doc="Text search, first page."),
+        Signature(name="similar_items", inputs=(item_id, page, size), outputs=answer, doc="Items like one item."),
+        Signature(
+            name="rank",
+            inputs=(*mixed, item_ids, *weights),
+            outputs=search_fields.ranked(),
+            doc="Scores of given items for a query, in the order given.",
+        ),
+        Signature(
+            name="explain",
+            inputs=(*search, item_id),
+            outputs=search_fields.explanation(),
+            doc="Why an item stands where it does in the answer to a search, or why it does not.",
+        ),
+        Signature(
+            name="suggest", inputs=(text,), outputs=search_fields.suggestion(), doc="The text with its spelling mended."
+        ),
+        Signature(
+            name="complete",
+            inputs=(text,),
+            outputs=search_fields.completions(),
+            doc="How a text that was begun may go on.",
+        ),
+        Signature(name="embed_query", inputs=query, outputs=vectors, doc="The query vector."),
+        Signature(name="embed_item", inputs=item, outputs=vectors, doc="The vector of an item given by its content."),
+        Signature(name="wire_spec", inputs=(unused,), outputs=(spec,), doc="What a client must know to make requests."),
+    )
+    # What an item's branches add to its score can be told only where the similarity is a sum over them.
+    return tuple(one for one in declared if one.name != "explain" or config.tower.similarity in BILINEAR)
+
+
+def _vectors(config: Config) -> tuple[Port, ...]:
+    return (
+        Port(name="vector", dtype=WireType.FLOAT, shape=(config.tower.dim,), doc="The vector; of length 1 by default."),
+        Port(name="weights", dtype=WireType.FLOAT, shape=(None,), doc="Weight of each branch."),
+        Port(name="query_status", dtype=WireType.INT32, doc="`QueryStatus` bits."),
+    )
+
+
+def wire_spec(config: Config) -> dict[str, int]:
+    """What the `wire_spec` signature tells a client."""
+    return {
+        "image_px": config.wire.image_px,
+        "frames": config.wire.frames,
+        "frame_px": config.wire.frame_px,
+        "audio_ms": config.wire.audio_ms,
+        "max_history": config.wire.history,
+        "max_searches": config.wire.searches,
+        "max_page_size": config.search.max_page_size,
+        "max_depth": config.search.max_depth,
+    }

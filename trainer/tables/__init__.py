@@ -1,0 +1,1 @@
+"""Training tables: memory-mapped columns of items, events and item days."""

@@ -1,0 +1,1 @@
+"""Distributed training: strategy, cross-replica collectives and preemption."""
