@@ -329,8 +329,10 @@ def parser() -> argparse.ArgumentParser:
         "--refresh", action="store_true", help="only the catalogue, with the model of the newest published version"
     )
     made.add_argument("--min_recall", type=float, default=0.0, help="publish only at or above this recall@10")
-    made.add_argument("--min_lift", type=float, default=0.0, help="... and more than this above popularity's")
-    made.add_argument("--max_drop", type=float, default=0.03, help="allowed loss against the last blessed bundle")
+    made.add_argument(
+        "--min_lift_over_popularity", type=float, default=0.0, help="... and more than this above popularity's"
+    )
+    made.add_argument("--max_regression", type=float, default=0.03, help="allowed loss against the last blessed bundle")
     made.add_argument("--warm_start", default="", help="published version to go on from, on new days of events")
     made.add_argument("--trials", type=int, default=0, help="points of the search space to try before training")
     cloud = made.add_argument_group("compiling", "writes OUTPUT/pipeline.json for a managed service; runs nothing")
@@ -370,8 +372,8 @@ def job_of(options: argparse.Namespace, *, beam_args: Sequence[str]) -> Job:
         output=options.output.resolve(),
         refresh=options.refresh,
         min_recall=options.min_recall,
-        min_lift=options.min_lift,
-        max_drop=options.max_drop,
+        min_lift_over_popularity=options.min_lift_over_popularity,
+        max_regression=options.max_regression,
         beam_args=flags,
         warm_start=str(Path(options.warm_start).resolve()) if options.warm_start and not cloud else options.warm_start,
         trials=options.trials,

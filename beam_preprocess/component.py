@@ -77,7 +77,7 @@ class _FingerprintDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver
         source = sources.open_source(properties["shop"], kind=properties["kind"])
         found = pipeline.input_fingerprint(source, self.side, from_json(properties["config"]))
         if self.side == "events":
-            found += hashlib.sha256(b"user key" + pipeline.default_rules().user_key).hexdigest()[:16]
+            found += hashlib.sha256(b"user key" + pipeline.default_rules().user_hash_key).hexdigest()[:16]
         result = driver_output_pb2.DriverOutput()
         result.exec_properties["fingerprint"].string_value = found
         return result

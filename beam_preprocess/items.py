@@ -75,7 +75,7 @@ def finish_item(keyed: tuple[str, Any], *, place: Place, config: Config) -> Iter
         named |= bool(addresses)
         made: list[Any] = []
         for uri in addresses:
-            if len(made) >= (config.wire.images if feature.modality is Modality.IMAGE else 1):
+            if len(made) >= (config.wire.num_images if feature.modality is Modality.IMAGE else 1):
                 break
             form = wire_form(uri, modality=feature.modality, place=place, config=config)
             if isinstance(form, bytes | list):
@@ -97,7 +97,7 @@ def wire_row(record: dict[str, Any], config: Config) -> dict[str, Any]:
     """The features of an item that come straight from its record, by the names they share."""
     shared = ("item_id", "title", "description", "brand", "price", "currency")
     row = {name: record[name] for name in shared if name in record}
-    path = [level for level in record.get("category", []) if level][: config.wire.levels]
+    path = [level for level in record.get("category", []) if level][: config.wire.category_levels]
     row["group_id"] = record.get("group_id") or record["item_id"]
     row["category"] = [LEVEL_SEPARATOR.join(path[: depth + 1]) for depth in range(len(path))]
     row["attributes"] = validation.entries(record.get("attributes", {}))
@@ -112,7 +112,7 @@ def _image(data: bytes, config: Config) -> bytes:
 
 
 def _clip(data: bytes, config: Config) -> list[bytes]:
-    return wire.clip_wire(data, frames=config.wire.frames, px=config.wire.frame_px)
+    return wire.clip_wire(data, frames=config.wire.num_frames, px=config.wire.frame_px)
 
 
 def _sound(data: bytes, config: Config) -> bytes:

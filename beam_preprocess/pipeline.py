@@ -58,7 +58,7 @@ def options_of(beam_options: BeamOptions) -> PipelineOptions:
 def default_rules() -> joins.EventRules:
     """Later than a day from now is the future; the user key is that of VITRINE_USER_KEY, else the public one."""
     key = os.environ.get("VITRINE_USER_KEY", "").encode() or joins.DEFAULT_USER_KEY
-    return joins.EventRules(now=time.time() + _CLOCK_SKEW_SECONDS, user_key=key)
+    return joins.EventRules(now=time.time() + _CLOCK_SKEW_SECONDS, user_hash_key=key)
 
 
 def input_fingerprint(source: Source, part: str, config: Config) -> str:
@@ -195,7 +195,10 @@ def _pair_rows(
     pairs = ledger.run(requests, "join actions", joins.pair_rows, out=_KEYED)
     shoppers = pairs | "by shopper" >> beam.GroupByKey()
     past = functools.partial(
-        history.with_history, length=config.wire.history, searches=config.wire.searches, days=config.data.history_days
+        history.with_history,
+        length=config.wire.history_length,
+        searches=config.wire.search_history_length,
+        days=config.data.history_days,
     )
     return ledger.run(shoppers, "join history", past)
 

@@ -29,9 +29,9 @@ _MOST_AT_ONCE = 64
 _SHARD_DIGITS = 2
 # Of the configuration, what the model form of a modality depends on.
 _SIZES: dict[Modality, Callable[[Config], Sequence[int]]] = {
-    Modality.TEXT: lambda config: [config.tower.text.item_tokens],
+    Modality.TEXT: lambda config: [config.tower.text.max_item_tokens],
     Modality.IMAGE: lambda config: [config.wire.image_px],
-    Modality.VIDEO: lambda config: [config.wire.frames, config.wire.frame_px],
+    Modality.VIDEO: lambda config: [config.wire.num_frames, config.wire.frame_px],
     Modality.AUDIO: lambda config: [config.wire.audio_ms],
 }
 Row = tuple[int, sharded_writer.Sorted]
@@ -53,7 +53,7 @@ class FrozenEncoder(ModelHandler[bytes, bytes, Any]):
     def __init__(self, config: Config, modality: Modality) -> None:
         """Takes the encoder that the tower of this configuration has for the modality."""
         super().__init__(max_batch_size=_MOST_AT_ONCE)
-        self.config = override(config, ["wire.images=1"])  # each photo is a content of its own
+        self.config = override(config, ["wire.num_images=1"])  # each photo is a content of its own
         self.modality = modality
         self.features = config.wire.features_made(modality)
 
@@ -66,7 +66,8 @@ class FrozenEncoder(ModelHandler[bytes, bytes, Any]):
         import tensorflow as tf
 
         from trainer.model.pretrained import pretrained_encoder
-        from trainer.ops import examples, pretrained_text
+        from trainer.ops import examples
+        from trainer.ops.blocks import pretrained_text
 
         config, modality = self.config, self.modality
         layer: Any = pretrained_encoder(config, modality)
@@ -76,7 +77,7 @@ class FrozenEncoder(ModelHandler[bytes, bytes, Any]):
         def encode(batch: Sequence[bytes]) -> np.ndarray:
             wire = examples.parse(tf.constant(list(batch)), sides=[Side.ITEM], wire=config.wire)
             if tokenizer:
-                texts, length = examples.texts_of(wire, Side.ITEM), config.tower.text.item_tokens
+                texts, length = examples.texts_of(wire, Side.ITEM), config.tower.text.max_item_tokens
                 inputs = {"text_tokens": tokenizer.to_model(texts, length=length)}
             else:
                 inputs = examples.media_of(wire, Side.ITEM, config).tensors
@@ -178,7 +179,9 @@ def with_embeddings(rows: beam.PCollection, modality: Modality, config: Config, 
     encoder, of = FrozenEncoder(config, modality), modality.value
     encoder.load_model()
     places = getattr(config.wire, EMBEDDINGS[modality]) // encoder.features
-    kept = Vectors(os.path.join(config.data.embeddings, encoder.identity()) if config.data.embeddings else "")
+    kept = Vectors(
+        os.path.join(config.data.embedding_cache_dir, encoder.identity()) if config.data.embedding_cache_dir else ""
+    )
     texts, keyed = Tuple[str, bytes], Tuple[str, AnyType]
     every = rows | f"{of} of items" >> beam.FlatMap(_named, modality=modality).with_output_types(keyed)
     copies = every | f"{of} by content" >> beam.GroupByKey()

@@ -42,12 +42,14 @@ def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any]
     price = _scaled_price(inputs["price"])
     return {
         Transformed.CATEGORY_IDS.value: _ids(
-            inputs["category"], tabular.category_buckets, config, name=CATEGORY_VOCABULARY
+            inputs["category"], tabular.category_vocab_size, config, name=CATEGORY_VOCABULARY
         ),
-        Transformed.BRAND_ID.value: _ids(inputs["brand"], tabular.brand_buckets, config, name=BRAND_VOCABULARY),
+        Transformed.BRAND_ID.value: _ids(inputs["brand"], tabular.brand_vocab_size, config, name=BRAND_VOCABULARY),
         Transformed.PRICE_SCALED.value: price["scaled"],
         Transformed.PRICE_PRESENT.value: price["present"],
-        Transformed.ITEM_NUMBER.value: _item_numbers(inputs["item_id"], max(1, config.tower.identity.items)),
+        Transformed.ITEM_NUMBER.value: _item_numbers(
+            inputs["item_id"], max(1, config.tower.identity.item_embedding_rows)
+        ),
     }
 
 
@@ -71,7 +73,7 @@ def _ids(values: Any, buckets: int, config: Config, *, name: str) -> Any:
     present = tf.not_equal(values, "")
     known = tf.sparse.from_dense(values)  # leaves "" out, so that it takes no place in the vocabulary
     vocabulary = tft.vocabulary(known, top_k=buckets, vocab_filename=name)
-    ids = tft.apply_vocabulary(values, vocabulary, num_oov_buckets=config.tower.tabular.out_of_vocabulary)
+    ids = tft.apply_vocabulary(values, vocabulary, num_oov_buckets=config.tower.tabular.num_oov_buckets)
     ids = tf.reshape(tf.cast(ids, tf.int64), tf.shape(values))
     ids.set_shape(values.shape)
     return tf.where(present, ids + 1, tf.zeros_like(ids))

@@ -20,7 +20,7 @@ from trainer.spec.records import Field, Kind
 _LARGEST_FLOAT = 3.0e38  # what a 32-bit float holds, in round numbers
 _LARGEST_INTEGER = 2**63 - 1
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
-QUERY_PARTS = ("text", "image", "audio", "video")
+QUERY_COMPONENTS = ("text", "image", "audio", "video")
 _RELATION_PARTS = ("type", "item_id")
 # A field that is a modality may be empty on any item; an identifier may not.
 _MAY_BE_EMPTY = {feature.name for feature in FEATURES if feature.modality not in (None, Modality.IDENTITY)}
@@ -105,7 +105,7 @@ def _read(raw: Any, field: Field, remarks: list[str]) -> Any:
     if field.kind in (Kind.TEXT, Kind.QUERY) and _is_repaired(raw, value):
         remarks.append("text_repaired")
     if field.kind is Kind.QUERY:
-        remarks += [f"unknown_field/query.{clean(str(name))[:40]}" for name in raw if name not in QUERY_PARTS]
+        remarks += [f"unknown_field/query.{clean(str(name))[:40]}" for name in raw if name not in QUERY_COMPONENTS]
     if value == "" and field.required and field.name not in _MAY_BE_EMPTY:
         raise _Rejected(Reason.MISSING_FIELD, f"{field.name} is empty")
     if field.choices and value not in field.choices:
@@ -220,7 +220,7 @@ def _text_map(raw: Any, field: Field) -> dict[str, str]:
 
 
 def _query(raw: Any, field: Field) -> dict[str, str]:
-    return {name: part for name, part in _parts(raw, field, QUERY_PARTS).items() if part.strip()}
+    return {name: part for name, part in _parts(raw, field, QUERY_COMPONENTS).items() if part.strip()}
 
 
 def _relations(raw: Any, field: Field) -> list[dict[str, str]]:
@@ -257,5 +257,5 @@ def uris(values: Mapping[str, Any], fields: Sequence[Field]) -> Iterator[str]:
         elif field.kind is Kind.URI_LIST and isinstance(value, list | tuple):
             yield from (entry for entry in value if isinstance(entry, str))
         elif field.kind is Kind.QUERY and isinstance(value, Mapping):
-            parts = (value.get(name) for name in QUERY_PARTS if name != "text")
+            parts = (value.get(name) for name in QUERY_COMPONENTS if name != "text")
             yield from (part for part in parts if isinstance(part, str))

@@ -24,9 +24,9 @@ BRANCHES = (
 )
 VARIANTS: dict[str, tuple[str, ...]] = {
     FULL: (),
-    **{f"without {branch.value}": (f"tower.left_out={branch.value}",) for branch in BRANCHES},
-    "with graph": ("tower.graph.relation_types=16",),
-    "with identity": ("tower.identity.items=1000",),
+    **{f"without {branch.value}": (f"tower.disabled_branches={branch.value}",) for branch in BRANCHES},
+    "with graph": ("tower.graph.num_relation_types=16",),
+    "with identity": ("tower.identity.item_embedding_rows=1000",),
     "fusion sum": ("tower.fusion=sum",),
     "fusion concat": ("tower.fusion=concat",),
     "fusion attention": ("tower.fusion=attention",),

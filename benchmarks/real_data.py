@@ -61,10 +61,10 @@ _PHOTO = Figure(
     reference="linear probe 0.73, published 0.86 (official test); linear probe 0.71 here",
 )
 _SCRATCH = dataclasses.replace(_PHOTO, reference="colour histogram 0.38 (official test), 0.33 here")
-_PHOTOS = ("train.temperature=0.15", "tower.vision.flip=true")
+_PHOTOS = ("train.temperature=0.15", "tower.vision.random_flip=true")
 _MOBILENET = (
     *("data.pseudo_queries=4", "wire.image_px=224", ENCODER, "train.batch_size=64", "train.learning_rate=0.005"),
-    *("tower.vision.crop=0.2", *_PHOTOS),
+    *("tower.vision.random_crop=0.2", *_PHOTOS),
 )
 _VOICE = ("train.epochs=20",)
 TASKS: dict[str, Task] = {
@@ -75,7 +75,7 @@ TASKS: dict[str, Task] = {
     "grocery, from scratch": Task(
         kind="grocery",
         settings=(
-            *("data.pseudo_queries=4", "wire.image_px=128", "tower.vision.crop=0.3"),
+            *("data.pseudo_queries=4", "wire.image_px=128", "tower.vision.random_crop=0.3"),
             *("train.batch_size=32", "train.epochs=30", *_PHOTOS),
         ),
         figures=(_SCRATCH,),
@@ -84,7 +84,7 @@ TASKS: dict[str, Task] = {
         kind="chorus",
         settings=(
             *("data.pseudo_queries=4", "train.batch_size=512"),
-            *("train.max_steps=800", "tower.text.subwords=8000"),
+            *("train.max_steps=800", "tower.text.vocab_size=8000"),
         ),
         figures=(
             Figure(section="judged", metric="ndcg@10", reference="BM25 0.640"),
@@ -101,7 +101,7 @@ TASKS: dict[str, Task] = {
     ),
     "online retail": Task(
         kind="online_retail",
-        settings=("train.batch_size=512", "train.max_steps=1200", "wire.history=30"),
+        settings=("train.batch_size=512", "train.max_steps=1200", "wire.history_length=30"),
         figures=(
             Figure(section="held_out", metric="hit@10", reference="most frequent, then popularity 0.796, by shopper"),
             Figure(section="held_out", metric="hit@10", slice=AGAIN),

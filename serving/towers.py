@@ -88,12 +88,12 @@ def day_features() -> tuple[Feature, ...]:
 def day_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
     """The inputs of `embed_day`."""
     dim, wire = config.tower.dim, config.wire
-    neighbours = wire.relations + wire.companions
+    neighbours = wire.max_relations + wire.max_copurchased
     specs = [
         tf.TensorSpec([None, len(branches_of(Side.ITEM)), dim], tf.float32, name=TowerOutput.ENCODED.value),
         tf.TensorSpec([None, neighbours, dim], tf.float32, name="neighbour_vectors"),
         tf.TensorSpec([None, neighbours], tf.bool, name="neighbour_present"),
-        tf.TensorSpec([None, wire.relations], tf.string, name="relation_types"),
+        tf.TensorSpec([None, wire.max_relations], tf.string, name="relation_types"),
         tf.TensorSpec([None], tf.float32, name="last_price"),
         tf.TensorSpec([None], tf.float32, name="last_price_present"),
         *(tensor_spec(feature, wire) for feature in day_features()),
@@ -103,7 +103,7 @@ def day_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
 
 def query_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
     """The inputs of `embed_query`; the lengths of what is known of who asks are those of the configuration."""
-    length = config.wire.history
+    length = config.wire.history_length
     history = {
         "history_vectors": tf.TensorSpec([None, length, config.tower.dim], tf.float32, name="history_vectors"),
         "history_present": tf.TensorSpec([None, length], tf.bool, name="history_present"),

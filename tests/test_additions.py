@@ -112,7 +112,7 @@ from trainer.nn import losses
 from trainer.ops.examples import ModelOps, parse
 from trainer.spec.branches import branches_of
 from trainer.spec.features import Modality, Side
-from trainer.spec.tasks import SCORE_PARTS
+from trainer.spec.tasks import SCORE_COMPONENTS
 import pathlib, tempfile
 
 config = tiny_shop.CONFIG
@@ -133,7 +133,7 @@ reached = tape.gradient(loss, model.item_tower.encoders["scent"].trainable_varia
 assert np.linalg.norm(items["branches"][0, place]) > 0, "the scent of the soap gives no branch"
 assert np.linalg.norm(items["branches"][1, place]) == 0, "a stone without scent has a branch of it"
 assert any(float(tf.norm(gradient)) > 0 for gradient in reached), "the head does not teach the encoder"
-assert "wish" in SCORE_PARTS
+assert "wish" in SCORE_COMPONENTS
 print("ADDED")
 """
 

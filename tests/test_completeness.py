@@ -51,7 +51,7 @@ def test_every_task_has_a_label_among_the_features_of_events_or_days():
         for task in declared:
             assert task.label in labels, f"task {task.name} wants label {task.label}"
     assert len({task.name for task in tasks.TASKS}) == len(tasks.TASKS)
-    assert set(tasks.DEFAULT_SCORE_WEIGHTS) == set(tasks.SCORE_PARTS)
+    assert set(tasks.DEFAULT_SCORE_WEIGHTS) == set(tasks.SCORE_COMPONENTS)
 
 
 @pytest.mark.parametrize("signature", signatures(Config()), ids=lambda signature: signature.name)

@@ -56,7 +56,7 @@ class Service:
         }
 
     def start(self):
-        flags = ["--preset=tiny", f"--train.max_steps={STEPS}", "--train.epochs=99", "--run.checkpoint_steps=4"]
+        flags = ["--preset=tiny", f"--train.max_steps={STEPS}", "--train.epochs=99", "--run.checkpoint_every_steps=4"]
         flags += ["--train.batch_size=32", "--train.learning_rate=0.01", "--flavours=stock,scann"]
         command = [self.python, "-m", "trainer.task", *flags]
         return subprocess.Popen(

@@ -63,7 +63,7 @@ def served(bundles, request):
 def _wire(query):
     """One row of each query feature, as Beam would have written it."""
     wire = tiny_shop.CONFIG.wire
-    frames = media.clip_wire(query["video"], frames=wire.frames, px=wire.frame_px) if "video" in query else []
+    frames = media.clip_wire(query["video"], frames=wire.num_frames, px=wire.frame_px) if "video" in query else []
     history = [item.encode() for item in query.get("history", [])]
     searches = [text.encode() for text in query.get("searches", [])]
     profile = [f"{key}={value}".encode() for key, value in query.get("profile", {}).items()]
@@ -73,13 +73,13 @@ def _wire(query):
         "query_audio": [
             media.audio_wire(query["audio"], max_seconds=wire.audio_ms / 1000) if "audio" in query else b""
         ],
-        "query_video": [frames or [b""] * wire.frames],
-        "history_ids": [history + [b""] * (wire.history - len(history))],
-        "history_ages": [[0.0] * wire.history],
-        "history_counts": [[1.0] * wire.history],
-        "search_texts": [searches + [b""] * (wire.searches - len(searches))],
-        "search_ages": [[0.0] * wire.searches],
-        "profile": [profile + [b""] * (wire.profile - len(profile))],
+        "query_video": [frames or [b""] * wire.num_frames],
+        "history_ids": [history + [b""] * (wire.history_length - len(history))],
+        "history_age_days": [[0.0] * wire.history_length],
+        "history_counts": [[1.0] * wire.history_length],
+        "search_history_texts": [searches + [b""] * (wire.search_history_length - len(searches))],
+        "search_history_age_days": [[0.0] * wire.search_history_length],
+        "profile": [profile + [b""] * (wire.max_profile_entries - len(profile))],
     }
 
 
@@ -136,7 +136,7 @@ def test_odd_bytes_are_said_and_leave_the_neighbours_alone(served, name):
     both = client.predict("search", {key: [*values, row[key]] for key, values in good.items()})
     assert both["query_status"].tolist() == [QueryStatus.OK, status]
     assert both["ids"][0].tolist() == alone["ids"][0].tolist()
-    assert both["n_valid"].min() > 0
+    assert both["num_results"].min() > 0
     assert np.isfinite(both["scores"]).all()
 
 
@@ -144,4 +144,4 @@ def test_odd_bytes_are_said_and_leave_the_neighbours_alone(served, name):
 def test_the_client_makes_a_photo_of_a_gif(served):
     client = Client(rest=served.url, model_name="toy", timeout_seconds=PATIENCE_SECONDS)
     found = client.search(image=GIF)
-    assert (found.query_status, found.n_valid > 0) == (QueryStatus.OK, True)
+    assert (found.query_status, found.num_results > 0) == (QueryStatus.OK, True)

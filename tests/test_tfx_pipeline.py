@@ -48,7 +48,7 @@ def test_command_line_becomes_a_job(tmp_path):
     )
     assert (job.shop, job.kind, job.output) == (str(tmp_path), "chorus", tmp_path / "out")
     assert (job.config.train.epochs, job.config.train.batch_size, job.config.tower.dim) == (5, 16, 16)
-    assert (job.min_recall, job.max_drop) == (0.3, 0.03)
+    assert (job.min_recall, job.max_regression) == (0.3, 0.03)
     assert job_of("--shop=gs://bucket/shop").shop == "gs://bucket/shop"
     assert job_of().shop == ""
 
@@ -78,7 +78,9 @@ def test_the_code_of_encoders_counts_only_where_one_runs_in_preprocessing(tmp_pa
     real = tfx_pipeline.source_hash
     monkeypatch.setattr(tfx_pipeline, "source_hash", lambda *a, **k: real(*a, root=tmp_path, **k))
     plain = job_of("--shop", str(tmp_path))
-    encodes = job_of("--shop", str(tmp_path), "--set=wire.image_features=3", "--set=tower.vision.pretrained=/encoder")
+    encodes = job_of(
+        "--shop", str(tmp_path), "--set=wire.image_embedding_dim=3", "--set=tower.vision.pretrained=/encoder"
+    )
     cases = [(plain, "ItemsGen"), (encodes, "ItemsGen"), (encodes, "EventsGen")]
     before = [tfx_pipeline.ingestion(*case).exec_properties for case in cases]
     with (tmp_path / "trainer" / "nn" / "encoders" / "pretrained_image.py").open("a") as stream:
@@ -95,8 +97,8 @@ def test_the_code_of_encoders_counts_only_where_one_runs_in_preprocessing(tmp_pa
 def settings(tmp_path_factory):
     """Of a small training, with a frozen encoder of photos that runs in preprocessing."""
     folder = tmp_path_factory.mktemp("encoder")
-    encoder = [f"tower.vision.pretrained={saved(MeanColour(), folder / 'mean')}", "wire.image_features=3"]
-    return [*SETTINGS, *encoder, f"data.embeddings={folder / 'kept'}"]
+    encoder = [f"tower.vision.pretrained={saved(MeanColour(), folder / 'mean')}", "wire.image_embedding_dim=3"]
+    return [*SETTINGS, *encoder, f"data.embedding_cache_dir={folder / 'kept'}"]
 
 
 @pytest.fixture(scope="module")
@@ -218,10 +220,12 @@ class TestJob:
     def test_a_killed_run_with_a_search_is_continued_and_new_events_do_not_redo_the_items(self, job, settings, first):
         text_shop.add_round(Path(job.shop))
         short = ["train.epochs=1"]  # however bad the model of the one point that is tried, it is published
-        searched = dataclasses.replace(job, config=override(job.config, short), trials=1, max_drop=1.0, min_lift=-1.0)
+        searched = dataclasses.replace(
+            job, config=override(job.config, short), trials=1, max_regression=1.0, min_lift_over_popularity=-1.0
+        )
         command = [sys.executable, str(ROOT / "tfx_pipeline.py"), "--shop", job.shop, "--preset=tiny", "--trials=1"]
         command += [f"--set={setting}" for setting in (*settings, *short)] + ["--output", str(job.output)]
-        command += ["--max_drop=1", "--min_lift=-1"]
+        command += ["--max_regression=1", "--min_lift_over_popularity=-1"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=job.output)
         assert process.stdout is not None
         steps = [self._killed_after("Transform", process, line) for line in process.stdout]

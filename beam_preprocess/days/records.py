@@ -1,6 +1,7 @@
 """What was known of an item when a day began: a small record for each item and day, from strictly earlier data alone.
 
-Records are made for the days on which training rows are about the item, for every `demand_days`-th day of its life, so
+Records are made for the days on which training rows are about the item, for every `demand_horizon_days`-th day
+of its life, so
 that demand is learned on days without events too, and one after all training events, which is served and evaluated.
 What goes into them comes from the training split and from signals; the labels of the last one are of the held-out days.
 """
@@ -129,7 +130,7 @@ def records_of(
     past = time_series.Series.of([entry for _, sightings in trained for entry in sightings], of_kind[_SIGNAL])
     whole = time_series.Series.of([entry for _, _, sightings in of_kind[_SEEN] for entry in sightings], ())
     companions = copurchase.Companions(of_kind[_BASKET])
-    ahead, end = config.data.demand_days, calendar.end
+    ahead, end = config.data.demand_horizon_days, calendar.end
     days = {day for day, _ in trained if day < end}
     first = past.first_day()
     offset = int.from_bytes(hashlib.sha256(item.encode()).digest()[:4], "big") % ahead
@@ -146,7 +147,7 @@ def records_of(
             "regular": int(day in regular),
             "popularity": past.actions_before(day),
             **past.window(day, config.wire.trend_days),
-            "companion_ids": companions.before(day, config.wire.companions),
+            "companion_ids": companions.before(day, config.wire.max_copurchased),
             "label_units": _units_ahead(series, day, length, end=calendar.last + 1 if latest else end),
             "label_price": series.price_from(day, end=None if latest else end),
         }

@@ -64,12 +64,12 @@ def finish_row(row: PairRow, media: Mapping[str, Any], *, config: Config) -> Ite
         "positive": row["positive"],
         "query_text": row["query"].get("text", ""),
         "history_ids": [item for item, *_ in history],
-        "history_ages": [age for _, age, _ in history],
+        "history_age_days": [age for _, age, _ in history],
         "history_counts": [count for *_, count in history],
-        "search_texts": [typed for typed, _ in searches],
-        "search_ages": [age for _, age in searches],
+        "search_history_texts": [typed for typed, _ in searches],
+        "search_history_age_days": [age for _, age in searches],
         "profile": entries(row["profile"]),
-        "user_key": row["user"],
+        "user_hash": row["user"],
         **media,
     }
     split = row["split"]

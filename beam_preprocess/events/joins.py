@@ -31,11 +31,11 @@ class EventRules:
 
     Attributes:
       now: Epoch seconds; later events are quarantined.
-      user_key: Key of the hash that stands for a user or session id.
+      user_hash_key: Key of the hash that stands for a user or session id.
     """
 
     now: float
-    user_key: bytes = DEFAULT_USER_KEY
+    user_hash_key: bytes = DEFAULT_USER_KEY
 
 
 def check_event(row: Row, *, rules: EventRules) -> Iterator[Any]:
@@ -83,9 +83,9 @@ def _event(record: Mapping[str, Any], ref: Ref, rules: EventRules) -> Event:
         "time": record["timestamp"],
         "type": record["type"],
         "request": request,
-        "user": validation.pseudonym(user, key=rules.user_key) if user else "",
-        "session": validation.pseudonym(session, key=rules.user_key) if session else "",
-        "query": {part: query[part] for part in validation.QUERY_PARTS if part in query},
+        "user": validation.pseudonym(user, key=rules.user_hash_key) if user else "",
+        "session": validation.pseudonym(session, key=rules.user_hash_key) if session else "",
+        "query": {part: query[part] for part in validation.QUERY_COMPONENTS if part in query},
         "profile": record.get("profile", {}),
         "item": record.get("item_id", ""),
         "position": record.get("position", -1),

@@ -7,7 +7,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "mug": ("Home", "Kitchen", "Mugs"),
     "vase": ("Home", "Decoration", "Vases"),
     "clock": ("Home", "Decoration", "Clocks"),
-    "basket": ("Home", "Storage", "Baskets"),
+    "basket": ("Home", "VectorDtype", "Baskets"),
     "pillow": ("Home", "Textiles", "Pillows"),
     "kettle": ("Home", "Kitchen", "Kettles"),
     "bench": ("Home", "Furniture", "Benches"),

@@ -21,7 +21,7 @@ from serving.manifest import MANIFEST_PATH
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
 from trainer.spec.config import Config, from_dict
-from trainer.spec.serving.search_fields import INTENT_SHIFT
+from trainer.spec.serving.search_fields import INTENT_WEIGHT
 from trainer.spec.tasks import SENTIMENT
 
 WIDTH, BATCH, LIMIT = 50, 32, 1_000
@@ -45,7 +45,7 @@ def ask(model: LoadedModel, requests: Sequence[RecordedRequest], settings: Mappi
         given = {name: np.full([size], value, np.float32) for name, value in settings.items()}
         page = {"page_size": np.full([size], WIDTH, np.int32)}
         answer = predict_arrays(model, model.signatures["search"], {**batch, **given, **page})
-        found += [ids[:count].tolist() for ids, count in zip(answer["ids"], answer["n_valid"], strict=True)]
+        found += [ids[:count].tolist() for ids, count in zip(answer["ids"], answer["num_results"], strict=True)]
     return found
 
 
@@ -64,20 +64,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, required=True, help="a version folder")
     parser.add_argument("--events", type=Path, required=True, help="folder of event Examples")
-    parser.add_argument("--intent_shift", type=float, default=1.0, help="where intent is switched on")
+    parser.add_argument("--intent_weight", type=float, default=1.0, help="where intent is switched on")
     parser.add_argument("--weight_sentiment", type=float, default=0.2, help="where opinion is switched on")
     options = parser.parse_args()
     manifest = json.loads((options.bundle / MANIFEST_PATH).read_text(encoding="utf-8"))
     wire = from_dict(manifest["config"], Config()).wire
     model = LoadedModel(options.bundle, missing_libraries=load_op_libraries())
-    shift, weight = options.intent_shift, options.weight_sentiment
+    shift, weight = options.intent_weight, options.weight_sentiment
     settings = {
-        OFF: {INTENT_SHIFT: 0.0, WEIGHT: 0.0},
-        INTENT: {INTENT_SHIFT: shift, WEIGHT: 0.0},
-        OPINION: {INTENT_SHIFT: 0.0, WEIGHT: weight},
-        BOTH: {INTENT_SHIFT: shift, WEIGHT: weight},
+        OFF: {INTENT_WEIGHT: 0.0, WEIGHT: 0.0},
+        INTENT: {INTENT_WEIGHT: shift, WEIGHT: 0.0},
+        OPINION: {INTENT_WEIGHT: 0.0, WEIGHT: weight},
+        BOTH: {INTENT_WEIGHT: shift, WEIGHT: weight},
     }
-    print(f"on: {INTENT_SHIFT} {shift:g}, {WEIGHT} {weight:g}\n")
+    print(f"on: {INTENT_WEIGHT} {shift:g}, {WEIGHT} {weight:g}\n")
     print("| items | requests | switched on | recall@10 | to off | MRR@50 | to off |\n" + "|---" * 7 + "|")
     for what, label in (("acted on", "positive"), ("bought", "label_purchase")):
         requests = read_requests(options.events, wire=wire, limit=LIMIT, label=label)

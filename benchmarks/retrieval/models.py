@@ -11,16 +11,16 @@ import tensorflow as tf  # isort: skip
 
 from serving.index.factory import build_index
 from serving.index.kinds import IndexKind
-from trainer.spec.config import Storage
+from trainer.spec.config import VectorDtype
 
 K = 10
-OURS: dict[str, tuple[IndexKind, Storage]] = {
-    "exact": (IndexKind.EXACT, Storage.FLOAT32),
-    "ivf": (IndexKind.IVF, Storage.FLOAT32),
-    "ivf int8": (IndexKind.IVF, Storage.INT8),
-    "binary int8": (IndexKind.BINARY, Storage.INT8),
-    "scann": (IndexKind.SCANN_TREE, Storage.FLOAT32),
-    "scann int8": (IndexKind.SCANN_TREE, Storage.INT8),
+OURS: dict[str, tuple[IndexKind, VectorDtype]] = {
+    "exact": (IndexKind.EXACT, VectorDtype.FLOAT32),
+    "ivf": (IndexKind.IVF, VectorDtype.FLOAT32),
+    "ivf int8": (IndexKind.IVF, VectorDtype.INT8),
+    "binary int8": (IndexKind.BINARY, VectorDtype.INT8),
+    "scann": (IndexKind.SCANN_TREE, VectorDtype.FLOAT32),
+    "scann int8": (IndexKind.SCANN_TREE, VectorDtype.INT8),
 }
 GATHER, BRUTE_FORCE = "gather only", "TFRS BruteForce"
 

@@ -140,7 +140,7 @@ class Shelf(tf.Module):
         return {
             "ids": tf.where(shown, tf.gather(self.ids, rows), ""),
             "scores": tf.where(shown, scores, 0.0),
-            "n_valid": valid,
+            "num_results": valid,
             "bundle_version": tf.fill(tf.shape(valid), self.content.read_value()),
             "query_status": tf.cast(query["query_image"] != "", tf.int32),
             **parts,
@@ -161,8 +161,8 @@ def save_shelf(path: Path, *, content: int = 1) -> Path:
         query_text=blank,
         query_image=blank,
         history_ids=no_ids,
-        history_ages=no_ages,
-        user_key=blank,
+        history_age_days=no_ages,
+        user_hash=blank,
         page=one,
         page_size=ten,
         weight_dense=whole,
@@ -173,8 +173,8 @@ def save_shelf(path: Path, *, content: int = 1) -> Path:
             query_text=query_text, query_image=query_image, page=page, page_size=page_size, weight_dense=weight_dense
         )
         # Every input is read, as in the bundle.
-        extra = weight_click + weight_purchase + 0.0 * tf.reduce_sum(history_ages, axis=1)
-        seen = tf.cast(tf.strings.length(user_key), tf.float32) + tf.cast(tf.shape(history_ids)[1], tf.float32)
+        extra = weight_click + weight_purchase + 0.0 * tf.reduce_sum(history_age_days, axis=1)
+        seen = tf.cast(tf.strings.length(user_hash), tf.float32) + tf.cast(tf.shape(history_ids)[1], tf.float32)
         return {**found, "score_click": found["score_click"] + (extra + 0.0 * seen)[:, None]}
 
     tf.saved_model.save(model, str(path), signatures={"serving_default": search})

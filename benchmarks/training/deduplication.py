@@ -73,7 +73,7 @@ def make_batch(
         "sampling_probability": probability,
         "day_labels": {task.label: np.full([encoded], np.nan, np.float32) for task in DAY_TASKS},
         "requests": np.arange(size, dtype=np.int32),
-        "review_words": np.zeros([size, config.tower.review.words], np.int32),
+        "review_words": np.zeros([size, config.tower.review.max_words], np.int32),
         "labels": labels,
     }
 

@@ -40,7 +40,7 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
         writer.append({**content, "raw_text": np.array([b""] * NUM_QUERIES, object)})
         writer.finish()
     with TableWriter(directory / "events/reviews") as writer:  # row 0: no review
-        writer.append({"review_words": np.zeros([1, config.tower.review.words], np.int32)})
+        writer.append({"review_words": np.zeros([1, config.tower.review.max_words], np.int32)})
         writer.finish()
     with TableWriter(directory / "events/requests") as writer:  # a request for each event
         writer.append({"first": np.arange(events), "size": np.ones(events, np.int64)})
@@ -71,8 +71,8 @@ def _write_days(directory: pathlib.Path, items: int, config: Config) -> None:
     """Items without relations, prices or records of days."""
     wire = config.wire
     facts = {
-        "relation_rows": np.full([items, wire.relations], -1, np.int32),
-        "neighbour_types": np.zeros([items, wire.relations + wire.companions], np.int32),
+        "relation_rows": np.full([items, wire.max_relations], -1, np.int32),
+        "neighbour_types": np.zeros([items, wire.max_relations + wire.max_copurchased], np.int32),
         "price": np.full(items, np.nan, np.float32),
         "price_level": np.full(items, np.nan, np.float32),
     }
@@ -80,7 +80,7 @@ def _write_days(directory: pathlib.Path, items: int, config: Config) -> None:
         **{name: np.zeros(0, np.int64) for name in ("day", "latest", "regular")},
         "item_row": np.zeros(0, np.int32),
         "trend": np.zeros([0, wire.trend_days, len(TREND_CHANNELS)], np.float32),
-        "companion_rows": np.zeros([0, wire.companions], np.int32),
+        "companion_rows": np.zeros([0, wire.max_copurchased], np.int32),
         **{name: np.zeros(0, np.float32) for name in ("popularity", "last_price", "label_units", "label_price")},
     }
     for name, columns in (("items/facts", facts), ("days", days)):
@@ -96,9 +96,9 @@ def open_tables(directory: pathlib.Path) -> tuple[ItemStore, EventTable]:
 
 def item_content(random: np.random.Generator, rows: int, config: Config, *, towers: str) -> dict[str, np.ndarray]:
     """Model form of items."""
-    content = _content(random, rows, config, towers=towers, tokens=config.tower.text.item_tokens)
+    content = _content(random, rows, config, towers=towers, tokens=config.tower.text.max_item_tokens)
     attributes = {
-        "category_ids": random.integers(1, 500, [rows, config.wire.levels]).astype(np.int32),
+        "category_ids": random.integers(1, 500, [rows, config.wire.category_levels]).astype(np.int32),
         "brand_id": random.integers(1, 500, [rows]).astype(np.int32),
         "price_scaled": random.normal(size=rows).astype(np.float32),
         "price_present": np.ones(rows, np.float32),
@@ -113,7 +113,7 @@ def query_content(
     random: np.random.Generator, rows: int, config: Config, *, towers: str, share: float = 0.3
 ) -> dict[str, np.ndarray]:
     """Model form of queries, without history; a text in each, media in a share of them."""
-    return _content(random, rows, config, towers=towers, tokens=config.tower.text.query_tokens, share=share)
+    return _content(random, rows, config, towers=towers, tokens=config.tower.text.max_query_tokens, share=share)
 
 
 def shopper_content(
@@ -121,21 +121,21 @@ def shopper_content(
 ) -> dict[str, np.ndarray]:
     """Model form of who asks: nobody is known, but with `full` towers everybody's history."""
     wire = config.wire
-    history = random.integers(-1, items, [rows, wire.history]).astype(np.int32)
+    history = random.integers(-1, items, [rows, wire.history_length]).astype(np.int32)
     return {
         "history_rows": history if towers == "full" else np.full_like(history, -1),
-        "history_ages": random.random([rows, wire.history]).astype(np.float32),
-        "history_counts": np.ones([rows, wire.history], np.float32),
-        "search_words": np.zeros([rows, wire.searches, config.tower.searches.words], np.int32),
-        "search_ages": np.zeros([rows, wire.searches], np.float32),
-        "profile_ids": np.zeros([rows, wire.profile], np.int32),
+        "history_age_days": random.random([rows, wire.history_length]).astype(np.float32),
+        "history_counts": np.ones([rows, wire.history_length], np.float32),
+        "search_words": np.zeros([rows, wire.search_history_length, config.tower.searches.max_words], np.int32),
+        "search_history_age_days": np.zeros([rows, wire.search_history_length], np.float32),
+        "profile_ids": np.zeros([rows, wire.max_profile_entries], np.int32),
     }
 
 
 def unknown_days(rows: int, config: Config) -> dict[str, np.ndarray]:
     """Model form of items on days of which nothing is known."""
     wire = config.wire
-    neighbours = wire.relations + wire.companions
+    neighbours = wire.max_relations + wire.max_copurchased
     return {
         "trend": np.zeros([rows, wire.trend_days, len(TREND_CHANNELS)], np.float32),
         **{name: np.zeros(rows, np.float32) for name in ("popularity", "last_price", "last_price_present")},
@@ -151,13 +151,13 @@ def _content(
     wire = config.wire
     photo = random.random(rows) < (share if towers != "text" else 0.0)
     other = random.random(rows) < (share * 0.3 if towers == "full" else 0.0)
-    images = 1 if share < 1.0 else wire.images
+    images = 1 if share < 1.0 else wire.num_images
     return {
         "text_tokens": random.integers(2, NUM_SUBWORDS, [rows, tokens]).astype(np.int32),
         "image_pixels": random.integers(0, 256, [rows, images, wire.image_px, wire.image_px, 3], np.uint8),
         "image_present": np.repeat(photo[:, np.newaxis], images, axis=1),
-        "video_pixels": random.integers(0, 256, [rows, wire.frames, wire.frame_px, wire.frame_px, 3], np.uint8),
-        "video_present": np.repeat(other[:, np.newaxis], wire.frames, axis=1),
-        "audio_mel": random.integers(0, 256, [rows, 1, wire.mel_frames, config.tower.audio.mels], np.uint8),
+        "video_pixels": random.integers(0, 256, [rows, wire.num_frames, wire.frame_px, wire.frame_px, 3], np.uint8),
+        "video_present": np.repeat(other[:, np.newaxis], wire.num_frames, axis=1),
+        "audio_mel": random.integers(0, 256, [rows, 1, wire.mel_frames, config.tower.audio.num_mel_bins], np.uint8),
         "audio_present": other[:, np.newaxis],
     }

@@ -164,7 +164,7 @@ def index_for(
             vectors,
             queries=queries,
             kind=kind,
-            storage=search.storage,
+            storage=search.vector_dtype,
             k=tables.num_candidates,
             work_dir=Path(scratch),
         )

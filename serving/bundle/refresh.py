@@ -163,7 +163,7 @@ def _tiered(
     was_tiered = "delta_items" in facts
     base = restore_index(bundle.answers.index.base if was_tiered else bundle.answers.index, facts)
     newer = np.asarray(by.item_keys(catalogue.vectors[catalogue.num_base : catalogue.num_indexed]))
-    delta = ExactIndex(VectorStore.of(newer, storage=configs.Storage.FLOAT32))
+    delta = ExactIndex(VectorStore.of(newer, storage=configs.VectorDtype.FLOAT32))
     removed = catalogue.removed[: catalogue.num_base]
     index = TieredIndex(
         base, removed=removed, delta=delta, vectors_of=lambda rows: by.item_keys(tables.vectors_of(rows))

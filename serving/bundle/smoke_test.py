@@ -51,7 +51,7 @@ def check_serving(base_path: Path, *, queries: Sequence[Mapping[str, np.ndarray]
 def _compare(grpc: Mapping[str, np.ndarray], rest: Mapping[str, np.ndarray]) -> list[str]:
     """What is wrong with two answers to one request."""
     faults = []
-    valid = int(grpc["n_valid"][0])
+    valid = int(grpc["num_results"][0])
     ids, scores = _texts(grpc["ids"])[:valid], np.asarray(grpc["scores"][0], np.float64)
     if not valid or not all(ids):
         faults.append(f"{valid} results, of which {sum(map(bool, ids))} have an id; wanted at least one")
@@ -59,7 +59,7 @@ def _compare(grpc: Mapping[str, np.ndarray], rest: Mapping[str, np.ndarray]) -> 
         faults.append("an item comes twice")
     if not np.isfinite(scores).all():
         faults.append("a score is not finite")
-    if ids != _texts(rest["ids"])[: int(rest["n_valid"][0])]:
+    if ids != _texts(rest["ids"])[: int(rest["num_results"][0])]:
         faults.append("gRPC and REST answer with different items")
     elif not np.allclose(scores, np.asarray(rest["scores"][0], np.float64), atol=SCORE_TOLERANCE):
         faults.append("gRPC and REST answer with different scores")

@@ -71,13 +71,13 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
     """
     photo, frame = picture(wire.image_px), picture(wire.frame_px)
     first = item_ids[0] if item_ids else b""
-    history = [*item_ids[: wire.history]]
+    history = [*item_ids[: wire.history_length]]
     text = {"query_text": b"red cotton shirt", "title": b"red cotton shirt", "item_id": first, "item_ids": history}
-    image = {"query_image": photo, "images": [photo] * wire.images}
-    video = {"query_video": [frame] * wire.frames, "video": [frame] * wire.frames}
+    image = {"query_image": photo, "images": [photo] * wire.num_images}
+    video = {"query_video": [frame] * wire.num_frames, "video": [frame] * wire.num_frames}
     audio = dict.fromkeys(("query_audio", "audio"), sound(wire))
-    past = {"history_ids": history, "history_ages": [1.0] * len(history), "history_counts": [2.0] * len(history)}
-    past |= {"search_texts": [b"red shirt"], "search_ages": [1.0], "profile": [b"country=de"]}
+    past = {"history_ids": history, "history_age_days": [1.0] * len(history), "history_counts": [2.0] * len(history)}
+    past |= {"search_history_texts": [b"red shirt"], "search_history_age_days": [1.0], "profile": [b"country=de"]}
     larger, broken = picture(wire.image_px + 8), photo[: len(photo) // 2] + photo[-2:]
     return [
         {**text, **image, **video, **audio, **past},
@@ -89,13 +89,13 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
         {},
         {"query_text": b"coton shrit", "item_id": first},  # words to be mended
         {"query_text": b"r"},
-        {"query_image": larger, "images": [larger] * wire.images},
-        {"query_image": broken, "images": [broken] * wire.images},
+        {"query_image": larger, "images": [larger] * wire.num_images},
+        {"query_image": broken, "images": [broken] * wire.num_images},
         {**text, "filter_in_stock": 1},
         {"filter_in_stock": 1},
         {**text, **_EVERY_FILTER, "exclude_ids": [first]},
         {**text, "include_ids": history},  # so few that an approximate index is completed by exact search
-        {**text, "like_ids": history, "like_weights": [1.0] * len(history)},
+        {**text, "seed_item_ids": history, "seed_item_weights": [1.0] * len(history)},
         {**text, "boost_ids": history, "boost_values": [1.0] * len(history)},
         {**text, "diversity": 0.5, "page": 2},
     ]

@@ -39,7 +39,7 @@ class Catalogue:
       num_base: Rows of the big index; term statistics too are frozen over them.
       removed: [n] bool, rows of the big index whose item is gone or has changed; nothing may show them.
       popularity: [n] float32, larger first; what an empty query is answered by.
-      item_parts: [n, part] float32 in -1..1, in the order of `ITEM_PARTS`; 0 where nothing is known.
+      item_scores: [n, part] float32 in -1..1, in the order of `ITEM_SCORES`; 0 where nothing is known.
       columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form: texts as objects of type bytes, price float32,
         in_stock int64.
       tower_hashes: [n, 32] uint8, SHA-256 of what the item tower read of each item.
@@ -54,7 +54,7 @@ class Catalogue:
     num_base: int
     removed: np.ndarray
     popularity: np.ndarray
-    item_parts: np.ndarray
+    item_scores: np.ndarray
     columns: Mapping[str, np.ndarray]
     tower_hashes: np.ndarray
     content_id: str
@@ -97,7 +97,7 @@ def make_catalogue(
       groups: [n] group ids; an empty one is a product of its own.
       branches: [n, branch, dim] as the item tower gives them.
       popularity: A number for each item id, larger first; without it the catalogue order stands for popularity.
-      item_values: {score part that the item alone decides: {item id: -1 to 1}}; 0 where there is no entry. What
+      item_values: {score component that the item alone decides: {item id: -1 to 1}}; 0 where there is no entry. What
         columns say is added.
       columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form; one that is left out is absent from every item.
       tower_hashes: [n, 32] uint8; zeros when left out.
@@ -132,7 +132,7 @@ def make_catalogue(
         num_base=num_indexed,
         removed=np.zeros(len(ids), bool),
         popularity=np.where(np.isfinite(liked), liked, np.float32(0.0)),
-        item_parts=as_table(ordered, values),
+        item_scores=as_table(ordered, values),
         columns={name: column[order] for name, column in all_columns.items()},
         tower_hashes=tower_hashes[order],
         content_id=content_id,

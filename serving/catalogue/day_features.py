@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from serving.catalogue.item_encoder import Encoded
 from serving.towers import LoadedTowers, day_features
-from trainer.ops import price
+from trainer.ops.blocks import price
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.branches import CHANGING
 from trainer.spec.features import Side
 from trainer.spec.serving.signatures import TowerOutput
-from trainer.spec.tasks import DAY_TASKS, DEMAND, VALUE
+from trainer.spec.tasks import DAY_TASKS, DEMAND, PRICE_VALUE
 
 _AT_ONCE = 512
 Record = Mapping[str, np.ndarray]
@@ -84,7 +84,7 @@ def _see_rows(
         blank = np.zeros(axis_lengths(feature, config.wire), np.float32)
         inputs[feature.name] = _stack([blank if r is None else r[feature.name] for r in records], blank)
     related = encoded.relations["relation_ids"][rows]
-    nothing = np.full(config.wire.companions, b"", object)
+    nothing = np.full(config.wire.max_copurchased, b"", object)
     companions = _stack([nothing if r is None else r["companion_ids"] for r in records], nothing)
     names = np.concatenate([related, companions], axis=1)
     found = [[vectors.get(name) for name in row] for row in names]
@@ -116,7 +116,7 @@ def with_changing(branches: np.ndarray, changing: np.ndarray) -> np.ndarray:
 
 
 def foreseen_parts(encoded: Encoded, seen: Seen) -> dict[str, dict[bytes, float]]:
-    """Score parts that follow from what is foreseen of the items that were encoded: {part: {item id: value}}."""
+    """Score components that follow from what is foreseen of the items that were encoded: {part: {item id: value}}."""
     rows = np.flatnonzero(encoded.is_encoded)
     ids = [encoded.ids[row] for row in rows]
     prices, currencies = encoded.columns["price"], encoded.columns["currency"].tolist()
@@ -124,18 +124,21 @@ def foreseen_parts(encoded: Encoded, seen: Seen) -> dict[str, dict[bytes, float]
     expected[rows] = seen.foreseen["price"]
     value = value_part(expected, prices, currencies)[rows]
     demand = demand_part(seen.foreseen["demand"])
-    return {DEMAND: dict(zip(ids, demand.tolist(), strict=True)), VALUE: dict(zip(ids, value.tolist(), strict=True))}
+    return {
+        DEMAND: dict(zip(ids, demand.tolist(), strict=True)),
+        PRICE_VALUE: dict(zip(ids, value.tolist(), strict=True)),
+    }
 
 
 def demand_part(units: np.ndarray) -> np.ndarray:
-    """Units a day [n] as a score part in 0..1: d / (d + mean), so that the mean item has one half."""
+    """Units a day [n] as a score component in 0..1: d / (d + mean), so that the mean item has one half."""
     units = np.where(np.isfinite(units), np.maximum(units, 0.0), 0.0)
     mean = float(units.mean()) if len(units) else 0.0
     return (units / (units + mean)).astype(np.float32) if mean > 0.0 else np.zeros(len(units), np.float32)
 
 
 def value_part(expected: np.ndarray, prices: np.ndarray, currencies: Sequence[bytes]) -> np.ndarray:
-    """How much cheaper items are than expected as a score part in -1..1.
+    """How much cheaper items are than expected as a score component in -1..1.
 
     Args:
       expected: [n] logarithm of the price that is foreseen, less the level of its currency.

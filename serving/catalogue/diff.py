@@ -13,7 +13,7 @@ from serving.towers import LoadedTowers
 from trainer.spec.branches import CHANGING
 from trainer.spec.config import SearchConfig
 from trainer.spec.features import Modality
-from trainer.spec.tasks import DEMAND, VALUE
+from trainer.spec.tasks import DEMAND, PRICE_VALUE
 
 
 class KnownItems:
@@ -79,9 +79,9 @@ def refreshed(
       ValueError: An item id is empty or comes twice.
     """
     popularity = dict(zip(old.ids, old.popularity.tolist(), strict=True))
-    item_values = {part: dict(values) for part, values in as_values(old.ids, old.item_parts).items()}
+    item_values = {part: dict(values) for part, values in as_values(old.ids, old.item_scores).items()}
     foreseen = days.foreseen_parts(encoded, seen)
-    item_values[VALUE] |= foreseen[VALUE]
+    item_values[PRICE_VALUE] |= foreseen[PRICE_VALUE]
     item_values[DEMAND] = {**foreseen[DEMAND], **item_values[DEMAND]}  # a change of content changes no demand
     pairs = list(zip(encoded.ids, (row.tobytes() for row in encoded.tower_hashes), strict=True))
     rows = np.array([known.row_of(*pair) for pair in pairs], np.int64)
@@ -140,7 +140,7 @@ def _joined(
         num_base=old.num_base,
         removed=np.concatenate([removed, np.zeros(len(following), bool)]),
         popularity=join(old.popularity, fresh.popularity),
-        item_parts=join(old.item_parts, fresh.item_parts),
+        item_scores=join(old.item_scores, fresh.item_scores),
         columns={name: join(old.columns[name], fresh.columns[name]) for name in fresh.columns},
         tower_hashes=join(old.tower_hashes, fresh.tower_hashes),
         content_id=fresh.content_id,
@@ -155,7 +155,7 @@ def is_same(old: Catalogue, new: Catalogue) -> bool:
         and old.group_ids == new.group_ids
         and np.array_equal(old.removed, new.removed)
         and np.array_equal(old.tower_hashes, new.tower_hashes)
-        and np.array_equal(old.item_parts, new.item_parts)
+        and np.array_equal(old.item_scores, new.item_scores)
         and all(np.array_equal(old.columns[name], new.columns[name]) for name in new.columns)
     )
 
@@ -169,7 +169,7 @@ def compacted(catalogue: Catalogue) -> Catalogue:
         groups=[catalogue.group_ids[row] for row in alive],
         branches=catalogue.branches[alive],
         popularity=dict(zip(ids, catalogue.popularity[alive].tolist(), strict=True)),
-        item_values=as_values(ids, catalogue.item_parts[alive]),
+        item_values=as_values(ids, catalogue.item_scores[alive]),
         columns={name: values[alive] for name, values in catalogue.columns.items()},
         tower_hashes=catalogue.tower_hashes[alive],
         content_id=catalogue.content_id,

@@ -1,13 +1,13 @@
-"""The score parts that an item alone decides, as columns of a catalogue."""
+"""The score components that an item alone decides, as columns of a catalogue."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from trainer.spec.tasks import ITEM_PARTS, STOCK
+from trainer.spec.tasks import ITEM_SCORES, STOCK
 
 ItemValues = Mapping[str, Mapping[bytes, float]]
-NAMES = tuple(part.name for part in ITEM_PARTS)
+NAMES = tuple(part.name for part in ITEM_SCORES)
 
 
 def of_columns(ids: Sequence[bytes], columns: Mapping[str, np.ndarray]) -> dict[str, dict[bytes, float]]:
@@ -16,7 +16,7 @@ def of_columns(ids: Sequence[bytes], columns: Mapping[str, np.ndarray]) -> dict[
 
 
 def as_table(ids: Sequence[bytes], values: ItemValues) -> np.ndarray:
-    """[item, part] float32 in -1..1, in the order of `ids` and of `ITEM_PARTS`; 0 where no number is known.
+    """[item, part] float32 in -1..1, in the order of `ids` and of `ITEM_SCORES`; 0 where no number is known.
 
     Raises:
       ValueError: A part is not declared.

@@ -13,10 +13,10 @@ from serving.catalogue.catalogue import Catalogue, vectors_from
 from serving.catalogue.item_scores import NAMES
 
 CATALOGUE_PATH = "assets.extra/catalogue.npz"
-FORMAT = 4
+FORMAT = 5
 _BRANCHES = "answers/tables/branches/.ATTRIBUTES/VARIABLE_VALUE"
 _TEXTS = ("ids", "group_ids")
-_ARRAYS = ("popularity", "item_parts", "tower_hashes", "removed")
+_ARRAYS = ("popularity", "item_scores", "tower_hashes", "removed")
 _COUNTS = ("num_indexed", "num_base", "unit_length")
 
 

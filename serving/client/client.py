@@ -42,9 +42,9 @@ class SearchResult:
       parts: The parts of each score by name (dense, click, ...), one value a result.
       boosts: What boosts added to each score.
       intent: Probability of each intent, in the order of the signature's description; empty if the bundle does not say.
-      variants: How many items of the same product pass the filters, for each result.
+      num_variants: How many items of the same product pass the filters, for each result.
       total_matches: How many products pass the filters; -1 if the bundle does not say.
-      n_valid: How many results there are; the length of `ids`.
+      num_results: How many results there are; the length of `ids`.
       query_status: Remarks on the query as a bit mask; 0 means that everything was understood.
       bundle_version: The version of the bundle that answered.
     """
@@ -54,9 +54,9 @@ class SearchResult:
     parts: Mapping[str, tuple[float, ...]]
     boosts: tuple[float, ...]
     intent: tuple[float, ...]
-    variants: tuple[int, ...]
+    num_variants: tuple[int, ...]
     total_matches: int
-    n_valid: int
+    num_results: int
     query_status: int
     bundle_version: str
 
@@ -114,7 +114,7 @@ class Client:
         page_size: int = 10,
         weights: Mapping[str, float] | None = None,
         diversity: float | None = None,
-        intent_shift: float | None = None,
+        intent_weight: float | None = None,
         boosts: Mapping[str, float] | None = None,
         user_id: str | None = None,
     ) -> SearchResult:
@@ -136,9 +136,9 @@ class Client:
           filters: What every result must pass.
           page: From 1.
           page_size: Results a page; more than the bundle publishes is refused (TF Serving: brought into range).
-          weights: Weight of each score part by name (`dense`, `lexical`, ...); the bundle's own where left out.
+          weights: Weight of each score component by name (`dense`, `lexical`, ...); the bundle's own where left out.
           diversity: 0 to 1; moves results that resemble those above them down.
-          intent_shift: How much the intent that the query gives away moves weights and diversity; 0 = not at all.
+          intent_weight: How much the intent that the query gives away moves weights and diversity; 0 = not at all.
           boosts: {item id: what is added to its score}.
           user_id: Leaves this process only as a keyed hash.
 
@@ -164,7 +164,7 @@ class Client:
             page_size=page_size,
             weights=weights,
             diversity=diversity,
-            intent_shift=intent_shift,
+            intent_weight=intent_weight,
             boosts=boosts,
             user_id=user_id,
         )
@@ -184,7 +184,7 @@ class Client:
         return _explained(self.predict("explain", {**self._search_inputs(**search), "item_id": [item_id]}))
 
     def rank(self, item_ids: Sequence[str], **search: Any) -> dict[str, tuple[float, ...]]:
-        """The scores of given items for a query, in the order given: `scores` and every score part by name.
+        """The scores of given items for a query, in the order given: `scores` and every score component by name.
 
         Args:
           item_ids: The items; one that is not in the catalogue scores 0.
@@ -208,7 +208,7 @@ class Client:
     def complete(self, text: str) -> tuple[str, ...]:
         """How a text that was begun may go on, the most frequent first."""
         found = self.predict("complete", {"query_text": [text]})
-        return tuple(_text(item) for item in found["completions"][0][: int(found["n_valid"][0])])
+        return tuple(_text(item) for item in found["completions"][0][: int(found["num_results"][0])])
 
     def similar_items(self, item_id: str, *, page: int = 1, page_size: int = 10) -> SearchResult:
         """Items like the given one, which is not among them."""
@@ -265,9 +265,9 @@ class Client:
         return self._signatures
 
     def wire_spec(self) -> Mapping[str, Any]:
-        """The sizes of the wire form (`image_px`, `frames`, `audio_ms`, `max_history`, ...), asked for once."""
+        """The sizes of the wire form (`image_px`, `num_frames`, `audio_ms`, `history_length`, ...), asked for once."""
         if self._wire_spec is None:
-            found = self.predict("wire_spec", {"unused": [0]})["spec_json"]
+            found = self.predict("wire_spec", {"placeholder": [0]})["spec_json"]
             self._wire_spec = json.loads(found[0])
         return self._wire_spec
 
@@ -295,7 +295,7 @@ class Client:
         page_size: int = 10,
         weights: Mapping[str, float] | None = None,
         diversity: float | None = None,
-        intent_shift: float | None = None,
+        intent_weight: float | None = None,
         boosts: Mapping[str, float] | None = None,
         **content: Any,
     ) -> dict[str, Any]:
@@ -309,9 +309,9 @@ class Client:
             **weighted(query_weights, known, prefix=QUERY_WEIGHT_PREFIX, what="parts of a query"),
             **(filters.inputs() if filters else {}),
             **(paged(page, page_size) if page is not None else {}),
-            **weighted(weights, known, prefix=WEIGHT_PREFIX, what="score parts"),
+            **weighted(weights, known, prefix=WEIGHT_PREFIX, what="score components"),
             **({} if diversity is None else {"diversity": [diversity]}),
-            **({} if intent_shift is None else {"intent_shift": [intent_shift]}),
+            **({} if intent_weight is None else {"intent_weight": [intent_weight]}),
             **boosted(boosts),
         }
 
@@ -332,19 +332,19 @@ class Client:
             query["query_image"] = [image_wire(image, px=self.wire_spec()["image_px"])]
         if video is not None:
             sizes = self.wire_spec()
-            query["query_video"] = [clip_wire(video, frames=sizes["frames"], px=sizes["frame_px"])]
+            query["query_video"] = [clip_wire(video, frames=sizes["num_frames"], px=sizes["frame_px"])]
         if audio is not None:
             query["query_audio"] = [sound_wire(audio, milliseconds=self.wire_spec()["audio_ms"])]
         if user_id is not None:
             if not self._user_hash_key:
                 raise ValueError("user_id needs Client(user_hash_key=...): a user id never leaves in the clear.")
-            query["user_key"] = [hmac.new(self._user_hash_key, user_id.encode(), hashlib.sha256).hexdigest()]
+            query["user_hash"] = [hmac.new(self._user_hash_key, user_id.encode(), hashlib.sha256).hexdigest()]
         return query
 
 
 def _search_result(outputs: Mapping[str, np.ndarray]) -> SearchResult:
     """The first row of a search answer."""
-    count = int(outputs["n_valid"][0])
+    count = int(outputs["num_results"][0])
     parts = {
         name.removeprefix(SCORE_PREFIX): tuple(float(value) for value in values[0][:count])
         for name, values in sorted(outputs.items())
@@ -356,9 +356,9 @@ def _search_result(outputs: Mapping[str, np.ndarray]) -> SearchResult:
         parts=types.MappingProxyType(parts),
         boosts=tuple(float(value) for value in outputs.get("boosts", [[]])[0][:count]),
         intent=tuple(float(value) for value in outputs.get("intent", [[]])[0]),
-        variants=tuple(int(value) for value in outputs.get("variants", [[]])[0][:count]),
+        num_variants=tuple(int(value) for value in outputs.get("num_variants", [[]])[0][:count]),
         total_matches=int(outputs.get("total_matches", [-1])[0]),
-        n_valid=count,
+        num_results=count,
         query_status=int(outputs["query_status"][0]),
         bundle_version=_text(outputs["bundle_version"][0]),
     )
@@ -367,8 +367,8 @@ def _search_result(outputs: Mapping[str, np.ndarray]) -> SearchResult:
 def _explained(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The first row of an explanation, with names beside the numbers."""
     row = {name: value[0] for name, value in outputs.items()}
-    columns, names = [[_text(name) for name in row.pop(key)] for key in ("item_parts", "query_parts")]
-    pairs, words = row.pop("contribution_pairs"), [_text(word) for word in row.pop("words")]
+    columns, names = [[_text(name) for name in row.pop(key)] for key in ("item_branches", "query_components")]
+    pairs, words = row.pop("contribution_matrix"), [_text(word) for word in row.pop("words")]
     by_word: dict[str, float] = {}
     for word, value in zip(words, row.pop("word_contributions"), strict=True):
         if word:

@@ -106,13 +106,13 @@ def who_asks(
     """The inputs that tell who asks; what is absent is left out. `wire_spec` is asked only for lengths that matter."""
     inputs: dict[str, Any] = {}
     if history:
-        limit = wire_spec().get("max_history", len(history))
+        limit = wire_spec().get("history_length", len(history))
         ids, ages, counts = acted_on(history, history_ages_days, most=limit)
-        inputs |= {"history_ids": [ids], "history_ages": [ages], "history_counts": [counts]}
+        inputs |= {"history_ids": [ids], "history_age_days": [ages], "history_counts": [counts]}
     if searches:
         limit = wire_spec().get("max_searches", len(searches))
         typed, ages = latest(searches, search_ages_days, most=limit, what="search_ages_days")
-        inputs |= {"search_texts": [typed], "search_ages": [ages]}
+        inputs |= {"search_history_texts": [typed], "search_history_age_days": [ages]}
     if profile:
         inputs["profile"] = [[f"{key}={value}" for key, value in sorted(profile.items())]]
     return inputs
@@ -123,7 +123,7 @@ def liked(like: Mapping[str, float] | Sequence[str]) -> dict[str, Any]:
     if not like:
         return {}
     weights = dict(like) if isinstance(like, Mapping) else dict.fromkeys(like, 1.0)
-    return {"like_ids": [list(weights)], "like_weights": [[float(weight) for weight in weights.values()]]}
+    return {"seed_item_ids": [list(weights)], "seed_item_weights": [[float(weight) for weight in weights.values()]]}
 
 
 def boosted(boosts: Mapping[str, float] | None) -> dict[str, Any]:

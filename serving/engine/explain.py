@@ -13,8 +13,8 @@ from serving.engine.candidates import lifts_of
 from serving.engine.ranking import Ranked
 from serving.engine.search import Ranking, Search
 from serving.index.exact import NO_ROW
-from trainer.spec.serving.search_fields import ITEM_BRANCHES, MOST_QUERY_WORDS, QUERY_PARTS, Stage
-from trainer.spec.tasks import DENSE, LEXICAL, SCORE_PARTS
+from trainer.spec.serving.search_fields import ITEM_BRANCHES, MAX_QUERY_WORDS, QUERY_COMPONENTS, Stage
+from trainer.spec.tasks import DENSE, LEXICAL, SCORE_COMPONENTS
 
 
 def contributions(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -40,20 +40,20 @@ def contributions(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str
     by_word = tf.where(counts[:, tf.newaxis], by_word, 0.0)
     names = tf.where(by_word != 0.0, search.lexical.names(query.terms), b"")
     batch, known = tf.shape(item)[0], item != NO_ROW
-    rest = MOST_QUERY_WORDS - tf.shape(by_word)[1]
+    rest = MAX_QUERY_WORDS - tf.shape(by_word)[1]
     return {
         "score": tf.where(known, scored.scores[:, 0], 0.0),
-        "contribution_pairs": tf.where(counts[:, tf.newaxis, tf.newaxis], pairs, 0.0)
+        "contribution_matrix": tf.where(counts[:, tf.newaxis, tf.newaxis], pairs, 0.0)
         * weights[DENSE][:, tf.newaxis, tf.newaxis],
         **{
             f"contribution_{part}": tf.where(known, scored.parts[part][:, 0] * weights[part], 0.0)
-            for part in SCORE_PARTS
+            for part in SCORE_COMPONENTS
             if part != DENSE
         },
         "contribution_intent": tf.where(known, rank.total(scored.parts, ranking.weights.shift)[:, 0], 0.0),
         "contribution_boost": lifts_of(row, ranking.boosts)[:, 0],
-        "query_parts": tf.broadcast_to(tf.constant(QUERY_PARTS), [batch, len(QUERY_PARTS)]),
-        "item_parts": tf.broadcast_to(tf.constant(ITEM_BRANCHES), [batch, len(ITEM_BRANCHES)]),
+        "query_components": tf.broadcast_to(tf.constant(QUERY_COMPONENTS), [batch, len(QUERY_COMPONENTS)]),
+        "item_branches": tf.broadcast_to(tf.constant(ITEM_BRANCHES), [batch, len(ITEM_BRANCHES)]),
         "words": tf.pad(names, [[0, 0], [0, rest]], constant_values=b""),
         "word_contributions": tf.pad(by_word, [[0, 0], [0, rest]]),
     }

@@ -16,14 +16,15 @@ MOST_CANDIDATES_PER_RESULT = 10
 
 
 def num_candidates(groups: np.ndarray, search: SearchConfig) -> int:
-    """How many candidates certainly hold `max_depth` products, where the catalogue has that many.
+    """How many candidates certainly hold `ranking_depth` products, where the catalogue has that many.
 
-    The worst case is that the first candidates are all variants of the `max_depth - 1` products with the most variants.
+    The worst case is that the first candidates are all variants of the `ranking_depth - 1` products with
+    the most variants.
     One more is for the item that `similar_items` leaves out.
     """
     variants = np.sort(np.bincount(groups))[::-1] if len(groups) else np.zeros([0], np.int64)
-    needed = 2 + int(variants[: search.max_depth - 1].sum())
-    return max(1, min(needed, len(groups), MOST_CANDIDATES_PER_RESULT * search.max_depth + 1))
+    needed = 2 + int(variants[: search.ranking_depth - 1].sum())
+    return max(1, min(needed, len(groups), MOST_CANDIDATES_PER_RESULT * search.ranking_depth + 1))
 
 
 class Tables(tf.Module):
@@ -39,7 +40,7 @@ class Tables(tf.Module):
       item_ids: [n + 1] string.
       groups: [n + 1] int32, `NO_ROW` for the blank row.
       branches: [n + 1, branch, dim] float32.
-      item_parts: [n + 1, part] float32, the score parts that the item alone decides, in the order of `ITEM_PARTS`.
+      item_scores: [n + 1, part] float32, the score components that the item alone decides, as `ITEM_SCORES`.
       filters: The columns that filters read.
       num_groups: How many products there are.
       group_sizes: [num_groups] int32, how many variants each product has.
@@ -59,7 +60,7 @@ class Tables(tf.Module):
         self.item_ids = _table(item_ids, "item_ids")
         self.groups = _table(np.append(catalogue.groups, np.int32(NO_ROW)), "groups")
         self.branches = _table(np.pad(catalogue.branches, [(0, 1), (0, 0), (0, 0)]), "branches")
-        self.item_parts = _table(np.pad(catalogue.item_parts, [(0, 1), (0, 0)]), "item_parts")
+        self.item_scores = _table(np.pad(catalogue.item_scores, [(0, 1), (0, 0)]), "item_scores")
         popular = alive[np.argsort(-catalogue.popularity[alive], kind="stable")].astype(np.int32)
         self.by_popularity = _table(popular, "by_popularity")
         sizes = np.bincount(catalogue.groups[alive], minlength=1 + int(catalogue.groups.max(initial=0)))

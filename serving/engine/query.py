@@ -13,12 +13,12 @@ from serving.engine import request_inputs
 from serving.engine.query_understanding import INTENT_TASK, SENTIMENT_TASK, Reading
 from serving.lexical.bm25 import Terms
 from trainer.spec.features import Modality
-from trainer.spec.serving.search_fields import LIKE, QUERY_PARTS
+from trainer.spec.serving.search_fields import QUERY_COMPONENTS, SEED_ITEMS
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput
 
 MOST_LIKED = 100  # later ones are not read
-_BRANCHES = tuple(part for part in QUERY_PARTS if part != LIKE)
-_TEXT, _HISTORY = (QUERY_PARTS.index(modality) for modality in (Modality.TEXT, Modality.HISTORY))
+_BRANCHES = tuple(part for part in QUERY_COMPONENTS if part != SEED_ITEMS)
+_TEXT, _HISTORY = (QUERY_COMPONENTS.index(modality) for modality in (Modality.TEXT, Modality.HISTORY))
 
 
 class Query(NamedTuple):
@@ -26,12 +26,12 @@ class Query(NamedTuple):
 
     Attributes:
       vectors: [batch, dim] float32, zeros where there is nothing to compare.
-      parts: [batch, part, dim] float32 in the order of `QUERY_PARTS`; their sum is the vector.
+      parts: [batch, part, dim] float32 in the order of `QUERY_COMPONENTS`; their sum is the vector.
       weights: [batch, part] float32.
       terms: The words to search by; none where the text counts against.
       text_share: [batch] float32 in 0..1, how much of the query is text; the lexical score counts so much.
       history_rows: [batch, history] int32 rows of what the shopper acted on before, `NO_ROW` = absent.
-      repeats: [batch, history] float32, what each of them has as score part `repeat`.
+      repeats: [batch, history] float32, what each of them has as score component `repurchase`.
       reading: What the query gives away beside what it looks for.
       empty: [batch] bool, True where neither vector nor words say anything.
       status: [batch] int32 `QueryStatus` bits.
@@ -71,8 +71,8 @@ def fit_liked(ids: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor,
     liked = tf.shape(ids)[1]
     given = weights[:, :liked]
     padded = tf.pad(given, [[0, 0], [0, liked - tf.shape(given)[1]]], constant_values=1.0)
-    cleaned, status = request_inputs.clean_weights({LIKE: padded}, {LIKE: 1.0})
-    return ids, tf.where(ids == b"", 0.0, cleaned[LIKE]), status
+    cleaned, status = request_inputs.clean_weights({SEED_ITEMS: padded}, {SEED_ITEMS: 1.0})
+    return ids, tf.where(ids == b"", 0.0, cleaned[SEED_ITEMS]), status
 
 
 def mix(
@@ -80,7 +80,7 @@ def mix(
     *,
     weights: tf.Tensor,
     liked: tf.Tensor,
-    like_weights: tf.Tensor,
+    seed_item_weights: tf.Tensor,
     unit_length: bool = True,
 ) -> Mixed:
     """Weighs what the query tower gave and adds liked items.
@@ -89,12 +89,12 @@ def mix(
       encoded: `TowerOutput`s, finite.
       weights: [batch, branch] float32, how much each branch counts.
       liked: [batch, liked, dim] float32 item vectors, zeros for what is not known.
-      like_weights: [batch, liked] float32.
+      seed_item_weights: [batch, liked] float32.
       unit_length: Whether the vector of a query has length 1.
     """
     branches = encoded[TowerOutput.BRANCHES.value] * weights[:, :, tf.newaxis]
     known = tf.reduce_any(liked != 0.0, axis=-1)
-    counted = tf.where(known, like_weights, 0.0)
+    counted = tf.where(known, seed_item_weights, 0.0)
     like = tf.einsum("bl,bld->bd", counted, liked)
     parts = tf.concat([branches, like[:, tf.newaxis]], axis=1)
     own = encoded[TowerOutput.WEIGHTS.value] * weights
@@ -150,7 +150,7 @@ def sound(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 def query_specs(dim: int) -> Query:
     """The shapes and types of a `Query`."""
-    parts = len(QUERY_PARTS)
+    parts = len(QUERY_COMPONENTS)
     return Query(
         vectors=tf.TensorSpec([None, dim]),
         parts=tf.TensorSpec([None, parts, dim]),

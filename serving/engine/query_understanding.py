@@ -1,6 +1,7 @@
 """What a query gives away beside what it looks for: the intent of the search, and how much opinion its words carry.
 
-Both move the weights of the score parts: an intent by `INTENT_SHIFTS`, in proportion to its probability; opinion by
+Both move the weights of the score components: an intent by `INTENT_SHIFTS`, in proportion to its probability;
+opinion by
 being the share of its weight with which the sentiment of reviews counts.
 """
 
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from serving.engine import request_inputs
-from trainer.spec.tasks import DIVERSITY, INTENT_SHIFTS, QUERY_TASKS, REVIEW_TASKS, SCORE_PARTS, SENTIMENT
+from trainer.spec.tasks import DIVERSITY, INTENT_SHIFTS, QUERY_TASKS, REVIEW_TASKS, SCORE_COMPONENTS, SENTIMENT
 
 (INTENT_TASK,) = QUERY_TASKS
 (SENTIMENT_TASK,) = REVIEW_TASKS
@@ -32,12 +33,12 @@ class Reading(NamedTuple):
 
 
 class PartWeights(NamedTuple):
-    """How much each score part counts.
+    """How much each score component counts.
 
     Attributes:
-      asked: {score part: [batch] float32}, by the request and the opinion in the query.
-      shift: {score part: [batch] float32}, what the intent adds.
-      total: {score part: [batch] float32}, their sum, by which scores are made.
+      asked: {score component: [batch] float32}, by the request and the opinion in the query.
+      shift: {score component: [batch] float32}, what the intent adds.
+      total: {score component: [batch] float32}, their sum, by which scores are made.
       diversity: [batch] float32, what the intent adds to diversity.
       status: [batch] int32 `QueryStatus` bits of what had to be changed.
     """
@@ -96,34 +97,34 @@ def opinion(sentiment: tf.Tensor, *, before: tf.Tensor) -> tf.Tensor:
     return tf.abs(tf.tanh((log_odds(sentiment) - log_odds(before)) / 2.0))
 
 
-def part_weights(
+def score_weights(
     reading: Reading, given: Mapping[str, tf.Tensor], *, defaults: Mapping[str, float], strength: tf.Tensor
 ) -> PartWeights:
-    """The weight of each score part for each request.
+    """The weight of each score component for each request.
 
     Args:
       reading: What the queries give away.
-      given: {score part: [batch] float32}, the weights of the requests.
-      defaults: {score part: the weight that stands in for one that is no number}.
+      given: {score component: [batch] float32}, the weights of the requests.
+      defaults: {score component: the weight that stands in for one that is no number}.
       strength: [batch] float32, how much the intent counts; 0 = not at all. What is no number counts as 0.
     """
     asked, odd = request_inputs.clean_weights(given, defaults)
     asked[SENTIMENT] *= reading.opinion
     cleaned, odd_strength = request_inputs.clean_weights({"intent": strength}, {"intent": 0.0})
     shifts = shifts_of(reading.intent * cleaned["intent"][:, tf.newaxis])
-    shift = {part: shifts[part] for part in SCORE_PARTS}
+    shift = {part: shifts[part] for part in SCORE_COMPONENTS}
     return PartWeights(
         asked=asked,
         shift=shift,
-        total={part: asked[part] + shift[part] for part in SCORE_PARTS},
+        total={part: asked[part] + shift[part] for part in SCORE_COMPONENTS},
         diversity=shifts[DIVERSITY],
         status=odd | odd_strength,
     )
 
 
 def shifts_of(intent: tf.Tensor) -> dict[str, tf.Tensor]:
-    """What intents [batch, intent] add to each score part and to diversity: {name: [batch] float32}."""
-    names = (*SCORE_PARTS, DIVERSITY)
+    """What intents [batch, intent] add to each score component and to diversity: {name: [batch] float32}."""
+    names = (*SCORE_COMPONENTS, DIVERSITY)
     table = [[INTENT_SHIFTS[intent].get(name, 0.0) for name in names] for intent in INTENT_TASK.classes]
     return dict(zip(names, tf.unstack(tf.matmul(intent, tf.constant(table)), axis=1), strict=True))
 

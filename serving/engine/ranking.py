@@ -1,4 +1,4 @@
-"""Candidates to a page of results: score parts, a stable order, one result per product, pages over a fixed depth."""
+"""Ranking: score components, a stable order, one result per product, and pages over a fixed depth."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ import tensorflow as tf
 from serving.engine.request_inputs import bit
 from serving.index.exact import NO_ROW
 from trainer.spec.serving.signatures import QueryStatus
-from trainer.spec.tasks import DENSE, PAIR_TASKS, SCORE_PARTS
+from trainer.spec.tasks import DENSE, PAIR_TASKS, SCORE_COMPONENTS
 
 Compare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 ScorePairs = Callable[[tf.Tensor, tf.Tensor], Mapping[str, tf.Tensor]]
@@ -53,7 +53,7 @@ def score_parts(
     unit_length: bool = True,
     compare: Compare = dot,
 ) -> dict[str, tf.Tensor]:
-    """Every score part of every candidate that the towers give, from the float32 branch vectors.
+    """Every score component of every candidate that the towers give, from the float32 branch vectors.
 
     Args:
       query_vectors: [batch, dim].
@@ -76,7 +76,7 @@ def score_parts(
 
 def total(parts: Mapping[str, tf.Tensor], weights: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """The score [batch, candidates]: the sum of the parts, each times its weight [batch]."""
-    return tf.add_n([parts[part] * weights[part][:, tf.newaxis] for part in SCORE_PARTS])
+    return tf.add_n([parts[part] * weights[part][:, tf.newaxis] for part in SCORE_COMPONENTS])
 
 
 def rank(rows: tf.Tensor, *, scores: tf.Tensor, groups: tf.Tensor, in_given_order: tf.Tensor, depth: int) -> Ranked:

@@ -21,10 +21,10 @@ from trainer.ops.examples import axis_lengths
 from trainer.spec.features import HISTORY_IDS, Side, features_of
 from trainer.spec.serving import search_fields
 from trainer.spec.serving.filters import FILTERS, FilterName
-from trainer.spec.serving.search_fields import QUERY_PARTS
+from trainer.spec.serving.search_fields import QUERY_COMPONENTS
 from trainer.spec.serving.signature_fields import Port
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput, signatures
-from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, ITEM_PARTS, LEXICAL, REPEAT, SCORE_PARTS
+from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, ITEM_SCORES, LEXICAL, REPURCHASE, SCORE_COMPONENTS
 
 Inputs = Mapping[str, tf.Tensor]
 
@@ -49,7 +49,7 @@ class Scored(NamedTuple):
     """Scores of some rows.
 
     Attributes:
-      parts: {score part: [batch, rows] float32}, finite.
+      parts: {score component: [batch, rows] float32}, finite.
       boosts: [batch, rows] float32.
       scores: [batch, rows] float32, the sum of the parts, each times its weight, and the boost.
     """
@@ -66,7 +66,7 @@ class Ranking(NamedTuple):
       query: What was asked.
       pool: The candidates.
       scored: Their scores.
-      weights: How much each score part counts.
+      weights: How much each score component counts.
       boosts: What the request adds to some items.
       by_score: The results by score.
       order: The results as they are shown.
@@ -102,7 +102,9 @@ class Search(tf.Module):
         mixing = {port.name for port in declared["rank"].inputs} & set(asked)
         mixing -= {port.name for port in search_fields.weights(towers.config)}
         self._query_inputs = {name: asked[name] for name in sorted(mixing)}
-        self._ranking_inputs = {name: spec for name, spec in asked.items() if name not in mixing or name == "like_ids"}
+        self._ranking_inputs = {
+            name: spec for name, spec in asked.items() if name not in mixing or name == "seed_item_ids"
+        }
         rows_asked, row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         ranked = [queries.query_specs(towers.config.tower.dim), self._ranking_inputs, rows_asked, row]
         self._traced_query = tf.function(self._query, input_signature=[self._query_inputs], autograph=False)
@@ -124,7 +126,7 @@ class Search(tf.Module):
         return self._traced_ranking(query, {name: inputs[name] for name in self._ranking_inputs}, asked, left_out)
 
     def default_weights(self) -> dict[str, float]:
-        """The weight of each score part in a request that does not say."""
+        """The weight of each score component in a request that does not say."""
         return {**DEFAULT_SCORE_WEIGHTS, **self.config.search.score_weights}
 
     def encode(self, inputs: Inputs) -> dict[str, tf.Tensor]:
@@ -150,7 +152,7 @@ class Search(tf.Module):
         """What `embed_item` gave, with the graph branch of an item that is related to items of this bundle."""
         wire, batch = self.config.wire, tf.shape(inputs["relation_ids"])[0]
         related = self.tables.content_of(self.tables.rows_of(inputs["relation_ids"]))
-        vectors = tf.pad(related, [[0, 0], [0, wire.companions], [0, 0]])
+        vectors = tf.pad(related, [[0, 0], [0, wire.max_copurchased], [0, 0]])
         trend = {f.name: tf.zeros([batch, *axis_lengths(f, wire)]) for f in day_features()}
         unknown = tf.zeros([batch])
         known = self.towers.embed_day(
@@ -178,14 +180,14 @@ class Search(tf.Module):
     def _query(self, inputs: Inputs) -> Query:
         encoded = self.encode(inputs)
         weights, odd_weights = queries.branch_weights(inputs)
-        ids, like_weights, odd_likes = queries.fit_liked(inputs["like_ids"], inputs["like_weights"])
+        ids, seed_item_weights, odd_likes = queries.fit_liked(inputs["seed_item_ids"], inputs["seed_item_weights"])
         liked = self.tables.rows_of(ids)
         unknown = tf.reduce_any((liked == NO_ROW) & (ids != b""), axis=-1)
         mixed = queries.mix(
             encoded,
             weights=weights,
             liked=self.tables.vectors_of(liked),
-            like_weights=like_weights,
+            seed_item_weights=seed_item_weights,
             unit_length=self.comparison.unit_length,
         )
         text = queries.searched_text(inputs["query_text"], weights)
@@ -209,7 +211,7 @@ class Search(tf.Module):
     def query_by_item(self, own: tf.Tensor) -> Query:
         """The query that is nothing but an item: rows [batch], `NO_ROW` for an unknown one."""
         vectors = self.tables.vectors_of(own)
-        blank = tf.zeros([tf.shape(own)[0], len(QUERY_PARTS) - 1, vectors.shape[-1]])
+        blank = tf.zeros([tf.shape(own)[0], len(QUERY_COMPONENTS) - 1, vectors.shape[-1]])
         parts = tf.concat([blank, vectors[:, tf.newaxis]], axis=1)
         empty = tf.reduce_all(vectors == 0.0, axis=-1)
         return Query(
@@ -227,19 +229,19 @@ class Search(tf.Module):
 
     def _ranking(self, query: Query, inputs: Inputs, asked: tf.Tensor, left_out: tf.Tensor) -> Ranking:
         search = self.config.search
-        weights = self.part_weights(query, inputs)
+        weights = self.score_weights(query, inputs)
         boosts, odd_boosts = candidates.fit_boosts(self.tables.rows_of(inputs["boost_ids"]), inputs["boost_values"])
         pool = self._pool(query, inputs, weights=weights.total, boosts=boosts, asked=asked, left_out=left_out)
         scored = self.score(query, pool.rows, weights=weights.total, boosts=boosts)
         groups = self.tables.gather(self.tables.groups, pool.rows)
         by_score = rank.rank(
-            pool.rows, scores=scored.scores, groups=groups, in_given_order=query.empty, depth=search.max_depth
+            pool.rows, scores=scored.scores, groups=groups, in_given_order=query.empty, depth=search.ranking_depth
         )
         strength, odd_strength = rows.finite(inputs["diversity"], default=0.0)
         prices = [inputs[name.value] for name in (FilterName.PRICE_MIN, FilterName.PRICE_MAX)]
         _, odd_prices = rows.finite(tf.stack(prices, axis=1), default=0.0)
         pages = rank.clamp_pages(
-            inputs["page"], inputs["page_size"], depth=search.max_depth, width=search.max_page_size
+            inputs["page"], inputs["page_size"], depth=search.ranking_depth, width=search.max_page_size
         )
         last = tf.reduce_max(tf.concat([[0], pages.start + pages.size], axis=0))
         asked_about = tf.reduce_any(asked != NO_ROW)  # then its place is wanted, wherever it is
@@ -248,7 +250,7 @@ class Search(tf.Module):
             scores=tf.gather(scored.scores, by_score.positions, batch_dims=1),
             vectors=self.tables.vectors_of(tf.gather(pool.rows, by_score.positions, batch_dims=1)),
             strength=tf.clip_by_value(strength + weights.diversity, 0.0, 1.0),
-            until=tf.where(asked_about, search.max_depth, last),
+            until=tf.where(asked_about, search.ranking_depth, last),
         )
         odd = rows.bit(odd_strength | odd_prices, QueryStatus.NUMBER_REPLACED) | odd_boosts | weights.status
         return Ranking(
@@ -263,11 +265,11 @@ class Search(tf.Module):
             status=query.status | odd | pages.status,
         )
 
-    def part_weights(self, query: Query, inputs: Inputs) -> PartWeights:
-        """How much each score part counts: what the request says, moved by what the query gives away."""
-        given = {part: inputs[f"weight_{part}"] for part in SCORE_PARTS}
-        return query_understanding.part_weights(
-            query.reading, given, defaults=self.default_weights(), strength=inputs[search_fields.INTENT_SHIFT]
+    def score_weights(self, query: Query, inputs: Inputs) -> PartWeights:
+        """How much each score component counts: what the request says, moved by what the query gives away."""
+        given = {part: inputs[f"weight_{part}"] for part in SCORE_COMPONENTS}
+        return query_understanding.score_weights(
+            query.reading, given, defaults=self.default_weights(), strength=inputs[search_fields.INTENT_WEIGHT]
         )
 
     def score(self, query: Query, asked: tf.Tensor, *, weights: Mapping[str, tf.Tensor], boosts: Lifts) -> Scored:
@@ -281,10 +283,10 @@ class Search(tf.Module):
             compare=self._similarity,
         )
         parts[LEXICAL] = tf.reduce_sum(self.word_scores(query, asked), axis=-1)
-        parts[REPEAT] = candidates.lifts_of(asked, repeats_of(query))
-        columns = tf.unstack(self.tables.gather(self.tables.item_parts, asked), len(ITEM_PARTS), axis=-1)
-        parts |= {part.name: values for part, values in zip(ITEM_PARTS, columns, strict=True)}
-        parts = {part: tf.where(query.empty[:, tf.newaxis], 0.0, parts[part]) for part in SCORE_PARTS}
+        parts[REPURCHASE] = candidates.lifts_of(asked, repeats_of(query))
+        columns = tf.unstack(self.tables.gather(self.tables.item_scores, asked), len(ITEM_SCORES), axis=-1)
+        parts |= {part.name: values for part, values in zip(ITEM_SCORES, columns, strict=True)}
+        parts = {part: tf.where(query.empty[:, tf.newaxis], 0.0, parts[part]) for part in SCORE_COMPONENTS}
         added = candidates.lifts_of(asked, boosts)
         return Scored(parts=parts, boosts=added, scores=rank.total(parts, weights) + added)
 
@@ -293,7 +295,7 @@ class Search(tf.Module):
         return rank.dot(self.comparison.query_keys(query_vectors), self.comparison.item_keys(item_vectors))
 
     def word_scores(self, query: Query, asked: tf.Tensor) -> tf.Tensor:
-        """What each word adds to the lexical score part: [batch, rows, terms] float32; the part is in 0..1."""
+        """What each word adds to the lexical score component: [batch, rows, terms] float32; the part is in 0..1."""
         most = self.lexical.most(query.terms)
         scale = tf.math.divide_no_nan(query.text_share, most)[:, tf.newaxis, tf.newaxis]
         return self.lexical.word_scores(query.terms, asked) * scale
@@ -309,11 +311,11 @@ class Search(tf.Module):
         left_out: tf.Tensor,
     ) -> Pool:
         filters = {filter_.name.value: inputs[filter_.name.value] for filter_ in FILTERS}
-        liked = inputs["like_ids"][:, : queries.MOST_LIKED]
+        liked = inputs["seed_item_ids"][:, : queries.MOST_LIKED]
         filters[FilterName.EXCLUDE.value] = tf.concat([filters[FilterName.EXCLUDE.value], liked], axis=1)
         filtered = self.tables.filtered(filters)
         repeats = repeats_of(query)
-        lifts = (boosts, repeats._replace(values=repeats.values * weights[REPEAT][:, tf.newaxis]))
+        lifts = (boosts, repeats._replace(values=repeats.values * weights[REPURCHASE][:, tf.newaxis]))
 
         def some() -> Pool:
             allowed = filtered.allowed()
@@ -370,7 +372,7 @@ class Search(tf.Module):
 
 
 def repeats_of(query: Query) -> Lifts:
-    """What the items of the history have as score part `repeat`."""
+    """What the items of the history have as score component `repurchase`."""
     return Lifts(rows=query.history_rows, values=query.repeats)
 
 

@@ -19,7 +19,7 @@ from serving.towers import LoadedTowers
 from trainer.spec.branches import content_features
 from trainer.spec.serving import signatures as spec
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput
-from trainer.spec.tasks import SCORE_PARTS
+from trainer.spec.tasks import SCORE_COMPONENTS
 
 Answer = dict[str, tf.Tensor]
 Inputs = Mapping[str, tf.Tensor]
@@ -62,14 +62,14 @@ class Answers(tf.Module):
         inputs = rows.broadcast(inputs)
         query = self.engine.query(inputs)
         asked = self.tables.rows_of(inputs["item_ids"])
-        weights = self.engine.part_weights(query, inputs)
+        weights = self.engine.score_weights(query, inputs)
         nothing = Lifts(rows=asked[:, :0], values=tf.zeros([tf.shape(asked)[0], 0]))
         scored = self.engine.score(query, asked, weights=weights.total, boosts=nothing)
         known = asked != NO_ROW
         unknown = tf.reduce_any(~known & (inputs["item_ids"] != b""), axis=-1)
         return {
             "scores": tf.where(known, scored.scores, 0.0),
-            **{f"score_{part}": tf.where(known, scored.parts[part], 0.0) for part in SCORE_PARTS},
+            **{f"score_{part}": tf.where(known, scored.parts[part], 0.0) for part in SCORE_COMPONENTS},
             **_given_away(query, weights),
             **self._remarks(query.status | weights.status | rows.bit(unknown, QueryStatus.ITEM_UNKNOWN)),
         }
@@ -97,7 +97,7 @@ class Answers(tf.Module):
         """How a text that was begun may go on."""
         found = self.completion.complete(inputs["query_text"])
         count = tf.math.count_nonzero(found != b"", axis=-1, dtype=tf.int32)
-        return {"completions": found, "n_valid": count, "bundle_version": self._version_of(count)}
+        return {"completions": found, "num_results": count, "bundle_version": self._version_of(count)}
 
     def embed_query(self, inputs: Inputs) -> Answer:
         """The query vector."""
@@ -115,7 +115,7 @@ class Answers(tf.Module):
 
     def wire_spec(self, inputs: Inputs) -> Answer:
         """What a client must know to make requests."""
-        return {"spec_json": tf.fill(tf.shape(inputs["unused"]), json.dumps(spec.wire_spec(self.config)))}
+        return {"spec_json": tf.fill(tf.shape(inputs["placeholder"]), json.dumps(spec.wire_spec(self.config)))}
 
     def _filled(self, inputs: Inputs) -> dict[str, tf.Tensor]:
         """The inputs with those of `search` that are not among them at their defaults."""
@@ -134,10 +134,10 @@ class Answers(tf.Module):
         return {
             "ids": tables.gather(tables.item_ids, cut(pool.rows, NO_ROW)),
             "scores": cut(scored.scores, 0.0),
-            **{f"score_{part}": cut(scored.parts[part], 0.0) for part in SCORE_PARTS},
+            **{f"score_{part}": cut(scored.parts[part], 0.0) for part in SCORE_COMPONENTS},
             "boosts": cut(scored.boosts, 0.0),
-            "variants": cut(pool.variants, 0),
-            "n_valid": tf.reduce_sum(tf.cast(shown, tf.int32), axis=-1),
+            "num_variants": cut(pool.variants, 0),
+            "num_results": tf.reduce_sum(tf.cast(shown, tf.int32), axis=-1),
             "total_matches": pool.total,
             "query_weights": ranking.query.weights,
             **_given_away(ranking.query, ranking.weights),
@@ -156,8 +156,8 @@ def _given_away(query: Query, weights: PartWeights) -> Answer:
     return {
         "intent": query.reading.intent,
         "sentiment": query.reading.sentiment,
-        "opinion": query.reading.opinion,
-        "part_weights": tf.stack([weights.total[part] for part in SCORE_PARTS], axis=1),
+        "subjectivity": query.reading.opinion,
+        "score_weights": tf.stack([weights.total[part] for part in SCORE_COMPONENTS], axis=1),
     }
 
 

@@ -26,13 +26,13 @@ class Requirement:
 
     Attributes:
       min_recall: Recall@10, at least.
-      min_lift: Recall@10 above that of popularity, more than this; -1 asks for nothing.
-      max_drop: How much less than the last blessed bundle it may have.
+      min_lift_over_popularity: Recall@10 above that of popularity, more than this; -1 asks for nothing.
+      max_regression: How much less than the last blessed bundle it may have.
     """
 
     min_recall: float
-    min_lift: float
-    max_drop: float
+    min_lift_over_popularity: float
+    max_regression: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,17 +66,17 @@ class Quality:
         if not self.requests:
             return ["there is no eval request that led to an item, so nothing can be measured; bring more events"]
         found = []
-        if self.recall - self.popularity <= requirement.min_lift:
+        if self.recall - self.popularity <= requirement.min_lift_over_popularity:
             found.append(
                 f"recall@10 is {self.recall:.3f}, popularity's is {self.popularity:.3f}; "
-                f"wanted more than {requirement.min_lift:.3f} above it"
+                f"wanted more than {requirement.min_lift_over_popularity:.3f} above it"
             )
         if self.recall < requirement.min_recall:
             found.append(f"recall@10 is {self.recall:.3f}; wanted at least {requirement.min_recall:.3f}")
-        if self.baseline is not None and self.recall < self.baseline - requirement.max_drop:
+        if self.baseline is not None and self.recall < self.baseline - requirement.max_regression:
             found.append(
                 f"recall@10 is {self.recall:.3f}; the last blessed bundle has {self.baseline:.3f} "
-                f"and a drop of {requirement.max_drop:.3f} is allowed"
+                f"and a drop of {requirement.max_regression:.3f} is allowed"
             )
         return found
 

@@ -22,8 +22,8 @@ from serving.manifest import MANIFEST_PATH
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
 from trainer.spec.config import Config, from_dict
-from trainer.spec.serving.search_fields import INTENT_SHIFT
-from trainer.spec.tasks import DENSE, LEXICAL, SCORE_PARTS
+from trainer.spec.serving.search_fields import INTENT_WEIGHT
+from trainer.spec.tasks import DENSE, LEXICAL, SCORE_COMPONENTS
 
 TOP, DEPTH, WANTED_GRADE = 10, 100, 2.0
 RESAMPLES, SEED = 10_000, 0
@@ -32,8 +32,8 @@ HYBRID, WORDS, VECTORS, PLAIN = "hybrid", "words alone", "vectors alone", "plain
 # Weights of a request; an empty table leaves them at the bundle's defaults.
 _WEIGHTS: dict[str, dict[str, float]] = {
     HYBRID: {},
-    WORDS: {**dict.fromkeys(SCORE_PARTS, 0.0), LEXICAL: 1.0},
-    VECTORS: {**dict.fromkeys(SCORE_PARTS, 0.0), DENSE: 1.0},
+    WORDS: {**dict.fromkeys(SCORE_COMPONENTS, 0.0), LEXICAL: 1.0},
+    VECTORS: {**dict.fromkeys(SCORE_COMPONENTS, 0.0), DENSE: 1.0},
 }
 
 
@@ -84,14 +84,14 @@ def ask(model: LoadedModel, requests: Sequence[JudgedRequest], weights: Mapping[
         size = len(next(iter(batch.values())))
         given = {f"weight_{part}": np.full([size], value, np.float32) for part, value in weights.items()}
         if weights:
-            given[INTENT_SHIFT] = np.zeros([size], np.float32)  # one side alone is not mixed with others
+            given[INTENT_WEIGHT] = np.zeros([size], np.float32)  # one side alone is not mixed with others
         page, width = 1, 0
         while width * (page - 1) < DEPTH:
             pages = {"page": np.full([size], page, np.int32), "page_size": np.full([size], DEPTH, np.int32)}
             found = predict_arrays(model, signature, {**batch, **given, **pages})
             width = found["ids"].shape[1]
             for row in range(size):
-                count = int(found["n_valid"][row])
+                count = int(found["num_results"][row])
                 if weights and not weights[DENSE]:
                     count = int((found[f"score_{LEXICAL}"][row, :count] > 0.0).sum())
                 answers[start + row] += found["ids"][row, :count].tolist()

@@ -18,11 +18,11 @@ import numpy as np
 from serving.index import clustering
 from serving.index.checks import RECALL_AT, TARGET_RECALL
 from serving.index.kinds import SCANN_KINDS, IndexKind
-from trainer.spec.config import Storage
+from trainer.spec.config import VectorDtype
 
 
 def build_apart(
-    vectors: np.ndarray, *, queries: np.ndarray, kind: IndexKind, storage: Storage, k: int, directory: Path
+    vectors: np.ndarray, *, queries: np.ndarray, kind: IndexKind, storage: VectorDtype, k: int, directory: Path
 ) -> dict[str, Any]:
     """Builds an index into `directory` and returns the numbers that were chosen.
 
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--kind", type=IndexKind, required=True)
-    parser.add_argument("--storage", type=Storage, required=True)
+    parser.add_argument("--storage", type=VectorDtype, required=True)
     parser.add_argument("--k", type=int, required=True)
     arguments = parser.parse_args()
     vectors = np.load(arguments.directory / "vectors.npy", allow_pickle=False)

@@ -18,7 +18,7 @@ from serving.index.ivf import IvfIndex
 from serving.index.kinds import IndexKind
 from serving.index.scann import ScannIndex
 from serving.index.vector_store import VectorStore
-from trainer.spec.config import Storage
+from trainer.spec.config import VectorDtype
 
 _SCANN_VARIABLES = (
     *("scann_config", "serialized_partitioner", "datapoint_to_token", "ah_codebook", "hashed_dataset"),
@@ -46,7 +46,7 @@ def build_index(
     *,
     queries: np.ndarray | None = None,
     kind: IndexKind,
-    storage: Storage,
+    storage: VectorDtype,
     k: int,
     work_dir: Path,
 ) -> BuiltIndex:
@@ -99,7 +99,7 @@ def restore_index(saved: Any, facts: Mapping[str, Any]) -> Index:
 
 
 def _read(
-    folder: Path, vectors: np.ndarray, *, kind: IndexKind, storage: Storage, numbers: Mapping[str, Any]
+    folder: Path, vectors: np.ndarray, *, kind: IndexKind, storage: VectorDtype, numbers: Mapping[str, Any]
 ) -> tuple[Approximate, Any]:
     """What the child process left, and what must stay alive."""
     if not (folder / "parts.npz").exists():

@@ -39,7 +39,7 @@ def choose_kind(
         return IndexKind.BINARY
     if similarity not in INDEXED[IndexChoice.IVF if flavour == "stock" else IndexChoice.SCANN]:
         return IndexKind.EXACT
-    small = num_items < search.approximate_from_items
+    small = num_items < search.ann_min_items
     if flavour == "stock":
         return IndexKind.EXACT if small else IndexKind.IVF
     if small and search.index is IndexChoice.AUTO:

@@ -11,7 +11,7 @@ from serving.index import clustering
 from serving.index.checks import RECALL_AT, TARGET_RECALL, check_vectors
 from serving.index.kinds import IndexKind
 from serving.index.scann import reordered
-from trainer.spec.config import Storage
+from trainer.spec.config import VectorDtype
 
 
 def build_state(vectors: np.ndarray, *, kind: IndexKind, k: int, reorders: bool = True) -> Any:
@@ -69,13 +69,13 @@ def enough_leaves(state: Any, vectors: np.ndarray, *, queries: np.ndarray, k: in
 
 
 def build(
-    vectors: np.ndarray, *, queries: np.ndarray, kind: IndexKind, storage: Storage, k: int, directory: Path
+    vectors: np.ndarray, *, queries: np.ndarray, kind: IndexKind, storage: VectorDtype, k: int, directory: Path
 ) -> dict[str, Any]:
     """Writes the SavedModel `index` into `directory`; returns the numbers that were chosen.
 
     With float32 storage ScaNN keeps the vectors itself; with a smaller one they are kept once, by the index's store.
     """
-    reorders = storage is Storage.FLOAT32 or kind is IndexKind.SCANN_BRUTE_FORCE
+    reorders = storage is VectorDtype.FLOAT32 or kind is IndexKind.SCANN_BRUTE_FORCE
     holder = tf.Module()
     holder.state = build_state(vectors, kind=kind, k=k, reorders=reorders)
     leaves = enough_leaves(holder.state, vectors, queries=queries, k=k) if kind is IndexKind.SCANN_TREE else 0

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.spec.config import Storage
+from trainer.spec.config import VectorDtype
 
-_DTYPES = {Storage.FLOAT32: tf.float32, Storage.FLOAT16: tf.float16, Storage.BFLOAT16: tf.bfloat16}
+_DTYPES = {VectorDtype.FLOAT32: tf.float32, VectorDtype.FLOAT16: tf.float16, VectorDtype.BFLOAT16: tf.bfloat16}
 _INT8_LARGEST = 127.0
 _SEED = 17
 BLOCK = 8  # places that are read together where many in a row are wanted
@@ -38,11 +38,11 @@ class VectorStore(tf.Module):
         self.num_items = int((self.codes if self.rows_at is None else self.rows_at).shape[0])
 
     @classmethod
-    def of(cls, vectors: np.ndarray, *, storage: Storage, order: np.ndarray | None = None) -> "VectorStore":
+    def of(cls, vectors: np.ndarray, *, storage: VectorDtype, order: np.ndarray | None = None) -> "VectorStore":
         """Stores `vectors` [row, dim] float32; with `order`, place i holds row order[i]."""
         placed = vectors if order is None else np.pad(vectors[order], [(0, -len(order) % BLOCK), (0, 0)])
         rows_at = None if order is None else order.astype(np.int32)
-        if storage is not Storage.INT8:
+        if storage is not VectorDtype.INT8:
             return cls(tf.cast(placed, _DTYPES[storage]), rows_at=rows_at)
         rotation = random_rotation(vectors.shape[1])
         codes, scales = quantized(placed @ rotation)

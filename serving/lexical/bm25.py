@@ -16,7 +16,7 @@ import tensorflow as tf
 from serving.index.exact import NO_ROW
 from serving.lexical.spelling import Spelling
 from trainer.ops.text import valid_utf8, words
-from trainer.spec.serving.search_fields import MOST_QUERY_WORDS
+from trainer.spec.serving.search_fields import MAX_QUERY_WORDS
 
 K1 = 1.2  # how fast repetitions of a word stop to count
 B = 0.75  # how much a long field is held against an item
@@ -169,9 +169,9 @@ class LexicalIndex(tf.Module):
     def terms(self, text: tf.Tensor) -> Terms:
         """The words of queries [batch]; one that no item has becomes the nearest that some have.
 
-        At most `MOST_QUERY_WORDS` of each query are read.
+        At most `MAX_QUERY_WORDS` of each query are read.
         """
-        typed = words(text)[:, :MOST_QUERY_WORDS]
+        typed = words(text)[:, :MAX_QUERY_WORDS]
         known = self.number_of_word.lookup(typed.values)
         unknown = tf.where(known == NO_WORD)
 

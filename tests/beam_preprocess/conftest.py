@@ -74,7 +74,7 @@ SIGNALS = [
     {"date": "1970-01-02", "key": "mug", "source": "rumour", "value": 3},
 ]
 LENIENT = override(tiny(), ["data.media_missing_limit=0.9"])  # two of the three items with media have a bad one
-RULES = joins.EventRules(now=NOW, user_key=b"secret")
+RULES = joins.EventRules(now=NOW, user_hash_key=b"secret")
 
 
 @dataclasses.dataclass(frozen=True)

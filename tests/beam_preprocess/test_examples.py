@@ -32,7 +32,7 @@ def naive(row, side):
         ({}, Side.ITEM),
         ({"item_id": "caf\u00e9", "price": 2.5, "in_stock": 0, "images": [b"jpeg"]}, Side.ITEM),
         ({"attributes": [f"k{n}=v" for n in range(20)], "category": ["a", "a > b"], "video": []}, Side.ITEM),
-        ({"history_ids": ["x", "y"], "history_ages": [0.5, 3.0], "query_text": ""}, Side.QUERY),
+        ({"history_ids": ["x", "y"], "history_age_days": [0.5, 3.0], "query_text": ""}, Side.QUERY),
         ({"event_time": -5, "position": 3, "label_click": 1.0}, Side.EVENT),
     ],
 )

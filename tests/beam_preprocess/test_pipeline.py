@@ -168,13 +168,13 @@ def test_rows_carry_query_labels_and_history(dirty_run):
     assert [clicked[name][0] for name in labels] == [1.0, 0.0, 1.0, 0]
     assert [shown[name][0] for name in labels] == [0.0, 0.0, 0.0, 1]
     assert clicked["history_ids"] == [b"plate", *[b""] * 4]  # bought a day before
-    assert clicked["history_ages"] == [1.0, *[0.0] * 4]
+    assert clicked["history_age_days"] == [1.0, *[0.0] * 4]
     later = row_of(rows, "pan")
     assert later["history_ids"][:2] == [b"mug", b"plate"]
     # The click on the mug was 9 s after day 1, so it is 9 s less than a day old.
-    assert later["history_ages"][:2] == pytest.approx([(DAY - 9) / DAY, 2.0])
-    assert later["user_key"] == clicked["user_key"]
-    assert len(later["user_key"][0]) == 64
+    assert later["history_age_days"][:2] == pytest.approx([(DAY - 9) / DAY, 2.0])
+    assert later["user_hash"] == clicked["user_hash"]
+    assert len(later["user_hash"][0]) == 64
 
 
 def test_query_media_are_in_wire_form_and_a_missing_one_leaves_the_row(dirty_run):
@@ -262,9 +262,9 @@ def test_without_a_runner_all_runs_here():
 
 def test_the_user_key_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("VITRINE_USER_KEY", "own")
-    assert pipeline.default_rules().user_key == b"own"
+    assert pipeline.default_rules().user_hash_key == b"own"
     monkeypatch.delenv("VITRINE_USER_KEY")
-    assert pipeline.default_rules().user_key == joins.DEFAULT_USER_KEY
+    assert pipeline.default_rules().user_hash_key == joins.DEFAULT_USER_KEY
 
 
 def test_the_input_fingerprint_knows_what_pseudo_queries_read(tmp_path):

@@ -14,9 +14,9 @@ from tests.support import fake_media, presets, tiny_shop
 from tests.support.hub_modules import MOBILENET, ColourChange, Loudness, MeanColour, saved
 from trainer.model.build import build_model
 from trainer.nn.encoders.pretrained_image import PretrainedImageEncoder
-from trainer.ops import embeddings
+from trainer.ops import image
+from trainer.ops.blocks import embeddings
 from trainer.ops.examples import ModelOps, parse
-from trainer.ops.media import image
 from trainer.spec.config import Config, override
 from trainer.spec.features import EMBEDDINGS, Modality, Side
 from trainer.spec.presets import tiny
@@ -34,7 +34,7 @@ def handle(tmp_path_factory):
 
 
 def config_of(handle, **more) -> Config:
-    values = {"wire.images": 2, "wire.image_features": 3, "tower.vision.pretrained": handle, **more}
+    values = {"wire.num_images": 2, "wire.image_embedding_dim": 3, "tower.vision.pretrained": handle, **more}
     return override(tiny(), [f"{key}={json.dumps(value)}" for key, value in values.items()])
 
 
@@ -57,7 +57,7 @@ def encoded_and_known(counts, modality=Modality.IMAGE):
 
 
 def test_an_unchanged_photo_is_never_encoded_twice(shop, handle, tmp_path):
-    config = config_of(handle, **{"data.embeddings": str(tmp_path / "kept")})
+    config = config_of(handle, **{"data.embedding_cache_dir": str(tmp_path / "kept")})
     first = ingest(shop, config, tmp_path).counts
     assert encoded_and_known(first) == (2, 0)  # three photos, two of them the same
     rows = {row["item_id"][0]: row for row in read_examples(tmp_path / "items")}
@@ -117,10 +117,10 @@ def test_texts_clips_and_sounds_are_encoded_once_too(tmp_path):
     shop = write_shop(tmp_path / "shop", catalog=rows, media=media)
     config = config_of(
         "",
-        **{"wire.image_features": 0, "data.embeddings": str(tmp_path / "kept")},
-        **{"wire.text_features": 2 * presets.WIDTH, "tower.text.pretrained": presets.bert(tmp_path / "bert")},
-        **{"wire.video_features": 3, "tower.vision.clip_pretrained": saved(ColourChange(), tmp_path / "clips")},
-        **{"wire.audio_features": 2, "tower.audio.pretrained": saved(Loudness(), tmp_path / "sounds")},
+        **{"wire.image_embedding_dim": 0, "data.embedding_cache_dir": str(tmp_path / "kept")},
+        **{"wire.text_embedding_dim": 2 * presets.WIDTH, "tower.text.pretrained": presets.bert(tmp_path / "bert")},
+        **{"wire.video_embedding_dim": 3, "tower.vision.clip_pretrained": saved(ColourChange(), tmp_path / "clips")},
+        **{"wire.audio_embedding_dim": 2, "tower.audio.pretrained": saved(Loudness(), tmp_path / "sounds")},
     )
     counts = ingest(shop, config, tmp_path).counts
     assert encoded_and_known(counts, Modality.TEXT) == (2, 0)
@@ -147,13 +147,13 @@ def test_an_encoder_that_cannot_be_used_stops_the_run_before_it_begins(shop, han
     with pytest.raises(ValueError, match="Image encoder '/nowhere' cannot be used with photos of 32 pixels") as caught:
         ingest(shop, config_of("/nowhere"), tmp_path)
     assert "Give the folder of a SavedModel" in str(caught.value)
-    with pytest.raises(ValueError, match=r"gives vectors of 3 numbers; wire.image_features is 5. Set it to 3."):
-        ingest(shop, config_of(handle, **{"wire.image_features": 5}), tmp_path)
+    with pytest.raises(ValueError, match=r"gives vectors of 3 numbers; wire.image_embedding_dim is 5. Set it to 3."):
+        ingest(shop, config_of(handle, **{"wire.image_embedding_dim": 5}), tmp_path)
     assert not (tmp_path / "items").exists()
 
 
 @pytest.mark.parametrize(
-    "change", [{"tower.vision.fine_tune": True}, {"tower.vision.pretrained": ""}, {"tower.vision.flip": True}]
+    "change", [{"tower.vision.fine_tune": True}, {"tower.vision.pretrained": ""}, {"tower.vision.random_flip": True}]
 )
 def test_only_a_frozen_encoder_can_run_in_preprocessing(handle, change):
     with pytest.raises(ValueError, match="tower.vision.pretrained must then name an encoder that is not trained"):
@@ -176,7 +176,7 @@ def test_an_encoder_is_named_by_what_it_is(handle, tmp_path):
 
 @pytest.mark.skipif(not MOBILENET.exists(), reason="the public data is not here")
 def test_the_real_mobilenet_gives_the_vectors_of_the_tower(tmp_path):
-    config = config_of(str(MOBILENET), **{"wire.image_px": 64, "wire.image_features": 1024})
+    config = config_of(str(MOBILENET), **{"wire.image_px": 64, "wire.image_embedding_dim": 1024})
     encoder = precomputed_embeddings.FrozenEncoder(config, Modality.IMAGE)
     photos = [fake_media.jpeg((40, 90, 140)), fake_media.jpeg((250, 0, 9))]
     items = [

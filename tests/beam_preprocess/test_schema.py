@@ -11,7 +11,7 @@ from beam_preprocess.schema import TRANSFORMED_ITEMS, VALIDATED_EVENTS, VALIDATE
 from trainer.spec.config import WireConfig
 from trainer.spec.features import FEATURES, Side
 
-WIRE = WireConfig(levels=3, attributes=8, history=10)
+WIRE = WireConfig(category_levels=3, max_attributes=8, history_length=10)
 
 
 def entry(features, name):
@@ -30,7 +30,7 @@ def test_media_and_days_stay_out_and_everything_else_is_in():
 
 def test_lengths_come_from_the_wire_form():
     assert [dim.size for dim in entry(VALIDATED_ITEMS, "category").shape.dim] == [3]
-    assert [dim.size for dim in entry(VALIDATED_EVENTS, "history_ages").shape.dim] == [10]
+    assert [dim.size for dim in entry(VALIDATED_EVENTS, "history_age_days").shape.dim] == [10]
     title = entry(VALIDATED_ITEMS, "title")
     assert title.HasField("shape")
     assert not title.shape.dim
@@ -42,7 +42,7 @@ def test_every_feature_stands_in_every_example():
 
 
 def test_numbers_are_finite_and_only_absence_is_negative():
-    price, ages = entry(VALIDATED_ITEMS, "price"), entry(VALIDATED_EVENTS, "history_ages")
+    price, ages = entry(VALIDATED_ITEMS, "price"), entry(VALIDATED_EVENTS, "history_age_days")
     assert (price.float_domain.min, price.float_domain.disallow_nan, price.float_domain.disallow_inf) == (
         -1,
         True,
@@ -67,6 +67,6 @@ def test_file_name_changes_with_the_content_because_tfx_caches_by_path(tmp_path)
     first = write_schema(VALIDATED_ITEMS, wire=WIRE, directory=tmp_path, name="items")
     assert re.fullmatch(r"items-[0-9a-f]{12}\.pbtxt", first.name)
     assert write_schema(VALIDATED_ITEMS, wire=WIRE, directory=tmp_path, name="items") == first
-    wider = dataclasses.replace(WIRE, levels=4)
+    wider = dataclasses.replace(WIRE, category_levels=4)
     assert write_schema(VALIDATED_ITEMS, wire=wider, directory=tmp_path, name="items") != first
     assert text_format.Parse(first.read_text(), schema_pb2.Schema()) == make_schema(VALIDATED_ITEMS, wire=WIRE)

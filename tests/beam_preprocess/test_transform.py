@@ -30,7 +30,7 @@ def output(tmp_path_factory):
     directory = tmp_path_factory.mktemp("transform")
     shop = write_shop(directory / "shop", catalog=CATALOG, events=EVENTS)
     (shop / "truth.jsonl").write_text("{}\n")
-    limits = ["--set", "tower.tabular.out_of_vocabulary=2", "--set", "tower.tabular.category_buckets=2"]
+    limits = ["--set", "tower.tabular.num_oov_buckets=2", "--set", "tower.tabular.category_vocab_size=2"]
     arguments = ["--source", str(shop), "--output", str(directory / "out"), "--preset", "tiny", *limits]
     assert command.main(arguments) == 0
     return directory / "out"
@@ -46,7 +46,7 @@ def inputs(category=()):
     """One item of which nothing is known, or only its category path."""
     specs = examples.feature_spec([f for f in features_of(Side.ITEM) if f.transform], tiny().wire)
     batch = {name: tf.constant([spec.default_value], spec.dtype) for name, spec in specs.items()}
-    path = [*category, *[""] * (tiny().wire.levels - len(category))]
+    path = [*category, *[""] * (tiny().wire.category_levels - len(category))]
     return {**batch, "category": tf.constant([path])}
 
 

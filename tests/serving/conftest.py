@@ -20,7 +20,7 @@ from tests.support.fake_towers import FakeModel, FakeOps
 from tests.support.numpy_search import unit
 from trainer.spec import presets
 from trainer.spec.branches import branches_of
-from trainer.spec.config import Config, Storage
+from trainer.spec.config import Config, VectorDtype
 from trainer.spec.features import Modality, Side
 
 MODEL_ID = "ab" * 32
@@ -57,7 +57,7 @@ def make_shop(num_items: int, *, seed: int = 0, dim: int = 16) -> Shop:
 def make_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index | None = None) -> Bundle:
     tables = Tables(catalogue, search=towers.config.search)
     vectors = np.asarray(Comparison(towers).item_keys(catalogue.vectors[: catalogue.num_indexed]))
-    index = index or ExactIndex(VectorStore.of(vectors, storage=Storage.FLOAT32))
+    index = index or ExactIndex(VectorStore.of(vectors, storage=VectorDtype.FLOAT32))
     texts = make_texts(catalogue, search=towers.config.search)
     return Bundle(Answers(towers, tables=tables, index=index, texts=texts, version="model-index"))
 
@@ -66,7 +66,7 @@ def make_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index | None 
 def config() -> Config:
     """Tiny; what a query gives away moves nothing unless a test asks for it, so that sums can be worked out plainly."""
     tiny = presets.tiny()
-    return dataclasses.replace(tiny, search=dataclasses.replace(tiny.search, intent_shift=0.0))
+    return dataclasses.replace(tiny, search=dataclasses.replace(tiny.search, intent_weight=0.0))
 
 
 @pytest.fixture(scope="session")

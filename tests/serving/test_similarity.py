@@ -66,7 +66,7 @@ def test_contributions_sum_to_a_dot_product(config):
     inputs = {"query_text": [text_of(QUERY)], "item_id": [SHOP.ids[7]], **WEIGHTS}
     types = {port.name: port.dtype.value for s in signatures(towers.config) for port in s.inputs}
     told = bundle.explain(**{name: tf.constant(value, types[name]) for name, value in inputs.items()})
-    assert float(tf.reduce_sum(told["contribution_pairs"])) == pytest.approx(float(SUMS[7] @ QUERY), rel=1e-4)
+    assert float(tf.reduce_sum(told["contribution_matrix"])) == pytest.approx(float(SUMS[7] @ QUERY), rel=1e-4)
 
 
 @pytest.mark.parametrize("similarity", list(Similarity))

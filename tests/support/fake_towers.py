@@ -54,11 +54,11 @@ class FakeOps(tf.Module):
         dim = self.config.tower.dim
         photo = wire["query_image"]
         axis = tf.strings.length(photo) % dim
-        odd = tf.reduce_any(~tf.math.is_finite(wire["history_ages"] + wire["history_counts"]), axis=1)
+        odd = tf.reduce_any(~tf.math.is_finite(wire["history_age_days"] + wire["history_counts"]), axis=1)
         return {
             "text": numbers(wire["query_text"], dim),
             "image": tf.where((photo != b"")[:, tf.newaxis], tf.one_hot(axis, dim), 0.0),
-            **history.to_model(wire["history_ages"], wire["history_counts"]),
+            **history.to_model(wire["history_age_days"], wire["history_counts"]),
             "status": tf.where(odd, int(QueryStatus.NUMBER_REPLACED), 0),
         }
 
@@ -88,10 +88,10 @@ class FakeModel:
 
     def encode_queries(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         present = tf.cast(inputs["history_present"], tf.float32)[..., tf.newaxis]
-        recent = present * tf.exp(-inputs["history_ages"])[..., tf.newaxis]
+        recent = present * tf.exp(-inputs["history_age_days"])[..., tf.newaxis]
         history = tf.reduce_sum(inputs["history_vectors"] * recent, axis=1)
         branches = {Modality.TEXT: inputs["text"], Modality.IMAGE: inputs["image"], Modality.HISTORY: history}
-        repeats = present[..., 0] * 0.25 * inputs["history_counts"] / (1.0 + inputs["history_ages"])
+        repeats = present[..., 0] * 0.25 * inputs["history_counts"] / (1.0 + inputs["history_age_days"])
         return {**self._fuse(branches, Side.QUERY), "repeats": repeats}
 
     def query_keys(self, vectors: tf.Tensor) -> tf.Tensor:

@@ -29,8 +29,10 @@ WEIGHTS = "weights.npz"
 
 
 def config():
-    train = dataclasses.replace(tiny_shop.CONFIG.train, epochs=3, max_steps=24, accumulate=1, deterministic=True)
-    return dataclasses.replace(tiny_shop.CONFIG, train=train, run=RunConfig(checkpoint_steps=3))
+    train = dataclasses.replace(
+        tiny_shop.CONFIG.train, epochs=3, max_steps=24, gradient_accumulation_steps=1, deterministic=True
+    )
+    return dataclasses.replace(tiny_shop.CONFIG, train=train, run=RunConfig(checkpoint_every_steps=3))
 
 
 def live(folder, inputs, tell):

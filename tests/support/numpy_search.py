@@ -22,7 +22,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def fake_parts(query: np.ndarray, vectors: np.ndarray) -> dict[str, np.ndarray]:
-    """The score parts of `tests.support.fake_towers`, of one query [dim] with items [n, dim]."""
+    """The score components of `tests.support.fake_towers`, of one query [dim] with items [n, dim]."""
     dot = vectors @ query
     return {
         "dense": dot,

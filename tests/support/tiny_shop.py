@@ -51,10 +51,10 @@ def events(rounds: range) -> list[dict[str, Any]]:
                     {
                         "query_text": item_name(target),
                         "history_ids": before,
-                        "history_ages": [1.5 for _ in before],
+                        "history_age_days": [1.5 for _ in before],
                         "history_counts": [2.0 for _ in before],
-                        "search_texts": [item_name((target - 1) % NUM_ITEMS)] if turn % 2 else [],
-                        "search_ages": [0.5] if turn % 2 else [],
+                        "search_history_texts": [item_name((target - 1) % NUM_ITEMS)] if turn % 2 else [],
+                        "search_history_age_days": [0.5] if turn % 2 else [],
                         "profile": ["country=de"] if turn % 2 else [],
                         "event_item_id": item_id(index),
                         "request_id": f"request-{turn}-{target}",

@@ -18,7 +18,7 @@ import trainer  # noqa: F401  selects Keras 2
 import tensorflow as tf
 
 from tests.support import tiny_shop
-from trainer.spec.training import RateScaling, RunConfig, Strategy
+from trainer.spec.training import LrScaling, RunConfig, Strategy
 from trainer.tables.tables import open_tables
 from trainer.training.distributed.preemption import Preemption
 from trainer.training.distributed.strategy import make_strategy
@@ -30,10 +30,10 @@ STEPS = 6
 def config(rows):
     """Without dropout: its numbers are a replica's own, so they would differ from those of the joined batch."""
     base = tiny_shop.CONFIG
-    train = dataclasses.replace(base.train, batch_size=rows, max_steps=STEPS, rate_scaling=RateScaling.NONE)
+    train = dataclasses.replace(base.train, batch_size=rows, max_steps=STEPS, lr_scaling=LrScaling.NONE)
     identity = dataclasses.replace(base.tower.identity, dropout=0.0)
     tower = dataclasses.replace(base.tower, dropout=0.0, modality_dropout=0.0, identity=identity)
-    return dataclasses.replace(base, train=train, tower=tower, run=RunConfig(checkpoint_steps=3))
+    return dataclasses.replace(base, train=train, tower=tower, run=RunConfig(checkpoint_every_steps=3))
 
 
 def losses(folder, shop, *, rows, strategy, tell=lambda line: None):

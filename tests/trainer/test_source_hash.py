@@ -13,7 +13,7 @@ def project(tmp_path):
         "trainer/task.py": "import json\n\ndef run():\n    from trainer.ops import text\n    return text, json\n",
         "trainer/ops/__init__.py": "",
         "trainer/ops/text.py": "from trainer.spec.config import Config\n",
-        "trainer/ops/media/image.py": "",
+        "trainer/ops/image.py": "",
         "trainer/spec/__init__.py": "",
         "trainer/spec/config.py": "class Config: pass\n",
         "serving/__init__.py": "",
@@ -44,7 +44,7 @@ def test_an_edit_of_what_it_needs_changes_the_hash(project, edited):
     assert source_hash(["trainer.task"], root=project) != before
 
 
-@pytest.mark.parametrize("edited", ["trainer/ops/media/image.py", "serving/client.py"])
+@pytest.mark.parametrize("edited", ["trainer/ops/image.py", "serving/client.py"])
 def test_an_edit_of_anything_else_does_not(project, edited):
     before = source_hash(["trainer.task"], root=project)
     (project / edited).write_text("x = 1\n")

@@ -50,14 +50,14 @@ def _query(text):
         "query_text": tf.constant([text]),
         "query_image": tf.constant([b""]),
         "query_audio": tf.constant([b""]),
-        "query_video": tf.fill([1, wire.frames], b""),
-        "history_vectors": tf.zeros([1, wire.history, dim]),
-        "history_ages": tf.zeros([1, wire.history]),
-        "history_counts": tf.ones([1, wire.history]),
-        "search_texts": tf.fill([1, wire.searches], b""),
-        "search_ages": tf.zeros([1, wire.searches]),
-        "profile": tf.fill([1, wire.profile], b""),
-        "history_present": tf.zeros([1, wire.history], tf.bool),
+        "query_video": tf.fill([1, wire.num_frames], b""),
+        "history_vectors": tf.zeros([1, wire.history_length, dim]),
+        "history_age_days": tf.zeros([1, wire.history_length]),
+        "history_counts": tf.ones([1, wire.history_length]),
+        "search_history_texts": tf.fill([1, wire.search_history_length], b""),
+        "search_history_age_days": tf.zeros([1, wire.search_history_length]),
+        "profile": tf.fill([1, wire.max_profile_entries], b""),
+        "history_present": tf.zeros([1, wire.history_length], tf.bool),
     }
 
 

@@ -21,8 +21,8 @@ class Job:
       beam_args: Flags for every Beam step.
       refresh: Only encodes what changed in the catalogue and publishes it with the model that is published.
       min_recall: Floor of recall@10, below which a bundle is not published.
-      min_lift: How much recall@10 above popularity it must have; -1 asks for nothing.
-      max_drop: How much less recall@10 than the last blessed bundle is allowed.
+      min_lift_over_popularity: How much recall@10 above popularity it must have; -1 asks for nothing.
+      max_regression: How much less recall@10 than the last blessed bundle is allowed.
       warm_start: A published version to go on from; "" trains from the start.
       trials: Points of the search space to try before training; 0 = no search.
       cloud: Where a compiled pipeline will run; None on this machine.
@@ -35,8 +35,8 @@ class Job:
     beam_args: tuple[str, ...]
     refresh: bool = False
     min_recall: float = 0.0
-    min_lift: float = 0.0
-    max_drop: float = 0.03
+    min_lift_over_popularity: float = 0.0
+    max_regression: float = 0.03
     warm_start: str = ""
     trials: int = 0
     cloud: Cloud | None = None
@@ -54,7 +54,13 @@ class Job:
     @property
     def requirement(self) -> str:
         """What a bundle must reach, as the JSON of `serving.evaluation.gate.Requirement`."""
-        return json.dumps({"min_recall": self.min_recall, "min_lift": self.min_lift, "max_drop": self.max_drop})
+        return json.dumps(
+            {
+                "min_recall": self.min_recall,
+                "min_lift_over_popularity": self.min_lift_over_popularity,
+                "max_regression": self.max_regression,
+            }
+        )
 
     @property
     def artifacts(self) -> Path:

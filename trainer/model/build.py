@@ -54,9 +54,9 @@ def _text(config: Config, num_subwords: int) -> Layer:
 def _image(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower, vision = config.tower, config.tower.vision
-    changes = {"flip": vision.flip, "crop": vision.crop, "colour": vision.colour}
+    changes = {"flip": vision.random_flip, "crop": vision.random_crop, "colour": vision.color_jitter}
     return ImageEncoder(
-        widths=vision.image_widths,
+        widths=vision.image_channels,
         patch_px=vision.patch_px,
         dim=tower.dim,
         dropout=tower.dropout,
@@ -69,8 +69,8 @@ def _video(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower, vision = config.tower, config.tower.vision
     return VideoEncoder(
-        reader=vision.clip_reader.value,
-        widths=vision.frame_widths,
+        reader=vision.temporal_encoder.value,
+        widths=vision.frame_channels,
         patch_px=vision.patch_px,
         lstm_units=vision.lstm_units,
         dim=tower.dim,
@@ -82,15 +82,15 @@ def _video(config: Config, num_subwords: int) -> Layer:
 def _audio(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower = config.tower
-    return AudioEncoder(widths=tower.audio.widths, dim=tower.dim, dropout=tower.dropout, name="audio")
+    return AudioEncoder(widths=tower.audio.channels, dim=tower.dim, dropout=tower.dropout, name="audio")
 
 
 def _tabular(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tabular = config.tower.tabular
     return TabularEncoder(
-        num_categories=tabular.category_buckets + tabular.out_of_vocabulary + 1,
-        num_brands=tabular.brand_buckets + tabular.out_of_vocabulary + 1,
+        num_categories=tabular.category_vocab_size + tabular.num_oov_buckets + 1,
+        num_brands=tabular.brand_vocab_size + tabular.num_oov_buckets + 1,
         embedding_dim=tabular.embedding_dim,
         dim=config.tower.dim,
         dropout=config.tower.dropout,
@@ -100,12 +100,12 @@ def _tabular(config: Config, num_subwords: int) -> Layer:
 
 def _identity(config: Config, num_subwords: int) -> Layer:
     del num_subwords
-    return IdentityEncoder(items=config.tower.identity.items, dim=config.tower.dim, name="identity")
+    return IdentityEncoder(items=config.tower.identity.item_embedding_rows, dim=config.tower.dim, name="identity")
 
 
 def _graph(config: Config, num_subwords: int) -> Layer:
     del num_subwords
-    types = COMPANION + 1 + config.tower.graph.relation_types
+    types = COMPANION + 1 + config.tower.graph.num_relation_types
     return GraphEncoder(types=types, dim=config.tower.dim, dropout=config.tower.dropout, name="graph")
 
 
@@ -125,7 +125,7 @@ def _searches(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower, searches = config.tower, config.tower.searches
     return SearchesEncoder(
-        buckets=searches.buckets,
+        buckets=searches.num_hash_buckets,
         embedding_dim=searches.embedding_dim,
         gru_units=searches.gru_units,
         dim=tower.dim,
@@ -137,7 +137,7 @@ def _searches(config: Config, num_subwords: int) -> Layer:
 def _profile(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower = config.tower
-    return ProfileEncoder(buckets=tower.profile.buckets, dim=tower.dim, dropout=tower.dropout, name="profile")
+    return ProfileEncoder(buckets=tower.profile.num_hash_buckets, dim=tower.dim, dropout=tower.dropout, name="profile")
 
 
 # From scratch; a pretrained one takes their place.
@@ -178,8 +178,8 @@ def _retrieval(config: Config, task: Task) -> Layer:
         temperature=train.temperature,
         learn_temperature=train.learn_temperature,
         label_smoothing=train.label_smoothing,
-        hard_negatives=train.hard_negatives,
-        memory=train.memory,
+        hard_negatives=train.num_hard_negatives,
+        memory=train.memory_bank_size,
         key_dim=SIMILARITIES[config.tower.similarity].item(tf.zeros([1, config.tower.dim])).shape[-1],
         name=task.name,
     )
@@ -188,7 +188,7 @@ def _retrieval(config: Config, task: Task) -> Layer:
 def _review_class(config: Config, task: Task) -> Layer:
     review = config.tower.review
     return ReviewHead(
-        buckets=review.buckets,
+        buckets=review.num_hash_buckets,
         embedding_dim=review.embedding_dim,
         filters=review.filters,
         num_classes=len(task.classes),
@@ -199,7 +199,7 @@ def _review_class(config: Config, task: Task) -> Layer:
 
 HEADS: dict[TaskKind, Callable[[Config, Task], Layer]] = {
     TaskKind.RETRIEVAL: _retrieval,
-    TaskKind.REPEAT: lambda config, task: RepeatHead(name=task.name),
+    TaskKind.REPURCHASE: lambda config, task: RepeatHead(name=task.name),
     TaskKind.BINARY: lambda config, task: PairHead(name=task.name),
     TaskKind.GRADED: lambda config, task: PairHead(name=task.name),
     TaskKind.QUERY_CLASS: lambda config, task: QueryClassHead(num_classes=len(task.classes), name=task.name),
@@ -233,7 +233,7 @@ def build_model(config: Config, *, num_subwords: int, precision: Precision = Pre
             fusion=FUSIONS[config.tower.fusion](),
             dropout={m: _dropout(m, config) for m in branches_of(side)},
             unit_length=config.tower.similarity not in FREE_LENGTH,
-            left_out=[Modality(name) for name in config.tower.left_out_names()],
+            left_out=[Modality(name) for name in config.tower.disabled_branch_names()],
             name=f"{side.value}_tower",
         )
         for side in (Side.ITEM, Side.QUERY)
@@ -255,7 +255,7 @@ def build_model(config: Config, *, num_subwords: int, precision: Precision = Pre
 def _auxiliary(config: Config) -> dict[str, tuple[Layer, float]]:
     """The losses on items alone that have a weight, by name."""
     fused = [m for m in branches_of(Side.ITEM) if m not in FREE_BRANCHES]
-    weights = {"alignment": config.train.alignment, "reconstruction": config.train.reconstruction}
+    weights = {"alignment": config.train.alignment_weight, "reconstruction": config.train.reconstruction_weight}
     made = {
         "alignment": Alignment(temperature=config.train.temperature, name="alignment"),
         "reconstruction": Reconstruction(branches=len(fused), dim=config.tower.dim, name="reconstruction"),
@@ -282,7 +282,9 @@ def _computing_in(precision: Precision) -> Iterator[None]:
 
 def _make_variables(model: TwoTower, config: Config) -> None:
     wire, text, dim = config.wire, config.tower.text, config.tower.dim
-    sounds: dict[str, np.ndarray] = {"audio_mel": np.zeros([1, 1, wire.mel_frames, config.tower.audio.mels], np.uint8)}
+    sounds: dict[str, np.ndarray] = {
+        "audio_mel": np.zeros([1, 1, wire.mel_frames, config.tower.audio.num_mel_bins], np.uint8)
+    }
     if config.tower.audio.pretrained:
         sounds = {"audio_samples": np.zeros([1, 1, wire.audio_samples], np.int16)}
 
@@ -290,13 +292,13 @@ def _make_variables(model: TwoTower, config: Config) -> None:
         return {
             "image_pixels": np.zeros([1, images, wire.image_px, wire.image_px, 3], np.uint8),
             "image_present": np.ones([1, images], bool),
-            "video_pixels": np.zeros([1, wire.frames, wire.frame_px, wire.frame_px, 3], np.uint8),
-            "video_present": np.ones([1, wire.frames], bool),
+            "video_pixels": np.zeros([1, wire.num_frames, wire.frame_px, wire.frame_px, 3], np.uint8),
+            "video_present": np.ones([1, wire.num_frames], bool),
             **sounds,
             "audio_present": np.ones([1, 1], bool),
         }
 
-    neighbours = wire.relations + wire.companions
+    neighbours = wire.max_relations + wire.max_copurchased
     days = {
         "trend": np.ones([1, wire.trend_days, len(TREND_CHANNELS)], np.float32),
         "popularity": np.ones([1], np.float32),
@@ -308,9 +310,9 @@ def _make_variables(model: TwoTower, config: Config) -> None:
     }
     items = model.encode_unpriced(
         {
-            "text_tokens": np.ones([1, text.item_tokens], np.int32),
-            **media(wire.images),
-            "category_ids": np.ones([1, wire.levels], np.int32),
+            "text_tokens": np.ones([1, text.max_item_tokens], np.int32),
+            **media(wire.num_images),
+            "category_ids": np.ones([1, wire.category_levels], np.int32),
             "brand_id": np.ones([1], np.int32),
             "price_scaled": np.zeros([1], np.float32),
             "price_present": np.ones([1], np.float32),
@@ -321,15 +323,15 @@ def _make_variables(model: TwoTower, config: Config) -> None:
     model.foresee(items["encoded"], days)
     queries = model.encode_queries(
         {
-            "text_tokens": np.ones([1, text.query_tokens], np.int32),
+            "text_tokens": np.ones([1, text.max_query_tokens], np.int32),
             **media(1),
-            "history_vectors": np.zeros([1, wire.history, dim], np.float32),
-            "history_ages": np.zeros([1, wire.history], np.float32),
-            "history_counts": np.ones([1, wire.history], np.float32),
-            "search_words": np.ones([1, wire.searches, config.tower.searches.words], np.int32),
-            "search_ages": np.zeros([1, wire.searches], np.float32),
-            "profile_ids": np.ones([1, wire.profile], np.int32),
-            "history_present": np.ones([1, wire.history], bool),
+            "history_vectors": np.zeros([1, wire.history_length, dim], np.float32),
+            "history_age_days": np.zeros([1, wire.history_length], np.float32),
+            "history_counts": np.ones([1, wire.history_length], np.float32),
+            "search_words": np.ones([1, wire.search_history_length, config.tower.searches.max_words], np.int32),
+            "search_history_age_days": np.zeros([1, wire.search_history_length], np.float32),
+            "profile_ids": np.ones([1, wire.max_profile_entries], np.int32),
+            "history_present": np.ones([1, wire.history_length], bool),
         }
     )
     model.score_pairs(queries["vector"], items["vector"][:, tf.newaxis])
@@ -337,4 +339,4 @@ def _make_variables(model: TwoTower, config: Config) -> None:
         fused = [place for place, m in enumerate(branches_of(Side.ITEM)) if m not in FREE_BRANCHES]
         layer(items["vector"], tf.gather(items["branches"], fused, axis=1), np.zeros([1], np.int32))
     model.classify_queries(queries["branches"])
-    model.classify_reviews(np.ones([1, config.tower.review.words], np.int32))
+    model.classify_reviews(np.ones([1, config.tower.review.max_words], np.int32))

@@ -28,9 +28,9 @@ def pretrained_encoder(config: Config, modality: Modality) -> tf.keras.layers.La
         return kind(handle=handle.removeprefix(HUB), fine_tune=tower.text.fine_tune, **shared)
     if modality is Modality.IMAGE:
         vision = tower.vision
-        changes = {"flip": vision.flip, "crop": vision.crop, "colour": vision.colour}
+        changes = {"flip": vision.random_flip, "crop": vision.random_crop, "colour": vision.color_jitter}
         return PretrainedImageEncoder(handle=handle, px=wire.image_px, fine_tune=vision.fine_tune, **changes, **shared)
     if modality is Modality.VIDEO:
-        fine_tune, size = tower.vision.clip_fine_tune, {"frames": wire.frames, "px": wire.frame_px}
+        fine_tune, size = tower.vision.clip_fine_tune, {"frames": wire.num_frames, "px": wire.frame_px}
         return HubVideoEncoder(handle=handle, fine_tune=fine_tune, **size, **shared)
     return HubAudioEncoder(handle=handle, fine_tune=tower.audio.fine_tune, samples=wire.audio_samples, **shared)

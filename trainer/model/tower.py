@@ -34,8 +34,8 @@ BRANCH_INPUTS: dict[Modality, tuple[str, ...]] = {
     Modality.IDENTITY: ("item_number",),
     Modality.GRAPH: ("neighbour_vectors", "neighbour_types", "neighbour_present"),
     Modality.TREND: ("trend", "popularity"),
-    Modality.HISTORY: ("history_vectors", "history_ages", "history_present"),
-    Modality.SEARCHES: ("search_words", "search_ages"),
+    Modality.HISTORY: ("history_vectors", "history_age_days", "history_present"),
+    Modality.SEARCHES: ("search_words", "search_history_age_days"),
     Modality.PROFILE: ("profile_ids",),
 }
 # What it reads too where it is given: vectors that were made before; by its encoder a sound as energies or as samples.

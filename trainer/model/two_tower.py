@@ -166,10 +166,10 @@ class TwoTower(tfrs.Model):
     def _repeats(self, queries: Tensors, encoded: Tensors) -> tf.Tensor:
         """[batch, history] float32; nothing where the history counts as absent."""
         if Modality.HISTORY in self.query_tower.left_out:
-            return tf.zeros_like(queries["history_ages"])
+            return tf.zeros_like(queries["history_age_days"])
         told = [place for place, m in enumerate(self.query_tower.modalities) if m not in SHOPPER]
         asked = tf.reduce_any(tf.gather(encoded[TowerOutput.WEIGHTS.value], told, axis=1) != 0.0, axis=1)
-        (head,) = (self.heads[name] for name in self._tasks_of(TaskKind.REPEAT))
+        (head,) = (self.heads[name] for name in self._tasks_of(TaskKind.REPURCHASE))
         return tf.where(is_hidden(Modality.HISTORY, queries), 0.0, head(queries, tf.cast(asked, tf.float32)))
 
     def vectors_and_repeats(self, queries: Tensors) -> tf.Tensor:
@@ -272,7 +272,7 @@ class TwoTower(tfrs.Model):
                     weights=weights,
                 )
                 result[task.name] = loss * tf.math.divide_no_nan(tf.reduce_sum(weights), tf.reduce_sum(labels))
-            elif task.kind is TaskKind.REPEAT:
+            elif task.kind is TaskKind.REPURCHASE:
                 (retrieval,) = (self.heads[name] for name in self._tasks_of(TaskKind.RETRIEVAL))
                 result[task.name] = losses.repeats(
                     self.query_keys(queries),

@@ -39,7 +39,7 @@ class RepeatHead(tf.keras.layers.Layer):
 
     Repeat consumption follows recency and frequency: https://doi.org/10.1145/2566486.2568018
 
-    Input:  {"history_ages": [batch, history] float32 days, "history_counts": [batch, history] float32, how often,
+    Input:  {"history_age_days": [batch, history] float32 days, "history_counts": [batch, history] float32, how often,
              "history_present": [batch, history] bool} and asked [batch] float32, 1 where more than who asks is known.
     Output: [batch, history] float32, in the unit of the similarity, 0 for an absent entry; all begin at zero.
     """
@@ -52,7 +52,7 @@ class RepeatHead(tf.keras.layers.Layer):
 
     def call(self, inputs: Mapping[str, tf.Tensor], asked: tf.Tensor) -> tf.Tensor:
         """See the class."""
-        age, count = tf.math.log1p(inputs["history_ages"]), tf.math.log(inputs["history_counts"])
+        age, count = tf.math.log1p(inputs["history_age_days"]), tf.math.log(inputs["history_counts"])
         seen = tf.stack([age, count, tf.ones_like(age) * asked[:, tf.newaxis]], axis=-1)
         bonus = self.bonus(tf.concat([self.hidden(seen), seen], axis=-1))[..., 0]
         return tf.where(inputs["history_present"], bonus, 0.0)

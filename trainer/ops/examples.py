@@ -7,19 +7,20 @@ from typing import Any
 import tensorflow as tf
 
 from trainer.ops import (
-    embeddings,
+    audio,
     graph,
-    hashed,
+    hashing,
     history,
     identity,
-    pretrained_text,
+    image,
     profile,
     searches,
     tabular,
     text,
     trend,
+    video,
 )
-from trainer.ops.media import audio, image, video
+from trainer.ops.blocks import embeddings, pretrained_text
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Dtype, Feature, Modality, Side, features_of, sources_of
 from trainer.spec.serving.signatures import QueryStatus
@@ -97,7 +98,7 @@ class ModelOps(tf.Module):
         if subwords is None:
             words = pathlib.Path(transform_graph_dir) / "transform_fn" / "assets" / WORD_VOCABULARY
             subwords = text.learn_subwords(
-                text.read_word_counts(words), size=config.tower.text.subwords, min_count=config.tower.text.min_count
+                text.read_word_counts(words), size=config.tower.text.vocab_size, min_count=config.tower.text.min_count
             )
         return cls(config=config, subwords=subwords, transform_graph=graph)
 
@@ -115,11 +116,11 @@ class ModelOps(tf.Module):
         inputs = {feature.name: wire[feature.name] for feature in features_of(Side.ITEM) if feature.transform}
         transformed = self.transform_graph.transform_fn(inputs)
         return {
-            "text_tokens": self._tokens(strings, config.tower.text.item_tokens),
+            "text_tokens": self._tokens(strings, config.tower.text.max_item_tokens),
             **media.tensors,
             **embeddings.to_model(wire, sizes=config.wire),
             **tabular.to_model(transformed),
-            **identity.to_model(transformed, items=config.tower.identity.items),
+            **identity.to_model(transformed, items=config.tower.identity.item_embedding_rows),
             "status": media.status | _text_status(strings),
         }
 
@@ -132,7 +133,7 @@ class ModelOps(tf.Module):
         Returns:
           `trend`, `popularity` and `neighbour_types`, as `trainer.model.tower` takes them.
         """
-        graph_types, companions = self.config.tower.graph.relation_types, self.config.wire.companions
+        graph_types, companions = self.config.tower.graph.num_relation_types, self.config.wire.max_copurchased
         types = graph.to_model(wire["relation_types"], types=graph_types, companions=companions)
         return {**trend.to_model(wire), "neighbour_types": types}
 
@@ -160,7 +161,7 @@ class ModelOps(tf.Module):
         config = self.config
         strings, media = texts_of(wire, Side.QUERY), media_of(wire, Side.QUERY, config)
         return {
-            "text_tokens": self._tokens(strings, config.tower.text.query_tokens),
+            "text_tokens": self._tokens(strings, config.tower.text.max_query_tokens),
             **media.tensors,
             "status": media.status | _text_status(strings),
         }
@@ -169,20 +170,21 @@ class ModelOps(tf.Module):
         """Model form of who asks, but for the items of the history.
 
         Args:
-          wire: `history_ages`, `history_counts`, `search_texts`, `search_ages` and `profile`, in wire form.
+          wire: `history_age_days`, `history_counts`, `search_history_texts`, `search_history_age_days` and `profile`,
+            in wire form.
 
         Returns:
           {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
         """
         tower = self.config.tower
-        typed, known = wire["search_texts"], wire["profile"]
-        numbers = [wire["history_ages"], wire["history_counts"], wire["search_ages"]]
+        typed, known = wire["search_history_texts"], wire["profile"]
+        numbers = [wire["history_age_days"], wire["history_counts"], wire["search_history_age_days"]]
         odd = tf.reduce_any(tf.concat([~tf.math.is_finite(values) for values in numbers], axis=1), axis=1)
         replaced = tf.reduce_any(text.is_replaced(tf.concat([typed, known], axis=1)), axis=1)
         return {
-            **history.to_model(wire["history_ages"], wire["history_counts"]),
-            **searches.to_model(typed, wire["search_ages"], config=tower.searches),
-            **profile.to_model(known, buckets=tower.profile.buckets),
+            **history.to_model(wire["history_age_days"], wire["history_counts"]),
+            **searches.to_model(typed, wire["search_history_age_days"], config=tower.searches),
+            **profile.to_model(known, buckets=tower.profile.num_hash_buckets),
             "status": _bit(odd, QueryStatus.NUMBER_REPLACED) | _bit(replaced, QueryStatus.TEXT_REPLACED),
         }
 
@@ -194,7 +196,7 @@ class ModelOps(tf.Module):
     def review_model_inputs(self, texts: tf.Tensor) -> tf.Tensor:
         """Model form of review texts [review] string: [review, words] int32."""
         config = self.config.tower.review
-        return hashed.words(texts, length=config.words, buckets=config.buckets)
+        return hashing.words(texts, length=config.max_words, buckets=config.num_hash_buckets)
 
 
 class Media:
@@ -237,7 +239,7 @@ def media_of(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> Media
 def _sounds(waves: tf.Tensor, config: Config) -> audio.Mel | audio.Samples:
     if config.tower.audio.pretrained:
         return audio.to_samples(waves, wire=config.wire)
-    return audio.to_model(waves, wire=config.wire, mels=config.tower.audio.mels)
+    return audio.to_model(waves, wire=config.wire, mels=config.tower.audio.num_mel_bins)
 
 
 def _text_status(strings: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -14,10 +14,10 @@ def to_model(ages: tf.Tensor, counts: tf.Tensor) -> dict[str, tf.Tensor]:
       counts: [batch, history] float32, in how many requests each item was acted on.
 
     Returns:
-      `history_ages` as `days` makes them and `history_counts` in [1, 1000], what is no number counting as 1.
+      `history_age_days` as `days` makes them and `history_counts` in [1, 1000], what is no number counting as 1.
     """
     finite = tf.where(tf.math.is_finite(counts), counts, 1.0)
-    return {"history_ages": days(ages), "history_counts": tf.clip_by_value(finite, 1.0, _MAX_COUNT)}
+    return {"history_age_days": days(ages), "history_counts": tf.clip_by_value(finite, 1.0, _MAX_COUNT)}
 
 
 def days(ages: tf.Tensor) -> tf.Tensor:

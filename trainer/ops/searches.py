@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from trainer.ops import hashed, history
+from trainer.ops import hashing, history
 from trainer.spec.tower import SearchesConfig
 
 
@@ -15,9 +15,9 @@ def to_model(texts: tf.Tensor, ages: tf.Tensor, *, config: SearchesConfig) -> di
       config: Of the branch.
 
     Returns:
-      `search_words` [batch, searches, words] int32 in 1..buckets, padded with 0; `search_ages` [batch, searches]
-      float32, finite days.
+      `search_words` [batch, searches, words] int32 in 1..buckets, padded with 0; `search_history_age_days`
+      [batch, searches] float32, finite days.
     """
-    numbers = hashed.words(tf.reshape(texts, [-1]), length=config.words, buckets=config.buckets)
-    shape = [-1, texts.shape[1], config.words]
-    return {"search_words": tf.reshape(numbers, shape), "search_ages": history.days(ages)}
+    numbers = hashing.words(tf.reshape(texts, [-1]), length=config.max_words, buckets=config.num_hash_buckets)
+    shape = [-1, texts.shape[1], config.max_words]
+    return {"search_words": tf.reshape(numbers, shape), "search_history_age_days": history.days(ages)}

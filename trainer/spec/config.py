@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from trainer.spec.checks import at_least, known_names, unknown_key
 from trainer.spec.features import EMBEDDINGS, Modality
-from trainer.spec.tasks import SCORE_PARTS
+from trainer.spec.tasks import SCORE_COMPONENTS
 from trainer.spec.tower import PRETRAINED, Similarity, TowerConfig
 from trainer.spec.training import RunConfig, TrainConfig
 
@@ -43,7 +43,7 @@ INDEXED: dict[IndexChoice, frozenset[Similarity]] = {
 }
 
 
-class Storage(enum.StrEnum):
+class VectorDtype(enum.StrEnum):
     """Number type of the vectors in an index; scores are computed from float32 whatever it is."""
 
     FLOAT32 = "float32"
@@ -58,55 +58,57 @@ class WireConfig:
 
     image_px: int = 64
     frame_px: int = 32
-    images: int = 1
-    frames: int = 6
+    num_images: int = 1
+    num_frames: int = 6
     audio_ms: int = 1000
-    levels: int = 3
-    attributes: int = 8
-    history: int = 10
-    searches: int = 3
-    profile: int = 4
-    relations: int = 4
-    companions: int = 5
+    category_levels: int = 3
+    max_attributes: int = 8
+    history_length: int = 10
+    search_history_length: int = 3
+    max_profile_entries: int = 4
+    max_relations: int = 4
+    max_copurchased: int = 5
     trend_days: int = 28
     # Numbers of the vector of an item's text, of each photo, of its clip and its sound that preprocessing makes by the
     # frozen pretrained encoder of the towers; 0 = it makes none.
-    text_features: int = 0
-    image_features: int = 0
-    video_features: int = 0
-    audio_features: int = 0
+    text_embedding_dim: int = 0
+    image_embedding_dim: int = 0
+    video_embedding_dim: int = 0
+    audio_embedding_dim: int = 0
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 0, "text_features", "image_features", "video_features", "audio_features")
+        at_least(self, 0, "text_embedding_dim", "image_embedding_dim", "video_embedding_dim", "audio_embedding_dim")
         at_least(self, 8, "image_px", "frame_px")
         at_least(self, 100, "audio_ms")
-        at_least(self, 1, "images", "frames", "levels", "attributes", "history", "searches", "profile")
-        at_least(self, 1, "relations", "companions", "trend_days")
+        at_least(self, 1, "num_images", "num_frames", "category_levels", "max_attributes", "history_length")
+        at_least(
+            self, 1, "search_history_length", "max_profile_entries", "max_relations", "max_copurchased", "trend_days"
+        )
 
     @property
     def text_embedding(self) -> int:
         """Numbers of the vector of an item's text; 1 where none is made."""
-        return max(1, self.text_features)
+        return max(1, self.text_embedding_dim)
 
     @property
     def image_embeddings(self) -> int:
         """Numbers of the vectors of all photos of an item."""
-        return self.images * max(1, self.image_features)
+        return self.num_images * max(1, self.image_embedding_dim)
 
     @property
     def video_embedding(self) -> int:
         """Numbers of the vector of an item's clip; 1 where none is made."""
-        return max(1, self.video_features)
+        return max(1, self.video_embedding_dim)
 
     @property
     def audio_embedding(self) -> int:
         """Numbers of the vector of an item's sound; 1 where none is made."""
-        return max(1, self.audio_features)
+        return max(1, self.audio_embedding_dim)
 
     def features_made(self, modality: Modality) -> int:
         """Numbers of the vectors of `modality` that preprocessing makes; 0 = none are."""
-        return int(getattr(self, f"{modality.value}_features", 0))
+        return int(getattr(self, f"{modality.value}_embedding_dim", 0))
 
     @property
     def audio_samples(self) -> int:
@@ -128,13 +130,15 @@ class DataConfig:
     event_shards: int = 4
     pseudo_queries: int = 0  # per item, made from its own text and photos; for shops with few events
     history_days: int = 365
-    demand_days: int = 7  # demand is foreseen for so many days ahead
-    embeddings: str = ""  # folder that keeps the vectors of frozen encoders between runs (`wire.image_features`)
+    demand_horizon_days: int = 7  # demand is foreseen for so many days ahead
+    embedding_cache_dir: str = (
+        ""  # folder that keeps the vectors of frozen encoders between runs (`wire.image_embedding_dim`)
+    )
     media_missing_limit: float = 0.5  # share of items with unusable media above which a run fails
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 1, "eval_percent", "item_shards", "event_shards", "history_days", "demand_days")
+        at_least(self, 1, "eval_percent", "item_shards", "event_shards", "history_days", "demand_horizon_days")
         at_least(self, 0, "pseudo_queries")
         if self.eval_percent > 90:
             raise ValueError(f"DataConfig.eval_percent is {self.eval_percent}; it must be at most 90. Lower it.")
@@ -148,23 +152,23 @@ DEFAULT_FIELD_WEIGHTS: dict[str, float] = {"title": 2.0, "description": 1.0, "br
 class SearchConfig:
     """What the bundle publishes and how its index is built."""
 
-    max_depth: int = 200
+    ranking_depth: int = 200
     max_page_size: int = 50
     index: IndexChoice = IndexChoice.AUTO
-    storage: Storage = Storage.FLOAT32
-    approximate_from_items: int = 20_000  # below, exact search is fast enough, and exact
-    intent_shift: float = 0.5  # how much the intent of a query moves weights, in a request that does not say
-    # Default weights of the score parts in a request that differ from `DEFAULT_SCORE_WEIGHTS`, by part.
+    vector_dtype: VectorDtype = VectorDtype.FLOAT32
+    ann_min_items: int = 20_000  # below, exact search is fast enough, and exact
+    intent_weight: float = 0.5  # how much the intent of a query moves weights, in a request that does not say
+    # Default weights of the score components in a request that differ from `DEFAULT_SCORE_WEIGHTS`, by part.
     score_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
     # How much a word counts by the field of the item it stands in, where it differs from `DEFAULT_FIELD_WEIGHTS`.
     field_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 1, "max_depth", "max_page_size")
-        at_least(self, 16, "approximate_from_items")
-        at_least(self, 0.0, "intent_shift")
-        known_names(self.score_weights, set(SCORE_PARTS), "search.score_weights")
+        at_least(self, 1, "ranking_depth", "max_page_size")
+        at_least(self, 16, "ann_min_items")
+        at_least(self, 0.0, "intent_weight")
+        known_names(self.score_weights, set(SCORE_COMPONENTS), "search.score_weights")
         known_names(self.field_weights, set(DEFAULT_FIELD_WEIGHTS), "search.field_weights")
 
 
@@ -185,10 +189,10 @@ class Config:
             made, field = self.wire.features_made(modality), PRETRAINED[modality]
             if not self.tower.is_frozen(modality):
                 raise ValueError(
-                    f"wire.{modality.value}_features is {made}, so that the {modality.value} of items is encoded in "
-                    f"preprocessing; tower.{field} must then name an encoder that is not trained, with all changes "
-                    f"while training off; got {self.tower.pretrained(modality)!r}. Set {modality.value}_features to 0 "
-                    "to run the encoder inside the tower."
+                    f"wire.{modality.value}_embedding_dim is {made}, so that the {modality.value} of items is "
+                    f"encoded in preprocessing; tower.{field} must then name an encoder that is not trained, with all "
+                    f"changes while training off; got {self.tower.pretrained(modality)!r}. "
+                    f"Set {modality.value}_embedding_dim to 0 to run the encoder inside the tower."
                 )
         similarity, index = self.tower.similarity, self.search.index
         if similarity not in INDEXED[index]:

@@ -33,7 +33,7 @@ class Modality(enum.StrEnum):
 
 
 class Dtype(enum.StrEnum):
-    """Storage type in a `tf.train.Example` and in a request."""
+    """VectorDtype type in a `tf.train.Example` and in a request."""
 
     BYTES = "bytes"
     FLOAT = "float"
@@ -43,15 +43,15 @@ class Dtype(enum.StrEnum):
 class Axis(enum.StrEnum):
     """A dimension whose length the configuration fixes (`WireConfig` has a field or property of this name)."""
 
-    IMAGES = "images"
-    FRAMES = "frames"
-    LEVELS = "levels"
-    ATTRIBUTES = "attributes"
-    HISTORY = "history"
-    SEARCHES = "searches"
-    PROFILE = "profile"
-    RELATIONS = "relations"
-    COMPANIONS = "companions"
+    NUM_IMAGES = "num_images"
+    NUM_FRAMES = "num_frames"
+    CATEGORY_LEVELS = "category_levels"
+    MAX_ATTRIBUTES = "max_attributes"
+    HISTORY_LENGTH = "history_length"
+    SEARCH_HISTORY_LENGTH = "search_history_length"
+    MAX_PROFILE_ENTRIES = "max_profile_entries"
+    MAX_RELATIONS = "max_relations"
+    MAX_COPURCHASED = "max_copurchased"
     TREND_DAYS = "trend_days"
     TEXT_EMBEDDING = "text_embedding"
     IMAGE_EMBEDDINGS = "image_embeddings"
@@ -66,7 +66,7 @@ class Feature:
     Attributes:
       name: Key in the Example and, for queries, name of the signature input.
       side: Where it lives.
-      dtype: Storage type.
+      dtype: VectorDtype type.
       axes: Dimensions after the batch; `()` is a scalar. Shorter lists are padded with `default`.
       modality: The branch it feeds, `None` for keys and labels.
       default: The value that means "absent".
@@ -86,7 +86,7 @@ class Feature:
 
 # Items of the history: they reach the query tower as their vectors.
 HISTORY_IDS = "history_ids"
-# Vectors of an item, where a frozen encoder ran in preprocessing (`wire.text_features` and its sisters).
+# Vectors of an item, where a frozen encoder ran in preprocessing (`wire.text_embedding_dim` and its sisters).
 EMBEDDINGS = {
     Modality.TEXT: "text_embedding",
     Modality.IMAGE: "image_embeddings",
@@ -112,7 +112,7 @@ _ITEM = (
         name="attributes",
         side=Side.ITEM,
         dtype=Dtype.BYTES,
-        axes=(Axis.ATTRIBUTES,),
+        axes=(Axis.MAX_ATTRIBUTES,),
         modality=Modality.TEXT,
         transform=True,
         doc="`key=value`, sorted by key.",
@@ -121,7 +121,7 @@ _ITEM = (
         name="images",
         side=Side.ITEM,
         dtype=Dtype.BYTES,
-        axes=(Axis.IMAGES,),
+        axes=(Axis.NUM_IMAGES,),
         modality=Modality.IMAGE,
         doc="JPEG photos of `image_px` squared.",
     ),
@@ -141,7 +141,7 @@ _ITEM = (
         name="video",
         side=Side.ITEM,
         dtype=Dtype.BYTES,
-        axes=(Axis.FRAMES,),
+        axes=(Axis.NUM_FRAMES,),
         modality=Modality.VIDEO,
         doc="Frames of a clip in time order, JPEG of `frame_px` squared.",
     ),
@@ -156,7 +156,7 @@ _ITEM = (
         name="category",
         side=Side.ITEM,
         dtype=Dtype.BYTES,
-        axes=(Axis.LEVELS,),
+        axes=(Axis.CATEGORY_LEVELS,),
         modality=Modality.TABULAR,
         transform=True,
         doc="Category path, root first; each level holds the whole path to it, joined by ` > `.",
@@ -174,7 +174,9 @@ _ITEM = (
         doc="Price in the item's currency; -1 where unknown.",
     ),
     *(
-        Feature(name=name, side=Side.ITEM, dtype=Dtype.BYTES, axes=(Axis.RELATIONS,), modality=Modality.GRAPH, doc=doc)
+        Feature(
+            name=name, side=Side.ITEM, dtype=Dtype.BYTES, axes=(Axis.MAX_RELATIONS,), modality=Modality.GRAPH, doc=doc
+        )
         for name, doc in {
             "relation_ids": "Items that the catalogue relates it to.",
             "relation_types": "How it is related to each of `relation_ids`.",
@@ -200,7 +202,7 @@ _QUERY = (
         name="query_video",
         side=Side.QUERY,
         dtype=Dtype.BYTES,
-        axes=(Axis.FRAMES,),
+        axes=(Axis.NUM_FRAMES,),
         modality=Modality.VIDEO,
         doc="Frames of a clip in time order, JPEG of `frame_px` squared.",
     ),
@@ -215,7 +217,7 @@ _QUERY = (
         name=HISTORY_IDS,
         side=Side.QUERY,
         dtype=Dtype.BYTES,
-        axes=(Axis.HISTORY,),
+        axes=(Axis.HISTORY_LENGTH,),
         modality=Modality.HISTORY,
         doc="Items the user acted on strictly before, the latest first.",
     ),
@@ -224,42 +226,42 @@ _QUERY = (
             name=name,
             side=Side.QUERY,
             dtype=Dtype.FLOAT,
-            axes=(Axis.HISTORY,),
+            axes=(Axis.HISTORY_LENGTH,),
             modality=Modality.HISTORY,
             default=default,
             doc=doc,
         )
         for name, default, doc in (
-            ("history_ages", 0.0, "Age of each history entry at the time of the event, in days."),
+            ("history_age_days", 0.0, "Age of each history entry at the time of the event, in days."),
             ("history_counts", 1.0, "In how many requests the user acted on each history entry."),
         )
     ),
     Feature(
-        name="search_texts",
+        name="search_history_texts",
         side=Side.QUERY,
         dtype=Dtype.BYTES,
-        axes=(Axis.SEARCHES,),
+        axes=(Axis.SEARCH_HISTORY_LENGTH,),
         modality=Modality.SEARCHES,
         doc="What the user typed into other searches strictly before, the latest first; UTF-8, NFC.",
     ),
     Feature(
-        name="search_ages",
+        name="search_history_age_days",
         side=Side.QUERY,
         dtype=Dtype.FLOAT,
-        axes=(Axis.SEARCHES,),
+        axes=(Axis.SEARCH_HISTORY_LENGTH,),
         modality=Modality.SEARCHES,
         default=0.0,
-        doc="Age of each of `search_texts` at the time of the event, in days.",
+        doc="Age of each of `search_history_texts` at the time of the event, in days.",
     ),
     Feature(
         name="profile",
         side=Side.QUERY,
         dtype=Dtype.BYTES,
-        axes=(Axis.PROFILE,),
+        axes=(Axis.MAX_PROFILE_ENTRIES,),
         modality=Modality.PROFILE,
         doc="What is known of who asks, `key=value`, sorted by key.",
     ),
-    Feature(name="user_key", side=Side.QUERY, dtype=Dtype.BYTES, doc="Keyed hash of the user id, hexadecimal."),
+    Feature(name="user_hash", side=Side.QUERY, dtype=Dtype.BYTES, doc="Keyed hash of the user id, hexadecimal."),
 )
 
 _EVENT = (
@@ -359,7 +361,7 @@ _DAY = (
         name="companion_ids",
         side=Side.DAY,
         dtype=Dtype.BYTES,
-        axes=(Axis.COMPANIONS,),
+        axes=(Axis.MAX_COPURCHASED,),
         modality=Modality.GRAPH,
         doc="Items most often bought by one shopper on one day together with it until then, the most frequent first.",
     ),
@@ -368,7 +370,7 @@ _DAY = (
         side=Side.DAY,
         dtype=Dtype.FLOAT,
         default=-1.0,
-        doc="Units sold a day in the `demand_days` from this day on, -1 not known.",
+        doc="Units sold a day in the `demand_horizon_days` from this day on, -1 not known.",
     ),
     Feature(
         name="label_price",
@@ -393,4 +395,4 @@ def sources_of(side: Side, modality: Modality) -> tuple[Feature, ...]:
 
 
 # Axes of which a request may bring any number of entries; those that matter most come first.
-OPEN_AXES = (Axis.HISTORY, Axis.SEARCHES, Axis.PROFILE)
+OPEN_AXES = (Axis.HISTORY_LENGTH, Axis.SEARCH_HISTORY_LENGTH, Axis.MAX_PROFILE_ENTRIES)

@@ -10,7 +10,7 @@ class TaskKind(enum.StrEnum):
     """Which head and loss a task uses (rows of tables in `trainer/nn/heads.py` and `trainer/nn/losses.py`)."""
 
     RETRIEVAL = "retrieval"
-    REPEAT = "repeat"
+    REPURCHASE = "repurchase"
     BINARY = "binary"
     GRADED = "graded"
     QUERY_CLASS = "query_class"
@@ -24,7 +24,7 @@ class Task:
     """One head.
 
     Attributes:
-      name: Key in the configuration, in the logs and in the score parts (`score_<name>`).
+      name: Key in the configuration, in the logs and in the score components (`score_<name>`).
       kind: Head and loss.
       label: Feature of the event, or of the item's day, that holds the label; a negative value means "not known" and
         contributes nothing.
@@ -47,11 +47,11 @@ TASKS: tuple[Task, ...] = (
         kind=TaskKind.RETRIEVAL,
         label="positive",
         weight=1.0,
-        doc="Which item of the whole catalogue the shopper acts on; its score part is the dense cosine.",
+        doc="Which item of the whole catalogue the shopper acts on; its score component is the dense cosine.",
     ),
     Task(
-        name="repeat",
-        kind=TaskKind.REPEAT,
+        name="repurchase",
+        kind=TaskKind.REPURCHASE,
         label="positive",
         weight=0.1,
         doc="How much more similar an item counts because the shopper acted on it before.",
@@ -122,11 +122,11 @@ EVENT_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task not in DAY_
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class ItemPart:
-    """A score part that the item alone decides: a column of the catalogue, from -1 to 1, 0 where nothing is known.
+class ItemScore:
+    """A score component that the item alone decides: a column of the catalogue, from -1 to 1, 0 where nothing is known.
 
     Attributes:
-      name: Its name among the score parts.
+      name: Its name among the score components.
       doc: What it says of the item.
     """
 
@@ -134,33 +134,40 @@ class ItemPart:
     doc: str
 
 
-SENTIMENT, STOCK, DEMAND, VALUE = "sentiment", "stock", "demand", "value"
-ITEM_PARTS: tuple[ItemPart, ...] = (
-    ItemPart(name=SENTIMENT, doc="What reviews think of the item."),
-    ItemPart(name=STOCK, doc="1 = can be bought now, 0 = can not."),
-    ItemPart(name=DEMAND, doc="Units foreseen to be sold, d / (d + mean of all items)."),
-    ItemPart(name=VALUE, doc="How far the price lies below the one foreseen, as a logarithm, at most 1 either way."),
+SENTIMENT, STOCK, DEMAND, PRICE_VALUE = "sentiment", "stock", "demand", "price_value"
+ITEM_SCORES: tuple[ItemScore, ...] = (
+    ItemScore(name=SENTIMENT, doc="What reviews think of the item."),
+    ItemScore(name=STOCK, doc="1 = can be bought now, 0 = can not."),
+    ItemScore(name=DEMAND, doc="Units foreseen to be sold, d / (d + mean of all items)."),
+    ItemScore(
+        name=PRICE_VALUE, doc="How far the price lies below the one foreseen, as a logarithm, at most 1 either way."
+    ),
 )
 
-# Names of the score parts that no head gives: the cosine of the two towers, and BM25 as a share of the most that the
-# words of the query could score. REPEAT is that of the task of this name: 0 for what is not in the shopper's history.
-DENSE, LEXICAL, REPEAT = "dense", "lexical", "repeat"
-# Names of the score parts in every search answer, in order.
-SCORE_PARTS: tuple[str, ...] = (
+# Names of the score components that no head gives: the cosine of the two towers, and BM25 as a share of the most that
+# the words of the query could score. REPURCHASE is that of the task of this name: 0 for what is not in the history.
+DENSE, LEXICAL, REPURCHASE = "dense", "lexical", "repurchase"
+# Names of the score components in every search answer, in order.
+SCORE_COMPONENTS: tuple[str, ...] = (
     DENSE,
     LEXICAL,
-    REPEAT,
+    REPURCHASE,
     *(task.name for task in PAIR_TASKS),
-    *(part.name for part in ITEM_PARTS),
+    *(part.name for part in ITEM_SCORES),
 )
-# Weight of each score part in a request that does not say. The lexical weight is measured (docs/serving_contract.md).
-DEFAULT_SCORE_WEIGHTS: dict[str, float] = {**dict.fromkeys(SCORE_PARTS, 0.0), DENSE: 1.0, REPEAT: 1.0, LEXICAL: 5.0}
+# Weight of each score component in a request that sets none. The lexical weight is measured (docs/serving_contract.md).
+DEFAULT_SCORE_WEIGHTS: dict[str, float] = {
+    **dict.fromkeys(SCORE_COMPONENTS, 0.0),
+    DENSE: 1.0,
+    REPURCHASE: 1.0,
+    LEXICAL: 5.0,
+}
 
-# Not a score part; an intent moves it as it moves weights.
+# Not a score component; an intent moves it as it moves weights.
 DIVERSITY = "diversity"
-# What an intent that is certain adds to the weights of score parts, and to diversity; a probable one adds its share.
+# What a certain intent adds to the weights of score components, and to diversity; a probable one adds its share.
 INTENT_SHIFTS: dict[str, dict[str, float]] = {
     "buy": {"purchase": 0.5, STOCK: 0.1},
-    "compare": {DIVERSITY: 0.2, VALUE: 0.1},
+    "compare": {DIVERSITY: 0.2, PRICE_VALUE: 0.1},
     "consult": {LEXICAL: 1.0, "relevance": 0.5},
 }

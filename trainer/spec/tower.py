@@ -27,7 +27,7 @@ class Fusion(enum.StrEnum):
     ATTENTION = "attention"
 
 
-class ClipReader(enum.StrEnum):
+class TemporalEncoder(enum.StrEnum):
     """What reads the frames of a clip in their order."""
 
     LSTM = "lstm"
@@ -54,10 +54,10 @@ BILINEAR = frozenset({Similarity.COSINE, Similarity.DOT})
 class TextConfig:
     """The text branch of both towers."""
 
-    subwords: int = 4000
+    vocab_size: int = 4000
     min_count: int = 2
-    item_tokens: int = 32
-    query_tokens: int = 12
+    max_item_tokens: int = 32
+    max_query_tokens: int = 12
     embedding_dim: int = 64
     lstm_units: int = 48
     token_dropout: float = 0.0
@@ -68,8 +68,8 @@ class TextConfig:
     def __post_init__(self) -> None:
         """Checks the values."""
         fraction(self, "token_dropout")
-        at_least(self, 1, "min_count", "item_tokens", "query_tokens", "embedding_dim", "lstm_units")
-        at_least(self, 50, "subwords")
+        at_least(self, 1, "min_count", "max_item_tokens", "max_query_tokens", "embedding_dim", "lstm_units")
+        at_least(self, 50, "vocab_size")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,26 +77,26 @@ class VisionConfig:
     """The image and video branches of both towers: one CNN over photos, one over frames followed by an LSTM."""
 
     patch_px: int = 4
-    image_widths: tuple[int, ...] = (32, 64, 96)
-    frame_widths: tuple[int, ...] = (24, 32)
+    image_channels: tuple[int, ...] = (32, 64, 96)
+    frame_channels: tuple[int, ...] = (24, 32)
     lstm_units: int = 48
-    clip_reader: ClipReader = ClipReader.LSTM
+    temporal_encoder: TemporalEncoder = TemporalEncoder.LSTM
     pretrained: str = ""  # of photos: a TF-Hub handle, or keras:NAME:WEIGHTS; docs/operations.md
     fine_tune: bool = False  # whether it is trained too
     clip_pretrained: str = ""  # of clips: a TF-Hub handle
     clip_fine_tune: bool = False  # whether it is trained too
-    flip: bool = False  # mirror photos while training; not where left and right mean something
-    crop: float = 0.0  # largest share of a photo's side that is cut away while training
-    colour: float = 0.0  # largest change of light and colours while training
+    random_flip: bool = False  # mirror photos while training; not where left and right mean something
+    random_crop: float = 0.0  # largest share of a photo's side that is cut away while training
+    color_jitter: float = 0.0  # largest change of light and colours while training
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        fraction(self, "crop", "colour")
+        fraction(self, "random_crop", "color_jitter")
         at_least(self, 1, "patch_px", "lstm_units")
-        if not self.image_widths or not self.frame_widths or min(*self.image_widths, *self.frame_widths) < 1:
+        if not self.image_channels or not self.frame_channels or min(*self.image_channels, *self.frame_channels) < 1:
             raise ValueError(
-                "VisionConfig.image_widths and frame_widths must each name at least one positive width; "
-                f"got {self.image_widths} and {self.frame_widths}."
+                "VisionConfig.image_channels and frame_channels must each name at least one positive width; "
+                f"got {self.image_channels} and {self.frame_channels}."
             )
 
 
@@ -104,30 +104,30 @@ class VisionConfig:
 class AudioConfig:
     """The audio branch of items and the voice branch of queries: log-mel energies through a CNN."""
 
-    mels: int = 32
-    widths: tuple[int, ...] = (16, 32, 48)
+    num_mel_bins: int = 32
+    channels: tuple[int, ...] = (16, 32, 48)
     pretrained: str = ""  # a TF-Hub handle, which gets the wave form instead
     fine_tune: bool = False  # whether it is trained too
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 8, "mels")
-        if not self.widths or min(self.widths) < 1:
-            raise ValueError(f"AudioConfig.widths must name at least one positive width; got {self.widths}.")
+        at_least(self, 8, "num_mel_bins")
+        if not self.channels or min(self.channels) < 1:
+            raise ValueError(f"AudioConfig.channels must name at least one positive width; got {self.channels}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TabularConfig:
     """The attributes branch: category path, brand, price."""
 
-    category_buckets: int = 5000
-    brand_buckets: int = 5000
-    out_of_vocabulary: int = 4
+    category_vocab_size: int = 5000
+    brand_vocab_size: int = 5000
+    num_oov_buckets: int = 4
     embedding_dim: int = 16
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 1, "category_buckets", "brand_buckets", "out_of_vocabulary", "embedding_dim")
+        at_least(self, 1, "category_vocab_size", "brand_vocab_size", "num_oov_buckets", "embedding_dim")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,37 +145,37 @@ class HistoryConfig:
 class SearchesConfig:
     """The search history branch: the words of what a shopper searched for before, search by search through a GRU."""
 
-    words: int = 10  # of each search
-    buckets: int = 8192  # words are hashed: a shopper's words stand in no catalogue
+    max_words: int = 10  # of each search
+    num_hash_buckets: int = 8192  # words are hashed: a shopper's words stand in no catalogue
     embedding_dim: int = 32
     gru_units: int = 32
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 1, "words", "buckets", "embedding_dim", "gru_units")
+        at_least(self, 1, "max_words", "num_hash_buckets", "embedding_dim", "gru_units")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ProfileConfig:
     """The profile branch: what is known of who asks, entry by entry."""
 
-    buckets: int = 1024  # entries are hashed into so many
+    num_hash_buckets: int = 1024  # entries are hashed into so many
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 1, "buckets")
+        at_least(self, 1, "num_hash_buckets")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class IdentityConfig:
     """The identity branch: what is known of an item beyond its content, because it has been acted on."""
 
-    items: int = 0  # rows of the table, 0 = no such branch; further items live by their content alone
+    item_embedding_rows: int = 0  # rows of the table, 0 = no such branch; further items live by their content alone
     dropout: float = 0.5  # share of the items of a batch that are trained as if they were new
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 0, "items")
+        at_least(self, 0, "item_embedding_rows")
         fraction(self, "dropout")
 
 
@@ -183,11 +183,11 @@ class IdentityConfig:
 class GraphConfig:
     """The graph branch of items: what they are related to and bought together with."""
 
-    relation_types: int = 0  # types are hashed into so many; 0 = no such branch
+    num_relation_types: int = 0  # types are hashed into so many; 0 = no such branch
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 0, "relation_types")
+        at_least(self, 0, "num_relation_types")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,15 +205,15 @@ class TrendConfig:
 class ReviewConfig:
     """The sentiment head: words and their neighbours in the text of a review."""
 
-    words: int = 80
-    buckets: int = 16_384  # words are hashed: what reviews say stands in no catalogue
+    max_words: int = 80
+    num_hash_buckets: int = 16_384  # words are hashed: what reviews say stands in no catalogue
     embedding_dim: int = 32
     filters: int = 32
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 4, "words")
-        at_least(self, 1, "buckets", "embedding_dim", "filters")
+        at_least(self, 4, "max_words")
+        at_least(self, 1, "num_hash_buckets", "embedding_dim", "filters")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,7 +225,7 @@ class TowerConfig:
     similarity: Similarity = Similarity.COSINE
     dropout: float = 0.1
     modality_dropout: float = 0.2
-    left_out: str = ""  # branches that are absent on every item and query, by name, separated by commas
+    disabled_branches: str = ""  # branches that are absent on every item and query, by name, separated by commas
     text: TextConfig = TextConfig()
     vision: VisionConfig = VisionConfig()
     audio: AudioConfig = AudioConfig()
@@ -242,14 +242,16 @@ class TowerConfig:
         """Checks the values."""
         at_least(self, 2, "dim")
         fraction(self, "dropout", "modality_dropout")
-        unknown = sorted(set(self.left_out_names()) - {modality.value for modality in Modality})
+        unknown = sorted(set(self.disabled_branch_names()) - {modality.value for modality in Modality})
         if unknown:
             names = ", ".join(modality.value for modality in Modality)
-            raise ValueError(f"TowerConfig.left_out names {unknown}; wanted some of {names}. Correct the spelling.")
+            raise ValueError(
+                f"TowerConfig.disabled_branches names {unknown}; wanted some of {names}. Correct the spelling."
+            )
 
-    def left_out_names(self) -> tuple[str, ...]:
-        """The names in `left_out`."""
-        return tuple(name.strip() for name in self.left_out.split(",") if name.strip())
+    def disabled_branch_names(self) -> tuple[str, ...]:
+        """The names in `disabled_branches`."""
+        return tuple(name.strip() for name in self.disabled_branches.split(",") if name.strip())
 
     def pretrained(self, modality: Modality) -> str:
         """The handle of the pretrained encoder of a branch; "" = it has none."""
@@ -261,7 +263,7 @@ class TowerConfig:
         vision = self.vision
         changes = {
             Modality.TEXT: self.text.fine_tune,
-            Modality.IMAGE: vision.fine_tune or vision.flip or vision.crop > 0 or vision.colour > 0,
+            Modality.IMAGE: vision.fine_tune or vision.random_flip or vision.random_crop > 0 or vision.color_jitter > 0,
             Modality.VIDEO: vision.clip_fine_tune,
             Modality.AUDIO: self.audio.fine_tune,
         }

@@ -16,7 +16,7 @@ class Schedule(enum.StrEnum):
     CONSTANT = "constant"
 
 
-class RateScaling(enum.StrEnum):
+class LrScaling(enum.StrEnum):
     """By what the learning rate grows with the rows of an update: (replicas × accumulate) to the power 0, 1/2 or 1."""
 
     NONE = "none"
@@ -55,21 +55,21 @@ class TrainConfig:
       epochs: Walks through the positives.
       max_steps: Updates after which training ends; 0 = as many as the epochs give.
       learning_rate: Highest rate of AdamW for one replica without accumulation.
-      pretrained_rate: Share of it at which the weights of a pretrained encoder are fine-tuned.
-      rate_scaling: How the rate grows with replicas and accumulation.
+      pretrained_lr_multiplier: Share of it at which the weights of a pretrained encoder are fine-tuned.
+      lr_scaling: How the rate grows with replicas and accumulation.
       schedule: How the rate falls after the warm-up.
-      warmup_share: Share of the updates in which the rate climbs.
+      warmup_fraction: Share of the updates in which the rate climbs.
       weight_decay: Of AdamW; not on biases and normalisations.
       clip_norm: Largest global norm of a gradient; 0 = not clipped.
-      accumulate: Batches whose gradients make one update.
+      gradient_accumulation_steps: Batches whose gradients make one update.
       temperature: Of the retrieval softmax.
       learn_temperature: Whether it is learned, from there.
       label_smoothing: Of the retrieval softmax.
-      hard_negatives: Negatives of each row that the retrieval softmax counts, the most similar ones; 0 = all.
-      uniform_negatives: Items drawn at random from the whole catalogue into each batch that are negatives too.
-      memory: Items of earlier batches that are negatives too, as they were encoded then.
-      alignment: Weight of the loss that brings the branches of one item together; 0 = none.
-      reconstruction: Weight of the loss that asks an item's vector for its branches; 0 = none.
+      num_hard_negatives: Negatives of each row that the retrieval softmax counts, the most similar ones; 0 = all.
+      num_uniform_negatives: Items drawn at random from the whole catalogue into each batch that are negatives too.
+      memory_bank_size: Items of earlier batches that are negatives too, as they were encoded then.
+      alignment_weight: Weight of the loss that brings the branches of one item together; 0 = none.
+      reconstruction_weight: Weight of the loss that asks an item's vector for its branches; 0 = none.
       loss_weighting: How the losses of the heads are added up.
       precision: In what the encoders compute.
       patience: Epochs without a better held-out recall@10 after which training stops; 0 = never.
@@ -83,21 +83,21 @@ class TrainConfig:
     epochs: int = 30
     max_steps: int = 0
     learning_rate: float = 0.003
-    pretrained_rate: float = 0.03
-    rate_scaling: RateScaling = RateScaling.SQRT
+    pretrained_lr_multiplier: float = 0.03
+    lr_scaling: LrScaling = LrScaling.SQRT
     schedule: Schedule = Schedule.COSINE
-    warmup_share: float = 0.1
+    warmup_fraction: float = 0.1
     weight_decay: float = 0.0001
     clip_norm: float = 1.0
-    accumulate: int = 1
+    gradient_accumulation_steps: int = 1
     temperature: float = 0.07
     learn_temperature: bool = False
     label_smoothing: float = 0.0
-    hard_negatives: int = 0
-    uniform_negatives: int = 0
-    memory: int = 0
-    alignment: float = 0.0
-    reconstruction: float = 0.0
+    num_hard_negatives: int = 0
+    num_uniform_negatives: int = 0
+    memory_bank_size: int = 0
+    alignment_weight: float = 0.0
+    reconstruction_weight: float = 0.0
     loss_weighting: LossWeighting = LossWeighting.FIXED
     precision: Precision = Precision.FLOAT32
     patience: int = 0
@@ -108,12 +108,19 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 1, "epochs", "accumulate")
+        at_least(self, 1, "epochs", "gradient_accumulation_steps")
         at_least(self, 0, "max_steps", "weight_decay", "seed", "clip_norm", "patience", "max_loss_growth")
         at_least(
-            self, 0, "hard_negatives", "uniform_negatives", "memory", "alignment", "reconstruction", "pretrained_rate"
+            self,
+            0,
+            "num_hard_negatives",
+            "num_uniform_negatives",
+            "memory_bank_size",
+            "alignment_weight",
+            "reconstruction_weight",
+            "pretrained_lr_multiplier",
         )
-        fraction(self, "warmup_share", "label_smoothing")
+        fraction(self, "warmup_fraction", "label_smoothing")
         if self.batch_size < 2:
             raise ValueError(
                 f"TrainConfig.batch_size must be at least 2 for in-batch negatives; got {self.batch_size}."
@@ -132,26 +139,27 @@ class RunConfig:
 
     Attributes:
       strategy: On what the run is spread; a cluster in TF_CONFIG makes it `multi_worker`.
-      checkpoint_steps: Updates between checkpoints.
-      keep_checkpoints: Newest checkpoints that are kept.
+      checkpoint_every_steps: Updates between checkpoints.
+      max_checkpoints: Newest checkpoints that are kept.
       grace_seconds: Time from SIGTERM in which a checkpoint must be written.
-      log_steps: Updates between TensorBoard scalars.
-      share_steps: Updates between measurements of the gradient that each head sends, one costs a few steps; 0 = never.
-      prefetch: Batches made ahead; with `parallel_batches` they bound the memory of the input.
-      parallel_batches: Batches made at once.
+      log_every_steps: Updates between TensorBoard scalars.
+      gradient_share_every_steps: Updates between measurements of the gradient that each head sends; one costs a
+        few steps, 0 = never.
+      prefetch: Batches made ahead; with `num_parallel_batches` they bound the memory of the input.
+      num_parallel_batches: Batches made at once.
     """
 
     strategy: Strategy = Strategy.NONE
-    checkpoint_steps: int = 200
-    keep_checkpoints: int = 2
+    checkpoint_every_steps: int = 200
+    max_checkpoints: int = 2
     grace_seconds: float = 25.0
-    log_steps: int = 50
-    share_steps: int = 500
+    log_every_steps: int = 50
+    gradient_share_every_steps: int = 500
     prefetch: int = 4
-    parallel_batches: int = 2
+    num_parallel_batches: int = 2
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        at_least(self, 1, "checkpoint_steps", "keep_checkpoints", "grace_seconds", "log_steps")
-        at_least(self, 0, "share_steps")
-        at_least(self, 1, "prefetch", "parallel_batches")
+        at_least(self, 1, "checkpoint_every_steps", "max_checkpoints", "grace_seconds", "log_every_steps")
+        at_least(self, 0, "gradient_share_every_steps")
+        at_least(self, 1, "prefetch", "num_parallel_batches")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.ops import examples, graph, price, trend
+from trainer.ops import examples, graph, trend
+from trainer.ops.blocks import price
 from trainer.spec.branches import SHOPPER
 from trainer.spec.features import Dtype, Side, features_of
 from trainer.tables import columnar
@@ -51,7 +52,9 @@ def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.
         features = ops.item_model_inputs(wire)
         del features["status"]
         types = graph.to_model(
-            wire["relation_types"], types=ops.config.tower.graph.relation_types, companions=ops.config.wire.companions
+            wire["relation_types"],
+            types=ops.config.tower.graph.num_relation_types,
+            companions=ops.config.wire.max_copurchased,
         )
         facts = {"neighbour_types": types, **{name: wire[name] for name in ("relation_ids", "price", "currency")}}
         return {

@@ -129,7 +129,7 @@ def make_loop(
         batch_size=rows,
         seed=train.seed,
         replicas=replicas,
-        uniform_negatives=train.uniform_negatives * replicas,
+        uniform_negatives=train.num_uniform_negatives * replicas,
     )
     plan = Plan.of(train, batches.batches_per_epoch)
     rate = make_rate(train, plan.steps, replicas=replicas)
@@ -142,7 +142,11 @@ def make_loop(
         steps = Steps(model, optimizer, train=train, strategy=strategy)
     writes = is_chief(strategy)
     progress = Progress(
-        plan, rows_per_step=rows * train.accumulate, log_dir=log_dir, log_steps=config.run.log_steps, writes=writes
+        plan,
+        rows_per_step=rows * train.gradient_accumulation_steps,
+        log_dir=log_dir,
+        log_steps=config.run.log_every_steps,
+        writes=writes,
     )
     key = run_key(config, tables, replicas=replicas, published=places.published)
     folder = f"{places.checkpoints.rstrip('/')}/checkpoints-{key}"
@@ -157,7 +161,7 @@ def make_loop(
         steps=steps,
         snapshots=snapshots,
         validation=Validation(model, tables.evaluation, snapshots=snapshots, num_items=tables.items.num_items),
-        checkpoints=Checkpoints(folder, keep=config.run.keep_checkpoints, **saved),
+        checkpoints=Checkpoints(folder, keep=config.run.max_checkpoints, **saved),
         best=Checkpoints(f"{folder}/best", keep=1, **saved),
         progress=progress,
         preemption=places.preemption,

@@ -125,13 +125,13 @@ class Loop:
         parts.steps.update()
         self._step += 1
         parts.progress.step(self._step, measured, rate=rate)
-        if parts.is_chief and run.share_steps and self._step % run.share_steps == 0:
-            batch = parts.batches.batch((self._step - 1) * parts.config.train.accumulate)
+        if parts.is_chief and run.gradient_share_every_steps and self._step % run.gradient_share_every_steps == 0:
+            batch = parts.batches.batch((self._step - 1) * parts.config.train.gradient_accumulation_steps)
             parts.progress.shares(self._step, self._shares.of(batch))
         self._ended = self._step >= parts.plan.steps
         if self._ended or self._step % parts.plan.epoch_steps == 0:
             self._end_epoch(measured)
-        if self._ended or measured.stopping or self._step % run.checkpoint_steps == 0:
+        if self._ended or measured.stopping or self._step % run.checkpoint_every_steps == 0:
             self._save(parts.checkpoints)
         if measured.stopping and not self._ended:
             raise Preempted(
@@ -156,7 +156,7 @@ class Loop:
         fault = self._guard.fault(measured)
         if not fault:
             return
-        parts, accumulate = self._parts, self._parts.config.train.accumulate
+        parts, accumulate = self._parts, self._parts.config.train.gradient_accumulation_steps
         numbers = range(self._step * accumulate, (self._step + 1) * accumulate)
         rows = [parts.batches.batch(number) for number in numbers]
         raise FloatingPointError(stop_message(parts.model, rows, fault=fault, step=self._step))

@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.spec.training import RateScaling, Schedule, TrainConfig
+from trainer.spec.training import LrScaling, Schedule, TrainConfig
 
-_SCALING_POWER = {RateScaling.NONE: 0.0, RateScaling.SQRT: 0.5, RateScaling.LINEAR: 1.0}
+_SCALING_POWER = {LrScaling.NONE: 0.0, LrScaling.SQRT: 0.5, LrScaling.LINEAR: 1.0}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Plan:
     @classmethod
     def of(cls, train: TrainConfig, batches_per_epoch: int) -> "Plan":
         """The plan of a configuration: its epochs, cut at `max_steps` where that is given."""
-        epoch_steps = -(-batches_per_epoch // train.accumulate)
+        epoch_steps = -(-batches_per_epoch // train.gradient_accumulation_steps)
         steps = train.epochs * epoch_steps
         if train.max_steps:
             steps = min(steps, train.max_steps)
@@ -42,22 +42,24 @@ def peak_rate(train: TrainConfig, *, replicas: int) -> float:
     An update sees replicas × accumulate times the rows of one batch. The square root of that is the rule for Adam
     (https://arxiv.org/abs/2205.10287); linear is that of plain gradient descent (https://arxiv.org/abs/1706.02677).
     """
-    return float(train.learning_rate * (replicas * train.accumulate) ** _SCALING_POWER[train.rate_scaling])
+    return float(
+        train.learning_rate * (replicas * train.gradient_accumulation_steps) ** _SCALING_POWER[train.lr_scaling]
+    )
 
 
 class Rate(tf.keras.optimizers.schedules.LearningRateSchedule):
     """The learning rate of each update: a climb from 0 to `peak`, then what `schedule` says, to 0 at `steps`."""
 
-    def __init__(self, *, peak: float, steps: int, warmup_share: float, schedule: Schedule) -> None:
+    def __init__(self, *, peak: float, steps: int, warmup_fraction: float, schedule: Schedule) -> None:
         super().__init__()
         self.peak = peak
         self.steps = steps
-        self.warmup_share = warmup_share
+        self.warmup_fraction = warmup_fraction
         self.schedule = schedule
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """The rate of update `step`, from 0."""
-        warmup = max(1, int(self.steps * self.warmup_share)) if self.warmup_share else 0
+        warmup = max(1, int(self.steps * self.warmup_fraction)) if self.warmup_fraction else 0
         step = tf.cast(step, tf.float32)
         done = tf.clip_by_value((step - warmup) / max(1, self.steps - warmup), 0.0, 1.0)
         left = {
@@ -70,7 +72,7 @@ class Rate(tf.keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("peak", "steps", "warmup_share", "schedule")
+        names = ("peak", "steps", "warmup_fraction", "schedule")
         return {name: getattr(self, name) for name in names}
 
 
@@ -79,7 +81,7 @@ def make_rate(train: TrainConfig, steps: int, *, replicas: int = 1) -> Rate:
     return Rate(
         peak=peak_rate(train, replicas=replicas),
         steps=steps,
-        warmup_share=train.warmup_share,
+        warmup_fraction=train.warmup_fraction,
         schedule=train.schedule,
     )
 
@@ -105,7 +107,7 @@ class AdamW(tf.keras.optimizers.AdamW):
 def make_optimizer(
     train: TrainConfig, rate: Rate, *, pretrained: Collection[tf.Variable] = ()
 ) -> tf.keras.optimizers.Optimizer:
-    """AdamW. Gradients are clipped before they reach it; `pretrained` moves at `pretrained_rate` times the rate."""
-    optimizer = AdamW(rate, slow=pretrained, share=train.pretrained_rate, weight_decay=train.weight_decay)
+    """AdamW. Gradients are clipped before they reach it; `pretrained` moves at its share of the rate."""
+    optimizer = AdamW(rate, slow=pretrained, share=train.pretrained_lr_multiplier, weight_decay=train.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
     return optimizer

@@ -100,13 +100,13 @@ class Steps:
             local = context.num_replicas_in_sync // context.num_input_pipelines
             first = context.input_pipeline_id * local
             shard = Shard(replicas=tuple(range(first, first + local)), of=context.num_replicas_in_sync)
-            number = start * self._train.accumulate
-            return batches.dataset(number, shard=shard, parallel=run.parallel_batches, prefetch=run.prefetch)
+            number = start * self._train.gradient_accumulation_steps
+            return batches.dataset(number, shard=shard, parallel=run.num_parallel_batches, prefetch=run.prefetch)
 
         return iter(self._strategy.distribute_datasets_from_function(pipeline))
 
     def step(self, iterator: Iterator[Any], number: int, *, stopping: bool = False) -> Measured:
-        """The gradients of update `number`, kept until `update`; takes `accumulate` batches from `iterator`.
+        """The gradients of update `number`, kept until `update`; takes as many batches as are accumulated.
 
         Args:
           iterator: From `batches`, at this update's first batch.
@@ -114,8 +114,8 @@ class Steps:
           stopping: Whether this worker was asked to stop.
         """
         parts = []
-        for place in range(self._train.accumulate):
-            batch_number = tf.constant(number * self._train.accumulate + place, tf.int64)
+        for place in range(self._train.gradient_accumulation_steps):
+            batch_number = tf.constant(number * self._train.gradient_accumulation_steps + place, tf.int64)
             found = self._gradients(iterator, batch_number, tf.constant(place == 0), tf.constant(float(stopping)))
             parts.append(Measured.of(found))
         return Measured.mean(parts)
@@ -159,7 +159,7 @@ class Steps:
         if replicas > 1:
             found = summed(found, context)
         for kept, gradient in zip(self._sums, found.pop("gradients"), strict=True):
-            part = gradient / self._train.accumulate
+            part = gradient / self._train.gradient_accumulation_steps
             kept.assign(tf.where(first, part, kept + part))
         norm = tf.linalg.global_norm([tf.convert_to_tensor(kept) for kept in self._sums])
         return {**found, "norm": norm}

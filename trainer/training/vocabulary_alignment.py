@@ -37,7 +37,7 @@ def named_tables(model: TwoTower, config: Config) -> tuple[NamedTable, ...]:
     """The tables of `model` whose rows belong to names of a vocabulary."""
     encoders = model.item_tower.encoders
     tabular, identity = encoders.get(Modality.TABULAR.value), encoders.get(Modality.IDENTITY.value)
-    spare = config.tower.tabular.out_of_vocabulary
+    spare = config.tower.tabular.num_oov_buckets
     layers = []
     if tabular is not None:
         layers += [(CATEGORY_VOCABULARY, tabular.categories, spare), (BRAND_VOCABULARY, tabular.brands, spare)]

@@ -35,7 +35,7 @@ WEIGHTS = "warm_start.npz"
 _FOLDERS = ("assets.extra", "towers/assets.extra")
 _RETIRED = "retired_"
 # Sizes of tables whose rows go by name: they may differ.
-_SIZES = ("category_buckets", "brand_buckets", "identity.items", "subwords", "min_count")
+_SIZES = ("category_vocab_size", "brand_vocab_size", "identity.item_embedding_rows", "vocab_size", "min_count")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def contract_of(config: Config) -> dict[str, Any]:
                 flat[f"{path}{key}"] = value
 
     add(tower, "tower.")
-    flat["an identity branch"] = config.tower.identity.items > 0
+    flat["an identity branch"] = config.tower.identity.item_embedding_rows > 0
     add(to_dict(config)["wire"], "wire.")
     for feature in FEATURES:
         if feature.modality is not None:

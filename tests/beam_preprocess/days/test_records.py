@@ -9,8 +9,8 @@ from trainer.spec.presets import tiny
 
 CONFIG = dataclasses.replace(
     tiny(),
-    wire=dataclasses.replace(tiny().wire, trend_days=4, companions=2),
-    data=dataclasses.replace(tiny().data, demand_days=2),
+    wire=dataclasses.replace(tiny().wire, trend_days=4, max_copurchased=2),
+    data=dataclasses.replace(tiny().data, demand_horizon_days=2),
 )
 # Training ends with day 110; the item is sold on days 100, 103 and 107, and on day 111, which is held out.
 CALENDAR = Calendar(end=110, last=112)

@@ -5,7 +5,7 @@ import pytest
 from beam_preprocess.events import joins
 from beam_preprocess.outcomes import Count, DeadLetter, Ref, Row
 
-RULES = joins.EventRules(now=1_000.0, user_key=b"k")
+RULES = joins.EventRules(now=1_000.0, user_hash_key=b"k")
 
 
 def check(**values):

@@ -63,7 +63,7 @@ def test_a_shop_without_events_trains(tmp_path):
     kinds = {}
     for row in rows:
         assert (row["positive"], row["label_click"], row["label_purchase"]) == ([1.0], [-1.0], [-1.0])
-        assert row["user_key"] == [b""]
+        assert row["user_hash"] == [b""]
         kind = ("text" if row["query_text"][0] else "") + ("image" if row["query_image"][0] else "")
         kinds.setdefault(row["event_item_id"][0].decode(), []).append(kind)
     assert {item: sorted(found) for item, found in kinds.items()} == {

@@ -18,7 +18,7 @@ from tests.support import numpy_search
 from tests.support.fake_towers import FakeModel, FakeOps, text_of, write_items
 from trainer.source_hash import source_files
 from trainer.spec.branches import branches_of
-from trainer.spec.config import IndexChoice, Storage, from_dict
+from trainer.spec.config import IndexChoice, VectorDtype, from_dict
 from trainer.spec.features import Side
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput, signatures
 
@@ -97,7 +97,7 @@ def test_a_folder_without_towers_is_refused(tmp_path):
             '"smell"',
             r"branches {'item': \['text', .*'smell', .*'trend'\].*; this code has .*'tabular'.*Train again",
         ),
-        ('"repeat"', '"wish"', r"heads \['retrieval', 'wish', .*'price'\]; this code has .*'repeat'.*Train again"),
+        ('"repurchase"', '"wish"', r"heads \['retrieval', 'wish', .*'price'\]; this code has .*'repeat'.*Train again"),
         ('"heads"', '"tails"', r"heads None; this code has .*Train again"),
     ],
 )
@@ -122,7 +122,7 @@ def test_the_flavours_hold_one_content_and_a_sound_manifest(built, flavour):
     assert facts.items() <= manifest["index"].items()
     # 16 numbers of 4 bytes; ScaNN keeps its own copy besides.
     assert manifest["index"]["bytes_per_item"] >= {"stock": 64.0, "scann": 128.0}[flavour]
-    assert manifest["config"]["search"]["max_depth"] == 60
+    assert manifest["config"]["search"]["ranking_depth"] == 60
 
 
 def test_a_server_prepares_the_default_signature_and_the_search_once(built, flavour):
@@ -211,7 +211,7 @@ def test_a_batch_gives_what_its_rows_give_alone(restored):
 
 
 def test_the_configuration_chooses_the_index_and_its_storage(config, shop, tmp_path):
-    search = dataclasses.replace(config.search, index=IndexChoice.IVF, storage=Storage.INT8)
+    search = dataclasses.replace(config.search, index=IndexChoice.IVF, vector_dtype=VectorDtype.INT8)
     config = dataclasses.replace(config, search=search)
     export_towers(FakeModel(config), FakeOps(config), tmp_path / "towers", model_id=MODEL_ID)
     pattern = write_items(tmp_path / "items", examples_of(shop))
@@ -286,5 +286,5 @@ def test_a_catalogue_of_hardly_any_items_is_built_and_answers(towers_dir, tmp_pa
     assert report.index_kinds == {"scann": "exact"}  # too few for ScaNN, and the manifest says so
     restored = tf.saved_model.load(str(report.paths["scann"]))
     answer = restored.search(query_text=tf.constant([b"1 1", b""]))
-    assert answer["n_valid"].numpy().tolist() == [num_items, num_items]
+    assert answer["num_results"].numpy().tolist() == [num_items, num_items]
     assert answer["query_status"].numpy().tolist() == [QueryStatus.OK, QueryStatus.EMPTY]

@@ -17,7 +17,7 @@ from serving.manifest import check_manifest
 from tests.serving.conftest import make_shop
 from tests.support.fake_towers import text_of, write_items
 from tests.support.numpy_search import unit
-from trainer.spec.config import Storage
+from trainer.spec.config import VectorDtype
 
 NUM_ITEMS = 60
 
@@ -51,7 +51,9 @@ def answers(folder: Path, queries: np.ndarray) -> list[list[bytes]]:
     restored = tf.saved_model.load(str(folder))
     texts = tf.constant([text_of(query) for query in queries])
     answer = restored.search(query_text=texts, page_size=[20], weight_lexical=[0.0])
-    return [row[:count].tolist() for row, count in zip(answer["ids"].numpy(), answer["n_valid"].numpy(), strict=True)]
+    return [
+        row[:count].tolist() for row, count in zip(answer["ids"].numpy(), answer["num_results"].numpy(), strict=True)
+    ]
 
 
 def stock_alone(bundle: Path, folder: Path) -> Path:
@@ -183,9 +185,9 @@ def test_tiers_give_what_exact_search_over_all_that_is_there_gives(num_removed, 
     removed[random.permutation(50)[:num_removed]] = True
     alive = ~np.append(removed, np.zeros(num_new, bool))
     index = TieredIndex(
-        ExactIndex(VectorStore.of(vectors[:50], storage=Storage.FLOAT32)),
+        ExactIndex(VectorStore.of(vectors[:50], storage=VectorDtype.FLOAT32)),
         removed=removed,
-        delta=ExactIndex(VectorStore.of(vectors[50:], storage=Storage.FLOAT32)),
+        delta=ExactIndex(VectorStore.of(vectors[50:], storage=VectorDtype.FLOAT32)),
         vectors_of=lambda rows: tf.gather(vectors, tf.maximum(rows, 0)),
     )
     queries = unit(random.normal(size=[4, 8])).astype(np.float32)

@@ -8,8 +8,8 @@ from serving.bundle.smoke_test import check_serving
 from serving.client import ClientError
 
 
-def answer(ids=(b"a", b"b"), scores=(0.9, 0.5), n_valid=2):
-    return {"ids": np.array([ids], object), "scores": np.array([scores]), "n_valid": np.array([n_valid])}
+def answer(ids=(b"a", b"b"), scores=(0.9, 0.5), num_results=2):
+    return {"ids": np.array([ids], object), "scores": np.array([scores]), "num_results": np.array([num_results])}
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_asks_every_query_and_an_empty_one_over_both_protocols(served, tmp_path)
 @pytest.mark.parametrize(
     ("protocol", "reply", "fault"),
     [
-        ("grpc", answer(ids=(b"", b""), n_valid=0), "0 results"),
+        ("grpc", answer(ids=(b"", b""), num_results=0), "0 results"),
         ("grpc", answer(ids=(b"a", b"a")), "an item comes twice"),
         ("grpc", answer(scores=(0.9, np.nan)), "a score is not finite"),
         ("rest", answer(ids=("b", "a")), "gRPC and REST answer with different items"),

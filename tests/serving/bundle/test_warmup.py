@@ -47,8 +47,8 @@ def test_every_input_that_a_graph_branches_on_is_asked_for(config):
     never = {name for name, found in values.items() if len(found) == 1}
     assert never == {port for port in values if port.startswith(("weight_", "query_weight_"))} | {
         "page_size",
-        "user_key",
-        "intent_shift",
+        "user_hash",
+        "intent_weight",
     }
 
 

@@ -9,7 +9,7 @@ from tests.support.fake_towers import text_of
 from tests.support.tiny_shop import example, write_records
 from trainer.spec.branches import branches_of
 from trainer.spec.features import Modality, Side
-from trainer.spec.tasks import DEMAND, VALUE
+from trainer.spec.tasks import DEMAND, PRICE_VALUE
 
 GRAPH, TREND = (branches_of(Side.ITEM).index(m) for m in (Modality.GRAPH, Modality.TREND))
 
@@ -57,7 +57,7 @@ def test_the_graph_branch_is_made_of_the_contents_of_relations_and_companions(to
 
 def test_demand_is_that_of_the_latest_day_beside_the_mean(towers, items, known_days):
     catalogue = encode_catalogue(towers, items, days_pattern=known_days)
-    demand = dict(zip(catalogue.ids, catalogue.item_parts[:, NAMES.index(DEMAND)].tolist(), strict=True))
+    demand = dict(zip(catalogue.ids, catalogue.item_scores[:, NAMES.index(DEMAND)].tolist(), strict=True))
     # For these towers demand is twice the popularity: 6, 2 and 0, of which the mean is 8 / 3.
     assert demand == pytest.approx({b"cup": 6 / (6 + 8 / 3), b"lamp": 2 / (2 + 8 / 3), b"shade": 0.0})
 
@@ -75,7 +75,7 @@ def test_value_is_how_far_the_price_lies_below_the_one_expected():
     expected = np.array([-0.5, 0.0, 0.3, np.nan], np.float32)  # above the mean of the currency, which is 1 and 9
     value = days.value_part(expected, prices, currencies)
     np.testing.assert_allclose(value, [0.5, -1.0, 0.0, 0.0], atol=1e-6)
-    assert VALUE in NAMES
+    assert PRICE_VALUE in NAMES
 
 
 def test_demand_of_no_item_is_no_number_to_divide_by():

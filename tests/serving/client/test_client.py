@@ -42,7 +42,7 @@ def test_a_text_search_with_everything_else_left_out(client):
     assert found.ids == ("röd sko", "0", "0", "")
     assert found.scores == (1.5, 1.5, 1.5, 1.5)
     assert dict(found.parts) == {"dense": (1.0,) * 4, "click": (0.5,) * 4}
-    assert (found.n_valid, found.query_status, found.bundle_version) == (4, 1, "")
+    assert (found.num_results, found.query_status, found.bundle_version) == (4, 1, "")
 
 
 def test_photo_clip_history_weights_page_and_user(client, tmp_path):
@@ -59,7 +59,7 @@ def test_photo_clip_history_weights_page_and_user(client, tmp_path):
         page_size=2,
         user_id="alice",
     )
-    assert (found.n_valid, found.query_status) == (2, 3)
+    assert (found.num_results, found.query_status) == (2, 3)
     assert found.ids == ("", str(len(image_wire(picture, px=16))))
     # HMAC-SHA-256 of "alice" with the key "key".
     assert found.bundle_version == "76fb55e929c06b97b01c35950ee5f72fe415b15ed3a7356c39e709906dbb5c45"
@@ -95,9 +95,9 @@ def test_predict_takes_batches_and_repeats_defaults(client):
 
 
 def test_the_wire_form_is_learnt_once(client, monkeypatch):
-    assert client.wire_spec() == {"image_px": 16, "frames": 2, "frame_px": 8, "max_history": 3}
+    assert client.wire_spec() == {"image_px": 16, "num_frames": 2, "frame_px": 8, "history_length": 3}
     monkeypatch.setattr(client, "predict", None)
-    assert client.wire_spec()["frames"] == 2
+    assert client.wire_spec()["num_frames"] == 2
     search = client.signatures()["search"]
     assert search.inputs["history_ids"].shape == (-1, -1)
     assert search.inputs["history_ids"].default.shape == (1, 0)

@@ -42,8 +42,8 @@ def test_what_was_met_twice_stands_once_at_its_latest_with_its_count():
 
 def test_liked_items_with_and_without_weights():
     assert liked(()) == {}
-    assert liked(["a", "b"]) == {"like_ids": [["a", "b"]], "like_weights": [[1.0, 1.0]]}
-    assert liked({"a": 2, "b": -0.5}) == {"like_ids": [["a", "b"]], "like_weights": [[2.0, -0.5]]}
+    assert liked(["a", "b"]) == {"seed_item_ids": [["a", "b"]], "seed_item_weights": [[1.0, 1.0]]}
+    assert liked({"a": 2, "b": -0.5}) == {"seed_item_ids": [["a", "b"]], "seed_item_weights": [[2.0, -0.5]]}
 
 
 def test_boosts_and_weights_by_name():

@@ -3,13 +3,13 @@ import tensorflow as tf
 
 from serving.engine import query
 from trainer.spec.features import Modality
-from trainer.spec.serving.search_fields import QUERY_PARTS
+from trainer.spec.serving.search_fields import QUERY_COMPONENTS
 
-TEXT, IMAGE = (QUERY_PARTS.index(modality.value) for modality in (Modality.TEXT, Modality.IMAGE))
-BRANCHES = len(QUERY_PARTS) - 1
+TEXT, IMAGE = (QUERY_COMPONENTS.index(modality.value) for modality in (Modality.TEXT, Modality.IMAGE))
+BRANCHES = len(QUERY_COMPONENTS) - 1
 
 
-def mixed(branches, *, weights=None, liked=(), like_weights=()):
+def mixed(branches, *, weights=None, liked=(), seed_item_weights=()):
     """One query of two dimensions; `branches` and `weights` by place."""
     vectors, gates, own = np.zeros([1, BRANCHES, 2]), np.zeros([1, BRANCHES]), np.ones([1, BRANCHES])
     for place, vector in branches.items():
@@ -20,7 +20,7 @@ def mixed(branches, *, weights=None, liked=(), like_weights=()):
         {"branches": tf.constant(vectors, tf.float32), "weights": tf.constant(gates, tf.float32)},
         weights=tf.constant(own, tf.float32),
         liked=tf.constant(np.reshape(liked, [1, -1, 2]), tf.float32),
-        like_weights=tf.constant(np.reshape(like_weights, [1, -1]), tf.float32),
+        seed_item_weights=tf.constant(np.reshape(seed_item_weights, [1, -1]), tf.float32),
     )
 
 
@@ -39,17 +39,17 @@ def test_a_negative_weight_turns_a_part_round():
 
 def test_liked_and_disliked_items_are_a_part_of_their_own():
     # Text (1, 0), 2 times (0, 1), -1 times (1, 0): (0, 2), hence (0, 1).
-    found = mixed({TEXT: [1.0, 0.0]}, liked=[[0.0, 1.0], [1.0, 0.0]], like_weights=[2.0, -1.0])
+    found = mixed({TEXT: [1.0, 0.0]}, liked=[[0.0, 1.0], [1.0, 0.0]], seed_item_weights=[2.0, -1.0])
     np.testing.assert_allclose(found.vectors, [[0.0, 1.0]], atol=1e-6)
     np.testing.assert_allclose(found.weights[0, -1], 1.0, atol=1e-6)
     np.testing.assert_allclose(found.text_share, [0.25], atol=1e-6)  # 1 of 1 + 2 + 1
 
 
 def test_unknown_items_and_parts_that_cancel_out_say_nothing():
-    unknown = mixed({TEXT: [1.0, 0.0]}, liked=[[0.0, 0.0]], like_weights=[5.0])
+    unknown = mixed({TEXT: [1.0, 0.0]}, liked=[[0.0, 0.0]], seed_item_weights=[5.0])
     np.testing.assert_allclose(unknown.vectors, [[1.0, 0.0]], atol=1e-6)
     assert unknown.text_share.numpy().tolist() == [1.0]
-    cancelled = mixed({TEXT: [1.0, 0.0]}, liked=[[1.0, 0.0]], like_weights=[-1.0])
+    cancelled = mixed({TEXT: [1.0, 0.0]}, liked=[[1.0, 0.0]], seed_item_weights=[-1.0])
     assert not cancelled.vectors.numpy().any()
     assert not cancelled.parts.numpy().any()
 

@@ -11,7 +11,7 @@ from tests.serving.conftest import TEXT, make_bundle
 from trainer.spec.branches import branches_of
 from trainer.spec.features import Side
 from trainer.spec.serving.signatures import QueryStatus
-from trainer.spec.tasks import DIVERSITY, INTENT_SHIFTS, QUERY_TASKS, SCORE_PARTS
+from trainer.spec.tasks import DIVERSITY, INTENT_SHIFTS, QUERY_TASKS, SCORE_COMPONENTS
 
 # In the fake towers the first three numbers of a text are the logits of buy, compare and consult, and the first one is
 # the logit of positive, against its negative for negative.
@@ -42,7 +42,7 @@ def test_a_probable_intent_shifts_weights_by_its_share(monkeypatch):
 def test_every_intent_shifts_what_is_there_to_be_shifted():
     (task,) = QUERY_TASKS
     assert set(INTENT_SHIFTS) == set(task.classes)
-    assert {name for shifts in INTENT_SHIFTS.values() for name in shifts} <= {*SCORE_PARTS, DIVERSITY}
+    assert {name for shifts in INTENT_SHIFTS.values() for name in shifts} <= {*SCORE_COMPONENTS, DIVERSITY}
 
 
 def test_a_head_that_gives_nan_says_nothing():
@@ -79,18 +79,18 @@ def ask(bundle, text, **weights):
 
 def test_who_wants_to_buy_sees_first_what_can_be_bought(twins):
     off = {"weight_sentiment": 0.0}
-    assert ask(twins, BUY, intent_shift=0.0, **off)["ids"][:3].tolist() == [b"a", b"b", b"c"]
-    answer = ask(twins, BUY, intent_shift=1.0, **off)
+    assert ask(twins, BUY, intent_weight=0.0, **off)["ids"][:3].tolist() == [b"a", b"b", b"c"]
+    answer = ask(twins, BUY, intent_weight=1.0, **off)
     assert answer["ids"][:3].tolist() == [b"b", b"c", b"a"]
     np.testing.assert_allclose(answer["intent"], [0.9998, 0.0001, 0.0001], atol=1e-4)
     # All that differs is the stock.
-    stock = answer["part_weights"][SCORE_PARTS.index("stock")]
+    stock = answer["score_weights"][SCORE_COMPONENTS.index("stock")]
     assert answer["scores"][0] - answer["scores"][2] == pytest.approx(stock, abs=1e-5)
 
 
 def test_who_asks_for_advice_is_answered_by_words(twins):
-    usual, advised = (ask(twins, CONSULT, intent_shift=shift)["part_weights"] for shift in (0.0, 1.0))
-    more = dict(zip(SCORE_PARTS, advised - usual, strict=True))
+    usual, advised = (ask(twins, CONSULT, intent_weight=shift)["score_weights"] for shift in (0.0, 1.0))
+    more = dict(zip(SCORE_COMPONENTS, advised - usual, strict=True))
     assert {part for part, value in more.items() if value > 0.01} == {"lexical", "relevance"}
 
 
@@ -99,22 +99,22 @@ def test_a_head_that_was_never_taught_moves_nothing(towers):
     catalogue = make_catalogue(
         [b"a", b"b"], groups=[b""] * 2, branches=branches, columns={"in_stock": np.array([0, 1])}
     )
-    answer = ask(make_bundle(dataclasses.replace(towers, reads_intent=False), catalogue), BUY, intent_shift=1.0)
+    answer = ask(make_bundle(dataclasses.replace(towers, reads_intent=False), catalogue), BUY, intent_weight=1.0)
     assert not answer["intent"].any()
     assert answer["ids"][:2].tolist() == [b"a", b"b"]
 
 
 def test_reviews_count_as_much_as_the_query_carries_opinion(twins):
     # "1": odds e^1 to e^-1, tanh(1) = 0.7616. b is 0.5 and c -0.5; a, of which nobody says anything, is 0.
-    answer = ask(twins, b"1", weight_sentiment=2.0, intent_shift=0.0)
+    answer = ask(twins, b"1", weight_sentiment=2.0, intent_weight=0.0)
     assert answer["ids"][:3].tolist() == [b"b", b"a", b"c"]
-    assert answer["opinion"] == pytest.approx(0.7616, abs=1e-4)
+    assert answer["subjectivity"] == pytest.approx(0.7616, abs=1e-4)
     assert answer["scores"][0] - answer["scores"][1] == pytest.approx(2 * 0.7616 * 0.5, abs=1e-4)
     np.testing.assert_allclose(answer["score_sentiment"][:3], [0.5, 0.0, -0.5])
     odds = np.array([math.exp(-1), 1.0, math.exp(1)])
     np.testing.assert_allclose(answer["sentiment"], odds / odds.sum(), atol=1e-5)
-    assert ask(twins, b"0 1", weight_sentiment=2.0, intent_shift=0.0)["ids"][0] == b"a"
-    assert ask(twins, b"1", weight_sentiment=0.0, intent_shift=0.0)["ids"][0] == b"a"
+    assert ask(twins, b"0 1", weight_sentiment=2.0, intent_weight=0.0)["ids"][0] == b"a"
+    assert ask(twins, b"1", weight_sentiment=0.0, intent_weight=0.0)["ids"][0] == b"a"
 
 
 def test_who_compares_sees_variety(towers):
@@ -124,8 +124,8 @@ def test_who_compares_sees_variety(towers):
     branches[:, TEXT, :3] = [[0.0, 1.0, 0.0], [0.0, 1.0, 0.1], [0.0, 0.9, -0.9]]
     bundle = make_bundle(towers, make_catalogue([b"a", b"b", b"c"], groups=[b""] * 3, branches=branches))
     off = {"weight_sentiment": 0.0, "diversity": 0.5}
-    assert ask(bundle, COMPARE, intent_shift=0.0, **off)["ids"][:3].tolist() == [b"a", b"b", b"c"]
-    assert ask(bundle, COMPARE, intent_shift=2.0, **off)["ids"][:3].tolist() == [b"a", b"c", b"b"]
+    assert ask(bundle, COMPARE, intent_weight=0.0, **off)["ids"][:3].tolist() == [b"a", b"b", b"c"]
+    assert ask(bundle, COMPARE, intent_weight=2.0, **off)["ids"][:3].tolist() == [b"a", b"c", b"b"]
 
 
 def test_what_explain_says_of_the_intent_is_what_the_intent_added(twins):
@@ -134,7 +134,7 @@ def test_what_explain_says_of_the_intent_is_what_the_intent_added(twins):
     told = {
         shift: {
             name: value.numpy()[0]
-            for name, value in twins.explain(query_text=text, item_id=item, intent_shift=tf.constant([shift])).items()
+            for name, value in twins.explain(query_text=text, item_id=item, intent_weight=tf.constant([shift])).items()
         }
         for shift in (0.0, 1.0)
     }
@@ -152,12 +152,12 @@ def test_nothing_is_read_from_what_holds_no_query(twins):
     for answer in (similar, empty, against):
         assert not answer["intent"].any()
         assert not answer["sentiment"].any()
-        assert answer["opinion"] == 0.0
+        assert answer["subjectivity"] == 0.0
     assert empty["query_status"] == QueryStatus.EMPTY
 
 
 @pytest.mark.parametrize("shift", [np.nan, np.inf])
 def test_a_shift_that_is_no_number_counts_as_none_and_is_said(twins, shift):
-    answer = ask(twins, BUY, intent_shift=shift)
+    answer = ask(twins, BUY, intent_weight=shift)
     assert answer["query_status"] == QueryStatus.NUMBER_REPLACED
-    assert answer["ids"].tolist() == ask(twins, BUY, intent_shift=0.0)["ids"].tolist()
+    assert answer["ids"].tolist() == ask(twins, BUY, intent_weight=0.0)["ids"].tolist()

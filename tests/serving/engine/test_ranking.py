@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from serving.engine import ranking
 from trainer.spec.serving.signatures import QueryStatus
-from trainer.spec.tasks import PAIR_TASKS, SCORE_PARTS
+from trainer.spec.tasks import PAIR_TASKS, SCORE_COMPONENTS
 
 CLAMPED = int(QueryStatus.PAGE_CLAMPED)
 
@@ -69,12 +69,12 @@ def test_a_head_that_gives_nan_counts_as_zero():
 
 
 def test_score_is_the_weighted_sum_per_row():
-    nothing = {part: tf.zeros([2, 1]) for part in SCORE_PARTS}
+    nothing = {part: tf.zeros([2, 1]) for part in SCORE_COMPONENTS}
     parts = nothing | {
         name: tf.constant([[value], [value]])
         for name, value in (("dense", 0.5), ("lexical", 0.25), ("click", 0.2), ("purchase", 0.1))
     }
-    ones = {part: tf.ones([2]) for part in SCORE_PARTS}
+    ones = {part: tf.ones([2]) for part in SCORE_COMPONENTS}
     weights = ones | {
         "dense": tf.constant([1.0, 0.0]),
         "lexical": tf.constant([0.0, 4.0]),

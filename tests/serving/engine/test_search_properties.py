@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tests.serving.conftest import Shop, make_bundle, make_shop
 from trainer.spec.serving.signatures import signatures
-from trainer.spec.tasks import SCORE_PARTS
+from trainer.spec.tasks import SCORE_COMPONENTS
 
 SIZES = (0, 1, 17, 90, 300)
 WIDTH, DEPTH = 20, 60  # of the tiny preset
@@ -55,8 +55,8 @@ def requests(draw):
     words = draw(st.lists(st.sampled_from((*WORDS, "lmap", "nowhere")), max_size=3))
     return {
         "query_text": " ".join([*numbers, *words]).encode(),
-        "like_ids": draw(some_ids),
-        "like_weights": draw(st.lists(st.sampled_from([1.0, -0.5, 2.0]), max_size=2)),
+        "seed_item_ids": draw(some_ids),
+        "seed_item_weights": draw(st.lists(st.sampled_from([1.0, -0.5, 2.0]), max_size=2)),
         "query_weight_text": draw(st.sampled_from([1.0, 1.0, 0.0, -1.0])),
         "history_ids": draw(some_ids),
         "history_counts": draw(st.lists(st.sampled_from([1.0, 8.0]), max_size=4)),
@@ -69,7 +69,7 @@ def requests(draw):
         "weight_purchase": draw(st.sampled_from([0.0, 2.0])),
         "weight_sentiment": draw(st.sampled_from([0.0, 1.0])),
         "weight_stock": draw(st.sampled_from([0.0, 0.5])),
-        "intent_shift": draw(st.sampled_from([0.0, 0.0, 1.0])),
+        "intent_weight": draw(st.sampled_from([0.0, 0.0, 1.0])),
         "diversity": draw(st.sampled_from([0.0, 0.0, 0.4, 1.0])),
         "boost_ids": draw(some_ids),
         "boost_values": draw(st.lists(st.sampled_from([0.5, -1.0, 3.0]), max_size=4)),
@@ -87,7 +87,7 @@ def passing(shop: Shop, columns, request):
     """{item: product} of what the filters let through."""
     found = {}
     for row, item in enumerate(shop.ids):
-        good = item not in request["exclude_ids"] and item not in request["like_ids"]
+        good = item not in request["exclude_ids"] and item not in request["seed_item_ids"]
         good &= not request["filter_brand"] or columns["brand"][row] in request["filter_brand"]
         good &= not request["filter_attributes"] or columns["attributes"][row, 0] in request["filter_attributes"]
         good &= request["filter_price_min"] < 0 or columns["price"][row] >= request["filter_price_min"]
@@ -106,29 +106,32 @@ def test_pages_partition_the_results_and_hold_nothing_forbidden(stocked, request
         ask(bundle, "search", request, page=number, page_size=page_size)
         for number in range(1, 2 + -(-DEPTH // page_size))
     ]
-    ids = [item for page in pages for item in page["ids"][: page["n_valid"]].tolist()]
+    ids = [item for page in pages for item in page["ids"][: page["num_results"]].tolist()]
     assert len(set(ids)) == len(ids)
     assert set(ids) <= set(good)
     products = [good[item] for item in ids]
     assert len(set(products)) == len(products)
     assert len(ids) == min(DEPTH, len(set(good.values())))
     large = [ask(bundle, "search", request, page=number, page_size=WIDTH) for number in range(1, 4)]
-    assert ids == [item for page in large for item in page["ids"][: page["n_valid"]].tolist()]
+    assert ids == [item for page in large for item in page["ids"][: page["num_results"]].tolist()]
     for page in pages:
-        count = page["n_valid"]
+        count = page["num_results"]
         assert page["total_matches"] == len(set(good.values()))
         assert set(page["ids"][count:]) <= {b""}
-        for item, variants in zip(page["ids"][:count], page["variants"][:count], strict=True):
+        for item, variants in zip(page["ids"][:count], page["num_variants"][:count], strict=True):
             assert variants == sum(product == good[item] for product in good.values())
-        weights = dict(zip(SCORE_PARTS, page["part_weights"], strict=True))
-        if not request["intent_shift"]:
-            asked = {part: request.get(f"weight_{part}", 0.0) for part in SCORE_PARTS} | {"dense": 1.0, "repeat": 1.0}
-            asked["sentiment"] *= page["opinion"]
+        weights = dict(zip(SCORE_COMPONENTS, page["score_weights"], strict=True))
+        if not request["intent_weight"]:
+            asked = {part: request.get(f"weight_{part}", 0.0) for part in SCORE_COMPONENTS} | {
+                "dense": 1.0,
+                "repurchase": 1.0,
+            }
+            asked["sentiment"] *= page["subjectivity"]
             assert weights == pytest.approx(asked)
-        total = sum(weights[part] * page[f"score_{part}"] for part in SCORE_PARTS) + page["boosts"]
+        total = sum(weights[part] * page[f"score_{part}"] for part in SCORE_COMPONENTS) + page["boosts"]
         np.testing.assert_allclose(page["scores"], total, atol=1e-4)
-    if not request["diversity"] and not request["intent_shift"]:
-        scores = np.concatenate([page["scores"][: page["n_valid"]] for page in pages])
+    if not request["diversity"] and not request["intent_weight"]:
+        scores = np.concatenate([page["scores"][: page["num_results"]] for page in pages])
         assert (np.diff(scores) <= 1e-6).all()
 
 
@@ -138,12 +141,12 @@ def test_contributions_sum_to_the_score_and_the_stage_is_where_the_item_is(stock
     shop, columns, bundle = stocked(size)
     item = b"item%04d" % (number % (size + 2))
     told = ask(bundle, "explain", request, item_id=item, page_size=5)
-    parts = [told[f"contribution_{part}"] for part in (*SCORE_PARTS[1:], "intent", "boost")]
-    np.testing.assert_allclose(told["contribution_pairs"].sum() + sum(parts), told["score"], atol=1e-4)
+    parts = [told[f"contribution_{part}"] for part in (*SCORE_COMPONENTS[1:], "intent", "boost")]
+    np.testing.assert_allclose(told["contribution_matrix"].sum() + sum(parts), told["score"], atol=1e-4)
     np.testing.assert_allclose(told["word_contributions"].sum(), told["contribution_lexical"], atol=1e-4)
     pages = [ask(bundle, "search", request, page=number, page_size=20) for number in (1, 2, 3)]
-    everything = [shown for page in pages for shown in page["ids"][: page["n_valid"]].tolist()]
-    scores = dict(zip(everything, [s for page in pages for s in page["scores"][: page["n_valid"]]], strict=True))
+    everything = [shown for page in pages for shown in page["ids"][: page["num_results"]].tolist()]
+    scores = dict(zip(everything, [s for page in pages for s in page["scores"][: page["num_results"]]], strict=True))
     assert told["position"] == (everything.index(item) + 1 if item in everything else 0)
     first, good = everything[:5], passing(shop, columns, request)
     if item in scores:
@@ -158,7 +161,7 @@ def test_contributions_sum_to_the_score_and_the_stage_is_where_the_item_is(stock
     elif item not in good:
         want = {b"filter"}
     elif item in everything:
-        want = {b"score", b"diversity"} if request["diversity"] or request["intent_shift"] else {b"score"}
+        want = {b"score", b"diversity"} if request["diversity"] or request["intent_weight"] else {b"score"}
     elif any(good[shown] == good[item] for shown in everything):
         want = {b"variant", b"candidates"}
     else:
@@ -172,15 +175,15 @@ def test_rank_gives_the_scores_of_search(stocked, request, size):
     _, _, bundle = stocked(size)
     request = {**request, "boost_ids": [], "boost_values": []}
     page = ask(bundle, "search", request, page_size=WIDTH)
-    ids = page["ids"][: page["n_valid"]].tolist()
+    ids = page["ids"][: page["num_results"]].tolist()
     mixing = (
         "query_text",
         "history_ids",
         "history_counts",
-        "like_ids",
-        "like_weights",
+        "seed_item_ids",
+        "seed_item_weights",
         "query_weight_text",
-        "intent_shift",
+        "intent_weight",
     )
     asked = (*mixing, *(name for name in request if name.startswith("weight_")))
     ranked = ask(bundle, "rank", {name: request[name] for name in asked}, item_ids=[*ids, b"nobody"])

@@ -41,7 +41,7 @@ def ask(bundle: Bundle, **inputs: object) -> dict[str, np.ndarray]:
 def check_form(answer: dict[str, np.ndarray]) -> None:
     """What holds for every answer: fixed width, padding, no repeats, no NaN, scores that do not rise."""
     assert answer["ids"].shape[1] == WIDTH
-    for row, count in enumerate(answer["n_valid"]):
+    for row, count in enumerate(answer["num_results"]):
         ids = answer["ids"][row]
         assert len(set(ids[:count])) == count
         assert b"" not in ids[:count]
@@ -53,7 +53,7 @@ def check_form(answer: dict[str, np.ndarray]) -> None:
 
 
 def check_page(answer: dict[str, np.ndarray], row: int, want: numpy_search.Page, start: int = 0) -> None:
-    count = answer["n_valid"][row]
+    count = answer["num_results"][row]
     assert answer["ids"][row, :count].tolist() == want.ids[start : start + count]
     np.testing.assert_allclose(answer["scores"][row, :count], want.scores[start : start + count], atol=1e-4)
 
@@ -71,7 +71,7 @@ def test_pages_partition_the_results_of_a_plain_search(bundle_of, num_items):
     pages = [ask(bundle, query_text=text, page=[page], page_size=[7]) for page in range(1, 11)]
     for row, query in enumerate(queries):
         want = reference(shop, query, DENSE_ONLY)
-        got = [item for answer in pages for item in answer["ids"][row, : answer["n_valid"][row]]]
+        got = [item for answer in pages for item in answer["ids"][row, : answer["num_results"][row]]]
         assert got == want.ids
         for number, answer in enumerate(pages):
             check_page(answer, row, want, start=7 * number)
@@ -86,7 +86,7 @@ def test_more_results_than_there_are_items(bundle_of, num_items):
     answer = ask(bundle_of(num_items), query_text=[text_of(query)], page_size=[10**9])
     want = reference(shop, query, DENSE_ONLY)
     check_form(answer)
-    assert answer["n_valid"][0] == min(WIDTH, len(want.ids))
+    assert answer["num_results"][0] == min(WIDTH, len(want.ids))
     assert answer["query_status"][0] == QueryStatus.PAGE_CLAMPED
 
 
@@ -141,14 +141,16 @@ def test_weights_that_are_no_use_are_replaced_and_said_so(bundle, weight):
 def test_history_is_read_from_the_bundles_own_items(bundle, shop):
     # The fake tower weighs each item by e^-age: item 2 now, item 5 a day ago.
     query = numpy_search.unit(shop.vectors[2] + np.exp(-1.0) * shop.vectors[5])
-    answer = ask(bundle, history_ids=[[b"item0002", b"item0005"]], history_ages=[[0.0, 1.0]], weight_repeat=[0.0])
+    answer = ask(
+        bundle, history_ids=[[b"item0002", b"item0005"]], history_age_days=[[0.0, 1.0]], weight_repurchase=[0.0]
+    )
     check_page(answer, 0, reference(shop, query, DENSE_ONLY))
     assert answer["query_status"][0] == QueryStatus.OK
 
 
 def test_unknown_history_is_said_so_and_the_rest_still_counts(bundle, shop):
     given = [[b"nobody", b"item0002", b""], [b"nobody", b"", b""]]
-    answer = ask(bundle, history_ids=given, weight_repeat=[0.0])
+    answer = ask(bundle, history_ids=given, weight_repurchase=[0.0])
     assert answer["query_status"].tolist() == [
         QueryStatus.HISTORY_UNKNOWN,
         QueryStatus.HISTORY_UNKNOWN | QueryStatus.EMPTY,
@@ -160,45 +162,49 @@ def test_what_was_acted_on_before_is_lifted_as_the_towers_say(bundle, shop):
     # The fake tower gives 0.25 count / (1 + age): item 2 now gains 0.25, item 5 four times and a day ago 0.5.
     query = numpy_search.unit(shop.vectors[2] + np.exp(-1.0) * shop.vectors[5])
     parts = numpy_search.fake_parts(query, shop.vectors)
-    parts["repeat"] = np.zeros(len(shop.ids))
-    parts["repeat"][[2, 5]] = 0.25, 0.5
-    given = {"history_ids": [[b"item0002", b"item0005"]], "history_ages": [[0.0, 1.0]], "history_counts": [[1.0, 4.0]]}
+    parts["repurchase"] = np.zeros(len(shop.ids))
+    parts["repurchase"][[2, 5]] = 0.25, 0.5
+    given = {
+        "history_ids": [[b"item0002", b"item0005"]],
+        "history_age_days": [[0.0, 1.0]],
+        "history_counts": [[1.0, 4.0]],
+    }
 
-    def wanted(weight, *, repeats=parts["repeat"]):
-        weights = {**DENSE_ONLY, "repeat": weight}
-        scored = {**parts, "repeat": repeats}
+    def wanted(weight, *, repeats=parts["repurchase"]):
+        weights = {**DENSE_ONLY, "repurchase": weight}
+        scored = {**parts, "repurchase": repeats}
         return numpy_search.search(scored, ids=shop.ids, groups=shop.groups, weights=weights, depth=DEPTH)
 
     answer = ask(bundle, **given)
     check_page(answer, 0, wanted(1.0))
     place = answer["ids"][0].tolist().index(b"item0005")
-    assert answer["score_repeat"][0, place] == pytest.approx(0.5)
-    check_page(ask(bundle, **given, weight_repeat=[-1.0]), 0, wanted(-1.0))
+    assert answer["score_repurchase"][0, place] == pytest.approx(0.5)
+    check_page(ask(bundle, **given, weight_repurchase=[-1.0]), 0, wanted(-1.0))
     # A history that counts half lifts half; the query is nothing else, so its vector stays.
-    check_page(ask(bundle, **given, query_weight_history=[0.5]), 0, wanted(1.0, repeats=0.5 * parts["repeat"]))
+    check_page(ask(bundle, **given, query_weight_history=[0.5]), 0, wanted(1.0, repeats=0.5 * parts["repurchase"]))
 
 
 def test_what_was_acted_on_before_is_a_candidate_whatever_it_is_like(bundle, shop):
     least = int(np.argmin(shop.vectors @ shop.vectors[2]))
-    given = {"history_ids": [[b"item0002", shop.ids[least]]], "history_ages": [[0.0, 100.0]]}
-    answer = ask(bundle, **given, history_counts=[[1.0, 1000.0]], weight_repeat=[100.0])
+    given = {"history_ids": [[b"item0002", shop.ids[least]]], "history_age_days": [[0.0, 100.0]]}
+    answer = ask(bundle, **given, history_counts=[[1.0, 1000.0]], weight_repurchase=[100.0])
     assert answer["ids"][0, 0] == shop.ids[least]
     kept_out = ask(
-        bundle, **given, history_counts=[[1.0, 1000.0]], weight_repeat=[100.0], exclude_ids=[[shop.ids[least]]]
+        bundle, **given, history_counts=[[1.0, 1000.0]], weight_repurchase=[100.0], exclude_ids=[[shop.ids[least]]]
     )
     assert shop.ids[least] not in kept_out["ids"][0].tolist()
 
 
 def test_a_long_history_is_cut_to_the_latest(bundle, shop):
     latest = [b"item%04d" % number for number in range(5)]  # the tiny preset keeps 5
-    short = ask(bundle, history_ids=[latest], history_ages=[[1.0] * 5])
-    long = ask(bundle, history_ids=[latest + [b"item0050"] * 300], history_ages=[[1.0] * 305])
+    short = ask(bundle, history_ids=[latest], history_age_days=[[1.0] * 5])
+    long = ask(bundle, history_ids=[latest + [b"item0050"] * 300], history_age_days=[[1.0] * 305])
     np.testing.assert_array_equal(long["ids"], short["ids"])
 
 
 def test_ages_that_are_no_number_are_read_as_now(bundle):
-    odd = ask(bundle, history_ids=[[b"item0002"]], history_ages=[[np.nan]])
-    now = ask(bundle, history_ids=[[b"item0002"]], history_ages=[[0.0]])
+    odd = ask(bundle, history_ids=[[b"item0002"]], history_age_days=[[np.nan]])
+    now = ask(bundle, history_ids=[[b"item0002"]], history_age_days=[[0.0]])
     np.testing.assert_array_equal(odd["ids"], now["ids"])
     assert odd["query_status"][0] == QueryStatus.NUMBER_REPLACED
 
@@ -206,7 +212,7 @@ def test_ages_that_are_no_number_are_read_as_now(bundle):
 def test_inputs_of_length_one_are_for_the_whole_batch(bundle):
     text = [text_of(query) for query in queries_of(3)]
     stretched = ask(bundle, query_text=text, page_size=[4])
-    assert stretched["n_valid"].tolist() == [4, 4, 4]
+    assert stretched["num_results"].tolist() == [4, 4, 4]
     with pytest.raises(tf.errors.InvalidArgumentError):
         ask(bundle, query_text=text, page_size=[4, 4])
 
@@ -282,7 +288,7 @@ def test_embed_query_gives_a_vector_of_length_one(bundle):
 
 
 def test_wire_spec_tells_every_row_the_sizes(bundle):
-    rows = bundle.wire_spec(unused=tf.constant([0, 7], tf.int64))["spec_json"].numpy()
+    rows = bundle.wire_spec(placeholder=tf.constant([0, 7], tf.int64))["spec_json"].numpy()
     assert len(rows) == 2
     assert json.loads(rows[1])["max_page_size"] == WIDTH
 
@@ -313,14 +319,14 @@ def test_an_item_id_that_comes_twice_is_refused():
 )
 def test_candidates_suffice_for_the_depth_whatever_the_variants(sizes, want):
     groups = np.repeat(np.arange(len(sizes)), sizes)
-    assert num_candidates(groups, SearchConfig(max_depth=10, max_page_size=5)) == want
+    assert num_candidates(groups, SearchConfig(ranking_depth=10, max_page_size=5)) == want
 
 
 def test_outputs_that_are_not_declared_are_refused(config):
     declared = next(signature for signature in signatures(config) if signature.name == "wire_spec")
-    function = exported(declared, lambda inputs: {"spec": inputs["unused"]})
+    function = exported(declared, lambda inputs: {"spec": inputs["placeholder"]})
     with pytest.raises(ValueError, match=r"Signature 'wire_spec' gives \['spec'\]; .* declares \['spec_json'\]"):
-        function(unused=tf.constant([0], tf.int64))
+        function(placeholder=tf.constant([0], tf.int64))
 
 
 def test_an_input_without_default_must_be_passed():

@@ -115,13 +115,16 @@ def measured(**changes):
     return Quality(**{**values, "example": "", "example_item": "", "seconds": 1.0, **changes})
 
 
-ENOUGH = Requirement(min_recall=0.4, min_lift=0.0, max_drop=0.03)
+ENOUGH = Requirement(min_recall=0.4, min_lift_over_popularity=0.0, max_regression=0.03)
 
 
 def test_good_enough():
     assert measured().faults(ENOUGH) == []
     assert measured(baseline=None).faults(ENOUGH) == []
-    assert measured(popularity=0.9).faults(Requirement(min_recall=0.0, min_lift=-1.0, max_drop=1.0)) == []
+    assert (
+        measured(popularity=0.9).faults(Requirement(min_recall=0.0, min_lift_over_popularity=-1.0, max_regression=1.0))
+        == []
+    )
 
 
 @pytest.mark.parametrize(

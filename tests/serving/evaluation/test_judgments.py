@@ -85,8 +85,8 @@ def test_words_alone_end_where_no_word_matches(folders, monkeypatch):
         size = len(given["query_text"])
         ids = np.array([[b"a", b"b", b"c", b""]] * size, object)
         if (given["page"] > 1).any():
-            return {"ids": ids, "n_valid": np.zeros(size, int), "score_lexical": np.zeros([size, 4])}
-        return {"ids": ids, "n_valid": np.full(size, 3), "score_lexical": np.array([[0.5, 0.1, 0.0, 0.0]] * size)}
+            return {"ids": ids, "num_results": np.zeros(size, int), "score_lexical": np.zeros([size, 4])}
+        return {"ids": ids, "num_results": np.full(size, 3), "score_lexical": np.array([[0.5, 0.1, 0.0, 0.0]] * size)}
 
     monkeypatch.setattr(judgments, "predict_arrays", predict)
     requests = [JudgedRequest(query={"query_text": b"red"}, grades={b"a": 1.0})]

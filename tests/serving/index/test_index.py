@@ -15,7 +15,7 @@ from serving.index.kinds import IndexKind, choose_kind
 from serving.index.scann import ScannIndex
 from serving.index.vector_store import VectorStore, quantized
 from tests.support.numpy_search import unit
-from trainer.spec.config import IndexChoice, SearchConfig, Storage
+from trainer.spec.config import IndexChoice, SearchConfig, VectorDtype
 
 SIZES = [0, 1, 5, 15, 16, 50, 99, 100]
 
@@ -24,7 +24,7 @@ def vectors_of(num_items: int, dim: int = 8) -> np.ndarray:
     return unit(np.random.default_rng(num_items).normal(size=[num_items, dim])).astype(np.float32)
 
 
-def exact(vectors: np.ndarray, storage: Storage = Storage.FLOAT32, **more: int) -> ExactIndex:
+def exact(vectors: np.ndarray, storage: VectorDtype = VectorDtype.FLOAT32, **more: int) -> ExactIndex:
     return ExactIndex(VectorStore.of(vectors, storage=storage), **more)
 
 
@@ -34,21 +34,23 @@ def best_rows(queries: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:
 
 
 def scann_index(vectors: np.ndarray, *, kind: IndexKind, k: int, reorders: bool = True) -> CompletedIndex:
-    store = VectorStore.of(vectors, storage=Storage.FLOAT32)
+    store = VectorStore.of(vectors, storage=VectorDtype.FLOAT32)
     state = scann_builder.build_state(vectors, kind=kind, k=k, reorders=reorders)
     return CompletedIndex(
         ScannIndex(store, state=state, kind=kind, leaves=0, reorders=reorders), exact=ExactIndex(store)
     )
 
 
-def ivf_index(vectors: np.ndarray, *, storage: Storage = Storage.FLOAT32, probes: int | None = None) -> CompletedIndex:
+def ivf_index(
+    vectors: np.ndarray, *, storage: VectorDtype = VectorDtype.FLOAT32, probes: int | None = None
+) -> CompletedIndex:
     arrays, numbers = build_process.ivf_parts(vectors, trial_queries(vectors, count=200))
     store = VectorStore.of(vectors, storage=storage, order=arrays.pop("order"))
     numbers["probes"] = probes or numbers["probes"]
     return CompletedIndex(IvfIndex(store, **arrays, **numbers), exact=ExactIndex(store, block_rows=64))
 
 
-def binary_index(vectors: np.ndarray, *, storage: Storage = Storage.FLOAT32) -> CompletedIndex:
+def binary_index(vectors: np.ndarray, *, storage: VectorDtype = VectorDtype.FLOAT32) -> CompletedIndex:
     arrays, numbers = build_process.binary_parts(vectors, trial_queries(vectors, count=200))
     store = VectorStore.of(vectors, storage=storage)
     return CompletedIndex(BinaryIndex(store, **arrays, **numbers), exact=ExactIndex(store))
@@ -166,7 +168,7 @@ def test_scann_hashing_finds_nearly_all_and_repeats_none(reorders):
     assert np.mean([len(set(row[:10]) & set(good)) / 10 for row, good in zip(rows, want, strict=True)]) >= 0.95
 
 
-@pytest.mark.parametrize("storage", list(Storage))
+@pytest.mark.parametrize("storage", list(VectorDtype))
 @pytest.mark.parametrize("make", [ivf_index, binary_index, exact])
 def test_nearly_all_of_the_nearest_are_found_whatever_the_storage(make, storage):
     vectors = clustered(3000)
@@ -224,14 +226,14 @@ def test_the_scale_of_int8_has_the_least_error():
 
 def test_int8_compares_as_the_vectors_do():
     vectors, queries = vectors_of(64, dim=64), vectors_of(9, dim=64)
-    store = VectorStore.of(vectors, storage=Storage.INT8)
+    store = VectorStore.of(vectors, storage=VectorDtype.INT8)
     found = store.block_scores(tf.constant(queries), 0, 64).numpy()
     assert np.abs(found - queries @ vectors.T).max() < 0.004
     places = tf.tile([[5, 60, 0]], [9, 1])
     np.testing.assert_allclose(store.scores_at(tf.constant(queries), places), found[:, [5, 60, 0]], atol=1e-6)
 
 
-@pytest.mark.parametrize("storage", [Storage.FLOAT32, Storage.INT8])
+@pytest.mark.parametrize("storage", [VectorDtype.FLOAT32, VectorDtype.INT8])
 def test_blocks_are_compared_as_their_places(storage):
     vectors, queries = vectors_of(21, dim=16), vectors_of(3, dim=16)
     store = VectorStore.of(vectors, storage=storage, order=np.random.default_rng(0).permutation(21))
@@ -256,7 +258,7 @@ def test_hamming_distance_is_the_number_of_signs_that_differ():
     # Two words of 64 bits; every item is a query rotated by nothing, with some of its signs turned.
     signs = np.where(np.random.default_rng(0).random([128]) < 0.5, -1.0, 1.0).astype(np.float32)
     turned = np.stack([np.where(np.arange(128) < count, -signs, signs) for count in (3, 0, 90, 2)])
-    store = VectorStore.of(turned, storage=Storage.FLOAT32)
+    store = VectorStore.of(turned, storage=VectorDtype.FLOAT32)
     words = build_process.clustering.packed_signs(
         turned, np.eye(128, dtype=np.float32), np.zeros(128, np.float32)
     ).view(np.int64)
@@ -313,7 +315,7 @@ def test_only_short_requests_are_answered_again():
 @pytest.mark.parametrize("kind", [IndexKind.IVF, IndexKind.BINARY, IndexKind.SCANN_HASHED])
 def test_an_index_built_apart_is_read_back_from_a_saved_model_unchanged(kind, tmp_path):
     vectors = clustered(600)
-    built = build_index(vectors, kind=kind, storage=Storage.INT8, k=20, work_dir=tmp_path)
+    built = build_index(vectors, kind=kind, storage=VectorDtype.INT8, k=20, work_dir=tmp_path)
     assert built.facts["kind"] == kind.value
     assert built.facts["items"] == 600
     assert built.facts["recall_at_10"] >= 0.95
@@ -338,7 +340,7 @@ def test_vectors_that_would_abort_scann_are_refused(bad, tmp_path):
     with pytest.raises(ValueError, match="must be finite and not zero; got 1 others, first in row 7"):
         scann_builder.build_state(vectors, kind=IndexKind.SCANN_BRUTE_FORCE, k=10)
     with pytest.raises(ValueError, match="must be finite and not zero; got 1 others, first in row 7"):
-        build_index(vectors, kind=IndexKind.IVF, storage=Storage.INT8, k=10, work_dir=tmp_path)
+        build_index(vectors, kind=IndexKind.IVF, storage=VectorDtype.INT8, k=10, work_dir=tmp_path)
 
 
 def test_an_abort_in_the_child_is_an_error_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -347,4 +349,6 @@ def test_an_abort_in_the_child_is_an_error_here(tmp_path: Path, monkeypatch: pyt
     aborts.chmod(0o755)
     monkeypatch.setattr(build_process.sys, "executable", str(aborts))
     with pytest.raises(RuntimeError, match="failed with exit code -6; wanted 0(.|\n)*check failed"):
-        build_index(vectors_of(20), kind=IndexKind.SCANN_BRUTE_FORCE, storage=Storage.FLOAT32, k=10, work_dir=tmp_path)
+        build_index(
+            vectors_of(20), kind=IndexKind.SCANN_BRUTE_FORCE, storage=VectorDtype.FLOAT32, k=10, work_dir=tmp_path
+        )

@@ -13,7 +13,7 @@ from serving.index.tiered import TieredIndex
 from serving.index.vector_store import VectorStore
 from tests.serving.index.test_index import index_of
 from tests.support.numpy_search import unit
-from trainer.spec.config import Storage
+from trainer.spec.config import VectorDtype
 
 BRANDS = np.array([b"", b"acme", b"zed", b"oak"], object)
 CATEGORIES = np.array([[b"", b""], [b"wear", b""], [b"wear", b"wear > hats"], [b"toys", b""]], object)
@@ -142,7 +142,7 @@ def test_what_was_removed_never_comes_and_what_was_added_does(search, data):
     index = TieredIndex(
         index_of(kind, vectors[:num_base]),
         removed=removed,
-        delta=ExactIndex(VectorStore.of(vectors[num_base:], storage=Storage.FLOAT32)),
+        delta=ExactIndex(VectorStore.of(vectors[num_base:], storage=VectorDtype.FLOAT32)),
         vectors_of=lambda rows: tf.gather(vectors, tf.maximum(rows, 0)) if len(vectors) else tf.zeros([3, k, 8]),
     )
     allowed = random.random([3, len(vectors)]) < 0.5

@@ -57,7 +57,7 @@ def test_the_served_answer_equals_the_python_one(client, bundle):
 
 def test_every_way_to_ask_is_answered(client, shop):
     found = client.search(text="1 0 2", page_size=5)
-    assert found.n_valid == len(set(found.ids)) == 5
+    assert found.num_results == len(set(found.ids)) == 5
     assert list(found.scores) == sorted(found.scores, reverse=True)
     assert found.bundle_version == "model-index"
     mixed = client.search(image=photo(), history=[shop.ids[3].decode(), "gone"], weights={"dense": 1.0}, page_size=3)
@@ -96,10 +96,10 @@ def test_spelling_and_completion_of_a_catalogue_without_texts(client):
 
 def test_a_plain_row_of_text_is_enough(served):
     found = served.post({"instances": [{"query_text": "1 0 2", "page_size": 2}]}, signature="search_text")
-    assert found.json()["predictions"][0]["n_valid"] == 2
+    assert found.json()["predictions"][0]["num_results"] == 2
     rows = [{"query_text": "1 0"}, {"history_ids": ["item0001", "item0002"], "page_size": 1}, {}]
     found = served.post({"instances": rows}, signature="search")
-    assert [row["n_valid"] for row in json.loads(found.text)["predictions"]][1] == 1
+    assert [row["num_results"] for row in json.loads(found.text)["predictions"]][1] == 1
 
 
 @pytest.mark.parametrize("page_size", [0, -1, 21, 10**9])
@@ -115,14 +115,14 @@ def test_more_results_than_there_are_come_as_far_as_they_go(client, shop):
     only = [item.decode() for item in shop.ids[:3]]
     found = client.search(text="1 0 2", filters=Filters(include=only), page_size=20)
     assert set(found.ids) <= set(only)
-    assert found.n_valid == found.total_matches == len(found.ids)
+    assert found.num_results == found.total_matches == len(found.ids)
 
 
-@pytest.mark.parametrize("name", ["weight_dense", "history_ages", "filter_price_max", "boost_values"])
+@pytest.mark.parametrize("name", ["weight_dense", "history_age_days", "filter_price_max", "boost_values"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_number_that_is_none_is_refused(served, name, value):
     client = Client(grpc=f"127.0.0.1:{served.server.grpc_port}", model_name="toy", timeout_seconds=PATIENCE_SECONDS)
-    given = [[value]] if name in ("history_ages", "boost_values") else [value]
+    given = [[value]] if name in ("history_age_days", "boost_values") else [value]
     with pytest.raises(ClientError, match=f"Input {name} holds NaN or infinity") as caught:
         client.predict("search", {"query_text": ["1 0"], name: given})
     assert caught.value.code == "INVALID_ARGUMENT"
@@ -133,4 +133,4 @@ def test_a_query_whose_vector_is_no_number_is_an_empty_one(client):
     answer = client.predict("search", {"query_text": ["nan 1", "1 0 2"]})
     assert answer["query_status"].tolist() == [QueryStatus.EMPTY | QueryStatus.NUMBER_REPLACED, QueryStatus.OK]
     assert np.isfinite(answer["scores"].astype(float)).all()
-    assert answer["n_valid"].tolist() == [10, 10]
+    assert answer["num_results"].tolist() == [10, 10]

@@ -6,7 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 WIDTH = 4
-WIRE = {"image_px": 16, "frames": 2, "frame_px": 8, "max_history": 3}
+WIRE = {"image_px": 16, "num_frames": 2, "frame_px": 8, "history_length": 3}
 
 
 def save_half_plus_two_tf1(path: Path, *, plus: float = 2.0) -> Path:
@@ -141,9 +141,9 @@ class ToyBundle(tf.Module):
             tf.TensorSpec([None], tf.string, "query_image"),
             tf.TensorSpec([None, 2], tf.string, "query_video"),
             tf.TensorSpec([None, None], tf.string, "history_ids"),
-            tf.TensorSpec([None, None], tf.float32, "history_ages"),
+            tf.TensorSpec([None, None], tf.float32, "history_age_days"),
             tf.TensorSpec([None, None], tf.float32, "history_counts"),
-            tf.TensorSpec([None], tf.string, "user_key"),
+            tf.TensorSpec([None], tf.string, "user_hash"),
             tf.TensorSpec([None], tf.int32, "page"),
             tf.TensorSpec([None], tf.int32, "page_size"),
             tf.TensorSpec([None], tf.float32, "weight_dense"),
@@ -156,9 +156,9 @@ class ToyBundle(tf.Module):
         query_image=_one("", tf.string),  # noqa: B008
         query_video=tf.constant([["", ""]]),  # noqa: B008
         history_ids=tf.zeros([1, 0], tf.string),  # noqa: B008
-        history_ages=tf.zeros([1, 0]),  # noqa: B008
+        history_age_days=tf.zeros([1, 0]),  # noqa: B008
         history_counts=tf.zeros([1, 0]),  # noqa: B008
-        user_key=_one("", tf.string),  # noqa: B008
+        user_hash=_one("", tf.string),  # noqa: B008
         page=_one(1, tf.int32),  # noqa: B008
         page_size=_one(10, tf.int32),  # noqa: B008
         weight_dense=_one(1.0, tf.float32),  # noqa: B008
@@ -169,15 +169,15 @@ class ToyBundle(tf.Module):
         history = tf.strings.reduce_join(history_ids, axis=1, separator="+")
         ids = tf.stack([query_text, image, video, history], axis=1)
         filled = tf.ones_like(ids, tf.float32)
-        ages = tf.reduce_sum(history_ages, axis=1) + tf.reduce_sum(history_counts - 1.0, axis=1)
+        ages = tf.reduce_sum(history_age_days, axis=1) + tf.reduce_sum(history_counts - 1.0, axis=1)
         return {
             "ids": ids,
             "scores": filled * (weight_dense + weight_click)[:, tf.newaxis],
             "score_dense": filled * weight_dense[:, tf.newaxis],
             "score_click": filled * weight_click[:, tf.newaxis] + ages[:, tf.newaxis],
-            "n_valid": tf.minimum(page_size, 4),
+            "num_results": tf.minimum(page_size, 4),
             "query_status": page,
-            "bundle_version": user_key,
+            "bundle_version": user_hash,
         }
 
     @tf.function(
@@ -190,7 +190,7 @@ class ToyBundle(tf.Module):
     def similar_items(self, item_id, page=_one(1, tf.int32), page_size=_one(10, tf.int32)):  # noqa: B008
         ids = tf.stack([item_id, item_id, item_id, item_id], axis=1)
         zeros = tf.zeros_like(page)
-        found = {"ids": ids, "scores": tf.ones_like(ids, tf.float32), "n_valid": tf.minimum(page_size, 4)}
+        found = {"ids": ids, "scores": tf.ones_like(ids, tf.float32), "num_results": tf.minimum(page_size, 4)}
         return {**found, "query_status": zeros, "bundle_version": tf.strings.as_string(page)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "query_text")])
@@ -198,9 +198,9 @@ class ToyBundle(tf.Module):
         length = tf.cast(tf.strings.length(query_text), tf.float32)
         return {"vector": tf.stack([length, 1.0 / 3.0 + tf.zeros_like(length)], axis=1)}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, "unused")])
-    def wire_spec(self, unused=_one(0, tf.int64)):  # noqa: B008
-        return {"spec_json": tf.fill(tf.shape(unused), tf.constant(json.dumps(WIRE)))}
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64, "placeholder")])
+    def wire_spec(self, placeholder=_one(0, tf.int64)):  # noqa: B008
+        return {"spec_json": tf.fill(tf.shape(placeholder), tf.constant(json.dumps(WIRE)))}
 
 
 def save_toy_bundle(path: Path) -> Path:

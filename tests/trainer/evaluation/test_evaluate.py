@@ -52,7 +52,7 @@ class Planted:
         return {
             "vector": tf.where(is_hidden(Modality.TEXT, features), 0.0, vectors),
             "weights": self._weights(features, Side.QUERY),
-            "repeats": 0.0 * features["history_ages"],
+            "repeats": 0.0 * features["history_age_days"],
         }
 
     def encode_unpriced(self, features):

@@ -51,18 +51,18 @@ def test_the_later_wins(tmp_path):
     file = tmp_path / "config.json"
     file.write_text('{"train": {"epochs": 7, "batch_size": 48, "seed": 3}}')
     options = parsed("--preset=tiny", f"--config={file}", "--set", "train.seed=4", "--train.batch_size", "16")
-    config = config_of(options, {"train": {"batch_size": 24, "accumulate": 2}})
+    config = config_of(options, {"train": {"batch_size": 24, "gradient_accumulation_steps": 2}})
     # tiny has 2 epochs and 64 rows; the file says 7 and 48, the environment 24 rows, the flag 16.
     train = config.train
-    assert (train.epochs, train.batch_size, train.accumulate, train.seed) == (7, 16, 2, 4)
+    assert (train.epochs, train.batch_size, train.gradient_accumulation_steps, train.seed) == (7, 16, 2, 4)
     assert config.tower.dim == 16
 
 
 def test_values_are_read_as_studies_send_them():
     config = config_of(
-        parsed("--train.batch_size=64.0", "--tower.vision.image_widths=8,16", "--train.precision=bfloat16")
+        parsed("--train.batch_size=64.0", "--tower.vision.image_channels=8,16", "--train.precision=bfloat16")
     )
-    assert (config.train.batch_size, config.tower.vision.image_widths) == (64, (8, 16))
+    assert (config.train.batch_size, config.tower.vision.image_channels) == (64, (8, 16))
     assert config.train.precision is Precision.BFLOAT16
 
 

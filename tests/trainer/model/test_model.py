@@ -14,7 +14,7 @@ from trainer.spec.presets import tiny
 from trainer.spec.tasks import TaskKind
 from trainer.spec.training import LossWeighting, Precision, TrainConfig
 
-CONFIG = dataclasses.replace(tiny(), wire=dataclasses.replace(tiny().wire, images=2))
+CONFIG = dataclasses.replace(tiny(), wire=dataclasses.replace(tiny().wire, num_images=2))
 ITEMS, EVENTS = 5, 8
 SEEN = np.array([0, 0, 1, 2, 3, 4])  # item 0 is seen on two days, the others on one
 
@@ -24,16 +24,16 @@ def _media(random, rows, images):
     return {
         "image_pixels": random.integers(0, 256, [rows, images, wire.image_px, wire.image_px, 3], np.uint8),
         "image_present": (random.random([rows, images]) < 0.6) | (np.arange(rows) == 0)[:, np.newaxis],
-        "video_pixels": random.integers(0, 256, [rows, wire.frames, wire.frame_px, wire.frame_px, 3], np.uint8),
-        "video_present": np.repeat(random.random([rows, 1]) < 0.6, wire.frames, axis=1),
-        "audio_mel": random.integers(0, 256, [rows, 1, wire.mel_frames, CONFIG.tower.audio.mels], np.uint8),
+        "video_pixels": random.integers(0, 256, [rows, wire.num_frames, wire.frame_px, wire.frame_px, 3], np.uint8),
+        "video_present": np.repeat(random.random([rows, 1]) < 0.6, wire.num_frames, axis=1),
+        "audio_mel": random.integers(0, 256, [rows, 1, wire.mel_frames, CONFIG.tower.audio.num_mel_bins], np.uint8),
         "audio_present": random.random([rows, 1]) < 0.6,
     }
 
 
 def _days(random, rows):
     wire = CONFIG.wire
-    neighbours = wire.relations + wire.companions
+    neighbours = wire.max_relations + wire.max_copurchased
     return {
         "trend": random.random([rows, wire.trend_days, len(TREND_CHANNELS)]).astype(np.float32),
         "popularity": random.random(rows).astype(np.float32),
@@ -62,21 +62,21 @@ def batch():
     text, wire = CONFIG.tower.text, CONFIG.wire
     values = {
         "query": {
-            "text_tokens": random.integers(0, 50, [EVENTS, text.query_tokens]).astype(np.int32),
+            "text_tokens": random.integers(0, 50, [EVENTS, text.max_query_tokens]).astype(np.int32),
             **_media(random, EVENTS, 1),
-            "history_rows": random.integers(-1, ITEMS, [EVENTS, wire.history]).astype(np.int32),
-            "history_ages": random.random([EVENTS, wire.history]).astype(np.float32),
-            "history_counts": random.integers(1, 4, [EVENTS, wire.history]).astype(np.float32),
-            "search_words": random.integers(0, 9, [EVENTS, wire.searches, CONFIG.tower.searches.words]).astype(
-                np.int32
-            ),
-            "search_ages": random.random([EVENTS, wire.searches]).astype(np.float32),
-            "profile_ids": random.integers(0, 9, [EVENTS, wire.profile]).astype(np.int32),
+            "history_rows": random.integers(-1, ITEMS, [EVENTS, wire.history_length]).astype(np.int32),
+            "history_age_days": random.random([EVENTS, wire.history_length]).astype(np.float32),
+            "history_counts": random.integers(1, 4, [EVENTS, wire.history_length]).astype(np.float32),
+            "search_words": random.integers(
+                0, 9, [EVENTS, wire.search_history_length, CONFIG.tower.searches.max_words]
+            ).astype(np.int32),
+            "search_history_age_days": random.random([EVENTS, wire.search_history_length]).astype(np.float32),
+            "profile_ids": random.integers(0, 9, [EVENTS, wire.max_profile_entries]).astype(np.int32),
         },
         "items": {
-            "text_tokens": random.integers(0, 50, [ITEMS, text.item_tokens]).astype(np.int32),
-            **_media(random, ITEMS, wire.images),
-            "category_ids": random.integers(0, 9, [ITEMS, wire.levels]).astype(np.int32),
+            "text_tokens": random.integers(0, 50, [ITEMS, text.max_item_tokens]).astype(np.int32),
+            **_media(random, ITEMS, wire.num_images),
+            "category_ids": random.integers(0, 9, [ITEMS, wire.category_levels]).astype(np.int32),
             "brand_id": random.integers(0, 9, [ITEMS]).astype(np.int32),
             "price_scaled": random.normal(size=[ITEMS]).astype(np.float32),
             "price_present": np.ones([ITEMS], np.float32),

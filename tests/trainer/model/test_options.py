@@ -11,8 +11,13 @@ from trainer.spec.config import override
 from trainer.spec.tower import Similarity
 
 OPTIONS = (
-    *("train.alignment=0.5", "train.reconstruction=0.25", "train.memory=7", "train.hard_negatives=2"),
-    *("tower.vision.clip_reader=cnn", "tower.history.gru_units=4"),
+    *(
+        "train.alignment_weight=0.5",
+        "train.reconstruction_weight=0.25",
+        "train.memory_bank_size=7",
+        "train.num_hard_negatives=2",
+    ),
+    *("tower.vision.temporal_encoder=cnn", "tower.history.gru_units=4"),
 )
 
 

@@ -10,9 +10,9 @@ from tests.support.hub_modules import ColourChange, Loudness, MeanColour, WordCo
 from tests.support.layers import check_layer
 from trainer.model.build import build_model
 from trainer.nn.encoders.hub import HubAudioEncoder, HubTextEncoder, HubVideoEncoder
+from trainer.ops import audio
+from trainer.ops.blocks.pretrained_text import tokenizer_of
 from trainer.ops.examples import ModelOps, parse
-from trainer.ops.media import audio
-from trainer.ops.pretrained_text import tokenizer_of
 from trainer.spec.branches import branches_of
 from trainer.spec.config import WireConfig, override
 from trainer.spec.features import Modality, Side

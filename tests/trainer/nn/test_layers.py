@@ -74,7 +74,7 @@ LAYERS = {
         SearchesEncoder(buckets=9, embedding_dim=4, gru_units=3, dim=5, dropout=0.0),
         {
             "search_words": np.array([[[1, 2], [3, 0]], [[4, 0], [0, 0]], [[0, 0], [0, 0]]], np.int32),
-            "search_ages": np.array([[1.0, 2.0], [5.0, 0.0], [0.0, 0.0]], np.float32),
+            "search_history_age_days": np.array([[1.0, 2.0], [5.0, 0.0], [0.0, 0.0]], np.float32),
         },
     ),
     "profile": (
@@ -85,7 +85,7 @@ LAYERS = {
         HistoryEncoder(dim=5, dropout=0.0),
         {
             "history_vectors": RANDOM.normal(size=[3, 2, 4]).astype(np.float32),
-            "history_ages": np.array([[1.0, 2.0], [5.0, 0.0], [0.0, 0.0]], np.float32),
+            "history_age_days": np.array([[1.0, 2.0], [5.0, 0.0], [0.0, 0.0]], np.float32),
             "history_present": np.array([[True, True], [True, False], [False, False]]),
         },
     ),
@@ -151,7 +151,8 @@ def test_earlier_searches_count_by_their_order_and_what_is_absent_not_at_all():
     assert np.abs(vectors[0] - swapped[0]).max() > 1e-3
     other = {
         **inputs,
-        "search_ages": inputs["search_ages"] + np.array([[0.0, 0.0], [0.0, 9.0], [0.0, 0.0]], np.float32),
+        "search_history_age_days": inputs["search_history_age_days"]
+        + np.array([[0.0, 0.0], [0.0, 9.0], [0.0, 0.0]], np.float32),
     }
     np.testing.assert_array_equal(layer(other)[1], vectors[1])
 
@@ -178,7 +179,7 @@ def test_what_is_not_in_a_history_does_not_touch_it(name):
 
 def test_a_gru_knows_in_which_order_things_happened():
     vectors, ages = RANDOM.normal(size=[1, 2, 4]).astype(np.float32), np.ones([1, 2], np.float32)
-    first = {"history_vectors": vectors, "history_ages": ages, "history_present": np.ones([1, 2], bool)}
+    first = {"history_vectors": vectors, "history_age_days": ages, "history_present": np.ones([1, 2], bool)}
     turned = {**first, "history_vectors": vectors[:, ::-1]}
     plain, layer = LAYERS["history"][0], LAYERS["history by a GRU"][0]
     np.testing.assert_allclose(plain(first), plain(turned), atol=1e-6)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.support import presets
 from trainer.nn.encoders.pretrained_text import PretrainedTextEncoder
-from trainer.ops.pretrained_text import PretrainedTokenizer
+from trainer.ops.blocks.pretrained_text import PretrainedTokenizer
 
 pytestmark = pytest.mark.slow  # importing KerasNLP takes long
 

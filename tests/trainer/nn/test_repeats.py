@@ -8,7 +8,7 @@ from trainer.nn import losses
 from trainer.nn.heads import RepeatHead
 
 HISTORY = {
-    "history_ages": tf.constant([[0.0, 30.0, 0.0]]),
+    "history_age_days": tf.constant([[0.0, 30.0, 0.0]]),
     "history_counts": tf.constant([[1.0, 5.0, 1.0]]),
     "history_present": tf.constant([[True, True, False]]),
 }

@@ -25,5 +25,5 @@ def test_ages_are_finite_days_between_now_and_ten_years():
 def test_counts_are_finite_and_at_least_one():
     counts = tf.constant([[2.0, 0.0, np.nan, -np.inf, 99_999.0]])
     model = history.to_model(tf.zeros([1, 5]), counts)
-    assert set(model) == {"history_ages", "history_counts"}
+    assert set(model) == {"history_age_days", "history_counts"}
     np.testing.assert_array_equal(model["history_counts"], [[2.0, 1.0, 1.0, 1.0, 1000.0]])

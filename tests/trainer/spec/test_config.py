@@ -21,8 +21,8 @@ def test_resolved_configuration(name):
 
 
 def test_keys_left_out_keep_the_value_of_the_base():
-    config = from_json('{"wire": {"frames": 3}}', preset("tiny"))
-    assert config.wire == dataclasses.replace(preset("tiny").wire, frames=3)
+    config = from_json('{"wire": {"num_frames": 3}}', preset("tiny"))
+    assert config.wire == dataclasses.replace(preset("tiny").wire, num_frames=3)
     assert config.tower == preset("tiny").tower
 
 
@@ -37,13 +37,13 @@ def test_keys_left_out_keep_the_value_of_the_base():
         ('{"train": {"learning_rate": "fast"}}', r"'train.learning_rate' must be a number; got 'fast'"),
         ('{"train": {"learning_rate": NaN}}', r"'train.learning_rate' must be a number; got nan"),
         ('{"tower": {"fusion": "sums"}}', r"'tower.fusion' must be one of gated, sum, concat, attention; got 'sums'"),
-        ('{"tower": {"vision": {"image_widths": [8, "x"]}}}', r"image_widths' must be a list of whole numbers"),
+        ('{"tower": {"vision": {"image_channels": [8, "x"]}}}', r"image_channels' must be a list of whole numbers"),
         ('{"tower": 3}', r"'tower' must be an object; got 3"),
         ("[1]", r"'top level' must be an object"),
         ("{", r"The configuration is not JSON"),
         ('{"train": {"batch_size": 1}}', r"batch_size must be at least 2 for in-batch negatives; got 1"),
         ('{"tower": {"dropout": 1.0}}', r"TowerConfig.dropout is 1.0; it must be in \[0, 1\)"),
-        ('{"wire": {"frames": 0}}', r"WireConfig.frames is 0; it must be at least 1"),
+        ('{"wire": {"num_frames": 0}}', r"WireConfig.num_frames is 0; it must be at least 1"),
         ('{"train": {"task_weights": {"clicks": 1}}}', r"'train.task_weights.clicks'. Did you mean 'click'\?"),
         ('{"train": {"task_weights": {"click": "1"}}}', r"'train.task_weights' must be an object of numbers"),
         ('{"search": {"score_weights": {"dence": 1}}}', r"'search.score_weights.dence'. Did you mean 'dense'\?"),
@@ -74,8 +74,8 @@ def test_overrides_are_applied_in_order():
 
 
 def test_overrides_reach_lists_and_mappings():
-    config = override(Config(), ["tower.vision.image_widths=[4,8]", "train.task_weights.click=0.5"])
-    assert config.tower.vision.image_widths == (4, 8)
+    config = override(Config(), ["tower.vision.image_channels=[4,8]", "train.task_weights.click=0.5"])
+    assert config.tower.vision.image_channels == (4, 8)
     assert config.train.task_weights == {"click": 0.5}
 
 

@@ -1,6 +1,6 @@
 from trainer.spec.branches import branches_of
 from trainer.spec.features import EMBEDDINGS, FEATURES, Axis, Dtype, Modality, Side, sources_of
-from trainer.spec.tasks import ITEM_PARTS, PAIR_TASKS, SCORE_PARTS, TASKS
+from trainer.spec.tasks import ITEM_SCORES, PAIR_TASKS, SCORE_COMPONENTS, TASKS
 
 
 def test_the_towers_branches_in_the_order_of_every_branch_table():
@@ -45,12 +45,12 @@ def test_only_declared_axes():
 
 
 def test_score_parts_are_the_cosine_the_words_the_pair_tasks_and_what_the_item_decides():
-    named = ("dense", "lexical", "repeat", "click", "purchase", "relevance")
-    assert (*named, *(part.name for part in ITEM_PARTS)) == SCORE_PARTS
-    assert len(set(SCORE_PARTS)) == len(SCORE_PARTS)
+    named = ("dense", "lexical", "repurchase", "click", "purchase", "relevance")
+    assert (*named, *(part.name for part in ITEM_SCORES)) == SCORE_COMPONENTS
+    assert len(set(SCORE_COMPONENTS)) == len(SCORE_COMPONENTS)
     assert [task.name for task in TASKS if task not in PAIR_TASKS] == [
         "retrieval",
-        "repeat",
+        "repurchase",
         "intent",
         "sentiment",
         "demand",

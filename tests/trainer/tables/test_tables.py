@@ -42,16 +42,23 @@ def test_events_hold_rows_of_the_store_and_each_query_once(tables):
     row = 24 * 3 + 2 * 3  # round 1, target 2
     query = train.gather_queries(np.array([row]))
     assert query["history_rows"].tolist() == [[1, -1, -1, -1, -1]]
-    assert query["history_ages"].tolist() == [[1.5, 1.5, 0.0, 0.0, 0.0]]
+    assert query["history_age_days"].tolist() == [[1.5, 1.5, 0.0, 0.0, 0.0]]
     assert query["history_counts"].tolist() == [[2.0, 2.0, 1.0, 1.0, 1.0]]
     assert train.query_texts(np.array([row])) == ["colour2 thing0"]
     assert train.request_ids()[row] == b"request-1-2"
     assert set(query) == {
         *("text_tokens", "image_pixels", "image_present", "video_pixels", "video_present", "audio_mel"),
         *("audio_present", "status"),
-        *("history_rows", "history_ages", "history_counts", "search_words", "search_ages", "profile_ids"),
+        *(
+            "history_rows",
+            "history_age_days",
+            "history_counts",
+            "search_words",
+            "search_history_age_days",
+            "profile_ids",
+        ),
     }
-    assert query["search_ages"].tolist() == [[0.5, 0.0]]
+    assert query["search_history_age_days"].tolist() == [[0.5, 0.0]]
     assert (query["search_words"][0] > 0).tolist() == [[True, True, *[False] * 4], [False] * 6]
     assert (query["profile_ids"][0] > 0).tolist() == [True, False]
 

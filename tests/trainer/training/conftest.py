@@ -16,8 +16,10 @@ def rig(tables, tmp_path_factory):
     from trainer.training.distributed.preemption import Preemption
     from trainer.training.fit import Places, make_loop
 
-    train = dataclasses.replace(tiny_shop.CONFIG.train, epochs=3, max_steps=24, accumulate=1, deterministic=True)
-    config = dataclasses.replace(tiny_shop.CONFIG, train=train, run=RunConfig(checkpoint_steps=3))
+    train = dataclasses.replace(
+        tiny_shop.CONFIG.train, epochs=3, max_steps=24, gradient_accumulation_steps=1, deterministic=True
+    )
+    config = dataclasses.replace(tiny_shop.CONFIG, train=train, run=RunConfig(checkpoint_every_steps=3))
     tf.keras.utils.set_random_seed(train.seed)
     tf.config.experimental.enable_op_determinism()
     places = Places(checkpoints=str(tmp_path_factory.mktemp("rig")), preemption=Preemption(20.0))

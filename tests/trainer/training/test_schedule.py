@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import tensorflow as tf
 
-from trainer.spec.training import RateScaling, Schedule, TrainConfig
+from trainer.spec.training import LrScaling, Schedule, TrainConfig
 from trainer.training.schedule import Plan, make_optimizer, make_rate, peak_rate
 
 
@@ -13,7 +13,9 @@ def test_the_plan_stops_at_the_updates_it_is_given():
     assert Plan.of(dataclasses.replace(config, max_steps=25), 10) == Plan(epochs=3, epoch_steps=10, steps=25)
     assert Plan.of(dataclasses.replace(config, max_steps=3), 10) == Plan(epochs=1, epoch_steps=10, steps=3)
     # Ten batches are four updates of three batches; the last of them reaches into the next walk.
-    assert Plan.of(dataclasses.replace(config, accumulate=3), 10) == Plan(epochs=4, epoch_steps=4, steps=16)
+    assert Plan.of(dataclasses.replace(config, gradient_accumulation_steps=3), 10) == Plan(
+        epochs=4, epoch_steps=4, steps=16
+    )
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,7 @@ def test_the_rate_warms_up_and_falls(schedule, expected):
 
 def test_cosine_and_linear_differ_between_their_ends():
     cosine, linear = (
-        make_rate(TrainConfig(learning_rate=0.01, schedule=schedule, warmup_share=0.0), 100)(75)
+        make_rate(TrainConfig(learning_rate=0.01, schedule=schedule, warmup_fraction=0.0), 100)(75)
         for schedule in (Schedule.COSINE, Schedule.LINEAR)
     )
     # (1 + cos(135°)) / 2 = 0.14645; a quarter is left of the line.
@@ -40,17 +42,17 @@ def test_cosine_and_linear_differ_between_their_ends():
 
 
 @pytest.mark.parametrize(
-    ("scaling", "expected"), [(RateScaling.NONE, 0.001), (RateScaling.SQRT, 0.003), (RateScaling.LINEAR, 0.009)]
+    ("scaling", "expected"), [(LrScaling.NONE, 0.001), (LrScaling.SQRT, 0.003), (LrScaling.LINEAR, 0.009)]
 )
 def test_the_rate_grows_with_the_rows_of_an_update(scaling, expected):
     # Three replicas and three batches an update: nine times the rows.
-    train = TrainConfig(learning_rate=0.001, accumulate=3, rate_scaling=scaling)
+    train = TrainConfig(learning_rate=0.001, gradient_accumulation_steps=3, lr_scaling=scaling)
     assert peak_rate(train, replicas=3) == pytest.approx(expected)
-    assert peak_rate(dataclasses.replace(train, accumulate=1), replicas=1) == 0.001
+    assert peak_rate(dataclasses.replace(train, gradient_accumulation_steps=1), replicas=1) == 0.001
 
 
 def test_pretrained_weights_move_by_their_share():
-    train = TrainConfig(learning_rate=0.01, pretrained_rate=0.25, weight_decay=0.0, schedule=Schedule.CONSTANT)
+    train = TrainConfig(learning_rate=0.01, pretrained_lr_multiplier=0.25, weight_decay=0.0, schedule=Schedule.CONSTANT)
     learned, pretrained = tf.Variable([1.0]), tf.Variable([1.0])
     optimizer = make_optimizer(train, make_rate(train, 100), pretrained=[pretrained])
     optimizer.build([learned, pretrained])

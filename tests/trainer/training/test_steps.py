@@ -23,7 +23,7 @@ def gradients(rig, numbers, **train):
     config = dataclasses.replace(rig.parts.config.train, **train)
     steps = Steps(rig.parts.model, None, train=config, strategy=tf.distribute.get_strategy())
     stream = iter([tf.nest.map_structure(tf.constant, rig.parts.batches.batch(number)) for number in numbers])
-    measured = steps.step(stream, numbers[0] // config.accumulate)
+    measured = steps.step(stream, numbers[0] // config.gradient_accumulation_steps)
     return measured, [np.asarray(kept) for kept in steps._sums]
 
 
@@ -31,7 +31,7 @@ def test_accumulated_gradients_are_the_mean_of_those_of_their_batches(rig, tmp_p
     rig.loop(tmp_path)  # everything at its start
     rig.parts.snapshots.refresh()
     first, second = gradients(rig, [6]), gradients(rig, [7])
-    both, kept = gradients(rig, [6, 7], accumulate=2)
+    both, kept = gradients(rig, [6, 7], gradient_accumulation_steps=2)
     for together, one, other in zip(kept, first[1], second[1], strict=True):
         np.testing.assert_allclose(together, (one + other) / 2, atol=1e-6)
     assert both.total == pytest.approx((first[0].total + second[0].total) / 2)

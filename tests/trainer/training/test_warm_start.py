@@ -104,10 +104,10 @@ def test_another_contract_is_refused(published, shop, tmp_path):
         warm_start.refuse_other_contract(without, tiny_shop.CONFIG)
     # What may differ: dropout, rates, sizes of vocabularies; not whether there is a branch.
     train = dataclasses.replace(tiny_shop.CONFIG.train, learning_rate=0.5)
-    tabular = dataclasses.replace(tiny_shop.CONFIG.tower.tabular, brand_buckets=99)
+    tabular = dataclasses.replace(tiny_shop.CONFIG.tower.tabular, brand_vocab_size=99)
     tower = dataclasses.replace(tiny_shop.CONFIG.tower, tabular=tabular)
     warm_start.refuse_other_contract(published, dataclasses.replace(tiny_shop.CONFIG, train=train, tower=tower))
-    identity = dataclasses.replace(tiny_shop.CONFIG.tower.identity, items=0)
+    identity = dataclasses.replace(tiny_shop.CONFIG.tower.identity, item_embedding_rows=0)
     bare = dataclasses.replace(tiny_shop.CONFIG, tower=dataclasses.replace(tiny_shop.CONFIG.tower, identity=identity))
     with pytest.raises(ValueError, match="an identity branch is True there and False here"):
         warm_start.refuse_other_contract(published, bare)
@@ -159,7 +159,9 @@ def recall_at_1(trained, texts, wanted):
     from trainer.ops import text
 
     rows = trained.tables.evaluation.gather_queries(np.zeros(len(texts), int))
-    tokens = text.to_model([tf.constant(texts)], tokenizer=ops._tokenizer, length=ops.config.tower.text.query_tokens)
+    tokens = text.to_model(
+        [tf.constant(texts)], tokenizer=ops._tokenizer, length=ops.config.tower.text.max_query_tokens
+    )
     rows = {**rows, "text_tokens": tokens, "history_rows": np.full_like(rows["history_rows"], -1)}
     queries = trained.model.encode_queries(rows)["vector"].numpy()
     items = Encoder(trained.model).items(trained.tables.items)

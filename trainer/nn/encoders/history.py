@@ -15,7 +15,7 @@ class HistoryEncoder(tf.keras.layers.Layer):
 
     The GRU reads from the oldest to the latest, so that a state knows what came before it.
 
-    Input:  {"history_vectors": [batch, history, vector_dim] float32, "history_ages": [batch, history] float32 days,
+    Input:  {"history_vectors": [batch, history, vector_dim] float32, "history_age_days": [batch, history] float32 days,
              "history_present": [batch, history] bool}, the latest first.
     Output: [batch, dim] float32.
     """
@@ -35,7 +35,7 @@ class HistoryEncoder(tf.keras.layers.Layer):
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
         vectors, present = inputs["history_vectors"], inputs["history_present"]
-        recency = tf.math.log1p(inputs["history_ages"])[..., tf.newaxis]
+        recency = tf.math.log1p(inputs["history_age_days"])[..., tf.newaxis]
         if self.read is not None:
             steps = tf.reverse(tf.concat([vectors, recency], axis=-1), axis=[1])
             states = self.read(steps, mask=tf.reverse(present, axis=[1]), training=training)

@@ -13,7 +13,8 @@ from trainer.nn.stateless_random import Dropout
 class SearchesEncoder(tf.keras.layers.Layer):
     """Earlier searches to one vector: the state of a GRU after the latest, and the mean of its words.
 
-    Input:  {"search_words": [batch, searches, words] int32, 0 = absent, "search_ages": [batch, searches] float32 days},
+    Input:  {"search_words": [batch, searches, words] int32, 0 = absent, "search_history_age_days": [batch, searches]
+            float32 days},
             the latest first.
     Output: [batch, dim] float32.
     """
@@ -34,7 +35,7 @@ class SearchesEncoder(tf.keras.layers.Layer):
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
-        words, ages = inputs["search_words"], inputs["search_ages"]
+        words, ages = inputs["search_words"], inputs["search_history_age_days"]
         searches, length = words.shape[1:]
         flat = tf.reshape(words, [-1, length])
         bags = tf.reshape(masked_mean(self.embed(flat), flat > 0), [-1, searches, self.embedding_dim])

@@ -38,7 +38,9 @@ class VideoEncoder(tf.keras.layers.Layer):
         """
         super().__init__(**kwargs)
         if reader not in ("lstm", "cnn"):
-            raise ValueError(f"The reader of a clip is {reader!r}; wanted lstm or cnn. Set tower.vision.clip_reader.")
+            raise ValueError(
+                f"The reader of a clip is {reader!r}; wanted lstm or cnn. Set tower.vision.temporal_encoder."
+            )
         self.reader = reader
         self.widths = tuple(widths)
         self.patch_px = patch_px

@@ -10,26 +10,26 @@ from trainer.spec.serving.signature_fields import WIRE_TYPES, Port, WireType
 from trainer.spec.tasks import (
     DEFAULT_SCORE_WEIGHTS,
     DENSE,
-    ITEM_PARTS,
+    ITEM_SCORES,
     QUERY_TASKS,
     REVIEW_TASKS,
-    SCORE_PARTS,
+    SCORE_COMPONENTS,
     SENTIMENT,
 )
 
 # The part of a mixed query that liked items make up, after the branches of the query tower.
-LIKE = "like"
+SEED_ITEMS = "seed_items"
 # Names of the parts of a query vector, in order; `query_weights` and the pairs of `explain` follow it.
-QUERY_PARTS: tuple[str, ...] = (*(branch.value for branch in branches_of(Side.QUERY)), LIKE)
+QUERY_COMPONENTS: tuple[str, ...] = (*(branch.value for branch in branches_of(Side.QUERY)), SEED_ITEMS)
 ITEM_BRANCHES: tuple[str, ...] = tuple(branch.value for branch in branches_of(Side.ITEM))
 NUM_COMPLETIONS = 10
-MOST_QUERY_WORDS = 32  # later words of a query text are not searched by word
+MAX_QUERY_WORDS = 32  # later words of a query text are not searched by word
 
 
-INTENT_SHIFT = "intent_shift"
-_BY_OPINION = ", times the opinion in the query"
-# What each score part says of a result, for those that an item alone decides.
-_DOCS = {part.name: f": {part.doc[0].lower()}{part.doc[1:-1]}" for part in ITEM_PARTS}
+INTENT_WEIGHT = "intent_weight"
+_BY_SUBJECTIVITY = ", times the subjectivity of the query"
+# What each score component says of a result, for those that an item alone decides.
+_DOCS = {part.name: f": {part.doc[0].lower()}{part.doc[1:-1]}" for part in ITEM_SCORES}
 
 
 class Stage(enum.StrEnum):
@@ -56,24 +56,24 @@ def mixing() -> tuple[Port, ...]:
             default=1.0,
             doc=f"How much the query's {branch} counts; below 0 = less like it, 0 = not at all.",
         )
-        for branch in QUERY_PARTS
-        if branch != LIKE
+        for branch in QUERY_COMPONENTS
+        if branch != SEED_ITEMS
     )
     return (
         *branches,
         Port(
-            name="like_ids",
+            name="seed_item_ids",
             dtype=WireType.STRING,
             shape=(None,),
             default=b"",
             doc="Items to search by; they are not among the results.",
         ),
         Port(
-            name="like_weights",
+            name="seed_item_weights",
             dtype=WireType.FLOAT,
             shape=(None,),
             default=1.0,
-            doc="How much each of `like_ids` counts; below 0 = less like this; 1 where left out.",
+            doc="How much each of `seed_item_ids` counts; below 0 = less like this; 1 where left out.",
         ),
     )
 
@@ -93,28 +93,28 @@ def filters() -> tuple[Port, ...]:
 
 
 def weights(config: Config) -> tuple[Port, ...]:
-    """The weight of each score part, and how much the intent of a query moves them."""
+    """The weight of each score component, and how much the intent of a query moves them."""
     return (
         *(
             Port(
                 name=f"weight_{part}",
                 dtype=WireType.FLOAT,
                 default=config.search.score_weights.get(part, DEFAULT_SCORE_WEIGHTS[part]),
-                doc=f"Weight of score part `{part}`{_BY_OPINION if part == SENTIMENT else ''}.",
+                doc=f"Weight of score component `{part}`{_BY_SUBJECTIVITY if part == SENTIMENT else ''}.",
             )
-            for part in SCORE_PARTS
+            for part in SCORE_COMPONENTS
         ),
         Port(
-            name=INTENT_SHIFT,
+            name=INTENT_WEIGHT,
             dtype=WireType.FLOAT,
-            default=config.search.intent_shift,
+            default=config.search.intent_weight,
             doc="How much the intent of the query moves weights and diversity; 0 = not at all.",
         ),
     )
 
 
 def arranging() -> tuple[Port, ...]:
-    """What moves results beside their score parts."""
+    """What moves results beside their score components."""
     return (
         Port(
             name="diversity",
@@ -142,31 +142,31 @@ def answer(config: Config) -> tuple[Port, ...]:
             name="scores",
             dtype=WireType.FLOAT,
             shape=width,
-            doc="Weighted sum of the score parts, and the boost; padded with 0.",
+            doc="Weighted sum of the score components, and the boost; padded with 0.",
         ),
         *(
             Port(
                 name=f"score_{part}",
                 dtype=WireType.FLOAT,
                 shape=width,
-                doc=f"Score part `{part}`{_DOCS.get(part, '')}; padded with 0.",
+                doc=f"Score component `{part}`{_DOCS.get(part, '')}; padded with 0.",
             )
-            for part in SCORE_PARTS
+            for part in SCORE_COMPONENTS
         ),
         Port(name="boosts", dtype=WireType.FLOAT, shape=width, doc="What boosts added to the score, padded with 0."),
         Port(
-            name="variants",
+            name="num_variants",
             dtype=WireType.INT32,
             shape=width,
             doc="Items of the same product that pass the filters, the result among them; padded with 0.",
         ),
-        Port(name="n_valid", dtype=WireType.INT32, doc="How many results of this row are real."),
+        Port(name="num_results", dtype=WireType.INT32, doc="How many results of this row are real."),
         Port(name="total_matches", dtype=WireType.INT32, doc="How many products pass the filters."),
         Port(
             name="query_weights",
             dtype=WireType.FLOAT,
-            shape=(len(QUERY_PARTS),),
-            doc=f"Weight of each part of the mixed query: {', '.join(QUERY_PARTS)}.",
+            shape=(len(QUERY_COMPONENTS),),
+            doc=f"Weight of each part of the mixed query: {', '.join(QUERY_COMPONENTS)}.",
         ),
         *given_away(),
         *remarks(),
@@ -189,12 +189,12 @@ def given_away() -> tuple[Port, ...]:
             shape=(len(sentiment.classes),),
             doc=f"Probability of each sentiment of its text: {', '.join(sentiment.classes)}; zeros without text.",
         ),
-        Port(name="opinion", dtype=WireType.FLOAT, doc="How much opinion the text carries, 0 to 1."),
+        Port(name="subjectivity", dtype=WireType.FLOAT, doc="How subjective the text is, 0 to 1."),
         Port(
-            name="part_weights",
+            name="score_weights",
             dtype=WireType.FLOAT,
-            shape=(len(SCORE_PARTS),),
-            doc=f"Weight by which each score part counted: {', '.join(SCORE_PARTS)}.",
+            shape=(len(SCORE_COMPONENTS),),
+            doc=f"Weight by which each score component counted: {', '.join(SCORE_COMPONENTS)}.",
         ),
     )
 
@@ -202,15 +202,20 @@ def given_away() -> tuple[Port, ...]:
 def ranked() -> tuple[Port, ...]:
     """Scores of given items."""
     return (
-        Port(name="scores", dtype=WireType.FLOAT, shape=(None,), doc="Weighted sum of the score parts; 0 if unknown."),
+        Port(
+            name="scores",
+            dtype=WireType.FLOAT,
+            shape=(None,),
+            doc="Weighted sum of the score components; 0 if unknown.",
+        ),
         *(
             Port(
                 name=f"score_{part}",
                 dtype=WireType.FLOAT,
                 shape=(None,),
-                doc=f"Score part `{part}`{_DOCS.get(part, '')}.",
+                doc=f"Score component `{part}`{_DOCS.get(part, '')}.",
             )
-            for part in SCORE_PARTS
+            for part in SCORE_COMPONENTS
         ),
         *given_away(),
         *remarks(),
@@ -219,7 +224,7 @@ def ranked() -> tuple[Port, ...]:
 
 def explanation() -> tuple[Port, ...]:
     """Where an item stands and why."""
-    pairs = (len(QUERY_PARTS), len(ITEM_BRANCHES))
+    pairs = (len(QUERY_COMPONENTS), len(ITEM_BRANCHES))
     return (
         Port(name="stage", dtype=WireType.STRING, doc=f"Where it stands: {', '.join(Stage)}."),
         Port(name="position", dtype=WireType.INT32, doc="Its place in the whole list, from 1; 0 = not in it."),
@@ -227,36 +232,39 @@ def explanation() -> tuple[Port, ...]:
         Port(name="last_score", dtype=WireType.FLOAT, doc="Score of the last result on the page."),
         Port(name="last_id", dtype=WireType.STRING, doc="Id of the last result on the page."),
         Port(
-            name="contribution_pairs",
+            name="contribution_matrix",
             dtype=WireType.FLOAT,
             shape=pairs,
             doc="What each part of the query (row) adds by each branch of the item (column); the dense side.",
         ),
         *(
-            Port(name=f"contribution_{part}", dtype=WireType.FLOAT, doc=f"Score part `{part}` times its weight.")
-            for part in SCORE_PARTS
+            Port(name=f"contribution_{part}", dtype=WireType.FLOAT, doc=f"Score component `{part}` times its weight.")
+            for part in SCORE_COMPONENTS
             if part != DENSE
         ),
         Port(
             name="contribution_intent",
             dtype=WireType.FLOAT,
-            doc="What the intent of the query added, by all the score parts that it weighs higher.",
+            doc="What the intent of the query added, by all the score components that it weighs higher.",
         ),
         Port(name="contribution_boost", dtype=WireType.FLOAT, doc="What boosts added."),
         Port(
-            name="query_parts", dtype=WireType.STRING, shape=pairs[:1], doc="Names of the rows of `contribution_pairs`."
+            name="query_components",
+            dtype=WireType.STRING,
+            shape=pairs[:1],
+            doc="Names of the rows of `contribution_matrix`.",
         ),
-        Port(name="item_parts", dtype=WireType.STRING, shape=pairs[1:], doc="Names of its columns."),
+        Port(name="item_branches", dtype=WireType.STRING, shape=pairs[1:], doc="Names of its columns."),
         Port(
             name="words",
             dtype=WireType.STRING,
-            shape=(MOST_QUERY_WORDS,),
+            shape=(MAX_QUERY_WORDS,),
             doc="Words of the query that the item has, as the catalogue writes them; '' for the others.",
         ),
         Port(
             name="word_contributions",
             dtype=WireType.FLOAT,
-            shape=(MOST_QUERY_WORDS,),
+            shape=(MAX_QUERY_WORDS,),
             doc="What each word adds; their sum is `contribution_lexical`.",
         ),
         *given_away(),
@@ -286,7 +294,7 @@ def completions() -> tuple[Port, ...]:
             shape=(NUM_COMPLETIONS,),
             doc="Texts that begin with the given one, the most frequent first, padded with ''.",
         ),
-        Port(name="n_valid", dtype=WireType.INT32, doc="How many completions of this row are real."),
+        Port(name="num_results", dtype=WireType.INT32, doc="How many completions of this row are real."),
         VERSION,
     )
 

@@ -78,7 +78,7 @@ def signatures(config: Config) -> tuple[Signature, ...]:
     text = next(port for port in query if port.name == "query_text")
     item_id = Port(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")
     item_ids = Port(name="item_ids", dtype=WireType.STRING, shape=(None,), default=b"", doc="The items to score.")
-    unused = Port(name="unused", dtype=WireType.INT64, default=0, doc="Not read; TF Serving wants an input.")
+    unused = Port(name="placeholder", dtype=WireType.INT64, default=0, doc="Not read; TF Serving wants an input.")
     spec = Port(name="spec_json", dtype=WireType.STRING, doc="Sizes of the wire form as JSON, the same in every row.")
     mixed, weights = (*query, *search_fields.mixing()), search_fields.weights(config)
     search = (*mixed, *search_fields.filters(), page, size, *weights, *search_fields.arranging())
@@ -128,11 +128,11 @@ def wire_spec(config: Config) -> dict[str, int]:
     """What the `wire_spec` signature tells a client."""
     return {
         "image_px": config.wire.image_px,
-        "frames": config.wire.frames,
+        "num_frames": config.wire.num_frames,
         "frame_px": config.wire.frame_px,
         "audio_ms": config.wire.audio_ms,
-        "max_history": config.wire.history,
-        "max_searches": config.wire.searches,
+        "history_length": config.wire.history_length,
+        "max_searches": config.wire.search_history_length,
         "max_page_size": config.search.max_page_size,
-        "max_depth": config.search.max_depth,
+        "ranking_depth": config.search.ranking_depth,
     }

@@ -132,7 +132,7 @@ def test_the_log_names_the_request_and_nothing_it_carried(watched, log):
     refused = watched.request(
         "POST",
         "/v1/models/toy:predict",
-        b'{"instances": [{"user_key": "%s"}]}' % CANARY.encode(),
+        b'{"instances": [{"user_hash": "%s"}]}' % CANARY.encode(),
         headers={HEADER: own},
     )
     named = watched.request("GET", f"/v1/models/{CANARY}", headers={HEADER: CANARY, "Cookie": CANARY})

@@ -38,4 +38,4 @@ def test_search_text_needs_only_text_and_page_size():
 def test_a_client_learns_the_sizes_of_the_wire_form():
     # The base preset: photos of 64 px, 6 frames of 32 px, 10 history entries.
     spec = wire_spec(base())
-    assert (spec["image_px"], spec["frames"], spec["frame_px"], spec["max_history"]) == (64, 6, 32, 10)
+    assert (spec["image_px"], spec["num_frames"], spec["frame_px"], spec["history_length"]) == (64, 6, 32, 10)

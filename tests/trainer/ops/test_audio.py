@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.support import fake_media
 from tests.support.runs import RUNS
-from trainer.ops.media import audio
+from trainer.ops import audio
 from trainer.spec.config import WireConfig
 
 WIRE = WireConfig(audio_ms=100)  # 1600 samples: 1 + (1600 - 400) // 160 = 8 windows

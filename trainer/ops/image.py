@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from trainer.ops.media.decoding import decode_readable
+from trainer.ops.blocks.decoding import decode_readable
 
 _MAX_BYTES = 20 * 1024 * 1024
 _MAX_PIXELS = 50_000_000

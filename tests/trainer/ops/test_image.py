@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.support import fake_media
 from tests.support.runs import RUNS
-from trainer.ops.media import image, video
+from trainer.ops import image, video
 
 PX = 32
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from trainer.ops.media import image
+from trainer.ops import image
 
 
 def to_model(frames: tf.Tensor, *, px: int) -> image.Pixels:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainer.ops import price
+from trainer.ops.blocks import price
 
 PRICES = np.array([1.0, np.e**2, np.e, -1.0, np.nan, 5.0])
 CURRENCIES = [b"EUR", b"EUR", b"USD", b"EUR", b"EUR", b""]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from trainer.ops.media.decoding import decode_readable
+from trainer.ops.blocks.decoding import decode_readable
 from trainer.spec.config import SAMPLE_RATE_HZ, SPECTRUM_STEP, SPECTRUM_WINDOW, WireConfig
 
 FFT_LENGTH = 512

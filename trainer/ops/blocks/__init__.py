@@ -1,0 +1,1 @@
+"""Building blocks of the ops of several modalities: decoding, tokenizers, precomputed embeddings, price levels."""

@@ -1,1 +1,0 @@
-"""Media ops: JPEG, PNG and WAV bytes to model tensors."""
