@@ -23,7 +23,7 @@ from beam_preprocess import sharded_writer
 from beam_preprocess.outcomes import Count
 from beam_preprocess.steps import Ledger
 from trainer.spec.config import Config, override
-from trainer.spec.features import EMBEDDINGS, Modality, Side, sources_of
+from trainer.spec.features import EMBEDDINGS, Modality, Side, input_features
 
 _MOST_AT_ONCE = 64
 _SHARD_DIGITS = 2
@@ -123,7 +123,7 @@ def contents(serialized: bytes, modality: Modality) -> list[bytes]:
     import tensorflow as tf
 
     given = tf.train.Example.FromString(serialized).features.feature
-    parts = {source.name: given[source.name].bytes_list.value for source in sources_of(Side.ITEM, modality)}
+    parts = {source.name: given[source.name].bytes_list.value for source in input_features(Side.ITEM, modality)}
     if modality is Modality.IMAGE:
         pieces = [{name: [photo]} for name, photos in parts.items() for photo in photos]
     else:

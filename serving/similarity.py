@@ -7,7 +7,7 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import tensorflow as tf  # isort: skip
 
 from serving.towers import LoadedTowers
-from trainer.spec.tower import BILINEAR, FREE_LENGTH
+from trainer.spec.tower import BILINEAR, UNNORMALIZED_SIMILARITIES
 
 
 class Comparison:
@@ -20,7 +20,7 @@ class Comparison:
 
     def __init__(self, towers: LoadedTowers) -> None:
         similarity = towers.config.tower.similarity
-        self.unit_length = similarity not in FREE_LENGTH
+        self.unit_length = similarity not in UNNORMALIZED_SIMILARITIES
         self.is_plain = similarity in BILINEAR
         self._module = towers.module
 

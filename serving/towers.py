@@ -20,7 +20,7 @@ import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops
 from trainer.ops.examples import ModelOps, tensor_spec
 from trainer.spec import config as configs
 from trainer.spec.branches import branches_of, content_features
-from trainer.spec.features import HISTORY_IDS, Feature, Modality, Side, features_of, sources_of
+from trainer.spec.features import HISTORY_IDS, Feature, Modality, Side, features_of, input_features
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import TASKS
 
@@ -82,7 +82,7 @@ def query_features() -> tuple[Feature, ...]:
 
 def day_features() -> tuple[Feature, ...]:
     """The day features that `embed_day` reads in wire form; neighbours reach it as vectors."""
-    return sources_of(Side.DAY, Modality.TREND)
+    return input_features(Side.ITEM_DAY, Modality.TREND)
 
 
 def day_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:

@@ -14,7 +14,7 @@ from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Axis, Modality, Side
 from trainer.spec.presets import PRESETS
 from trainer.spec.serving.signatures import TowerOutput, signatures
-from trainer.spec.tower import Fusion, Similarity
+from trainer.spec.tower import Fusion, SimilarityKind
 
 
 @pytest.mark.parametrize("modality", list(Modality))
@@ -29,7 +29,7 @@ def test_every_modality_has_its_modules_and_rows(modality):
 def test_tables_hold_nothing_that_is_not_declared():
     assert set(build.ENCODERS) == set(tower.BRANCH_INPUTS) == set(tower.BRANCH_PRESENT) == set(Modality)
     assert set(build.FUSIONS) == set(Fusion)
-    assert set(build.SIMILARITIES) == set(Similarity)
+    assert set(build.SIMILARITIES) == set(SimilarityKind)
     assert set(build.HEADS) == set(tasks.TaskKind)
     assert set(validation._READERS) == set(records.Kind)
 
@@ -46,7 +46,7 @@ def test_every_axis_has_its_length_in_the_wire_configuration():
 
 
 def test_every_task_has_a_label_among_the_features_of_events_or_days():
-    for side, declared in ((Side.EVENT, tasks.EVENT_TASKS), (Side.DAY, tasks.DAY_TASKS)):
+    for side, declared in ((Side.EVENT, tasks.EVENT_TASKS), (Side.ITEM_DAY, tasks.ITEM_DAY_TASKS)):
         labels = {feature.name for feature in features.features_of(side)}
         for task in declared:
             assert task.label in labels, f"task {task.name} wants label {task.label}"

@@ -109,7 +109,7 @@ def finish_days(group: tuple[str, Iterable[Any]], cut: int | None, last: int, *,
     for record in records_of(item, members, calendar, config=config):
         yield Count("days")
         key = name + b"\0" + (record["day"] + 2**31).to_bytes(8, "big")
-        yield shard, (key, examples.serialize(record, sides=(Side.DAY,), wire=config.wire))
+        yield shard, (key, examples.serialize(record, sides=(Side.ITEM_DAY,), wire=config.wire))
 
 
 def records_of(

@@ -23,7 +23,7 @@ from benchmarks.training.speed import relaxed
 from trainer.model.build import build_model
 from trainer.spec.config import Config, override
 from trainer.spec.presets import base
-from trainer.spec.tasks import DAY_TASKS, EVENT_TASKS
+from trainer.spec.tasks import EVENT_TASKS, ITEM_DAY_TASKS
 from trainer.training.schedule import make_optimizer, make_rate
 from trainer.training.steps import Steps
 
@@ -71,7 +71,7 @@ def make_batch(
         "item_rows": distinct.astype(np.int32),
         "item_index": index.astype(np.int32),
         "sampling_probability": probability,
-        "day_labels": {task.label: np.full([encoded], np.nan, np.float32) for task in DAY_TASKS},
+        "day_labels": {task.label: np.full([encoded], np.nan, np.float32) for task in ITEM_DAY_TASKS},
         "requests": np.arange(size, dtype=np.int32),
         "review_words": np.zeros([size, config.tower.review.max_words], np.int32),
         "labels": labels,

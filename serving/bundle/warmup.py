@@ -13,7 +13,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving.bundle.saved_model import DEFAULT_SIGNATURE, SERVING_DEFAULT
 from trainer.spec.config import SAMPLE_RATE_HZ, Config, WireConfig
-from trainer.spec.serving.signature_fields import Port, Signature
+from trainer.spec.serving.signature_fields import Signature, SignatureField
 from trainer.spec.serving.signatures import signatures
 
 WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
@@ -134,7 +134,7 @@ def _request(signature: Signature, *, name: str, content: Mapping[str, Any], bat
     return request
 
 
-def _blank(port: Port) -> Any:
+def _blank(port: SignatureField) -> Any:
     value: Any = port.default
     for length in reversed(port.shape):
         value = [value] * (length or 0)

@@ -14,7 +14,7 @@ from serving.catalogue.item_encoder import Encoded, absent_columns, encode_items
 from serving.catalogue.item_scores import ItemValues, as_table, of_columns
 from serving.similarity import Comparison
 from serving.towers import LoadedTowers
-from trainer.spec.branches import CHANGING
+from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.config import SearchConfig, to_dict
 
 HASH_BYTES = 32
@@ -157,7 +157,7 @@ def vectors_from(branches: np.ndarray, *, unit_length: bool = True) -> np.ndarra
 
 def content_vectors(ids: Sequence[bytes], branches: np.ndarray, *, unit_length: bool = True) -> dict[bytes, np.ndarray]:
     """{item id: [dim]}, what histories and neighbours are made of; branches are [n, branch, dim]."""
-    return dict(zip(ids, vectors_from(branches[:, : -len(CHANGING)], unit_length=unit_length), strict=True))
+    return dict(zip(ids, vectors_from(branches[:, : -len(DAILY_MODALITIES)], unit_length=unit_length), strict=True))
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:

@@ -10,10 +10,10 @@ from serving.catalogue.item_encoder import Encoded
 from serving.towers import LoadedTowers, day_features
 from trainer.ops.blocks import price
 from trainer.ops.examples import axis_lengths, parse
-from trainer.spec.branches import CHANGING
+from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.features import Side
 from trainer.spec.serving.signatures import TowerOutput
-from trainer.spec.tasks import DAY_TASKS, DEMAND, PRICE_VALUE
+from trainer.spec.tasks import DEMAND, ITEM_DAY_TASKS, PRICE_VALUE
 
 _AT_ONCE = 512
 Record = Mapping[str, np.ndarray]
@@ -36,7 +36,9 @@ def latest_days(pattern: str, towers: LoadedTowers) -> dict[bytes, Record]:
     """The last record of each item among day Examples; none where no file matches."""
     found: dict[bytes, Record] = {}
     for serialized in tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern))).batch(_AT_ONCE):
-        parsed = {name: v.numpy() for name, v in parse(serialized, sides=[Side.DAY], wire=towers.config.wire).items()}
+        parsed = {
+            name: v.numpy() for name, v in parse(serialized, sides=[Side.ITEM_DAY], wire=towers.config.wire).items()
+        }
         for row in np.flatnonzero(parsed["latest"]):
             found[parsed["day_item_id"][row]] = {name: values[row] for name, values in parsed.items()}
     return found
@@ -55,15 +57,15 @@ def see(
     """
     rows = np.flatnonzero(encoded.is_encoded)
     levels = price.levels(encoded.columns["price"], encoded.columns["currency"].tolist())
-    nothing = np.zeros([0, len(CHANGING), towers.config.tower.dim], np.float32)
-    parts = [Seen(branches=nothing, foreseen={task.name: np.zeros(0, np.float32) for task in DAY_TASKS})]
+    nothing = np.zeros([0, len(DAILY_MODALITIES), towers.config.tower.dim], np.float32)
+    parts = [Seen(branches=nothing, foreseen={task.name: np.zeros(0, np.float32) for task in ITEM_DAY_TASKS})]
     for start in range(0, len(rows), _AT_ONCE):
         chosen = slice(start, start + _AT_ONCE)
         content = encoded.contents[chosen]
         parts.append(_see_rows(towers, encoded, rows[chosen], content, days=days, vectors=vectors, levels=levels))
     return Seen(
         branches=np.concatenate([part.branches for part in parts]),
-        foreseen={task.name: np.concatenate([part.foreseen[task.name] for part in parts]) for task in DAY_TASKS},
+        foreseen={task.name: np.concatenate([part.foreseen[task.name] for part in parts]) for task in ITEM_DAY_TASKS},
     )
 
 
@@ -112,7 +114,7 @@ def _stack(rows: Sequence[np.ndarray], blank: np.ndarray) -> np.ndarray:
 
 def with_changing(branches: np.ndarray, changing: np.ndarray) -> np.ndarray:
     """Branches [n, branch, dim] of items with [n, changing branch, dim] in the place of those that change."""
-    return np.concatenate([branches[:, : -len(CHANGING)], changing], axis=1)
+    return np.concatenate([branches[:, : -len(DAILY_MODALITIES)], changing], axis=1)
 
 
 def foreseen_parts(encoded: Encoded, seen: Seen) -> dict[str, dict[bytes, float]]:

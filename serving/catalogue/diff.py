@@ -10,7 +10,7 @@ from serving.catalogue.item_encoder import Encoded
 from serving.catalogue.item_scores import as_values
 from serving.similarity import Comparison
 from serving.towers import LoadedTowers
-from trainer.spec.branches import CHANGING
+from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.config import SearchConfig
 from trainer.spec.features import Modality
 from trainer.spec.tasks import DEMAND, PRICE_VALUE
@@ -46,10 +46,10 @@ def look_at_changed(towers: LoadedTowers, old: Catalogue, encoded: Encoded) -> d
     seen = days.see(towers, encoded, days={}, vectors=vectors)
     row_of = {name: row for row, name in enumerate(old.ids)}
     before = np.array([row_of.get(name, -1) for name in fresh], np.int64)
-    was = with_blank(old.branches[:, -len(CHANGING) :])[before]
+    was = with_blank(old.branches[:, -len(DAILY_MODALITIES) :])[before]
     related = np.any(encoded.relations["relation_ids"][encoded.is_encoded] != b"", axis=1)
-    keep = np.ones([len(fresh), len(CHANGING), 1], bool)
-    keep[:, CHANGING.index(Modality.GRAPH), 0] = ~related
+    keep = np.ones([len(fresh), len(DAILY_MODALITIES), 1], bool)
+    keep[:, DAILY_MODALITIES.index(Modality.GRAPH), 0] = ~related
     branches = np.where(keep & (before >= 0)[:, None, None], was, seen.branches)
     return dataclasses.replace(seen, branches=branches)
 

@@ -12,7 +12,7 @@ from serving.towers import LoadedTowers, query_specs
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.branches import branches_of, content_features
 from trainer.spec.config import WireConfig
-from trainer.spec.features import Dtype, Modality, Side, features_of, sources_of
+from trainer.spec.features import Dtype, Modality, Side, features_of, input_features
 from trainer.spec.serving.signatures import TowerOutput
 
 RELATIONS = ("relation_ids", "relation_types")
@@ -102,7 +102,7 @@ def encode_items(
 
 def title_queries(towers: LoadedTowers, titles: Sequence[bytes]) -> np.ndarray:
     """[query, dim] float32: what a search for the first words of some titles is to the query tower; none empty."""
-    (text,) = sources_of(Side.QUERY, Modality.TEXT)
+    (text,) = input_features(Side.QUERY, Modality.TEXT)
     named = [title for title in titles if title]
     words = [b" ".join(title.split()[:_QUERY_WORDS]) for title in named[:: max(1, len(named) // _QUERIES)]]
     found = [np.zeros([0, towers.config.tower.dim], np.float32)]

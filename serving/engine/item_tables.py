@@ -8,7 +8,7 @@ import tensorflow as tf
 from serving.catalogue.catalogue import Catalogue
 from serving.engine.filters import Filtered, FilterTables
 from serving.index.exact import NO_ROW
-from trainer.spec.branches import CHANGING
+from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.config import SearchConfig
 
 # A product with very many variants may crowd out others beyond this multiple of the depth.
@@ -86,7 +86,7 @@ class Tables(tf.Module):
 
     def content_of(self, rows: tf.Tensor) -> tf.Tensor:
         """As `vectors_of`, of the content of the items alone: what histories and neighbours are made of."""
-        return self.summed(self.gather(self.branches, rows)[..., : -len(CHANGING), :])
+        return self.summed(self.gather(self.branches, rows)[..., : -len(DAILY_MODALITIES), :])
 
     def summed(self, branches: tf.Tensor) -> tf.Tensor:
         """The vectors [..., dim] that branches [..., branch, dim] make; zeros stay zeros."""

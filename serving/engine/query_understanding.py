@@ -1,6 +1,6 @@
 """What a query gives away beside what it looks for: the intent of the search, and how much opinion its words carry.
 
-Both move the weights of the score components: an intent by `INTENT_SHIFTS`, in proportion to its probability;
+Both move the weights of the score components: an intent by `INTENT_ADJUSTMENTS`, in proportion to its probability;
 opinion by
 being the share of its weight with which the sentiment of reviews counts.
 """
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from serving.engine import request_inputs
-from trainer.spec.tasks import DIVERSITY, INTENT_SHIFTS, QUERY_TASKS, REVIEW_TASKS, SCORE_COMPONENTS, SENTIMENT
+from trainer.spec.tasks import DIVERSITY, INTENT_ADJUSTMENTS, QUERY_TASKS, REVIEW_TASKS, SCORE_COMPONENTS, SENTIMENT
 
 (INTENT_TASK,) = QUERY_TASKS
 (SENTIMENT_TASK,) = REVIEW_TASKS
@@ -125,7 +125,7 @@ def score_weights(
 def shifts_of(intent: tf.Tensor) -> dict[str, tf.Tensor]:
     """What intents [batch, intent] add to each score component and to diversity: {name: [batch] float32}."""
     names = (*SCORE_COMPONENTS, DIVERSITY)
-    table = [[INTENT_SHIFTS[intent].get(name, 0.0) for name in names] for intent in INTENT_TASK.classes]
+    table = [[INTENT_ADJUSTMENTS[intent].get(name, 0.0) for name in names] for intent in INTENT_TASK.classes]
     return dict(zip(names, tf.unstack(tf.matmul(intent, tf.constant(table)), axis=1), strict=True))
 
 

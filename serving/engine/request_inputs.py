@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from trainer.ops.examples import axis_lengths
 from trainer.spec.config import WireConfig
-from trainer.spec.features import OPEN_AXES, Feature
-from trainer.spec.serving.signature_fields import Port
+from trainer.spec.features import VARIABLE_AXES, Feature
+from trainer.spec.serving.signature_fields import SignatureField
 from trainer.spec.serving.signatures import QueryStatus
 
 LARGEST_WEIGHT = 1e6
@@ -18,7 +18,7 @@ def bit(condition: tf.Tensor, status: QueryStatus) -> tf.Tensor:
     return tf.where(condition, tf.constant(int(status), tf.int32), tf.constant(0, tf.int32))
 
 
-def default_input(port: Port) -> tf.Tensor:
+def default_input(port: SignatureField) -> tf.Tensor:
     """The default of an optional input as a batch of length 1: [1, ...], an open dimension having length 0.
 
     Raises:
@@ -71,7 +71,7 @@ def fit(values: tf.Tensor, feature: Feature, *, wire: WireConfig) -> tf.Tensor:
 
     A feature that has a fixed number of entries in a request comes back as it is.
     """
-    if not set(feature.axes) & set(OPEN_AXES):
+    if not set(feature.axes) & set(VARIABLE_AXES):
         return values
     (length,) = axis_lengths(feature, wire)
     first = values[:, :length]

@@ -22,7 +22,7 @@ from trainer.spec.features import HISTORY_IDS, Side, features_of
 from trainer.spec.serving import search_fields
 from trainer.spec.serving.filters import FILTERS, FilterName
 from trainer.spec.serving.search_fields import QUERY_COMPONENTS
-from trainer.spec.serving.signature_fields import Port
+from trainer.spec.serving.signature_fields import SignatureField
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput, signatures
 from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, ITEM_SCORES, LEXICAL, REPURCHASE, SCORE_COMPONENTS
 
@@ -100,7 +100,7 @@ class Search(tf.Module):
         declared = {signature.name: signature for signature in signatures(towers.config)}
         asked = _specs(declared["search"].inputs)
         mixing = {port.name for port in declared["rank"].inputs} & set(asked)
-        mixing -= {port.name for port in search_fields.weights(towers.config)}
+        mixing -= {port.name for port in search_fields.weight_inputs(towers.config)}
         self._query_inputs = {name: asked[name] for name in sorted(mixing)}
         self._ranking_inputs = {
             name: spec for name, spec in asked.items() if name not in mixing or name == "seed_item_ids"
@@ -376,5 +376,5 @@ def repeats_of(query: Query) -> Lifts:
     return Lifts(rows=query.history_rows, values=query.repeats)
 
 
-def _specs(ports: tuple[Port, ...]) -> dict[str, tf.TensorSpec]:
+def _specs(ports: tuple[SignatureField, ...]) -> dict[str, tf.TensorSpec]:
     return {port.name: tf.TensorSpec([None, *port.shape], port.dtype.value) for port in ports}

@@ -3,7 +3,7 @@
 import enum
 
 from trainer.spec.config import INDEXED, IndexChoice, SearchConfig
-from trainer.spec.tower import Similarity
+from trainer.spec.tower import SimilarityKind
 
 SMALLEST_APPROXIMATE = 16  # fewer items, and ScaNN refuses to build; exact search costs nothing there
 TREE_FROM_ITEMS = 100_000  # from ScaNN's rules of thumb: below, hashing without a tree
@@ -25,7 +25,7 @@ SCANN_KINDS = frozenset({IndexKind.SCANN_BRUTE_FORCE, IndexKind.SCANN_HASHED, In
 
 
 def choose_kind(
-    num_items: int, *, flavour: str, search: SearchConfig, similarity: Similarity = Similarity.COSINE
+    num_items: int, *, flavour: str, search: SearchConfig, similarity: SimilarityKind = SimilarityKind.COSINE
 ) -> IndexKind:
     """The kind of index that `num_items` items get in one flavour of a bundle.
 

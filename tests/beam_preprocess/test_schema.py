@@ -20,12 +20,12 @@ def entry(features, name):
 
 def test_media_and_days_stay_out_and_everything_else_is_in():
     names = {feature.name for feature in (*VALIDATED_ITEMS, *VALIDATED_EVENTS)}
-    assert {feature.name for feature in FEATURES if feature.side is not Side.DAY} - names == {
+    assert {feature.name for feature in FEATURES if feature.side is not Side.ITEM_DAY} - names == {
         *("images", "video", "audio"),
         *("text_embedding", "image_embeddings", "video_embedding", "audio_embedding"),
         *("query_image", "query_video", "query_audio"),
     }
-    assert not {feature.name for feature in FEATURES if feature.side is Side.DAY} & names
+    assert not {feature.name for feature in FEATURES if feature.side is Side.ITEM_DAY} & names
 
 
 def test_lengths_come_from_the_wire_form():

@@ -14,7 +14,7 @@ from tests.support.fake_towers import FakeModel, FakeOps, text_of
 from tests.support.numpy_search import unit
 from trainer.spec.config import Config, SearchConfig
 from trainer.spec.serving.signatures import signatures
-from trainer.spec.tower import BILINEAR, FREE_LENGTH, Similarity
+from trainer.spec.tower import BILINEAR, UNNORMALIZED_SIMILARITIES, SimilarityKind
 
 WEIGHTS = {"weight_dense": [1.0], "weight_lexical": [0.0]}
 SHOP = make_shop(40)
@@ -29,28 +29,28 @@ def distribution(vectors):
 
 def by_formula(similarity):
     """The similarity of `QUERY` with each item [n], as a person would write it down."""
-    if similarity is Similarity.DOT:
+    if similarity is SimilarityKind.DOT:
         return SUMS @ QUERY
-    if similarity is Similarity.EUCLIDEAN:
+    if similarity is SimilarityKind.EUCLIDEAN:
         return -((SUMS - QUERY) ** 2).sum(axis=1)
-    if similarity is Similarity.KL:
+    if similarity is SimilarityKind.KL:
         wanted, given = distribution(QUERY), distribution(SUMS)
         return -(wanted * np.log(wanted / given)).sum(axis=1)
     return np.mean(np.where((SUMS >= 0) == (QUERY >= 0), 1.0, -1.0), axis=1)
 
 
-def towers_by(config: Config, similarity: Similarity) -> LoadedTowers:
+def towers_by(config: Config, similarity: SimilarityKind) -> LoadedTowers:
     config = dataclasses.replace(config, tower=dataclasses.replace(config.tower, similarity=similarity))
     return LoadedTowers(module=TowersModule(FakeModel(config), ops=FakeOps(config)), config=config, model_id="ab" * 32)
 
 
-@pytest.mark.parametrize("similarity", [s for s in Similarity if s is not Similarity.COSINE])
+@pytest.mark.parametrize("similarity", [s for s in SimilarityKind if s is not SimilarityKind.COSINE])
 def test_a_bundle_ranks_by_the_similarity_of_its_towers(config, similarity):
     towers = towers_by(config, similarity)
-    assert Comparison(towers).unit_length is (similarity not in FREE_LENGTH)
+    assert Comparison(towers).unit_length is (similarity not in UNNORMALIZED_SIMILARITIES)
     groups = [b""] * len(SHOP.ids)
     shop = dataclasses.replace(SHOP, groups=groups)
-    bundle = make_bundle(towers, shop.catalogue(unit_length=similarity not in FREE_LENGTH))
+    bundle = make_bundle(towers, shop.catalogue(unit_length=similarity not in UNNORMALIZED_SIMILARITIES))
     inputs = {"query_text": [text_of(QUERY)], "page_size": [20], **WEIGHTS}
     types = {port.name: port.dtype.value for s in signatures(towers.config) for port in s.inputs}
     answer = bundle.search(**{name: tf.constant(value, types[name]) for name, value in inputs.items()})
@@ -61,7 +61,7 @@ def test_a_bundle_ranks_by_the_similarity_of_its_towers(config, similarity):
 
 
 def test_contributions_sum_to_a_dot_product(config):
-    towers = towers_by(config, Similarity.DOT)
+    towers = towers_by(config, SimilarityKind.DOT)
     bundle = make_bundle(towers, SHOP.catalogue(unit_length=False))
     inputs = {"query_text": [text_of(QUERY)], "item_id": [SHOP.ids[7]], **WEIGHTS}
     types = {port.name: port.dtype.value for s in signatures(towers.config) for port in s.inputs}
@@ -69,7 +69,7 @@ def test_contributions_sum_to_a_dot_product(config):
     assert float(tf.reduce_sum(told["contribution_matrix"])) == pytest.approx(float(SUMS[7] @ QUERY), rel=1e-4)
 
 
-@pytest.mark.parametrize("similarity", list(Similarity))
+@pytest.mark.parametrize("similarity", list(SimilarityKind))
 def test_only_what_is_a_sum_over_branches_is_explained(config, similarity):
     config = dataclasses.replace(config, tower=dataclasses.replace(config.tower, similarity=similarity))
     assert ("explain" in {s.name for s in signatures(config)}) is (similarity in BILINEAR)
@@ -78,11 +78,11 @@ def test_only_what_is_a_sum_over_branches_is_explained(config, similarity):
 @pytest.mark.parametrize(
     ("similarity", "stock", "scann"),
     [
-        (Similarity.COSINE, IndexKind.IVF, IndexKind.SCANN_HASHED),
-        (Similarity.DOT, IndexKind.EXACT, IndexKind.SCANN_HASHED),
-        (Similarity.EUCLIDEAN, IndexKind.EXACT, IndexKind.SCANN_HASHED),
-        (Similarity.KL, IndexKind.EXACT, IndexKind.EXACT),
-        (Similarity.HAMMING, IndexKind.EXACT, IndexKind.EXACT),
+        (SimilarityKind.COSINE, IndexKind.IVF, IndexKind.SCANN_HASHED),
+        (SimilarityKind.DOT, IndexKind.EXACT, IndexKind.SCANN_HASHED),
+        (SimilarityKind.EUCLIDEAN, IndexKind.EXACT, IndexKind.SCANN_HASHED),
+        (SimilarityKind.KL, IndexKind.EXACT, IndexKind.EXACT),
+        (SimilarityKind.HAMMING, IndexKind.EXACT, IndexKind.EXACT),
     ],
 )
 def test_a_large_catalogue_gets_an_index_that_knows_the_similarity(similarity, stock, scann):

@@ -17,7 +17,7 @@ from trainer.spec.branches import branches_of
 from trainer.spec.config import Config
 from trainer.spec.features import Modality, Side, features_of
 from trainer.spec.serving.signatures import QueryStatus
-from trainer.spec.tower import FREE_LENGTH
+from trainer.spec.tower import UNNORMALIZED_SIMILARITIES
 
 
 def numbers(text: tf.Tensor, dim: int) -> tf.Tensor:
@@ -69,7 +69,7 @@ class FakeModel:
     def __init__(self, config: Config) -> None:
         self.dim = config.tower.dim
         self.similarity = SIMILARITIES[config.tower.similarity]
-        self.unit_length = config.tower.similarity not in FREE_LENGTH
+        self.unit_length = config.tower.similarity not in UNNORMALIZED_SIMILARITIES
         self.sharpness = tf.Variable(2.0)  # so that the export has a variable to keep
 
     def encode_unpriced(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -129,7 +129,7 @@ def write(directory: pathlib.Path) -> Inputs:
         rows = [example(row, Side.QUERY, Side.EVENT) for row in events(rounds)]
         write_records(directory / "events" / split / "events-00000-of-00001.tfrecord", rows)
     write_records(
-        directory / "events" / "days" / "days-00000-of-00001.tfrecord", [example(d, Side.DAY) for d in days()]
+        directory / "events" / "days" / "days-00000-of-00001.tfrecord", [example(d, Side.ITEM_DAY) for d in days()]
     )
     write_transform_graph(directory / "transform_graph")
     return Inputs(

@@ -13,7 +13,7 @@ from trainer.evaluation.eval_sets import Question, Requests, questions, read_tru
 from trainer.evaluation.head_metrics import heads_section
 from trainer.evaluation.report import Report, Row, Section
 from trainer.model.tower import hide
-from trainer.spec.branches import CHANGING, branches_of
+from trainer.spec.branches import DAILY_MODALITIES, branches_of
 from trainer.spec.features import Modality, Side
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.tables.tables import EventTable, ItemStore, Tables, compile_rows, map_rows
@@ -183,7 +183,7 @@ def _masked_section(
     snapshot = encoder.model.snapshot.numpy()
     for modality in (None, *(each for each in Modality if each in encoder.seen)):
         masked = () if modality is None else (modality,)
-        encoder.model.set_snapshot(encoder.items(tables.items, (*masked, *CHANGING)))
+        encoder.model.set_snapshot(encoder.items(tables.items, (*masked, *DAILY_MODALITIES)))
         items = encoder.items(tables.items, masked)
         queries = encoder.queries(tables.evaluation, requests.first_row, masked)
         scorer = encoder.scorer(queries, items, counts)

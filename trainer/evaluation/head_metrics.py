@@ -11,11 +11,11 @@ from trainer.evaluation.eval_sets import Requests
 from trainer.evaluation.report import Row, Section
 from trainer.model.two_tower import known_of_days
 from trainer.spec.serving.signatures import TowerOutput
-from trainer.spec.tasks import DAY_TASKS, LARGEST_LABEL, TASKS, Task, TaskKind
+from trainer.spec.tasks import ITEM_DAY_TASKS, MAX_LABELS, TASKS, Task, TaskKind
 from trainer.tables.tables import EventTable, compile_rows, map_rows
 
 _ROWS_AT_ONCE = 256
-_ERRORS = {TaskKind.COUNT: "mean error, units a day", TaskKind.AMOUNT: "mean error, log price"}
+_ERRORS = {TaskKind.COUNT: "mean error, units a day", TaskKind.REGRESSION: "mean error, log price"}
 
 
 def heads_section(trained: Any, *, requests: Requests, items: np.ndarray, queries: np.ndarray) -> Section:
@@ -29,7 +29,7 @@ def heads_section(trained: Any, *, requests: Requests, items: np.ndarray, querie
     """
     rows: list[Row] = []
     for task in TASKS:
-        if task.kind in LARGEST_LABEL:
+        if task.kind in MAX_LABELS:
             rows += _pair_task(task, trained, requests=requests, items=items, queries=queries)
         elif task.kind is TaskKind.QUERY_CLASS:
             rows += _class_task(task, trained, known=_first_rows(trained, requests), predict=_intents(trained))
@@ -56,7 +56,7 @@ def _pair_task(
     query, item = queries[requests.of_row[known]], items[events.values("item_row")[known]]
     scores = trained.model.score_pairs(tf.constant(query), tf.constant(item[:, np.newaxis]))[task.name]
     predicted, label = np.asarray(scores)[:, 0], labels[known]
-    if task.kind is TaskKind.GRADED:
+    if task.kind is TaskKind.PAIRWISE:
         groups = requests.of_row[known]
         values = {
             "model": metrics.pair_order(label, predicted, groups),
@@ -83,14 +83,14 @@ def _day_tasks(trained: Any) -> Iterator[Row]:
         return
     days = items.days.latest[item_rows]
     known = items.days.gather(days, item_rows=item_rows)
-    foreseen = {task.name: _foreseen(trained, item_rows, task.name) for task in DAY_TASKS}
+    foreseen = {task.name: _foreseen(trained, item_rows, task.name) for task in ITEM_DAY_TASKS}
     facts, _ = known_of_days({name: tf.constant(known[name]) for name in known})
     week = np.expm1(np.asarray(facts)[:, 0])
     floors = {
         TaskKind.COUNT: {"last week": week, "mean": np.full(len(week), week.mean())},
-        TaskKind.AMOUNT: {"last price": np.where(known["last_price_present"] > 0, known["last_price"], np.nan)},
+        TaskKind.REGRESSION: {"last price": np.where(known["last_price_present"] > 0, known["last_price"], np.nan)},
     }
-    for task in DAY_TASKS:
+    for task in ITEM_DAY_TASKS:
         label, beside = items.days.values(task.label)[days], floors[task.kind]
         usable = np.isfinite(label) & np.all([np.isfinite(values) for values in beside.values()], axis=0)
         if not usable.any():

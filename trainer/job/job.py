@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainer.job.cloud import Cloud
 from trainer.spec.config import Config, to_dict
-from trainer.spec.tower import PRETRAINED
+from trainer.spec.tower import PRETRAINED_FIELDS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,7 @@ class Job:
         """
         whole = to_dict(self.config)
         chosen = {part: whole[part] for part in parts}
-        sections = {PRETRAINED[modality].partition(".")[0] for modality in self.config.embedded}
+        sections = {PRETRAINED_FIELDS[modality].partition(".")[0] for modality in self.config.embedded}
         if "tower" not in parts and sections:
             chosen["tower"] = {section: whole["tower"][section] for section in sorted(sections)}
         return json.dumps(chosen)

@@ -28,11 +28,11 @@ from trainer.nn.heads import ItemHead, PairHead, QueryClassHead, RepeatHead, Rev
 from trainer.nn.losses import SampledSoftmax
 from trainer.nn.similarity import DOT, EUCLIDEAN, HAMMING, KL
 from trainer.nn.similarity import Similarity as Maps
-from trainer.spec.branches import COMPANION, branches_of
+from trainer.spec.branches import CO_PURCHASED, branches_of
 from trainer.spec.config import Config
 from trainer.spec.features import TREND_CHANNELS, Modality, Side
 from trainer.spec.tasks import TASKS, Task, TaskKind
-from trainer.spec.tower import FREE_LENGTH, Fusion, Similarity
+from trainer.spec.tower import UNNORMALIZED_SIMILARITIES, Fusion, SimilarityKind
 from trainer.spec.training import LossWeighting, Precision
 
 Layer: TypeAlias = tf.keras.layers.Layer
@@ -105,7 +105,7 @@ def _identity(config: Config, num_subwords: int) -> Layer:
 
 def _graph(config: Config, num_subwords: int) -> Layer:
     del num_subwords
-    types = COMPANION + 1 + config.tower.graph.num_relation_types
+    types = CO_PURCHASED + 1 + config.tower.graph.num_relation_types
     return GraphEncoder(types=types, dim=config.tower.dim, dropout=config.tower.dropout, name="graph")
 
 
@@ -163,12 +163,12 @@ FUSIONS: dict[Fusion, Callable[[], Layer]] = {
     Fusion.ATTENTION: AttentionFusion,
 }
 # Vectors of length 1 make a cosine of the dot product.
-SIMILARITIES: dict[Similarity, Maps] = {
-    Similarity.COSINE: DOT,
-    Similarity.DOT: DOT,
-    Similarity.EUCLIDEAN: EUCLIDEAN,
-    Similarity.KL: KL,
-    Similarity.HAMMING: HAMMING,
+SIMILARITIES: dict[SimilarityKind, Maps] = {
+    SimilarityKind.COSINE: DOT,
+    SimilarityKind.DOT: DOT,
+    SimilarityKind.EUCLIDEAN: EUCLIDEAN,
+    SimilarityKind.KL: KL,
+    SimilarityKind.HAMMING: HAMMING,
 }
 
 
@@ -201,11 +201,11 @@ HEADS: dict[TaskKind, Callable[[Config, Task], Layer]] = {
     TaskKind.RETRIEVAL: _retrieval,
     TaskKind.REPURCHASE: lambda config, task: RepeatHead(name=task.name),
     TaskKind.BINARY: lambda config, task: PairHead(name=task.name),
-    TaskKind.GRADED: lambda config, task: PairHead(name=task.name),
+    TaskKind.PAIRWISE: lambda config, task: PairHead(name=task.name),
     TaskKind.QUERY_CLASS: lambda config, task: QueryClassHead(num_classes=len(task.classes), name=task.name),
     TaskKind.REVIEW_CLASS: _review_class,
     TaskKind.COUNT: lambda config, task: ItemHead(dropout=config.tower.dropout, name=task.name),
-    TaskKind.AMOUNT: lambda config, task: ItemHead(dropout=config.tower.dropout, name=task.name),
+    TaskKind.REGRESSION: lambda config, task: ItemHead(dropout=config.tower.dropout, name=task.name),
 }
 
 
@@ -232,7 +232,7 @@ def build_model(config: Config, *, num_subwords: int, precision: Precision = Pre
             encoders={m: encoders[m] for m in branches_of(side)},
             fusion=FUSIONS[config.tower.fusion](),
             dropout={m: _dropout(m, config) for m in branches_of(side)},
-            unit_length=config.tower.similarity not in FREE_LENGTH,
+            unit_length=config.tower.similarity not in UNNORMALIZED_SIMILARITIES,
             left_out=[Modality(name) for name in config.tower.disabled_branch_names()],
             name=f"{side.value}_tower",
         )

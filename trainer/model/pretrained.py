@@ -9,7 +9,7 @@ from trainer.nn.encoders.pretrained_image import PretrainedImageEncoder
 from trainer.nn.encoders.pretrained_text import PretrainedTextEncoder
 from trainer.spec.config import Config
 from trainer.spec.features import Modality
-from trainer.spec.tower import HUB
+from trainer.spec.tower import HUB_PREFIX
 
 
 def pretrained_encoder(config: Config, modality: Modality) -> tf.keras.layers.Layer | None:
@@ -24,8 +24,8 @@ def pretrained_encoder(config: Config, modality: Modality) -> tf.keras.layers.La
         return None
     shared: dict[str, Any] = {"dim": tower.dim, "dropout": tower.dropout, "name": modality.value}
     if modality is Modality.TEXT:
-        kind = HubTextEncoder if handle.startswith(HUB) else PretrainedTextEncoder
-        return kind(handle=handle.removeprefix(HUB), fine_tune=tower.text.fine_tune, **shared)
+        kind = HubTextEncoder if handle.startswith(HUB_PREFIX) else PretrainedTextEncoder
+        return kind(handle=handle.removeprefix(HUB_PREFIX), fine_tune=tower.text.fine_tune, **shared)
     if modality is Modality.IMAGE:
         vision = tower.vision
         changes = {"flip": vision.random_flip, "crop": vision.random_crop, "colour": vision.color_jitter}

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainer.nn.blocks import encode_present, normalize
 from trainer.nn.stateless_random import uniform
-from trainer.spec.branches import CHANGING, NO_NEIGHBOUR
+from trainer.spec.branches import DAILY_MODALITIES, NO_NEIGHBOUR
 from trainer.spec.features import EMBEDDINGS, Modality
 from trainer.spec.serving.signatures import TowerOutput
 
@@ -62,7 +62,7 @@ _HIDDEN = "hidden"
 # Branches that are added as long as they learned to be; the others have length 1 and are fused. These begin at nothing:
 # a gate would learn to leave them out before they say anything. What changes from day to day must be among them: the
 # content of an item is the sum of its other branches.
-FREE_LENGTH = frozenset({Modality.IDENTITY, *CHANGING})
+FREE_LENGTH = frozenset({Modality.IDENTITY, *DAILY_MODALITIES})
 
 
 def hide(modalities: Collection[Modality]) -> dict[str, np.ndarray]:
@@ -108,7 +108,7 @@ class Tower(tf.keras.layers.Layer):
 
     def _check_order(self) -> None:
         """Changing branches stand last, so that content and they can be put side by side."""
-        changing = [modality in CHANGING for modality in self.modalities]
+        changing = [modality in DAILY_MODALITIES for modality in self.modalities]
         if changing != sorted(changing):
             raise ValueError(
                 f"The branches {list(self.modalities)} must have the changing ones last; see Modality and CHANGING in "
@@ -122,8 +122,8 @@ class Tower(tf.keras.layers.Layer):
           inputs: Model form.
           training: Whether dropout is on.
         """
-        content = tuple(modality for modality in self.modalities if modality not in CHANGING)
-        changing = tuple(modality for modality in self.modalities if modality in CHANGING)
+        content = tuple(modality for modality in self.modalities if modality not in DAILY_MODALITIES)
+        changing = tuple(modality for modality in self.modalities if modality in DAILY_MODALITIES)
         encoded, present = self._encode(content, inputs, training=training)
         weighted, weights = self._fuse(content, encoded, present)
         if changing:
@@ -151,7 +151,9 @@ class Tower(tf.keras.layers.Layer):
         if _HIDDEN in inputs:
             mask &= ~tf.stack([is_hidden(m, inputs) for m in modalities])
         if training:
-            mask = drop_branches(mask, [self.dropout[m] for m in modalities], keep_one=modalities[0] not in CHANGING)
+            mask = drop_branches(
+                mask, [self.dropout[m] for m in modalities], keep_one=modalities[0] not in DAILY_MODALITIES
+            )
         branches = [
             self.branch(modality, inputs, here, training)
             for modality, here in zip(modalities, tf.unstack(mask, axis=1), strict=True)

@@ -11,13 +11,13 @@ from trainer.model.tower import BRANCH_PRESENT, FREE_LENGTH, is_hidden
 from trainer.nn import losses
 from trainer.nn.blocks import gather_rows
 from trainer.nn.similarity import DOT, Similarity
-from trainer.spec.branches import CHANGING, SHOPPER
+from trainer.spec.branches import DAILY_MODALITIES, USER_MODALITIES
 from trainer.spec.features import TREND_CHANNELS, Modality, Side
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import Task, TaskKind
 
 Tensors = Mapping[str, tf.Tensor]
-DAY_LOSSES = {TaskKind.COUNT: losses.counts, TaskKind.AMOUNT: losses.amounts}
+DAY_LOSSES = {TaskKind.COUNT: losses.counts, TaskKind.REGRESSION: losses.amounts}
 _WEEK = 7
 _LEAST_RATE = 0.02  # units a day that an item may sell of which none was sold lately
 
@@ -120,7 +120,7 @@ class TwoTower(tfrs.Model):
           `branches` [batch, changing branch, dim], zeros where absent, and {task: [batch] float32} of the tasks on
           items and days: a count as a rate, an amount as its logarithm less the level of its currency.
         """
-        changing = [m for m in self.item_tower.modalities if m in CHANGING]
+        changing = [m for m in self.item_tower.modalities if m in DAILY_MODALITIES]
         branches = tf.stack([self.item_tower.branch(m, days, BRANCH_PRESENT[m](days)) for m in changing], axis=1)
         foreseen = self.foresee(tf.concat([encoded[:, : -len(changing)], branches], axis=1), days)
         rates = {task.name for task in self.tasks if task.kind is TaskKind.COUNT}
@@ -142,7 +142,7 @@ class TwoTower(tfrs.Model):
         """
         known, bases = known_of_days(days)
         series = self.item_tower.modalities.index(Modality.TREND)
-        read = {TaskKind.COUNT: encoded[:, series : series + 1], TaskKind.AMOUNT: encoded}
+        read = {TaskKind.COUNT: encoded[:, series : series + 1], TaskKind.REGRESSION: encoded}
         return {
             task.name: self.heads[task.name](read[task.kind], known=known, base=bases[task.kind], training=training)
             for task in self.tasks
@@ -167,7 +167,7 @@ class TwoTower(tfrs.Model):
         """[batch, history] float32; nothing where the history counts as absent."""
         if Modality.HISTORY in self.query_tower.left_out:
             return tf.zeros_like(queries["history_age_days"])
-        told = [place for place, m in enumerate(self.query_tower.modalities) if m not in SHOPPER]
+        told = [place for place, m in enumerate(self.query_tower.modalities) if m not in USER_MODALITIES]
         asked = tf.reduce_any(tf.gather(encoded[TowerOutput.WEIGHTS.value], told, axis=1) != 0.0, axis=1)
         (head,) = (self.heads[name] for name in self._tasks_of(TaskKind.REPURCHASE))
         return tf.where(is_hidden(Modality.HISTORY, queries), 0.0, head(queries, tf.cast(asked, tf.float32)))
@@ -199,7 +199,7 @@ class TwoTower(tfrs.Model):
         return {
             task.name: tf.sigmoid(self.heads[task.name](queries, item_vectors))
             for task in self.tasks
-            if task.kind in (TaskKind.BINARY, TaskKind.GRADED)
+            if task.kind in (TaskKind.BINARY, TaskKind.PAIRWISE)
         }
 
     def classify_queries(self, branches: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -217,7 +217,7 @@ class TwoTower(tfrs.Model):
         """The outputs of both towers (`TowerOutput`) for a batch: items [distinct, ...], queries [batch, ...].
 
         Beside the queries stand their `history_rows`, and the logits [batch, classes] of the tasks that classify a
-        query or a review, by task; under `Side.DAY` what the tasks on items and days come to, by task.
+        query or a review, by task; under `Side.ITEM_DAY` what the tasks on items and days come to, by task.
         """
         queries = self.encode_queries(batch["query"], training=training)
         queries["history_rows"] = batch["query"]["history_rows"]
@@ -231,7 +231,7 @@ class TwoTower(tfrs.Model):
         return {
             Side.ITEM: {name: values[:seen] for name, values in looked_at.items()},
             Side.QUERY: {name: values for name, values in queries.items() if name != TowerOutput.ENCODED.value},
-            Side.DAY: {name: values[seen:] for name, values in foreseen.items()},
+            Side.ITEM_DAY: {name: values[seen:] for name, values in foreseen.items()},
         }
 
     def read_by_losses(self, encoded: Mapping[Side, Mapping[str, tf.Tensor]]) -> dict[Side, dict[str, tf.Tensor]]:
@@ -257,7 +257,7 @@ class TwoTower(tfrs.Model):
         result = {}
         for task in self.tasks:
             if task.kind in DAY_LOSSES:
-                foreseen = encoded[Side.DAY][task.name]
+                foreseen = encoded[Side.ITEM_DAY][task.name]
                 result[task.name] = DAY_LOSSES[task.kind](batch["day_labels"][task.label], foreseen)
                 continue
             head, labels = self.heads[task.name], batch["labels"][task.label]
@@ -287,7 +287,7 @@ class TwoTower(tfrs.Model):
                 )
             elif task.kind is TaskKind.BINARY:
                 result[task.name] = losses.binary(labels, head(queries, acted))
-            elif task.kind is TaskKind.GRADED:
+            elif task.kind is TaskKind.PAIRWISE:
                 result[task.name] = losses.pairwise(labels, head(queries, acted), batch["requests"])
             else:
                 result[task.name] = losses.classes(labels, encoded[Side.QUERY][task.name])
@@ -340,4 +340,4 @@ def known_of_days(days: Tensors) -> tuple[tf.Tensor, dict[TaskKind, tf.Tensor]]:
     facts = [tf.math.log1p(week), tf.math.log1p(all_days), days["popularity"], days["last_price"]]
     known = tf.stack([*facts, days["last_price_present"]], axis=1)
     rate = tf.math.log(_LEAST_RATE + 0.5 * (week + all_days))
-    return known, {TaskKind.COUNT: rate, TaskKind.AMOUNT: days["last_price"]}
+    return known, {TaskKind.COUNT: rate, TaskKind.REGRESSION: days["last_price"]}

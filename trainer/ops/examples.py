@@ -22,7 +22,7 @@ from trainer.ops import (
 )
 from trainer.ops.blocks import embeddings, pretrained_text
 from trainer.spec.config import Config, WireConfig
-from trainer.spec.features import Dtype, Feature, Modality, Side, features_of, sources_of
+from trainer.spec.features import Dtype, Feature, Modality, Side, features_of, input_features
 from trainer.spec.serving.signatures import QueryStatus
 from trainer.spec.transformed import WORD_VOCABULARY
 
@@ -209,15 +209,15 @@ class Media:
 
 def texts_of(wire: Mapping[str, tf.Tensor], side: Side) -> list[tf.Tensor]:
     """Every text of one side in wire form, [batch] string each."""
-    texts = [wire[feature.name] for feature in sources_of(side, Modality.TEXT)]
+    texts = [wire[feature.name] for feature in input_features(side, Modality.TEXT)]
     return [text if len(text.shape) == 1 else tf.strings.reduce_join(text, axis=-1, separator=" ") for text in texts]
 
 
 def media_of(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> Media:
     """Model form of the media of one side in wire form."""
-    (photo,) = sources_of(side, Modality.IMAGE)
-    (clip,) = sources_of(side, Modality.VIDEO)
-    (sound,) = sources_of(side, Modality.AUDIO)
+    (photo,) = input_features(side, Modality.IMAGE)
+    (clip,) = input_features(side, Modality.VIDEO)
+    (sound,) = input_features(side, Modality.AUDIO)
     photos = wire[photo.name]
     photos = image.to_model(photos if photo.axes else photos[:, tf.newaxis], px=config.wire.image_px)
     frames = video.to_model(wire[clip.name], px=config.wire.frame_px)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from trainer.spec.branches import COMPANION, NO_NEIGHBOUR
+from trainer.spec.branches import CO_PURCHASED, NO_NEIGHBOUR
 
 
 def to_model(relation_types: tf.Tensor, *, types: int, companions: int) -> tf.Tensor:
@@ -20,5 +20,5 @@ def to_model(relation_types: tf.Tensor, *, types: int, companions: int) -> tf.Te
         shape = [tf.shape(relation_types)[0], relation_types.shape[1] + companions]
         return tf.fill(shape, NO_NEIGHBOUR)
     hashed = tf.strings.to_hash_bucket_fast(relation_types, types)
-    known = tf.where(relation_types == b"", NO_NEIGHBOUR, COMPANION + 1 + tf.cast(hashed, tf.int32))
-    return tf.concat([known, tf.fill([tf.shape(relation_types)[0], companions], COMPANION)], axis=1)
+    known = tf.where(relation_types == b"", NO_NEIGHBOUR, CO_PURCHASED + 1 + tf.cast(hashed, tf.int32))
+    return tf.concat([known, tf.fill([tf.shape(relation_types)[0], companions], CO_PURCHASED)], axis=1)

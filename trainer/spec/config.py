@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from trainer.spec.checks import at_least, known_names, unknown_key
 from trainer.spec.features import EMBEDDINGS, Modality
 from trainer.spec.tasks import SCORE_COMPONENTS
-from trainer.spec.tower import PRETRAINED, Similarity, TowerConfig
+from trainer.spec.tower import PRETRAINED_FIELDS, SimilarityKind, TowerConfig
 from trainer.spec.training import RunConfig, TrainConfig
 
 _T = TypeVar("_T")
@@ -34,12 +34,12 @@ class IndexChoice(enum.StrEnum):
 
 
 # What each choice can search by; a choice by size takes exact search for the rest.
-INDEXED: dict[IndexChoice, frozenset[Similarity]] = {
-    IndexChoice.AUTO: frozenset(Similarity),
-    IndexChoice.EXACT: frozenset(Similarity),
-    IndexChoice.IVF: frozenset({Similarity.COSINE}),
-    IndexChoice.BINARY: frozenset({Similarity.COSINE}),
-    IndexChoice.SCANN: frozenset({Similarity.COSINE, Similarity.DOT, Similarity.EUCLIDEAN}),
+INDEXED: dict[IndexChoice, frozenset[SimilarityKind]] = {
+    IndexChoice.AUTO: frozenset(SimilarityKind),
+    IndexChoice.EXACT: frozenset(SimilarityKind),
+    IndexChoice.IVF: frozenset({SimilarityKind.COSINE}),
+    IndexChoice.BINARY: frozenset({SimilarityKind.COSINE}),
+    IndexChoice.SCANN: frozenset({SimilarityKind.COSINE, SimilarityKind.DOT, SimilarityKind.EUCLIDEAN}),
 }
 
 
@@ -186,7 +186,7 @@ class Config:
     def __post_init__(self) -> None:
         """Checks what must fit together."""
         for modality in self.embedded:
-            made, field = self.wire.features_made(modality), PRETRAINED[modality]
+            made, field = self.wire.features_made(modality), PRETRAINED_FIELDS[modality]
             if not self.tower.is_frozen(modality):
                 raise ValueError(
                     f"wire.{modality.value}_embedding_dim is {made}, so that the {modality.value} of items is "
@@ -196,7 +196,7 @@ class Config:
                 )
         similarity, index = self.tower.similarity, self.search.index
         if similarity not in INDEXED[index]:
-            knows = ", ".join(known.value for known in Similarity if known in INDEXED[index])
+            knows = ", ".join(known.value for known in SimilarityKind if known in INDEXED[index])
             raise ValueError(
                 f"search.index is {index.value}, which searches by {knows}; tower.similarity is {similarity.value}. "
                 "Set search.index to exact or auto, or change the similarity."

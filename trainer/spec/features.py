@@ -13,7 +13,7 @@ class Side(enum.StrEnum):
     ITEM = "item"
     QUERY = "query"
     EVENT = "event"
-    DAY = "day"
+    ITEM_DAY = "day"
 
 
 class Modality(enum.StrEnum):
@@ -315,31 +315,31 @@ TREND_CHANNELS: dict[str, str] = {
 }
 
 _DAY = (
-    Feature(name="day_item_id", side=Side.DAY, dtype=Dtype.BYTES, doc="The item."),
+    Feature(name="day_item_id", side=Side.ITEM_DAY, dtype=Dtype.BYTES, doc="The item."),
     Feature(
         name="day",
-        side=Side.DAY,
+        side=Side.ITEM_DAY,
         dtype=Dtype.INT,
         default=0,
         doc="Days since 1970-01-01 UTC. What the record tells, labels apart, was known before this day began.",
     ),
     Feature(
         name="latest",
-        side=Side.DAY,
+        side=Side.ITEM_DAY,
         dtype=Dtype.INT,
         default=0,
         doc="1 = after all training events: what is served and evaluated. Its labels lie in the held-out days.",
     ),
     Feature(
         name="regular",
-        side=Side.DAY,
+        side=Side.ITEM_DAY,
         dtype=Dtype.INT,
         default=0,
         doc="1 = one of the evenly spread days that demand and prices are learned on, with events or without.",
     ),
     Feature(
         name="popularity",
-        side=Side.DAY,
+        side=Side.ITEM_DAY,
         dtype=Dtype.FLOAT,
         modality=Modality.TREND,
         default=0.0,
@@ -348,7 +348,7 @@ _DAY = (
     *(
         Feature(
             name=f"trend_{channel}",
-            side=Side.DAY,
+            side=Side.ITEM_DAY,
             dtype=Dtype.FLOAT,
             axes=(Axis.TREND_DAYS,),
             modality=Modality.TREND,
@@ -359,7 +359,7 @@ _DAY = (
     ),
     Feature(
         name="companion_ids",
-        side=Side.DAY,
+        side=Side.ITEM_DAY,
         dtype=Dtype.BYTES,
         axes=(Axis.MAX_COPURCHASED,),
         modality=Modality.GRAPH,
@@ -367,14 +367,14 @@ _DAY = (
     ),
     Feature(
         name="label_units",
-        side=Side.DAY,
+        side=Side.ITEM_DAY,
         dtype=Dtype.FLOAT,
         default=-1.0,
         doc="Units sold a day in the `demand_horizon_days` from this day on, -1 not known.",
     ),
     Feature(
         name="label_price",
-        side=Side.DAY,
+        side=Side.ITEM_DAY,
         dtype=Dtype.FLOAT,
         default=-1.0,
         doc="The next price seen on this day or later, -1 not known.",
@@ -389,10 +389,10 @@ def features_of(side: Side) -> tuple[Feature, ...]:
     return tuple(f for f in FEATURES if f.side == side)
 
 
-def sources_of(side: Side, modality: Modality) -> tuple[Feature, ...]:
+def input_features(side: Side, modality: Modality) -> tuple[Feature, ...]:
     """What one side holds of one modality, in declaration order, but for what an encoder made of it."""
     return tuple(f for f in features_of(side) if f.modality is modality and f.name not in EMBEDDINGS.values())
 
 
 # Axes of which a request may bring any number of entries; those that matter most come first.
-OPEN_AXES = (Axis.HISTORY_LENGTH, Axis.SEARCH_HISTORY_LENGTH, Axis.MAX_PROFILE_ENTRIES)
+VARIABLE_AXES = (Axis.HISTORY_LENGTH, Axis.SEARCH_HISTORY_LENGTH, Axis.MAX_PROFILE_ENTRIES)

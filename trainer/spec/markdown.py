@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from trainer.spec.config import Config
 from trainer.spec.features import Axis, Feature, Side, features_of
 from trainer.spec.records import RECORDS, Field
-from trainer.spec.serving.signature_fields import Port
+from trainer.spec.serving.signature_fields import SignatureField
 from trainer.spec.serving.signatures import signatures
-from trainer.spec.tasks import INTENT_SHIFTS
+from trainer.spec.tasks import INTENT_ADJUSTMENTS
 
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTALL)
 
@@ -49,7 +49,7 @@ def tables(config: Config) -> dict[str, str]:
             ("intent", "adds"),
             (
                 (f"`{intent}`", ", ".join(f"{value:g} to `{name}`" for name, value in shifts.items()))
-                for intent, shifts in INTENT_SHIFTS.items()
+                for intent, shifts in INTENT_ADJUSTMENTS.items()
             ),
         ),
         "inputs": _ports(_unique(port for s in signatures(config) for port in s.inputs), inputs=True),
@@ -91,10 +91,10 @@ def _features(features: Iterable[Feature]) -> str:
     )
 
 
-def _ports(ports: Iterable[Port], *, inputs: bool) -> str:
+def _ports(ports: Iterable[SignatureField], *, inputs: bool) -> str:
     head = ("input", "type", "shape", "default", "meaning") if inputs else ("output", "type", "shape", "meaning")
 
-    def row(port: Port) -> list[str]:
+    def row(port: SignatureField) -> list[str]:
         shape = ", ".join(["batch", *("any" if length is None else str(length) for length in port.shape)])
         default = [] if not inputs else ["required" if port.default is None else _literal(port.default)]
         return [f"`{port.name}`", port.dtype.value, f"[{shape}]", *default, port.doc]
@@ -102,7 +102,7 @@ def _ports(ports: Iterable[Port], *, inputs: bool) -> str:
     return _table(head, map(row, ports))
 
 
-def _unique(ports: Iterable[Port]) -> list[Port]:
+def _unique(ports: Iterable[SignatureField]) -> list[SignatureField]:
     return list(dict.fromkeys(ports))
 
 

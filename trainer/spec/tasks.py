@@ -12,11 +12,11 @@ class TaskKind(enum.StrEnum):
     RETRIEVAL = "retrieval"
     REPURCHASE = "repurchase"
     BINARY = "binary"
-    GRADED = "graded"
+    PAIRWISE = "pairwise"
     QUERY_CLASS = "query_class"
     REVIEW_CLASS = "review_class"
     COUNT = "count"
-    AMOUNT = "amount"
+    REGRESSION = "regression"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +72,7 @@ TASKS: tuple[Task, ...] = (
     ),
     Task(
         name="relevance",
-        kind=TaskKind.GRADED,
+        kind=TaskKind.PAIRWISE,
         label="label_relevance",
         weight=0.1,
         doc="How relevant the item is, 0 to 1: learned from pairs of one request with unequal grades.",
@@ -102,7 +102,7 @@ TASKS: tuple[Task, ...] = (
     ),
     Task(
         name="price",
-        kind=TaskKind.AMOUNT,
+        kind=TaskKind.REGRESSION,
         label="label_price",
         weight=0.1,
         doc="The next price: its logarithm less the mean logarithm of the currency. The item's own price is not read.",
@@ -110,15 +110,15 @@ TASKS: tuple[Task, ...] = (
 )
 
 # The label that stands for the probability 1, by kind of pair task.
-LARGEST_LABEL: dict[TaskKind, float] = {TaskKind.BINARY: 1.0, TaskKind.GRADED: 3.0}
+MAX_LABELS: dict[TaskKind, float] = {TaskKind.BINARY: 1.0, TaskKind.PAIRWISE: 3.0}
 
 # Tasks that score a (query, item) pair beside the dense cosine.
-PAIR_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind in (TaskKind.BINARY, TaskKind.GRADED))
+PAIR_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind in (TaskKind.BINARY, TaskKind.PAIRWISE))
 QUERY_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind is TaskKind.QUERY_CLASS)
 REVIEW_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind is TaskKind.REVIEW_CLASS)
 # Tasks about an item on a day, whatever is searched for; all others have their labels in events.
-DAY_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind in (TaskKind.COUNT, TaskKind.AMOUNT))
-EVENT_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task not in DAY_TASKS)
+ITEM_DAY_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task.kind in (TaskKind.COUNT, TaskKind.REGRESSION))
+EVENT_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task not in ITEM_DAY_TASKS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,7 +166,7 @@ DEFAULT_SCORE_WEIGHTS: dict[str, float] = {
 # Not a score component; an intent moves it as it moves weights.
 DIVERSITY = "diversity"
 # What a certain intent adds to the weights of score components, and to diversity; a probable one adds its share.
-INTENT_SHIFTS: dict[str, dict[str, float]] = {
+INTENT_ADJUSTMENTS: dict[str, dict[str, float]] = {
     "buy": {"purchase": 0.5, STOCK: 0.1},
     "compare": {DIVERSITY: 0.2, PRICE_VALUE: 0.1},
     "consult": {LEXICAL: 1.0, "relevance": 0.5},

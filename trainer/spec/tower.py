@@ -8,9 +8,9 @@ from trainer.spec.checks import at_least, fraction
 from trainer.spec.features import Modality
 
 # What the handle of a text encoder begins with where it is a TF-Hub module.
-HUB = "hub:"
+HUB_PREFIX = "hub:"
 # Fields of `TowerConfig` that name the pretrained encoder of a branch.
-PRETRAINED = {
+PRETRAINED_FIELDS = {
     Modality.TEXT: "text.pretrained",
     Modality.IMAGE: "vision.pretrained",
     Modality.VIDEO: "vision.clip_pretrained",
@@ -34,7 +34,7 @@ class TemporalEncoder(enum.StrEnum):
     CNN = "cnn"
 
 
-class Similarity(enum.StrEnum):
+class SimilarityKind(enum.StrEnum):
     """How a query is compared with an item: a pair of maps, after which every one is a dot product; the larger wins."""
 
     COSINE = "cosine"
@@ -45,9 +45,9 @@ class Similarity(enum.StrEnum):
 
 
 # Those whose vectors are the sum of their branches; the others' are that sum over its length.
-FREE_LENGTH = frozenset({Similarity.DOT, Similarity.EUCLIDEAN})
+UNNORMALIZED_SIMILARITIES = frozenset({SimilarityKind.DOT, SimilarityKind.EUCLIDEAN})
 # Those that are a sum over pairs of a part of the query and a branch of the item, which `explain` takes apart.
-BILINEAR = frozenset({Similarity.COSINE, Similarity.DOT})
+BILINEAR = frozenset({SimilarityKind.COSINE, SimilarityKind.DOT})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,7 +222,7 @@ class TowerConfig:
 
     dim: int = 64
     fusion: Fusion = Fusion.GATED
-    similarity: Similarity = Similarity.COSINE
+    similarity: SimilarityKind = SimilarityKind.COSINE
     dropout: float = 0.1
     modality_dropout: float = 0.2
     disabled_branches: str = ""  # branches that are absent on every item and query, by name, separated by commas
@@ -255,7 +255,7 @@ class TowerConfig:
 
     def pretrained(self, modality: Modality) -> str:
         """The handle of the pretrained encoder of a branch; "" = it has none."""
-        field = PRETRAINED.get(modality)
+        field = PRETRAINED_FIELDS.get(modality)
         return str(operator.attrgetter(field)(self)) if field else ""
 
     def is_frozen(self, modality: Modality) -> bool:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from trainer.ops import examples, graph, trend
 from trainer.ops.blocks import price
-from trainer.spec.branches import SHOPPER
+from trainer.spec.branches import USER_MODALITIES
 from trainer.spec.features import Dtype, Side, features_of
 from trainer.tables import columnar
 from trainer.tables.id_assigner import Numbering
@@ -118,7 +118,7 @@ def build_days(
     """
 
     def to_row(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        wire = examples.parse(serialized, sides=[Side.DAY], wire=ops.config.wire)
+        wire = examples.parse(serialized, sides=[Side.ITEM_DAY], wire=ops.config.wire)
         names = ("day_item_id", "day", "latest", "regular", "companion_ids", "label_units", "label_price")
         return {
             **trend.to_model(wire),
@@ -199,8 +199,8 @@ class _EventBuilder:
         self._row_of = row_of
         self._dropped = 0
         self._names: list[str] = []  # columns that tell who asks
-        self._asked = [f for f in features_of(Side.QUERY) if f.modality not in (None, *SHOPPER)]
-        self._shopper = [f for f in features_of(Side.QUERY) if f.modality in SHOPPER]
+        self._asked = [f for f in features_of(Side.QUERY) if f.modality not in (None, *USER_MODALITIES)]
+        self._shopper = [f for f in features_of(Side.QUERY) if f.modality in USER_MODALITIES]
 
         @tf.function(reduce_retracing=True, autograph=False)
         def to_query(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainer.ops import examples, text
 from trainer.source_hash import source_hash
 from trainer.spec.config import Config, to_dict
-from trainer.spec.tasks import DAY_TASKS
+from trainer.spec.tasks import ITEM_DAY_TASKS
 from trainer.spec.transformed import WORD_VOCABULARY
 from trainer.tables import builders, columnar
 from trainer.tables.builders import RAW_TEXT
@@ -146,7 +146,7 @@ class DayTable:
         A price that no event tells is that of the catalogue.
         """
         result = {}
-        for task in DAY_TASKS:
+        for task in ITEM_DAY_TASKS:
             values = np.full(len(rows), np.nan, np.float32)
             values[rows >= 0] = self.values(task.label)[rows[rows >= 0]]
             result[task.label] = values

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.model.two_tower import TwoTower
-from trainer.spec.tasks import LARGEST_LABEL, PAIR_TASKS, Task
+from trainer.spec.tasks import MAX_LABELS, PAIR_TASKS, Task
 from trainer.tables.tables import EventTable, Tables, compile_rows, map_rows
 
 _MOST_ROWS = 8192
@@ -43,7 +43,7 @@ def calibrate(model: TwoTower, tables: Tables, *, items: np.ndarray, seed: int) 
         return np.log(probability) - np.log1p(-probability)
 
     for index, task in enumerate(PAIR_TASKS):
-        random, most = np.random.default_rng([seed, 2, index]), LARGEST_LABEL[task.kind]
+        random, most = np.random.default_rng([seed, 2, index]), MAX_LABELS[task.kind]
         labels = np.where(usable, tables.evaluation.values(task.label), -1.0)
         chosen, _ = sample_known(labels, most=_MOST_ROWS, random=random)
         shares = labels[chosen] / most

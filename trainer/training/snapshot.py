@@ -8,7 +8,7 @@ import numpy as np
 from trainer import metrics
 from trainer.model.tower import hide
 from trainer.model.two_tower import TwoTower
-from trainer.spec.branches import CHANGING
+from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.features import Modality
 from trainer.tables.tables import EventTable, ItemStore, compile_rows, map_rows
 
@@ -27,7 +27,7 @@ class Snapshots:
 
     def refresh(self) -> None:
         """Encodes the whole store by content and gives it to the model."""
-        self._model.set_snapshot(self._vectors(hidden=CHANGING))
+        self._model.set_snapshot(self._vectors(hidden=DAILY_MODALITIES))
 
     def current(self) -> np.ndarray:
         """[items, dim] float32, what the item tower gives with the latest record of each item."""

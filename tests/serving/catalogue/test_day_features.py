@@ -42,7 +42,7 @@ def known_days(tmp_path):
         {"day_item_id": "cup", "day": 9, "latest": 1, "popularity": 3.0, "companion_ids": ["shade", "gone"]},
         {"day_item_id": "lamp", "day": 9, "latest": 1, "popularity": 1.0},
     ]
-    write_records(tmp_path / "days.tfrecord", [example(row, Side.DAY) for row in rows])
+    write_records(tmp_path / "days.tfrecord", [example(row, Side.ITEM_DAY) for row in rows])
     return str(tmp_path / "days.tfrecord")
 
 

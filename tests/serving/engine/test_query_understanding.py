@@ -11,7 +11,7 @@ from tests.serving.conftest import TEXT, make_bundle
 from trainer.spec.branches import branches_of
 from trainer.spec.features import Side
 from trainer.spec.serving.signatures import QueryStatus
-from trainer.spec.tasks import DIVERSITY, INTENT_SHIFTS, QUERY_TASKS, SCORE_COMPONENTS
+from trainer.spec.tasks import DIVERSITY, INTENT_ADJUSTMENTS, QUERY_TASKS, SCORE_COMPONENTS
 
 # In the fake towers the first three numbers of a text are the logits of buy, compare and consult, and the first one is
 # the logit of positive, against its negative for negative.
@@ -41,8 +41,8 @@ def test_a_probable_intent_shifts_weights_by_its_share(monkeypatch):
 
 def test_every_intent_shifts_what_is_there_to_be_shifted():
     (task,) = QUERY_TASKS
-    assert set(INTENT_SHIFTS) == set(task.classes)
-    assert {name for shifts in INTENT_SHIFTS.values() for name in shifts} <= {*SCORE_COMPONENTS, DIVERSITY}
+    assert set(INTENT_ADJUSTMENTS) == set(task.classes)
+    assert {name for shifts in INTENT_ADJUSTMENTS.values() for name in shifts} <= {*SCORE_COMPONENTS, DIVERSITY}
 
 
 def test_a_head_that_gives_nan_says_nothing():

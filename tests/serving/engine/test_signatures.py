@@ -15,7 +15,7 @@ from tests.support.fake_towers import text_of
 from trainer.spec.branches import branches_of
 from trainer.spec.config import SearchConfig
 from trainer.spec.features import Side
-from trainer.spec.serving.signature_fields import Port, WireType
+from trainer.spec.serving.signature_fields import SignatureField, WireType
 from trainer.spec.serving.signatures import QueryStatus, signatures
 
 SIZES = [0, 1, 5, 15, 16, 50, 99, 100]
@@ -330,6 +330,6 @@ def test_outputs_that_are_not_declared_are_refused(config):
 
 
 def test_an_input_without_default_must_be_passed():
-    port = Port(name="item_id", dtype=WireType.STRING, doc="")
+    port = SignatureField(name="item_id", dtype=WireType.STRING, doc="")
     with pytest.raises(ValueError, match="Input 'item_id' has no default; pass it in the request"):
         default_input(port)

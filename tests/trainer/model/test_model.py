@@ -8,7 +8,7 @@ from trainer.model.build import build_model
 from trainer.model.tower import drop_branches, hide
 from trainer.model.two_tower import known_of_days
 from trainer.nn.blocks import gather_rows
-from trainer.spec.branches import CHANGING, branches_of
+from trainer.spec.branches import DAILY_MODALITIES, branches_of
 from trainer.spec.features import TREND_CHANNELS, Modality, Side
 from trainer.spec.presets import tiny
 from trainer.spec.tasks import TaskKind
@@ -231,9 +231,9 @@ def test_learned_weights_count_a_loss_by_its_certainty():
 
 
 def test_the_content_of_an_item_is_the_sum_of_its_other_branches(model, batch):
-    masked = model.encode_items({**batch["items"], **hide(CHANGING)})
+    masked = model.encode_items({**batch["items"], **hide(DAILY_MODALITIES)})
     whole = model.encode_items(batch["items"])
-    content = tf.reduce_sum(whole["branches"][:, : -len(CHANGING)], axis=1)
+    content = tf.reduce_sum(whole["branches"][:, : -len(DAILY_MODALITIES)], axis=1)
     np.testing.assert_allclose(masked["vector"], tf.linalg.normalize(content, axis=-1)[0], atol=1e-5)
 
 
@@ -269,7 +269,7 @@ def test_looking_at_a_day_later_gives_what_looking_at_once_gives(model, batch):
         {**items, "neighbour_vectors": neighbours, "neighbour_present": present},
     )
     at_once = model.encode_unpriced(items)
-    np.testing.assert_allclose(later["branches"], at_once["branches"][:, -len(CHANGING) :], atol=1e-5)
+    np.testing.assert_allclose(later["branches"], at_once["branches"][:, -len(DAILY_MODALITIES) :], atol=1e-5)
     foreseen = model.foresee(at_once["encoded"], items)
     np.testing.assert_allclose(later["price"], foreseen["price"], atol=1e-5)
     np.testing.assert_allclose(later["demand"], tf.exp(foreseen["demand"]), rtol=1e-4)
@@ -283,4 +283,4 @@ def test_numbers_of_days_begin_at_the_last_week_and_the_last_price():
     known, base = known_of_days({name: tf.constant(values) for name, values in days.items()})
     np.testing.assert_allclose(known, [[np.log(4.0), np.log(2.5), 2.0, 0.7, 1.0]], rtol=1e-5)
     assert float(base[TaskKind.COUNT][0]) == pytest.approx(np.log(0.02 + 0.5 * (3.0 + 1.5)), rel=1e-5)
-    assert float(base[TaskKind.AMOUNT][0]) == pytest.approx(0.7)
+    assert float(base[TaskKind.REGRESSION][0]) == pytest.approx(0.7)

@@ -8,7 +8,7 @@ from tests.support.hub_modules import MeanColour, saved
 from tests.trainer.model.test_model import CONFIG, ITEMS, _gradients, batch  # noqa: F401  the batch is a fixture
 from trainer.model.build import build_model
 from trainer.spec.config import override
-from trainer.spec.tower import Similarity
+from trainer.spec.tower import SimilarityKind
 
 OPTIONS = (
     *(
@@ -48,7 +48,7 @@ def test_every_option_together_learns(batch):  # noqa: F811
     assert kept == {*batch["item_rows"].numpy().tolist(), -1}
 
 
-@pytest.mark.parametrize("similarity", [s for s in Similarity if s is not Similarity.COSINE])
+@pytest.mark.parametrize("similarity", [s for s in SimilarityKind if s is not SimilarityKind.COSINE])
 def test_retrieval_learns_by_every_similarity(batch, similarity):  # noqa: F811
     model = made(f"tower.similarity={similarity.value}")
     with tf.GradientTape() as tape:

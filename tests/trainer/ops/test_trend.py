@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.ops import graph, trend
-from trainer.spec.branches import COMPANION, NO_NEIGHBOUR
+from trainer.spec.branches import CO_PURCHASED, NO_NEIGHBOUR
 from trainer.spec.features import TREND_CHANNELS
 
 CHANNELS = list(TREND_CHANNELS)
@@ -46,6 +46,6 @@ def test_what_is_no_number_counts_as_nothing():
 def test_types_of_relations_are_hashed_and_those_of_companions_are_one():
     found = graph.to_model(tf.constant([["fits", "", "fits"]]), types=16, companions=2).numpy()[0]
     assert found[1] == NO_NEIGHBOUR
-    assert found[0] == found[2] > COMPANION
-    assert found[0] <= COMPANION + 16
-    assert found[3:].tolist() == [COMPANION, COMPANION]
+    assert found[0] == found[2] > CO_PURCHASED
+    assert found[0] <= CO_PURCHASED + 16
+    assert found[3:].tolist() == [CO_PURCHASED, CO_PURCHASED]

@@ -1,5 +1,5 @@
 from trainer.spec.branches import branches_of
-from trainer.spec.features import EMBEDDINGS, FEATURES, Axis, Dtype, Modality, Side, sources_of
+from trainer.spec.features import EMBEDDINGS, FEATURES, Axis, Dtype, Modality, Side, input_features
 from trainer.spec.tasks import ITEM_SCORES, PAIR_TASKS, SCORE_COMPONENTS, TASKS
 
 
@@ -22,10 +22,10 @@ def test_the_towers_branches_in_the_order_of_every_branch_table():
 
 
 def test_sources_of_one_side_and_modality():
-    assert [f.name for f in sources_of(Side.ITEM, Modality.TEXT)] == ["title", "description", "attributes"]
+    assert [f.name for f in input_features(Side.ITEM, Modality.TEXT)] == ["title", "description", "attributes"]
     assert EMBEDDINGS[Modality.TEXT] in {f.name for f in FEATURES if f.modality is Modality.TEXT}
-    assert [f.name for f in sources_of(Side.ITEM, Modality.TABULAR)] == ["category", "brand", "price"]
-    assert [f.name for f in sources_of(Side.QUERY, Modality.VIDEO)] == ["query_video"]
+    assert [f.name for f in input_features(Side.ITEM, Modality.TABULAR)] == ["category", "brand", "price"]
+    assert [f.name for f in input_features(Side.QUERY, Modality.VIDEO)] == ["query_video"]
 
 
 def test_media_never_pass_through_transform():

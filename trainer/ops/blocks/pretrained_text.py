@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from trainer.spec.tower import HUB
+from trainer.spec.tower import HUB_PREFIX
 
 HOW = (
     "Give the folder of a KerasNLP preset (config.json, tokenizer.json, model.weights.h5) or the name of one that this "
@@ -26,7 +26,7 @@ def tokenizer_of(handle: str) -> Tokenizer:
     Raises:
       ValueError: It cannot be loaded.
     """
-    return Characters() if handle.startswith(HUB) else PretrainedTokenizer(handle)
+    return Characters() if handle.startswith(HUB_PREFIX) else PretrainedTokenizer(handle)
 
 
 class Characters(tf.Module):

@@ -6,7 +6,7 @@ from trainer.spec.branches import branches_of
 from trainer.spec.config import Config
 from trainer.spec.features import Side
 from trainer.spec.serving.filters import FILTERS
-from trainer.spec.serving.signature_fields import WIRE_TYPES, Port, WireType
+from trainer.spec.serving.signature_fields import WIRE_TYPES, SignatureField, WireType
 from trainer.spec.tasks import (
     DEFAULT_SCORE_WEIGHTS,
     DENSE,
@@ -44,13 +44,15 @@ class Stage(enum.StrEnum):
     DIVERSITY = "diversity"  # by score it would be shown; diversity moved it behind this page
 
 
-VERSION = Port(name="bundle_version", dtype=WireType.STRING, doc="Version of towers and index, never mixed.")
+BUNDLE_VERSION = SignatureField(
+    name="bundle_version", dtype=WireType.STRING, doc="Version of towers and index, never mixed."
+)
 
 
-def mixing() -> tuple[Port, ...]:
+def query_mix_inputs() -> tuple[SignatureField, ...]:
     """How the parts of a query are mixed."""
     branches = (
-        Port(
+        SignatureField(
             name=f"query_weight_{branch}",
             dtype=WireType.FLOAT,
             default=1.0,
@@ -61,14 +63,14 @@ def mixing() -> tuple[Port, ...]:
     )
     return (
         *branches,
-        Port(
+        SignatureField(
             name="seed_item_ids",
             dtype=WireType.STRING,
             shape=(None,),
             default=b"",
             doc="Items to search by; they are not among the results.",
         ),
-        Port(
+        SignatureField(
             name="seed_item_weights",
             dtype=WireType.FLOAT,
             shape=(None,),
@@ -78,10 +80,10 @@ def mixing() -> tuple[Port, ...]:
     )
 
 
-def filters() -> tuple[Port, ...]:
+def filter_inputs() -> tuple[SignatureField, ...]:
     """What every result must pass."""
     return tuple(
-        Port(
+        SignatureField(
             name=filter_.name.value,
             dtype=WIRE_TYPES[filter_.dtype],
             shape=(None,) if filter_.is_list else (),
@@ -92,11 +94,11 @@ def filters() -> tuple[Port, ...]:
     )
 
 
-def weights(config: Config) -> tuple[Port, ...]:
+def weight_inputs(config: Config) -> tuple[SignatureField, ...]:
     """The weight of each score component, and how much the intent of a query moves them."""
     return (
         *(
-            Port(
+            SignatureField(
                 name=f"weight_{part}",
                 dtype=WireType.FLOAT,
                 default=config.search.score_weights.get(part, DEFAULT_SCORE_WEIGHTS[part]),
@@ -104,7 +106,7 @@ def weights(config: Config) -> tuple[Port, ...]:
             )
             for part in SCORE_COMPONENTS
         ),
-        Port(
+        SignatureField(
             name=INTENT_WEIGHT,
             dtype=WireType.FLOAT,
             default=config.search.intent_weight,
@@ -113,17 +115,19 @@ def weights(config: Config) -> tuple[Port, ...]:
     )
 
 
-def arranging() -> tuple[Port, ...]:
+def reordering_inputs() -> tuple[SignatureField, ...]:
     """What moves results beside their score components."""
     return (
-        Port(
+        SignatureField(
             name="diversity",
             dtype=WireType.FLOAT,
             default=0.0,
             doc="0 = by score alone, 1 = by difference from what stands above alone; moves results, keeps scores.",
         ),
-        Port(name="boost_ids", dtype=WireType.STRING, shape=(None,), default=b"", doc="Items whose score is changed."),
-        Port(
+        SignatureField(
+            name="boost_ids", dtype=WireType.STRING, shape=(None,), default=b"", doc="Items whose score is changed."
+        ),
+        SignatureField(
             name="boost_values",
             dtype=WireType.FLOAT,
             shape=(None,),
@@ -133,19 +137,19 @@ def arranging() -> tuple[Port, ...]:
     )
 
 
-def answer(config: Config) -> tuple[Port, ...]:
+def result_outputs(config: Config) -> tuple[SignatureField, ...]:
     """A page of results."""
     width = (config.search.max_page_size,)
     return (
-        Port(name="ids", dtype=WireType.STRING, shape=width, doc="Item ids, best first, padded with ''."),
-        Port(
+        SignatureField(name="ids", dtype=WireType.STRING, shape=width, doc="Item ids, best first, padded with ''."),
+        SignatureField(
             name="scores",
             dtype=WireType.FLOAT,
             shape=width,
             doc="Weighted sum of the score components, and the boost; padded with 0.",
         ),
         *(
-            Port(
+            SignatureField(
                 name=f"score_{part}",
                 dtype=WireType.FLOAT,
                 shape=width,
@@ -153,44 +157,46 @@ def answer(config: Config) -> tuple[Port, ...]:
             )
             for part in SCORE_COMPONENTS
         ),
-        Port(name="boosts", dtype=WireType.FLOAT, shape=width, doc="What boosts added to the score, padded with 0."),
-        Port(
+        SignatureField(
+            name="boosts", dtype=WireType.FLOAT, shape=width, doc="What boosts added to the score, padded with 0."
+        ),
+        SignatureField(
             name="num_variants",
             dtype=WireType.INT32,
             shape=width,
             doc="Items of the same product that pass the filters, the result among them; padded with 0.",
         ),
-        Port(name="num_results", dtype=WireType.INT32, doc="How many results of this row are real."),
-        Port(name="total_matches", dtype=WireType.INT32, doc="How many products pass the filters."),
-        Port(
+        SignatureField(name="num_results", dtype=WireType.INT32, doc="How many results of this row are real."),
+        SignatureField(name="total_matches", dtype=WireType.INT32, doc="How many products pass the filters."),
+        SignatureField(
             name="query_weights",
             dtype=WireType.FLOAT,
             shape=(len(QUERY_COMPONENTS),),
             doc=f"Weight of each part of the mixed query: {', '.join(QUERY_COMPONENTS)}.",
         ),
-        *given_away(),
-        *remarks(),
+        *query_understanding_outputs(),
+        *status_outputs(),
     )
 
 
-def given_away() -> tuple[Port, ...]:
+def query_understanding_outputs() -> tuple[SignatureField, ...]:
     """What a query gives away beside what it looks for, and the weights that follow."""
     (intent,), (sentiment,) = QUERY_TASKS, REVIEW_TASKS
     return (
-        Port(
+        SignatureField(
             name="intent",
             dtype=WireType.FLOAT,
             shape=(len(intent.classes),),
             doc=f"Probability of each intent: {', '.join(intent.classes)}; zeros where the query says nothing.",
         ),
-        Port(
+        SignatureField(
             name="sentiment",
             dtype=WireType.FLOAT,
             shape=(len(sentiment.classes),),
             doc=f"Probability of each sentiment of its text: {', '.join(sentiment.classes)}; zeros without text.",
         ),
-        Port(name="subjectivity", dtype=WireType.FLOAT, doc="How subjective the text is, 0 to 1."),
-        Port(
+        SignatureField(name="subjectivity", dtype=WireType.FLOAT, doc="How subjective the text is, 0 to 1."),
+        SignatureField(
             name="score_weights",
             dtype=WireType.FLOAT,
             shape=(len(SCORE_COMPONENTS),),
@@ -199,17 +205,17 @@ def given_away() -> tuple[Port, ...]:
     )
 
 
-def ranked() -> tuple[Port, ...]:
+def rank_outputs() -> tuple[SignatureField, ...]:
     """Scores of given items."""
     return (
-        Port(
+        SignatureField(
             name="scores",
             dtype=WireType.FLOAT,
             shape=(None,),
             doc="Weighted sum of the score components; 0 if unknown.",
         ),
         *(
-            Port(
+            SignatureField(
                 name=f"score_{part}",
                 dtype=WireType.FLOAT,
                 shape=(None,),
@@ -217,88 +223,94 @@ def ranked() -> tuple[Port, ...]:
             )
             for part in SCORE_COMPONENTS
         ),
-        *given_away(),
-        *remarks(),
+        *query_understanding_outputs(),
+        *status_outputs(),
     )
 
 
-def explanation() -> tuple[Port, ...]:
+def explain_outputs() -> tuple[SignatureField, ...]:
     """Where an item stands and why."""
     pairs = (len(QUERY_COMPONENTS), len(ITEM_BRANCHES))
     return (
-        Port(name="stage", dtype=WireType.STRING, doc=f"Where it stands: {', '.join(Stage)}."),
-        Port(name="position", dtype=WireType.INT32, doc="Its place in the whole list, from 1; 0 = not in it."),
-        Port(name="score", dtype=WireType.FLOAT, doc="Its score, shown or not: the sum of the contributions."),
-        Port(name="last_score", dtype=WireType.FLOAT, doc="Score of the last result on the page."),
-        Port(name="last_id", dtype=WireType.STRING, doc="Id of the last result on the page."),
-        Port(
+        SignatureField(name="stage", dtype=WireType.STRING, doc=f"Where it stands: {', '.join(Stage)}."),
+        SignatureField(
+            name="position", dtype=WireType.INT32, doc="Its place in the whole list, from 1; 0 = not in it."
+        ),
+        SignatureField(
+            name="score", dtype=WireType.FLOAT, doc="Its score, shown or not: the sum of the contributions."
+        ),
+        SignatureField(name="last_score", dtype=WireType.FLOAT, doc="Score of the last result on the page."),
+        SignatureField(name="last_id", dtype=WireType.STRING, doc="Id of the last result on the page."),
+        SignatureField(
             name="contribution_matrix",
             dtype=WireType.FLOAT,
             shape=pairs,
             doc="What each part of the query (row) adds by each branch of the item (column); the dense side.",
         ),
         *(
-            Port(name=f"contribution_{part}", dtype=WireType.FLOAT, doc=f"Score component `{part}` times its weight.")
+            SignatureField(
+                name=f"contribution_{part}", dtype=WireType.FLOAT, doc=f"Score component `{part}` times its weight."
+            )
             for part in SCORE_COMPONENTS
             if part != DENSE
         ),
-        Port(
+        SignatureField(
             name="contribution_intent",
             dtype=WireType.FLOAT,
             doc="What the intent of the query added, by all the score components that it weighs higher.",
         ),
-        Port(name="contribution_boost", dtype=WireType.FLOAT, doc="What boosts added."),
-        Port(
+        SignatureField(name="contribution_boost", dtype=WireType.FLOAT, doc="What boosts added."),
+        SignatureField(
             name="query_components",
             dtype=WireType.STRING,
             shape=pairs[:1],
             doc="Names of the rows of `contribution_matrix`.",
         ),
-        Port(name="item_branches", dtype=WireType.STRING, shape=pairs[1:], doc="Names of its columns."),
-        Port(
+        SignatureField(name="item_branches", dtype=WireType.STRING, shape=pairs[1:], doc="Names of its columns."),
+        SignatureField(
             name="words",
             dtype=WireType.STRING,
             shape=(MAX_QUERY_WORDS,),
             doc="Words of the query that the item has, as the catalogue writes them; '' for the others.",
         ),
-        Port(
+        SignatureField(
             name="word_contributions",
             dtype=WireType.FLOAT,
             shape=(MAX_QUERY_WORDS,),
             doc="What each word adds; their sum is `contribution_lexical`.",
         ),
-        *given_away(),
-        *remarks(),
+        *query_understanding_outputs(),
+        *status_outputs(),
     )
 
 
-def suggestion() -> tuple[Port, ...]:
+def suggest_outputs() -> tuple[SignatureField, ...]:
     """A text with its spelling mended."""
     return (
-        Port(
+        SignatureField(
             name="suggestion",
             dtype=WireType.STRING,
             doc="The text with words that no item has replaced by the nearest that some have; as it came if none is.",
         ),
-        Port(name="num_changed", dtype=WireType.INT32, doc="How many words were replaced."),
-        VERSION,
+        SignatureField(name="num_changed", dtype=WireType.INT32, doc="How many words were replaced."),
+        BUNDLE_VERSION,
     )
 
 
-def completions() -> tuple[Port, ...]:
+def complete_outputs() -> tuple[SignatureField, ...]:
     """How a text may go on."""
     return (
-        Port(
+        SignatureField(
             name="completions",
             dtype=WireType.STRING,
             shape=(NUM_COMPLETIONS,),
             doc="Texts that begin with the given one, the most frequent first, padded with ''.",
         ),
-        Port(name="num_results", dtype=WireType.INT32, doc="How many completions of this row are real."),
-        VERSION,
+        SignatureField(name="num_results", dtype=WireType.INT32, doc="How many completions of this row are real."),
+        BUNDLE_VERSION,
     )
 
 
-def remarks() -> tuple[Port, ...]:
+def status_outputs() -> tuple[SignatureField, ...]:
     """What every answer says about the request."""
-    return (Port(name="query_status", dtype=WireType.INT32, doc="`QueryStatus` bits."), VERSION)
+    return (SignatureField(name="query_status", dtype=WireType.INT32, doc="`QueryStatus` bits."), BUNDLE_VERSION)

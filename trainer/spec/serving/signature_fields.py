@@ -4,7 +4,7 @@ import dataclasses
 import enum
 
 from trainer.spec.config import Config
-from trainer.spec.features import OPEN_AXES, Dtype, Feature
+from trainer.spec.features import VARIABLE_AXES, Dtype, Feature
 
 
 class WireType(enum.StrEnum):
@@ -17,7 +17,7 @@ class WireType(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Port:
+class SignatureField:
     """One named input or output of a signature.
 
     Attributes:
@@ -44,17 +44,17 @@ class Signature:
     """One signature of the bundle."""
 
     name: str
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
+    inputs: tuple[SignatureField, ...]
+    outputs: tuple[SignatureField, ...]
     doc: str
 
 
 WIRE_TYPES = {Dtype.BYTES: WireType.STRING, Dtype.FLOAT: WireType.FLOAT, Dtype.INT: WireType.INT64}
 
 
-def feature_port(feature: Feature, config: Config) -> Port:
+def feature_field(feature: Feature, config: Config) -> SignatureField:
     """The input through which a request carries `feature`; what is known of who asks may have any length."""
-    shape = tuple(None if axis in OPEN_AXES else getattr(config.wire, axis.value) for axis in feature.axes)
-    return Port(
+    shape = tuple(None if axis in VARIABLE_AXES else getattr(config.wire, axis.value) for axis in feature.axes)
+    return SignatureField(
         name=feature.name, dtype=WIRE_TYPES[feature.dtype], shape=shape, default=feature.default, doc=feature.doc
     )

@@ -32,7 +32,7 @@ import enum
 from trainer.spec.config import Config
 from trainer.spec.features import Side, features_of
 from trainer.spec.serving import search_fields
-from trainer.spec.serving.signature_fields import Port, Signature, WireType, feature_port
+from trainer.spec.serving.signature_fields import Signature, SignatureField, WireType, feature_field
 from trainer.spec.tower import BILINEAR
 
 
@@ -64,10 +64,10 @@ class QueryStatus(enum.IntFlag):
 
 def signatures(config: Config) -> tuple[Signature, ...]:
     """Every signature of a bundle built with `config`."""
-    query = tuple(feature_port(feature, config) for feature in features_of(Side.QUERY))
-    item = tuple(feature_port(f, config) for f in features_of(Side.ITEM) if f.modality is not None)
-    page = Port(name="page", dtype=WireType.INT32, default=1, doc="Page, from 1.", least=1)
-    size = Port(
+    query = tuple(feature_field(feature, config) for feature in features_of(Side.QUERY))
+    item = tuple(feature_field(f, config) for f in features_of(Side.ITEM) if f.modality is not None)
+    page = SignatureField(name="page", dtype=WireType.INT32, default=1, doc="Page, from 1.", least=1)
+    size = SignatureField(
         name="page_size",
         dtype=WireType.INT32,
         default=min(10, config.search.max_page_size),
@@ -76,13 +76,19 @@ def signatures(config: Config) -> tuple[Signature, ...]:
         most=config.search.max_page_size,
     )
     text = next(port for port in query if port.name == "query_text")
-    item_id = Port(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")
-    item_ids = Port(name="item_ids", dtype=WireType.STRING, shape=(None,), default=b"", doc="The items to score.")
-    unused = Port(name="placeholder", dtype=WireType.INT64, default=0, doc="Not read; TF Serving wants an input.")
-    spec = Port(name="spec_json", dtype=WireType.STRING, doc="Sizes of the wire form as JSON, the same in every row.")
-    mixed, weights = (*query, *search_fields.mixing()), search_fields.weights(config)
-    search = (*mixed, *search_fields.filters(), page, size, *weights, *search_fields.arranging())
-    answer, vectors = search_fields.answer(config), _vectors(config)
+    item_id = SignatureField(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")
+    item_ids = SignatureField(
+        name="item_ids", dtype=WireType.STRING, shape=(None,), default=b"", doc="The items to score."
+    )
+    unused = SignatureField(
+        name="placeholder", dtype=WireType.INT64, default=0, doc="Not read; TF Serving wants an input."
+    )
+    spec = SignatureField(
+        name="spec_json", dtype=WireType.STRING, doc="Sizes of the wire form as JSON, the same in every row."
+    )
+    mixed, weights = (*query, *search_fields.query_mix_inputs()), search_fields.weight_inputs(config)
+    search = (*mixed, *search_fields.filter_inputs(), page, size, *weights, *search_fields.reordering_inputs())
+    answer, vectors = search_fields.result_outputs(config), _vectors(config)
     declared = (
         Signature(name="search", inputs=search, outputs=answer, doc="Multimodal search."),
         Signature(name="search_text", inputs=(text, size), outputs=answer, doc="Text search, first page."),
@@ -90,22 +96,25 @@ def signatures(config: Config) -> tuple[Signature, ...]:
         Signature(
             name="rank",
             inputs=(*mixed, item_ids, *weights),
-            outputs=search_fields.ranked(),
+            outputs=search_fields.rank_outputs(),
             doc="Scores of given items for a query, in the order given.",
         ),
         Signature(
             name="explain",
             inputs=(*search, item_id),
-            outputs=search_fields.explanation(),
+            outputs=search_fields.explain_outputs(),
             doc="Why an item stands where it does in the answer to a search, or why it does not.",
         ),
         Signature(
-            name="suggest", inputs=(text,), outputs=search_fields.suggestion(), doc="The text with its spelling mended."
+            name="suggest",
+            inputs=(text,),
+            outputs=search_fields.suggest_outputs(),
+            doc="The text with its spelling mended.",
         ),
         Signature(
             name="complete",
             inputs=(text,),
-            outputs=search_fields.completions(),
+            outputs=search_fields.complete_outputs(),
             doc="How a text that was begun may go on.",
         ),
         Signature(name="embed_query", inputs=query, outputs=vectors, doc="The query vector."),
@@ -116,11 +125,13 @@ def signatures(config: Config) -> tuple[Signature, ...]:
     return tuple(one for one in declared if one.name != "explain" or config.tower.similarity in BILINEAR)
 
 
-def _vectors(config: Config) -> tuple[Port, ...]:
+def _vectors(config: Config) -> tuple[SignatureField, ...]:
     return (
-        Port(name="vector", dtype=WireType.FLOAT, shape=(config.tower.dim,), doc="The vector; of length 1 by default."),
-        Port(name="weights", dtype=WireType.FLOAT, shape=(None,), doc="Weight of each branch."),
-        Port(name="query_status", dtype=WireType.INT32, doc="`QueryStatus` bits."),
+        SignatureField(
+            name="vector", dtype=WireType.FLOAT, shape=(config.tower.dim,), doc="The vector; of length 1 by default."
+        ),
+        SignatureField(name="weights", dtype=WireType.FLOAT, shape=(None,), doc="Weight of each branch."),
+        SignatureField(name="query_status", dtype=WireType.INT32, doc="`QueryStatus` bits."),
     )
 
 

@@ -39,7 +39,7 @@ def encoded_of(*, items, queries, demand):
     return {
         Side.ITEM: {"vector": tf.constant(items)},
         Side.QUERY: {"vector": tf.constant(queries)},
-        Side.DAY: {"demand": tf.constant(demand)},
+        Side.ITEM_DAY: {"demand": tf.constant(demand)},
     }
 
 
@@ -68,7 +68,7 @@ def test_gathered_rows_point_to_their_own_items():
     )
     np.testing.assert_array_equal(vectors[Side.ITEM]["vector"], [[1.0, -1.0], [2.0, -2.0], [3.0, -3.0]])
     assert vectors[Side.QUERY]["vector"][:, 0].numpy().tolist() == [8.0, 9.0, 5.0, 6.0, 4.0]
-    np.testing.assert_allclose(vectors[Side.DAY]["demand"], [0.1, 0.2, 0.3])
+    np.testing.assert_allclose(vectors[Side.ITEM_DAY]["demand"], [0.1, 0.2, 0.3])
     assert joined["item_rows"].numpy().tolist() == [7, 9, 4]
     # The rows of replica 1 point behind the two items of replica 0.
     assert joined["item_index"].numpy().tolist() == [0, 1, 2, 2, 2]
