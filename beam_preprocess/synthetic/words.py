@@ -7,7 +7,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "mug": ("Home", "Kitchen", "Mugs"),
     "vase": ("Home", "Decoration", "Vases"),
     "clock": ("Home", "Decoration", "Clocks"),
-    "basket": ("Home", "VectorDtype", "Baskets"),
+    "basket": ("Home", "Storage", "Baskets"),
     "pillow": ("Home", "Textiles", "Pillows"),
     "kettle": ("Home", "Kitchen", "Kettles"),
     "bench": ("Home", "Furniture", "Benches"),

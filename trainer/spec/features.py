@@ -33,7 +33,7 @@ class Modality(enum.StrEnum):
 
 
 class Dtype(enum.StrEnum):
-    """VectorDtype type in a `tf.train.Example` and in a request."""
+    """Storage type in a `tf.train.Example` and in a request."""
 
     BYTES = "bytes"
     FLOAT = "float"
@@ -66,7 +66,7 @@ class Feature:
     Attributes:
       name: Key in the Example and, for queries, name of the signature input.
       side: Where it lives.
-      dtype: VectorDtype type.
+      dtype: Storage type.
       axes: Dimensions after the batch; `()` is a scalar. Shorter lists are padded with `default`.
       modality: The branch it feeds, `None` for keys and labels.
       default: The value that means "absent".
