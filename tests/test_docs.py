@@ -38,7 +38,7 @@ def test_an_unknown_table_is_named():
 def test_a_table_is_filled_where_its_block_is():
     page = markdown.fill("before\n<!-- table: axes -->\nold\n<!-- end -->\nafter\n")
     assert page.startswith("before\n<!-- table: axes -->\n| axis |")
-    assert "| `frames` | 6 |" in page
+    assert "| `num_frames` | 6 |" in page
     assert page.endswith("<!-- end -->\nafter\n")
     assert "old" not in page
     assert markdown.fill(page) == page
