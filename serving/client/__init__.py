@@ -4,18 +4,19 @@
     found = client.search(text="red shoe", image="photo.jpg", page_size=5)
     print(found.ids, found.scores)
 
-This package stands alone, so that a shop's backend can take a copy of it as `serving/client/`: no TensorFlow, nothing
-else of this project, only numpy, Pillow, and requests or grpcio and protobuf (PyAV for clips and sounds). It learns
-the inputs, their defaults and the sizes of the wire form from the server, so a new input needs no new client.
+This package depends on nothing else of this project and imports itself relatively, so a shop's backend can copy the
+folder under any name: no TensorFlow, only numpy, Pillow, and requests or grpcio and protobuf (PyAV for clips and
+sounds). It reads the inputs, their defaults and the sizes of the wire form from the server, so a new input needs no
+new client.
 """
 
-from serving.client.audio import sound_wire
-from serving.client.client import Client, SearchResult
-from serving.client.errors import ClientError, MediaError
-from serving.client.images import Media, image_wire
-from serving.client.search_options import Filters
-from serving.client.specs import SignatureSpec, TensorSpec
-from serving.client.video import clip_wire
+from .audio import sound_wire
+from .client import Client, SearchResult
+from .errors import ClientError, MediaError
+from .images import Media, image_wire
+from .search_options import Filters
+from .specs import SignatureSpec, TensorSpec
+from .video import clip_wire
 
 __all__ = [
     "Client",

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from serving.client.errors import MediaError
-from serving.client.images import Media, read
-from serving.client.video import CLIP_MAGIC, check_complete, opened
+from .errors import MediaError
+from .images import Media, read
+from .video import CLIP_MAGIC, check_complete, opened
 
 SAMPLE_RATE_HZ = 16_000
 # Each by its own reader, as for clips; a clip's sound track is a sound too.

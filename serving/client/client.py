@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from serving.client.audio import sound_wire
-from serving.client.errors import ClientError
-from serving.client.images import Media, image_wire
-from serving.client.search_options import (
+from .audio import sound_wire
+from .errors import ClientError
+from .images import Media, image_wire
+from .search_options import (
     QUERY_WEIGHT_PREFIX,
     WEIGHT_PREFIX,
     Filters,
@@ -23,9 +23,9 @@ from serving.client.search_options import (
     weighted,
     who_asks,
 )
-from serving.client.specs import SignatureSpec, fill
-from serving.client.transports import Grpc, Rest, Transport
-from serving.client.video import clip_wire
+from .specs import SignatureSpec, fill
+from .transports import Grpc, Rest, Transport
+from .video import clip_wire
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 SCORE_PREFIX = "score_"

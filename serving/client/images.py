@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from serving.client.errors import MediaError
+from .errors import MediaError
 
 Media = str | Path | bytes
 MAX_PIXELS = 50_000_000

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.client.protos import MESSAGES
-from serving.client.specs import SignatureSpec, TensorSpec
+from .protos import MESSAGES
+from .specs import SignatureSpec, TensorSpec
 
 # Number of a TensorFlow dtype: its numpy dtype and the field that holds its values.
 DTYPES: dict[int, tuple[np.dtype, str]] = {

@@ -11,10 +11,10 @@ import numpy as np
 import requests
 from google.protobuf import json_format
 
-from serving.client.errors import ClientError
-from serving.client.protos import MESSAGES
-from serving.client.specs import SignatureSpec, TensorSpec, to_array
-from serving.client.tensors import array_to_tensor, signature_specs, tensor_to_array
+from .errors import ClientError
+from .protos import MESSAGES
+from .specs import SignatureSpec, TensorSpec, to_array
+from .tensors import array_to_tensor, signature_specs, tensor_to_array
 
 BYTES_SUFFIX = "_bytes"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image
 
-from serving.client.errors import MediaError
-from serving.client.images import Media, check_pixels, jpeg, read
+from .errors import MediaError
+from .images import Media, check_pixels, jpeg, read
 
 MAX_FRAMES = 20_000
 MAX_SECONDS = 3_600

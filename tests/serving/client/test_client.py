@@ -1,13 +1,16 @@
 import json
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from serving import client as client_package
 from serving.client import Client, ClientError, clip_wire, image_wire
 from serving.client.protos import MESSAGES
 from serving.client.tensors import DTYPES, array_to_tensor, tensor_to_array
@@ -165,18 +168,21 @@ def test_a_new_bundle_with_other_signatures_needs_no_new_client(tmp_path, kind):
             assert client.predict("halves", {"x": [1.5, -2.0]})["x"].tolist() == [1.5, -2.0]
 
 
-def test_a_client_loads_no_tensorflow(bundle):
+def test_a_copy_of_the_folder_works_under_any_name_without_tensorflow_and_without_our_packages(bundle, tmp_path):
+    shutil.copytree(Path(client_package.__file__).parent, tmp_path / "shop_search")
     addresses = [{"rest": bundle.url}, {"grpc": f"127.0.0.1:{bundle.server.grpc_port}"}]
     code = (
         "import json, sys\n"
-        "from serving.client import Client\n"
-        "found = [Client(model_name='toy', **a).search(text='sko').ids for a in json.loads(sys.argv[1])]\n"
-        "first_party = [m for m in sys.modules if m.split('.')[0] in ('trainer', 'beam_preprocess')]\n"
-        "print(json.dumps([found, 'tensorflow' in sys.modules, first_party]))\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "from shop_search import Client, clip_wire, image_wire, sound_wire\n"
+        "found = [Client(model_name='toy', **a).search(text='sko').ids for a in json.loads(sys.argv[2])]\n"
+        "roots = {name.split('.')[0] for name in sys.modules}\n"
+        "print(json.dumps([found, sorted(roots & {'tensorflow', 'serving', 'trainer', 'beam_preprocess'})]))\n"
     )
-    command = [sys.executable, "-c", code, json.dumps(addresses)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [[["sko", "0", "0", ""]] * 2, False, []]
+    command = [sys.executable, "-I", "-c", code, str(tmp_path), json.dumps(addresses)]  # -I: no path but the copy's
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[["sko", "0", "0", ""]] * 2, []]
 
 
 @pytest.mark.parametrize("dtype", [number for number in DTYPES if number != 7])
