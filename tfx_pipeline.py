@@ -1,6 +1,6 @@
 """The main job: a shop in, a published bundle out; steps whose input and code did not change come from the cache.
 
-    python tfx_pipeline.py --shop DIR --output DIR            the embedded shop without --shop
+    python tfx_pipeline.py --shop DIR --output DIR            the demo shop without --shop
     python tfx_pipeline.py --shop DIR --output DIR --refresh  the catalogue alone, without training
     python tfx_pipeline.py --compile kubeflow --shop gs://... --project P --region R --image I --root gs://...
     python tfx_pipeline.py --help
@@ -87,7 +87,7 @@ def data_components(job: Job) -> dict[str, Any]:
     nodes: dict[str, Any] = {"ItemsGen": ingestion(job, "ItemsGen"), "EventsGen": ingestion(job, "EventsGen")}
     for side, features in (("Items", schema.VALIDATED_ITEMS), ("Events", schema.VALIDATED_EVENTS)):
         nodes |= validation_components(job, side, nodes[f"{side}Gen"].outputs["examples"], features=features)
-    nodes["Gate"] = doors.Gate(
+    nodes["Gate"] = doors.SchemaGate(
         items_anomalies=nodes["ItemsValidator"].outputs["anomalies"],
         events_anomalies=nodes["EventsValidator"].outputs["anomalies"],
         code=source_hash([], alone=["beam_preprocess.component"]),
@@ -117,7 +117,7 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
     """From Examples to a published bundle: {id: component}."""
     import serving.component as doors
     import trainer.component as training
-    from beam_preprocess.component import truth_of
+    from beam_preprocess.component import ground_truth_of
 
     items, events = data["ItemsGen"].outputs["examples"], data["EventsGen"].outputs["examples"]
     nodes: dict[str, Any] = {}
@@ -137,7 +137,10 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
         code = source_hash(["trainer.tuning.hyperparameter_search"], alone=["trainer.tuning.component"])
         nodes["Tuner"] = Tuner(channels=dict(channels), custom={**custom, "trials": job.trials, "code": code})
         channels["hyperparameters"] = nodes["Tuner"].outputs["best_hyperparameters"]
-    custom |= {"truth": truth_of(job.shop, kind=job.kind) if job.cloud is None else "", "warm_start": job.warm_start}
+    custom |= {
+        "truth": ground_truth_of(job.shop, kind=job.kind) if job.cloud is None else "",
+        "warm_start": job.warm_start,
+    }
     if job.cloud is None:
         nodes["Trainer"] = training.Trainer(channels=channels, custom=custom)
     else:
@@ -185,7 +188,7 @@ def refresh_components(job: Job) -> dict[str, Any]:
     nodes: dict[str, Any] = {"ItemsGen": ingestion(job, "ItemsGen")}
     items = nodes["ItemsGen"].outputs["examples"]
     nodes |= validation_components(job, "Items", items, features=schema.VALIDATED_ITEMS)
-    nodes["ItemsGate"] = doors.ItemsGate(
+    nodes["ItemsGate"] = doors.ItemsSchemaGate(
         items_anomalies=nodes["ItemsValidator"].outputs["anomalies"],
         code=source_hash([], alone=["beam_preprocess.component"]),
     )
@@ -260,11 +263,11 @@ def run(job: Job, *, progress: Progress | None = None) -> Outcome:
     """
     progress = progress or Progress()
     with writer_lock(job.output), run_log(job.log_path):
-        from beam_preprocess.component import embedded_shop
+        from beam_preprocess.component import demo_shop
         from trainer.job.metadata import outputs_of_last_run, recover, was_locked
 
         if not job.shop:
-            shop = embedded_shop(job.output / "embedded_shop", code=source_hash(["beam_preprocess.synthetic.shop"]))
+            shop = demo_shop(job.output / "demo_shop", code=source_hash(["beam_preprocess.synthetic.shop"]))
             job = dataclasses.replace(job, shop=str(shop))
         for attempt in range(1, ATTEMPTS + 1):
             wait_for_database(job.metadata_path, seconds=DATABASE_SECONDS, say=progress.say)
@@ -296,7 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{path}: copy {job.output / 'schema'} to {job.cloud.root}/schema, then submit it in {job.cloud.region}.")
         return 0
     progress = Progress(say=functools.partial(print, flush=True))
-    progress.say(f"Vitrine: {job.shop or 'the embedded shop'} -> {job.output}\nLoading TFX; its log is {job.log_path}")
+    progress.say(f"Vitrine: {job.shop or 'the demo shop'} -> {job.output}\nLoading TFX; its log is {job.log_path}")
     try:
         outcome = run(job, progress=progress)
     except BusyError as error:
@@ -308,9 +311,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if job.refresh:
         print(summarize_refresh(outcome, published=job.published))
         return 0
-    from beam_preprocess.component import references_of
+    from beam_preprocess.component import published_results_of
 
-    references = references_of(job.shop, kind=job.kind) if job.shop else ()
+    references = published_results_of(job.shop, kind=job.kind) if job.shop else ()
     print(summarize(outcome, published=job.published, references=references))
     return 0 if outcome.pushed["version"] else 3
 

@@ -71,8 +71,8 @@ def run(source: Source, config: Config, options: argparse.Namespace, beam_argume
     counts = {found.record: dict(found.counts) for found in (items, events, signals)}
     text = json.dumps({**counts, "config": to_dict(config)}, indent=1, sort_keys=True)
     sharded_writer.write_file(f"{output}/summary.json", f"{text}\n".encode())
-    if source.truth_path is not None and not sharded_writer.is_remote(output):
-        shutil.copyfile(source.truth_path, pathlib.Path(output) / "truth.jsonl")
+    if source.ground_truth_path is not None and not sharded_writer.is_remote(output):
+        shutil.copyfile(source.ground_truth_path, pathlib.Path(output) / "truth.jsonl")
     print(f"{output}: written in {time.monotonic() - began:.0f} s; what was dropped is in dead_letters/")
 
 

@@ -29,7 +29,7 @@ from beam_preprocess.events.splits import DAYS, SPLITS
 from trainer.spec.config import from_json
 
 EXAMPLES, REPORT = "examples", "report"
-EMBEDDED_SHOP = {"items": 600, "users": 200, "events": 42_000, "seed": 7}
+DEMO_SHOP = {"items": 600, "users": 200, "events": 42_000, "seed": 7}
 
 
 class IngestReport(types.Artifact):
@@ -130,7 +130,7 @@ class EventsExecutor(base_beam_executor.BaseBeamExecutor):
                 dead_letter_path=report.dead_letters("events"),
                 beam_options=beam_args,
             )
-            if source.pieces("signals"):
+            if source.shards("signals"):
                 report.summaries["signals"] = ingest_signals(
                     source, dead_letter_path=report.dead_letters("signals"), beam_options=beam_args
                 )
@@ -224,7 +224,7 @@ def describe_anomalies(directory: Path, *, subject: str) -> list[str]:
 
 
 @component
-def Gate(
+def SchemaGate(
     items_anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
     events_anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
     verdict: OutputArtifact[GateVerdict],
@@ -232,20 +232,22 @@ def Gate(
 ) -> None:
     """Stops the run when the data does not fit the declaration."""
     lines = describe_anomalies(Path(items_anomalies.uri), subject="items")
-    _let_pass(lines + describe_anomalies(Path(events_anomalies.uri), subject="events"), Path(verdict.uri), code=code)
+    _pass_or_raise(
+        lines + describe_anomalies(Path(events_anomalies.uri), subject="events"), Path(verdict.uri), code=code
+    )
 
 
 @component
-def ItemsGate(
+def ItemsSchemaGate(
     items_anomalies: InputArtifact[standard_artifacts.ExampleAnomalies],
     verdict: OutputArtifact[GateVerdict],
     code: Parameter[str],
 ) -> None:
     """The gate of a run that reads the catalogue alone."""
-    _let_pass(describe_anomalies(Path(items_anomalies.uri), subject="items"), Path(verdict.uri), code=code)
+    _pass_or_raise(describe_anomalies(Path(items_anomalies.uri), subject="items"), Path(verdict.uri), code=code)
 
 
-def _let_pass(lines: list[str], target: Path, *, code: str) -> None:
+def _pass_or_raise(lines: list[str], target: Path, *, code: str) -> None:
     """Writes the verdict, or raises with the anomalies."""
     if lines:
         raise AnomalyError(
@@ -257,27 +259,27 @@ def _let_pass(lines: list[str], target: Path, *, code: str) -> None:
     (target / "verdict.txt").write_text(f"No anomalies.\ncode {code}\n", encoding="utf-8")
 
 
-def truth_of(shop: str, *, kind: str) -> str:
+def ground_truth_of(shop: str, *, kind: str) -> str:
     """Path of the planted truth of a shop, empty for a shop without; its content is in the events' fingerprint."""
     from beam_preprocess.sources import open_source
 
-    return str(open_source(shop, kind=kind).truth_path or "")
+    return str(open_source(shop, kind=kind).ground_truth_path or "")
 
 
-def references_of(shop: str, *, kind: str) -> tuple[str, ...]:
+def published_results_of(shop: str, *, kind: str) -> tuple[str, ...]:
     """Figures that plain methods reach on a public set; none for a shop of one's own."""
     from beam_preprocess.sources import open_source
 
-    return open_source(shop, kind=kind).references
+    return open_source(shop, kind=kind).published_results
 
 
-def embedded_shop(directory: Path, *, code: str) -> Path:
-    """The embedded shop, written to `directory` unless it is there already, whole and by the same generator."""
+def demo_shop(directory: Path, *, code: str) -> Path:
+    """The demo shop, written to `directory` unless it is there already, whole and by the same generator."""
     from beam_preprocess.synthetic.shop import write_shop
 
-    marker, wanted = directory / ".complete", json.dumps({**EMBEDDED_SHOP, "code": code})
+    marker, wanted = directory / ".complete", json.dumps({**DEMO_SHOP, "code": code})
     if not (marker.exists() and marker.read_text(encoding="utf-8") == wanted):
         shutil.rmtree(directory, ignore_errors=True)
-        write_shop(directory, **EMBEDDED_SHOP)
+        write_shop(directory, **DEMO_SHOP)
         marker.write_text(wanted, encoding="utf-8")
     return directory

@@ -13,9 +13,9 @@ from apache_beam.typehints import Tuple
 from beam_preprocess import examples, sharded_writer, validation
 from beam_preprocess.media import wire
 from beam_preprocess.media.errors import MediaError
-from beam_preprocess.outcomes import Count, DeadLetter, Fault, Reason, Ref, Row
-from beam_preprocess.sources import MediaUnavailable, Place, ReadRecords, Source
-from beam_preprocess.steps import Ledger
+from beam_preprocess.outcomes import Count, DeadLetter, Reason, RecordError, SourceRef, SourceRow
+from beam_preprocess.sources import MediaRoot, MediaUnavailable, ReadRecords, Source
+from beam_preprocess.steps import OutcomeCollector
 from trainer.spec.config import Config
 from trainer.spec.features import Dtype, Modality, Side, features_of
 from trainer.spec.records import CATALOG, Field
@@ -25,29 +25,31 @@ NAMED, UNUSABLE, WRITTEN = "items_naming_media", "items_with_unusable_media", "w
 _KEYED = Tuple[str, AnyType]
 
 
-def read_catalog(pipeline: beam.Pipeline, source: Source, ledger: Ledger) -> beam.PCollection:
+def read_catalog(pipeline: beam.Pipeline, source: Source, outcomes: OutcomeCollector) -> beam.PCollection:
     """Every valid item once: (item_id, (Ref parts, record))."""
     found = pipeline | "read catalogue" >> ReadRecords(source, "catalog")
-    checked = ledger.run(found, "check items", functools.partial(check_row, fields=CATALOG, key="item_id"), out=_KEYED)
+    checked = outcomes.run(
+        found, "check items", functools.partial(check_row, fields=CATALOG, key="item_id"), out=_KEYED
+    )
     groups = checked | "by item" >> beam.GroupByKey()
-    return ledger.run(groups, "last of each item", last_of_item, out=_KEYED)
+    return outcomes.run(groups, "last of each item", latest_record, out=_KEYED)
 
 
-def check_row(row: Row, *, fields: tuple[Field, ...], key: str) -> Iterator[Any]:
+def check_row(row: SourceRow, *, fields: tuple[Field, ...], key: str) -> Iterator[Any]:
     """(value of `key`, ((file, number), record)) of a valid row, or its dead letter."""
     yield Count("read")
-    if isinstance(row.values, Fault):
+    if isinstance(row.values, RecordError):
         yield DeadLetter(row.ref, row.values)
         return
     checked = validation.check(row.values, fields)
-    if checked.fault is not None:
-        yield DeadLetter(row.ref, checked.fault, key=str(checked.values.get(key, "")))
+    if checked.error is not None:
+        yield DeadLetter(row.ref, checked.error, key=str(checked.values.get(key, "")))
         return
-    yield from map(Count, checked.remarks)
+    yield from map(Count, checked.warnings)
     yield checked.values[key], ((row.ref.file, row.ref.number), checked.values)
 
 
-def last_of_item(group: tuple[str, Iterable[Any]]) -> Iterator[Any]:
+def latest_record(group: tuple[str, Iterable[Any]]) -> Iterator[Any]:
     """The last record of an item; equal ones are counted, earlier ones with other content become dead letters."""
     item_id, found = group
     *earlier, (last_ref, last) = sorted(found, key=lambda pair: pair[0])
@@ -56,12 +58,12 @@ def last_of_item(group: tuple[str, Iterable[Any]]) -> Iterator[Any]:
         if json.dumps(record, sort_keys=True) == content:
             yield Count(f"dropped/{Reason.DUPLICATE}")
         else:
-            detail = f"the same item_id comes again at {Ref(*last_ref)}"
-            yield DeadLetter(Ref(*ref), Fault(Reason.SUPERSEDED, detail), key=item_id)
+            detail = f"the same item_id comes again at {SourceRef(*last_ref)}"
+            yield DeadLetter(SourceRef(*ref), RecordError(Reason.SUPERSEDED, detail), key=item_id)
     yield item_id, (last_ref, last)
 
 
-def finish_item(keyed: tuple[str, Any], *, place: Place, config: Config) -> Iterator[Any]:
+def serialize_item(keyed: tuple[str, Any], *, media_root: MediaRoot, config: Config) -> Iterator[Any]:
     """(shard, (sort key, serialized Example)) of one item; media that cannot be used become dead letters."""
     item_id, (ref, record) = keyed
     letters: list[DeadLetter] = []
@@ -77,11 +79,11 @@ def finish_item(keyed: tuple[str, Any], *, place: Place, config: Config) -> Iter
         for uri in addresses:
             if len(made) >= (config.wire.num_images if feature.modality is Modality.IMAGE else 1):
                 break
-            form = wire_form(uri, modality=feature.modality, place=place, config=config)
+            form = wire_form(uri, modality=feature.modality, media_root=media_root, config=config)
             if isinstance(form, bytes | list):
                 made += form if isinstance(form, list) else [form]
             else:
-                letters.append(form(Ref(*ref), item_id))
+                letters.append(form(SourceRef(*ref), item_id))
         row[feature.name] = made if feature.axes else (made or [b""])[0]
     row["media_missing"] = int(bool(letters))
     yield from letters
@@ -112,7 +114,7 @@ def _image(data: bytes, config: Config) -> bytes:
 
 
 def _clip(data: bytes, config: Config) -> list[bytes]:
-    return wire.clip_wire(data, frames=config.wire.num_frames, px=config.wire.frame_px)
+    return wire.video_wire(data, frames=config.wire.num_frames, px=config.wire.frame_px)
 
 
 def _sound(data: bytes, config: Config) -> bytes:
@@ -127,14 +129,14 @@ WIRE_FORMS: dict[Modality | None, Callable[[bytes, Config], bytes | list[bytes]]
 
 
 def wire_form(
-    uri: str, *, modality: Modality | None, place: Place, config: Config
-) -> bytes | list[bytes] | Callable[[Ref, str], DeadLetter]:
+    uri: str, *, modality: Modality | None, media_root: MediaRoot, config: Config
+) -> bytes | list[bytes] | Callable[[SourceRef, str], DeadLetter]:
     """A medium in wire form, or what makes its dead letter from a row and a key."""
     sha256 = ""
     try:
-        data = place.read(uri)
+        data = media_root.read(uri)
         sha256 = hashlib.sha256(data).hexdigest()
         return WIRE_FORMS[modality](data, config)
     except (MediaUnavailable, MediaError) as error:
-        fault = Fault(error.kind, error.detail)
-        return lambda ref, key: DeadLetter(ref, fault, key=key, uri=uri, sha256=sha256)
+        problem = RecordError(error.kind, error.detail)
+        return lambda ref, key: DeadLetter(ref, problem, key=key, uri=uri, sha256=sha256)

@@ -25,11 +25,11 @@ class Reason(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Fault:
+class RecordError:
     """Why a row cannot be used.
 
     Attributes:
-      reason: Class of the fault, for counting.
+      reason: Class of the error, for counting.
       detail: What was found and what was wanted; never holds personal data.
     """
 
@@ -38,7 +38,7 @@ class Fault:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Ref:
+class SourceRef:
     """Where a row came from: a file and its line or row, from 1."""
 
     file: str
@@ -50,16 +50,16 @@ class Ref:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Row:
+class SourceRow:
     """One row of input as a source reads it.
 
     Attributes:
       ref: Where it came from.
-      values: The record, or the fault that keeps it from being one.
+      values: The record, or the error that keeps it from being one.
     """
 
-    ref: Ref
-    values: Mapping[str, Any] | Fault
+    ref: SourceRef
+    values: Mapping[str, Any] | RecordError
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,14 +76,14 @@ class DeadLetter:
 
     Attributes:
       ref: Where the row came from.
-      fault: Why it is here.
+      error: Why it is here.
       key: The item or event it is about, "" where unknown.
       uri: The medium that could not be used, "" for other faults.
       sha256: Of the bytes of that medium, "" where there were none.
     """
 
-    ref: Ref
-    fault: Fault
+    ref: SourceRef
+    error: RecordError
     key: str = ""
     uri: str = ""
     sha256: str = ""
@@ -91,11 +91,11 @@ class DeadLetter:
     @property
     def counter(self) -> str:
         """Name of the counter of letters of this kind; a medium does not take its row with it."""
-        return f"media_unusable/{self.fault.reason}" if self.uri else f"dropped/{self.fault.reason}"
+        return f"media_unusable/{self.error.reason}" if self.uri else f"dropped/{self.error.reason}"
 
     def to_json(self) -> str:
         """The line."""
-        line = {"source": str(self.ref), "reason": str(self.fault.reason), "detail": self.fault.detail, "key": self.key}
+        line = {"source": str(self.ref), "reason": str(self.error.reason), "detail": self.error.detail, "key": self.key}
         if self.uri:
             line |= {"uri": self.uri, "sha256": self.sha256}
         return json.dumps(line, sort_keys=True)

@@ -22,9 +22,9 @@ from beam_preprocess import items, precomputed_embeddings, sharded_writer
 from beam_preprocess.days import records as days
 from beam_preprocess.days import signals
 from beam_preprocess.events import examples, history, joins, pseudo_queries, splits
-from beam_preprocess.outcomes import Count, DeadLetter, Row
+from beam_preprocess.outcomes import Count, DeadLetter, SourceRow
 from beam_preprocess.sources import ReadRecords, Source
-from beam_preprocess.steps import Ledger, read_counts
+from beam_preprocess.steps import OutcomeCollector, read_counts
 from beam_preprocess.summary import Summary
 from trainer.spec.config import Config, to_dict
 from trainer.spec.records import SIGNALS
@@ -66,7 +66,7 @@ def input_fingerprint(source: Source, part: str, config: Config) -> str:
     parts = [part, source.fingerprint("items" if part == "items" else "events")]
     if part == "events" and config.data.pseudo_queries:
         parts.append(source.fingerprint("items"))
-    elif part == "events" and source.pieces("signals"):
+    elif part == "events" and source.shards("signals"):
         parts.append(source.fingerprint("catalogue"))  # signals speak of its categories
     if part == "items":
         parts += [precomputed_embeddings.FrozenEncoder(config, modality).identity() for modality in config.embedded]
@@ -91,15 +91,15 @@ def ingest_items(
     """
     target = str(output_dir)
     aside = sharded_writer.staged(target)
-    ledger = Ledger()
-    finish = functools.partial(items.finish_item, place=source.place, config=config)
+    outcomes = OutcomeCollector()
+    finish = functools.partial(items.serialize_item, media_root=source.media_root, config=config)
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
-        catalog = items.read_catalog(pipeline, source, ledger)
-        finished = ledger.run(catalog, "media and Examples", finish, out=Tuple[int, AnyType])
+        catalog = items.read_catalog(pipeline, source, outcomes)
+        finished = outcomes.run(catalog, "media and Examples", finish, out=Tuple[int, AnyType])
         for modality in config.embedded:
-            finished = precomputed_embeddings.with_embeddings(finished, modality, config, ledger)
+            finished = precomputed_embeddings.with_embeddings(finished, modality, config, outcomes)
         _ = finished | "items" >> sharded_writer.WriteShards(aside, prefix="items", shards=config.data.item_shards)
-        ledger.write(letters_path=str(dead_letter_path), counts_path=f"{aside}/{_COUNTS_FILE}")
+        outcomes.write(dead_letter_path=str(dead_letter_path), counts_path=f"{aside}/{_COUNTS_FILE}")
     counts = _take_counts(aside)
     try:
         _check_items(counts, config, dead_letter_path)
@@ -149,23 +149,23 @@ def ingest_events(
     targets = {split: str(output_dirs[split]) for split in (*splits.SPLITS, splits.DAYS)}
     aside = {split: sharded_writer.staged(directory) for split, directory in targets.items()}
     counts_dir = aside[splits.TRAIN]
-    ledger = Ledger()
+    outcomes = OutcomeCollector()
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
-        rows = _pair_rows(pipeline, source, config, ledger, rules or default_rules())
-        cut = rows | "find the cut" >> beam.CombineGlobally(splits.EvalCut(config.data.eval_percent))
+        rows = _pair_rows(pipeline, source, config, outcomes, rules or default_rules())
+        cut = rows | "find the cut" >> beam.CombineGlobally(splits.EvalCutoff(config.data.eval_percent))
         rows = _with_split(rows, cut, source, config)
-        finished = [_finish(rows, source, config, ledger)]
-        talks = bool(source.pieces("signals")) and not source.own_split
+        finished = [_finish(rows, source, config, outcomes)]
+        talks = bool(source.shards("signals")) and not source.has_official_split
         if config.data.pseudo_queries or talks:
-            catalog = items.read_catalog(pipeline, source, Ledger())  # its letters are those of ingest_items
+            catalog = items.read_catalog(pipeline, source, OutcomeCollector())  # its letters are those of ingest_items
         if config.data.pseudo_queries:
-            make = functools.partial(pseudo_queries.pseudo_rows, place=source.place, config=config)
-            finished.append(ledger.run(catalog, "pseudo-queries", make))
+            make = functools.partial(pseudo_queries.pseudo_query_rows, media_root=source.media_root, config=config)
+            finished.append(outcomes.run(catalog, "pseudo-queries", make))
         every = finished | "all rows" >> beam.Flatten()
-        if not source.own_split:
+        if not source.has_official_split:
             said = _signals(pipeline, source, catalog=catalog, rows=rows) if talks else None
-            known = days.Known(rows=rows, cut=cut, signals=said)
-            made = days.make_days(known, config=config, ledger=ledger)
+            known = days.DaySources(rows=rows, cut=cut, signals=said)
+            made = days.make_item_days(known, config=config, outcomes=outcomes)
         else:  # such a set has no time of its own
             made = pipeline | "no days" >> beam.Create([])
         _ = made | "days" >> sharded_writer.WriteShards(
@@ -176,7 +176,7 @@ def ingest_events(
             shards = every | f"{split} rows" >> beam.FlatMap(_of_split, split=split).with_output_types(tuple[int, Any])
             write = sharded_writer.WriteShards(directory, prefix="events", shards=config.data.event_shards)
             _ = shards | f"{split} events" >> write
-        ledger.write(letters_path=str(dead_letter_path), counts_path=f"{counts_dir}/{_COUNTS_FILE}")
+        outcomes.write(dead_letter_path=str(dead_letter_path), counts_path=f"{counts_dir}/{_COUNTS_FILE}")
     counts = _take_counts(counts_dir)
     for directory in targets.values():
         sharded_writer.publish(directory)
@@ -184,15 +184,15 @@ def ingest_events(
 
 
 def _pair_rows(
-    pipeline: beam.Pipeline, source: Source, config: Config, ledger: Ledger, rules: joins.EventRules
+    pipeline: beam.Pipeline, source: Source, config: Config, outcomes: OutcomeCollector, rules: joins.EventRules
 ) -> beam.PCollection:
     """Validated, counted once, joined by request, with history."""
     found = pipeline | "read events" >> ReadRecords(source, "events")
-    checked = ledger.run(found, "check events", functools.partial(joins.check_event, rules=rules), out=_KEYED)
+    checked = outcomes.run(found, "check events", functools.partial(joins.check_event, rules=rules), out=_KEYED)
     replays = checked | "by identity" >> beam.GroupByKey()
-    once = ledger.run(replays, "count replays once", joins.first_of_event, out=_KEYED)
+    once = outcomes.run(replays, "count replays once", joins.deduplicate_event, out=_KEYED)
     requests = once | "by request" >> beam.GroupByKey()
-    pairs = ledger.run(requests, "join actions", joins.pair_rows, out=_KEYED)
+    pairs = outcomes.run(requests, "join actions", joins.pair_rows, out=_KEYED)
     shoppers = pairs | "by shopper" >> beam.GroupByKey()
     past = functools.partial(
         history.with_history,
@@ -200,7 +200,7 @@ def _pair_rows(
         searches=config.wire.search_history_length,
         days=config.data.history_days,
     )
-    return ledger.run(shoppers, "join history", past)
+    return outcomes.run(shoppers, "join history", past)
 
 
 def _signals(
@@ -217,22 +217,22 @@ def _with_split(rows: beam.PCollection, cut: beam.PCollection, source: Source, c
         _add_split,
         beam.pvalue.AsSingleton(cut),
         eval_percent=config.data.eval_percent,
-        own_split=source.own_split,
+        has_official_split=source.has_official_split,
     )
 
 
-def _add_split(row: joins.PairRow, cut: int | None, *, eval_percent: int, own_split: bool) -> joins.PairRow:
-    return {**row, "split": splits.split_of(row, cut, eval_percent=eval_percent, own_split=own_split)}
+def _add_split(row: joins.PairRow, cut: int | None, *, eval_percent: int, has_official_split: bool) -> joins.PairRow:
+    return {**row, "split": splits.split_of(row, cut, eval_percent=eval_percent, has_official_split=has_official_split)}
 
 
-def _finish(rows: beam.PCollection, source: Source, config: Config, ledger: Ledger) -> beam.PCollection:
+def _finish(rows: beam.PCollection, source: Source, config: Config, outcomes: OutcomeCollector) -> beam.PCollection:
     """(split, shard, (sort key, serialized Example)) of every row; each distinct medium is decoded once."""
     plain = rows | "without media" >> beam.Filter(lambda row: not examples.media_key(row))
     keyed = rows | "with media" >> beam.FlatMap(_by_media).with_output_types(tuple[str, Any])
     groups = keyed | "by media" >> beam.GroupByKey()
-    finish = functools.partial(examples.with_media, place=source.place, config=config)
-    done = ledger.run(plain, "Examples", functools.partial(examples.without_media, config=config))
-    return (done, ledger.run(groups, "media and Examples", finish)) | "rows" >> beam.Flatten()
+    finish = functools.partial(examples.with_media, media_root=source.media_root, config=config)
+    done = outcomes.run(plain, "Examples", functools.partial(examples.without_media, config=config))
+    return (done, outcomes.run(groups, "media and Examples", finish)) | "rows" >> beam.Flatten()
 
 
 def _by_media(row: joins.PairRow) -> list[tuple[str, joins.PairRow]]:
@@ -248,18 +248,18 @@ def ingest_signals(
     source: Source, *, dead_letter_path: str | pathlib.Path, beam_options: BeamOptions = None
 ) -> Summary:
     """Checks the market signals: what is valid is counted, what is not goes to the dead letters."""
-    ledger = Ledger()
+    outcomes = OutcomeCollector()
     counts_path = f"{dead_letter_path}.{_COUNTS_FILE}"
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
         found = pipeline | "read signals" >> ReadRecords(source, "signals")
-        _ = ledger.run(found, "check signals", _count_signal)
-        ledger.write(letters_path=str(dead_letter_path), counts_path=counts_path)
+        _ = outcomes.run(found, "check signals", _count_signal)
+        outcomes.write(dead_letter_path=str(dead_letter_path), counts_path=counts_path)
     counts = read_counts(counts_path)
     sharded_writer.remove_file(counts_path)
     return Summary(record="signals", counts=counts)
 
 
-def _count_signal(row: Row) -> Iterator[Any]:
+def _count_signal(row: SourceRow) -> Iterator[Any]:
     """Counts a valid signal, or yields its dead letter."""
     for outcome in items.check_row(row, fields=SIGNALS, key="key"):
         yield outcome if isinstance(outcome, Count | DeadLetter) else Count(f"kept/{outcome[1][1]['source']}")

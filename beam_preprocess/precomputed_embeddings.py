@@ -21,7 +21,7 @@ from apache_beam.typehints import Tuple
 
 from beam_preprocess import sharded_writer
 from beam_preprocess.outcomes import Count
-from beam_preprocess.steps import Ledger
+from beam_preprocess.steps import OutcomeCollector
 from trainer.spec.config import Config, override
 from trainer.spec.features import EMBEDDINGS, Modality, Side, input_features
 
@@ -37,12 +37,12 @@ _SIZES: dict[Modality, Callable[[Config], Sequence[int]]] = {
 Row = tuple[int, sharded_writer.Sorted]
 
 
-def known(modality: Modality) -> str:
+def cached_counter(modality: Modality) -> str:
     """Counts what of a modality was encoded in an earlier run."""
     return f"{modality.value}_embeddings_known"
 
 
-def encoded(modality: Modality) -> str:
+def encoded_counter(modality: Modality) -> str:
     """Counts what of a modality was encoded in this run."""
     return f"{modality.value}_embeddings_made"
 
@@ -138,7 +138,7 @@ def contents(serialized: bytes, modality: Modality) -> list[bytes]:
     return found
 
 
-class Vectors:
+class VectorCache:
     """Vectors by the hash of what they are of, kept in one file for each first byte of it."""
 
     def __init__(self, directory: str) -> None:
@@ -170,7 +170,9 @@ class Vectors:
         return os.path.join(self.directory, f"{shard}.npz")
 
 
-def with_embeddings(rows: beam.PCollection, modality: Modality, config: Config, ledger: Ledger) -> beam.PCollection:
+def with_embeddings(
+    rows: beam.PCollection, modality: Modality, config: Config, outcomes: OutcomeCollector
+) -> beam.PCollection:
     """Item Examples (shard, (name, Example)) with the vectors of what they hold of a modality.
 
     Raises:
@@ -179,7 +181,7 @@ def with_embeddings(rows: beam.PCollection, modality: Modality, config: Config, 
     encoder, of = FrozenEncoder(config, modality), modality.value
     encoder.load_model()
     places = getattr(config.wire, EMBEDDINGS[modality]) // encoder.features
-    kept = Vectors(
+    kept = VectorCache(
         os.path.join(config.data.embedding_cache_dir, encoder.identity()) if config.data.embedding_cache_dir else ""
     )
     texts, keyed = Tuple[str, bytes], Tuple[str, AnyType]
@@ -188,7 +190,7 @@ def with_embeddings(rows: beam.PCollection, modality: Modality, config: Config, 
     wanted = copies | f"wanted {of}" >> beam.FlatMapTuple(_wanted).with_output_types(keyed)
     once = copies | f"each {of} once" >> beam.MapTuple(_first_by_shard).with_output_types(keyed)
     shards = once | f"{of} by shard of content" >> beam.GroupByKey()
-    looked = ledger.run(shards, f"look up {of}", functools.partial(look_up, kept=kept, modality=modality))
+    looked = outcomes.run(shards, f"look up {of}", functools.partial(look_up, kept=kept, modality=modality))
     before = looked | f"known {of}" >> beam.FlatMap(_known).with_output_types(texts)
     new = looked | f"new {of}" >> beam.FlatMap(_new).with_output_types(texts)
     made = new | f"encode {of}" >> RunInference(KeyedModelHandler(encoder))
@@ -205,12 +207,12 @@ def with_embeddings(rows: beam.PCollection, modality: Modality, config: Config, 
     return both | f"with vectors of {of}" >> beam.FlatMap(finish).with_output_types(Tuple[int, AnyType])
 
 
-def look_up(group: tuple[str, Iterable[tuple[str, bytes]]], *, kept: Vectors, modality: Modality) -> Iterator[Any]:
+def look_up(group: tuple[str, Iterable[tuple[str, bytes]]], *, kept: VectorCache, modality: Modality) -> Iterator[Any]:
     """(hash, content, vector) of the contents of one shard; the vector is None where none is kept."""
     shard, found = group
     vectors = kept.read(shard)
     for name, content in found:
-        yield Count(known(modality) if name in vectors else encoded(modality))
+        yield Count(cached_counter(modality) if name in vectors else encoded_counter(modality))
         yield name, b"" if name in vectors else content, vectors.get(name)
 
 

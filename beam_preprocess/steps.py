@@ -21,7 +21,7 @@ Step = Callable[..., Iterator[Any]]
 _COUNTS, _LETTERS = "counts", "letters"
 
 
-class RunStep(beam.DoFn):
+class StepDoFn(beam.DoFn):
     """Runs a step on each element; letters and counts leave by outputs of their own, counts summed by bundle."""
 
     def __init__(self, step: Step) -> None:
@@ -53,7 +53,7 @@ class RunStep(beam.DoFn):
             yield beam.pvalue.TaggedOutput(_COUNTS, value)
 
 
-class Ledger:
+class OutcomeCollector:
     """Gathers the dead letters and the counts of every step of one pipeline, and writes them at its end."""
 
     def __init__(self) -> None:
@@ -64,17 +64,17 @@ class Ledger:
         self, rows: beam.PCollection, label: str, step: Step, *side_inputs: Any, out: Any = Any
     ) -> beam.PCollection:
         """The results of `step` over `rows`, of type `out`."""
-        outputs = rows | label >> beam.ParDo(RunStep(step), *side_inputs).with_outputs(_LETTERS, _COUNTS, main="rows")
+        outputs = rows | label >> beam.ParDo(StepDoFn(step), *side_inputs).with_outputs(_LETTERS, _COUNTS, main="rows")
         self._letters.append(outputs[_LETTERS])
         self._counts.append(outputs[_COUNTS])
         results = outputs["rows"]
         results.element_type = out
         return results
 
-    def write(self, *, letters_path: str, counts_path: str) -> None:
+    def write(self, *, dead_letter_path: str, counts_path: str) -> None:
         """Ends the pipeline: dead letters in the order of their rows, counts as one JSON object."""
         lines = tuple(self._letters) | "letters" >> beam.Flatten()
-        _gather(lines, letters_path, "letters", _letter_lines)
+        _gather(lines, dead_letter_path, "letters", _letter_lines)
         counts = tuple(self._counts) | "counts" >> beam.Flatten()
         sums = counts | "sum counts" >> beam.CombinePerKey(sum).with_output_types(tuple[str, int])
         _gather(sums, counts_path, "counts", _counts_json)

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from beam_preprocess.outcomes import Fault, Reason
+from beam_preprocess.outcomes import Reason, RecordError
 from trainer.spec.features import FEATURES, Modality
 from trainer.spec.records import Field, Kind
 
@@ -27,26 +27,26 @@ _MAY_BE_EMPTY = {feature.name for feature in FEATURES if feature.modality not in
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedRecord:
     """Outcome of checking one record.
 
     Attributes:
       values: The known, valid fields in their declared types; times are whole microseconds since 1970 UTC.
-      fault: Why the record cannot be used; None when it can.
-      remarks: Names of counters for what was dropped or repaired.
+      error: Why the record cannot be used; None when it can.
+      warnings: Names of counters for what was dropped or repaired.
     """
 
     values: dict[str, Any]
-    fault: Fault | None
-    remarks: tuple[str, ...]
+    error: RecordError | None
+    warnings: tuple[str, ...]
 
 
-class _Rejected(Exception):
+class _RejectedValue(Exception):
     """A value that cannot be read as its declared kind."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
-        self.fault = Fault(reason, detail)
+        self.error = RecordError(reason, detail)
 
 
 def entries(values: Mapping[str, str]) -> list[str]:
@@ -54,31 +54,33 @@ def entries(values: Mapping[str, str]) -> list[str]:
     return [f"{key}={value}" for key, value in sorted(values.items())]
 
 
-def check(record: Any, fields: tuple[Field, ...]) -> Checked:
+def check(record: Any, fields: tuple[Field, ...]) -> CheckedRecord:
     """Checks one record against its declaration. Never raises."""
     if not isinstance(record, Mapping):
-        return Checked({}, Fault(Reason.MALFORMED, f"a record is {_type(record)}; wanted an object"), ())
+        return CheckedRecord({}, RecordError(Reason.MALFORMED, f"a record is {_type(record)}; wanted an object"), ())
     values: dict[str, Any] = {}
-    remarks: list[str] = []
+    warnings: list[str] = []
     known = _names(fields)
-    remarks += [f"unknown_field/{clean(str(name))[:40]}" for name in record if name not in known]
+    warnings += [f"unknown_field/{clean(str(name))[:40]}" for name in record if name not in known]
     for field in fields:
         raw = record.get(field.name)
         if raw is None:
             if field.required:
-                return Checked(values, Fault(Reason.MISSING_FIELD, f"{field.name} is missing"), tuple(remarks))
+                return CheckedRecord(
+                    values, RecordError(Reason.MISSING_FIELD, f"{field.name} is missing"), tuple(warnings)
+                )
             continue
         try:
-            value = _read(raw, field, remarks)
-        except _Rejected as rejected:
-            reason = rejected.fault.reason
+            value = _read(raw, field, warnings)
+        except _RejectedValue as rejected:
+            reason = rejected.error.reason
             if field.required or reason == Reason.WRONG_TYPE:
-                return Checked(values, rejected.fault, tuple(remarks))
-            remarks.append(f"field_dropped/{field.name}/{reason}")
+                return CheckedRecord(values, rejected.error, tuple(warnings))
+            warnings.append(f"field_dropped/{field.name}/{reason}")
             continue
         if value is not None:
             values[field.name] = value
-    return Checked(values, None, tuple(remarks))
+    return CheckedRecord(values, None, tuple(warnings))
 
 
 @functools.cache
@@ -99,21 +101,23 @@ def pseudonym(name: str, *, key: bytes) -> str:
     return hmac.new(key, name.encode(), hashlib.sha256).hexdigest()
 
 
-def _read(raw: Any, field: Field, remarks: list[str]) -> Any:
-    """`raw` in the declared type of `field`, None when it is empty; raises `_Rejected`."""
+def _read(raw: Any, field: Field, warnings: list[str]) -> Any:
+    """`raw` in the declared type of `field`, None when it is empty; raises `_RejectedValue`."""
     value = _READERS[field.kind](raw, field)
     if field.kind in (Kind.TEXT, Kind.QUERY) and _is_repaired(raw, value):
-        remarks.append("text_repaired")
+        warnings.append("text_repaired")
     if field.kind is Kind.QUERY:
-        remarks += [f"unknown_field/query.{clean(str(name))[:40]}" for name in raw if name not in QUERY_COMPONENTS]
+        warnings += [f"unknown_field/query.{clean(str(name))[:40]}" for name in raw if name not in QUERY_COMPONENTS]
     if value == "" and field.required and field.name not in _MAY_BE_EMPTY:
-        raise _Rejected(Reason.MISSING_FIELD, f"{field.name} is empty")
+        raise _RejectedValue(Reason.MISSING_FIELD, f"{field.name} is empty")
     if field.choices and value not in field.choices:
-        raise _Rejected(Reason.NOT_ALLOWED, f"{field.name} is {str(value)[:40]!r}; wanted {', '.join(field.choices)}")
+        raise _RejectedValue(
+            Reason.NOT_ALLOWED, f"{field.name} is {str(value)[:40]!r}; wanted {', '.join(field.choices)}"
+        )
     if field.minimum is not None and value < field.minimum:
-        raise _Rejected(Reason.OUT_OF_RANGE, f"{field.name} is {value}; wanted at least {field.minimum}")
+        raise _RejectedValue(Reason.OUT_OF_RANGE, f"{field.name} is {value}; wanted at least {field.minimum}")
     if field.maximum is not None and value > field.maximum:
-        raise _Rejected(Reason.OUT_OF_RANGE, f"{field.name} is {value}; wanted at most {field.maximum}")
+        raise _RejectedValue(Reason.OUT_OF_RANGE, f"{field.name} is {value}; wanted at most {field.maximum}")
     return value
 
 
@@ -130,8 +134,8 @@ def _type(value: Any) -> str:
     return type(value).__name__
 
 
-def _wrong_type(raw: Any, field: Field) -> _Rejected:
-    return _Rejected(Reason.WRONG_TYPE, f"{field.name} is {_type(raw)}; wanted {field.kind.value}")
+def _wrong_type(raw: Any, field: Field) -> _RejectedValue:
+    return _RejectedValue(Reason.WRONG_TYPE, f"{field.name} is {_type(raw)}; wanted {field.kind.value}")
 
 
 def _text(raw: Any, field: Field) -> str:
@@ -148,14 +152,14 @@ def _number(raw: Any, field: Field) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise _wrong_type(raw, field)
     if not abs(raw) <= _LARGEST_FLOAT:  # also for NaN, and for whole numbers that no float holds
-        raise _Rejected(Reason.BAD_NUMBER, f"{field.name} is not a finite number that 32 bits hold")
+        raise _RejectedValue(Reason.BAD_NUMBER, f"{field.name} is not a finite number that 32 bits hold")
     return float(raw)
 
 
 def _integer(raw: Any, field: Field) -> int:
     if isinstance(raw, int) and not isinstance(raw, bool):
         if abs(raw) > _LARGEST_INTEGER:
-            raise _Rejected(Reason.BAD_NUMBER, f"{field.name} is a number that 64 bits do not hold")
+            raise _RejectedValue(Reason.BAD_NUMBER, f"{field.name} is a number that 64 bits do not hold")
         return raw
     number = _number(raw, field)
     if not number.is_integer():
@@ -175,14 +179,16 @@ def _time(raw: Any, field: Field) -> int:
         try:
             raw = datetime.datetime.fromisoformat(raw.strip())
         except ValueError:
-            raise _Rejected(Reason.WRONG_TYPE, f"{field.name} is text that is not {field.kind.value}") from None
+            raise _RejectedValue(Reason.WRONG_TYPE, f"{field.name} is text that is not {field.kind.value}") from None
     if isinstance(raw, datetime.datetime):
         moment = raw if raw.tzinfo is not None else raw.replace(tzinfo=datetime.UTC)
         since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
         return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     seconds = _number(raw, field)
     if not 0 <= seconds <= _LAST_SECOND:
-        raise _Rejected(Reason.OUT_OF_RANGE, f"{field.name} is {seconds:.0f}; wanted epoch seconds, not milliseconds")
+        raise _RejectedValue(
+            Reason.OUT_OF_RANGE, f"{field.name} is {seconds:.0f}; wanted epoch seconds, not milliseconds"
+        )
     return round(seconds * 1_000_000)
 
 
@@ -192,7 +198,7 @@ def _date(raw: Any, field: Field) -> str:
     try:
         return datetime.date.fromisoformat(_text(raw, field)).isoformat()
     except ValueError:
-        raise _Rejected(Reason.WRONG_TYPE, f"{field.name} is text that is not {field.kind.value}") from None
+        raise _RejectedValue(Reason.WRONG_TYPE, f"{field.name} is text that is not {field.kind.value}") from None
 
 
 def _text_list(raw: Any, field: Field) -> list[str]:

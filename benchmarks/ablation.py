@@ -1,4 +1,4 @@
-"""What each branch, fusion, weighting of the losses and precision is worth: the embedded shop, once for every variant.
+"""What each branch, fusion, weighting of the losses and precision is worth: the demo shop, once for every variant.
 
     python -m benchmarks.ablation --work runs/ablation
 
@@ -38,7 +38,7 @@ Figures = Mapping[str, float]
 
 
 def prepare(work: pathlib.Path) -> pathlib.Path:
-    """Writes and preprocesses the embedded shop, once; returns the folder of the Examples."""
+    """Writes and preprocesses the demo shop, once; returns the folder of the Examples."""
     shop, examples = work / "shop", work / "examples"
     if not (shop / "truth.jsonl").exists():
         subprocess.run([sys.executable, "-m", "beam_preprocess.synthetic.shop", "--output", str(shop)], check=True)

@@ -238,7 +238,7 @@ def test_trainer_is_given_items_and_graph_beside_the_events(doors, tmp_path, mon
     assert "items" not in json.loads(properties["custom_config"])
 
 
-def test_embedded_shop_is_written_once(doors, tmp_path, monkeypatch):
+def test_demo_shop_is_written_once(doors, tmp_path, monkeypatch):
     from beam_preprocess.synthetic import shop as synthetic
 
     written = []
@@ -249,13 +249,13 @@ def test_embedded_shop_is_written_once(doors, tmp_path, monkeypatch):
 
     monkeypatch.setattr(synthetic, "write_shop", write_shop)
     folder = tmp_path / "shop"
-    assert doors.beam.embedded_shop(folder, code="1") == folder
+    assert doors.beam.demo_shop(folder, code="1") == folder
     (folder / "left over").touch()
-    doors.beam.embedded_shop(folder, code="1")
+    doors.beam.demo_shop(folder, code="1")
     assert len(written) == 1
-    doors.beam.embedded_shop(folder, code="2")
+    doors.beam.demo_shop(folder, code="2")
     assert len(written) == 2
     assert not (folder / "left over").exists()
     (folder / ".complete").unlink()  # as after a kill while it was written
-    doors.beam.embedded_shop(folder, code="2")
+    doors.beam.demo_shop(folder, code="2")
     assert written == [doors.beam.EMBEDDED_SHOP] * 3

@@ -63,7 +63,7 @@ def served(bundles, request):
 def _wire(query):
     """One row of each query feature, as Beam would have written it."""
     wire = tiny_shop.CONFIG.wire
-    frames = media.clip_wire(query["video"], frames=wire.num_frames, px=wire.frame_px) if "video" in query else []
+    frames = media.video_wire(query["video"], frames=wire.num_frames, px=wire.frame_px) if "video" in query else []
     history = [item.encode() for item in query.get("history", [])]
     searches = [text.encode() for text in query.get("searches", [])]
     profile = [f"{key}={value}".encode() for key, value in query.get("profile", {}).items()]

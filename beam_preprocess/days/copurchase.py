@@ -10,7 +10,7 @@ from beam_preprocess.events.joins import PairRow
 from beam_preprocess.events.splits import TRAIN
 
 # Of a larger basket, such as a trader's, so many items are taken, by hash: it says little, and its pairs are many.
-MOST_TOGETHER = 16
+MAX_BASKET_ITEMS = 16
 _DAY = 86_400_000_000  # microseconds
 
 
@@ -21,11 +21,11 @@ def purchases(row: PairRow) -> Iterator[tuple[str, list[Any]]]:
             yield f"{row['actor']}/{day}", [day, row["item"]]
 
 
-def companions_of(basket: tuple[str, Iterable[Sequence[Any]]]) -> Iterator[tuple[str, list[Any]]]:
+def copurchased_items(basket: tuple[str, Iterable[Sequence[Any]]]) -> Iterator[tuple[str, list[Any]]]:
     """(item, [day, other items]) of every item of a basket."""
     bought = sorted({(day, item) for day, item in basket[1]})
-    if len(bought) > MOST_TOGETHER:
-        bought = sorted(heapq.nsmallest(MOST_TOGETHER, bought, key=lambda entry: _hash(basket[0], entry[1])))
+    if len(bought) > MAX_BASKET_ITEMS:
+        bought = sorted(heapq.nsmallest(MAX_BASKET_ITEMS, bought, key=lambda entry: _hash(basket[0], entry[1])))
     for day, item in bought:
         others = [other for _, other in bought if other != item]
         if others:
@@ -36,7 +36,7 @@ def _hash(*names: str) -> bytes:
     return hashlib.sha256("\0".join(names).encode()).digest()
 
 
-class Companions:
+class CopurchaseCounts:
     """How often an item was bought together with others; asked for days in rising order."""
 
     def __init__(self, baskets: Iterable[Sequence[Any]]) -> None:

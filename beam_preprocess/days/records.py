@@ -21,7 +21,7 @@ from beam_preprocess.days import copurchase, time_series
 from beam_preprocess.events.joins import PairRow
 from beam_preprocess.events.splits import TRAIN
 from beam_preprocess.outcomes import Count
-from beam_preprocess.steps import Ledger
+from beam_preprocess.steps import OutcomeCollector
 from trainer.spec.config import Config
 from trainer.spec.features import Side
 
@@ -31,7 +31,7 @@ _SEEN, _BASKET, _SIGNAL = "seen", "basket", "signal"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Known:
+class DaySources:
     """What days are made from.
 
     Attributes:
@@ -46,7 +46,7 @@ class Known:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Calendar:
+class TrainingCalendar:
     """Days since 1970-01-01 UTC.
 
     Attributes:
@@ -58,20 +58,20 @@ class Calendar:
     last: int
 
 
-def make_days(known: Known, *, config: Config, ledger: Ledger) -> beam.PCollection:
+def make_item_days(known: DaySources, *, config: Config, outcomes: OutcomeCollector) -> beam.PCollection:
     """(shard, (sort key, serialized Example)) of every record."""
-    seen = known.rows | "sightings" >> beam.FlatMap(seen_of).with_output_types(_KEYED)
+    seen = known.rows | "sightings" >> beam.FlatMap(observations_of).with_output_types(_KEYED)
     bought = known.rows | "purchases" >> beam.FlatMap(copurchase.purchases).with_output_types(_KEYED)
     baskets = bought | "by basket" >> beam.GroupByKey()
-    beside = baskets | "companions" >> beam.FlatMap(copurchase.companions_of).with_output_types(_KEYED)
+    beside = baskets | "companions" >> beam.FlatMap(copurchase.copurchased_items).with_output_types(_KEYED)
     parts = [seen, beside | "as baskets" >> beam.Map(_labelled, kind=_BASKET).with_output_types(_KEYED)]
     if known.signals is not None:
         parts.append(known.signals | "as signals" >> beam.Map(_labelled, kind=_SIGNAL).with_output_types(_KEYED))
     last = known.rows | "last sighting" >> beam.Map(_last_seen) | "last day" >> beam.CombineGlobally(_latest)
     groups = parts | "all of items" >> beam.Flatten() | "by item and day" >> beam.GroupByKey()
     sides = (beam.pvalue.AsSingleton(known.cut), beam.pvalue.AsSingleton(last))
-    finish = functools.partial(finish_days, config=config)
-    return ledger.run(groups, "days of items", finish, *sides, out=Tuple[int, AnyType])
+    finish = functools.partial(serialize_item_days, config=config)
+    return outcomes.run(groups, "days of items", finish, *sides, out=Tuple[int, AnyType])
 
 
 def _labelled(keyed: tuple[str, list[Any]], kind: str) -> tuple[str, list[Any]]:
@@ -83,7 +83,7 @@ def day_of(microseconds: int) -> int:
     return microseconds // (86_400 * _SECOND)
 
 
-def seen_of(row: PairRow) -> Iterator[tuple[str, list[Any]]]:
+def observations_of(row: PairRow) -> Iterator[tuple[str, list[Any]]]:
     """(item, what a row says of it): its split, its day, and [day, units, actions, price] of everything seen."""
     if not row["judged"] and not row["review"]:
         sightings = [[day_of(time), units, actions, price] for time, units, actions, price in sorted(row["sightings"])]
@@ -98,11 +98,13 @@ def _latest(days: Iterable[int]) -> int:
     return max(days, default=0)
 
 
-def finish_days(group: tuple[str, Iterable[Any]], cut: int | None, last: int, *, config: Config) -> Iterator[Any]:
+def serialize_item_days(
+    group: tuple[str, Iterable[Any]], cut: int | None, last: int, *, config: Config
+) -> Iterator[Any]:
     """(shard, (sort key, serialized Example)) of the records of one item; none where no time divides the splits."""
     if cut is None:
         return
-    calendar = Calendar(end=day_of(cut * _SECOND - 1) + 1, last=last)
+    calendar = TrainingCalendar(end=day_of(cut * _SECOND - 1) + 1, last=last)
     item, members = group[0], list(group[1])
     name = item.encode()
     shard = sharded_writer.shard_of(name, config.data.event_shards)
@@ -113,7 +115,7 @@ def finish_days(group: tuple[str, Iterable[Any]], cut: int | None, last: int, *,
 
 
 def records_of(
-    item: str, members: Iterable[list[Any]], calendar: Calendar, *, config: Config
+    item: str, members: Iterable[list[Any]], calendar: TrainingCalendar, *, config: Config
 ) -> Iterator[dict[str, Any]]:
     """The records of one item, by day.
 
@@ -129,7 +131,7 @@ def records_of(
     trained = [(day, sightings) for split, day, sightings in of_kind[_SEEN] if split == TRAIN]
     past = time_series.Series.of([entry for _, sightings in trained for entry in sightings], of_kind[_SIGNAL])
     whole = time_series.Series.of([entry for _, _, sightings in of_kind[_SEEN] for entry in sightings], ())
-    companions = copurchase.Companions(of_kind[_BASKET])
+    companions = copurchase.CopurchaseCounts(of_kind[_BASKET])
     ahead, end = config.data.demand_horizon_days, calendar.end
     days = {day for day, _ in trained if day < end}
     first = past.first_day()

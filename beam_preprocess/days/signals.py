@@ -16,7 +16,7 @@ from apache_beam.typehints import Tuple
 from beam_preprocess.events.joins import PairRow
 from beam_preprocess.events.splits import TRAIN
 from beam_preprocess.items import LEVEL_SEPARATOR, check_row
-from beam_preprocess.outcomes import Row
+from beam_preprocess.outcomes import SourceRow
 from trainer.spec.records import SENTIMENTS, SIGNALS
 
 EVERYTHING = "*"
@@ -78,7 +78,7 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.casefold()))
 
 
-def score(row: Row, opinions: Opinions) -> Iterator[tuple[str, list[Any]]]:
+def score(row: SourceRow, opinions: Opinions) -> Iterator[tuple[str, list[Any]]]:
     """(key, [source, day, value, tone]) of a valid signal."""
     for outcome in check_row(row, fields=SIGNALS, key="key"):
         if isinstance(outcome, tuple):

@@ -6,8 +6,8 @@ from typing import Any
 from beam_preprocess import examples, sharded_writer
 from beam_preprocess.events.joins import PairRow, relevance
 from beam_preprocess.items import wire_form
-from beam_preprocess.outcomes import Count, DeadLetter, Ref
-from beam_preprocess.sources import Place
+from beam_preprocess.outcomes import Count, DeadLetter, SourceRef
+from beam_preprocess.sources import MediaRoot
 from beam_preprocess.validation import entries
 from trainer.spec.config import Config
 from trainer.spec.features import Modality, Side
@@ -24,10 +24,10 @@ def media_key(row: PairRow) -> str:
 
 def without_media(row: PairRow, *, config: Config) -> Iterator[Any]:
     """(split, shard, (sort key, serialized Example)) of a row whose query is text or nothing."""
-    yield from finish_row(row, {}, config=config)
+    yield from serialize_row(row, {}, config=config)
 
 
-def with_media(group: tuple[str, Iterable[PairRow]], *, place: Place, config: Config) -> Iterator[Any]:
+def with_media(group: tuple[str, Iterable[PairRow]], *, media_root: MediaRoot, config: Config) -> Iterator[Any]:
     """The same for all rows whose query has the same media, which is decoded once."""
     rows = sorted(group[1], key=lambda row: (row["ref"], row["item"]))
     media: dict[str, bytes | list[bytes]] = {}
@@ -35,18 +35,18 @@ def with_media(group: tuple[str, Iterable[PairRow]], *, place: Place, config: Co
         uri = rows[0]["query"].get(part)
         if uri is None:
             continue
-        form = wire_form(uri, modality=modality, place=place, config=config)
+        form = wire_form(uri, modality=modality, media_root=media_root, config=config)
         if isinstance(form, bytes | list):
             media[f"query_{part}"] = form
         else:
-            letter: DeadLetter = form(Ref(*rows[0]["ref"]), rows[0]["request"])
+            letter: DeadLetter = form(SourceRef(*rows[0]["ref"]), rows[0]["request"])
             yield letter
             yield Count("rows_with_unusable_media", len(rows))
     for row in rows:
-        yield from finish_row(row, media, config=config)
+        yield from serialize_row(row, media, config=config)
 
 
-def finish_row(row: PairRow, media: Mapping[str, Any], *, config: Config) -> Iterator[Any]:
+def serialize_row(row: PairRow, media: Mapping[str, Any], *, config: Config) -> Iterator[Any]:
     """(split, shard, (sort key, serialized Example)) of one row."""
     history, searches = row["history"], row["searches"]
     features = {

@@ -31,7 +31,7 @@ def with_history(group: tuple[str, Iterable[Any]], *, length: int, searches: int
     past: list[Past] = sorted((time, row["request"], row["item"]) for row in rows for time in row["actions"])
     typed: list[Past] = sorted((event["time"], event["request"], event["text"]) for event in events[EventType.SEARCH])
     first, times = first_actions(past)
-    yield from take_back(rows, sorted(events[EventType.RETURN], key=lambda event: (event["time"], event["id"])))
+    yield from apply_returns(rows, sorted(events[EventType.RETURN], key=lambda event: (event["time"], event["id"])))
     for row in rows:
         acted = before(row, past, length=length, days=days)
         row["history"] = [
@@ -84,7 +84,7 @@ def count_before(times: list[int], *, own: int | None, now: int, days: int) -> i
     return max(1, count - int(own is not None and oldest <= own < now))
 
 
-def take_back(rows: list[PairRow], returns: list[Event]) -> Iterator[Count]:
+def apply_returns(rows: list[PairRow], returns: list[Event]) -> Iterator[Count]:
     """Takes `purchase` off the rows whose purchase was returned in full.
 
     A return goes to the latest purchases of the item that were not after it, those of its own request first; without a

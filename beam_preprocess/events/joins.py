@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from beam_preprocess import validation
-from beam_preprocess.outcomes import Count, DeadLetter, Fault, Reason, Ref, Row
+from beam_preprocess.outcomes import Count, DeadLetter, Reason, RecordError, SourceRef, SourceRow
 from trainer.spec.records import EVENTS, INTENTS, SENTIMENTS, EventType
 
 Event = dict[str, Any]
@@ -38,38 +38,38 @@ class EventRules:
     user_hash_key: bytes = DEFAULT_USER_KEY
 
 
-def check_event(row: Row, *, rules: EventRules) -> Iterator[Any]:
+def check_event(row: SourceRow, *, rules: EventRules) -> Iterator[Any]:
     """(identity, event) of a valid event, or its dead letter. Replays have the same identity."""
     yield Count("read")
-    if isinstance(row.values, Fault):
+    if isinstance(row.values, RecordError):
         yield DeadLetter(row.ref, row.values)
         return
     checked = validation.check(row.values, EVENTS)
     key = checked.values.get("event_id", "")
-    fault = checked.fault or _event_fault(checked.values, rules)
-    if fault is not None:
-        yield DeadLetter(row.ref, fault, key=key)
+    error = checked.error or _event_error(checked.values, rules)
+    if error is not None:
+        yield DeadLetter(row.ref, error, key=key)
         return
-    yield from map(Count, checked.remarks)
+    yield from map(Count, checked.warnings)
     if "user_id" not in checked.values:
         yield Count("without_user")
     event = _event(checked.values, row.ref, rules)
     yield event["id"], event
 
 
-def _event_fault(record: Mapping[str, Any], rules: EventRules) -> Fault | None:
+def _event_error(record: Mapping[str, Any], rules: EventRules) -> RecordError | None:
     """What is wrong with a record whose fields are right one by one."""
     kind = record["type"]
     if record["timestamp"] > rules.now * 1_000_000:
-        return Fault(Reason.FUTURE, f"the event is {record['timestamp'] / 1e6 - rules.now:.0f} s ahead of now")
+        return RecordError(Reason.FUTURE, f"the event is {record['timestamp'] / 1e6 - rules.now:.0f} s ahead of now")
     if kind != EventType.SEARCH and not record.get("item_id"):
-        return Fault(Reason.MISSING_FIELD, f"item_id is missing; wanted for {kind}")
+        return RecordError(Reason.MISSING_FIELD, f"item_id is missing; wanted for {kind}")
     if kind == EventType.JUDGMENT and "grade" not in record:
-        return Fault(Reason.MISSING_FIELD, "grade is missing or out of range; wanted for judgment")
+        return RecordError(Reason.MISSING_FIELD, "grade is missing or out of range; wanted for judgment")
     return None
 
 
-def _event(record: Mapping[str, Any], ref: Ref, rules: EventRules) -> Event:
+def _event(record: Mapping[str, Any], ref: SourceRef, rules: EventRules) -> Event:
     """The parts of a record that later steps need, without a raw user id."""
     identity = record.get("event_id") or _hash(record)
     query = record.get("query", {})
@@ -110,7 +110,7 @@ def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def first_of_event(group: tuple[str, Iterable[Event]]) -> Iterator[Any]:
+def deduplicate_event(group: tuple[str, Iterable[Event]]) -> Iterator[Any]:
     """(request, event) of the earliest of a group of replays; the others are counted."""
     first, *others = sorted(group[1], key=lambda event: (event["time"], event["ref"]))
     yield Count(f"dropped/{Reason.DUPLICATE}", len(others))

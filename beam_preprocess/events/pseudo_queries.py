@@ -17,7 +17,7 @@ from beam_preprocess.events.splits import TRAIN
 from beam_preprocess.media import wire
 from beam_preprocess.media.errors import MediaError
 from beam_preprocess.outcomes import Count
-from beam_preprocess.sources import MediaUnavailable, Place
+from beam_preprocess.sources import MediaRoot, MediaUnavailable
 from trainer.spec.config import Config
 
 _WORD = re.compile(r"\w+")
@@ -26,10 +26,10 @@ _SMALLEST_CROP = 0.5  # share of the side
 Record = dict[str, Any]
 
 
-def pseudo_rows(keyed: tuple[str, Any], *, place: Place, config: Config) -> Iterator[Any]:
+def pseudo_query_rows(keyed: tuple[str, Any], *, media_root: MediaRoot, config: Config) -> Iterator[Any]:
     """(split, shard, (sort key, serialized Example)) of the pseudo-queries of one (item_id, (ref, record))."""
     item_id, (_, record) = keyed
-    photo = _photo(record, place, config)
+    photo = _photo(record, media_root, config)
     for number in range(config.data.pseudo_queries):
         chance = random.Random(hashlib.sha256(f"{item_id}/{number}".encode()).digest())
         # Text and photo in turn; the photo is an item's own, so the query is a part of it.
@@ -38,7 +38,7 @@ def pseudo_rows(keyed: tuple[str, Any], *, place: Place, config: Config) -> Iter
         if not text and photo is None:
             continue
         image = {} if text or photo is None else {"query_image": crop(photo, px=config.wire.image_px, chance=chance)}
-        yield from examples.finish_row(_row(item_id, number, text), image, config=config)
+        yield from examples.serialize_row(_row(item_id, number, text), image, config=config)
         yield Count("pseudo_queries")
 
 
@@ -70,11 +70,11 @@ def crop(photo: bytes, *, px: int, chance: random.Random) -> bytes:
     return wire.image_wire(lossless.getvalue(), px=px)
 
 
-def _photo(record: Record, place: Place, config: Config) -> bytes | None:
+def _photo(record: Record, media_root: MediaRoot, config: Config) -> bytes | None:
     """The item's best photo at twice the model's resolution; None when it has no usable one."""
     for uri in record.get("images", []):
         try:
-            return wire.image_wire(place.read(uri), px=2 * config.wire.image_px)
+            return wire.image_wire(media_root.read(uri), px=2 * config.wire.image_px)
         except (MediaUnavailable, MediaError):  # counted where the item itself is written
             continue
     return None

@@ -16,18 +16,18 @@ DAYS = "days"  # beside the splits: what was known of each item on each day
 _SECOND = 1_000_000  # microseconds
 
 
-def split_of(row: PairRow, cut: int | None, *, eval_percent: int, own_split: bool) -> str:
+def split_of(row: PairRow, cut: int | None, *, eval_percent: int, has_official_split: bool) -> str:
     """The split of a row; all rows of one request that are not judgments are in the same.
 
     Args:
       row: The row.
-      cut: From `EvalCut`.
+      cut: From `EvalCutoff`.
       eval_percent: Share of the requests that is held out where the hash decides.
-      own_split: The data says itself: its judgments are the test set.
+      has_official_split: The data says itself: its judgments are the test set.
     """
     if row["judged"]:
         return EVAL
-    if own_split:
+    if has_official_split:
         return TRAIN
     if cut is not None:
         return EVAL if row["start"] // _SECOND >= cut else TRAIN
@@ -37,7 +37,7 @@ def split_of(row: PairRow, cut: int | None, *, eval_percent: int, own_split: boo
     return EVAL if bucket < eval_percent else TRAIN
 
 
-def cut_of(starts: Mapping[int, int], *, eval_percent: int) -> int | None:
+def find_eval_cutoff(starts: Mapping[int, int], *, eval_percent: int) -> int | None:
     """The second from which on requests are held out; None when they all began in the same one.
 
     Args:
@@ -56,7 +56,7 @@ def cut_of(starts: Mapping[int, int], *, eval_percent: int) -> int | None:
     return best[1] if best is not None else None
 
 
-class EvalCut(beam.CombineFn):
+class EvalCutoff(beam.CombineFn):
     """Combines rows into the time of the cut, the same in whatever order they come."""
 
     def __init__(self, eval_percent: int) -> None:
@@ -83,4 +83,4 @@ class EvalCut(beam.CombineFn):
 
     def extract_output(self, accumulator: dict[int, int]) -> Any:
         """The cut, or None."""
-        return cut_of(accumulator, eval_percent=self.eval_percent)
+        return find_eval_cutoff(accumulator, eval_percent=self.eval_percent)

@@ -20,7 +20,7 @@ from PIL import ExifTags, Image
 from beam_preprocess.media import av_decoding
 from beam_preprocess.media.errors import LIMITS, MediaError, MediaErrorKind, MediaLimits, check_pixels
 
-__all__ = ["LIMITS", "MediaError", "MediaErrorKind", "MediaLimits", "audio_wire", "clip_wire", "image_wire"]
+__all__ = ["LIMITS", "MediaError", "MediaErrorKind", "MediaLimits", "audio_wire", "video_wire", "image_wire"]
 
 JPEG_QUALITY = 90
 
@@ -64,7 +64,7 @@ def image_wire(data: bytes, *, px: int, limits: MediaLimits = LIMITS) -> bytes:
         return _jpeg(_rgb(_upright(image)), px=px)
 
 
-def clip_wire(data: bytes, *, frames: int, px: int, limits: MediaLimits = LIMITS) -> list[bytes]:
+def video_wire(data: bytes, *, frames: int, px: int, limits: MediaLimits = LIMITS) -> list[bytes]:
     """`frames` JPEGs of `px` x `px`, at the times (i + 0.5) / frames of the clip's duration.
 
     The frame of a time is the first one that begins at that time or later, or the last one when there is none. It is

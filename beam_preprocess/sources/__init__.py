@@ -3,11 +3,11 @@
 import pathlib
 from collections.abc import Callable
 
-from beam_preprocess.sources.base import Piece, ReadRecords, Source, fingerprint, read_all
+from beam_preprocess.sources.base import ReadRecords, Source, SourceShard, fingerprint, read_all
 from beam_preprocess.sources.chorus import ChorusSource
 from beam_preprocess.sources.clothing_reviews import ClothingReviewsSource
 from beam_preprocess.sources.grocery import GrocerySource
-from beam_preprocess.sources.media_root import MediaUnavailable, Place
+from beam_preprocess.sources.media_root import MediaRoot, MediaUnavailable
 from beam_preprocess.sources.online_retail import OnlineRetailSource
 from beam_preprocess.sources.shop import ShopSource
 from beam_preprocess.sources.spoken_digits import SpokenDigitsSource
@@ -15,8 +15,8 @@ from beam_preprocess.sources.spoken_digits import SpokenDigitsSource
 __all__ = [
     "SOURCES",
     "MediaUnavailable",
-    "Piece",
-    "Place",
+    "SourceShard",
+    "MediaRoot",
     "ReadRecords",
     "Source",
     "fingerprint",
@@ -24,7 +24,7 @@ __all__ = [
     "read_all",
 ]
 
-SOURCES: dict[str, Callable[[Place], Source]] = {
+SOURCES: dict[str, Callable[[MediaRoot], Source]] = {
     "shop": ShopSource,
     "grocery": GrocerySource,
     "chorus": ChorusSource,
@@ -52,4 +52,4 @@ def open_source(location: str | pathlib.Path, kind: str = "shop", *, allow_outsi
         root = str(pathlib.Path(root).expanduser().resolve())
         if not pathlib.Path(root).is_dir():
             raise ValueError(f"There is no directory {location}; wanted one with a shop's records. Check the path.")
-    return SOURCES[kind](Place(root, allow_outside))
+    return SOURCES[kind](MediaRoot(root, allow_outside))

@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 import apache_beam as beam
 
 from beam_preprocess import validation
-from beam_preprocess.outcomes import Fault, Row
+from beam_preprocess.outcomes import RecordError, SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.media_root import MediaUnavailable, Place
+from beam_preprocess.sources.media_root import MediaRoot, MediaUnavailable
 from trainer.spec.records import RECORDS
 
 Record = Literal["catalog", "events", "signals"]
@@ -20,55 +20,55 @@ Part = Literal["items", "catalogue", "events"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a source that one worker reads: one file, read in one way.
+class SourceShard:
+    """Shard of a source that one worker reads: one file in one reading mode.
 
     Attributes:
       path: The file.
-      reading: Which way, for sources that read one file in several.
+      mode: Reading mode, for sources that read one file in several ways.
     """
 
     path: str
-    reading: str = ""
+    mode: str = ""
 
 
 class Source(Protocol):
-    """A place that catalogue, events and signals come from. Sources are values: small, hashable and picklable."""
+    """Reader of a shop's catalogue, events and signals. Sources are values: small, hashable and picklable."""
 
     @property
-    def place(self) -> Place:
+    def media_root(self) -> MediaRoot:
         """The directory, with the rule for media."""
 
     @property
-    def own_split(self) -> bool:
+    def has_official_split(self) -> bool:
         """Whether the set has a split of its own: judgments are its test set, all other events train."""
 
     @property
-    def references(self) -> tuple[str, ...]:
+    def published_results(self) -> tuple[str, ...]:
         """Figures that plain methods reach on a public set, to be read beside ours; none for a shop of one's own."""
 
-    def pieces(self, record: Record) -> list[Piece]:
+    def shards(self, record: Record) -> list[SourceShard]:
         """What there is to read of one record type; [] when there is none."""
 
-    def read(self, piece: Piece) -> Iterator[Row]:
-        """The rows of one piece, in order, without holding them all."""
+    def read(self, shard: SourceShard) -> Iterator[SourceRow]:
+        """The rows of one shard, in order, without holding them all."""
 
     @property
-    def truth_path(self) -> pathlib.Path | None:
+    def ground_truth_path(self) -> pathlib.Path | None:
         """The planted truth of a generated local shop, where there is one."""
 
     def fingerprint(self, part: Part) -> str:
         """Hash of the content of one part, media included."""
 
 
-def read_all(source: Source, record: Record) -> Iterator[Row]:
+def read_all(source: Source, record: Record) -> Iterator[SourceRow]:
     """Every row of one record type."""
-    for piece in source.pieces(record):
-        yield from source.read(piece)
+    for shard in source.shards(record):
+        yield from source.read(shard)
 
 
 class ReadRecords(beam.PTransform):
-    """A pipeline's start: every `Row` of one record type of a source, one worker for each piece."""
+    """A pipeline's start: every `SourceRow` of one record type of a source, one worker for each shard."""
 
     def __init__(self, source: Source, record: Record) -> None:
         super().__init__()
@@ -79,14 +79,14 @@ class ReadRecords(beam.PTransform):
         """The rows."""
         return (
             pipeline
-            | beam.Create([(piece.path, piece.reading) for piece in self.source.pieces(self.record)])
+            | beam.Create([(shard.path, shard.mode) for shard in self.source.shards(self.record)])
             | beam.Reshuffle()
-            | beam.FlatMap(functools.partial(_read_piece, source=self.source))
+            | beam.FlatMap(functools.partial(_read_shard, source=self.source))
         )
 
 
-def _read_piece(piece: tuple[str, str], *, source: Source) -> Iterator[Row]:
-    return source.read(Piece(*piece))
+def _read_shard(shard: tuple[str, str], *, source: Source) -> Iterator[SourceRow]:
+    return source.read(SourceShard(*shard))
 
 
 def fingerprint(source: Source, part: Part) -> str:
@@ -97,19 +97,19 @@ def fingerprint(source: Source, part: Part) -> str:
     digest = hashlib.sha256()
     records: tuple[Record, ...] = ("events", "signals") if part == "events" else ("catalog",)
     for record in records:
-        for path in dict.fromkeys(piece.path for piece in source.pieces(record)):
+        for path in dict.fromkeys(shard.path for shard in source.shards(record)):
             _update(digest, record.encode(), record_files.name_of(path).encode(), _file_hash(path))
         for uri in sorted(set(_media(read_all(source, record), record))) if part != "catalogue" else ():
-            _update(digest, uri.encode("utf-8", "surrogatepass"), _medium_hash(source.place, uri))
-    truth = source.truth_path if part == "events" else None
+            _update(digest, uri.encode("utf-8", "surrogatepass"), _medium_hash(source.media_root, uri))
+    truth = source.ground_truth_path if part == "events" else None
     if truth is not None:
         _update(digest, b"truth", _file_hash(str(truth)))
     return digest.hexdigest()
 
 
-def _media(records: Iterable[Row], record: Record) -> Iterator[str]:
+def _media(records: Iterable[SourceRow], record: Record) -> Iterator[str]:
     for row in records:
-        if not isinstance(row.values, Fault) and isinstance(row.values, dict):
+        if not isinstance(row.values, RecordError) and isinstance(row.values, dict):
             yield from validation.uris(row.values, RECORDS[record])
 
 
@@ -125,8 +125,8 @@ def _file_hash(path: str) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
 
 
-def _medium_hash(place: Place, uri: str) -> bytes:
+def _medium_hash(media_root: MediaRoot, uri: str) -> bytes:
     try:
-        return hashlib.sha256(place.read(uri)).digest()
+        return hashlib.sha256(media_root.read(uri)).digest()
     except MediaUnavailable as error:
         return error.kind.encode()

@@ -6,10 +6,10 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_preprocess.outcomes import Fault, Reason, Row
+from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.base import Part, Piece, Record, fingerprint
-from beam_preprocess.sources.media_root import Place
+from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
+from beam_preprocess.sources.media_root import MediaRoot
 
 _PRODUCTS = "products.jsonl.gz"
 _JUDGMENTS = "judgments*.csv"
@@ -41,9 +41,9 @@ _CENTS = 100.0
 class ChorusSource:
     """Products with title, description, brand, attributes and price; photos are addresses only and are left out."""
 
-    place: Place
-    own_split: bool = True
-    references: tuple[str, ...] = (
+    media_root: MediaRoot
+    has_official_split: bool = True
+    published_results: tuple[str, ...] = (
         "BM25 (k1 1.2, b 0.75) on name, title, description and supplier, the same 35 queries (29 with a positive): "
         "nDCG@10 0.640, recall@100 0.815",
         "the same BM25 on all 135 queries: nDCG@10 0.715, recall@100 0.850; on titles alone 0.622 and 0.699",
@@ -55,30 +55,30 @@ class ChorusSource:
         Raises:
           ValueError: It is not.
         """
-        path = FileSystems.join(self.place.root, _PRODUCTS)
+        path = FileSystems.join(self.media_root.root, _PRODUCTS)
         if not FileSystems.exists(path):
-            raise ValueError(f"{self.place.root} is no chorus set: {_PRODUCTS} is missing. Check the path.")
+            raise ValueError(f"{self.media_root.root} is no chorus set: {_PRODUCTS} is missing. Check the path.")
 
-    def pieces(self, record: Record) -> list[Piece]:
+    def shards(self, record: Record) -> list[SourceShard]:
         """The products for the catalogue, the judgments for the events."""
         if record == "catalog":
-            return [Piece(FileSystems.join(self.place.root, _PRODUCTS), "catalog")]
+            return [SourceShard(FileSystems.join(self.media_root.root, _PRODUCTS), "catalog")]
         if record == "events":
-            (found,) = FileSystems.match([FileSystems.join(self.place.root, _JUDGMENTS)])
-            return [Piece(path, "events") for path in sorted(metadata.path for metadata in found.metadata_list)]
+            (found,) = FileSystems.match([FileSystems.join(self.media_root.root, _JUDGMENTS)])
+            return [SourceShard(path, "events") for path in sorted(metadata.path for metadata in found.metadata_list)]
         return []
 
-    def read(self, piece: Piece) -> Iterator[Row]:
+    def read(self, shard: SourceShard) -> Iterator[SourceRow]:
         """Products or judgments of one file."""
-        if piece.reading == "catalog":
-            for row in record_files.json_lines(piece.path):
-                yield Row(row.ref, product(row.values) if isinstance(row.values, dict) else row.values)
+        if shard.mode == "catalog":
+            for row in record_files.json_lines(shard.path):
+                yield SourceRow(row.ref, product(row.values) if isinstance(row.values, dict) else row.values)
             return
-        for ref, cells in record_files.csv_dicts(piece.path):
-            yield Row(ref, cells if isinstance(cells, Fault) else judgment(cells))
+        for ref, cells in record_files.csv_dicts(shard.path):
+            yield SourceRow(ref, cells if isinstance(cells, RecordError) else judgment(cells))
 
     @property
-    def truth_path(self) -> None:
+    def ground_truth_path(self) -> None:
         """None is planted."""
 
     def fingerprint(self, part: Part) -> str:
@@ -114,10 +114,10 @@ def _attributes(record: dict[str, Any]) -> dict[str, str]:
     return dict(list(found.items())[:_MOST_ATTRIBUTES])
 
 
-def judgment(cells: dict[str, str]) -> dict[str, Any] | Fault:
+def judgment(cells: dict[str, str]) -> dict[str, Any] | RecordError:
     """A judged pair as an event; all pairs of one query become one request."""
     query, item_id, grade = (cells.get(name, "") for name in ("query", "docid", "rating"))
     if not query or not item_id or not grade.isdecimal():
-        return Fault(Reason.MALFORMED, "not a query, a docid and a rating")
+        return RecordError(Reason.MALFORMED, "not a query, a docid and a rating")
     event = {"timestamp": _MOMENT, "type": "judgment", "item_id": item_id, "grade": int(grade)}
     return {**event, "query": {"text": query}}

@@ -9,10 +9,10 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_preprocess.outcomes import Fault, Reason, Row
+from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.base import Part, Piece, Record, fingerprint
-from beam_preprocess.sources.media_root import Place
+from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
+from beam_preprocess.sources.media_root import MediaRoot
 
 _NAMES = ("reviews.csv.gz", "reviews.csv")
 _NUMBER, _TITLE, _TEXT = "Clothing ID", "Title", "Review Text"
@@ -26,9 +26,9 @@ _SENTIMENTS = {"0": "negative", "1": "positive"}
 class ClothingReviewsSource:
     """Garments with their category path, and one review for each line; recommended is positive, not is negative."""
 
-    place: Place
-    own_split: bool = False
-    references: tuple[str, ...] = (
+    media_root: MediaRoot
+    has_official_split: bool = False
+    published_results: tuple[str, ...] = (
         "recommended or not, word 1-2-gram TF-IDF and logistic regression: AUC 0.953, macro-F1 0.853",
     )
 
@@ -40,24 +40,24 @@ class ClothingReviewsSource:
         """
         self._path()
 
-    def pieces(self, record: Record) -> list[Piece]:
+    def shards(self, record: Record) -> list[SourceShard]:
         """The one file, read as a catalogue or as events."""
-        return [] if record == "signals" else [Piece(self._path(), record)]
+        return [] if record == "signals" else [SourceShard(self._path(), record)]
 
-    def read(self, piece: Piece) -> Iterator[Row]:
+    def read(self, shard: SourceShard) -> Iterator[SourceRow]:
         """Garments or reviews."""
-        if piece.reading == "events":
-            for ref, cells in record_files.csv_dicts(piece.path):
-                yield Row(ref, cells if isinstance(cells, Fault) else review(cells))
+        if shard.mode == "events":
+            for ref, cells in record_files.csv_dicts(shard.path):
+                yield SourceRow(ref, cells if isinstance(cells, RecordError) else review(cells))
             return
         seen: set[str] = set()
-        for ref, cells in record_files.csv_dicts(piece.path):
-            if not isinstance(cells, Fault) and cells.get(_NUMBER, "") not in {"", *seen}:
+        for ref, cells in record_files.csv_dicts(shard.path):
+            if not isinstance(cells, RecordError) and cells.get(_NUMBER, "") not in {"", *seen}:
                 seen.add(cells[_NUMBER])
-                yield Row(ref, garment(cells))
+                yield SourceRow(ref, garment(cells))
 
     @property
-    def truth_path(self) -> None:
+    def ground_truth_path(self) -> None:
         """None is planted."""
 
     def fingerprint(self, part: Part) -> str:
@@ -66,10 +66,12 @@ class ClothingReviewsSource:
 
     def _path(self) -> str:
         for name in _NAMES:
-            path = FileSystems.join(self.place.root, name)
+            path = FileSystems.join(self.media_root.root, name)
             if FileSystems.exists(path):
                 return path
-        raise ValueError(f"{self.place.root} is no set of clothing reviews: {_NAMES[0]} is missing. Check the path.")
+        raise ValueError(
+            f"{self.media_root.root} is no set of clothing reviews: {_NAMES[0]} is missing. Check the path."
+        )
 
 
 def garment(cells: Mapping[str, str]) -> dict[str, Any]:
@@ -82,11 +84,11 @@ def garment(cells: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def review(cells: Mapping[str, str]) -> dict[str, Any] | Fault:
+def review(cells: Mapping[str, str]) -> dict[str, Any] | RecordError:
     """A line as a review; title and text are one text."""
     number, rating, recommended = (cells.get(name, "") for name in (_NUMBER, _RATING, _RECOMMENDED))
     if not number or not rating.isdecimal() or recommended not in _SENTIMENTS:
-        return Fault(Reason.MALFORMED, "not a garment, a rating and a recommendation")
+        return RecordError(Reason.MALFORMED, "not a garment, a rating and a recommendation")
     text = " ".join(part for name in (_TITLE, _TEXT) if (part := cells.get(name, "").strip()))
     event = {"timestamp": _MOMENT, "type": "review", "item_id": number, "rating": float(rating), "text": text}
     return {**event, "sentiment": _SENTIMENTS[recommended]}

@@ -1,4 +1,4 @@
-"""Where a shop's media may come from, and reading them with a limit on size."""
+"""Media root: the rule for which media URIs of a record may be read, and reading them with a size limit."""
 
 import dataclasses
 import os
@@ -26,7 +26,7 @@ class MediaUnavailable(Exception):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Place:
+class MediaRoot:
     """A directory, and the rule for URIs that are met in its records.
 
     A relative URI, an absolute path and file:// must stay inside the directory, links followed; addresses that Beam has

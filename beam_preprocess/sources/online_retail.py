@@ -13,10 +13,10 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_preprocess.outcomes import Fault, Reason, Ref, Row
+from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.base import Part, Piece, Record, fingerprint
-from beam_preprocess.sources.media_root import Place
+from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
+from beam_preprocess.sources.media_root import MediaRoot
 
 _NAMES = ("transactions.csv.gz", "transactions.csv")
 _COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
@@ -28,9 +28,9 @@ _PRODUCT = re.compile(r"\d{5}[A-Z]*|DCGS\w+|PADS")
 class OnlineRetailSource:
     """Invoices as requests: lines are purchases, lines of cancellations are returns, a missing customer is nobody."""
 
-    place: Place
-    own_split: bool = False
-    references: tuple[str, ...] = (
+    media_root: MediaRoot
+    has_official_split: bool = False
+    published_results: tuple[str, ...] = (
         "last month, the customer's ten most frequent filled by popularity: hit rate@10 0.796",
         "last month, popularity on items never bought before: hit rate@10 0.226",
     )
@@ -43,16 +43,16 @@ class OnlineRetailSource:
         """
         self._path()
 
-    def pieces(self, record: Record) -> list[Piece]:
+    def shards(self, record: Record) -> list[SourceShard]:
         """The one file, read as a catalogue or as events."""
-        return [] if record == "signals" else [Piece(self._path(), record)]
+        return [] if record == "signals" else [SourceShard(self._path(), record)]
 
-    def read(self, piece: Piece) -> Iterator[Row]:
+    def read(self, shard: SourceShard) -> Iterator[SourceRow]:
         """Products or events."""
-        return _catalogue(piece.path) if piece.reading == "catalog" else _events(piece.path)
+        return _catalogue(shard.path) if shard.mode == "catalog" else _events(shard.path)
 
     @property
-    def truth_path(self) -> None:
+    def ground_truth_path(self) -> None:
         """None is planted."""
 
     def fingerprint(self, part: Part) -> str:
@@ -61,26 +61,26 @@ class OnlineRetailSource:
 
     def _path(self) -> str:
         for name in _NAMES:
-            path = FileSystems.join(self.place.root, name)
+            path = FileSystems.join(self.media_root.root, name)
             if FileSystems.exists(path):
                 return path
-        raise ValueError(f"{self.place.root} is no online retail set: {_NAMES[0]} is missing. Check the path.")
+        raise ValueError(f"{self.media_root.root} is no online retail set: {_NAMES[0]} is missing. Check the path.")
 
 
 @dataclasses.dataclass(slots=True)
 class _Product:
     """What the lines of one stock code say."""
 
-    ref: Ref
+    ref: SourceRef
     descriptions: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     prices: list[float] = dataclasses.field(default_factory=list)
 
 
-def _catalogue(path: str) -> Iterator[Row]:
+def _catalogue(path: str) -> Iterator[SourceRow]:
     """Every stock code that was sold, with its most frequent description and its median price."""
     products: dict[str, _Product] = {}
     for row in _events(path):
-        if isinstance(row.values, Fault) or row.values["type"] != "purchase":
+        if isinstance(row.values, RecordError) or row.values["type"] != "purchase":
             continue
         product = products.setdefault(row.values["item_id"], _Product(row.ref))
         product.prices.append(row.values["price"])
@@ -92,29 +92,29 @@ def _catalogue(path: str) -> Iterator[Row]:
         texts = sorted(product.descriptions.items(), key=lambda pair: (-pair[1], pair[0]))
         price = round(statistics.median(product.prices), 4)
         title = texts[0][0] if texts else ""
-        yield Row(product.ref, {"item_id": code, "title": title, "price": price, "currency": "GBP"})
+        yield SourceRow(product.ref, {"item_id": code, "title": title, "price": price, "currency": "GBP"})
 
 
-def _events(path: str) -> Iterator[Row]:
+def _events(path: str) -> Iterator[SourceRow]:
     for ref, cells in record_files.csv_dicts(path):
-        if not isinstance(cells, Fault):
+        if not isinstance(cells, RecordError):
             missing = [name for name in _COLUMNS if name not in cells]
             if missing:
                 raise ValueError(f"{path} has no column {missing[0]!r}; wanted the online retail set's own.")
-        yield Row(ref, cells if isinstance(cells, Fault) else event(cells))
+        yield SourceRow(ref, cells if isinstance(cells, RecordError) else event(cells))
 
 
-def event(cells: Mapping[str, str]) -> dict[str, Any] | Fault:
+def event(cells: Mapping[str, str]) -> dict[str, Any] | RecordError:
     """One line of an invoice as a purchase or a return, or why it is neither; `text` holds the description."""
     code = cells["StockCode"].strip().upper()
     if not _PRODUCT.fullmatch(code):
-        return Fault(Reason.NOT_A_PRODUCT, f"stock code {code[:20]!r} is no product")
+        return RecordError(Reason.NOT_A_PRODUCT, f"stock code {code[:20]!r} is no product")
     quantity, price = _number(cells["Quantity"]), _number(cells["UnitPrice"])
     cancelled = cells["InvoiceNo"].startswith("C")
     if quantity is None or quantity == 0 or (quantity < 0) != cancelled:
-        return Fault(Reason.NOT_A_SALE, f"quantity {cells['Quantity'][:20]!r} is no sale and no cancellation")
+        return RecordError(Reason.NOT_A_SALE, f"quantity {cells['Quantity'][:20]!r} is no sale and no cancellation")
     if price is None or price <= 0:
-        return Fault(Reason.BAD_PRICE, f"unit price {cells['UnitPrice'][:20]!r} is not above 0")
+        return RecordError(Reason.BAD_PRICE, f"unit price {cells['UnitPrice'][:20]!r} is not above 0")
     record = {
         "timestamp": cells["InvoiceDate"],
         "type": "return" if cancelled else "purchase",

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from beam_preprocess.outcomes import Fault, Reason, Ref, Row
+from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 from trainer.spec.records import Field, Kind
 
 _LONGEST_ROW_BYTES = 16 * 2**20
@@ -25,7 +25,7 @@ _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "
 
 @contextlib.contextmanager
 def open_bytes(path: str) -> Iterator[BinaryIO]:
-    """A file opened for reading; `.gz` is unpacked."""
+    """Opens a file for reading; `.gz` is unpacked."""
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as raw:
         yield gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw  # type: ignore[misc]
 
@@ -64,7 +64,7 @@ def name_of(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
 
-def read_rows(path: str, fields: Sequence[Field]) -> Iterator[Row]:
+def read_rows(path: str, fields: Sequence[Field]) -> Iterator[SourceRow]:
     """The rows of one record file, in order, without holding them.
 
     Raises:
@@ -76,14 +76,14 @@ def read_rows(path: str, fields: Sequence[Field]) -> Iterator[Row]:
         raise ValueError(f"{path} cannot be unpacked ({error}); wanted a whole gzip file. Copy it again.") from error
 
 
-def json_lines(path: str) -> Iterator[Row]:
+def json_lines(path: str) -> Iterator[SourceRow]:
     """One row for each line that is not empty; bytes that are not UTF-8 are replaced."""
     name = name_of(path)
     with open_bytes(path) as file:
         lines = iter(lambda: file.readline(_LONGEST_ROW_BYTES), b"")
         for number, line in enumerate(lines, start=1):
             if line.strip():
-                yield Row(Ref(name, number), _parse(line))
+                yield SourceRow(SourceRef(name, number), _parse(line))
 
 
 def _parse(line: bytes) -> Any:
@@ -91,10 +91,10 @@ def _parse(line: bytes) -> Any:
     try:
         return json.loads(line.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError) as error:
-        return Fault(Reason.MALFORMED, f"not JSON ({type(error).__name__})")
+        return RecordError(Reason.MALFORMED, f"not JSON ({type(error).__name__})")
 
 
-def csv_dicts(path: str) -> Iterator[tuple[Ref, dict[str, str] | Fault]]:
+def csv_dicts(path: str) -> Iterator[tuple[SourceRef, dict[str, str] | RecordError]]:
     """The rows of a CSV file with a header; a row of another width is a fault."""
     csv.field_size_limit(_LONGEST_ROW_BYTES)
     name = name_of(path)
@@ -102,17 +102,17 @@ def csv_dicts(path: str) -> Iterator[tuple[Ref, dict[str, str] | Fault]]:
         reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline=""))
         header = next(reader, [])
         for cells in reader:
-            ref = Ref(name, reader.line_num)
+            ref = SourceRef(name, reader.line_num)
             if len(cells) == len(header):
                 yield ref, dict(zip(header, cells, strict=True))
             elif cells:
-                yield ref, Fault(Reason.MALFORMED, f"{len(cells)} cells; wanted {len(header)} as in the header")
+                yield ref, RecordError(Reason.MALFORMED, f"{len(cells)} cells; wanted {len(header)} as in the header")
 
 
-def _csv_rows(path: str, fields: Sequence[Field]) -> Iterator[Row]:
+def _csv_rows(path: str, fields: Sequence[Field]) -> Iterator[SourceRow]:
     by_name = {field.name: field for field in fields}
     for ref, cells in csv_dicts(path):
-        yield Row(ref, cells if isinstance(cells, Fault) else _typed(cells.items(), by_name))
+        yield SourceRow(ref, cells if isinstance(cells, RecordError) else _typed(cells.items(), by_name))
 
 
 def _typed(cells: Iterable[tuple[str, str]], by_name: dict[str, Field]) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _from_text(cell: str, field: Field) -> Any:
     return cell
 
 
-def _parquet_rows(path: str, fields: Sequence[Field]) -> Iterator[Row]:
+def _parquet_rows(path: str, fields: Sequence[Field]) -> Iterator[SourceRow]:
     import pyarrow
     from pyarrow import parquet
 
@@ -156,7 +156,9 @@ def _parquet_rows(path: str, fields: Sequence[Field]) -> Iterator[Row]:
         for batch in table.iter_batches(batch_size=1024):
             for record in batch.to_pylist():
                 number += 1
-                yield Row(Ref(name, number), {key: _plain(value, by_name.get(key)) for key, value in record.items()})
+                yield SourceRow(
+                    SourceRef(name, number), {key: _plain(value, by_name.get(key)) for key, value in record.items()}
+                )
 
 
 def _plain(value: Any, field: Field | None) -> Any:
@@ -172,7 +174,7 @@ def _plain(value: Any, field: Field | None) -> Any:
     return value
 
 
-READERS: dict[str, Callable[[str, Sequence[Field]], Iterator[Row]]] = {
+READERS: dict[str, Callable[[str, Sequence[Field]], Iterator[SourceRow]]] = {
     ".jsonl": lambda path, fields: json_lines(path),
     ".jsonl.gz": lambda path, fields: json_lines(path),
     ".csv": _csv_rows,

@@ -4,10 +4,10 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
-from beam_preprocess.outcomes import Row
+from beam_preprocess.outcomes import SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.base import Part, Piece, Record, fingerprint
-from beam_preprocess.sources.media_root import Place
+from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
+from beam_preprocess.sources.media_root import MediaRoot
 from trainer.spec.records import RECORDS
 
 
@@ -15,9 +15,9 @@ from trainer.spec.records import RECORDS
 class ShopSource:
     """`catalog`, `events`, `signals` as .jsonl, .csv (both also .gz) or .parquet, each in one file or more."""
 
-    place: Place
-    own_split: bool = False
-    references: tuple[str, ...] = ()
+    media_root: MediaRoot
+    has_official_split: bool = False
+    published_results: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks that there is a catalogue.
@@ -25,24 +25,24 @@ class ShopSource:
         Raises:
           ValueError: There is none.
         """
-        if not self.pieces("catalog"):
+        if not self.shards("catalog"):
             raise ValueError(
-                f"{self.place.root} holds no catalogue; wanted catalog{', catalog'.join(record_files.READERS)}. "
+                f"{self.media_root.root} holds no catalogue; wanted catalog{', catalog'.join(record_files.READERS)}. "
                 "Check the directory, or name another kind of source."
             )
 
-    def pieces(self, record: Record) -> list[Piece]:
-        """One piece for each file."""
-        return [Piece(path, record) for path in record_files.find(self.place.root, record)]
+    def shards(self, record: Record) -> list[SourceShard]:
+        """One shard for each file."""
+        return [SourceShard(path, record) for path in record_files.find(self.media_root.root, record)]
 
-    def read(self, piece: Piece) -> Iterator[Row]:
+    def read(self, shard: SourceShard) -> Iterator[SourceRow]:
         """The rows of one file."""
-        return record_files.read_rows(piece.path, RECORDS[piece.reading])
+        return record_files.read_rows(shard.path, RECORDS[shard.mode])
 
     @property
-    def truth_path(self) -> pathlib.Path | None:
+    def ground_truth_path(self) -> pathlib.Path | None:
         """`truth.jsonl` of a local shop, where it exists."""
-        path = pathlib.Path(self.place.root) / "truth.jsonl"
+        path = pathlib.Path(self.media_root.root) / "truth.jsonl"
         return path if path.is_file() else None
 
     def fingerprint(self, part: Part) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_preprocess.outcomes import Ref, Row
+from beam_preprocess.outcomes import SourceRef, SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.base import Part, Piece, Record, fingerprint
-from beam_preprocess.sources.media_root import Place
+from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
+from beam_preprocess.sources.media_root import MediaRoot
 
 _NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>\w+)_(?P<index>\d+)\.wav")
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -24,12 +24,12 @@ _TEST_INDICES = 5  # its own split: recordings 0 to 4 of each digit and speaker 
 class SpokenDigitsSource:
     """Digits as items that are known by their word alone; recordings as voice queries. The set's own split is kept."""
 
-    place: Place
-    own_split: bool = True
+    media_root: MediaRoot
+    has_official_split: bool = True
     left_out: str = (
         ""  # a speaker whose recordings are the test set, all of them and no others; "" = the set's own split
     )
-    references: tuple[str, ...] = (
+    published_results: tuple[str, ...] = (
         "MFCC and SVM, official split: accuracy (recall@1) 0.987; a speaker never heard: 0.53 to 0.92",
     )
 
@@ -40,27 +40,29 @@ class SpokenDigitsSource:
           ValueError: It is not.
         """
         if not self._paths():
-            raise ValueError(f"{self.place.root} is no set of spoken digits: 0_NAME_0.wav is missing. Check the path.")
+            raise ValueError(
+                f"{self.media_root.root} is no set of spoken digits: 0_NAME_0.wav is missing. Check the path."
+            )
 
-    def pieces(self, record: Record) -> list[Piece]:
-        """The recordings as events, one piece each; the digits need no file, so the first stands for them."""
+    def shards(self, record: Record) -> list[SourceShard]:
+        """The recordings as events, one shard each; the digits need no file, so the first stands for them."""
         paths = {"catalog": self._paths()[:1], "events": self._paths(), "signals": []}[record]
-        return [Piece(path, record) for path in paths]
+        return [SourceShard(path, record) for path in paths]
 
-    def read(self, piece: Piece) -> Iterator[Row]:
+    def read(self, shard: SourceShard) -> Iterator[SourceRow]:
         """The digits, or one recording."""
-        if piece.reading == "catalog":
+        if shard.mode == "catalog":
             for digit, word in enumerate(_WORDS):
-                yield Row(Ref("digits", digit + 1), {"item_id": str(digit), "title": word})
+                yield SourceRow(SourceRef("digits", digit + 1), {"item_id": str(digit), "title": word})
             return
-        name = record_files.name_of(piece.path)
+        name = record_files.name_of(shard.path)
         match = _NAME.fullmatch(name)
         if match is not None:
             test = match["speaker"] == self.left_out if self.left_out else int(match["index"]) < _TEST_INDICES
-            yield Row(Ref(name, 1), _event(name, match, test=test))
+            yield SourceRow(SourceRef(name, 1), _event(name, match, test=test))
 
     @property
-    def truth_path(self) -> None:
+    def ground_truth_path(self) -> None:
         """None is planted."""
 
     def fingerprint(self, part: Part) -> str:
@@ -68,7 +70,7 @@ class SpokenDigitsSource:
         return fingerprint(self, part)
 
     def _paths(self) -> list[str]:
-        (found,) = FileSystems.match([FileSystems.join(self.place.root, "*_*_*.wav")])
+        (found,) = FileSystems.match([FileSystems.join(self.media_root.root, "*_*_*.wav")])
         return sorted(metadata.path for metadata in found.metadata_list)
 
 

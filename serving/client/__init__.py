@@ -10,13 +10,13 @@ sounds). It reads the inputs, their defaults and the sizes of the wire form from
 new client.
 """
 
-from .audio import sound_wire
+from .audio import audio_wire
 from .client import Client, SearchResult
 from .errors import ClientError, MediaError
 from .images import Media, image_wire
 from .search_options import Filters
 from .specs import SignatureSpec, TensorSpec
-from .video import clip_wire
+from .video import video_wire
 
 __all__ = [
     "Client",
@@ -27,7 +27,7 @@ __all__ = [
     "SearchResult",
     "SignatureSpec",
     "TensorSpec",
-    "clip_wire",
+    "video_wire",
     "image_wire",
-    "sound_wire",
+    "audio_wire",
 ]

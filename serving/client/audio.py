@@ -24,7 +24,7 @@ SOUND_MAGIC = (
 )
 
 
-def sound_wire(source: Media, *, milliseconds: int) -> bytes:
+def audio_wire(source: Media, *, milliseconds: int) -> bytes:
     """The 16 kHz mono 16-bit WAV of the first `milliseconds` of a sound.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .audio import sound_wire
+from .audio import audio_wire
 from .errors import ClientError
 from .images import Media, image_wire
 from .search_options import (
@@ -25,7 +25,7 @@ from .search_options import (
 )
 from .specs import SignatureSpec, fill
 from .transports import Grpc, Rest, Transport
-from .video import clip_wire
+from .video import video_wire
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 SCORE_PREFIX = "score_"
@@ -332,9 +332,9 @@ class Client:
             query["query_image"] = [image_wire(image, px=self.wire_spec()["image_px"])]
         if video is not None:
             sizes = self.wire_spec()
-            query["query_video"] = [clip_wire(video, frames=sizes["num_frames"], px=sizes["frame_px"])]
+            query["query_video"] = [video_wire(video, frames=sizes["num_frames"], px=sizes["frame_px"])]
         if audio is not None:
-            query["query_audio"] = [sound_wire(audio, milliseconds=self.wire_spec()["audio_ms"])]
+            query["query_audio"] = [audio_wire(audio, milliseconds=self.wire_spec()["audio_ms"])]
         if user_id is not None:
             if not self._user_hash_key:
                 raise ValueError("user_id needs Client(user_hash_key=...): a user id never leaves in the clear.")

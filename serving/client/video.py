@@ -27,7 +27,7 @@ Magic = Sequence[tuple[str, bytes]]
 TURN_BY_DEGREES = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
-def clip_wire(source: Media, *, frames: int, px: int) -> list[bytes]:
+def video_wire(source: Media, *, frames: int, px: int) -> list[bytes]:
     """The JPEGs of `px` x `px` that stand for a clip, at (i + 0.5) / frames of its duration.
 
     The frame of a time is the first that begins then or later, or the last one.

@@ -3,7 +3,7 @@
 import gzip
 import json
 
-from beam_preprocess.outcomes import Fault
+from beam_preprocess.outcomes import RecordError
 from beam_preprocess.sources import open_source, read_all
 
 PRODUCTS = [
@@ -43,4 +43,4 @@ def test_products_and_judgments(tmp_path):
     one, two, bad = (row.values for row in read_all(source, "events"))
     assert (one["item_id"], one["grade"], one["query"]) == ("1", 3, {"text": "loud speaker"})
     assert (two["grade"], two["type"]) == (0, "judgment")
-    assert isinstance(bad, Fault)
+    assert isinstance(bad, RecordError)

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from beam_preprocess.outcomes import Fault, Reason
+from beam_preprocess.outcomes import Reason, RecordError
 from beam_preprocess.sources import open_source, read_all
 
 LINES = """,Clothing ID,Age,Title,Review Text,Rating,Recommended IND,Positive Feedback Count,Division Name,Department Name,Class Name
@@ -33,7 +33,7 @@ def test_a_review_says_whether_it_recommends(reviews):
     assert (one["text"], one["rating"], one["sentiment"]) == ("Silky and soft", 4.0, "positive")
     assert (two["text"], two["sentiment"]) == ("Oh no Bad, I sent it back", "negative")
     assert three["text"] == ""
-    assert isinstance(broken, Fault)
+    assert isinstance(broken, RecordError)
     assert broken.reason == Reason.MALFORMED
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from beam_preprocess.outcomes import Fault
+from beam_preprocess.outcomes import RecordError
 from beam_preprocess.sources import open_source, read_all
 
 CLASSES = """Class Name (str),Class ID (int),Coarse Class Name (str),Coarse Class ID (int),Iconic Image Path (str),Product Description Path (str)
@@ -44,11 +44,11 @@ def test_train_photos_are_clicks_val_photos_and_names_are_judgments(grocery):
         {"image": "train/Fruit/Apple/1.jpg"},
     )
     assert "grade" not in click
-    assert isinstance(bad, Fault)
+    assert isinstance(bad, RecordError)
     assert (judged["type"], judged["item_id"], judged["grade"]) == ("judgment", "Oat-Milk", 3)
     assert [(name["query"], name["item_id"], name["type"]) for name in names] == [
         ({"text": "Pink Lady"}, "Pink-Lady", "judgment"),
         ({"text": "Oat Milk"}, "Oat-Milk", "judgment"),
     ]
-    assert grocery.own_split
-    assert len({event["request_id"] for event in events if not isinstance(event, Fault)}) == 4
+    assert grocery.has_official_split
+    assert len({event["request_id"] for event in events if not isinstance(event, RecordError)}) == 4

@@ -2,7 +2,7 @@
 
 import pytest
 
-from beam_preprocess.outcomes import Fault
+from beam_preprocess.outcomes import RecordError
 from beam_preprocess.sources import open_source, read_all
 
 LINES = """InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
@@ -47,7 +47,7 @@ def test_invoices_are_requests(retail):
 
 
 def test_what_is_no_sale_has_its_reason(retail):
-    faults = [row.values.reason for row in read_all(retail, "events") if isinstance(row.values, Fault)]
+    faults = [row.values.reason for row in read_all(retail, "events") if isinstance(row.values, RecordError)]
     sale, price, product = "not_a_sale", "bad_price", "not_a_product"
     assert faults == [product, sale, sale, sale, price, price, price, sale, product, "malformed"]
 

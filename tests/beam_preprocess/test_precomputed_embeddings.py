@@ -51,8 +51,8 @@ def ingest(shop, config, folder):
 
 
 def encoded_and_known(counts, modality=Modality.IMAGE):
-    return counts.get(precomputed_embeddings.encoded(modality), 0), counts.get(
-        precomputed_embeddings.known(modality), 0
+    return counts.get(precomputed_embeddings.encoded_counter(modality), 0), counts.get(
+        precomputed_embeddings.cached_counter(modality), 0
     )
 
 

@@ -12,8 +12,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from beam_preprocess.outcomes import Fault
-from beam_preprocess.sources import SOURCES, MediaUnavailable, Place, open_source, read_all
+from beam_preprocess.outcomes import RecordError
+from beam_preprocess.sources import SOURCES, MediaRoot, MediaUnavailable, open_source, read_all
 from tests.beam_preprocess.little_shop import write_jsonl, write_shop
 
 CATALOG = [
@@ -92,9 +92,9 @@ def test_rows_say_where_they_came_from(tmp_path):
 @pytest.mark.parametrize("line", [b"{", b"[" * 100_000, b'{"price": ' + b"9" * 5000 + b"}", b"\xff\xfe"])
 def test_a_line_that_is_not_json_is_a_fault(tmp_path, line):
     write_jsonl(tmp_path / "catalog.jsonl", [line, CATALOG[1]])
-    fault, record = values(open_source(tmp_path), "catalog")
-    assert isinstance(fault, Fault)
-    assert fault.reason == "malformed"
+    error, record = values(open_source(tmp_path), "catalog")
+    assert isinstance(error, RecordError)
+    assert error.reason == "malformed"
     assert record == CATALOG[1]
 
 
@@ -106,9 +106,9 @@ def test_bytes_that_are_not_utf8_are_replaced(tmp_path):
 def test_csv_cells_that_do_not_convert_are_left_for_validation(tmp_path):
     text = "item_id,title,price,in_stock,category\na,,cheap,maybe,Home\nb,t,1\nc,t,,,\n"
     (tmp_path / "catalog.csv").write_text(text)
-    odd, fault, empty = values(open_source(tmp_path), "catalog")
+    odd, error, empty = values(open_source(tmp_path), "catalog")
     assert odd == {"item_id": "a", "title": "", "price": "cheap", "in_stock": "maybe", "category": "Home"}
-    assert fault.detail == "3 cells; wanted 5 as in the header"
+    assert error.detail == "3 cells; wanted 5 as in the header"
     assert empty == {"item_id": "c", "title": "t"}
 
 
@@ -141,20 +141,20 @@ def test_a_cut_off_gzip_file_stops_the_run(tmp_path):
 
 
 @pytest.fixture
-def place(tmp_path):
+def media_root(tmp_path):
     root = tmp_path / "shop"
     (root / "media").mkdir(parents=True)
     (root / "media" / "a b.jpg").write_bytes(b"inside")
     (tmp_path / "secret.jpg").write_bytes(b"outside")
     os.symlink(tmp_path / "secret.jpg", root / "media" / "link.jpg")
-    return Place(str(root))
+    return MediaRoot(str(root))
 
 
 @pytest.mark.parametrize("uri", ["media/a b.jpg", "./media/../media/a b.jpg"])
-def test_media_inside_the_shop(place, uri):
-    assert place.read(uri) == b"inside"
-    assert place.read(f"file://{place.root}/media/a%20b.jpg") == b"inside"
-    assert place.read(f"{place.root}/media/a b.jpg") == b"inside"
+def test_media_inside_the_shop(media_root, uri):
+    assert media_root.read(uri) == b"inside"
+    assert media_root.read(f"file://{media_root.root}/media/a%20b.jpg") == b"inside"
+    assert media_root.read(f"{media_root.root}/media/a b.jpg") == b"inside"
 
 
 @pytest.mark.parametrize(
@@ -174,20 +174,20 @@ def test_media_inside_the_shop(place, uri):
         ("gopher://example.org/a.jpg", "unsupported_scheme"),
     ],
 )
-def test_media_that_cannot_be_had(place, uri, kind):
+def test_media_that_cannot_be_had(media_root, uri, kind):
     with pytest.raises(MediaUnavailable) as caught:
-        place.read(uri)
+        media_root.read(uri)
     assert caught.value.kind == kind
 
 
-def test_media_outside_when_allowed(place):
-    assert Place(place.root, allow_outside=True).read("../secret.jpg") == b"outside"
+def test_media_outside_when_allowed(media_root):
+    assert MediaRoot(media_root.root, allow_outside=True).read("../secret.jpg") == b"outside"
 
 
 def test_a_remote_shop_does_not_leave_its_directory():
-    place = Place("gs://bucket/shop")
+    media_root = MediaRoot("gs://bucket/shop")
     with pytest.raises(MediaUnavailable, match="leaves the shop"):
-        place.resolve("../other/a.jpg")
+        media_root.resolve("../other/a.jpg")
 
 
 def test_sources_travel_to_workers(tmp_path):
@@ -223,4 +223,4 @@ def test_fingerprints_follow_the_content_of_their_own_part(tmp_path):
     write_jsonl(shops[0] / "truth.jsonl", [{"request_id": "r"}])
     assert both(one)[0] != items
     assert both(one)[1] != events
-    assert one.truth_path == shops[0] / "truth.jsonl"
+    assert one.ground_truth_path == shops[0] / "truth.jsonl"

@@ -38,7 +38,7 @@ def test_a_whole_item_passes_unchanged():
         "relations": [{"type": "fits", "item_id": "b"}],
     }
     checked = check(record, CATALOG)
-    assert (checked.values, checked.fault, checked.remarks) == (record, None, ())
+    assert (checked.values, checked.error, checked.warnings) == (record, None, ())
 
 
 @pytest.mark.parametrize(
@@ -63,25 +63,25 @@ def test_a_whole_item_passes_unchanged():
     ],
 )
 def test_an_item_goes_to_the_dead_letters(record, reason):
-    assert check(record, CATALOG).fault.reason == reason
+    assert check(record, CATALOG).error.reason == reason
 
 
 @pytest.mark.parametrize("price", [math.nan, math.inf, -math.inf, 1e300, pytest.param(10**400, id="huge")])
 def test_a_price_that_is_no_number_costs_the_price_only(price):
     checked = item(price=price)
     assert checked.values == ITEM
-    assert checked.remarks == ("field_dropped/price/bad_number",)
+    assert checked.warnings == ("field_dropped/price/bad_number",)
 
 
 def test_a_negative_price_costs_the_price_only():
     checked = item(price=-0.01)
-    assert (checked.values, checked.remarks) == (ITEM, ("field_dropped/price/out_of_range",))
+    assert (checked.values, checked.warnings) == (ITEM, ("field_dropped/price/out_of_range",))
 
 
 def test_unknown_fields_are_left_out_and_counted():
     checked = item(colour="red", weight=3)
     assert checked.values == ITEM
-    assert checked.remarks == ("unknown_field/colour", "unknown_field/weight")
+    assert checked.warnings == ("unknown_field/colour", "unknown_field/weight")
 
 
 def test_a_title_may_be_empty_like_any_modality():
@@ -104,9 +104,9 @@ def test_text_is_normalised(raw, kept):
 
 
 def test_repaired_text_is_counted_but_composing_is_no_repair():
-    assert item(description="a\0b").remarks == ("text_repaired",)
-    assert item(description="a\ufffdb").remarks == ("text_repaired",)  # a byte that was not UTF-8
-    assert item(description="Cafe\u0301").remarks == ()
+    assert item(description="a\0b").warnings == ("text_repaired",)
+    assert item(description="a\ufffdb").warnings == ("text_repaired",)  # a byte that was not UTF-8
+    assert item(description="Cafe\u0301").warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -139,33 +139,33 @@ def test_times_are_microseconds_utc(raw, microseconds):
     ],
 )
 def test_a_time_that_is_none_costs_the_event(raw, reason):
-    assert event(timestamp=raw).fault.reason == reason
+    assert event(timestamp=raw).error.reason == reason
 
 
 def test_choices_and_ranges_of_events():
-    assert event(type="stare").fault.reason == "not_allowed"
-    assert event(grade=4).remarks == ("field_dropped/grade/out_of_range",)
-    assert event(position=-1).remarks == ("field_dropped/position/out_of_range",)
-    assert event(position=10**30).remarks == ("field_dropped/position/bad_number",)
+    assert event(type="stare").error.reason == "not_allowed"
+    assert event(grade=4).warnings == ("field_dropped/grade/out_of_range",)
+    assert event(position=-1).warnings == ("field_dropped/position/out_of_range",)
+    assert event(position=10**30).warnings == ("field_dropped/position/bad_number",)
     assert event(position=3.0).values["position"] == 3
-    assert event(position=3.5).fault.reason == "wrong_type"
-    assert event(intent="dream").remarks == ("field_dropped/intent/not_allowed",)
+    assert event(position=3.5).error.reason == "wrong_type"
+    assert event(intent="dream").warnings == ("field_dropped/intent/not_allowed",)
 
 
 def test_a_query_keeps_its_known_parts():
     checked = event(query={"text": "mug", "image": None, "audio": " ", "smell": "x"})
     assert checked.values["query"] == {"text": "mug"}
-    assert checked.remarks == ("unknown_field/query.smell",)
-    assert event(query={"text": 5}).fault.reason == "wrong_type"
-    assert event(query="mug").fault.reason == "wrong_type"
+    assert checked.warnings == ("unknown_field/query.smell",)
+    assert event(query={"text": 5}).error.reason == "wrong_type"
+    assert event(query="mug").error.reason == "wrong_type"
 
 
 def test_signals_need_a_number_and_a_date():
     signal = {"date": "2024-02-29", "key": "*", "source": "news", "value": 1}
     assert check(signal, SIGNALS).values["value"] == 1.0
-    assert check({**signal, "date": "2023-02-29"}, SIGNALS).fault.reason == "wrong_type"
-    assert check({**signal, "value": math.nan}, SIGNALS).fault.reason == "bad_number"
-    assert check({**signal, "key": ""}, SIGNALS).fault.reason == "missing_field"
+    assert check({**signal, "date": "2023-02-29"}, SIGNALS).error.reason == "wrong_type"
+    assert check({**signal, "value": math.nan}, SIGNALS).error.reason == "bad_number"
+    assert check({**signal, "key": ""}, SIGNALS).error.reason == "missing_field"
 
 
 JSON = st.recursive(

@@ -55,7 +55,7 @@ def tiny() -> Config:
 
 
 def base() -> Config:
-    """The default: the embedded shop trains in minutes on two cores."""
+    """The default: the demo shop trains in minutes on two cores."""
     return Config()
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import pytest
 
 from beam_preprocess.days import copurchase, signals, time_series
-from beam_preprocess.days.records import Calendar, records_of
+from beam_preprocess.days.records import TrainingCalendar, records_of
 from trainer.spec.presets import tiny
 
 CONFIG = dataclasses.replace(
@@ -13,7 +13,7 @@ CONFIG = dataclasses.replace(
     data=dataclasses.replace(tiny().data, demand_horizon_days=2),
 )
 # Training ends with day 110; the item is sold on days 100, 103 and 107, and on day 111, which is held out.
-CALENDAR = Calendar(end=110, last=112)
+CALENDAR = TrainingCalendar(end=110, last=112)
 MEMBERS = [
     ["seen", "train", 100, [[100, 0.0, 0, 5.0], [100, 2.0, 1, 5.0]]],
     ["seen", "train", 103, [[103, 1.0, 2, 6.0]]],
@@ -96,7 +96,7 @@ def test_what_is_held_out_is_in_no_series():
 
 
 def test_companions_are_the_most_frequent_and_of_equals_the_first_by_name():
-    companions = copurchase.Companions([[1, ["b", "c"]], [2, ["c", "a"]], [5, ["a", "a2"]]])
+    companions = copurchase.CopurchaseCounts([[1, ["b", "c"]], [2, ["c", "a"]], [5, ["a", "a2"]]])
     assert companions.before(1, 2) == []
     assert companions.before(2, 2) == ["b", "c"]
     assert companions.before(3, 2) == ["c", "a"]
@@ -108,14 +108,14 @@ def test_a_basket_is_what_one_shopper_buys_on_one_day():
     row = {"split": "train", "actor": "u1", "item": "cup", "sightings": [[5, 0.0, 1, -1.0], [day + 5, 2.0, 1, 3.0]]}
     assert list(copurchase.purchases(row)) == [("u1/1", [1, "cup"])]
     assert list(copurchase.purchases({**row, "split": "eval"})) == []
-    assert dict(copurchase.companions_of(("u1/1", [[1, "cup"], [1, "mug"], [1, "mug"]]))) == {
+    assert dict(copurchase.copurchased_items(("u1/1", [[1, "cup"], [1, "mug"], [1, "mug"]]))) == {
         "cup": [1, ["mug"]],
         "mug": [1, ["cup"]],
     }
     crowd = [[1, f"item{number}"] for number in range(100)]
-    taken = dict(copurchase.companions_of(("u1/1", crowd)))
-    assert len(taken) == copurchase.MOST_TOGETHER
-    assert taken == dict(copurchase.companions_of(("u1/1", crowd[::-1])))  # the same whatever the order
+    taken = dict(copurchase.copurchased_items(("u1/1", crowd)))
+    assert len(taken) == copurchase.MAX_BASKET_ITEMS
+    assert taken == dict(copurchase.copurchased_items(("u1/1", crowd[::-1])))  # the same whatever the order
 
 
 def test_a_price_is_carried_from_before_the_window():

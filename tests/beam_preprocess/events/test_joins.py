@@ -3,14 +3,14 @@
 import pytest
 
 from beam_preprocess.events import joins
-from beam_preprocess.outcomes import Count, DeadLetter, Ref, Row
+from beam_preprocess.outcomes import Count, DeadLetter, SourceRef, SourceRow
 
 RULES = joins.EventRules(now=1_000.0, user_hash_key=b"k")
 
 
 def check(**values):
     """Outcomes of one raw event."""
-    return list(joins.check_event(Row(Ref("events.jsonl", 1), values), rules=RULES))
+    return list(joins.check_event(SourceRow(SourceRef("events.jsonl", 1), values), rules=RULES))
 
 
 def events(*raw):
@@ -145,7 +145,7 @@ def test_judgments_of_one_query_are_one_request_and_lone_events_their_own():
 )
 def test_events_for_the_dead_letters(values, reason):
     (letter,) = [out for out in check(event_id="e", user_id="canary", **values) if isinstance(out, DeadLetter)]
-    assert letter.fault.reason == reason
+    assert letter.error.reason == reason
     assert "canary" not in letter.to_json()
 
 
@@ -161,7 +161,7 @@ def test_user_and_session_leave_validation_hashed():
 
 def test_replays_count_once_and_the_earliest_stays():
     same = [(4, "view", {"item_id": "a", "event_id": "e"}), (3, "view", {"item_id": "a", "event_id": "e"})]
-    *counts, (request, kept) = joins.first_of_event(("e", events(*same)))
+    *counts, (request, kept) = joins.deduplicate_event(("e", events(*same)))
     assert (kept["time"], request) == (3_000_000, kept["request"])
     assert counts == [Count("dropped/duplicate", 1)]
     one, two, other = events(

@@ -2,7 +2,7 @@
 
 import random
 
-from beam_preprocess.events.splits import EVAL, TRAIN, EvalCut, cut_of, split_of
+from beam_preprocess.events.splits import EVAL, TRAIN, EvalCutoff, find_eval_cutoff, split_of
 
 
 def row(start, *, request="r", judged=False, query=None):
@@ -11,19 +11,19 @@ def row(start, *, request="r", judged=False, query=None):
 
 
 def split(row, cut, **options):
-    return split_of(row, cut, **{"eval_percent": 20, "own_split": False, **options})
+    return split_of(row, cut, **{"eval_percent": 20, "has_official_split": False, **options})
 
 
 def test_the_cut_holds_out_the_share_nearest_to_the_wanted_one():
-    assert cut_of({second: 1 for second in range(10)}, eval_percent=20) == 8
-    assert cut_of({0: 1, 1: 1, 2: 8}, eval_percent=20) == 2  # 80 % is nearer than 90 %; 0 % is no split
-    assert cut_of({0: 8, 1: 1, 2: 1}, eval_percent=20) == 1
-    assert cut_of({0: 99, 1: 1}, eval_percent=20) == 1
+    assert find_eval_cutoff({second: 1 for second in range(10)}, eval_percent=20) == 8
+    assert find_eval_cutoff({0: 1, 1: 1, 2: 8}, eval_percent=20) == 2  # 80 % is nearer than 90 %; 0 % is no split
+    assert find_eval_cutoff({0: 8, 1: 1, 2: 1}, eval_percent=20) == 1
+    assert find_eval_cutoff({0: 99, 1: 1}, eval_percent=20) == 1
 
 
 def test_without_different_times_there_is_no_cut():
-    assert cut_of({5: 100}, eval_percent=20) is None
-    assert cut_of({}, eval_percent=20) is None
+    assert find_eval_cutoff({5: 100}, eval_percent=20) is None
+    assert find_eval_cutoff({}, eval_percent=20) is None
 
 
 def test_requests_from_the_cut_on_are_held_out():
@@ -32,8 +32,8 @@ def test_requests_from_the_cut_on_are_held_out():
 
 def test_judgments_are_always_held_out_and_do_not_move_the_cut():
     assert split(row(0, judged=True), 8) == EVAL
-    assert split(row(0, judged=True), None, own_split=True) == EVAL
-    combine = EvalCut(20)
+    assert split(row(0, judged=True), None, has_official_split=True) == EVAL
+    combine = EvalCutoff(20)
     state = combine.create_accumulator()
     for second in range(10):
         state = combine.add_input(state, row(second))
@@ -43,7 +43,7 @@ def test_judgments_are_always_held_out_and_do_not_move_the_cut():
 
 
 def test_a_set_with_its_own_split_trains_on_all_else():
-    assert split(row(9), 8, own_split=True) == TRAIN
+    assert split(row(9), 8, has_official_split=True) == TRAIN
 
 
 def test_the_hash_gives_about_its_share_and_keeps_a_query_on_one_side():
@@ -57,7 +57,7 @@ def test_the_cut_is_the_same_in_whatever_order_rows_come():
     cuts = set()
     for seed in range(3):
         random.Random(seed).shuffle(rows)
-        combine = EvalCut(15)
+        combine = EvalCutoff(15)
         states = [combine.create_accumulator() for _ in range(3)]
         for number, one in enumerate(rows):
             states[number % 3] = combine.add_input(states[number % 3], one)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beam_preprocess.media.wire import MediaError, MediaErrorKind, MediaLimits, audio_wire, clip_wire, image_wire
+from beam_preprocess.media.wire import MediaError, MediaErrorKind, MediaLimits, audio_wire, image_wire, video_wire
 from tests.support import fake_media
 
 PX = 32
@@ -178,7 +178,7 @@ class TestImageWire:
 class TestClipWire:
     def test_frames_stand_at_the_middle_of_equal_parts(self):
         # 16 frames in one second, brightness 10 i. Four parts: 0.125, 0.375, 0.625, 0.875 s are frames 2, 6, 10, 14.
-        frames = clip_wire(fake_media.clip(fake_media.grey_steps), frames=4, px=PX)
+        frames = video_wire(fake_media.clip(fake_media.grey_steps), frames=4, px=PX)
         np.testing.assert_allclose([pixels(frame).mean() for frame in frames], [20, 60, 100, 140], atol=3)
 
     @pytest.mark.parametrize("key_frame_every", [1, 3, 16, 100])
@@ -187,24 +187,24 @@ class TestClipWire:
         # 24 frames in two seconds, three parts: 1/3, 1 and 5/3 s times 12 a second are frames 4, 12 and 20.
         # libx264 reorders frames, so that the index and the picture order differ.
         clip = fake_media.clip(fake_media.grey_steps, frames=24, fps=12, key_frame_every=key_frame_every, codec=codec)
-        frames = clip_wire(clip, frames=3, px=PX)
+        frames = video_wire(clip, frames=3, px=PX)
         np.testing.assert_allclose([pixels(frame).mean() for frame in frames], [40, 120, 200], atol=4)
 
     def test_between_two_frames_the_later_counts_and_at_the_end_the_last(self):
         # 4 frames in a second, 8 parts: 1/16 s lies after frame 0 (0 s), so frame 1; 15/16 s lies after frame 3.
         clip = fake_media.clip(lambda i: fake_media.grey_steps(5 * i), frames=4, fps=4)
-        frames = clip_wire(clip, frames=8, px=PX)
+        frames = video_wire(clip, frames=8, px=PX)
         expected = [50, 50, 100, 100, 150, 150, 150, 150]
         np.testing.assert_allclose([pixels(frame).mean() for frame in frames], expected, atol=4)
 
     def test_an_animated_gif_is_a_clip(self):
         # Frames of 50 ms, 20 of them: two parts begin at 0.25 and 0.75 s, frames 5 and 15.
         clip = fake_media.gif([(10 * i, 10 * i, 10 * i) for i in range(20)])
-        np.testing.assert_allclose([pixels(f).mean() for f in clip_wire(clip, frames=2, px=PX)], [50, 150], atol=4)
+        np.testing.assert_allclose([pixels(f).mean() for f in video_wire(clip, frames=2, px=PX)], [50, 150], atol=4)
 
     def test_is_the_same_every_time(self):
         clip = fake_media.clip(fake_media.grey_steps)
-        assert clip_wire(clip, frames=5, px=PX) == clip_wire(clip, frames=5, px=PX)
+        assert video_wire(clip, frames=5, px=PX) == video_wire(clip, frames=5, px=PX)
 
     @pytest.mark.parametrize("degrees", [90, 180, 270])
     def test_rotation_is_applied_once(self, degrees):
@@ -215,7 +215,7 @@ class TestClipWire:
         start = clip.index(b"tkhd") + 4 + 40
         matrix = struct.pack(">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
         turned = clip[:start] + matrix + clip[start + 36 :]
-        [frame] = clip_wire(turned, frames=1, px=PX)
+        [frame] = video_wire(turned, frames=1, px=PX)
         expected = np.rot90(np.asarray(fake_media.quadrants(width=PX, height=PX)), k=-degrees // 90).astype(int)
         corners = np.ix_([4, PX - 5], [4, PX - 5])
         np.testing.assert_allclose(pixels(frame)[corners], expected[corners], atol=25)
@@ -223,13 +223,13 @@ class TestClipWire:
     def test_a_clip_cut_behind_its_index_is_refused(self):
         # Index first, as for streaming: such a file opens, and its missing end would silently stand still.
         clip = index_first(fake_media.clip(fake_media.grey_steps, frames=24))
-        assert len(clip_wire(clip, frames=4, px=PX)) == 4
-        assert kind_of_error(clip_wire, clip[: len(clip) * 2 // 3], frames=4, px=PX) is MediaErrorKind.TRUNCATED
+        assert len(video_wire(clip, frames=4, px=PX)) == 4
+        assert kind_of_error(video_wire, clip[: len(clip) * 2 // 3], frames=4, px=PX) is MediaErrorKind.TRUNCATED
 
     def test_a_clip_cut_before_its_index_is_refused(self):
         clip = fake_media.clip(fake_media.grey_steps)
         for percent in range(5, 100, 5):
-            kind = kind_of_error(clip_wire, clip[: len(clip) * percent // 100], frames=4, px=PX)
+            kind = kind_of_error(video_wire, clip[: len(clip) * percent // 100], frames=4, px=PX)
             assert kind in {MediaErrorKind.CORRUPT, MediaErrorKind.TRUNCATED, MediaErrorKind.NOT_MEDIA}, percent
 
     @pytest.mark.parametrize(
@@ -243,12 +243,12 @@ class TestClipWire:
         ],
     )
     def test_says_what_is_wrong(self, data, kind):
-        assert kind_of_error(clip_wire, data, frames=4, px=PX) is kind
+        assert kind_of_error(video_wire, data, frames=4, px=PX) is kind
 
     def test_caps_frames_pixels_and_length(self):
         clip = fake_media.clip(fake_media.grey_steps)
         for limits in (MediaLimits(max_frames=3), MediaLimits(max_pixels=64 * 63), MediaLimits(max_seconds=0.9)):
-            assert kind_of_error(clip_wire, clip, frames=4, px=PX, limits=limits) is MediaErrorKind.TOO_LARGE
+            assert kind_of_error(video_wire, clip, frames=4, px=PX, limits=limits) is MediaErrorKind.TOO_LARGE
 
 
 class TestAudioWire:
@@ -293,8 +293,8 @@ class TestAudioWire:
         (fake_media.png(width=16, height=16), lambda data: [image_wire(data, px=8)]),
         (fake_media.gif([(9 * i, 0, 0) for i in range(5)]), lambda data: [image_wire(data, px=8)]),
         (fake_media.encoded(fake_media.quadrants(), "WEBP"), lambda data: [image_wire(data, px=8)]),
-        (fake_media.clip(fake_media.grey_steps), lambda data: clip_wire(data, frames=2, px=8)),
-        (fake_media.gif([(9 * i, 0, 0) for i in range(5)]), lambda data: clip_wire(data, frames=2, px=8)),
+        (fake_media.clip(fake_media.grey_steps), lambda data: video_wire(data, frames=2, px=8)),
+        (fake_media.gif([(9 * i, 0, 0) for i in range(5)]), lambda data: video_wire(data, frames=2, px=8)),
         (fake_media.tone(seconds=0.05), lambda data: [audio_wire(data)]),
     ],
     ids=["jpeg", "png", "gif", "webp", "mp4", "gif clip", "wav"],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from beam_preprocess.media.wire import audio_wire, clip_wire, image_wire
+from beam_preprocess.media.wire import audio_wire, image_wire, video_wire
 from beam_preprocess.synthetic import events as synthetic_events
 from beam_preprocess.synthetic import items as synthetic_items
 from beam_preprocess.synthetic import media as rendering
@@ -141,7 +141,7 @@ class TestFormat:
         sounds |= {query["audio"] for query in queries if "audio" in query}
         assert {Path(uri).suffix for uri in photos} == {".jpg", ".png"}
         assert all(image_wire((shop.root / uri).read_bytes(), px=16) for uri in photos)
-        assert all(len(clip_wire((shop.root / uri).read_bytes(), frames=4, px=16)) == 4 for uri in clips)
+        assert all(len(video_wire((shop.root / uri).read_bytes(), frames=4, px=16)) == 4 for uri in clips)
         assert all(len(audio_wire((shop.root / uri).read_bytes())) > 44 for uri in sounds)
 
 
@@ -291,7 +291,7 @@ class TestRendering:
     def test_a_clip_moves_its_way_and_reversed_the_other_way(self, motion, axis, sign):
         for seed in range(5):
             clip = rendering.clip_bytes(rendering.clip_frames(motion=motion, seed=seed))
-            frames = [pixels(frame) for frame in clip_wire(clip, frames=6, px=64)]
+            frames = [pixels(frame) for frame in video_wire(clip, frames=6, px=64)]
             steps = np.diff(self.path_of(frames)[:, axis])
             assert (sign * steps > 2).all()
             assert (sign * np.diff(self.path_of(frames[::-1])[:, axis]) < -2).all()
@@ -310,7 +310,7 @@ class TestRendering:
 
     def test_clips_have_no_colour(self):
         clip = rendering.clip_bytes(rendering.clip_frames(motion="spin", seed=2))
-        frame = np.asarray(Image.open(io.BytesIO(clip_wire(clip, frames=1, px=64)[0]))).astype(int)
+        frame = np.asarray(Image.open(io.BytesIO(video_wire(clip, frames=1, px=64)[0]))).astype(int)
         assert (frame.max(axis=-1) - frame.min(axis=-1)).max() < 12
 
     @pytest.mark.parametrize("colour", list(rendering.COLOURS))

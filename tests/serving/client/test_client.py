@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from serving import client as client_package
-from serving.client import Client, ClientError, clip_wire, image_wire
+from serving.client import Client, ClientError, image_wire, video_wire
 from serving.client.protos import MESSAGES
 from serving.client.tensors import DTYPES, array_to_tensor, tensor_to_array
 from serving.server.protocol.tensors import to_proto
@@ -70,7 +70,7 @@ def test_photo_clip_history_weights_page_and_user(client, tmp_path):
     assert found.scores == (2.25, 2.25)
     assert found.parts["dense"] == (2.0, 2.0)
     whole = client.search(video=film, history=["old", "b", "c", "d"], history_ages_days=[9.0, 2.0, 0.5, 1.0])
-    frames = clip_wire(film, frames=2, px=8)
+    frames = video_wire(film, frames=2, px=8)
     # The bundle takes three items, so the oldest stays behind: ages 2 + 0.5 + 1.
     assert whole.ids[2:] == (str(sum(map(len, frames))), "b+c+d")
     assert whole.parts["click"] == (4.0,) * 4
@@ -174,7 +174,7 @@ def test_a_copy_of_the_folder_works_under_any_name_without_tensorflow_and_withou
     code = (
         "import json, sys\n"
         "sys.path.insert(0, sys.argv[1])\n"
-        "from shop_search import Client, clip_wire, image_wire, sound_wire\n"
+        "from shop_search import Client, video_wire, image_wire, audio_wire\n"
         "found = [Client(model_name='toy', **a).search(text='sko').ids for a in json.loads(sys.argv[2])]\n"
         "roots = {name.split('.')[0] for name in sys.modules}\n"
         "print(json.dumps([found, sorted(roots & {'tensorflow', 'serving', 'trainer', 'beam_preprocess'})]))\n"

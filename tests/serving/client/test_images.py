@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from beam_preprocess.media import wire as media
-from serving.client import ClientError, MediaError, clip_wire, image_wire, sound_wire, video
+from serving.client import ClientError, MediaError, audio_wire, image_wire, video, video_wire
 from tests.support import fake_media
 
 
@@ -88,14 +88,14 @@ def test_the_wire_photo_equals_that_of_the_preprocessing():
 def test_the_wire_frames_equal_those_of_the_preprocessing(tmp_path, name, bframes):
     film = clip(tmp_path / name, bframes=bframes).read_bytes()
     for frames in (1, 3, 6, 30):
-        assert clip_wire(film, frames=frames, px=16) == media.clip_wire(film, frames=frames, px=16)
+        assert video_wire(film, frames=frames, px=16) == media.video_wire(film, frames=frames, px=16)
 
 
 def test_wire_frames_come_from_the_middle_of_each_part(tmp_path):
     film = clip(tmp_path / "clip.mp4", frames=24, bframes=0)
     # 2 s at 12 a second; the middles of two halves are 0.5 s and 1.5 s: frames 6 and 18, shades 60 and 180.
     shades = []
-    for frame in clip_wire(film, frames=2, px=8):
+    for frame in video_wire(film, frames=2, px=8):
         with Image.open(io.BytesIO(frame)) as image:
             shades.append(image.getpixel((4, 4))[0])
     assert shades == pytest.approx([60, 180], abs=6)
@@ -128,7 +128,7 @@ def test_cut_off_media_is_refused(tmp_path):
         image_wire(photo(format="WEBP")[:25], px=16)
     film = clip(tmp_path / "clip.mp4").read_bytes()
     with pytest.raises(ClientError, match="CORRUPT: Clip does not decode"):
-        clip_wire(film[:300], frames=2, px=8)
+        video_wire(film[:300], frames=2, px=8)
 
 
 def test_a_sound_has_the_wire_form_of_preprocessing():
@@ -137,30 +137,30 @@ def test_a_sound_has_the_wire_form_of_preprocessing():
         fake_media.tone(hz=900.0, rate_hz=8_000, seconds=0.5),
         fake_media.tone(rate_hz=44_100, channels=2, seconds=0.3),
     ):
-        assert sound_wire(sound, milliseconds=250) == media.audio_wire(sound, max_seconds=0.25)
+        assert audio_wire(sound, milliseconds=250) == media.audio_wire(sound, max_seconds=0.25)
 
 
 def test_what_is_no_sound_is_refused(tmp_path):
     with pytest.raises(ClientError, match="EMPTY: Sound has no bytes"):
-        sound_wire(b"", milliseconds=100)
+        audio_wire(b"", milliseconds=100)
     with pytest.raises(ClientError, match="NOT_MEDIA: Sound is not a WAV"):
-        sound_wire(b"<html>", milliseconds=100)
+        audio_wire(b"<html>", milliseconds=100)
     silent = clip(tmp_path / "clip.mp4").read_bytes()
     with pytest.raises(ClientError, match="NOT_MEDIA: Sound has no sound track"):
-        sound_wire(silent, milliseconds=100)
+        audio_wire(silent, milliseconds=100)
     with pytest.raises(ClientError, match="CORRUPT: Sound"):
-        sound_wire(fake_media.tone()[:44], milliseconds=100)
+        audio_wire(fake_media.tone()[:44], milliseconds=100)
 
 
 def test_a_clip_that_ends_before_its_index_says_is_refused(tmp_path):
     # Index first, as for streaming: such a file opens, and its missing end would silently stand still.
     film = clip(tmp_path / "clip.mp4", container_options={"movflags": "+faststart"}).read_bytes()
-    assert len(clip_wire(film, frames=4, px=8)) == 4
+    assert len(video_wire(film, frames=4, px=8)) == 4
     cut = film[:-100]
     with pytest.raises(
         ClientError, match=f"TRUNCATED: Clip has {len(cut)} bytes, but its index names byte {len(film)}"
     ):
-        clip_wire(cut, frames=4, px=8)
+        video_wire(cut, frames=4, px=8)
 
 
 def test_decoding_stops_at_the_cap_of_frames_and_of_seconds(monkeypatch, tmp_path):
@@ -169,16 +169,16 @@ def test_decoding_stops_at_the_cap_of_frames_and_of_seconds(monkeypatch, tmp_pat
     # of four is frame 3, for which frames 0 to 3 are.
     monkeypatch.setattr(video, "MAX_FRAMES", 3)
     limits = media.MediaLimits(max_frames=3)
-    assert len(clip_wire(film, frames=1, px=8)) == 1
-    assert outcome(clip_wire, film, frames=4, px=8) == "TOO_LARGE"
-    assert outcome(media.clip_wire, film, frames=4, px=8, limits=limits) == "TOO_LARGE"
+    assert len(video_wire(film, frames=1, px=8)) == 1
+    assert outcome(video_wire, film, frames=4, px=8) == "TOO_LARGE"
+    assert outcome(media.video_wire, film, frames=4, px=8, limits=limits) == "TOO_LARGE"
     monkeypatch.setattr(video, "MAX_SECONDS", 1)
     with pytest.raises(ClientError, match="TOO_LARGE: Clip is 2 s long; at most 1 s"):
-        clip_wire(film, frames=1, px=8)
+        video_wire(film, frames=1, px=8)
 
 
 def test_a_refusal_of_media_is_also_a_value_error():
-    for wire in (image_wire, lambda data, px: clip_wire(data, frames=1, px=px)):
+    for wire in (image_wire, lambda data, px: video_wire(data, frames=1, px=px)):
         with pytest.raises(ValueError, match="EMPTY: .* has no bytes") as caught:
             wire(b"", px=8)
         assert isinstance(caught.value, MediaError)
@@ -208,5 +208,5 @@ def test_damaged_bytes_have_the_outcome_of_the_preprocessing(source):
         damaged = bytes(data)
         assert outcome(image_wire, damaged, px=8) == outcome(media.image_wire, damaged, px=8)
         if as_clip:
-            wire = outcome(media.clip_wire, damaged, frames=2, px=8)
-            assert outcome(clip_wire, damaged, frames=2, px=8) == wire
+            wire = outcome(media.video_wire, damaged, frames=2, px=8)
+            assert outcome(video_wire, damaged, frames=2, px=8) == wire
