@@ -1,40 +1,45 @@
-"""Exact metrics: ranks by counting over the full catalogue, and what is computed from ranks and probabilities."""
+"""Retrieval and classification metrics: recall, nDCG, MRR, AUC, log loss, calibration error; ranks are exact."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 RECALL_AT = (1, 10, 100)
 NDCG_AT = 10
+RELEVANT_GRADE = 2.0  # recall over judged items counts those of this grade and better
 # Scores of the whole catalogue for some requests: [n] int -> [n, items] float, there until the next call.
 Scorer = Callable[[np.ndarray], np.ndarray]
 _BLOCK_CELLS = 12_000_000  # 48 MB of float32
+_Item = TypeVar("_Item", bound=Hashable)
+_Grade = TypeVar("_Grade", float, np.ndarray)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Relevant:
-    """What should be found: pairs of a request and an item, each at most once.
+    """Pairs of a request and an item that retrieval should find, each at most once.
 
     Attributes:
       request: [pair] int, number of the request.
       item: [pair] int, store row.
       gain: [pair] float, gain of nDCG.
-      wanted: [pair] bool, whether recall counts the pair.
+      is_relevant: [pair] bool, whether recall counts the pair.
     """
 
     request: np.ndarray
     item: np.ndarray
     gain: np.ndarray
-    wanted: np.ndarray
+    is_relevant: np.ndarray
 
     def __len__(self) -> int:
         """The number of pairs."""
         return len(self.request)
 
     def num_requests(self) -> int:
-        """The number of requests that want something."""
-        return len(np.unique(self.request[self.wanted]))
+        """The number of requests with a relevant item."""
+        return len(np.unique(self.request[self.is_relevant]))
 
     def where(self, mask: np.ndarray) -> "Relevant":
         """Only the pairs of `mask` ([pair] bool)."""
@@ -45,7 +50,7 @@ def count_ranks(scorer: Scorer, relevant: Relevant, *, num_items: int) -> np.nda
     """The rank of each pair's item among all items, from 1: [pair] float64.
 
     The rank is one more than the number of items that score strictly higher, plus half of the others that score the
-    same: the mean over every order in which the ties could stand. A score that is no number ranks last.
+    same: the mean over every order of the ties. A score of NaN ranks last.
     """
     result = np.zeros(len(relevant))
     order = np.argsort(relevant.request, kind="stable")
@@ -59,91 +64,120 @@ def count_ranks(scorer: Scorer, relevant: Relevant, *, num_items: int) -> np.nda
             line, own = scores[row], scores[row, item]
             if np.isnan(own):
                 line, own = np.where(np.isnan(line), -np.inf, line), -np.inf
-            least = np.count_nonzero(line >= own)  # the item itself among them; what is no number never is
-            higher = np.count_nonzero(line > own) if least > 1 else 0
-            result[pair] = 1.0 + higher + (least - higher - 1) / 2.0
+            at_least = np.count_nonzero(line >= own)  # the item itself among them, a NaN never
+            higher = np.count_nonzero(line > own) if at_least > 1 else 0
+            result[pair] = 1.0 + higher + (at_least - higher - 1) / 2.0
     return result
 
 
-def similar(query_keys: np.ndarray, item_keys: np.ndarray, *, history_rows: np.ndarray, repeats: np.ndarray) -> Scorer:
-    """How similar items are to requests, those of a history by so much more.
+def similarity_scorer(
+    query_keys: np.ndarray, item_keys: np.ndarray, *, history_rows: np.ndarray, repeats: np.ndarray
+) -> Scorer:
+    """Returns the scorer of vector similarity, with the repurchase bonus of the items of each history.
 
     Args:
       query_keys: [request, key_dim] float32.
       item_keys: [items, key_dim] float32.
       history_rows: [request, history] int, store rows, -1 = absent.
-      repeats: [request, history] float32, what is added for each.
+      repeats: [request, history] float32, bonus of each.
     """
-    held = np.empty([0, len(item_keys)], np.float32)  # used again: new memory costs as much as filling it
+    buffer = np.empty([0, len(item_keys)], np.float32)  # used again: new memory costs as much as filling it
 
     def scores(requests: np.ndarray) -> np.ndarray:
-        nonlocal held
-        if len(held) < len(requests):
-            held = np.empty([len(requests), len(item_keys)], np.float32)
-        found = np.matmul(query_keys[requests], item_keys.T, out=held[: len(requests)])
+        nonlocal buffer
+        if len(buffer) < len(requests):
+            buffer = np.empty([len(requests), len(item_keys)], np.float32)
+        result = np.matmul(query_keys[requests], item_keys.T, out=buffer[: len(requests)])
         row, entry = np.nonzero(history_rows[requests] >= 0)
-        np.add.at(found, (row, history_rows[requests][row, entry]), repeats[requests][row, entry])
-        return found
+        np.add.at(result, (row, history_rows[requests][row, entry]), repeats[requests][row, entry])
+        return result
 
     return scores
 
 
-def without(scorer: Scorer, left_out: np.ndarray) -> Scorer:
-    """The same scores, those of `left_out` [request, any] below all others; -1 = none."""
+def exclude_items(scorer: Scorer, excluded_items: np.ndarray) -> Scorer:
+    """Returns `scorer` with the items `excluded_items` [request, any] ranked below all others; -1 = none."""
 
     def scores(requests: np.ndarray) -> np.ndarray:
-        found = np.array(scorer(requests), np.float64)
-        row, place = np.nonzero(left_out[requests] >= 0)
-        found[row, left_out[requests][row, place]] = -np.inf
-        return found
+        result = np.array(scorer(requests), np.float64)
+        row, column = np.nonzero(excluded_items[requests] >= 0)
+        result[row, excluded_items[requests][row, column]] = -np.inf
+        return result
 
     return scores
 
 
-def retrieval(relevant: Relevant, ranks: np.ndarray) -> dict[str, float]:
-    """Means over requests.
+def retrieval_metrics(relevant: Relevant, ranks: np.ndarray) -> dict[str, float]:
+    """Recall, hit rate, mean reciprocal rank and nDCG: means over requests.
 
     Returns:
-      `recall@k` (share of a request's wanted items within rank k) and `hit@k` (whether any is), `mrr` (one over the
-      rank of the first), each over the requests that want something; `ndcg@10` over the requests with a gain above 0.
+      `recall@k` (share of a request's relevant items within rank k) and `hit@k` (whether any is), `mrr` (one over the
+      rank of the first), each over the requests with a relevant item; `ndcg@10` over the requests with a gain above 0.
       NaN where there is no such request.
     """
-    wanted = relevant.wanted
-    requests, first = np.unique(relevant.request[wanted], return_inverse=True)
-    sizes = np.bincount(first, minlength=len(requests))
+    is_relevant = relevant.is_relevant
+    requests, index = np.unique(relevant.request[is_relevant], return_inverse=True)
+    sizes = np.bincount(index, minlength=len(requests))
     metrics = {}
     for k in RECALL_AT:
-        found = np.bincount(first, ranks[wanted] <= k, minlength=len(requests))
-        metrics[f"recall@{k}"] = _mean(found / np.maximum(sizes, 1))
-        metrics[f"hit@{k}"] = _mean(found > 0)
+        hits = np.bincount(index, ranks[is_relevant] <= k, minlength=len(requests))
+        metrics[f"recall@{k}"] = _mean(hits / np.maximum(sizes, 1))
+        metrics[f"hit@{k}"] = _mean(hits > 0)
     best = np.full(len(requests), np.inf)
-    np.minimum.at(best, first, ranks[wanted])
+    np.minimum.at(best, index, ranks[is_relevant])
     metrics["mrr"] = _mean(1.0 / best)
-    ideal, index = _ideal(relevant)
+    ideal, of_pair = _ideal_dcg(relevant)
     gains = np.where(ranks <= NDCG_AT, relevant.gain / np.log2(1.0 + ranks), 0.0)
-    dcg = np.bincount(index, gains, minlength=len(ideal))
+    dcg = np.bincount(of_pair, gains, minlength=len(ideal))
     metrics[f"ndcg@{NDCG_AT}"] = _mean(dcg[ideal > 0] / ideal[ideal > 0])
     return metrics
 
 
-def chance(relevant: Relevant, *, num_items: int) -> dict[str, float]:
-    """What a random order gives on average, for the metrics of `retrieval`, in closed form."""
-    requests, index = np.unique(relevant.request[relevant.wanted], return_inverse=True)
+def chance_metrics(relevant: Relevant, *, num_items: int) -> dict[str, float]:
+    """Expected value of each of `retrieval_metrics` under a random order, in closed form."""
+    requests, index = np.unique(relevant.request[relevant.is_relevant], return_inverse=True)
     sizes = np.bincount(index, minlength=len(requests))
     metrics = {}
     for k in RECALL_AT:
         metrics[f"recall@{k}"] = _mean(np.full(len(requests), min(k, num_items) / num_items))
-        metrics[f"hit@{k}"] = _mean(np.array([1.0 - _missed(num_items, size, k) for size in sizes]))
-    metrics["mrr"] = _mean(np.array([_expected_reciprocal(num_items, size) for size in sizes]))
-    ideal, where = _ideal(relevant)
+        metrics[f"hit@{k}"] = _mean(np.array([1.0 - _miss_probability(num_items, size, k) for size in sizes]))
+    metrics["mrr"] = _mean(np.array([_expected_reciprocal_rank(num_items, size) for size in sizes]))
+    ideal, of_pair = _ideal_dcg(relevant)
     discount = np.sum(1.0 / np.log2(1.0 + np.arange(1, min(NDCG_AT, num_items) + 1))) / num_items
-    total = np.bincount(where, relevant.gain, minlength=len(ideal))
+    total = np.bincount(of_pair, relevant.gain, minlength=len(ideal))
     metrics[f"ndcg@{NDCG_AT}"] = _mean(total[ideal > 0] * discount / ideal[ideal > 0])
     return metrics
 
 
+def recall_at(ranked: Sequence[_Item], relevant: Collection[_Item], *, k: int) -> float:
+    """Recall@k of one ranked list: the share of `relevant` among its first `k`; NaN where nothing is relevant."""
+    wanted = set(relevant)
+    return len(wanted & set(ranked[:k])) / len(wanted) if wanted else float("nan")
+
+
+def ndcg_at(ranked: Sequence[_Item], gains: Mapping[_Item, float], *, k: int) -> float:
+    """nDCG@k of one ranked list; NaN where no gain is above 0.
+
+    Args:
+      ranked: Items, best first, each at most once.
+      gains: Gain of each judged item (`grade_gain` of its grade); any other item has none.
+      k: Length of the list that counts.
+    """
+    ideal = _dcg(sorted(gains.values(), reverse=True)[:k])
+    return _dcg([gains.get(item, 0.0) for item in ranked[:k]]) / ideal if ideal else float("nan")
+
+
+def grade_gain(grade: _Grade) -> _Grade:
+    """Gain of a judged grade in nDCG: 2^grade - 1."""
+    return 2.0**grade - 1.0
+
+
+def _dcg(gains: Sequence[float]) -> float:
+    return float(sum(gain / math.log2(place + 2.0) for place, gain in enumerate(gains)))
+
+
 def auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Probability that a positive scores above a negative, ties half; NaN unless both occur.
+    """Area under the ROC curve: how often a positive scores above a negative, ties half; NaN unless both occur.
 
     Args:
       labels: [n] 0 or 1.
@@ -166,14 +200,14 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: int = 10) -> float:
-    """Mean distance of what was told from what came, over bins of equally many probabilities; NaN without rows.
+    """Expected calibration error over bins of equally many probabilities; NaN without rows.
 
-    Equal probabilities share a bin. Expected calibration error of https://doi.org/10.1609/aaai.v29i1.9602
+    Equal probabilities share a bin: https://doi.org/10.1609/aaai.v29i1.9602
 
     Args:
       labels: [n] 0 or 1.
       probabilities: [n] float.
-      bins: At most so many.
+      bins: Their maximum number.
     """
     if not len(labels):
         return float("nan")
@@ -182,49 +216,55 @@ def calibration_error(labels: np.ndarray, probabilities: np.ndarray, *, bins: in
     return float(np.abs(np.bincount(own, weights=probabilities - labels)).sum() / len(labels))
 
 
-def pair_order(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
-    """Share of the pairs of one group with unequal labels whose scores stand in the same order, ties half; NaN if none.
+def pairwise_accuracy(labels: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> float:
+    """Share of the pairs of one group with unequal labels whose scores are in the same order, ties half; NaN if none.
 
     Args:
       labels: [n] numbers.
       scores: [n] float.
       groups: [n] integers.
     """
-    right, pairs = 0.0, 0
+    concordant, pairs = 0.0, 0
     order = np.argsort(groups, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
         above = labels[rows][:, np.newaxis] > labels[rows][np.newaxis]
         difference = scores[rows][:, np.newaxis] - scores[rows][np.newaxis]
-        right += float(np.sum((difference > 0) & above) + 0.5 * np.sum((difference == 0) & above))
+        concordant += float(np.sum((difference > 0) & above) + 0.5 * np.sum((difference == 0) & above))
         pairs += int(above.sum())
-    return right / pairs if pairs else float("nan")
+    return concordant / pairs if pairs else float("nan")
 
 
-def accuracy(labels: np.ndarray, found: np.ndarray) -> float:
+def accuracy(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Share of equal class numbers [n]; NaN without rows."""
-    return _mean(labels == found)
+    return _mean(labels == predicted)
 
 
-def macro_f1(labels: np.ndarray, found: np.ndarray) -> float:
+def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Mean F1 over the classes that occur among `labels` [n], each with the weight 1; NaN without rows."""
     scores = []
     for number in np.unique(labels):
-        hits = np.sum((labels == number) & (found == number))
-        scores.append(2.0 * hits / (np.sum(labels == number) + np.sum(found == number)))
+        hits = np.sum((labels == number) & (predicted == number))
+        scores.append(2.0 * hits / (np.sum(labels == number) + np.sum(predicted == number)))
     return _mean(scores)
 
 
-def _ideal(relevant: Relevant) -> tuple[np.ndarray, np.ndarray]:
-    """The best DCG of each request, and for each pair the place of its request in that list."""
+class _IdealDcg(NamedTuple):
+    """The best DCG of each request [request], and for each pair the index of its request [pair]."""
+
+    dcg: np.ndarray
+    of_pair: np.ndarray
+
+
+def _ideal_dcg(relevant: Relevant) -> _IdealDcg:
     requests, index = np.unique(relevant.request, return_inverse=True)
     order = np.lexsort((-relevant.gain, index))
     starts = np.searchsorted(index[order], np.arange(len(requests)))
     place = np.arange(len(order)) - starts[index[order]]
     gains = np.where(place < NDCG_AT, relevant.gain[order] / np.log2(place + 2.0), 0.0)
-    return np.bincount(index[order], gains, minlength=len(requests)), index
+    return _IdealDcg(np.bincount(index[order], gains, minlength=len(requests)), index)
 
 
-def _missed(num_items: int, num_relevant: int, depth: int) -> float:
+def _miss_probability(num_items: int, num_relevant: int, depth: int) -> float:
     """Probability that none of the relevant items is among `depth` random ones."""
     result = 1.0
     for i in range(num_relevant):
@@ -232,7 +272,7 @@ def _missed(num_items: int, num_relevant: int, depth: int) -> float:
     return result
 
 
-def _expected_reciprocal(num_items: int, num_relevant: int) -> float:
+def _expected_reciprocal_rank(num_items: int, num_relevant: int) -> float:
     """The mean of one over the best rank of `num_relevant` items in a random order."""
     # P(best > r) = C(n - r, m) / C(n, m), by its ratio from one r to the next.
     depth = np.arange(num_items - num_relevant + 1)
@@ -245,13 +285,13 @@ def _mean(values: Sequence[float] | np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def absolute_error(label: np.ndarray, predicted: np.ndarray) -> float:
+def mean_absolute_error(labels: np.ndarray, predicted: np.ndarray) -> float:
     """The mean absolute error of predictions [n]."""
-    return float(np.mean(np.abs(np.asarray(label, np.float64) - predicted)))
+    return float(np.mean(np.abs(np.asarray(labels, np.float64) - predicted)))
 
 
-def poisson_deviance(label: np.ndarray, rate: np.ndarray, *, least: float = 1e-2) -> float:
-    """The mean deviance 2 (y ln(y / r) - y + r) of counts y [n] from rates r [n], which are at least `least`."""
-    y, r = np.asarray(label, np.float64), np.maximum(np.asarray(rate, np.float64), least)
+def poisson_deviance(labels: np.ndarray, rates: np.ndarray, *, min_rate: float = 1e-2) -> float:
+    """The mean deviance 2 (y ln(y / r) - y + r) of counts y [n] from rates r [n], which are at least `min_rate`."""
+    y, r = np.asarray(labels, np.float64), np.maximum(np.asarray(rates, np.float64), min_rate)
     ratio = np.where(y > 0.0, y, 1.0) / np.where(y > 0.0, r, 1.0)
     return float(np.mean(2.0 * (y * np.log(ratio) - y + r)))

@@ -47,10 +47,10 @@ def counted(queries: np.ndarray, items: np.ndarray, wanted: np.ndarray) -> list[
     """Share of the queries whose item is among the best k, as the trainer's evaluation finds it."""
     rows = np.arange(len(queries))
     relevant = metrics.Relevant(
-        request=rows, item=wanted, gain=np.ones(len(rows)), wanted=np.ones(len(rows), dtype=bool)
+        request=rows, item=wanted, gain=np.ones(len(rows)), is_relevant=np.ones(len(rows), dtype=bool)
     )
     nobody = np.zeros([len(rows), 0], np.int32)  # no shopper has a history
-    scorer = metrics.similar(queries, items, history_rows=nobody, repeats=nobody.astype(np.float32))
+    scorer = metrics.similarity_scorer(queries, items, history_rows=nobody, repeats=nobody.astype(np.float32))
     ranks = metrics.count_ranks(scorer, relevant, num_items=len(items))
     return [float(np.mean(ranks <= k)) for k in KS]
 

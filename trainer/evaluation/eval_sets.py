@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from trainer import metrics
 from trainer.metrics import Relevant
 from trainer.tables.tables import EventTable, ItemStore, Tables
-
-_RELEVANT_GRADE = 2.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,9 +100,9 @@ def _pairs(request: np.ndarray, item: np.ndarray, grade: np.ndarray, judged: boo
     request, item, grade = request[order], item[order], grade[order]
     new = np.ones(len(order), bool)
     new[1:] = (request[1:] != request[:-1]) | (item[1:] != item[:-1])
-    gain = 2.0 ** grade[new] - 1.0 if judged else grade[new]
-    wanted = grade[new] >= _RELEVANT_GRADE if judged else np.ones(new.sum(), bool)
-    return Relevant(request=request[new], item=item[new], gain=gain.astype(np.float64), wanted=wanted)
+    gain = metrics.grade_gain(grade[new]) if judged else grade[new]
+    is_relevant = grade[new] >= metrics.RELEVANT_GRADE if judged else np.ones(new.sum(), bool)
+    return Relevant(request=request[new], item=item[new], gain=gain.astype(np.float64), is_relevant=is_relevant)
 
 
 def _slices(

@@ -123,7 +123,7 @@ class Encoder:
         """
         silent = np.all(queries.vectors == 0.0, axis=1)
         popular = baselines.popularity(counts)
-        similar = metrics.similar(
+        similar = metrics.similarity_scorer(
             np.asarray(self.model.query_keys(queries.vectors)),
             np.asarray(self.model.item_keys(items)),
             history_rows=queries.history_rows,
@@ -162,13 +162,13 @@ class Encoder:
 def _retrieval_section(question: Question, scorers: Mapping[str, metrics.Scorer], num_items: int) -> Section:
     relevant = question.relevant
     if question.left_out is not None:
-        scorers = {name: metrics.without(scorer, question.left_out) for name, scorer in scorers.items()}
+        scorers = {name: metrics.exclude_items(scorer, question.left_out) for name, scorer in scorers.items()}
     ranks = {name: metrics.count_ranks(scorer, relevant, num_items=num_items) for name, scorer in scorers.items()}
     rows = []
     for slice_name, mask in question.slices.items():
         part = relevant.where(mask)
-        model, *others = [(name, metrics.retrieval(part, values[mask])) for name, values in ranks.items()]
-        columns = dict([model, ("chance", metrics.chance(part, num_items=num_items)), *others])
+        model, *others = [(name, metrics.retrieval_metrics(part, values[mask])) for name, values in ranks.items()]
+        columns = dict([model, ("chance", metrics.chance_metrics(part, num_items=num_items)), *others])
         for metric in columns["model"]:
             values = {name: column[metric] for name, column in columns.items()}
             rows.append(Row(slice_name=slice_name, size=part.num_requests(), metric=metric, values=values))
@@ -193,7 +193,7 @@ def _masked_section(
     rows = []
     for slice_name, mask in question.slices.items():
         part = question.relevant.where(mask)
-        found = {name: metrics.retrieval(part, ranks[mask])[_HEADLINE] for name, ranks in values.items()}
+        found = {name: metrics.retrieval_metrics(part, ranks[mask])[_HEADLINE] for name, ranks in values.items()}
         ratios = {name: _ratio(found["model"], value) for name, value in found.items()}
         for metric, columns in ((_HEADLINE, found), ("full / masked", ratios)):
             rows.append(Row(slice_name=slice_name, size=part.num_requests(), metric=metric, values=columns))

@@ -59,8 +59,8 @@ def _pair_task(
     if task.kind is TaskKind.PAIRWISE:
         groups = requests.of_row[known]
         values = {
-            "model": metrics.pair_order(label, predicted, groups),
-            "cosine": metrics.pair_order(label, np.sum(query * item, axis=1), groups),
+            "model": metrics.pairwise_accuracy(label, predicted, groups),
+            "cosine": metrics.pairwise_accuracy(label, np.sum(query * item, axis=1), groups),
             "mean": 0.5,
         }
         yield Row(slice_name=task.name, size=len(known), metric="pairs in order", values=values)
@@ -97,7 +97,7 @@ def _day_tasks(trained: Any) -> Iterator[Row]:
             continue
         model = np.exp(foreseen[task.name]) if task.kind is TaskKind.COUNT else foreseen[task.name]
         columns = {"model": model, **beside}
-        errors = {name: metrics.absolute_error(label[usable], values[usable]) for name, values in columns.items()}
+        errors = {name: metrics.mean_absolute_error(label[usable], values[usable]) for name, values in columns.items()}
         yield Row(slice_name=task.name, size=int(usable.sum()), metric=_ERRORS[task.kind], values=errors)
         if task.kind is TaskKind.COUNT:
             deviances = {

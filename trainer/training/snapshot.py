@@ -71,14 +71,14 @@ class Validation:
         items = self._snapshots.current()
         found = map_rows(self._encode, self._query_rows, gather=gather, size=_ITEMS_AT_ONCE)
         queries, repeats = np.split(found, [items.shape[1]], axis=1)
-        scorer = metrics.similar(
+        scorer = metrics.similarity_scorer(
             np.asarray(self._model.query_keys(queries)),
             np.asarray(self._model.item_keys(items)),
             history_rows=self._events.values("history_rows")[self._query_rows],
             repeats=repeats,
         )
         ranks = metrics.count_ranks(scorer, self._relevant, num_items=self._num_items)
-        return metrics.retrieval(self._relevant, ranks)[METRIC]
+        return metrics.retrieval_metrics(self._relevant, ranks)[METRIC]
 
     def _choose(self) -> metrics.Relevant:
         """The requests: the first by the order of their ids, which are hashes or numbers."""
@@ -95,5 +95,5 @@ class Validation:
         pairs = np.unique(np.stack([request, events.values("item_row")[rows]], axis=1), axis=0)
         _, first = np.unique(request, return_index=True)
         self._query_rows = rows[first]
-        all_wanted = np.ones(len(pairs), bool)
-        return metrics.Relevant(request=pairs[:, 0], item=pairs[:, 1], gain=np.ones(len(pairs)), wanted=all_wanted)
+        everything = np.ones(len(pairs), bool)
+        return metrics.Relevant(request=pairs[:, 0], item=pairs[:, 1], gain=np.ones(len(pairs)), is_relevant=everything)
