@@ -157,11 +157,11 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
     nodes["Evaluator"] = doors.Evaluator(
         channels={"bundle": bundle, "items": items, "events": events},
         config=job.config_of("wire"),
-        requirement=job.requirement,
+        quality_gate=job.quality_gate,
         max_requests=MAX_EVALUATED_REQUESTS,
         code=source_hash(["serving.evaluation.gate"], alone=["serving.component"]),
     )
-    nodes["ServingCheck"] = doors.ServingCheck(
+    nodes["InfraValidator"] = doors.InfraValidator(
         bundle=bundle,
         events=events,
         config=job.config_of("wire"),
@@ -171,7 +171,7 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
         channels={
             "bundle": bundle,
             "blessing": nodes["Evaluator"].outputs["blessing"],
-            "infra_blessing": nodes["ServingCheck"].outputs["blessing"],
+            "infra_blessing": nodes["InfraValidator"].outputs["blessing"],
         },
         destination=job.located(job.published),
         code=source_hash(["serving.bundle.publish"], alone=["serving.component"]),
@@ -195,7 +195,7 @@ def refresh_components(job: Job) -> dict[str, Any]:
     nodes["Refresher"] = serving_doors.Refresher(
         items=items,
         destination=str(job.published),
-        published=json.dumps(serving_doors.published(job.published)),
+        published=json.dumps(serving_doors.published_versions(job.published)),
         code=source_hash(["serving.bundle.refresh"], alone=["serving.component"]),
     )
     nodes["Refresher"].add_upstream_node(nodes["ItemsGate"])

@@ -28,9 +28,9 @@ from tfx.utils import path_utils
 from trainer.spec.config import from_json
 
 BUILD_NUMBER = 1  # The folder of a bundle before publishing gives it its version.
-FLAVOUR_MEASURED, FLAVOUR_SERVED = "stock", "scann"
-CHECKED_REQUESTS = 8
-CONTENT, BLESSED = "bundle_version", "blessed"
+EVALUATED_FLAVOUR, SERVED_FLAVOUR = "stock", "scann"
+NUM_SMOKE_TEST_QUERIES = 8
+BUNDLE_VERSION, IS_BLESSED = "bundle_version", "blessed"
 
 
 class Bundle(types.Artifact):
@@ -39,7 +39,7 @@ class Bundle(types.Artifact):
     TYPE_NAME = "vitrine.Bundle"
 
 
-class ServingCheckError(RuntimeError):
+class InfraValidationError(RuntimeError):
     """The bundle does not serve as it should."""
 
 
@@ -65,7 +65,7 @@ def Indexer(
         events_pattern=f"{_split(events, 'train')}/*",
         days_pattern=f"{_split(events, 'days')}/*",
     )
-    bundle.set_string_custom_property(CONTENT, report.bundle_version)
+    bundle.set_string_custom_property(BUNDLE_VERSION, report.bundle_version)
 
 
 class EvaluatorSpec(ComponentSpec):
@@ -73,7 +73,7 @@ class EvaluatorSpec(ComponentSpec):
 
     PARAMETERS = {
         "config": ExecutionParameter(type=str),
-        "requirement": ExecutionParameter(type=str),
+        "quality_gate": ExecutionParameter(type=str),
         "max_requests": ExecutionParameter(type=int),
         "code": ExecutionParameter(type=str),
     }
@@ -88,30 +88,30 @@ class EvaluatorSpec(ComponentSpec):
     }
 
 
-class _Driver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
+class _KeyedDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
     """A driver that adds execution properties, and with them parts of the cache key."""
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """The execution properties to add."""
         result = driver_output_pb2.DriverOutput()
-        for name, value in self.more_properties(execution_info).items():
+        for name, value in self.extra_properties(execution_info).items():
             result.exec_properties[name].string_value = value
         return result
 
-    def more_properties(self, execution_info: data_types.ExecutionInfo) -> dict[str, str]:
+    def extra_properties(self, execution_info: data_types.ExecutionInfo) -> dict[str, str]:
         """{name: value} of the properties to add."""
-        raise TypeError(f"{type(self).__name__} gives no properties; wanted a `more_properties` method of its own.")
+        raise TypeError(f"{type(self).__name__} gives no properties; wanted a `extra_properties` method of its own.")
 
 
-class EvaluatorDriver(_Driver):
+class EvaluatorDriver(_KeyedDriver):
     """Finds the bundle to compare with."""
 
-    def more_properties(self, execution_info: data_types.ExecutionInfo) -> dict[str, str]:
+    def extra_properties(self, execution_info: data_types.ExecutionInfo) -> dict[str, str]:
         """Where the last blessed bundle of other content lies."""
         (bundle,) = execution_info.input_dict["bundle"]
         with self._metadata_handle as metadata:
             blessings = metadata.store.get_artifacts_by_type(standard_artifacts.ModelBlessing.TYPE_NAME)
-        return {"baseline": _last_blessed(blessings, other_than=bundle.get_string_custom_property(CONTENT))}
+        return {"baseline": _last_blessed(blessings, other_than=bundle.get_string_custom_property(BUNDLE_VERSION))}
 
 
 def _last_blessed(blessings: list[metadata_store_pb2.Artifact], *, other_than: str) -> str:
@@ -121,9 +121,9 @@ def _last_blessed(blessings: list[metadata_store_pb2.Artifact], *, other_than: s
         path = properties["bundle_uri"].string_value
         if (
             blessing.state == metadata_store_pb2.Artifact.LIVE
-            and properties[BLESSED].int_value == 1
-            and properties[CONTENT].string_value != other_than
-            and (Path(path) / FLAVOUR_MEASURED / str(BUILD_NUMBER)).is_dir()
+            and properties[IS_BLESSED].int_value == 1
+            and properties[BUNDLE_VERSION].string_value != other_than
+            and (Path(path) / EVALUATED_FLAVOUR / str(BUILD_NUMBER)).is_dir()
         ):
             return path
     return ""
@@ -134,12 +134,12 @@ class EvaluatorExecutor(base_executor.BaseExecutor):
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Writes `quality.json` and the blessing."""
-        from serving.evaluation.gate import Requirement, Trial, measure
+        from serving.evaluation.gate import EvalData, QualityGate, evaluate_bundle
 
         bundle = artifact_utils.get_single_instance(input_dict["bundle"])
         items = artifact_utils.get_single_instance(input_dict["items"])
         events = artifact_utils.get_single_instance(input_dict["events"])
-        trial = Trial(
+        trial = EvalData(
             items=_split(items, "all"),
             train=_split(events, "train"),
             evaluation=_split(events, "eval"),
@@ -147,22 +147,22 @@ class EvaluatorExecutor(base_executor.BaseExecutor):
             max_requests=exec_properties["max_requests"],
         )
         baseline = exec_properties["baseline"]
-        quality = measure(
-            _version(bundle.uri, FLAVOUR_MEASURED),
+        quality = evaluate_bundle(
+            _version(bundle.uri, EVALUATED_FLAVOUR),
             trial=trial,
-            baseline=_version(baseline, FLAVOUR_MEASURED) if baseline else None,
+            baseline=_version(baseline, EVALUATED_FLAVOUR) if baseline else None,
             remark="" if baseline else "no other bundle was blessed before",
         )
-        faults = quality.faults(Requirement(**json.loads(exec_properties["requirement"])))
+        problems = quality.problems(QualityGate(**json.loads(exec_properties["quality_gate"])))
         evaluation = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
         _write_json(
             evaluation / "quality.json",
-            {**dataclasses.asdict(quality), "sentence": quality.sentence(), "faults": faults},
+            {**dataclasses.asdict(quality), "summary_line": quality.summary_line(), "problems": problems},
         )
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
-        _bless(blessing, "NOT_BLESSED" if faults else "BLESSED", blessed=not faults)
+        _bless(blessing, "NOT_BLESSED" if problems else "BLESSED", blessed=not problems)
         blessing.set_string_custom_property("bundle_uri", bundle.uri)
-        blessing.set_string_custom_property(CONTENT, bundle.get_string_custom_property(CONTENT))
+        blessing.set_string_custom_property(BUNDLE_VERSION, bundle.get_string_custom_property(BUNDLE_VERSION))
 
 
 class Evaluator(base_component.BaseComponent):
@@ -178,7 +178,7 @@ class Evaluator(base_component.BaseComponent):
 
 
 @component
-def ServingCheck(
+def InfraValidator(
     bundle: InputArtifact[Bundle],
     events: InputArtifact[standard_artifacts.Examples],
     blessing: OutputArtifact[standard_artifacts.InfraBlessing],
@@ -190,15 +190,15 @@ def ServingCheck(
     A failure raises, so that it is not kept in the cache: the next run checks again.
     """
     del code  # Part of the cache key.
-    from serving.bundle.smoke_test import check_serving
-    from serving.evaluation.eval_requests import read_requests
+    from serving.bundle.smoke_test import run_smoke_test
+    from serving.evaluation.eval_requests import read_eval_requests
 
-    requests = read_requests(_split(events, "eval"), wire=from_json(config).wire, limit=CHECKED_REQUESTS)
-    result = check_serving(Path(bundle.uri) / FLAVOUR_SERVED, queries=[request.query for request in requests])
-    if result.faults:
-        raise ServingCheckError(
+    requests = read_eval_requests(_split(events, "eval"), wire=from_json(config).wire, limit=NUM_SMOKE_TEST_QUERIES)
+    result = run_smoke_test(Path(bundle.uri) / SERVED_FLAVOUR, queries=[request.query for request in requests])
+    if result.problems:
+        raise InfraValidationError(
             "The bundle does not serve as it should; nothing was published.\n"
-            + "\n".join(f"  {fault}" for fault in result.faults)
+            + "\n".join(f"  {problem}" for problem in result.problems)
             + "\nThe end of the server's log stands above; start the run again once it is mended."
         )
     _bless(blessing, "INFRA_BLESSED", blessed=True)
@@ -216,15 +216,15 @@ class PusherSpec(ComponentSpec):
     OUTPUTS = {"pushed": ChannelParameter(type=standard_artifacts.PushedModel)}
 
 
-class PusherDriver(_Driver):
+class PusherDriver(_KeyedDriver):
     """Keys on what is published, so that a version that was removed by hand is published again."""
 
-    def more_properties(self, execution_info: data_types.ExecutionInfo) -> dict[str, str]:
+    def extra_properties(self, execution_info: data_types.ExecutionInfo) -> dict[str, str]:
         """What the destination holds now."""
-        return {"published": json.dumps(published(Path(execution_info.exec_properties["destination"])))}
+        return {"published": json.dumps(published_versions(Path(execution_info.exec_properties["destination"])))}
 
 
-def published(destination: Path) -> list[str]:
+def published_versions(destination: Path) -> list[str]:
     """`flavour/number content` of the newest version of each flavour."""
     from serving.bundle.publish import FLAVOURS, read_manifest
 
@@ -234,7 +234,7 @@ def published(destination: Path) -> list[str]:
         numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
         if numbers:
             newest = folder / str(max(numbers))
-            found.append(f"{flavour}/{newest.name} {read_manifest(newest).get(CONTENT, 'unknown')}")
+            found.append(f"{flavour}/{newest.name} {read_manifest(newest).get(BUNDLE_VERSION, 'unknown')}")
     return found
 
 
@@ -249,10 +249,10 @@ class PusherExecutor(base_executor.BaseExecutor):
         pushed = artifact_utils.get_single_instance(output_dict["pushed"])
         destination = Path(exec_properties["destination"])
         version, is_new = 0, False
-        if all(blessing.get_int_custom_property(BLESSED) == 1 for blessing in blessings):
-            before = published(destination)
+        if all(blessing.get_int_custom_property(IS_BLESSED) == 1 for blessing in blessings):
+            before = published_versions(destination)
             version = publish(artifact_utils.get_single_uri(input_dict["bundle"]), destination)
-            is_new = published(destination) != before
+            is_new = published_versions(destination) != before
         pushed.set_int_custom_property("pushed", int(is_new))
         _write_json(Path(pushed.uri) / "pushed.json", {"version": version, "new": is_new})
 
@@ -283,17 +283,17 @@ def Refresher(
     del published, code  # Parts of the cache key.
     from serving.bundle.publish import publish
     from serving.bundle.refresh import refresh_bundle
-    from serving.bundle.smoke_test import check_serving
+    from serving.bundle.smoke_test import run_smoke_test
 
     report = refresh_bundle(destination, f"{_split(items, 'all')}/*", bundle.uri)
-    bundle.set_string_custom_property(CONTENT, report.bundle_version)
+    bundle.set_string_custom_property(BUNDLE_VERSION, report.bundle_version)
     version = 0
     if report.changed:
-        result = check_serving(Path(bundle.uri) / FLAVOUR_SERVED, queries=[])
-        if result.faults:
-            raise ServingCheckError(
+        result = run_smoke_test(Path(bundle.uri) / SERVED_FLAVOUR, queries=[])
+        if result.problems:
+            raise InfraValidationError(
                 "The refreshed bundle does not serve as it should; nothing was published.\n"
-                + "\n".join(f"  {fault}" for fault in result.faults)
+                + "\n".join(f"  {problem}" for problem in result.problems)
             )
         version = publish(bundle.uri, destination)
     counts = {key: value for key, value in dataclasses.asdict(report).items() if key != "paths"}
@@ -315,7 +315,7 @@ def _version(bundle_uri: str, flavour: str) -> Path:
 
 def _bless(blessing: types.Artifact, name: str, *, blessed: bool) -> None:
     """The file and the property that TFX's own components look for."""
-    blessing.set_int_custom_property(BLESSED, int(blessed))
+    blessing.set_int_custom_property(IS_BLESSED, int(blessed))
     folder = Path(blessing.uri)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).touch()

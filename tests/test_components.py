@@ -159,12 +159,12 @@ def test_pusher_publishes_nothing_that_is_not_blessed_twice(doors, tmp_path, ble
 
 
 def test_pusher_is_keyed_on_what_is_published(doors, tmp_path):
-    assert doors.serving.published(tmp_path) == []
+    assert doors.serving.published_versions(tmp_path) == []
     for version, content in ((9, "old"), (10, "new")):
         folder = tmp_path / "stock" / str(version) / "assets.extra"
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text(json.dumps({"bundle_version": content}))
-    assert doors.serving.published(tmp_path) == ["stock/10 new"]
+    assert doors.serving.published_versions(tmp_path) == ["stock/10 new"]
     info = SimpleNamespace(exec_properties={"destination": str(tmp_path)})
     driver = doors.serving.PusherDriver(None)
     assert driver.run(info).exec_properties["published"].string_value == '["stock/10 new"]'
@@ -174,16 +174,18 @@ def test_serving_check_raises_so_that_it_is_tried_again(doors, tmp_path, monkeyp
     from serving.bundle import smoke_test
     from serving.evaluation import eval_requests
 
-    monkeypatch.setattr(eval_requests, "read_requests", lambda *a, **k: [])
+    monkeypatch.setattr(eval_requests, "read_eval_requests", lambda *a, **k: [])
     monkeypatch.setattr(
-        smoke_test, "check_serving", lambda *a, **k: smoke_test.CheckResult(asked=1, faults=("no answer",))
+        smoke_test,
+        "run_smoke_test",
+        lambda *a, **k: smoke_test.SmokeTestResult(num_requests=1, problems=("no answer",)),
     )
     events = artifact("Examples", tmp_path / "events")
     events.split_names = '["train", "eval"]'
     infra = artifact("InfraBlessing", tmp_path / "infra")
     bundle = artifact(doors.serving.Bundle, tmp_path / "bundle")
-    with pytest.raises(doors.serving.ServingCheckError, match="nothing was published.\n  no answer"):
-        doors.serving.ServingCheck.test_call(bundle=bundle, events=events, blessing=infra, config="{}", code="")
+    with pytest.raises(doors.serving.InfraValidationError, match="nothing was published.\n  no answer"):
+        doors.serving.InfraValidator.test_call(bundle=bundle, events=events, blessing=infra, config="{}", code="")
 
 
 def test_items_gate_stops_at_the_items_alone(doors, tmp_path):
@@ -203,13 +205,15 @@ def test_a_refreshed_bundle_that_does_not_serve_is_not_published(doors, tmp_path
     )
     monkeypatch.setattr(refresh, "refresh_bundle", lambda *a, **k: report)
     monkeypatch.setattr(
-        smoke_test, "check_serving", lambda *a, **k: smoke_test.CheckResult(asked=1, faults=("no answer",))
+        smoke_test,
+        "run_smoke_test",
+        lambda *a, **k: smoke_test.SmokeTestResult(num_requests=1, problems=("no answer",)),
     )
     monkeypatch.setattr(publish, "publish", lambda *a, **k: pytest.fail("published"))
     items = artifact("Examples", tmp_path / "items")
     items.split_names = '["all"]'
     bundle, pushed = artifact(doors.serving.Bundle, tmp_path / "b"), artifact("PushedModel", tmp_path / "p")
-    with pytest.raises(doors.serving.ServingCheckError, match="nothing was published.\n  no answer"):
+    with pytest.raises(doors.serving.InfraValidationError, match="nothing was published.\n  no answer"):
         doors.serving.Refresher.test_call(
             items=items, bundle=bundle, pushed=pushed, destination="", published="", code=""
         )

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
-from serving.bundle.warmup import picture, sound
+from serving.bundle.warmup import sample_jpeg, sample_wav
 from serving.catalogue.storage import read_catalogue
 from serving.manifest import MANIFEST_PATH
 from serving.server.flags import ServerFlags
@@ -42,11 +42,11 @@ def kinds(wire: WireConfig, ids: list[bytes], *, words: str, brand: bytes) -> di
         "text of one box": ("search_text", text),
         "misspelt": ("search", {"query_text": (words + "x qwertzuiop").encode()}),
         "empty": ("search", {}),
-        "photo": ("search", {"query_image": picture(wire.image_px)}),
+        "photo": ("search", {"query_image": sample_jpeg(wire.image_px)}),
         "larger photo": ("search", {"query_image": stream.getvalue()}),
         "broken photo": ("search", {"query_image": stream.getvalue()[:5000]}),
-        "clip": ("search", {"query_video": [picture(wire.frame_px)] * wire.num_frames}),
-        "voice": ("search", {"query_audio": sound(wire)}),
+        "clip": ("search", {"query_video": [sample_jpeg(wire.frame_px)] * wire.num_frames}),
+        "voice": ("search", {"query_audio": sample_wav(wire)}),
         "history": ("search", {"history_ids": ids[:3], "history_age_days": [1.0, 2.0, 3.0]}),
         "liked": ("search", {**text, "seed_item_ids": ids[:2], "seed_item_weights": [1.0, -0.5]}),
         "filtered": ("search", {**text, "filter_brand": [brand], "filter_in_stock": 1}),

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
-from serving.evaluation.eval_requests import RecordedRequest, as_batch, read_requests
-from serving.evaluation.judgments import difference
+from serving.evaluation.eval_requests import EvalRequest, read_eval_requests, stack_queries
+from serving.evaluation.judgments import paired_bootstrap
 from serving.manifest import MANIFEST_PATH
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
@@ -36,11 +36,11 @@ class Figures:
     reciprocal: np.ndarray
 
 
-def ask(model: LoadedModel, requests: Sequence[RecordedRequest], settings: Mapping[str, float]) -> list[list[bytes]]:
+def ask(model: LoadedModel, requests: Sequence[EvalRequest], settings: Mapping[str, float]) -> list[list[bytes]]:
     """The first page of `WIDTH` for each request."""
     found: list[list[bytes]] = []
     for start in range(0, len(requests), BATCH):
-        batch = as_batch([request.query for request in requests[start : start + BATCH]])
+        batch = stack_queries([request.query for request in requests[start : start + BATCH]])
         size = len(next(iter(batch.values())))
         given = {name: np.full([size], value, np.float32) for name, value in settings.items()}
         page = {"page_size": np.full([size], WIDTH, np.int32)}
@@ -80,7 +80,7 @@ def main() -> None:
     print(f"on: {INTENT_WEIGHT} {shift:g}, {WEIGHT} {weight:g}\n")
     print("| items | requests | switched on | recall@10 | to off | MRR@50 | to off |\n" + "|---" * 7 + "|")
     for what, label in (("acted on", "positive"), ("bought", "label_purchase")):
-        requests = read_requests(options.events, wire=wire, limit=LIMIT, label=label)
+        requests = read_eval_requests(options.events, wire=wire, limit=LIMIT, label=label)
         wanted = [request.relevant for request in requests]
         figures = {name: judge(ask(model, requests, given), wanted) for name, given in settings.items()}
         for name, found in figures.items():
@@ -89,7 +89,7 @@ def main() -> None:
                 (found.recall, figures[OFF].recall),
                 (found.reciprocal, figures[OFF].reciprocal),
             ):
-                mean, low, high = difference(ours, base)
+                mean, low, high = paired_bootstrap(ours, base)
                 cells += [f"{ours.mean():.4f}", f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"]
             print(f"| {what} | {len(requests)} | {name} | {' | '.join(cells)} |")
 

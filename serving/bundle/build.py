@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.bundle.input_limits import write_limits
-from serving.bundle.op_check import FLAVOUR_NAMESPACES, ops_of, refuse_foreign_ops
+from serving.bundle.op_check import FLAVOUR_NAMESPACES, check_supported_ops, ops_of
 from serving.bundle.saved_model import Bundle
 from serving.bundle.warmup import write_warmup
 from serving.catalogue.catalogue import Catalogue, encode_catalogue
@@ -38,7 +38,7 @@ from trainer.spec.tasks import SENTIMENT
 __all__ = ["BundleReport", "build_bundle", "bundle_version", "export_towers"]
 FLAVOURS = tuple(FLAVOUR_NAMESPACES)
 # The code that is in the graph of a bundle or decides what goes into it; the last is started as a process.
-CODE = ("serving.bundle.build", "serving.index.scann_builder")
+CODE_MODULES = ("serving.bundle.build", "serving.index.scann_builder")
 _LOG = logging.getLogger(__name__)
 
 
@@ -129,7 +129,7 @@ def write_bundles(
     name = bundle_version(towers.model_id, f"{catalogue.content_id} intent {towers.reads_intent}")
     texts = make_texts(catalogue, search=towers.config.search)
     for flavour, built in indexes.items():
-        extra = _manifest_facts(name, flavour, built, towers=towers, catalogue=catalogue)
+        extra = _manifest_entries(name, flavour, built, towers=towers, catalogue=catalogue)
         bundle = Bundle(Answers(towers, tables=tables, index=built.index, texts=texts, version=name))
         _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra, carried=towers.carried)
         _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.alive_ids), built.index.kind.value)
@@ -145,7 +145,7 @@ def write_bundles(
 
 def bundle_version(model_id: str, content_id: str) -> str:
     """The content id of a bundle: its model, then its items, search settings and our code."""
-    digest = hashlib.sha256(f"{content_id}\0{source_hash(CODE)}".encode())
+    digest = hashlib.sha256(f"{content_id}\0{source_hash(CODE_MODULES)}".encode())
     return f"{model_id[:16]}-{digest.hexdigest()[:16]}"
 
 
@@ -170,7 +170,7 @@ def index_for(
         )
 
 
-def _manifest_facts(
+def _manifest_entries(
     name: str, flavour: str, built: BuiltIndex, *, towers: LoadedTowers, catalogue: Catalogue
 ) -> dict[str, Any]:
     return {
@@ -200,7 +200,7 @@ def _save(
     aside = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent))
     try:
         bundle.save(str(aside), namespaces=FLAVOUR_NAMESPACES[flavour])
-        refuse_foreign_ops(aside, flavour=flavour)
+        check_supported_ops(aside, flavour=flavour)
         write_limits(aside, config=bundle.answers.config)
         write_warmup(aside, config=bundle.answers.config, item_ids=catalogue.alive_ids[:10])
         write_catalogue(aside, catalogue)

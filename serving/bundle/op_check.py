@@ -45,7 +45,7 @@ def _library_ops(path: str) -> set[str]:
     return {op.name for op in ops.op}
 
 
-def foreign_ops(directory: str | Path, *, flavour: str) -> list[str]:
+def unsupported_ops(directory: str | Path, *, flavour: str) -> list[str]:
     """The ops of a SavedModel that the target of `flavour` does not have, sorted.
 
     Raises:
@@ -57,13 +57,13 @@ def foreign_ops(directory: str | Path, *, flavour: str) -> list[str]:
     return sorted(op for op in ops_of(directory) - stock_ops() if not op.startswith(prefixes))
 
 
-def refuse_foreign_ops(directory: str | Path, *, flavour: str) -> None:
+def check_supported_ops(directory: str | Path, *, flavour: str) -> None:
     """Raises when the target could not load the SavedModel.
 
     Raises:
       ValueError: It uses ops that the target of `flavour` does not have.
     """
-    foreign = foreign_ops(directory, flavour=flavour)
+    foreign = unsupported_ops(directory, flavour=flavour)
     if foreign:
         raise ValueError(
             f"The {flavour} bundle at {directory} uses the ops {', '.join(foreign)}; wanted only ops of TensorFlow, "

@@ -32,9 +32,9 @@ def check_ops(directory: Path, *, flavour: str) -> None:
     Raises:
       ValueError: The target lacks some.
     """
-    from serving.bundle.op_check import refuse_foreign_ops  # TensorFlow, needed for this alone
+    from serving.bundle.op_check import check_supported_ops  # TensorFlow, needed for this alone
 
-    refuse_foreign_ops(directory, flavour=flavour)
+    check_supported_ops(directory, flavour=flavour)
 
 
 def publish(bundle_dir: str | Path, destination: str | Path, *, check: OpsCheck = check_ops) -> int:
@@ -57,7 +57,7 @@ def publish(bundle_dir: str | Path, destination: str | Path, *, check: OpsCheck 
     destination.mkdir(parents=True, exist_ok=True)
     with _locked(destination):
         _remove_leftovers(destination)
-        version = _published(sources, destination)
+        version = _version_of(sources, destination)
         missing = [flavour for flavour in sources if not (destination / flavour / str(version)).exists()]
         if not missing:
             return version
@@ -101,16 +101,16 @@ def newest_bundles(bundle_dir: Path) -> dict[str, Path]:
     return sources
 
 
-def _published(sources: dict[str, Path], destination: Path) -> int:
+def _version_of(sources: dict[str, Path], destination: Path) -> int:
     """The number of these bundles: the newest one if that is what they are (or a part of them), else the next."""
     content = read_manifest(next(iter(sources.values())))["bundle_version"]
     newest = max((number for flavour in FLAVOURS for number in _numbers(destination / flavour)), default=0)
     there = [destination / flavour / str(newest) for flavour in FLAVOURS]
-    same = [_is_sound(path, content) for path in there if path.exists()]
+    same = [_is_intact_copy(path, content) for path in there if path.exists()]
     return newest if same and all(same) else newest + 1
 
 
-def _is_sound(folder: Path, content: str) -> bool:
+def _is_intact_copy(folder: Path, content: str) -> bool:
     return read_manifest(folder).get("bundle_version") == content and not check_manifest(folder)
 
 
@@ -136,7 +136,7 @@ def _remove_leftovers(destination: Path) -> None:
 
 def _copy_and_rename(sources: dict[str, Path], destination: Path, *, version: int) -> None:
     """Copies everything aside and syncs it to disk; only then do the folders get their names."""
-    _need_space(sources, destination)
+    _check_free_space(sources, destination)
     aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=destination))
     try:
         for flavour, source in sources.items():
@@ -154,7 +154,7 @@ def _copy_and_rename(sources: dict[str, Path], destination: Path, *, version: in
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _need_space(sources: dict[str, Path], destination: Path) -> None:
+def _check_free_space(sources: dict[str, Path], destination: Path) -> None:
     wanted = sum(path.stat().st_size for source in sources.values() for path in source.rglob("*") if path.is_file())
     free = shutil.disk_usage(destination).free
     if free < wanted + _SPARE_BYTES:

@@ -21,7 +21,7 @@ DEFAULT_WAIT_SECONDS = 120.0
 END, AVAILABLE = "END", "AVAILABLE"
 
 
-class NotServed(RuntimeError):
+class NotServedError(RuntimeError):
     """The server does not serve the version that was pushed; the message says what it does instead."""
 
 
@@ -51,13 +51,15 @@ def wait_until_served(
             entries, reason = [], f"it did not answer ({type(error).__name__})"
         if entries:
             seen = {int(entry["version"]): entry["state"] for entry in entries}
-            reason = f"it has {_shown(seen)}"
+            reason = f"it has {_states_text(seen)}"
         if seen.get(version) == AVAILABLE:
             return seen
         if seen.get(version) == END:
-            raise NotServed(f"{url} gave version {version} up: {_message(entries, version)}; it has {_shown(seen)}.")
+            raise NotServedError(
+                f"{url} gave version {version} up: {_error_message(entries, version)}; it has {_states_text(seen)}."
+            )
         if time.monotonic() > deadline:
-            raise NotServed(f"{url} does not serve version {version} after {wait_seconds:g} s: {reason}.")
+            raise NotServedError(f"{url} does not serve version {version} after {wait_seconds:g} s: {reason}.")
         time.sleep(POLL_SECONDS)
 
 
@@ -76,17 +78,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for url in found.server:
             wait_until_served(url, model_name=found.model_name, version=version, wait_seconds=found.wait_seconds)
             print(f"serving {version} at {url}", flush=True)
-    except (NotServed, OSError, ValueError) as error:
+    except (NotServedError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def _shown(states: dict[int, str]) -> str:
+def _states_text(states: dict[int, str]) -> str:
     return ", ".join(f"{version} {state}" for version, state in sorted(states.items(), reverse=True))
 
 
-def _message(entries: list[dict[str, Any]], version: int) -> str:
+def _error_message(entries: list[dict[str, Any]], version: int) -> str:
     messages = [entry["status"]["error_message"] for entry in entries if int(entry["version"]) == version]
     return messages[0] if messages and messages[0] else "without a reason"
 

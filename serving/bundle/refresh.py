@@ -36,13 +36,13 @@ from serving.towers import LoadedTowers, carried_files
 from trainer.spec import config as configs
 
 BUILD_NUMBER = 1
-REBUILD_SHARE = 0.2  # of the big index: more in the delta and among the tombstones, and it is built again
+REBUILD_FRACTION = 0.2  # of the big index: more in the delta and among the tombstones, and it is built again
 
 
 class Rebuild(enum.StrEnum):
     """Whether the big index is built again."""
 
-    AUTO = "auto"  # when delta and tombstones are more than `REBUILD_SHARE` of it
+    AUTO = "auto"  # when delta and tombstones are more than `REBUILD_FRACTION` of it
     ALWAYS = "always"
     NEVER = "never"
 
@@ -90,7 +90,7 @@ def refresh_bundle(
     Raises:
       ValueError: No sound bundle, one that cannot be refreshed, or items that do not fit.
     """
-    clock = _Clock()
+    clock = _Stopwatch()
     sources = newest_bundles(Path(bundle_dir))
     manifests = {flavour: read_manifest(path) for flavour, path in sources.items()}
     manifest = next(iter(manifests.values()))
@@ -115,7 +115,7 @@ def refresh_bundle(
         return _report(old, manifest["bundle_version"], encoded=encoded, removed=0, clock=clock)
     removed = len(set(old.alive_ids) - set(encoded.ids))
     waste = int(catalogue.removed.sum()) + catalogue.num_indexed - catalogue.num_base
-    again = rebuild is Rebuild.ALWAYS or (rebuild is Rebuild.AUTO and waste > REBUILD_SHARE * catalogue.num_base)
+    again = rebuild is Rebuild.ALWAYS or (rebuild is Rebuild.AUTO and waste > REBUILD_FRACTION * catalogue.num_base)
     if again:
         catalogue = compacted(catalogue)
     tables = Tables(catalogue, search=config.search)
@@ -127,7 +127,7 @@ def refresh_bundle(
             indexes[flavour] = index_for(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
         else:
             facts = manifests[flavour]["index"]
-            indexes[flavour] = _tiered(bundle, facts, catalogue=catalogue, tables=tables, by=Comparison(towers))
+            indexes[flavour] = _tiered_index(bundle, facts, catalogue=catalogue, tables=tables, by=Comparison(towers))
     clock.lap("index")
     paths = {flavour: output_dir / flavour / str(BUILD_NUMBER) for flavour in sources}
     written = write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths)
@@ -137,7 +137,7 @@ def refresh_bundle(
     )
 
 
-class _Clock:
+class _Stopwatch:
     """Seconds by step."""
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ def _load(path: Path, manifest: Mapping[str, Any]) -> Any:
     return tf.saved_model.load(str(path))
 
 
-def _tiered(
+def _tiered_index(
     bundle: Any, facts: Mapping[str, Any], *, catalogue: Catalogue, tables: Tables, by: Comparison
 ) -> BuiltIndex:
     """The big index of a loaded bundle with a new delta and new tombstones."""
@@ -178,7 +178,7 @@ def _report(
     *,
     encoded: Encoded,
     removed: int,
-    clock: _Clock,
+    clock: _Stopwatch,
     rebuilt: bool = False,
     paths: Mapping[str, Path] | None = None,
 ) -> RefreshReport:

@@ -25,7 +25,7 @@ class Bundle(tf.Module):
         self.answers = answers
         self.declared = tuple(signature.name for signature in signatures(answers.config))
         for signature in signatures(answers.config):
-            setattr(self, signature.name, exported(signature, getattr(answers, signature.name)))
+            setattr(self, signature.name, as_signature_function(signature, getattr(answers, signature.name)))
 
     def save(self, directory: str, *, namespaces: tuple[str, ...] = ()) -> None:
         """Writes the SavedModel; `namespaces` are those of ops that are not TensorFlow's own."""
@@ -33,10 +33,10 @@ class Bundle(tf.Module):
         functions[SERVING_DEFAULT] = functions[DEFAULT_SIGNATURE]
         options = tf.saved_model.SaveOptions(namespace_whitelist=list(namespaces))
         tf.saved_model.save(self, directory, signatures=functions, options=options)
-        ease_loading(Path(directory) / "saved_model.pb")
+        optimize_for_loading(Path(directory) / "saved_model.pb")
 
 
-def ease_loading(path: Path) -> None:
+def optimize_for_loading(path: Path) -> None:
     """Changes a SavedModel so that a server is ready to answer sooner; what it computes stays.
 
     Its functions are optimized once over where the default is twice, and the default signature is the same part of the
@@ -55,7 +55,7 @@ def ease_loading(path: Path) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def exported(declared: Signature, method: Callable[[Mapping[str, tf.Tensor]], Answer]) -> Any:
+def as_signature_function(declared: Signature, method: Callable[[Mapping[str, tf.Tensor]], Answer]) -> Any:
     """`method` as a `tf.function` with the declared inputs by name; a default argument becomes a signature default.
 
     Raises:

@@ -17,7 +17,7 @@ from trainer.spec.serving.signature_fields import Signature, SignatureField
 from trainer.spec.serving.signatures import signatures
 
 WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
-BATCHES = (1, 8)
+BATCH_SIZES = (1, 8)
 _EVERY_FILTER: dict[str, Any] = {
     "filter_category": [b"a"],
     "filter_brand": [b"a"],
@@ -36,7 +36,7 @@ def write_warmup(directory: Path, *, config: Config, item_ids: Sequence[bytes]) 
       config: Its configuration.
       item_ids: A few items of the catalogue, for history and `similar_items`; may be empty.
     """
-    requests = make_requests(config, item_ids=item_ids)
+    requests = warmup_requests(config, item_ids=item_ids)
     path = directory / WARMUP_PATH
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -46,7 +46,7 @@ def write_warmup(directory: Path, *, config: Config, item_ids: Sequence[bytes]) 
     return len(requests)
 
 
-def make_requests(config: Config, *, item_ids: Sequence[bytes]) -> list[predict_pb2.PredictRequest]:
+def warmup_requests(config: Config, *, item_ids: Sequence[bytes]) -> list[predict_pb2.PredictRequest]:
     """For every signature: each kind of request that its inputs can make, and all kinds of content as a batch."""
     contents = _contents(config.wire, item_ids)
     requests = []
@@ -58,7 +58,7 @@ def make_requests(config: Config, *, item_ids: Sequence[bytes]) -> list[predict_
         requests += [
             _request(signature, name=name, content=kind, batch=batch)
             for name in aliases
-            for batch in BATCHES
+            for batch in BATCH_SIZES
             for kind in (distinct if batch == 1 else distinct[:1])
         ]
     return requests
@@ -69,16 +69,16 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
 
     A branch that no request has taken is built when the first one takes it, which costs far more than the request.
     """
-    photo, frame = picture(wire.image_px), picture(wire.frame_px)
+    photo, frame = sample_jpeg(wire.image_px), sample_jpeg(wire.frame_px)
     first = item_ids[0] if item_ids else b""
     history = [*item_ids[: wire.history_length]]
     text = {"query_text": b"red cotton shirt", "title": b"red cotton shirt", "item_id": first, "item_ids": history}
     image = {"query_image": photo, "images": [photo] * wire.num_images}
     video = {"query_video": [frame] * wire.num_frames, "video": [frame] * wire.num_frames}
-    audio = dict.fromkeys(("query_audio", "audio"), sound(wire))
+    audio = dict.fromkeys(("query_audio", "audio"), sample_wav(wire))
     past = {"history_ids": history, "history_age_days": [1.0] * len(history), "history_counts": [2.0] * len(history)}
     past |= {"search_history_texts": [b"red shirt"], "search_history_age_days": [1.0], "profile": [b"country=de"]}
-    larger, broken = picture(wire.image_px + 8), photo[: len(photo) // 2] + photo[-2:]
+    larger, broken = sample_jpeg(wire.image_px + 8), photo[: len(photo) // 2] + photo[-2:]
     return [
         {**text, **image, **video, **audio, **past},
         text,
@@ -101,7 +101,7 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
     ]
 
 
-def picture(px: int) -> bytes:
+def sample_jpeg(px: int) -> bytes:
     """A JPEG of px x px pixels."""
     ramp = np.linspace(0, 255, px, dtype=np.uint8)
     pixels = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], ramp[::-1, None]), axis=-1)
@@ -110,7 +110,7 @@ def picture(px: int) -> bytes:
     return stream.getvalue()
 
 
-def sound(wire: WireConfig) -> bytes:
+def sample_wav(wire: WireConfig) -> bytes:
     """A WAV of the longest duration that is read."""
     stream = io.BytesIO()
     with wave.open(stream, "wb") as writer:

@@ -14,12 +14,12 @@ from trainer.ops.examples import feature_spec
 from trainer.spec.config import WireConfig
 from trainer.spec.features import Feature, Side, features_of
 
-PARSED_AT_ONCE = 512
+PARSE_BATCH_SIZE = 512
 _QUERY = tuple(feature for feature in features_of(Side.QUERY) if feature.modality is not None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RecordedRequest:
+class EvalRequest:
     """One request of the past.
 
     Attributes:
@@ -31,7 +31,7 @@ class RecordedRequest:
     relevant: frozenset[bytes]
 
 
-def read_requests(directory: Path, *, wire: WireConfig, limit: int, label: str = "positive") -> list[RecordedRequest]:
+def read_eval_requests(directory: Path, *, wire: WireConfig, limit: int, label: str = "positive") -> list[EvalRequest]:
     """The requests below a folder of event Examples that led to something; of more than `limit`, a fixed sample.
 
     Args:
@@ -40,18 +40,18 @@ def read_requests(directory: Path, *, wire: WireConfig, limit: int, label: str =
       limit: At most so many; the same ones every time (those with the smallest hash of the request id).
       label: The event feature that says what led to something.
     """
-    key, item, positive = (_named(name) for name in ("request_id", "event_item_id", label))
+    key, item, positive = (_feature_named(name) for name in ("request_id", "event_item_id", label))
     relevant: dict[bytes, set[bytes]] = {}
     for row in _rows(directory, (key, item, positive), wire=wire):
         if row[positive.name] > 0:
             relevant.setdefault(row[key.name], set()).add(row[item.name])
     chosen = set(sorted(relevant, key=lambda name: hashlib.sha256(name).digest())[:limit])
-    found: dict[bytes, RecordedRequest] = {}
+    found: dict[bytes, EvalRequest] = {}
     for row in _rows(directory, (key, *_QUERY), wire=wire):
         name = row[key.name]
         if name in chosen and name not in found:
             query = {feature.name: row[feature.name] for feature in _QUERY}
-            found[name] = RecordedRequest(query=query, relevant=frozenset(relevant[name]))
+            found[name] = EvalRequest(query=query, relevant=frozenset(relevant[name]))
     return [found[name] for name in sorted(found)]
 
 
@@ -70,7 +70,7 @@ class JudgedRequest:
 
 def read_judged(directory: Path, *, wire: WireConfig) -> list[JudgedRequest]:
     """The judged requests below a folder of event Examples, by request id."""
-    key, item, grade = (_named(name) for name in ("request_id", "event_item_id", "label_grade"))
+    key, item, grade = (_feature_named(name) for name in ("request_id", "event_item_id", "label_grade"))
     queries: dict[bytes, dict[str, Any]] = {}
     grades: dict[bytes, dict[bytes, float]] = {}
     for row in _rows(directory, (key, item, grade, *_QUERY), wire=wire):
@@ -82,31 +82,31 @@ def read_judged(directory: Path, *, wire: WireConfig) -> list[JudgedRequest]:
 
 def count_positives(directory: Path) -> Counter[bytes]:
     """How often each item was acted on in a folder of event Examples."""
-    item, positive = _named("event_item_id"), _named("positive")
+    item, positive = _feature_named("event_item_id"), _feature_named("positive")
     rows = _rows(directory, (item, positive), wire=WireConfig())
     return Counter(row[item.name] for row in rows if row[positive.name] > 0)
 
 
-def read_groups(directory: Path) -> dict[bytes, bytes]:
+def read_group_ids(directory: Path) -> dict[bytes, bytes]:
     """{item id: group id} of a folder of item Examples; an item without a group is its own."""
-    item, group = _named("item_id"), _named("group_id")
+    item, group = _feature_named("item_id"), _feature_named("group_id")
     rows = _rows(directory, (item, group), wire=WireConfig())
     return {row[item.name]: row[group.name] or row[item.name] for row in rows}
 
 
 def read_texts(directory: Path, *names: str) -> dict[str, list[bytes]]:
     """{item feature: its text for each item} of a folder of item Examples."""
-    features = [_named(name) for name in names]
+    features = [_feature_named(name) for name in names]
     rows = list(_rows(directory, features, wire=WireConfig()))
     return {name: [row[name] for row in rows] for name in names}
 
 
-def as_batch(queries: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+def stack_queries(queries: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """{query feature: [batch, ...]} of several requests."""
     return {name: np.stack([query[name] for query in queries]) for name in queries[0]}
 
 
-def _named(name: str) -> Feature:
+def _feature_named(name: str) -> Feature:
     return next(f for side in Side for f in features_of(side) if f.name == name)
 
 
@@ -114,7 +114,7 @@ def _rows(directory: Path, features: Sequence[Feature], *, wire: WireConfig) -> 
     """One {feature: value} for each Example, files in order of name."""
     files = sorted(str(path) for path in directory.iterdir() if path.is_file())
     spec = feature_spec(features, wire)
-    records = tf.data.TFRecordDataset(files).batch(PARSED_AT_ONCE)
+    records = tf.data.TFRecordDataset(files).batch(PARSE_BATCH_SIZE)
     for batch in records.map(lambda serialized: tf.io.parse_example(serialized, spec)).as_numpy_iterator():
         for position in range(len(batch[features[0].name])):
             yield {feature.name: batch[feature.name][position] for feature in features}

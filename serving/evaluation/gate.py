@@ -11,17 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
-from serving.evaluation.eval_requests import RecordedRequest, as_batch, count_positives, read_groups, read_requests
+from serving.evaluation.eval_requests import (
+    EvalRequest,
+    count_positives,
+    read_eval_requests,
+    read_group_ids,
+    stack_queries,
+)
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
 from trainer.spec.config import WireConfig
 
-PAGE = 10
-BATCH = 32
+RECALL_AT = 10
+BATCH_SIZE = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Requirement:
+class QualityGate:
     """What a bundle must reach.
 
     Attributes:
@@ -61,26 +67,26 @@ class Quality:
     example_item: str
     seconds: float
 
-    def faults(self, requirement: Requirement) -> list[str]:
+    def problems(self, gate: QualityGate) -> list[str]:
         """Why the bundle is not good enough, one line each; empty when it is."""
         if not self.requests:
             return ["there is no eval request that led to an item, so nothing can be measured; bring more events"]
         found = []
-        if self.recall - self.popularity <= requirement.min_lift_over_popularity:
+        if self.recall - self.popularity <= gate.min_lift_over_popularity:
             found.append(
                 f"recall@10 is {self.recall:.3f}, popularity's is {self.popularity:.3f}; "
-                f"wanted more than {requirement.min_lift_over_popularity:.3f} above it"
+                f"wanted more than {gate.min_lift_over_popularity:.3f} above it"
             )
-        if self.recall < requirement.min_recall:
-            found.append(f"recall@10 is {self.recall:.3f}; wanted at least {requirement.min_recall:.3f}")
-        if self.baseline is not None and self.recall < self.baseline - requirement.max_regression:
+        if self.recall < gate.min_recall:
+            found.append(f"recall@10 is {self.recall:.3f}; wanted at least {gate.min_recall:.3f}")
+        if self.baseline is not None and self.recall < self.baseline - gate.max_regression:
             found.append(
                 f"recall@10 is {self.recall:.3f}; the last blessed bundle has {self.baseline:.3f} "
-                f"and a drop of {requirement.max_regression:.3f} is allowed"
+                f"and a drop of {gate.max_regression:.3f} is allowed"
             )
         return found
 
-    def sentence(self) -> str:
+    def summary_line(self) -> str:
         """The figures in one line."""
         baseline = f", last blessed {self.baseline:.3f}" if self.baseline is not None else f" ({self.remark})"
         return (
@@ -90,7 +96,7 @@ class Quality:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Trial:
+class EvalData:
     """What bundles are asked, and what they are compared with: one folder each of items, train and eval Examples."""
 
     items: Path
@@ -100,11 +106,11 @@ class Trial:
     max_requests: int
 
 
-def measure(version: Path, *, trial: Trial, baseline: Path | None, remark: str) -> Quality:
+def evaluate_bundle(version: Path, *, trial: EvalData, baseline: Path | None, remark: str) -> Quality:
     """The quality of the SavedModel in folder `version`, and of the one in `baseline` on the same requests."""
     started = time.monotonic()
-    requests = read_requests(trial.evaluation, wire=trial.wire, limit=trial.max_requests)
-    groups = read_groups(trial.items)
+    requests = read_eval_requests(trial.evaluation, wire=trial.wire, limit=trial.max_requests)
+    groups = read_group_ids(trial.items)
     wanted = [frozenset(groups[item] for item in request.relevant if item in groups) for request in requests]
     popular = count_positives(trial.train)
     favourites = _first_groups([item for item, _ in popular.most_common()], groups)
@@ -120,7 +126,7 @@ def measure(version: Path, *, trial: Trial, baseline: Path | None, remark: str) 
         requests=len(requests),
         recall=recall,
         popularity=_mean([_recall(favourites, relevant) for relevant in wanted]),
-        chance=_mean([min(1.0, PAGE / products) if r else 0.0 for r in wanted]),
+        chance=_mean([min(1.0, RECALL_AT / products) if r else 0.0 for r in wanted]),
         baseline=before,
         remark=remark,
         example=next(
@@ -134,7 +140,7 @@ def measure(version: Path, *, trial: Trial, baseline: Path | None, remark: str) 
 def _recall_of(
     version: Path,
     *,
-    requests: Sequence[RecordedRequest],
+    requests: Sequence[EvalRequest],
     wanted: Sequence[frozenset[bytes]],
     groups: Mapping[bytes, bytes],
 ) -> float:
@@ -143,10 +149,10 @@ def _recall_of(
     try:
         signature = model.signatures["search"]
         answers: list[frozenset[bytes]] = []
-        for start in range(0, len(requests), BATCH):
-            batch = as_batch([request.query for request in requests[start : start + BATCH]])
+        for start in range(0, len(requests), BATCH_SIZE):
+            batch = stack_queries([request.query for request in requests[start : start + BATCH_SIZE]])
             size = len(next(iter(batch.values())))
-            found = predict_arrays(model, signature, {**batch, "page_size": np.full([size], PAGE, np.int32)})
+            found = predict_arrays(model, signature, {**batch, "page_size": np.full([size], RECALL_AT, np.int32)})
             answers += [_first_groups(row.tolist(), groups) for row in found["ids"]]
         return _mean([_recall(answer, relevant) for answer, relevant in zip(answers, wanted, strict=True)])
     finally:
@@ -155,7 +161,7 @@ def _recall_of(
 
 def _first_groups(items: Sequence[bytes], groups: Mapping[bytes, bytes]) -> frozenset[bytes]:
     """The first ten products among items, best first."""
-    return frozenset(list(dict.fromkeys(groups[item] for item in items if item in groups))[:PAGE])
+    return frozenset(list(dict.fromkeys(groups[item] for item in items if item in groups))[:RECALL_AT])
 
 
 def _recall(answer: frozenset[bytes], relevant: frozenset[bytes]) -> float:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from serving.evaluation.eval_requests import JudgedRequest, as_batch, read_judged, read_texts
+from serving.evaluation.eval_requests import JudgedRequest, read_judged, read_texts, stack_queries
 from serving.lexical.bm25 import LexicalIndex, make_postings
 from serving.manifest import MANIFEST_PATH
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
@@ -38,7 +38,7 @@ _WEIGHTS: dict[str, dict[str, float]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Judged:
+class QueryMetrics:
     """Figures of one way to answer, one value a query, NaN where the query has nothing to find."""
 
     ndcg: np.ndarray
@@ -61,13 +61,15 @@ def recall(ids: Sequence[bytes], grades: Mapping[bytes, float]) -> float:
     return len(wanted & set(ids[:DEPTH])) / len(wanted) if wanted else math.nan
 
 
-def judge(answers: Sequence[Sequence[bytes]], requests: Sequence[JudgedRequest]) -> Judged:
+def query_metrics(answers: Sequence[Sequence[bytes]], requests: Sequence[JudgedRequest]) -> QueryMetrics:
     """The figures of answers, one list of items for each request."""
     pairs = [(ids, request.grades) for ids, request in zip(answers, requests, strict=True)]
-    return Judged(ndcg=np.array([ndcg(*pair) for pair in pairs]), recall=np.array([recall(*pair) for pair in pairs]))
+    return QueryMetrics(
+        ndcg=np.array([ndcg(*pair) for pair in pairs]), recall=np.array([recall(*pair) for pair in pairs])
+    )
 
 
-def difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
+def paired_bootstrap(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
     """Mean difference over the queries that count, and the 2.5 and 97.5 percentiles of its paired bootstrap."""
     each = (ours - theirs)[~np.isnan(ours)]
     samples = each[np.random.default_rng(SEED).integers(0, len(each), [RESAMPLES, len(each)])].mean(axis=1)
@@ -75,12 +77,14 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, floa
     return float(each.mean()), float(low), float(high)
 
 
-def ask(model: LoadedModel, requests: Sequence[JudgedRequest], weights: Mapping[str, float]) -> list[list[bytes]]:
+def run_queries(
+    model: LoadedModel, requests: Sequence[JudgedRequest], weights: Mapping[str, float]
+) -> list[list[bytes]]:
     """The first hundred items for each request; those of the words alone end where no word matches."""
     signature = model.signatures["search"]
     answers: list[list[bytes]] = [[] for _ in requests]
     for start in range(0, len(requests), _BATCH):
-        batch = as_batch([request.query for request in requests[start : start + _BATCH]])
+        batch = stack_queries([request.query for request in requests[start : start + _BATCH]])
         size = len(next(iter(batch.values())))
         given = {f"weight_{part}": np.full([size], value, np.float32) for part, value in weights.items()}
         if weights:
@@ -99,7 +103,7 @@ def ask(model: LoadedModel, requests: Sequence[JudgedRequest], weights: Mapping[
     return answers
 
 
-def ask_plain(items: Path, requests: Sequence[JudgedRequest]) -> list[list[bytes]]:
+def run_bm25(items: Path, requests: Sequence[JudgedRequest]) -> list[list[bytes]]:
     """The same from BM25 over title, description and brand as one text an item, every word counting the same."""
     read = read_texts(items, "item_id", "title", "description", "brand")
     texts = [b" ".join(parts) for parts in zip(read["title"], read["description"], read["brand"], strict=True)]
@@ -109,7 +113,7 @@ def ask_plain(items: Path, requests: Sequence[JudgedRequest]) -> list[list[bytes
     return [[read["item_id"][row] for row in found if row >= 0] for found in rows]
 
 
-def report(figures: Mapping[str, Judged]) -> str:
+def comparison_table(figures: Mapping[str, QueryMetrics]) -> str:
     """A table of the means, and the differences of the first way to the others."""
     lines = [f"{'':14} {'nDCG@10':>8} {'recall@100':>11}"]
     for name, judged in figures.items():
@@ -117,7 +121,7 @@ def report(figures: Mapping[str, Judged]) -> str:
     first, *others = figures
     for name in others:
         for what in ("ndcg", "recall"):
-            mean, low, high = difference(getattr(figures[first], what), getattr(figures[name], what))
+            mean, low, high = paired_bootstrap(getattr(figures[first], what), getattr(figures[name], what))
             lines.append(f"{first} - {name}, {what}: {mean:+.3f} [{low:+.3f}, {high:+.3f}]")
     return "\n".join(lines)
 
@@ -136,16 +140,18 @@ def main() -> None:
         raise SystemExit(f"{arguments.events} holds no judged query; wanted event Examples with label_grade.")
     model = LoadedModel(arguments.bundle, missing_libraries=load_op_libraries())
     try:
-        figures = {name: judge(ask(model, requests, weights), requests) for name, weights in _WEIGHTS.items()}
+        figures = {
+            name: query_metrics(run_queries(model, requests, weights), requests) for name, weights in _WEIGHTS.items()
+        }
     finally:
         model.close()
     if arguments.items:
-        figures[PLAIN] = judge(ask_plain(arguments.items, requests), requests)
+        figures[PLAIN] = query_metrics(run_bm25(arguments.items, requests), requests)
     counts = [int(np.isfinite(values).sum()) for values in (figures[HYBRID].ndcg, figures[HYBRID].recall)]
     print(
         f"{len(requests)} judged queries, {counts[0]} with an item of a grade above 0, {counts[1]} with one of 2 or 3"
     )
-    print(report(figures))
+    print(comparison_table(figures))
 
 
 if __name__ == "__main__":

@@ -52,8 +52,8 @@ class Job:
         return self.output / "logs" / "run.log"
 
     @property
-    def requirement(self) -> str:
-        """What a bundle must reach, as the JSON of `serving.evaluation.gate.Requirement`."""
+    def quality_gate(self) -> str:
+        """Thresholds of a bundle, as the JSON of `serving.evaluation.gate.Requirement`."""
         return json.dumps(
             {
                 "min_recall": self.min_recall,

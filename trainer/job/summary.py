@@ -42,7 +42,7 @@ class Outcome:
 
     @property
     def quality(self) -> Any:
-        """What the Evaluator measured (`serving.evaluation.gate.Quality`, with `sentence` and `faults`)."""
+        """What the Evaluator measured (`serving.evaluation.gate.Quality`, with `summary_line` and `problems`)."""
         return self.read_json("Evaluator", output="evaluation", name="quality.json")
 
     @property
@@ -58,7 +58,7 @@ def summarize(outcome: Outcome, *, published: Path, references: Sequence[str] = 
         ("What went in", went_in),
         ("Accuracy of the model, floors beside it", _accuracy(outcome)),
         *([("Reference figures for this data (plain methods)", references)] if references else []),
-        ("Accuracy of the bundle, asked as shoppers asked", [outcome.quality["sentence"]]),
+        ("Accuracy of the bundle, asked as shoppers asked", [outcome.quality["summary_line"]]),
         ("Published", _published(outcome, published)),
         ("Time", _times(outcome)),
     ]
@@ -120,7 +120,7 @@ def _accuracy(outcome: Outcome) -> list[str]:
 def _published(outcome: Outcome, published: Path) -> list[str]:
     pushed, quality = outcome.pushed, outcome.quality
     if not pushed["version"]:
-        return ["NOTHING: the bundle is not good enough.", *(f"- {fault}" for fault in quality["faults"])]
+        return ["NOTHING: the bundle is not good enough.", *(f"- {fault}" for fault in quality["problems"])]
     state = "new" if pushed["new"] else "the same as before, not published again"
     return [
         f"version {pushed['version']} ({state}) in {published}",

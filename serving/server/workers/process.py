@@ -1,4 +1,4 @@
-"""The server as a child process, for the pipeline's serving check and for tests. Imports no TensorFlow."""
+"""The server as a child process, for the smoke test of bundles and for tests. Imports no TensorFlow."""
 
 import collections
 import os

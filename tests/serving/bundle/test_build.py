@@ -9,7 +9,7 @@ from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2, saved_mode
 
 from serving.bundle import build
 from serving.bundle.build import BundleReport, build_bundle, bundle_version, export_towers
-from serving.bundle.op_check import foreign_ops, ops_of, refuse_foreign_ops, stock_ops
+from serving.bundle.op_check import check_supported_ops, ops_of, stock_ops, unsupported_ops
 from serving.bundle.publish import publish, read_manifest
 from serving.manifest import check_manifest
 from serving.towers import TOWERS_JSON, load_towers
@@ -138,7 +138,7 @@ def test_a_server_prepares_the_default_signature_and_the_search_once(built, flav
 
 def test_stock_uses_only_ops_of_tensorflow_and_tensorflow_text(built):
     ops = ops_of(built.paths["stock"])
-    assert foreign_ops(built.paths["stock"], flavour="stock") == []
+    assert unsupported_ops(built.paths["stock"], flavour="stock") == []
     assert {"MatMul", "TopKV2", "NormalizeUTF8"} <= ops  # the last one is tensorflow_text's
     assert not [op for op in ops if "Scann" in op]
     assert read_manifest(built.paths["stock"])["ops"] == sorted(ops)
@@ -146,10 +146,10 @@ def test_stock_uses_only_ops_of_tensorflow_and_tensorflow_text(built):
 
 def test_scann_really_uses_the_scann_ops_and_is_refused_as_stock(built):
     path = built.paths["scann"]
-    assert foreign_ops(path, flavour="scann") == []
-    assert foreign_ops(path, flavour="stock") == ["Scann>ScannSearchBatched", "Scann>TensorsToScann"]
+    assert unsupported_ops(path, flavour="scann") == []
+    assert unsupported_ops(path, flavour="stock") == ["Scann>ScannSearchBatched", "Scann>TensorsToScann"]
     with pytest.raises(ValueError, match="The stock bundle at .* uses the ops Scann>ScannSearchBatched"):
-        refuse_foreign_ops(path, flavour="stock")
+        check_supported_ops(path, flavour="stock")
 
 
 def test_the_stock_ops_do_not_depend_on_what_this_process_loaded():
@@ -252,12 +252,12 @@ def test_the_version_depends_on_model_items_and_code(monkeypatch):
     assert name.startswith("mmmmmmmmmmmmmmmm-")
     assert bundle_version("n" * 64, "content") != name
     assert bundle_version("m" * 64, "other") != name
-    monkeypatch.setattr(build, "CODE", ("serving.engine.ranking",))
+    monkeypatch.setattr(build, "CODE_MODULES", ("serving.engine.ranking",))
     assert bundle_version("m" * 64, "content") != name
 
 
 def test_the_version_covers_the_engine_and_not_what_publishes():
-    files = set(source_files(build.CODE))
+    files = set(source_files(build.CODE_MODULES))
     assert {"serving.engine.search", "serving.lexical.bm25", "serving.index.ivf", "trainer.ops.text"} <= files
     assert not {"serving.bundle.push", "serving.bundle.refresh", "serving.client.client"} & files
 

@@ -1,10 +1,10 @@
-"""The serving check: the same answer over gRPC and REST, with ids, finite scores and no repeats."""
+"""Smoke test: the same answer over gRPC and REST, with ids, finite scores and no repeats."""
 
 import numpy as np
 import pytest
 
 from serving.bundle import smoke_test
-from serving.bundle.smoke_test import check_serving
+from serving.bundle.smoke_test import run_smoke_test
 from serving.client import ClientError
 
 
@@ -48,9 +48,9 @@ def served(monkeypatch):
 
 def test_asks_every_query_and_an_empty_one_over_both_protocols(served, tmp_path):
     _, asked = served
-    result = check_serving(tmp_path, queries=[{"query_text": np.array(b"lamp")}])
-    assert result.faults == ()
-    assert result.asked == 2
+    result = run_smoke_test(tmp_path, queries=[{"query_text": np.array(b"lamp")}])
+    assert result.problems == ()
+    assert result.num_requests == 2
     assert asked == [
         ("grpc", {"query_text": [b"lamp"]}),
         ("rest", {"query_text": [b"lamp"]}),
@@ -73,10 +73,10 @@ def test_asks_every_query_and_an_empty_one_over_both_protocols(served, tmp_path)
 def test_what_is_wrong_is_said(served, tmp_path, protocol, reply, fault):
     replies, _ = served
     replies[protocol] = reply
-    assert any(fault in found for found in check_serving(tmp_path, queries=[]).faults)
+    assert any(fault in found for found in run_smoke_test(tmp_path, queries=[]).problems)
 
 
 def test_a_difference_of_rounding_is_no_fault(served, tmp_path):
     replies, _ = served
     replies["rest"] = answer(ids=("a", "b"), scores=(0.90005, 0.5))
-    assert check_serving(tmp_path, queries=[]).faults == ()
+    assert run_smoke_test(tmp_path, queries=[]).problems == ()

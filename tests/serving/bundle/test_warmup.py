@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from serving.bundle.warmup import make_requests
+from serving.bundle.warmup import warmup_requests
 from trainer.spec.serving.signatures import signatures
 
 
@@ -15,7 +15,7 @@ def named(requests, signature):
 
 @pytest.mark.parametrize("item_ids", [[], [b"a"], [b"item%d" % number for number in range(30)]])
 def test_every_request_fills_every_input_in_the_declared_form(config, item_ids):
-    requests = make_requests(config, item_ids=item_ids)
+    requests = warmup_requests(config, item_ids=item_ids)
     for signature in signatures(config):
         for request in named(requests, signature.name):
             arrays = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
@@ -28,7 +28,7 @@ def test_every_request_fills_every_input_in_the_declared_form(config, item_ids):
 
 
 def test_search_is_warmed_with_each_kind_of_query_and_a_batch_of_all_of_it(config):
-    requests = named(make_requests(config, item_ids=[b"a", b"b"]), "search")
+    requests = named(warmup_requests(config, item_ids=[b"a", b"b"]), "search")
     kinds = ("query_text", "query_image", "query_video", "query_audio", "history_ids")
     asked = set()
     for request in requests:
@@ -38,7 +38,7 @@ def test_search_is_warmed_with_each_kind_of_query_and_a_batch_of_all_of_it(confi
 
 
 def test_every_input_that_a_graph_branches_on_is_asked_for(config):
-    requests = named(make_requests(config, item_ids=[b"a", b"b"]), "search")
+    requests = named(warmup_requests(config, item_ids=[b"a", b"b"]), "search")
     values = {}
     for request in requests:
         for name, tensor in request.inputs.items():
@@ -53,7 +53,7 @@ def test_every_input_that_a_graph_branches_on_is_asked_for(config):
 
 
 def test_pictures_are_jpegs_of_the_wire_size(config):
-    requests = named(make_requests(config, item_ids=[]), "embed_item")
+    requests = named(warmup_requests(config, item_ids=[]), "embed_item")
     for name, size in (("images", 32), ("video", 16)):  # of the tiny preset
         requested = {one for request in requests for one in tf.make_ndarray(request.inputs[name]).ravel()} - {b""}
         sizes = set()

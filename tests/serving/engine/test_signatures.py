@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.bundle.saved_model import Bundle, exported
+from serving.bundle.saved_model import Bundle, as_signature_function
 from serving.engine.item_tables import num_candidates
 from serving.engine.request_inputs import default_input
 from tests.serving.conftest import TABULAR, TEXT, Shop, make_bundle, make_shop
@@ -324,7 +324,7 @@ def test_candidates_suffice_for_the_depth_whatever_the_variants(sizes, want):
 
 def test_outputs_that_are_not_declared_are_refused(config):
     declared = next(signature for signature in signatures(config) if signature.name == "wire_spec")
-    function = exported(declared, lambda inputs: {"spec": inputs["placeholder"]})
+    function = as_signature_function(declared, lambda inputs: {"spec": inputs["placeholder"]})
     with pytest.raises(ValueError, match=r"Signature 'wire_spec' gives \['spec'\]; .* declares \['spec_json'\]"):
         function(placeholder=tf.constant([0], tf.int64))
 

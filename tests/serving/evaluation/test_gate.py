@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from serving.evaluation import gate
-from serving.evaluation.eval_requests import count_positives, read_groups, read_requests
-from serving.evaluation.gate import Quality, Requirement, Trial, measure
+from serving.evaluation.eval_requests import count_positives, read_eval_requests, read_group_ids
+from serving.evaluation.gate import EvalData, Quality, QualityGate, evaluate_bundle
 from tests.support.tiny_shop import CONFIG, example, write_records
 from trainer.spec.features import Side
 
@@ -38,7 +38,7 @@ def trial(tmp_path):
         ("eval", held_out, (Side.QUERY, Side.EVENT)),
     ):
         write_records(tmp_path / folder / "part.tfrecord", [example(row, *sides) for row in rows])
-    return Trial(
+    return EvalData(
         items=tmp_path / "items",
         train=tmp_path / "train",
         evaluation=tmp_path / "eval",
@@ -74,7 +74,7 @@ def answers(monkeypatch):
 def test_recall_counts_products_and_floors_stand_beside(trial, answers):
     answers["new"] = {"one": ["i0", "i9"], "two": ["i2"], "three": ["i3"]}
     answers["old"] = {"one": ["i9"], "two": ["i2"], "three": ["i3"]}
-    found = measure("new", trial=trial, baseline="old", remark="")
+    found = evaluate_bundle("new", trial=trial, baseline="old", remark="")
     # Request a wants the products of i1 (of which i0 is a variant) and i5, and gets the first: 1/2. Request b: 1.
     # Request c wants an item that is not in the catalogue: 0. Mean of 0.5, 1, 0 = 0.5. The old bundle: 0, 1, 0 = 1/3.
     assert found.requests == 3
@@ -89,23 +89,23 @@ def test_recall_counts_products_and_floors_stand_beside(trial, answers):
 
 def test_a_baseline_that_cannot_answer_is_left_out_and_said(trial, answers):
     answers["new"] = {"one": ["i1"], "two": ["i2"], "three": []}
-    found = measure("new", trial=trial, baseline="gone", remark="")
+    found = evaluate_bundle("new", trial=trial, baseline="gone", remark="")
     assert found.baseline is None
-    assert "the last blessed bundle cannot answer these requests: OSError" in found.sentence()
+    assert "the last blessed bundle cannot answer these requests: OSError" in found.summary_line()
 
 
 def test_the_sample_is_the_same_every_time(trial):
-    all_three = read_requests(trial.evaluation, wire=trial.wire, limit=100)
-    two = read_requests(trial.evaluation, wire=trial.wire, limit=2)
+    all_three = read_eval_requests(trial.evaluation, wire=trial.wire, limit=100)
+    two = read_eval_requests(trial.evaluation, wire=trial.wire, limit=2)
     assert len(all_three) == 3
     assert [request.relevant for request in two] == [
-        request.relevant for request in read_requests(trial.evaluation, wire=trial.wire, limit=2)
+        request.relevant for request in read_eval_requests(trial.evaluation, wire=trial.wire, limit=2)
     ]
     assert {request.relevant for request in two} < {request.relevant for request in all_three}
 
 
 def test_groups_and_counts(trial):
-    groups = read_groups(trial.items)
+    groups = read_group_ids(trial.items)
     assert (groups[b"i0"], groups[b"i1"], groups[b"i2"]) == (b"pair", b"pair", b"i2")
     assert count_positives(trial.train) == {b"i2": 3, b"i3": 2, b"i0": 1}
 
@@ -115,14 +115,16 @@ def measured(**changes):
     return Quality(**{**values, "example": "", "example_item": "", "seconds": 1.0, **changes})
 
 
-ENOUGH = Requirement(min_recall=0.4, min_lift_over_popularity=0.0, max_regression=0.03)
+ENOUGH = QualityGate(min_recall=0.4, min_lift_over_popularity=0.0, max_regression=0.03)
 
 
 def test_good_enough():
-    assert measured().faults(ENOUGH) == []
-    assert measured(baseline=None).faults(ENOUGH) == []
+    assert measured().problems(ENOUGH) == []
+    assert measured(baseline=None).problems(ENOUGH) == []
     assert (
-        measured(popularity=0.9).faults(Requirement(min_recall=0.0, min_lift_over_popularity=-1.0, max_regression=1.0))
+        measured(popularity=0.9).problems(
+            QualityGate(min_recall=0.0, min_lift_over_popularity=-1.0, max_regression=1.0)
+        )
         == []
     )
 
@@ -137,7 +139,7 @@ def test_good_enough():
     ],
 )
 def test_not_good_enough(changes, fault):
-    (found,) = measured(**changes).faults(ENOUGH)
+    (found,) = measured(**changes).problems(ENOUGH)
     assert fault in found
 
 

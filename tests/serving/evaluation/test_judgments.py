@@ -5,7 +5,7 @@ import pytest
 
 from serving.evaluation import judgments
 from serving.evaluation.eval_requests import JudgedRequest, read_judged, read_texts
-from serving.evaluation.judgments import Judged, difference, judge, ndcg, recall, report
+from serving.evaluation.judgments import QueryMetrics, comparison_table, ndcg, paired_bootstrap, query_metrics, recall
 from tests.support.tiny_shop import CONFIG, example, write_records
 from trainer.spec.features import Side
 
@@ -29,18 +29,18 @@ def test_recall_counts_grades_two_and_three_within_a_hundred():
 
 def test_a_difference_comes_with_its_interval():
     ours, theirs = np.array([0.5, 0.7, np.nan, 0.9]), np.array([0.4, 0.6, np.nan, 0.8])
-    assert difference(ours, theirs) == pytest.approx((0.1, 0.1, 0.1))
-    mean, low, high = difference(np.array([1.0, 0.0] * 50), np.zeros(100))
+    assert paired_bootstrap(ours, theirs) == pytest.approx((0.1, 0.1, 0.1))
+    mean, low, high = paired_bootstrap(np.array([1.0, 0.0] * 50), np.zeros(100))
     # The mean of 100 draws of 0 or 1 has a standard deviation of 0.05: about 0.5 - 1.96 * 0.05 and 0.5 + 1.96 * 0.05.
     assert (mean, low, high) == (0.5, pytest.approx(0.40, abs=0.02), pytest.approx(0.60, abs=0.02))
 
 
 def test_the_table_names_every_way_and_the_differences_to_the_first():
     figures = {
-        "hybrid": Judged(ndcg=np.array([1.0, 0.5]), recall=np.array([1.0, np.nan])),
-        "words alone": Judged(ndcg=np.array([0.5, 0.5]), recall=np.array([0.0, np.nan])),
+        "hybrid": QueryMetrics(ndcg=np.array([1.0, 0.5]), recall=np.array([1.0, np.nan])),
+        "words alone": QueryMetrics(ndcg=np.array([0.5, 0.5]), recall=np.array([0.0, np.nan])),
     }
-    text = report(figures)
+    text = comparison_table(figures)
     assert "hybrid            0.750       1.000" in text
     assert "hybrid - words alone, ndcg: +0.250 [+0.000, +0.500]" in text
     assert "hybrid - words alone, recall: +1.000" in text
@@ -70,10 +70,10 @@ def test_judged_requests_are_read_by_request(folders):
 
 def test_plain_bm25_is_asked_over_one_text_an_item(folders):
     requests = read_judged(folders / "events", wire=CONFIG.wire)
-    answers = judgments.ask_plain(folders / "items", requests)
+    answers = judgments.run_bm25(folders / "items", requests)
     # "shade" is only in b. "red lamp": c has both, a is shorter than b and "lamp" is as rare as "red".
     assert answers == [[b"b"], [b"c", b"a", b"b"]]
-    found = judge(answers, requests)
+    found = query_metrics(answers, requests)
     assert found.recall.tolist() == [0.0, 1.0]
 
 
@@ -90,6 +90,6 @@ def test_words_alone_end_where_no_word_matches(folders, monkeypatch):
 
     monkeypatch.setattr(judgments, "predict_arrays", predict)
     requests = [JudgedRequest(query={"query_text": b"red"}, grades={b"a": 1.0})]
-    assert judgments.ask(Model(), requests, {}) == [[b"a", b"b", b"c"]]
-    assert judgments.ask(Model(), requests, {"dense": 0.0, "lexical": 1.0}) == [[b"a", b"b"]]
-    assert judgments.ask(Model(), requests, {"dense": 1.0, "lexical": 0.0}) == [[b"a", b"b", b"c"]]
+    assert judgments.run_queries(Model(), requests, {}) == [[b"a", b"b", b"c"]]
+    assert judgments.run_queries(Model(), requests, {"dense": 0.0, "lexical": 1.0}) == [[b"a", b"b"]]
+    assert judgments.run_queries(Model(), requests, {"dense": 1.0, "lexical": 0.0}) == [[b"a", b"b", b"c"]]

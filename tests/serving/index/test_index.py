@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.bundle.op_check import foreign_ops
+from serving.bundle.op_check import unsupported_ops
 from serving.index import build_process, scann_builder
 from serving.index.binary import BinaryIndex
 from serving.index.clustering import trial_queries
@@ -325,7 +325,7 @@ def test_an_index_built_apart_is_read_back_from_a_saved_model_unchanged(kind, tm
     holder.propose = tf.function(lambda queries: built.index.propose(queries, 20), input_signature=[spec])
     options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
     tf.saved_model.save(holder, str(tmp_path / "saved"), options=options)
-    assert bool(foreign_ops(tmp_path / "saved", flavour="stock")) == (kind is IndexKind.SCANN_HASHED)
+    assert bool(unsupported_ops(tmp_path / "saved", flavour="stock")) == (kind is IndexKind.SCANN_HASHED)
     loaded = tf.saved_model.load(str(tmp_path / "saved"))
     queries = tf.constant(clustered(9))
     again = restore_index(loaded.index, built.facts)

@@ -150,12 +150,12 @@ def test_a_push_that_is_not_served_fails_and_says_what_is(serve_toy, tmp_path, c
     graph.write_bytes(graph.read_bytes()[:-200])
     write_manifest(bad / "scann" / "1", extra={"bundle_version": "bad"})
     with serve_toy(destination / "scann") as served:
-        with pytest.raises(push.NotServed, match=r"does not serve version 9 after 0.3 s: it has 1 AVAILABLE\.$"):
+        with pytest.raises(push.NotServedError, match=r"does not serve version 9 after 0.3 s: it has 1 AVAILABLE\.$"):
             push.wait_until_served(served.url, model_name="toy", version=9, wait_seconds=0.3)
         published = publishing.publish(bad, destination, check=lambda directory, flavour: None)
-        with pytest.raises(push.NotServed, match=r"gave version 2 up: .*; it has 2 END, 1 AVAILABLE"):
+        with pytest.raises(push.NotServedError, match=r"gave version 2 up: .*; it has 2 END, 1 AVAILABLE"):
             push.wait_until_served(served.url, model_name="toy", version=published, wait_seconds=60)
-    with pytest.raises(push.NotServed, match=r"after 0 s: it did not answer \(ConnectionError\)"):
+    with pytest.raises(push.NotServedError, match=r"after 0 s: it did not answer \(ConnectionError\)"):
         push.wait_until_served(served.url, model_name="toy", version=1, wait_seconds=0)
     assert push.main([str(tmp_path / "nothing"), str(destination)]) == 1
     assert "No bundle in" in capsys.readouterr().err

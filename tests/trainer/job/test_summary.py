@@ -8,8 +8,8 @@ import pytest
 from trainer.job.summary import Outcome, query_command, serve_command, summarize
 
 QUALITY = {
-    "sentence": "recall@10 0.900 on 20 requests",
-    "faults": [],
+    "summary_line": "recall@10 0.900 on 20 requests",
+    "problems": [],
     "example": "a person's red shoe",
     "example_item": "i1",
 }
@@ -73,7 +73,7 @@ def test_figures_of_others_stand_below_our_own(outcome, tmp_path):
 
 
 def test_says_why_nothing_was_published(outcome, tmp_path):
-    quality = {**QUALITY, "faults": ["recall@10 is 0.100, not above popularity's 0.250"]}
+    quality = {**QUALITY, "problems": ["recall@10 is 0.100, not above popularity's 0.250"]}
     (tmp_path / "evaluation/quality.json").write_text(json.dumps(quality))
     (tmp_path / "pushed/pushed.json").write_text(json.dumps({"version": 0, "new": False}))
     text = summarize(outcome, published=tmp_path / "bundle")
