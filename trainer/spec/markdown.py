@@ -1,12 +1,13 @@
-"""The declarations as Markdown tables, for the pages in `docs/` that must not drift from them."""
+"""Markdown tables of the declarations, for the pages in `docs/`."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from trainer.spec.config import Config
 from trainer.spec.features import Axis, Feature, Side, features_of
 from trainer.spec.records import RECORDS, Field
-from trainer.spec.serving.signature_fields import SignatureField
+from trainer.spec.serving import search_fields
+from trainer.spec.serving.signature_fields import Signature, SignatureField
 from trainer.spec.serving.signatures import signatures
 from trainer.spec.tasks import INTENT_ADJUSTMENTS
 
@@ -38,13 +39,9 @@ def tables(config: Config) -> dict[str, str]:
             ("axis", "length in the default configuration"),
             ((f"`{axis.value}`", str(getattr(config.wire, axis.value))) for axis in Axis),
         ),
-        "signatures": _table(
-            ("signature", "what it does", "inputs", "outputs"),
-            (
-                (f"`{s.name}`", s.doc, _names(port.name for port in s.inputs), _names(port.name for port in s.outputs))
-                for s in signatures(config)
-            ),
-        ),
+        "signatures": _signatures(config),
+        "input_groups": _groups(input_groups(config)),
+        "output_groups": _groups(output_groups()),
         "intent_shifts": _table(
             ("intent", "adds"),
             (
@@ -55,6 +52,59 @@ def tables(config: Config) -> dict[str, str]:
         "inputs": _ports(_unique(port for s in signatures(config) for port in s.inputs), inputs=True),
         "outputs": _ports(_unique(port for s in signatures(config) for port in s.outputs), inputs=False),
     }
+
+
+def input_groups(config: Config) -> dict[str, tuple[str, ...]]:
+    """{group: names of its inputs}: what a request is about, how it is mixed, filtered, paged, scored and reordered."""
+    return {
+        "query": tuple(feature.name for feature in features_of(Side.QUERY)),
+        "mix": _names_of(search_fields.query_mix_inputs()),
+        "filter": _names_of(search_fields.filter_inputs()),
+        "page": ("page", "page_size"),
+        "weights": _names_of(search_fields.weight_inputs(config)),
+        "boost": _names_of(search_fields.reordering_inputs()),
+        "item": tuple(feature.name for feature in features_of(Side.ITEM) if feature.modality is not None),
+    }
+
+
+def output_groups() -> dict[str, tuple[str, ...]]:
+    """{group: names of its outputs}; an output that `rank` has as well is not among `results`."""
+    ranked = _names_of(search_fields.rank_outputs())
+    understood = _names_of(search_fields.query_understanding_outputs())
+    status = _names_of(search_fields.status_outputs())
+    explained = _names_of(search_fields.explain_outputs())
+    return {
+        "results": ("ids", "boosts", "num_variants", "num_results", "total_matches", "query_weights"),
+        "scores": tuple(name for name in ranked if name not in {*understood, *status}),
+        "contributions": tuple(name for name in explained if name.startswith("contribution_")),
+        "understanding": understood,
+        "status": status,
+    }
+
+
+def _names_of(fields: Iterable[SignatureField]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields)
+
+
+def _groups(groups: Mapping[str, tuple[str, ...]]) -> str:
+    return _table(("group", "names"), ((f"**{group}**", _names(names)) for group, names in groups.items()))
+
+
+def _signatures(config: Config) -> str:
+    ingoing, outgoing = input_groups(config), output_groups()
+
+    def row(signature: Signature) -> tuple[str, ...]:
+        inputs = _grouped(_names_of(signature.inputs), ingoing)
+        return f"`{signature.name}`", signature.doc, inputs, _grouped(_names_of(signature.outputs), outgoing)
+
+    return _table(("signature", "purpose", "inputs", "outputs"), map(row, signatures(config)))
+
+
+def _grouped(names: Sequence[str], groups: Mapping[str, tuple[str, ...]]) -> str:
+    """`names` with every group that is there as a whole replaced by its own name."""
+    whole = {group: members for group, members in groups.items() if set(members) <= set(names)}
+    inside = {name for members in whole.values() for name in members}
+    return " ".join([*(f"**{group}**" for group in whole), *(f"`{name}`" for name in names if name not in inside)])
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
