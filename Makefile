@@ -2,6 +2,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SHOP ?=
 OUTPUT ?= runs/demo
+FLAGS ?=
+PORT ?= 8500
+REST_PORT ?= 8501
 UV := $(shell command -v uv 2>/dev/null)
 BIN := .venv/bin
 
@@ -25,7 +28,7 @@ endif
 
 # The whole path: a shop in (the embedded one unless SHOP is set), a served search out.
 demo: setup
-	$(BIN)/python tfx_pipeline.py --output $(OUTPUT) $(if $(SHOP),--shop $(SHOP))
+	$(BIN)/python tfx_pipeline.py --output $(OUTPUT) $(if $(SHOP),--shop $(SHOP)) $(FLAGS)
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -37,7 +40,7 @@ lint: setup
 
 # Serves what `make demo` published: gRPC on 8500, REST on 8501.
 serve: setup
-	$(BIN)/python -m serving.server --port 8500 --rest_api_port 8501 --model_name vitrine \
+	$(BIN)/python -m serving.server --port $(PORT) --rest_api_port $(REST_PORT) --model_name vitrine \
 	  --model_base_path $(OUTPUT)/bundle/scann
 
 # Only for a change of dependencies; needs uv.
