@@ -7,18 +7,13 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import collections
 import pathlib
+import sys
 
 import hypothesis
 import pytest
 
 import trainer  # noqa: F401  selects Keras 2 before any test imports TensorFlow
 
-# isort: split
-import tensorflow as tf
-
-# Graphs run as they were traced: to optimize one takes longer than the few runs that a test makes of it. Programs that
-# tests start (a managed job, servers) keep the default.
-tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 hypothesis.settings.load_profile("repeatable")
 
@@ -26,7 +21,8 @@ hypothesis.settings.load_profile("repeatable")
 @pytest.fixture(autouse=True)
 def repeatable_weights() -> None:
     """A layer that a test builds begins with the same weights in every run."""
-    tf.keras.utils.set_random_seed(1)
+    if "tensorflow" in sys.modules:  # tests that read sources alone do not wait for it
+        sys.modules["tensorflow"].keras.utils.set_random_seed(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,3 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         length[item.path] += 100 * bool(item.get_closest_marker("e2e")) + bool(item.get_closest_marker("slow"))
     items.sort(key=lambda item: -length[item.path])
+    if "tensorflow" in sys.modules:
+        # Graphs run as they were traced: to optimize one takes longer than the few runs that a test makes of it.
+        # Programs that tests start (a managed job, servers) keep the default.
+        sys.modules["tensorflow"].config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
