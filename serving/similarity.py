@@ -10,7 +10,7 @@ from serving.towers import LoadedTowers
 from trainer.spec.tower import BILINEAR, UNNORMALIZED_SIMILARITIES
 
 
-class Comparison:
+class Similarity:
     """The similarity of a query and an item is the dot product of their keys.
 
     Attributes:

@@ -25,7 +25,7 @@ from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import TASKS
 
 TOWERS_JSON = "assets.extra/towers.json"
-CARRIED = "warm_start.*"
+WARM_START_FILES = "warm_start.*"
 
 
 class Model(Protocol):
@@ -190,7 +190,7 @@ def export_towers(
       ops: Wire form to model form, with its vocabularies.
       directory: Where the SavedModel goes.
       model_id: SHA-256 that names the trained model; with the catalogue it decides the bundle's version.
-      extra: Files for `assets.extra`, by name; a bundle of these towers carries on those of `CARRIED`.
+      extra: Files for `assets.extra`, by name; a bundle of these towers carries on those of `WARM_START_FILES`.
     """
     directory = Path(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -199,7 +199,7 @@ def export_towers(
         "config": configs.to_dict(ops.config),
         "model_id": model_id,
         "subwords": len(ops.subwords),
-        **_made_of(),
+        **_structure(),
     }
     try:
         tf.saved_model.save(TowersModule(model, ops=ops), str(aside))
@@ -215,7 +215,7 @@ def export_towers(
     return directory
 
 
-def _made_of() -> dict[str, Any]:
+def _structure() -> dict[str, Any]:
     """What towers are made of, by this code."""
     return {
         "branches": {str(side): [str(branch) for branch in branches_of(side)] for side in (Side.ITEM, Side.QUERY)},
@@ -233,7 +233,7 @@ def load_towers(directory: str | Path) -> LoadedTowers:
     if not path.is_file():
         raise ValueError(f"No towers at {directory}: {TOWERS_JSON} is missing. Train first (python -m trainer.task).")
     info = json.loads(path.read_text(encoding="utf-8"))
-    for what, want in _made_of().items():
+    for what, want in _structure().items():
         if info.get(what) != want:
             raise ValueError(
                 f"Towers at {directory} have {what} {info.get(what)}; this code has {want}. "
@@ -244,10 +244,10 @@ def load_towers(directory: str | Path) -> LoadedTowers:
         module=tf.saved_model.load(str(directory)),
         config=config,
         model_id=info["model_id"],
-        carried=carried_files(directory),
+        carried=warm_start_files(directory),
     )
 
 
-def carried_files(directory: str | Path) -> tuple[Path, ...]:
+def warm_start_files(directory: str | Path) -> tuple[Path, ...]:
     """What towers or a bundle keep to go on training from."""
-    return tuple(sorted((Path(directory) / TOWERS_JSON).parent.glob(CARRIED)))
+    return tuple(sorted((Path(directory) / TOWERS_JSON).parent.glob(WARM_START_FILES)))

@@ -56,8 +56,8 @@ def test_every_task_has_a_label_among_the_features_of_events_or_days():
 
 @pytest.mark.parametrize("signature", signatures(Config()), ids=lambda signature: signature.name)
 def test_every_signature_has_its_method(signature):
-    assert callable(getattr(bundle.Answers, signature.name, None)), (
-        f"write serving.engine.signatures.Answers.{signature.name}"
+    assert callable(getattr(bundle.SignatureFunctions, signature.name, None)), (
+        f"write serving.engine.signatures.SignatureFunctions.{signature.name}"
     )
     assert signature.inputs, "TF Serving refuses a signature without inputs"
     assert signature.outputs

@@ -20,16 +20,16 @@ from serving.bundle.saved_model import Bundle
 from serving.bundle.warmup import write_warmup
 from serving.catalogue.catalogue import Catalogue, encode_catalogue
 from serving.catalogue.item_encoder import title_queries
-from serving.catalogue.review_sentiment import item_sentiment, tells_intents
+from serving.catalogue.review_sentiment import has_intent_labels, item_sentiment
 from serving.catalogue.storage import write_catalogue
-from serving.engine.item_tables import Tables
-from serving.engine.signatures import Answers
-from serving.engine.text_index import make_texts
-from serving.index.clustering import trial_queries
+from serving.engine.item_tables import ItemTables
+from serving.engine.signatures import SignatureFunctions
+from serving.engine.text_index import build_text_indexes
+from serving.index.clustering import sample_queries
 from serving.index.factory import BuiltIndex, build_index
 from serving.index.kinds import EXACT_KINDS, choose_kind
 from serving.manifest import write_manifest
-from serving.similarity import Comparison
+from serving.similarity import Similarity
 from serving.towers import LoadedTowers, export_towers, load_towers
 from trainer.source_hash import source_hash
 from trainer.spec.config import to_dict
@@ -97,14 +97,14 @@ def build_bundle(
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     towers = load_towers(towers_dir)
-    towers = dataclasses.replace(towers, reads_intent=bool(events_pattern) and tells_intents(str(events_pattern)))
+    towers = dataclasses.replace(towers, reads_intent=bool(events_pattern) and has_intent_labels(str(events_pattern)))
     item_values = {SENTIMENT: item_sentiment(towers, events_pattern)} if events_pattern else {}
     catalogue = encode_catalogue(
         towers, items_pattern, days_pattern=days_pattern, popularity=popularity, item_values=item_values
     )
     if catalogue.quarantined:
         _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
-    tables = Tables(catalogue, search=towers.config.search)
+    tables = ItemTables(catalogue, search=towers.config.search)
     indexes = {
         flavour: index_for(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
         for flavour in flavours
@@ -117,7 +117,7 @@ def write_bundles(
     catalogue: Catalogue,
     *,
     towers: LoadedTowers,
-    tables: Tables,
+    tables: ItemTables,
     indexes: Mapping[str, BuiltIndex],
     paths: Mapping[str, Path],
 ) -> BundleReport:
@@ -127,10 +127,10 @@ def write_bundles(
       ValueError: A bundle uses ops that its flavour's server does not have.
     """
     name = bundle_version(towers.model_id, f"{catalogue.content_id} intent {towers.reads_intent}")
-    texts = make_texts(catalogue, search=towers.config.search)
+    texts = build_text_indexes(catalogue, search=towers.config.search)
     for flavour, built in indexes.items():
         extra = _manifest_entries(name, flavour, built, towers=towers, catalogue=catalogue)
-        bundle = Bundle(Answers(towers, tables=tables, index=built.index, texts=texts, version=name))
+        bundle = Bundle(SignatureFunctions(towers, tables=tables, index=built.index, texts=texts, version=name))
         _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra, carried=towers.carried)
         _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.alive_ids), built.index.kind.value)
     return BundleReport(
@@ -150,15 +150,15 @@ def bundle_version(model_id: str, content_id: str) -> str:
 
 
 def index_for(
-    flavour: str, catalogue: Catalogue, *, towers: LoadedTowers, tables: Tables, work_dir: Path
+    flavour: str, catalogue: Catalogue, *, towers: LoadedTowers, tables: ItemTables, work_dir: Path
 ) -> BuiltIndex:
     """A big index over the whole of `catalogue`, of the kind that its size and the configuration ask for."""
-    search, comparison = towers.config.search, Comparison(towers)
+    search, comparison = towers.config.search, Similarity(towers)
     kind = choose_kind(catalogue.num_indexed, flavour=flavour, search=search, similarity=towers.config.tower.similarity)
     titles = catalogue.columns["title"][: catalogue.num_indexed].tolist()
     vectors = catalogue.vectors[: catalogue.num_indexed]
-    queries = trial_queries(vectors) if kind in EXACT_KINDS else title_queries(towers, titles)
-    vectors, queries = comparison.arrays(vectors, queries if len(queries) else trial_queries(vectors))
+    queries = sample_queries(vectors) if kind in EXACT_KINDS else title_queries(towers, titles)
+    vectors, queries = comparison.arrays(vectors, queries if len(queries) else sample_queries(vectors))
     with tempfile.TemporaryDirectory(prefix=".tmp-index-", dir=work_dir) as scratch:
         return build_index(
             vectors,

@@ -22,17 +22,17 @@ import tensorflow_text  # noqa: F401  registers the tokenizers' ops, without whi
 from serving.bundle.build import index_for, write_bundles
 from serving.bundle.publish import newest_bundles, publish, read_manifest
 from serving.catalogue.catalogue import Catalogue
-from serving.catalogue.diff import KnownItems, compacted, is_same, look_at_changed, refreshed
-from serving.catalogue.item_encoder import Encoded, encode_items
+from serving.catalogue.diff import KnownItems, compact_catalogue, encode_changed, is_unchanged, refresh_catalogue
+from serving.catalogue.item_encoder import EncodedItems, encode_items
 from serving.catalogue.storage import read_catalogue
-from serving.engine.item_tables import Tables
+from serving.engine.item_tables import ItemTables
 from serving.index.exact import ExactIndex
 from serving.index.factory import BuiltIndex, restore_index
 from serving.index.kinds import SCANN_KINDS, IndexKind
 from serving.index.tiered import TieredIndex
 from serving.index.vector_store import VectorStore
-from serving.similarity import Comparison
-from serving.towers import LoadedTowers, carried_files
+from serving.similarity import Similarity
+from serving.towers import LoadedTowers, warm_start_files
 from trainer.spec import config as configs
 
 BUILD_NUMBER = 1
@@ -103,22 +103,24 @@ def refresh_bundle(
         config=config,
         model_id=manifest["model_id"],
         reads_intent=manifest["reads_intent"],
-        carried=carried_files(next(iter(sources.values()))),
+        carried=warm_start_files(next(iter(sources.values()))),
     )
     clock.lap("load")
     known = KnownItems(old)
     encoded = encode_items(towers, items_pattern, is_known=known.contains)
     clock.lap("read_and_encode")
-    seen = look_at_changed(towers, old, encoded)
-    catalogue = refreshed(old, encoded, seen, known=known, previous=manifest["bundle_version"], search=config.search)
-    if is_same(old, catalogue) and rebuild is not Rebuild.ALWAYS:
+    seen = encode_changed(towers, old, encoded)
+    catalogue = refresh_catalogue(
+        old, encoded, seen, known=known, previous=manifest["bundle_version"], search=config.search
+    )
+    if is_unchanged(old, catalogue) and rebuild is not Rebuild.ALWAYS:
         return _report(old, manifest["bundle_version"], encoded=encoded, removed=0, clock=clock)
     removed = len(set(old.alive_ids) - set(encoded.ids))
     waste = int(catalogue.removed.sum()) + catalogue.num_indexed - catalogue.num_base
     again = rebuild is Rebuild.ALWAYS or (rebuild is Rebuild.AUTO and waste > REBUILD_FRACTION * catalogue.num_base)
     if again:
-        catalogue = compacted(catalogue)
-    tables = Tables(catalogue, search=config.search)
+        catalogue = compact_catalogue(catalogue)
+    tables = ItemTables(catalogue, search=config.search)
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     indexes = {}
@@ -127,7 +129,7 @@ def refresh_bundle(
             indexes[flavour] = index_for(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
         else:
             facts = manifests[flavour]["index"]
-            indexes[flavour] = _tiered_index(bundle, facts, catalogue=catalogue, tables=tables, by=Comparison(towers))
+            indexes[flavour] = _tiered_index(bundle, facts, catalogue=catalogue, tables=tables, by=Similarity(towers))
     clock.lap("index")
     paths = {flavour: output_dir / flavour / str(BUILD_NUMBER) for flavour in sources}
     written = write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths)
@@ -157,7 +159,7 @@ def _load(path: Path, manifest: Mapping[str, Any]) -> Any:
 
 
 def _tiered_index(
-    bundle: Any, facts: Mapping[str, Any], *, catalogue: Catalogue, tables: Tables, by: Comparison
+    bundle: Any, facts: Mapping[str, Any], *, catalogue: Catalogue, tables: ItemTables, by: Similarity
 ) -> BuiltIndex:
     """The big index of a loaded bundle with a new delta and new tombstones."""
     was_tiered = "delta_items" in facts
@@ -176,7 +178,7 @@ def _report(
     catalogue: Catalogue,
     version: str,
     *,
-    encoded: Encoded,
+    encoded: EncodedItems,
     removed: int,
     clock: _Stopwatch,
     rebuilt: bool = False,

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2, saved_model_pb2
 
 from serving.engine import request_inputs
-from serving.engine.signatures import Answer, Answers
+from serving.engine.signatures import Outputs, SignatureFunctions
 from trainer.spec.serving.signature_fields import Signature
 from trainer.spec.serving.signatures import signatures
 
@@ -20,7 +20,7 @@ DEFAULT_SIGNATURE = "search"
 class Bundle(tf.Module):
     """A SavedModel to be; each signature is an attribute of its name."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: SignatureFunctions) -> None:
         super().__init__(name="bundle")
         self.answers = answers
         self.declared = tuple(signature.name for signature in signatures(answers.config))
@@ -55,7 +55,7 @@ def optimize_for_loading(path: Path) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def as_signature_function(declared: Signature, method: Callable[[Mapping[str, tf.Tensor]], Answer]) -> Any:
+def as_signature_function(declared: Signature, method: Callable[[Mapping[str, tf.Tensor]], Outputs]) -> Any:
     """`method` as a `tf.function` with the declared inputs by name; a default argument becomes a signature default.
 
     Raises:
@@ -65,7 +65,7 @@ def as_signature_function(declared: Signature, method: Callable[[Mapping[str, tf
     required = [port for port in declared.inputs if port.default is None]
     ports = [*required, *(port for port in declared.inputs if port.default is not None)]
 
-    def function(*values: tf.Tensor) -> Answer:
+    def function(*values: tf.Tensor) -> Outputs:
         outputs = method({port.name: value for port, value in zip(ports, values, strict=True)})
         want = {port.name for port in declared.outputs}
         if set(outputs) != want:

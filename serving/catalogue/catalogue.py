@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from serving.catalogue import day_features as days
-from serving.catalogue.item_encoder import Encoded, absent_columns, encode_items
-from serving.catalogue.item_scores import ItemValues, as_table, of_columns
-from serving.similarity import Comparison
+from serving.catalogue.item_encoder import EncodedItems, absent_columns, encode_items
+from serving.catalogue.item_scores import ItemValues, scores_from_columns, to_table
+from serving.similarity import Similarity
 from serving.towers import LoadedTowers
 from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.config import SearchConfig, to_dict
@@ -78,7 +78,7 @@ class Catalogue:
         return np.array([codes[name] for name in names], np.int32)
 
 
-def make_catalogue(
+def build_catalogue(
     ids: list[bytes],
     *,
     groups: list[bytes],
@@ -118,7 +118,7 @@ def make_catalogue(
 
     liked = np.array([(popularity or {}).get(name, 0.0) for name in ordered], np.float32)
     all_columns = {**absent_columns(len(ids)), **(columns or {})}
-    values = {**(item_values or {}), **of_columns(ids, all_columns)}
+    values = {**(item_values or {}), **scores_from_columns(ids, all_columns)}
     if tower_hashes is None:
         tower_hashes = np.zeros([len(ids), HASH_BYTES], np.uint8)
     num_indexed = int(usable.sum())
@@ -132,7 +132,7 @@ def make_catalogue(
         num_base=num_indexed,
         removed=np.zeros(len(ids), bool),
         popularity=np.where(np.isfinite(liked), liked, np.float32(0.0)),
-        item_scores=as_table(ordered, values),
+        item_scores=to_table(ordered, values),
         columns={name: column[order] for name, column in all_columns.items()},
         tower_hashes=tower_hashes[order],
         content_id=content_id,
@@ -178,7 +178,7 @@ def encode_catalogue(
       towers: The towers.
       items_pattern: Glob of TFRecord files of item Examples.
       days_pattern: Glob of day Examples, whose latest are known of the items; None where nothing is.
-      popularity: As `make_catalogue` takes it.
+      popularity: As `build_catalogue` takes it.
       item_values: The same; what the towers foresee is added.
 
     Raises:
@@ -187,24 +187,24 @@ def encode_catalogue(
     encoded = encode_items(towers, items_pattern)
     _LOG.info("encoded %d items", len(encoded.ids))
     known_days = days.latest_days(days_pattern, towers) if days_pattern else {}
-    contents = content_vectors(encoded.ids, encoded.branches, unit_length=Comparison(towers).unit_length)
-    seen = days.see(towers, encoded, days=known_days, vectors=contents)
-    item_values = {**(item_values or {}), **days.foreseen_parts(encoded, seen)}
-    return make_catalogue(
+    contents = content_vectors(encoded.ids, encoded.branches, unit_length=Similarity(towers).unit_length)
+    seen = days.encode_day_features(towers, encoded, days=known_days, vectors=contents)
+    item_values = {**(item_values or {}), **days.forecast_scores(encoded, seen)}
+    return build_catalogue(
         encoded.ids,
         groups=encoded.group_ids,
-        branches=days.with_changing(encoded.branches, seen.branches),
+        branches=days.with_daily_branches(encoded.branches, seen.branches),
         popularity=popularity,
         item_values=item_values,
         columns=encoded.columns,
         tower_hashes=encoded.tower_hashes,
         content_id=content_id(encoded, search=towers.config.search, known=(popularity or {}, *item_values.values())),
-        unit_length=Comparison(towers).unit_length,
+        unit_length=Similarity(towers).unit_length,
     )
 
 
 def content_id(
-    encoded: Encoded, *, search: SearchConfig, known: Sequence[Mapping[bytes, float]], previous: str = ""
+    encoded: EncodedItems, *, search: SearchConfig, known: Sequence[Mapping[bytes, float]], previous: str = ""
 ) -> str:
     """Names what a bundle is made from.
 

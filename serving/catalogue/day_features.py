@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from serving.catalogue.item_encoder import Encoded
+from serving.catalogue.item_encoder import EncodedItems
 from serving.towers import LoadedTowers, day_features
 from trainer.ops.blocks import price
 from trainer.ops.examples import axis_lengths, parse
@@ -15,12 +15,12 @@ from trainer.spec.features import Side
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import DEMAND, ITEM_DAY_TASKS, PRICE_VALUE
 
-_AT_ONCE = 512
+_BATCH_SIZE = 512
 Record = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Seen:
+class DayEncoding:
     """What the towers make of some items as they are known now.
 
     Attributes:
@@ -35,7 +35,7 @@ class Seen:
 def latest_days(pattern: str, towers: LoadedTowers) -> dict[bytes, Record]:
     """The last record of each item among day Examples; none where no file matches."""
     found: dict[bytes, Record] = {}
-    for serialized in tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern))).batch(_AT_ONCE):
+    for serialized in tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern))).batch(_BATCH_SIZE):
         parsed = {
             name: v.numpy() for name, v in parse(serialized, sides=[Side.ITEM_DAY], wire=towers.config.wire).items()
         }
@@ -44,9 +44,9 @@ def latest_days(pattern: str, towers: LoadedTowers) -> dict[bytes, Record]:
     return found
 
 
-def see(
-    towers: LoadedTowers, encoded: Encoded, *, days: Mapping[bytes, Record], vectors: Mapping[bytes, np.ndarray]
-) -> Seen:
+def encode_day_features(
+    towers: LoadedTowers, encoded: EncodedItems, *, days: Mapping[bytes, Record], vectors: Mapping[bytes, np.ndarray]
+) -> DayEncoding:
     """Looks at the items that were encoded.
 
     Args:
@@ -58,27 +58,27 @@ def see(
     rows = np.flatnonzero(encoded.is_encoded)
     levels = price.levels(encoded.columns["price"], encoded.columns["currency"].tolist())
     nothing = np.zeros([0, len(DAILY_MODALITIES), towers.config.tower.dim], np.float32)
-    parts = [Seen(branches=nothing, foreseen={task.name: np.zeros(0, np.float32) for task in ITEM_DAY_TASKS})]
-    for start in range(0, len(rows), _AT_ONCE):
-        chosen = slice(start, start + _AT_ONCE)
+    parts = [DayEncoding(branches=nothing, foreseen={task.name: np.zeros(0, np.float32) for task in ITEM_DAY_TASKS})]
+    for start in range(0, len(rows), _BATCH_SIZE):
+        chosen = slice(start, start + _BATCH_SIZE)
         content = encoded.contents[chosen]
-        parts.append(_see_rows(towers, encoded, rows[chosen], content, days=days, vectors=vectors, levels=levels))
-    return Seen(
+        parts.append(_encode_rows(towers, encoded, rows[chosen], content, days=days, vectors=vectors, levels=levels))
+    return DayEncoding(
         branches=np.concatenate([part.branches for part in parts]),
         foreseen={task.name: np.concatenate([part.foreseen[task.name] for part in parts]) for task in ITEM_DAY_TASKS},
     )
 
 
-def _see_rows(
+def _encode_rows(
     towers: LoadedTowers,
-    encoded: Encoded,
+    encoded: EncodedItems,
     rows: np.ndarray,
     contents: np.ndarray,
     *,
     days: Mapping[bytes, Record],
     vectors: Mapping[bytes, np.ndarray],
     levels: Mapping[bytes, float],
-) -> Seen:
+) -> DayEncoding:
     config = towers.config
     records = [days.get(encoded.ids[row]) for row in rows]
     inputs: dict[str, np.ndarray] = {TowerOutput.ENCODED.value: contents}
@@ -105,41 +105,41 @@ def _see_rows(
     }
     outputs = {name: values.numpy() for name, values in towers.module.embed_day(tensors).items()}
     branches = outputs.pop(TowerOutput.BRANCHES.value)
-    return Seen(branches=np.where(np.isfinite(branches), branches, np.float32(0.0)), foreseen=outputs)
+    return DayEncoding(branches=np.where(np.isfinite(branches), branches, np.float32(0.0)), foreseen=outputs)
 
 
 def _stack(rows: Sequence[np.ndarray], blank: np.ndarray) -> np.ndarray:
     return np.stack([*rows, blank])[: len(rows)]
 
 
-def with_changing(branches: np.ndarray, changing: np.ndarray) -> np.ndarray:
+def with_daily_branches(branches: np.ndarray, changing: np.ndarray) -> np.ndarray:
     """Branches [n, branch, dim] of items with [n, changing branch, dim] in the place of those that change."""
     return np.concatenate([branches[:, : -len(DAILY_MODALITIES)], changing], axis=1)
 
 
-def foreseen_parts(encoded: Encoded, seen: Seen) -> dict[str, dict[bytes, float]]:
+def forecast_scores(encoded: EncodedItems, seen: DayEncoding) -> dict[str, dict[bytes, float]]:
     """Score components that follow from what is foreseen of the items that were encoded: {part: {item id: value}}."""
     rows = np.flatnonzero(encoded.is_encoded)
     ids = [encoded.ids[row] for row in rows]
     prices, currencies = encoded.columns["price"], encoded.columns["currency"].tolist()
     expected = np.full(len(encoded.ids), np.nan, np.float32)
     expected[rows] = seen.foreseen["price"]
-    value = value_part(expected, prices, currencies)[rows]
-    demand = demand_part(seen.foreseen["demand"])
+    value = price_value_score(expected, prices, currencies)[rows]
+    demand = demand_score(seen.foreseen["demand"])
     return {
         DEMAND: dict(zip(ids, demand.tolist(), strict=True)),
         PRICE_VALUE: dict(zip(ids, value.tolist(), strict=True)),
     }
 
 
-def demand_part(units: np.ndarray) -> np.ndarray:
+def demand_score(units: np.ndarray) -> np.ndarray:
     """Units a day [n] as a score component in 0..1: d / (d + mean), so that the mean item has one half."""
     units = np.where(np.isfinite(units), np.maximum(units, 0.0), 0.0)
     mean = float(units.mean()) if len(units) else 0.0
     return (units / (units + mean)).astype(np.float32) if mean > 0.0 else np.zeros(len(units), np.float32)
 
 
-def value_part(expected: np.ndarray, prices: np.ndarray, currencies: Sequence[bytes]) -> np.ndarray:
+def price_value_score(expected: np.ndarray, prices: np.ndarray, currencies: Sequence[bytes]) -> np.ndarray:
     """How much cheaper items are than expected as a score component in -1..1.
 
     Args:

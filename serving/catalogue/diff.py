@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 
 from serving.catalogue import day_features as days
-from serving.catalogue.catalogue import Catalogue, content_id, content_vectors, make_catalogue
-from serving.catalogue.item_encoder import Encoded
-from serving.catalogue.item_scores import as_values
-from serving.similarity import Comparison
+from serving.catalogue.catalogue import Catalogue, build_catalogue, content_id, content_vectors
+from serving.catalogue.item_encoder import EncodedItems
+from serving.catalogue.item_scores import from_table
+from serving.similarity import Similarity
 from serving.towers import LoadedTowers
 from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.config import SearchConfig
@@ -34,16 +34,16 @@ class KnownItems:
         return self._rows.get((item_id, tower_hash), -1)
 
 
-def look_at_changed(towers: LoadedTowers, old: Catalogue, encoded: Encoded) -> days.Seen:
+def encode_changed(towers: LoadedTowers, old: Catalogue, encoded: EncodedItems) -> days.DayEncoding:
     """What is known of the items that were encoded, where nothing new is known of their days.
 
     An item that was there keeps its trend, and without relations its neighbours; both do not depend on its content.
     """
-    unit_length = Comparison(towers).unit_length
+    unit_length = Similarity(towers).unit_length
     vectors = content_vectors(old.ids, old.branches, unit_length=unit_length)
     fresh = [encoded.ids[row] for row in np.flatnonzero(encoded.is_encoded)]
     vectors |= content_vectors(fresh, encoded.branches, unit_length=unit_length)
-    seen = days.see(towers, encoded, days={}, vectors=vectors)
+    seen = days.encode_day_features(towers, encoded, days={}, vectors=vectors)
     row_of = {name: row for row, name in enumerate(old.ids)}
     before = np.array([row_of.get(name, -1) for name in fresh], np.int64)
     was = with_blank(old.branches[:, -len(DAILY_MODALITIES) :])[before]
@@ -59,8 +59,14 @@ def with_blank(values: np.ndarray) -> np.ndarray:
     return np.concatenate([values, np.zeros_like(values, shape=[1, *values.shape[1:]])])
 
 
-def refreshed(
-    old: Catalogue, encoded: Encoded, seen: days.Seen, *, known: "KnownItems", previous: str, search: SearchConfig
+def refresh_catalogue(
+    old: Catalogue,
+    encoded: EncodedItems,
+    seen: days.DayEncoding,
+    *,
+    known: "KnownItems",
+    previous: str,
+    search: SearchConfig,
 ) -> Catalogue:
     """The catalogue after a change, in the row order that the big index needs.
 
@@ -70,7 +76,7 @@ def refreshed(
     Args:
       old: The catalogue before.
       encoded: What was read now; the vectors of known items come from `old`.
-      seen: From `look_at_changed`.
+      seen: From `encode_changed`.
       known: The items of `old`.
       previous: The content id of the bundle that is refreshed.
       search: Search settings, which are part of the content.
@@ -79,16 +85,16 @@ def refreshed(
       ValueError: An item id is empty or comes twice.
     """
     popularity = dict(zip(old.ids, old.popularity.tolist(), strict=True))
-    item_values = {part: dict(values) for part, values in as_values(old.ids, old.item_scores).items()}
-    foreseen = days.foreseen_parts(encoded, seen)
+    item_values = {part: dict(values) for part, values in from_table(old.ids, old.item_scores).items()}
+    foreseen = days.forecast_scores(encoded, seen)
     item_values[PRICE_VALUE] |= foreseen[PRICE_VALUE]
     item_values[DEMAND] = {**foreseen[DEMAND], **item_values[DEMAND]}  # a change of content changes no demand
     pairs = list(zip(encoded.ids, (row.tobytes() for row in encoded.tower_hashes), strict=True))
     rows = np.array([known.row_of(*pair) for pair in pairs], np.int64)
     branches = np.zeros([len(rows), *old.branches.shape[1:]], np.float32)
     branches[~encoded.is_encoded] = old.branches[rows[~encoded.is_encoded]]
-    branches[encoded.is_encoded] = days.with_changing(encoded.branches, seen.branches)
-    fresh = make_catalogue(
+    branches[encoded.is_encoded] = days.with_daily_branches(encoded.branches, seen.branches)
+    fresh = build_catalogue(
         encoded.ids,
         groups=encoded.group_ids,
         branches=branches,
@@ -109,10 +115,10 @@ def refreshed(
     removed = np.ones(old.num_base, bool)
     removed[base] = False
     following = np.setdiff1d(np.arange(len(fresh.ids)), staying)
-    return _joined(old, fresh, base=base, staying=staying, following=following, removed=removed)
+    return _join_rows(old, fresh, base=base, staying=staying, following=following, removed=removed)
 
 
-def _joined(
+def _join_rows(
     old: Catalogue,
     fresh: Catalogue,
     *,
@@ -148,7 +154,7 @@ def _joined(
     )
 
 
-def is_same(old: Catalogue, new: Catalogue) -> bool:
+def is_unchanged(old: Catalogue, new: Catalogue) -> bool:
     """Whether the items are there as before."""
     return (
         old.ids == new.ids
@@ -160,16 +166,16 @@ def is_same(old: Catalogue, new: Catalogue) -> bool:
     )
 
 
-def compacted(catalogue: Catalogue) -> Catalogue:
+def compact_catalogue(catalogue: Catalogue) -> Catalogue:
     """The same items without the rows of removed ones, in the order of a first build."""
     alive = np.flatnonzero(~catalogue.removed)
     ids = [catalogue.ids[row] for row in alive]
-    return make_catalogue(
+    return build_catalogue(
         ids,
         groups=[catalogue.group_ids[row] for row in alive],
         branches=catalogue.branches[alive],
         popularity=dict(zip(ids, catalogue.popularity[alive].tolist(), strict=True)),
-        item_values=as_values(ids, catalogue.item_scores[alive]),
+        item_values=from_table(ids, catalogue.item_scores[alive]),
         columns={name: values[alive] for name, values in catalogue.columns.items()},
         tower_hashes=catalogue.tower_hashes[alive],
         content_id=catalogue.content_id,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from serving.similarity import Comparison
+from serving.similarity import Similarity
 from serving.towers import LoadedTowers, query_specs
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.branches import branches_of, content_features
@@ -17,16 +17,16 @@ from trainer.spec.serving.signatures import TowerOutput
 
 RELATIONS = ("relation_ids", "relation_types")
 COLUMNS = ("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock")
-_NUMBERS = {Dtype.FLOAT: np.float32, Dtype.INT: np.int64}
-_BATCH = 64
-_READ_AT_ONCE = 512
-_QUERIES = 400
-_QUERY_WORDS = 3
+_NUMBER_DTYPES = {Dtype.FLOAT: np.float32, Dtype.INT: np.int64}
+_BATCH_SIZE = 64
+_READ_BATCH_SIZE = 512
+_MAX_TITLE_QUERIES = 400
+_TITLE_QUERY_WORDS = 3
 Wire = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Encoded:
+class EncodedItems:
     """Items as they were read, in the order of the files.
 
     Attributes:
@@ -54,7 +54,7 @@ class Encoded:
 
 def encode_items(
     towers: LoadedTowers, items_pattern: str, *, is_known: Callable[[bytes, bytes], bool] = lambda name, digest: False
-) -> Encoded:
+) -> EncodedItems:
     """Reads item Examples and encodes those that are not known.
 
     Args:
@@ -71,7 +71,7 @@ def encode_items(
     prints: list[bytes] = []
     is_encoded: list[bool] = []
     columns = {name: [nothing] for name, nothing in absent_columns(0, towers.config.wire, RELATIONS + COLUMNS).items()}
-    tower = _Tower(towers)
+    tower = _ItemTower(towers)
     for serialized in _batches(items_pattern):
         parsed = parse(serialized, sides=[Side.ITEM], wire=towers.config.wire)
         wire = {name: values.numpy() for name, values in parsed.items()}
@@ -87,7 +87,7 @@ def encode_items(
             parts.append(wire[name])
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
     branches, contents = tower.finish()
-    return Encoded(
+    return EncodedItems(
         ids=ids,
         group_ids=group_ids,
         columns={name: joined[name] for name in COLUMNS},
@@ -104,10 +104,12 @@ def title_queries(towers: LoadedTowers, titles: Sequence[bytes]) -> np.ndarray:
     """[query, dim] float32: what a search for the first words of some titles is to the query tower; none empty."""
     (text,) = input_features(Side.QUERY, Modality.TEXT)
     named = [title for title in titles if title]
-    words = [b" ".join(title.split()[:_QUERY_WORDS]) for title in named[:: max(1, len(named) // _QUERIES)]]
+    words = [
+        b" ".join(title.split()[:_TITLE_QUERY_WORDS]) for title in named[:: max(1, len(named) // _MAX_TITLE_QUERIES)]
+    ]
     found = [np.zeros([0, towers.config.tower.dim], np.float32)]
-    for start in range(0, len(words), _BATCH):
-        batch = words[start : start + _BATCH]
+    for start in range(0, len(words), _BATCH_SIZE):
+        batch = words[start : start + _BATCH_SIZE]
         inputs = {
             name: tf.zeros([len(batch), *spec.shape[1:]], spec.dtype)
             for name, spec in query_specs(towers.config).items()
@@ -127,7 +129,7 @@ def absent_columns(
         name: np.full(
             [num_items, *axis_lengths(features[name], wire or WireConfig())],
             features[name].default,
-            _NUMBERS.get(features[name].dtype, object),
+            _NUMBER_DTYPES.get(features[name].dtype, object),
         )
         for name in names
     }
@@ -147,19 +149,19 @@ def tower_hashes(wire: Mapping[str, np.ndarray]) -> list[bytes]:
     return [digest.digest() for digest in digests]
 
 
-class _Tower:
+class _ItemTower:
     """The item tower, fed in full batches."""
 
     def __init__(self, towers: LoadedTowers) -> None:
         self._embed = towers.module.embed_item
-        self._unit_length = Comparison(towers).unit_length
+        self._unit_length = Similarity(towers).unit_length
         self._waiting: list[Wire] = []
         self._branches = [np.zeros([0, len(branches_of(Side.ITEM)), towers.config.tower.dim], np.float32)]
         self._contents = list(self._branches)
 
     def add(self, wire: Wire) -> None:
         self._waiting.append(wire)
-        if sum(len(batch["title"]) for batch in self._waiting) >= _BATCH:
+        if sum(len(batch["title"]) for batch in self._waiting) >= _BATCH_SIZE:
             self._encode_full_batches()
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
@@ -173,9 +175,9 @@ class _Tower:
         if not self._waiting:
             return
         wire = {name: np.concatenate([batch[name] for batch in self._waiting]) for name in self._waiting[0]}
-        full = len(wire["title"]) // _BATCH * _BATCH
-        for start in range(0, full, _BATCH):
-            self._encode({name: values[start : start + _BATCH] for name, values in wire.items()})
+        full = len(wire["title"]) // _BATCH_SIZE * _BATCH_SIZE
+        for start in range(0, full, _BATCH_SIZE):
+            self._encode({name: values[start : start + _BATCH_SIZE] for name, values in wire.items()})
         self._waiting = [{name: values[full:] for name, values in wire.items()}]
 
     def _encode(self, wire: Wire) -> None:
@@ -194,7 +196,7 @@ def _batches(items_pattern: str) -> Iterator[tf.Tensor]:
     paths = sorted(tf.io.gfile.glob(items_pattern))
     if not paths:
         raise ValueError(f"No items match {items_pattern!r}; wanted TFRecord files of Examples. Preprocess first.")
-    return iter(tf.data.TFRecordDataset(paths).batch(_READ_AT_ONCE).prefetch(2))
+    return iter(tf.data.TFRecordDataset(paths).batch(_READ_BATCH_SIZE).prefetch(2))
 
 
 def _check_sum(vectors: np.ndarray, branches: np.ndarray, *, unit_length: bool) -> None:

@@ -7,30 +7,32 @@ import numpy as np
 from trainer.spec.tasks import ITEM_SCORES, STOCK
 
 ItemValues = Mapping[str, Mapping[bytes, float]]
-NAMES = tuple(part.name for part in ITEM_SCORES)
+ITEM_SCORE_NAMES = tuple(part.name for part in ITEM_SCORES)
 
 
-def of_columns(ids: Sequence[bytes], columns: Mapping[str, np.ndarray]) -> dict[str, dict[bytes, float]]:
+def scores_from_columns(ids: Sequence[bytes], columns: Mapping[str, np.ndarray]) -> dict[str, dict[bytes, float]]:
     """The parts that follow from what an item says of itself: {part: {item id: value}}."""
     return {STOCK: dict(zip(ids, (columns["in_stock"] != 0).astype(float).tolist(), strict=True))}
 
 
-def as_table(ids: Sequence[bytes], values: ItemValues) -> np.ndarray:
+def to_table(ids: Sequence[bytes], values: ItemValues) -> np.ndarray:
     """[item, part] float32 in -1..1, in the order of `ids` and of `ITEM_SCORES`; 0 where no number is known.
 
     Raises:
       ValueError: A part is not declared.
     """
-    unknown = sorted(set(values) - set(NAMES))
+    unknown = sorted(set(values) - set(ITEM_SCORE_NAMES))
     if unknown:
-        raise ValueError(f"Item parts {unknown} are not declared; wanted some of {', '.join(NAMES)}.")
-    table = np.zeros([len(ids), len(NAMES)], np.float32)
-    for column, name in enumerate(NAMES):
+        raise ValueError(f"Item parts {unknown} are not declared; wanted some of {', '.join(ITEM_SCORE_NAMES)}.")
+    table = np.zeros([len(ids), len(ITEM_SCORE_NAMES)], np.float32)
+    for column, name in enumerate(ITEM_SCORE_NAMES):
         known = values.get(name, {})
         table[:, column] = [known.get(item, 0.0) for item in ids]
     return np.clip(np.where(np.isfinite(table), table, np.float32(0.0)), -1.0, 1.0)
 
 
-def as_values(ids: Sequence[bytes], table: np.ndarray) -> dict[str, dict[bytes, float]]:
+def from_table(ids: Sequence[bytes], table: np.ndarray) -> dict[str, dict[bytes, float]]:
     """A table back as {part: {item id: value}}."""
-    return {name: dict(zip(ids, table[:, column].tolist(), strict=True)) for column, name in enumerate(NAMES)}
+    return {
+        name: dict(zip(ids, table[:, column].tolist(), strict=True)) for column, name in enumerate(ITEM_SCORE_NAMES)
+    }

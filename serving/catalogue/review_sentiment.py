@@ -14,7 +14,7 @@ from trainer.spec.tasks import QUERY_TASKS, REVIEW_TASKS
 
 # As many reviews of an item must agree before the mean is believed half.
 PRIOR_REVIEWS = 2.0
-_AT_ONCE = 512
+_BATCH_SIZE = 512
 
 
 def item_sentiment(towers: LoadedTowers, events_pattern: str) -> dict[bytes, float]:
@@ -32,8 +32,10 @@ def item_sentiment(towers: LoadedTowers, events_pattern: str) -> dict[bytes, flo
     spec = feature_spec(wanted, WireConfig())
     sums: dict[bytes, float] = collections.defaultdict(float)
     counts: collections.Counter[bytes] = collections.Counter()
-    rows = tf.data.TFRecordDataset(paths).batch(_AT_ONCE).map(lambda serialized: tf.io.parse_example(serialized, spec))
-    reviews = rows.unbatch().filter(lambda row: row["review_text"] != b"").batch(_AT_ONCE)
+    rows = (
+        tf.data.TFRecordDataset(paths).batch(_BATCH_SIZE).map(lambda serialized: tf.io.parse_example(serialized, spec))
+    )
+    reviews = rows.unbatch().filter(lambda row: row["review_text"] != b"").batch(_BATCH_SIZE)
     for batch in reviews.as_numpy_iterator():
         (task,) = REVIEW_TASKS
         probabilities = towers.module.classify_reviews(tf.constant(batch["review_text"]))[task.name].numpy()
@@ -44,10 +46,10 @@ def item_sentiment(towers: LoadedTowers, events_pattern: str) -> dict[bytes, flo
     return {item: sums[item] / (counts[item] + PRIOR_REVIEWS) for item in sorted(sums)}
 
 
-def tells_intents(events_pattern: str) -> bool:
+def has_intent_labels(events_pattern: str) -> bool:
     """Whether some event says what its search was for; if none does, the head that reads it was never taught."""
     (task,) = QUERY_TASKS
     spec = feature_spec([f for f in features_of(Side.EVENT) if f.name == task.label], WireConfig())
-    records = tf.data.TFRecordDataset(sorted(glob.glob(events_pattern))).batch(_AT_ONCE)
+    records = tf.data.TFRecordDataset(sorted(glob.glob(events_pattern))).batch(_BATCH_SIZE)
     labels = records.map(lambda serialized: tf.reduce_max(tf.io.parse_example(serialized, spec)[task.label]))
     return any(label >= 0 for label in labels.as_numpy_iterator())

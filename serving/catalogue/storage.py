@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from serving.catalogue.catalogue import Catalogue, vectors_from
-from serving.catalogue.item_scores import NAMES
+from serving.catalogue.item_scores import ITEM_SCORE_NAMES
 
 CATALOGUE_PATH = "assets.extra/catalogue.npz"
 FORMAT = 5
@@ -23,12 +23,12 @@ _COUNTS = ("num_indexed", "num_base", "unit_length")
 def write_catalogue(directory: Path, catalogue: Catalogue) -> None:
     """Writes everything but the branch vectors into the bundle at `directory`."""
     arrays: dict[str, np.ndarray] = {"format": np.array(FORMAT), "content_id": np.array(catalogue.content_id)}
-    arrays["item_part_names"] = np.array(NAMES)
+    arrays["item_part_names"] = np.array(ITEM_SCORE_NAMES)
     arrays |= {name: np.array(getattr(catalogue, name)) for name in (*_ARRAYS, *_COUNTS)}
     for name in _TEXTS:
-        arrays |= _packed(name, np.array([*getattr(catalogue, name), b""], object)[:-1])
+        arrays |= _pack_strings(name, np.array([*getattr(catalogue, name), b""], object)[:-1])
     for name, values in catalogue.columns.items():
-        arrays |= _packed(f"column.{name}", values) if values.dtype == object else {f"column.{name}": values}
+        arrays |= _pack_strings(f"column.{name}", values) if values.dtype == object else {f"column.{name}": values}
     path = directory / CATALOGUE_PATH
     path.parent.mkdir(exist_ok=True)
     np.savez(path, allow_pickle=False, **arrays)
@@ -46,9 +46,11 @@ def read_catalogue(directory: Path) -> Catalogue:
     with np.load(path, allow_pickle=False) as arrays:
         if int(arrays["format"]) != FORMAT:
             raise ValueError(f"{path} has format {int(arrays['format'])}; this code reads {FORMAT}. Build it again.")
-        if arrays["item_part_names"].tolist() != list(NAMES):
+        if arrays["item_part_names"].tolist() != list(ITEM_SCORE_NAMES):
             names = ", ".join(arrays["item_part_names"].tolist())
-            raise ValueError(f"{path} has the item parts {names}; this code has {', '.join(NAMES)}. Build it again.")
+            raise ValueError(
+                f"{path} has the item parts {names}; this code has {', '.join(ITEM_SCORE_NAMES)}. Build it again."
+            )
         content = {name: arrays[name] for name in arrays.files}
     branches = tf.train.load_variable(str(directory / "variables" / "variables"), _BRANCHES)[:-1]  # the blank row
     columns = {name.split(".")[1] for name in content if name.startswith("column.")}
@@ -56,22 +58,24 @@ def read_catalogue(directory: Path) -> Catalogue:
     unit_length = bool(content["unit_length"])
     return Catalogue(
         **fields,
-        ids=tuple(_unpacked("ids", content).tolist()),
-        group_ids=tuple(_unpacked("group_ids", content).tolist()),
+        ids=tuple(_unpack_strings("ids", content).tolist()),
+        group_ids=tuple(_unpack_strings("group_ids", content).tolist()),
         branches=branches,
         vectors=vectors_from(branches, unit_length=unit_length),
         unit_length=unit_length,
         num_indexed=int(content["num_indexed"]),
         num_base=int(content["num_base"]),
         columns={
-            name: content[f"column.{name}"] if f"column.{name}" in content else _unpacked(f"column.{name}", content)
+            name: content[f"column.{name}"]
+            if f"column.{name}" in content
+            else _unpack_strings(f"column.{name}", content)
             for name in sorted(columns)
         },
         content_id=str(content["content_id"]),
     )
 
 
-def _packed(name: str, texts: np.ndarray) -> dict[str, np.ndarray]:
+def _pack_strings(name: str, texts: np.ndarray) -> dict[str, np.ndarray]:
     """Byte strings of any shape as three arrays without pickling."""
     flat = texts.ravel().tolist()
     return {
@@ -81,7 +85,7 @@ def _packed(name: str, texts: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _unpacked(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
+def _unpack_strings(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     data = arrays[f"{name}.data"].tobytes()
     ends = np.cumsum(arrays[f"{name}.lengths"], dtype=np.int64).tolist()
     texts = np.empty(len(ends), object)

@@ -10,10 +10,10 @@ from serving.index.exact import NO_ROW
 
 # Damps the first places of reciprocal rank fusion. https://doi.org/10.1145/1571941.1572114
 RANK_OFFSET = 60.0
-MOST_BOOSTED = 100  # later ones are not read
+MAX_BOOSTS = 100  # later ones are not read
 
 
-class Lifts(NamedTuple):
+class ScoreBonuses(NamedTuple):
     """What some items get beside what others may get too: the boosts of a request, or what was acted on before.
 
     Attributes:
@@ -25,7 +25,9 @@ class Lifts(NamedTuple):
     values: tf.Tensor
 
 
-def merge(dense: tf.Tensor, lexical: tf.Tensor, *, dense_weight: tf.Tensor, lexical_weight: tf.Tensor) -> tf.Tensor:
+def reciprocal_rank_fusion(
+    dense: tf.Tensor, lexical: tf.Tensor, *, dense_weight: tf.Tensor, lexical_weight: tf.Tensor
+) -> tf.Tensor:
     """The best of two lists of candidates by the sum of their reciprocal ranks.
 
     Ranks have no scale, so both sides count the same whatever their weights in the score; a side whose weight is not
@@ -55,23 +57,23 @@ def merge(dense: tf.Tensor, lexical: tf.Tensor, *, dense_weight: tf.Tensor, lexi
     return tf.where(best.values >= 0.0, tf.gather(rows, best.indices, batch_dims=1), NO_ROW)
 
 
-def fit_boosts(rows: tf.Tensor, values: tf.Tensor) -> tuple[Lifts, tf.Tensor]:
+def fit_boosts(rows: tf.Tensor, values: tf.Tensor) -> tuple[ScoreBonuses, tf.Tensor]:
     """The first 100 boosts of each row, a value for each item (0 where none is given), and status bits [batch]."""
-    rows = rows[:, :MOST_BOOSTED]
+    rows = rows[:, :MAX_BOOSTS]
     boosted = tf.shape(rows)[1]
     values = values[:, :boosted]
     values = tf.pad(values, [[0, 0], [0, boosted - tf.shape(values)[1]]])
     cleaned, status = requests.clean_weights({"boost": values}, {"boost": 0.0})
-    return Lifts(rows=rows, values=cleaned["boost"]), status
+    return ScoreBonuses(rows=rows, values=cleaned["boost"]), status
 
 
-def with_lifted(candidates: tf.Tensor, lifts: Sequence[Lifts], *, allowed: tf.Tensor | None) -> tf.Tensor:
+def append_boosted(candidates: tf.Tensor, lifts: Sequence[ScoreBonuses], *, allowed: tf.Tensor | None) -> tf.Tensor:
     """Candidates [batch, k] and behind them the items that are lifted above 0, so that any item can be."""
     rows = tf.concat([lift.rows for lift in lifts], axis=1)
     values = tf.concat([lift.values for lift in lifts], axis=1)
     wanted = (rows != NO_ROW) & (values > 0.0)
     if allowed is not None:
-        wanted &= passes(rows, allowed)
+        wanted &= passes_filters(rows, allowed)
     there = tf.reduce_any(rows[:, :, tf.newaxis] == candidates[:, tf.newaxis, :], axis=-1)
     earlier = tf.linalg.band_part(tf.ones([tf.shape(rows)[1]] * 2), -1, 0) - tf.eye(tf.shape(rows)[1])
     same = (rows[:, :, tf.newaxis] == rows[:, tf.newaxis, :]) & wanted[:, tf.newaxis, :] & (earlier > 0.0)
@@ -79,13 +81,13 @@ def with_lifted(candidates: tf.Tensor, lifts: Sequence[Lifts], *, allowed: tf.Te
     return tf.concat([candidates, tf.where(wanted, rows, NO_ROW)], axis=1)
 
 
-def passes(rows: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
+def passes_filters(rows: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
     """Whether each of [batch, rows] is a row that `allowed` [batch, items] lets through; the catalogue may be empty."""
     padded = tf.pad(allowed, [[0, 0], [0, 1]])
     return tf.gather(padded, tf.where(rows == NO_ROW, tf.shape(allowed)[1], rows), batch_dims=1)
 
 
-def lifts_of(candidates: tf.Tensor, lifts: Lifts) -> tf.Tensor:
+def bonus_of(candidates: tf.Tensor, lifts: ScoreBonuses) -> tf.Tensor:
     """What lifts add to each of [batch, k] candidates; an item that is lifted twice gets both."""
     hit = (candidates[:, :, tf.newaxis] == lifts.rows[:, tf.newaxis, :]) & (candidates[:, :, tf.newaxis] != NO_ROW)
     return tf.reduce_sum(tf.where(hit, lifts.values[:, tf.newaxis, :], 0.0), axis=-1)

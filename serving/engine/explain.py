@@ -9,15 +9,15 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from serving.engine import ranking as rank
-from serving.engine.candidates import lifts_of
-from serving.engine.ranking import Ranked
-from serving.engine.search import Ranking, Search
+from serving.engine.candidates import bonus_of
+from serving.engine.ranking import RankedResults
+from serving.engine.search import SearchEngine, SearchState
 from serving.index.exact import NO_ROW
 from trainer.spec.serving.search_fields import ITEM_BRANCHES, MAX_QUERY_WORDS, QUERY_COMPONENTS, Stage
 from trainer.spec.tasks import DENSE, LEXICAL, SCORE_COMPONENTS
 
 
-def contributions(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str, tf.Tensor]:
+def contributions(search: SearchEngine, ranking: SearchState, item: tf.Tensor) -> dict[str, tf.Tensor]:
     """What adds up to the score of one item for each request.
 
     Args:
@@ -50,8 +50,8 @@ def contributions(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str
             for part in SCORE_COMPONENTS
             if part != DENSE
         },
-        "contribution_intent": tf.where(known, rank.total(scored.parts, ranking.weights.shift)[:, 0], 0.0),
-        "contribution_boost": lifts_of(row, ranking.boosts)[:, 0],
+        "contribution_intent": tf.where(known, rank.total_score(scored.parts, ranking.weights.shift)[:, 0], 0.0),
+        "contribution_boost": bonus_of(row, ranking.boosts)[:, 0],
         "query_components": tf.broadcast_to(tf.constant(QUERY_COMPONENTS), [batch, len(QUERY_COMPONENTS)]),
         "item_branches": tf.broadcast_to(tf.constant(ITEM_BRANCHES), [batch, len(ITEM_BRANCHES)]),
         "words": tf.pad(names, [[0, 0], [0, rest]], constant_values=b""),
@@ -59,7 +59,7 @@ def contributions(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str
     }
 
 
-def whereabouts(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str, tf.Tensor]:
+def locate(search: SearchEngine, ranking: SearchState, item: tf.Tensor) -> dict[str, tf.Tensor]:
     """Where one item stands for each request, and the last result of the page beside it.
 
     Args:
@@ -75,7 +75,7 @@ def whereabouts(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str, 
     position = _position(pool.rows, ranking.order, item)
     by_score = _position(pool.rows, ranking.by_score, item)
     shown = (position >= 0) & (position < end)
-    groups = tables.gather(tables.groups, _rows(pool.rows, ranking.order))
+    groups = tables.gather(tables.groups, _ranked_rows(pool.rows, ranking.order))
     place = tf.range(ranking.order.positions.shape[1])
     mine = (groups == tables.gather(tables.groups, item)[:, tf.newaxis]) & (place < ranking.order.count[:, tf.newaxis])
     stage = tf.fill(tf.shape(item), Stage.SCORE.value)
@@ -101,13 +101,13 @@ def whereabouts(search: Search, ranking: Ranking, item: tf.Tensor) -> dict[str, 
     }
 
 
-def _rows(rows: tf.Tensor, ranked: Ranked) -> tf.Tensor:
+def _ranked_rows(rows: tf.Tensor, ranked: RankedResults) -> tf.Tensor:
     return tf.gather(rows, ranked.positions, batch_dims=1)
 
 
-def _position(rows: tf.Tensor, ranked: Ranked, item: tf.Tensor) -> tf.Tensor:
+def _position(rows: tf.Tensor, ranked: RankedResults, item: tf.Tensor) -> tf.Tensor:
     """[batch] int32, where the item stands in the ranking, from 0; -1 where it does not."""
     place = tf.range(ranked.positions.shape[1])
-    here = (_rows(rows, ranked) == item[:, tf.newaxis]) & (place < ranked.count[:, tf.newaxis])
+    here = (_ranked_rows(rows, ranked) == item[:, tf.newaxis]) & (place < ranked.count[:, tf.newaxis])
     found = tf.argmax(tf.cast(here, tf.int32), axis=-1, output_type=tf.int32)
     return tf.where(tf.reduce_any(here, axis=-1) & (item != NO_ROW), found, -1)

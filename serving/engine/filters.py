@@ -16,7 +16,7 @@ UNKNOWN = -1
 Lookup = Callable[[tf.Tensor], tf.Tensor]
 
 
-class Filtered(NamedTuple):
+class FilterResult(NamedTuple):
     """What the filters of a batch come to.
 
     Attributes:
@@ -28,7 +28,7 @@ class Filtered(NamedTuple):
     allowed: Callable[[], tf.Tensor]
 
 
-class Facet(tf.Module):
+class InvertedFacet(tf.Module):
     """Rows by value: which items carry one of some texts."""
 
     def __init__(self, values: Iterable[Iterable[bytes]], *, name: str) -> None:
@@ -60,7 +60,7 @@ class Facet(tf.Module):
         flat = tf.ragged.range(first, last)
         request = tf.gather(places[:, 0], flat.value_rowids())
         rows = tf.cast(tf.gather(self.rows, flat.values), tf.int64)
-        return _scattered(request, rows, batch=tf.shape(wanted)[0], num_rows=num_rows)
+        return _scatter_mask(request, rows, batch=tf.shape(wanted)[0], num_rows=num_rows)
 
 
 class FilterTables(tf.Module):
@@ -70,14 +70,14 @@ class FilterTables(tf.Module):
         """Reads `columns` as `serving.catalogue.catalogue.Catalogue` has them, in row order."""
         super().__init__(name="filters")
         self.num_rows = len(columns["price"])
-        self.categories = Facet(columns["category"], name="categories")
-        self.brands = Facet(([brand] for brand in columns["brand"]), name="brands")
-        self.currencies = Facet(([currency] for currency in columns["currency"]), name="currencies")
-        self.attributes = Facet(columns["attributes"], name="attributes")
+        self.categories = InvertedFacet(columns["category"], name="categories")
+        self.brands = InvertedFacet(([brand] for brand in columns["brand"]), name="brands")
+        self.currencies = InvertedFacet(([currency] for currency in columns["currency"]), name="currencies")
+        self.attributes = InvertedFacet(columns["attributes"], name="attributes")
         self.prices = _variable(columns["price"].astype(np.float32), "prices")
         self.in_stock = _variable(columns["in_stock"] != 0, "in_stock")
 
-    def filtered(self, inputs: Mapping[str, tf.Tensor], *, rows_of: Lookup) -> Filtered:
+    def filtered(self, inputs: Mapping[str, tf.Tensor], *, rows_of: Lookup) -> FilterResult:
         """What the filter inputs of a batch come to; a number that is none counts as no filter.
 
         Args:
@@ -87,9 +87,9 @@ class FilterTables(tf.Module):
         values = {filter_.name: inputs[filter_.name] for filter_ in FILTERS}
         for name in (FilterName.PRICE_MIN, FilterName.PRICE_MAX):
             values[name] = tf.where(tf.math.is_finite(values[name]), values[name], -1.0)
-        given = {name: _given(name, value) for name, value in values.items()}
+        given = {name: _is_given(name, value) for name, value in values.items()}
         any_given = tf.reduce_any(tf.stack(list(given.values())), axis=0)
-        return Filtered(given=any_given, allowed=lambda: self._allowed(values, given, rows_of=rows_of))
+        return FilterResult(given=any_given, allowed=lambda: self._allowed(values, given, rows_of=rows_of))
 
     def _allowed(
         self, values: Mapping[FilterName, tf.Tensor], given: Mapping[FilterName, tf.Tensor], *, rows_of: Lookup
@@ -108,7 +108,7 @@ class FilterTables(tf.Module):
         }
         allowed = tf.ones([batch, self.num_rows], tf.bool)
         for name, mask in masks.items():
-            allowed = _narrowed(allowed, mask, given=given[name])
+            allowed = _intersect(allowed, mask, given=given[name])
         return allowed
 
     def _priced(self, passing: tf.Tensor) -> tf.Tensor:
@@ -136,24 +136,24 @@ class FilterTables(tf.Module):
         known = rows >= 0
         requests = tf.where(known)[:, 0]
         found = tf.cast(tf.boolean_mask(rows, known), tf.int64)
-        return _scattered(requests, found, batch=tf.shape(rows)[0], num_rows=self.num_rows)
+        return _scatter_mask(requests, found, batch=tf.shape(rows)[0], num_rows=self.num_rows)
 
 
-def _given(name: FilterName, value: tf.Tensor) -> tf.Tensor:
+def _is_given(name: FilterName, value: tf.Tensor) -> tf.Tensor:
     """[batch] bool, True where this filter says anything."""
     if value.dtype == tf.string:
         return tf.reduce_any(value != b"", axis=-1)
     return value != 0 if name is FilterName.IN_STOCK else value >= 0.0
 
 
-def _narrowed(allowed: tf.Tensor, mask: Callable[[], tf.Tensor], *, given: tf.Tensor) -> tf.Tensor:
+def _intersect(allowed: tf.Tensor, mask: Callable[[], tf.Tensor], *, given: tf.Tensor) -> tf.Tensor:
     """`allowed` and, in the rows where the filter is given, its mask; nothing is computed where no row has it."""
     return tf.cond(
         tf.reduce_any(given), lambda: allowed & (mask() | ~given[:, tf.newaxis]), lambda: tf.identity(allowed)
     )
 
 
-def _scattered(requests: tf.Tensor, rows: tf.Tensor, *, batch: tf.Tensor, num_rows: int) -> tf.Tensor:
+def _scatter_mask(requests: tf.Tensor, rows: tf.Tensor, *, batch: tf.Tensor, num_rows: int) -> tf.Tensor:
     """[batch, num_rows] bool, True at each (request, row)."""
     where = tf.stack([requests, rows], axis=1)
     return tf.tensor_scatter_nd_update(

@@ -6,13 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 from serving.catalogue.catalogue import Catalogue
-from serving.engine.filters import Filtered, FilterTables
+from serving.engine.filters import FilterResult, FilterTables
 from serving.index.exact import NO_ROW
 from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.config import SearchConfig
 
 # A product with very many variants may crowd out others beyond this multiple of the depth.
-MOST_CANDIDATES_PER_RESULT = 10
+MAX_CANDIDATES_PER_RESULT = 10
 
 
 def num_candidates(groups: np.ndarray, search: SearchConfig) -> int:
@@ -24,10 +24,10 @@ def num_candidates(groups: np.ndarray, search: SearchConfig) -> int:
     """
     variants = np.sort(np.bincount(groups))[::-1] if len(groups) else np.zeros([0], np.int64)
     needed = 2 + int(variants[: search.ranking_depth - 1].sum())
-    return max(1, min(needed, len(groups), MOST_CANDIDATES_PER_RESULT * search.ranking_depth + 1))
+    return max(1, min(needed, len(groups), MAX_CANDIDATES_PER_RESULT * search.ranking_depth + 1))
 
 
-class Tables(tf.Module):
+class ItemTables(tf.Module):
     """Rows 0 to n - 1 are items; row n is blank (id "", no group, zero vectors), so that every gather has a row.
 
     A row whose item was removed since the big index was built keeps its place; it has no id and no id leads to it.
@@ -95,7 +95,7 @@ class Tables(tf.Module):
             return sums
         return tf.math.divide_no_nan(sums, tf.norm(sums, axis=-1, keepdims=True))
 
-    def filtered(self, inputs: Mapping[str, tf.Tensor]) -> Filtered:
+    def filtered(self, inputs: Mapping[str, tf.Tensor]) -> FilterResult:
         """What the filter inputs of a batch come to; see `serving.engine.filters.FilterTables.filtered`."""
         return self.filters.filtered(inputs, rows_of=self.rows_of)
 

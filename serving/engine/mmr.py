@@ -6,12 +6,12 @@ https://doi.org/10.1145/290941.291025
 
 import tensorflow as tf
 
-from serving.engine.ranking import Ranked
+from serving.engine.ranking import RankedResults
 
 
-def reorder(
-    ranked: Ranked, *, scores: tf.Tensor, vectors: tf.Tensor, strength: tf.Tensor, until: tf.Tensor | int
-) -> Ranked:
+def rerank(
+    ranked: RankedResults, *, scores: tf.Tensor, vectors: tf.Tensor, strength: tf.Tensor, until: tf.Tensor | int
+) -> RankedResults:
     """Ranks anew, with regard to what stands above.
 
     Args:
@@ -23,12 +23,12 @@ def reorder(
         in order.
     """
     moved = tf.reduce_any(strength > 0.0)
-    return tf.cond(moved, lambda: _reordered(ranked, scores, vectors, strength, until), lambda: ranked)
+    return tf.cond(moved, lambda: _rerank(ranked, scores, vectors, strength, until), lambda: ranked)
 
 
-def _reordered(
-    ranked: Ranked, scores: tf.Tensor, vectors: tf.Tensor, strength: tf.Tensor, until: tf.Tensor | int
-) -> Ranked:
+def _rerank(
+    ranked: RankedResults, scores: tf.Tensor, vectors: tf.Tensor, strength: tf.Tensor, until: tf.Tensor | int
+) -> RankedResults:
     depth = ranked.positions.shape[1]
     batch = tf.shape(scores)[0]
     real = tf.range(depth) < ranked.count[:, tf.newaxis]
@@ -50,7 +50,7 @@ def _reordered(
     _, order, _, _ = tf.while_loop(lambda place, *_: place < steps, step, start, parallel_iterations=1)
     moved = tf.where(real, tf.gather(ranked.positions, order, batch_dims=1), 0)
     positions = tf.where(strength[:, tf.newaxis] > 0.0, moved, ranked.positions)
-    return Ranked(positions=positions, count=ranked.count)
+    return RankedResults(positions=positions, count=ranked.count)
 
 
 def _relevance(scores: tf.Tensor, real: tf.Tensor) -> tf.Tensor:

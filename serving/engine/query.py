@@ -10,13 +10,13 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from serving.engine import request_inputs
-from serving.engine.query_understanding import INTENT_TASK, SENTIMENT_TASK, Reading
+from serving.engine.query_understanding import INTENT_TASK, SENTIMENT_TASK, QueryUnderstanding
 from serving.lexical.bm25 import Terms
 from trainer.spec.features import Modality
 from trainer.spec.serving.search_fields import QUERY_COMPONENTS, SEED_ITEMS
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput
 
-MOST_LIKED = 100  # later ones are not read
+MAX_SEED_ITEMS = 100  # later ones are not read
 _BRANCHES = tuple(part for part in QUERY_COMPONENTS if part != SEED_ITEMS)
 _TEXT, _HISTORY = (QUERY_COMPONENTS.index(modality) for modality in (Modality.TEXT, Modality.HISTORY))
 
@@ -44,12 +44,12 @@ class Query(NamedTuple):
     text_share: tf.Tensor
     history_rows: tf.Tensor
     repeats: tf.Tensor
-    reading: Reading
+    reading: QueryUnderstanding
     empty: tf.Tensor
     status: tf.Tensor
 
 
-class Mixed(NamedTuple):
+class MixedQuery(NamedTuple):
     """The dense side of a query; the attributes are those of `Query`."""
 
     vectors: tf.Tensor
@@ -65,9 +65,9 @@ def branch_weights(inputs: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tenso
     return tf.stack([cleaned[branch] for branch in _BRANCHES], axis=1), status
 
 
-def fit_liked(ids: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def pad_seed_items(ids: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """The first 100 liked items [batch, liked], a weight for each (1 where none is given), and status bits [batch]."""
-    ids = ids[:, :MOST_LIKED]
+    ids = ids[:, :MAX_SEED_ITEMS]
     liked = tf.shape(ids)[1]
     given = weights[:, :liked]
     padded = tf.pad(given, [[0, 0], [0, liked - tf.shape(given)[1]]], constant_values=1.0)
@@ -75,14 +75,14 @@ def fit_liked(ids: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor,
     return ids, tf.where(ids == b"", 0.0, cleaned[SEED_ITEMS]), status
 
 
-def mix(
+def mix_components(
     encoded: Mapping[str, tf.Tensor],
     *,
     weights: tf.Tensor,
     liked: tf.Tensor,
     seed_item_weights: tf.Tensor,
     unit_length: bool = True,
-) -> Mixed:
+) -> MixedQuery:
     """Weighs what the query tower gave and adds liked items.
 
     Args:
@@ -102,7 +102,7 @@ def mix(
     parts = tf.where(lengths > 1e-6, tf.math.divide_no_nan(parts, lengths) if unit_length else parts, 0.0)
     share = tf.abs(own[:, _TEXT])
     everything = tf.reduce_sum(tf.abs(own), axis=-1) + tf.reduce_sum(tf.abs(counted), axis=-1)
-    return Mixed(
+    return MixedQuery(
         vectors=tf.reduce_sum(parts, axis=1),
         parts=parts,
         weights=tf.concat([own, tf.reduce_sum(counted, axis=-1, keepdims=True)], axis=1),
@@ -110,27 +110,27 @@ def mix(
     )
 
 
-def weighed_repeats(encoded: Mapping[str, tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
+def weighted_repurchase(encoded: Mapping[str, tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
     """What the items of the history gain [batch, history], as far as the history counts."""
     return encoded[TowerOutput.REPEATS.value] * weights[:, _HISTORY, tf.newaxis]
 
 
-def searched_text(text: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+def lexical_text(text: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """The text to search by words: nothing where text counts 0 or against."""
     return tf.where(weights[:, _TEXT] > 0.0, text, b"")
 
 
-def heard(encoded: Mapping[str, tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
+def active_branches(encoded: Mapping[str, tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
     """The branches [batch, branch, dim] of queries that count for something; zeros for those that do not."""
     return tf.where(weights[:, :, tf.newaxis] > 0.0, encoded[TowerOutput.BRANCHES.value], 0.0)
 
 
-def status_of(status: tf.Tensor, empty: tf.Tensor) -> tf.Tensor:
+def with_empty_bit(status: tf.Tensor, empty: tf.Tensor) -> tf.Tensor:
     """`status` with the bit for an empty query set or cleared as `empty` says."""
-    return (status & ~int(QueryStatus.EMPTY)) | request_inputs.bit(empty, QueryStatus.EMPTY)
+    return (status & ~int(QueryStatus.EMPTY)) | request_inputs.status_bit(empty, QueryStatus.EMPTY)
 
 
-def sound(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def sanitize_outputs(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Tower outputs without NaN; a query that held one counts as absent, and an absent one as an empty query."""
     all_outputs = (TowerOutput.VECTOR, TowerOutput.BRANCHES, TowerOutput.WEIGHTS, TowerOutput.REPEATS)
     outputs = [output.value for output in all_outputs if output.value in encoded]
@@ -144,8 +144,8 @@ def sound(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
     cleaned = {name: kept(encoded[name]) for name in outputs}
     empty = tf.reduce_all(cleaned[TowerOutput.VECTOR.value] == 0.0, axis=-1)
-    status = status_of(encoded[TowerOutput.STATUS.value], empty)
-    return {**cleaned, TowerOutput.STATUS.value: status | request_inputs.bit(~good, QueryStatus.NUMBER_REPLACED)}
+    status = with_empty_bit(encoded[TowerOutput.STATUS.value], empty)
+    return {**cleaned, TowerOutput.STATUS.value: status | request_inputs.status_bit(~good, QueryStatus.NUMBER_REPLACED)}
 
 
 def query_specs(dim: int) -> Query:
@@ -159,7 +159,7 @@ def query_specs(dim: int) -> Query:
         text_share=tf.TensorSpec([None]),
         history_rows=tf.TensorSpec([None, None], tf.int32),
         repeats=tf.TensorSpec([None, None]),
-        reading=Reading(
+        reading=QueryUnderstanding(
             intent=tf.TensorSpec([None, len(INTENT_TASK.classes)]),
             sentiment=tf.TensorSpec([None, len(SENTIMENT_TASK.classes)]),
             opinion=tf.TensorSpec([None]),

@@ -15,10 +15,10 @@ from trainer.spec.tasks import DIVERSITY, INTENT_ADJUSTMENTS, QUERY_TASKS, REVIE
 
 (INTENT_TASK,) = QUERY_TASKS
 (SENTIMENT_TASK,) = REVIEW_TASKS
-_SMALLEST = 1e-6  # of a probability whose logarithm is taken
+_MIN_PROBABILITY = 1e-6  # of a probability whose logarithm is taken
 
 
-class Reading(NamedTuple):
+class QueryUnderstanding(NamedTuple):
     """What queries give away.
 
     Attributes:
@@ -32,7 +32,7 @@ class Reading(NamedTuple):
     opinion: tf.Tensor
 
 
-class PartWeights(NamedTuple):
+class ScoreWeights(NamedTuple):
     """How much each score component counts.
 
     Attributes:
@@ -50,7 +50,7 @@ class PartWeights(NamedTuple):
     status: tf.Tensor
 
 
-def read(towers: Any, *, text: tf.Tensor, branches: tf.Tensor) -> Reading:
+def understand(towers: Any, *, text: tf.Tensor, branches: tf.Tensor) -> QueryUnderstanding:
     """Reads queries with the heads of the towers.
 
     Args:
@@ -63,23 +63,23 @@ def read(towers: Any, *, text: tf.Tensor, branches: tf.Tensor) -> Reading:
     # Beside the texts one without words: what the head thinks before it has read anything.
     texts = tf.concat([text, [b""]], axis=0)
     sentiment = _finite(towers.classify_reviews(texts)[SENTIMENT_TASK.name])
-    return Reading(
+    return QueryUnderstanding(
         intent=tf.where(says, intent, 0.0),
         sentiment=tf.where((text != b"")[:, tf.newaxis], sentiment[:-1], 0.0),
-        opinion=opinion(sentiment[:-1], before=sentiment[-1:]),
+        opinion=subjectivity(sentiment[:-1], before=sentiment[-1:]),
     )
 
 
-def nothing_read(batch: tf.Tensor) -> Reading:
+def empty(batch: tf.Tensor) -> QueryUnderstanding:
     """The reading of queries that hold neither words nor anything else that was made for this search."""
-    return Reading(
+    return QueryUnderstanding(
         intent=tf.zeros([batch, len(INTENT_TASK.classes)]),
         sentiment=tf.zeros([batch, len(SENTIMENT_TASK.classes)]),
         opinion=tf.zeros([batch]),
     )
 
 
-def opinion(sentiment: tf.Tensor, *, before: tf.Tensor) -> tf.Tensor:
+def subjectivity(sentiment: tf.Tensor, *, before: tf.Tensor) -> tf.Tensor:
     """How much opinion texts carry, from 0 to 1, however one-sided reviews are.
 
     It is |P(positive) - P(negative)| as it were if both had been as likely as each other without the text: the
@@ -91,15 +91,15 @@ def opinion(sentiment: tf.Tensor, *, before: tf.Tensor) -> tf.Tensor:
     """
 
     def log_odds(probabilities: tf.Tensor) -> tf.Tensor:
-        logs = tf.math.log(tf.maximum(probabilities, _SMALLEST))
+        logs = tf.math.log(tf.maximum(probabilities, _MIN_PROBABILITY))
         return logs[:, -1] - logs[:, 0]
 
     return tf.abs(tf.tanh((log_odds(sentiment) - log_odds(before)) / 2.0))
 
 
 def score_weights(
-    reading: Reading, given: Mapping[str, tf.Tensor], *, defaults: Mapping[str, float], strength: tf.Tensor
-) -> PartWeights:
+    reading: QueryUnderstanding, given: Mapping[str, tf.Tensor], *, defaults: Mapping[str, float], strength: tf.Tensor
+) -> ScoreWeights:
     """The weight of each score component for each request.
 
     Args:
@@ -111,9 +111,9 @@ def score_weights(
     asked, odd = request_inputs.clean_weights(given, defaults)
     asked[SENTIMENT] *= reading.opinion
     cleaned, odd_strength = request_inputs.clean_weights({"intent": strength}, {"intent": 0.0})
-    shifts = shifts_of(reading.intent * cleaned["intent"][:, tf.newaxis])
+    shifts = intent_adjustments(reading.intent * cleaned["intent"][:, tf.newaxis])
     shift = {part: shifts[part] for part in SCORE_COMPONENTS}
-    return PartWeights(
+    return ScoreWeights(
         asked=asked,
         shift=shift,
         total={part: asked[part] + shift[part] for part in SCORE_COMPONENTS},
@@ -122,7 +122,7 @@ def score_weights(
     )
 
 
-def shifts_of(intent: tf.Tensor) -> dict[str, tf.Tensor]:
+def intent_adjustments(intent: tf.Tensor) -> dict[str, tf.Tensor]:
     """What intents [batch, intent] add to each score component and to diversity: {name: [batch] float32}."""
     names = (*SCORE_COMPONENTS, DIVERSITY)
     table = [[INTENT_ADJUSTMENTS[intent].get(name, 0.0) for name in names] for intent in INTENT_TASK.classes]

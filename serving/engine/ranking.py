@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from serving.engine.request_inputs import bit
+from serving.engine.request_inputs import status_bit
 from serving.index.exact import NO_ROW
 from trainer.spec.serving.signatures import QueryStatus
 from trainer.spec.tasks import DENSE, PAIR_TASKS, SCORE_COMPONENTS
@@ -14,7 +14,7 @@ Compare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 ScorePairs = Callable[[tf.Tensor, tf.Tensor], Mapping[str, tf.Tensor]]
 
 
-class Ranked(NamedTuple):
+class RankedResults(NamedTuple):
     """Results in order.
 
     Attributes:
@@ -40,18 +40,18 @@ class Pages(NamedTuple):
     status: tf.Tensor
 
 
-def dot(query_keys: tf.Tensor, item_keys: tf.Tensor) -> tf.Tensor:
+def dot_product(query_keys: tf.Tensor, item_keys: tf.Tensor) -> tf.Tensor:
     """[batch, key_dim] and [batch, candidates, key_dim] to [batch, candidates]."""
     return tf.einsum("bd,bcd->bc", query_keys, item_keys)
 
 
-def score_parts(
+def score_components(
     query_vectors: tf.Tensor,
     branches: tf.Tensor,
     *,
     score_pairs: ScorePairs,
     unit_length: bool = True,
-    compare: Compare = dot,
+    compare: Compare = dot_product,
 ) -> dict[str, tf.Tensor]:
     """Every score component of every candidate that the towers give, from the float32 branch vectors.
 
@@ -74,12 +74,14 @@ def score_parts(
     return {part: tf.where(tf.math.is_finite(values), values, 0.0) for part, values in parts.items()}
 
 
-def total(parts: Mapping[str, tf.Tensor], weights: Mapping[str, tf.Tensor]) -> tf.Tensor:
+def total_score(parts: Mapping[str, tf.Tensor], weights: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """The score [batch, candidates]: the sum of the parts, each times its weight [batch]."""
     return tf.add_n([parts[part] * weights[part][:, tf.newaxis] for part in SCORE_COMPONENTS])
 
 
-def rank(rows: tf.Tensor, *, scores: tf.Tensor, groups: tf.Tensor, in_given_order: tf.Tensor, depth: int) -> Ranked:
+def rank_candidates(
+    rows: tf.Tensor, *, scores: tf.Tensor, groups: tf.Tensor, in_given_order: tf.Tensor, depth: int
+) -> RankedResults:
     """Orders candidates by score, then by row, and keeps the best variant of each product.
 
     Args:
@@ -95,20 +97,20 @@ def rank(rows: tf.Tensor, *, scores: tf.Tensor, groups: tf.Tensor, in_given_orde
     key = tf.where(rows == NO_ROW, -float("inf"), scores)
     by_key = tf.argsort(_pick(key, by_row), axis=-1, direction="DESCENDING", stable=True)
     order = _pick(by_row, by_key)
-    keep = (_pick(rows, order) != NO_ROW) & ~_seen_before(_pick(groups, order))
+    keep = (_pick(rows, order) != NO_ROW) & ~_is_repeated(_pick(groups, order))
     count = tf.minimum(tf.reduce_sum(tf.cast(keep, tf.int32), axis=-1), depth)
     kept_first = tf.argsort(tf.cast(~keep, tf.int32), axis=-1, stable=True)[:, :depth]
     positions = _pick(order, kept_first)
     positions = tf.where(tf.range(tf.shape(positions)[1]) < count[:, tf.newaxis], positions, 0)
     positions = tf.pad(positions, [[0, 0], [0, depth - tf.shape(positions)[1]]])
-    return Ranked(positions=tf.ensure_shape(positions, [None, depth]), count=count)
+    return RankedResults(positions=tf.ensure_shape(positions, [None, depth]), count=count)
 
 
 def _pick(values: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
     return tf.gather(values, positions, batch_dims=1)
 
 
-def _seen_before(groups: tf.Tensor) -> tf.Tensor:
+def _is_repeated(groups: tf.Tensor) -> tf.Tensor:
     """True where the same number stands further left in the row; [batch, candidates]."""
     together = tf.argsort(groups, axis=-1, stable=True)
     ordered = _pick(groups, together)
@@ -127,10 +129,10 @@ def clamp_pages(page: tf.Tensor, page_size: tf.Tensor, *, depth: int, width: int
     first = tf.clip_by_value(page, 1, depth + 1)
     start = (first - 1) * size
     clamped = (size != page_size) | (page < 1) | (start >= depth)
-    return Pages(start=start, size=size, status=bit(clamped, QueryStatus.PAGE_CLAMPED))
+    return Pages(start=start, size=size, status=status_bit(clamped, QueryStatus.PAGE_CLAMPED))
 
 
-def slice_page(ranked: Ranked, pages: Pages, *, width: int) -> tuple[tf.Tensor, tf.Tensor]:
+def slice_page(ranked: RankedResults, pages: Pages, *, width: int) -> tuple[tf.Tensor, tf.Tensor]:
     """The page of each row.
 
     Returns:

@@ -10,10 +10,10 @@ from trainer.spec.features import VARIABLE_AXES, Feature
 from trainer.spec.serving.signature_fields import SignatureField
 from trainer.spec.serving.signatures import QueryStatus
 
-LARGEST_WEIGHT = 1e6
+MAX_WEIGHT = 1e6
 
 
-def bit(condition: tf.Tensor, status: QueryStatus) -> tf.Tensor:
+def status_bit(condition: tf.Tensor, status: QueryStatus) -> tf.Tensor:
     """`status` where `condition` holds, else 0; int32."""
     return tf.where(condition, tf.constant(int(status), tf.int32), tf.constant(0, tf.int32))
 
@@ -43,7 +43,7 @@ def broadcast(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return {name: tf.gather(value, own) for (name, value), own in zip(inputs.items(), rows, strict=True)}
 
 
-def finite(values: tf.Tensor, *, default: float) -> tuple[tf.Tensor, tf.Tensor]:
+def replace_non_finite(values: tf.Tensor, *, default: float) -> tuple[tf.Tensor, tf.Tensor]:
     """`values` with what is no number read as `default`, and per row [batch] whether that happened."""
     good = tf.math.is_finite(values)
     return tf.where(good, values, tf.constant(default, values.dtype)), _any_in_row(~good)
@@ -60,13 +60,13 @@ def clean_weights(
     """Weights [batch, ...] made finite and kept within ±1e6, and the status bits [batch] of what had to be changed."""
     cleaned, status = {}, tf.constant(0, tf.int32)
     for part, values in weights.items():
-        values, odd = finite(values, default=defaults[part])
-        status |= bit(odd | _any_in_row(tf.abs(values) > LARGEST_WEIGHT), QueryStatus.NUMBER_REPLACED)
-        cleaned[part] = tf.clip_by_value(values, -LARGEST_WEIGHT, LARGEST_WEIGHT)
+        values, odd = replace_non_finite(values, default=defaults[part])
+        status |= status_bit(odd | _any_in_row(tf.abs(values) > MAX_WEIGHT), QueryStatus.NUMBER_REPLACED)
+        cleaned[part] = tf.clip_by_value(values, -MAX_WEIGHT, MAX_WEIGHT)
     return cleaned, status
 
 
-def fit(values: tf.Tensor, feature: Feature, *, wire: WireConfig) -> tf.Tensor:
+def pad_or_truncate(values: tf.Tensor, feature: Feature, *, wire: WireConfig) -> tf.Tensor:
     """The first entries of [batch, any] as many as `feature` has in wire form; fewer are padded with its default.
 
     A feature that has a fixed number of entries in a request comes back as it is.

@@ -9,13 +9,13 @@ from serving.engine import candidates, mmr, query_understanding
 from serving.engine import query as queries
 from serving.engine import ranking as rank
 from serving.engine import request_inputs as rows
-from serving.engine.candidates import Lifts
-from serving.engine.item_tables import Tables
+from serving.engine.candidates import ScoreBonuses
+from serving.engine.item_tables import ItemTables
 from serving.engine.query import Query
-from serving.engine.query_understanding import PartWeights
+from serving.engine.query_understanding import ScoreWeights
 from serving.index.exact import NO_ROW, Index
 from serving.lexical.bm25 import LexicalIndex
-from serving.similarity import Comparison
+from serving.similarity import Similarity
 from serving.towers import LoadedTowers, day_features
 from trainer.ops.examples import axis_lengths
 from trainer.spec.features import HISTORY_IDS, Side, features_of
@@ -29,7 +29,7 @@ from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, ITEM_SCORES, LEXICA
 Inputs = Mapping[str, tf.Tensor]
 
 
-class Pool(NamedTuple):
+class CandidateSet(NamedTuple):
     """What may become a result.
 
     Attributes:
@@ -45,7 +45,7 @@ class Pool(NamedTuple):
     passes: tf.Tensor
 
 
-class Scored(NamedTuple):
+class CandidateScores(NamedTuple):
     """Scores of some rows.
 
     Attributes:
@@ -59,7 +59,7 @@ class Scored(NamedTuple):
     scores: tf.Tensor
 
 
-class Ranking(NamedTuple):
+class SearchState(NamedTuple):
     """A search carried through.
 
     Attributes:
@@ -75,24 +75,24 @@ class Ranking(NamedTuple):
     """
 
     query: Query
-    pool: Pool
-    scored: Scored
-    weights: PartWeights
-    boosts: Lifts
-    by_score: rank.Ranked
-    order: rank.Ranked
+    pool: CandidateSet
+    scored: CandidateScores
+    weights: ScoreWeights
+    boosts: ScoreBonuses
+    by_score: rank.RankedResults
+    order: rank.RankedResults
     pages: rank.Pages
     status: tf.Tensor
 
 
-class Search(tf.Module):
+class SearchEngine(tf.Module):
     """Towers, tables, dense and lexical index of one version."""
 
-    def __init__(self, towers: LoadedTowers, *, tables: Tables, index: Index, lexical: LexicalIndex) -> None:
+    def __init__(self, towers: LoadedTowers, *, tables: ItemTables, index: Index, lexical: LexicalIndex) -> None:
         super().__init__(name="search")
         self.config = towers.config
         self.towers = towers.module
-        self.comparison = Comparison(towers)
+        self.comparison = Similarity(towers)
         self.reads_intent = towers.reads_intent
         self.tables = tables
         self.index = index
@@ -114,7 +114,7 @@ class Search(tf.Module):
         """The mixed query of a batch of requests; the graph is shared by the signatures."""
         return self._traced_query({name: inputs[name] for name in self._query_inputs})
 
-    def ranking(self, query: Query, inputs: Inputs, *, asked: tf.Tensor, left_out: tf.Tensor) -> Ranking:
+    def ranking(self, query: Query, inputs: Inputs, *, asked: tf.Tensor, left_out: tf.Tensor) -> SearchState:
         """Candidates of both sides, scored, in order, and the page that is asked for; the graph is shared as well.
 
         Args:
@@ -132,7 +132,7 @@ class Search(tf.Module):
     def encode(self, inputs: Inputs) -> dict[str, tf.Tensor]:
         """The query tower's outputs, finite, and `history_rows`, the history looked up in this bundle's own items."""
         wire = {
-            feature.name: rows.fit(inputs[feature.name], feature, wire=self.config.wire)
+            feature.name: rows.pad_or_truncate(inputs[feature.name], feature, wire=self.config.wire)
             for feature in features_of(Side.QUERY)
             if feature.modality is not None
         }
@@ -141,10 +141,10 @@ class Search(tf.Module):
         unknown = tf.reduce_any((history == NO_ROW) & (ids != b""), axis=-1)
         vectors = self.tables.content_of(history)
         present = tf.reduce_any(vectors != 0.0, axis=-1)  # an item without a usable vector says nothing
-        encoded = queries.sound(
+        encoded = queries.sanitize_outputs(
             self.towers.embed_query({**wire, "history_vectors": vectors, "history_present": present})
         )
-        status = rows.bit(unknown, QueryStatus.HISTORY_UNKNOWN)
+        status = rows.status_bit(unknown, QueryStatus.HISTORY_UNKNOWN)
         status |= encoded[TowerOutput.STATUS.value]
         return {**encoded, "history_rows": history, TowerOutput.STATUS.value: status}
 
@@ -180,32 +180,34 @@ class Search(tf.Module):
     def _query(self, inputs: Inputs) -> Query:
         encoded = self.encode(inputs)
         weights, odd_weights = queries.branch_weights(inputs)
-        ids, seed_item_weights, odd_likes = queries.fit_liked(inputs["seed_item_ids"], inputs["seed_item_weights"])
+        ids, seed_item_weights, odd_likes = queries.pad_seed_items(inputs["seed_item_ids"], inputs["seed_item_weights"])
         liked = self.tables.rows_of(ids)
         unknown = tf.reduce_any((liked == NO_ROW) & (ids != b""), axis=-1)
-        mixed = queries.mix(
+        mixed = queries.mix_components(
             encoded,
             weights=weights,
             liked=self.tables.vectors_of(liked),
             seed_item_weights=seed_item_weights,
             unit_length=self.comparison.unit_length,
         )
-        text = queries.searched_text(inputs["query_text"], weights)
+        text = queries.lexical_text(inputs["query_text"], weights)
         terms = self.lexical.terms(text)
-        reading = query_understanding.read(self.towers, text=text, branches=queries.heard(encoded, weights))
+        reading = query_understanding.understand(
+            self.towers, text=text, branches=queries.active_branches(encoded, weights)
+        )
         if not self.reads_intent:
             reading = reading._replace(intent=tf.zeros_like(reading.intent))
         empty = tf.reduce_all(mixed.vectors == 0.0, axis=-1) & (self.lexical.most(terms) == 0.0)
         status = encoded[TowerOutput.STATUS.value] | odd_weights | odd_likes
-        status |= rows.bit(unknown, QueryStatus.ITEM_UNKNOWN)
+        status |= rows.status_bit(unknown, QueryStatus.ITEM_UNKNOWN)
         return Query(
             **mixed._asdict(),
             terms=terms,
             history_rows=encoded["history_rows"],
-            repeats=queries.weighed_repeats(encoded, weights),
+            repeats=queries.weighted_repurchase(encoded, weights),
             reading=reading,
             empty=empty,
-            status=queries.status_of(status, empty),
+            status=queries.with_empty_bit(status, empty),
         )
 
     def query_by_item(self, own: tf.Tensor) -> Query:
@@ -219,41 +221,41 @@ class Search(tf.Module):
             parts=parts,
             weights=tf.cast(tf.reduce_any(parts != 0.0, axis=-1), tf.float32),
             terms=self.lexical.terms(tf.fill(tf.shape(own), b"")),
-            reading=query_understanding.nothing_read(tf.shape(own)[0]),
+            reading=query_understanding.empty(tf.shape(own)[0]),
             text_share=tf.zeros_like(empty, tf.float32),
             history_rows=tf.zeros([tf.shape(own)[0], 0], tf.int32),
             repeats=tf.zeros([tf.shape(own)[0], 0]),
             empty=empty,
-            status=rows.bit(own == NO_ROW, QueryStatus.ITEM_UNKNOWN) | rows.bit(empty, QueryStatus.EMPTY),
+            status=rows.status_bit(own == NO_ROW, QueryStatus.ITEM_UNKNOWN) | rows.status_bit(empty, QueryStatus.EMPTY),
         )
 
-    def _ranking(self, query: Query, inputs: Inputs, asked: tf.Tensor, left_out: tf.Tensor) -> Ranking:
+    def _ranking(self, query: Query, inputs: Inputs, asked: tf.Tensor, left_out: tf.Tensor) -> SearchState:
         search = self.config.search
         weights = self.score_weights(query, inputs)
         boosts, odd_boosts = candidates.fit_boosts(self.tables.rows_of(inputs["boost_ids"]), inputs["boost_values"])
         pool = self._pool(query, inputs, weights=weights.total, boosts=boosts, asked=asked, left_out=left_out)
         scored = self.score(query, pool.rows, weights=weights.total, boosts=boosts)
         groups = self.tables.gather(self.tables.groups, pool.rows)
-        by_score = rank.rank(
+        by_score = rank.rank_candidates(
             pool.rows, scores=scored.scores, groups=groups, in_given_order=query.empty, depth=search.ranking_depth
         )
-        strength, odd_strength = rows.finite(inputs["diversity"], default=0.0)
+        strength, odd_strength = rows.replace_non_finite(inputs["diversity"], default=0.0)
         prices = [inputs[name.value] for name in (FilterName.PRICE_MIN, FilterName.PRICE_MAX)]
-        _, odd_prices = rows.finite(tf.stack(prices, axis=1), default=0.0)
+        _, odd_prices = rows.replace_non_finite(tf.stack(prices, axis=1), default=0.0)
         pages = rank.clamp_pages(
             inputs["page"], inputs["page_size"], depth=search.ranking_depth, width=search.max_page_size
         )
         last = tf.reduce_max(tf.concat([[0], pages.start + pages.size], axis=0))
         asked_about = tf.reduce_any(asked != NO_ROW)  # then its place is wanted, wherever it is
-        order = mmr.reorder(
+        order = mmr.rerank(
             by_score,
             scores=tf.gather(scored.scores, by_score.positions, batch_dims=1),
             vectors=self.tables.vectors_of(tf.gather(pool.rows, by_score.positions, batch_dims=1)),
             strength=tf.clip_by_value(strength + weights.diversity, 0.0, 1.0),
             until=tf.where(asked_about, search.ranking_depth, last),
         )
-        odd = rows.bit(odd_strength | odd_prices, QueryStatus.NUMBER_REPLACED) | odd_boosts | weights.status
-        return Ranking(
+        odd = rows.status_bit(odd_strength | odd_prices, QueryStatus.NUMBER_REPLACED) | odd_boosts | weights.status
+        return SearchState(
             query=query,
             pool=pool,
             scored=scored,
@@ -265,17 +267,19 @@ class Search(tf.Module):
             status=query.status | odd | pages.status,
         )
 
-    def score_weights(self, query: Query, inputs: Inputs) -> PartWeights:
+    def score_weights(self, query: Query, inputs: Inputs) -> ScoreWeights:
         """How much each score component counts: what the request says, moved by what the query gives away."""
         given = {part: inputs[f"weight_{part}"] for part in SCORE_COMPONENTS}
         return query_understanding.score_weights(
             query.reading, given, defaults=self.default_weights(), strength=inputs[search_fields.INTENT_WEIGHT]
         )
 
-    def score(self, query: Query, asked: tf.Tensor, *, weights: Mapping[str, tf.Tensor], boosts: Lifts) -> Scored:
+    def score(
+        self, query: Query, asked: tf.Tensor, *, weights: Mapping[str, tf.Tensor], boosts: ScoreBonuses
+    ) -> CandidateScores:
         """Scores of rows [batch, rows]; an empty query scores nothing but boosts."""
         branches = self.tables.gather(self.tables.branches, asked)
-        parts = rank.score_parts(
+        parts = rank.score_components(
             query.vectors,
             branches,
             score_pairs=self.towers.score_pairs,
@@ -283,16 +287,16 @@ class Search(tf.Module):
             compare=self._similarity,
         )
         parts[LEXICAL] = tf.reduce_sum(self.word_scores(query, asked), axis=-1)
-        parts[REPURCHASE] = candidates.lifts_of(asked, repeats_of(query))
+        parts[REPURCHASE] = candidates.bonus_of(asked, repeats_of(query))
         columns = tf.unstack(self.tables.gather(self.tables.item_scores, asked), len(ITEM_SCORES), axis=-1)
         parts |= {part.name: values for part, values in zip(ITEM_SCORES, columns, strict=True)}
         parts = {part: tf.where(query.empty[:, tf.newaxis], 0.0, parts[part]) for part in SCORE_COMPONENTS}
-        added = candidates.lifts_of(asked, boosts)
-        return Scored(parts=parts, boosts=added, scores=rank.total(parts, weights) + added)
+        added = candidates.bonus_of(asked, boosts)
+        return CandidateScores(parts=parts, boosts=added, scores=rank.total_score(parts, weights) + added)
 
     def _similarity(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> tf.Tensor:
         """[batch, dim] and [batch, candidates, dim] to [batch, candidates]."""
-        return rank.dot(self.comparison.query_keys(query_vectors), self.comparison.item_keys(item_vectors))
+        return rank.dot_product(self.comparison.query_keys(query_vectors), self.comparison.item_keys(item_vectors))
 
     def word_scores(self, query: Query, asked: tf.Tensor) -> tf.Tensor:
         """What each word adds to the lexical score component: [batch, rows, terms] float32; the part is in 0..1."""
@@ -306,34 +310,34 @@ class Search(tf.Module):
         inputs: Inputs,
         *,
         weights: Mapping[str, tf.Tensor],
-        boosts: Lifts,
+        boosts: ScoreBonuses,
         asked: tf.Tensor,
         left_out: tf.Tensor,
-    ) -> Pool:
+    ) -> CandidateSet:
         filters = {filter_.name.value: inputs[filter_.name.value] for filter_ in FILTERS}
-        liked = inputs["seed_item_ids"][:, : queries.MOST_LIKED]
+        liked = inputs["seed_item_ids"][:, : queries.MAX_SEED_ITEMS]
         filters[FilterName.EXCLUDE.value] = tf.concat([filters[FilterName.EXCLUDE.value], liked], axis=1)
         filtered = self.tables.filtered(filters)
         repeats = repeats_of(query)
         lifts = (boosts, repeats._replace(values=repeats.values * weights[REPURCHASE][:, tf.newaxis]))
 
-        def some() -> Pool:
+        def some() -> CandidateSet:
             allowed = filtered.allowed()
             found = self._proposed(query, weights, allowed)
-            found = candidates.with_lifted(found, lifts, allowed=allowed)
+            found = candidates.append_boosted(found, lifts, allowed=allowed)
             counts = self.tables.count_groups(allowed)
             groups = self.tables.gather(self.tables.groups, found)
-            return Pool(
+            return CandidateSet(
                 rows=found,
                 variants=tf.gather(counts, tf.maximum(groups, 0), batch_dims=1),
                 total=tf.math.count_nonzero(counts, axis=-1, dtype=tf.int32),
-                passes=candidates.passes(asked, allowed),
+                passes=candidates.passes_filters(asked, allowed),
             )
 
-        def everything() -> Pool:
-            found = candidates.with_lifted(self._proposed(query, weights, None), lifts, allowed=None)
+        def everything() -> CandidateSet:
+            found = candidates.append_boosted(self._proposed(query, weights, None), lifts, allowed=None)
             groups = self.tables.gather(self.tables.groups, found)
-            return Pool(
+            return CandidateSet(
                 rows=found,
                 variants=tf.gather(self.tables.group_sizes, tf.maximum(groups, 0)),
                 total=tf.fill(tf.shape(query.empty), self.tables.num_groups),
@@ -360,7 +364,9 @@ class Search(tf.Module):
 
         def both() -> tf.Tensor:
             lexical = self.lexical.propose(query.terms, k, allowed=allowed)
-            return candidates.merge(dense, lexical, dense_weight=weights[DENSE], lexical_weight=weights[LEXICAL])
+            return candidates.reciprocal_rank_fusion(
+                dense, lexical, dense_weight=weights[DENSE], lexical_weight=weights[LEXICAL]
+            )
 
         found = tf.cond(tf.reduce_any(self.lexical.most(query.terms) > 0.0), both, lambda: dense)
         empty = query.empty[:, tf.newaxis]
@@ -371,9 +377,9 @@ class Search(tf.Module):
         )
 
 
-def repeats_of(query: Query) -> Lifts:
+def repeats_of(query: Query) -> ScoreBonuses:
     """What the items of the history have as score component `repurchase`."""
-    return Lifts(rows=query.history_rows, values=query.repeats)
+    return ScoreBonuses(rows=query.history_rows, values=query.repeats)
 
 
 def _specs(ports: tuple[SignatureField, ...]) -> dict[str, tf.TensorSpec]:

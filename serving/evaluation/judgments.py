@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from serving.evaluation.eval_requests import JudgedRequest, read_judged, read_texts, stack_queries
-from serving.lexical.bm25 import LexicalIndex, make_postings
+from serving.lexical.bm25 import LexicalIndex, build_postings
 from serving.manifest import MANIFEST_PATH
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
@@ -107,7 +107,7 @@ def run_bm25(items: Path, requests: Sequence[JudgedRequest]) -> list[list[bytes]
     """The same from BM25 over title, description and brand as one text an item, every word counting the same."""
     read = read_texts(items, "item_id", "title", "description", "brand")
     texts = [b" ".join(parts) for parts in zip(read["title"], read["description"], read["brand"], strict=True)]
-    index = LexicalIndex(make_postings({"text": texts}, weights={"text": 1.0}))
+    index = LexicalIndex(build_postings({"text": texts}, weights={"text": 1.0}))
     terms = index.terms(tf.constant([request.query["query_text"] for request in requests]))
     rows = index.propose(terms, DEPTH).numpy()
     return [[read["item_id"][row] for row in found if row >= 0] for found in rows]

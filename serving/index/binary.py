@@ -9,7 +9,7 @@ from serving.index.kinds import IndexKind
 from serving.index.vector_store import VectorStore, as_variable
 
 WORD_BITS = 64
-LARGEST_UINT8 = 255
+MAX_UINT8 = 255
 
 
 class BinaryIndex(tf.Module):
@@ -48,9 +48,9 @@ class BinaryIndex(tf.Module):
         return pad_rows(rows, k)
 
     def _nearest_codes(self, query_vectors: tf.Tensor, candidates: int) -> tf.Tensor:
-        wanted = packed(tf.matmul(query_vectors - self.mean, self.rotation) > 0.0)  # [batch, word]
+        wanted = pack_bits(tf.matmul(query_vectors - self.mean, self.rotation) > 0.0)  # [batch, word]
         num_words = int(self.words.shape[0])
-        dtype = tf.uint8 if num_words * WORD_BITS <= LARGEST_UINT8 else tf.int32
+        dtype = tf.uint8 if num_words * WORD_BITS <= MAX_UINT8 else tf.int32
         agreement = tf.zeros([tf.shape(wanted)[0], self.store.num_items], dtype)
         for word in range(num_words):
             same = tf.bitwise.invert(tf.bitwise.bitwise_xor(self.words[word], wanted[:, word, tf.newaxis]))
@@ -58,7 +58,7 @@ class BinaryIndex(tf.Module):
         return tf.math.top_k(agreement, k=candidates, sorted=False).indices
 
 
-def packed(bits: tf.Tensor) -> tf.Tensor:
+def pack_bits(bits: tf.Tensor) -> tf.Tensor:
     """[batch, words * 64] bool as [batch, words] int64, the first bit lowest."""
     values = tf.bitwise.left_shift(tf.ones([WORD_BITS], tf.int64), tf.range(WORD_BITS, dtype=tf.int64))
     grouped = tf.reshape(bits, [-1, bits.shape[1] // WORD_BITS, WORD_BITS])

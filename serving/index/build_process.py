@@ -21,7 +21,7 @@ from serving.index.kinds import SCANN_KINDS, IndexKind
 from trainer.spec.config import VectorDtype
 
 
-def build_apart(
+def build_in_subprocess(
     vectors: np.ndarray, *, queries: np.ndarray, kind: IndexKind, storage: VectorDtype, k: int, directory: Path
 ) -> dict[str, Any]:
     """Builds an index into `directory` and returns the numbers that were chosen.
@@ -53,9 +53,9 @@ def build_apart(
     return built
 
 
-def ivf_parts(vectors: np.ndarray, queries: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def build_ivf(vectors: np.ndarray, queries: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and numbers of an inverted file: about 4 √n lists, and as many probes as the target needs."""
-    lists = clustering.make_lists(vectors, num_lists=max(1, round(4 * math.sqrt(len(vectors)))))
+    lists = clustering.build_inverted_lists(vectors, num_lists=max(1, round(4 * math.sqrt(len(vectors)))))
     list_of = np.empty(len(vectors), np.int64)
     list_of[lists.order] = np.repeat(np.arange(len(lists.centres)), np.diff(lists.starts))
     wanted = list_of[clustering.nearest_rows(queries, vectors, k=RECALL_AT)]
@@ -66,13 +66,13 @@ def ivf_parts(vectors: np.ndarray, queries: np.ndarray) -> tuple[dict[str, np.nd
     return arrays, {"probes": reads, "longest": int(np.diff(lists.starts).max())}
 
 
-def binary_parts(vectors: np.ndarray, queries: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def build_binary(vectors: np.ndarray, queries: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and numbers of binary codes: two bits a dimension, and as many comparisons as the target needs."""
     rotation, mean = clustering.learn_rotation(vectors, words=-(-2 * vectors.shape[1] // 64))
-    words = clustering.packed_signs(vectors, rotation, mean)
+    words = clustering.pack_signs(vectors, rotation, mean)
     wanted = clustering.nearest_rows(queries, vectors, k=RECALL_AT)
     ranks = []
-    for bits, rows in zip(clustering.packed_signs(queries, rotation, mean).T, wanted, strict=True):
+    for bits, rows in zip(clustering.pack_signs(queries, rotation, mean).T, wanted, strict=True):
         distance = np.bitwise_count(words ^ bits[:, None]).sum(axis=0, dtype=np.int32)
         at = np.searchsorted(np.sort(distance), distance[rows], side="right")  # the worst place among equals
         ranks += at.tolist()
@@ -96,7 +96,7 @@ def main() -> None:
         setting = {"kind": arguments.kind, "storage": arguments.storage, "k": arguments.k}
         numbers = scann_builder.build(vectors, queries=queries, directory=arguments.directory, **setting)
     else:
-        arrays, numbers = (ivf_parts if arguments.kind is IndexKind.IVF else binary_parts)(vectors, queries)
+        arrays, numbers = (build_ivf if arguments.kind is IndexKind.IVF else build_binary)(vectors, queries)
         np.savez(arguments.directory / "parts.npz", allow_pickle=False, **arrays)
     (arguments.directory / "built.json").write_text(json.dumps(numbers))
 

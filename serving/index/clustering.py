@@ -10,12 +10,12 @@ _SAMPLES_PER_LIST = 32
 _ITERATIONS = 6
 _ROTATION_SAMPLES = 20_000
 _ROTATION_ITERATIONS = 20
-_SPREAD = 0.5
-TRIALS = 400
+_QUERY_NOISE = 0.5
+NUM_SAMPLE_QUERIES = 400
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Lists:
+class InvertedLists:
     """A catalogue in lists.
 
     Attributes:
@@ -29,7 +29,7 @@ class Lists:
     starts: np.ndarray
 
 
-def make_lists(vectors: np.ndarray, *, num_lists: int, seed: int = SEED) -> Lists:
+def build_inverted_lists(vectors: np.ndarray, *, num_lists: int, seed: int = SEED) -> InvertedLists:
     """Spherical k-means; a list that has become much longer than the mean is halved until it is not.
 
     Args:
@@ -51,8 +51,8 @@ def make_lists(vectors: np.ndarray, *, num_lists: int, seed: int = SEED) -> List
     nearest = nearest_centre(vectors, centres)
     by_list = np.split(np.argsort(nearest, kind="stable"), np.cumsum(np.bincount(nearest, minlength=num_lists))[:-1])
     limit = max(2, -(-5 * len(vectors) // (4 * num_lists)))
-    pieces = [piece for rows in by_list if len(rows) for piece in _halved(vectors, rows, limit)]
-    return Lists(
+    pieces = [piece for rows in by_list if len(rows) for piece in _split_large_list(vectors, rows, limit)]
+    return InvertedLists(
         centres=_unit(np.stack([vectors[rows].mean(axis=0) for rows in pieces])),
         order=np.concatenate(pieces).astype(np.int32),
         starts=np.cumsum([0, *map(len, pieces)]).astype(np.int32),
@@ -66,7 +66,7 @@ def nearest_centre(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
     )
 
 
-def _halved(vectors: np.ndarray, rows: np.ndarray, limit: int) -> list[np.ndarray]:
+def _split_large_list(vectors: np.ndarray, rows: np.ndarray, limit: int) -> list[np.ndarray]:
     """`rows` in pieces of at most `limit`, cut in the middle along the direction in which they differ most."""
     if len(rows) <= limit:
         return [rows]
@@ -74,7 +74,7 @@ def _halved(vectors: np.ndarray, rows: np.ndarray, limit: int) -> list[np.ndarra
     direction = np.linalg.svd(centred[:1024], full_matrices=False)[2][0]
     along = rows[np.argsort(centred @ direction, kind="stable")]
     half = len(rows) // 2
-    return [*_halved(vectors, along[:half], limit), *_halved(vectors, along[half:], limit)]
+    return [*_split_large_list(vectors, along[:half], limit), *_split_large_list(vectors, along[half:], limit)]
 
 
 def learn_rotation(vectors: np.ndarray, *, words: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +99,7 @@ def learn_rotation(vectors: np.ndarray, *, words: int, seed: int = SEED) -> tupl
     return np.concatenate(blocks, axis=1)[:, :bits].astype(np.float32), mean
 
 
-def packed_signs(vectors: np.ndarray, rotation: np.ndarray, mean: np.ndarray) -> np.ndarray:
+def pack_signs(vectors: np.ndarray, rotation: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """[word, n] uint64: the signs of the rotated vectors, the first column lowest."""
     parts = []
     for start in range(0, len(vectors), _BLOCK):
@@ -108,11 +108,11 @@ def packed_signs(vectors: np.ndarray, rotation: np.ndarray, mean: np.ndarray) ->
     return np.ascontiguousarray(np.concatenate(parts).T)
 
 
-def trial_queries(vectors: np.ndarray, *, count: int = TRIALS, seed: int = SEED) -> np.ndarray:
+def sample_queries(vectors: np.ndarray, *, count: int = NUM_SAMPLE_QUERIES, seed: int = SEED) -> np.ndarray:
     """[at most count, dim] float32 of length 1: evenly spaced items moved by half their length, as a query is off."""
     chosen = vectors[:: max(1, len(vectors) // count)][:count]
     noise = _unit(np.random.default_rng(seed).normal(size=chosen.shape).astype(np.float32))
-    return _unit(chosen + np.float32(_SPREAD) * noise)
+    return _unit(chosen + np.float32(_QUERY_NOISE) * noise)
 
 
 def nearest_rows(queries: np.ndarray, vectors: np.ndarray, *, k: int) -> np.ndarray:

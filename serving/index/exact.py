@@ -36,7 +36,7 @@ class Index(Protocol):
         """
 
 
-class Approximate(Protocol):
+class ApproximateIndex(Protocol):
     """A search that may miss items and may come back with too few."""
 
     kind: IndexKind
@@ -145,10 +145,10 @@ def _best_of_groups(scores: tf.Tensor, k: int, width: int) -> tuple[tf.Tensor, t
     return best.values, tf.gather(places, best.indices, batch_dims=1)
 
 
-class CompletedIndex(tf.Module):
+class ExactFallbackIndex(tf.Module):
     """An approximate search whose short answers are given again by exact search."""
 
-    def __init__(self, approximate: Approximate, *, exact: ExactIndex) -> None:
+    def __init__(self, approximate: ApproximateIndex, *, exact: ExactIndex) -> None:
         """Both search the same items."""
         super().__init__(name="completed_index")
         self.approximate = approximate
@@ -161,12 +161,12 @@ class CompletedIndex(tf.Module):
         passing: tf.Tensor | int = self.exact.num_items
         if allowed is not None:
             within = allowed[:, : self.exact.num_items]
-            rows = keep(rows, lambda at: tf.gather(within, at, batch_dims=1))
+            rows = filter_rows(rows, lambda at: tf.gather(within, at, batch_dims=1))
             passing = tf.math.count_nonzero(within, axis=-1, dtype=tf.int32)
-        return answer_short(rows, query_vectors, passing=passing, allowed=allowed, index=self.exact)
+        return fill_short_results(rows, query_vectors, passing=passing, allowed=allowed, index=self.exact)
 
 
-def keep(rows: tf.Tensor, passes: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+def filter_rows(rows: tf.Tensor, passes: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
     """`rows` [batch, width] without those that do not pass, the others moved up; `passes` maps rows to bool."""
     valid = rows != NO_ROW
     valid &= passes(tf.where(valid, rows, 0))
@@ -174,7 +174,7 @@ def keep(rows: tf.Tensor, passes: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor
     return tf.gather(tf.where(valid, rows, NO_ROW), order, batch_dims=1)
 
 
-def answer_short(
+def fill_short_results(
     rows: tf.Tensor, query_vectors: tf.Tensor, *, passing: tf.Tensor | int, allowed: tf.Tensor | None, index: Index
 ) -> tf.Tensor:
     """Requests that have fewer rows than min(k, passing) get those of `index` instead, and only those requests.

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from serving.index import clustering
 from serving.index.binary import BinaryIndex
-from serving.index.build_process import build_apart
+from serving.index.build_process import build_in_subprocess
 from serving.index.checks import RECALL_AT, check_vectors
-from serving.index.exact import Approximate, CompletedIndex, ExactIndex, Index
+from serving.index.exact import ApproximateIndex, ExactFallbackIndex, ExactIndex, Index
 from serving.index.ivf import IvfIndex
 from serving.index.kinds import IndexKind
 from serving.index.scann import ScannIndex
@@ -67,16 +67,16 @@ def build_index(
     """
     check_vectors(vectors)
     if queries is None or not len(queries):
-        queries = clustering.trial_queries(vectors)
+        queries = clustering.sample_queries(vectors)
     numbers: dict[str, Any] = {}
     keep = None
     if kind is IndexKind.EXACT:
         index: Index = ExactIndex(VectorStore.of(vectors, storage=storage))
     else:
         folder = work_dir / kind.value
-        numbers = build_apart(vectors, queries=queries[::2], kind=kind, storage=storage, k=k, directory=folder)
-        approximate, keep = _read(folder, vectors, kind=kind, storage=storage, numbers=numbers)
-        index = CompletedIndex(approximate, exact=ExactIndex(approximate.store))  # type: ignore[attr-defined]
+        numbers = build_in_subprocess(vectors, queries=queries[::2], kind=kind, storage=storage, k=k, directory=folder)
+        approximate, keep = _load_parts(folder, vectors, kind=kind, storage=storage, numbers=numbers)
+        index = ExactFallbackIndex(approximate, exact=ExactIndex(approximate.store))  # type: ignore[attr-defined]
     facts = {
         "kind": kind.value,
         "storage": storage.value,
@@ -92,15 +92,15 @@ def restore_index(saved: Any, facts: Mapping[str, Any]) -> Index:
     """The index that a SavedModel holds as `saved`, with the variables it has: nothing is built or copied."""
     kind = IndexKind(facts["kind"])
     if kind is IndexKind.EXACT:
-        return ExactIndex(_restored_store(saved.store))
+        return ExactIndex(_restore_store(saved.store))
     old = saved.approximate
-    approximate = _assemble(_restored_store(old.store), kind=kind, numbers=facts, parts=old)
-    return CompletedIndex(approximate, exact=ExactIndex(approximate.store))  # type: ignore[attr-defined]
+    approximate = _assemble(_restore_store(old.store), kind=kind, numbers=facts, parts=old)
+    return ExactFallbackIndex(approximate, exact=ExactIndex(approximate.store))  # type: ignore[attr-defined]
 
 
-def _read(
+def _load_parts(
     folder: Path, vectors: np.ndarray, *, kind: IndexKind, storage: VectorDtype, numbers: Mapping[str, Any]
-) -> tuple[Approximate, Any]:
+) -> tuple[ApproximateIndex, Any]:
     """What the child process left, and what must stay alive."""
     if not (folder / "parts.npz").exists():
         from scann.scann_ops.py import scann_ops  # noqa: F401  registers the ops, without which it does not load
@@ -115,7 +115,7 @@ def _read(
     return _assemble(store, kind=kind, numbers=numbers, parts=parts), None
 
 
-def _assemble(store: VectorStore, *, kind: IndexKind, numbers: Mapping[str, Any], parts: Any) -> Approximate:
+def _assemble(store: VectorStore, *, kind: IndexKind, numbers: Mapping[str, Any], parts: Any) -> ApproximateIndex:
     if kind is IndexKind.IVF:
         return IvfIndex(
             store,
@@ -129,7 +129,7 @@ def _assemble(store: VectorStore, *, kind: IndexKind, numbers: Mapping[str, Any]
     return ScannIndex(store, state=parts.state, kind=kind, leaves=numbers["leaves"], reorders=numbers["reorders"])
 
 
-def _restored_store(saved: Any) -> VectorStore:
+def _restore_store(saved: Any) -> VectorStore:
     parts = {name: getattr(saved, name, None) for name in ("scales", "rotation", "rows_at")}
     return VectorStore(saved.codes, **parts)
 

@@ -8,11 +8,11 @@ from serving.index.exact import NO_ROW, ExactIndex, pad_rows
 from serving.index.kinds import IndexKind
 from serving.index.vector_store import BLOCK, VectorStore, as_variable
 
-GATHERED_AT_ONCE = 1 << 17  # vectors; bounds the memory of a large batch
+MAX_GATHERED_VECTORS = 1 << 17  # vectors; bounds the memory of a large batch
 # A vector that is gathered costs about as much as so many that a whole batch is multiplied with in place (measured at
 # batch 32): a batch that would read more than its share is answered faster, and exactly, by reading everything.
 GATHER_COST = 24
-SCANNED_FROM_BATCH = 32
+SCAN_MIN_BATCH = 32
 
 
 class IvfIndex(tf.Module):
@@ -43,7 +43,7 @@ class IvfIndex(tf.Module):
         num_lists = int(self.centres.shape[0])
         enough = -(-2 * k * num_lists // max(1, self.store.num_items))  # lists of twice as many items as are wanted
         probes = min(max(self.probes, enough), num_lists)
-        chunk = max(1, GATHERED_AT_ONCE // (probes * self.longest))
+        chunk = max(1, MAX_GATHERED_VECTORS // (probes * self.longest))
         batch = tf.shape(query_vectors)[0]
 
         def by_chunks() -> tf.Tensor:
@@ -65,7 +65,7 @@ class IvfIndex(tf.Module):
         if GATHER_COST * probes * self.longest < self.store.num_items:
             return by_lists()
         scan = ExactIndex(self.store)
-        rows = tf.cond(batch < SCANNED_FROM_BATCH, by_lists, lambda: scan.propose(query_vectors, k))
+        rows = tf.cond(batch < SCAN_MIN_BATCH, by_lists, lambda: scan.propose(query_vectors, k))
         return tf.ensure_shape(rows, [None, k])
 
     def _search(self, query_vectors: tf.Tensor, k: int, probes: int) -> tf.Tensor:

@@ -5,8 +5,8 @@ import enum
 from trainer.spec.config import INDEXED, IndexChoice, SearchConfig
 from trainer.spec.tower import SimilarityKind
 
-SMALLEST_APPROXIMATE = 16  # fewer items, and ScaNN refuses to build; exact search costs nothing there
-TREE_FROM_ITEMS = 100_000  # from ScaNN's rules of thumb: below, hashing without a tree
+MIN_APPROXIMATE_ITEMS = 16  # fewer items, and ScaNN refuses to build; exact search costs nothing there
+TREE_MIN_ITEMS = 100_000  # from ScaNN's rules of thumb: below, hashing without a tree
 
 
 class IndexKind(enum.StrEnum):
@@ -31,7 +31,7 @@ def choose_kind(
 
     Exact where the other kinds do not know the similarity.
     """
-    if num_items < SMALLEST_APPROXIMATE or search.index is IndexChoice.EXACT:
+    if num_items < MIN_APPROXIMATE_ITEMS or search.index is IndexChoice.EXACT:
         return IndexKind.EXACT
     if search.index is IndexChoice.IVF:
         return IndexKind.IVF
@@ -44,4 +44,4 @@ def choose_kind(
         return IndexKind.EXACT if small else IndexKind.IVF
     if small and search.index is IndexChoice.AUTO:
         return IndexKind.SCANN_BRUTE_FORCE
-    return IndexKind.SCANN_HASHED if num_items < TREE_FROM_ITEMS else IndexKind.SCANN_TREE
+    return IndexKind.SCANN_HASHED if num_items < TREE_MIN_ITEMS else IndexKind.SCANN_TREE

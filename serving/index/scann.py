@@ -34,7 +34,7 @@ class ScannIndex(tf.Module):
         from scann.scann_ops.py import scann_ops
 
         found = min(k, self.store.num_items)
-        wide = min(reordered(k), self.store.num_items)
+        wide = min(num_reordered(k), self.store.num_items)
         searcher = scann_ops.searcher_from_module(self.state)  # inside the traced function, or the handle is not saved
         rows, scores = searcher.search_batched_parallel(
             query_vectors,
@@ -53,6 +53,6 @@ class ScannIndex(tf.Module):
         return pad_rows(tf.where(valid, rows, NO_ROW)[:, :found], k)
 
 
-def reordered(k: int) -> int:
+def num_reordered(k: int) -> int:
     """How many candidates a hashed index compares exactly before it proposes `k`."""
     return max(4 * k, 200)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from serving.index import clustering
 from serving.index.checks import RECALL_AT, TARGET_RECALL, check_vectors
 from serving.index.kinds import IndexKind
-from serving.index.scann import reordered
+from serving.index.scann import num_reordered
 from trainer.spec.config import VectorDtype
 
 
@@ -36,7 +36,7 @@ def build_state(vectors: np.ndarray, *, kind: IndexKind, k: int, reorders: bool 
         builder = builder.score_brute_force()
     else:
         builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2)
-        builder = builder.reorder(min(reordered(k), count)) if reorders else builder
+        builder = builder.reorder(min(num_reordered(k), count)) if reorders else builder
     return builder.build().serialize_to_module()
 
 
@@ -45,7 +45,7 @@ def num_leaves(count: int) -> int:
     return round(math.sqrt(count))
 
 
-def enough_leaves(state: Any, vectors: np.ndarray, *, queries: np.ndarray, k: int) -> int:
+def tune_num_leaves(state: Any, vectors: np.ndarray, *, queries: np.ndarray, k: int) -> int:
     """The fewest leaves whose search finds the target share of the nearest ten, and some reserve for `k` candidates."""
     from scann.scann_ops.py import scann_ops
 
@@ -56,8 +56,8 @@ def enough_leaves(state: Any, vectors: np.ndarray, *, queries: np.ndarray, k: in
     while leaves < most:
         found, scores = searcher.search_batched(
             queries,
-            final_num_neighbors=reordered(k),
-            pre_reorder_num_neighbors=reordered(k),
+            final_num_neighbors=num_reordered(k),
+            pre_reorder_num_neighbors=num_reordered(k),
             leaves_to_search=leaves,
         )
         found = np.where(np.isnan(scores), -1, found).reshape(len(queries), -1)
@@ -78,7 +78,7 @@ def build(
     reorders = storage is VectorDtype.FLOAT32 or kind is IndexKind.SCANN_BRUTE_FORCE
     holder = tf.Module()
     holder.state = build_state(vectors, kind=kind, k=k, reorders=reorders)
-    leaves = enough_leaves(holder.state, vectors, queries=queries, k=k) if kind is IndexKind.SCANN_TREE else 0
+    leaves = tune_num_leaves(holder.state, vectors, queries=queries, k=k) if kind is IndexKind.SCANN_TREE else 0
     options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
     tf.saved_model.save(holder, str(directory / "index"), options=options)
     return {"leaves": leaves, "reorders": reorders}

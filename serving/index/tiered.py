@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from serving.index.exact import NO_ROW, ExactIndex, Index, answer_short, keep
+from serving.index.exact import NO_ROW, ExactIndex, Index, fill_short_results, filter_rows
 from serving.index.vector_store import as_variable
 
 
@@ -52,10 +52,10 @@ class TieredIndex(tf.Module):
         if allowed is not None:
             return self.base.propose(query_vectors, k, allowed[:, : self.num_base] & alive)
         spare = min(k, self.num_removed)  # in place of the removed ones that come among the first
-        rows = keep(self.base.propose(query_vectors, k + spare), lambda at: tf.gather(alive, at))[:, :k]
+        rows = filter_rows(self.base.propose(query_vectors, k + spare), lambda at: tf.gather(alive, at))[:, :k]
         rows = tf.ensure_shape(rows, [None, k])
         if spare == self.num_removed:
             return rows
         everything = tf.broadcast_to(alive, [tf.shape(query_vectors)[0], self.num_base])
         passing = self.num_base - self.num_removed
-        return answer_short(rows, query_vectors, passing=passing, allowed=everything, index=self.base)
+        return fill_short_results(rows, query_vectors, passing=passing, allowed=everything, index=self.base)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainer.spec.config import VectorDtype
 
 _DTYPES = {VectorDtype.FLOAT32: tf.float32, VectorDtype.FLOAT16: tf.float16, VectorDtype.BFLOAT16: tf.bfloat16}
-_INT8_LARGEST = 127.0
+_INT8_MAX = 127.0
 _SEED = 17
 BLOCK = 8  # places that are read together where many in a row are wanted
 
@@ -45,7 +45,7 @@ class VectorStore(tf.Module):
         if storage is not VectorDtype.INT8:
             return cls(tf.cast(placed, _DTYPES[storage]), rows_at=rows_at)
         rotation = random_rotation(vectors.shape[1])
-        codes, scales = quantized(placed @ rotation)
+        codes, scales = quantize(placed @ rotation)
         return cls(codes, scales=scales, rotation=rotation, rows_at=rows_at)
 
     def block_scores(self, query_vectors: tf.Tensor, start: tf.Tensor | int, stop: tf.Tensor | int) -> tf.Tensor:
@@ -92,13 +92,13 @@ def random_rotation(dim: int) -> np.ndarray:
     return np.linalg.qr(np.random.default_rng(_SEED).normal(size=[dim, dim]))[0].astype(np.float32)
 
 
-def quantized(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def quantize(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """int8 codes [n, dim] and scales [n] float32, whose product is `vectors` up to about half a scale a number.
 
     The largest number of a vector is 127; the scale is then the one with the least squared error.
     """
     largest = np.abs(vectors).max(axis=1, initial=0.0)
-    codes = np.rint(vectors / (np.where(largest > 0.0, largest, 1.0) / _INT8_LARGEST)[:, None])
+    codes = np.rint(vectors / (np.where(largest > 0.0, largest, 1.0) / _INT8_MAX)[:, None])
     squares = np.einsum("nd,nd->n", codes, codes)
     scales = np.einsum("nd,nd->n", vectors, codes) / np.where(squares > 0.0, squares, 1.0)
     return codes.astype(np.int8), scales.astype(np.float32)

@@ -12,15 +12,15 @@ import tensorflow as tf
 from trainer.ops.text import words
 from trainer.spec.serving.search_fields import NUM_COMPLETIONS
 
-MOST_PHRASES = 50_000  # of rarer ones only as many as this
-MOST_WORDS = 3  # of a phrase that is no whole title or brand
-LONGEST_TITLE = 8  # words; longer titles are no queries
-LONGEST_PREFIX = 24  # characters that have lists
-_KEPT = NUM_COMPLETIONS + 1  # one may be the text itself, which is no completion
-_TEXTS_AT_ONCE = 1_024
+MAX_PHRASES = 50_000  # of rarer ones only as many as this
+MAX_PHRASE_WORDS = 3  # of a phrase that is no whole title or brand
+MAX_TITLE_WORDS = 8  # words; longer titles are no queries
+MAX_PREFIX_CHARS = 24  # characters that have lists
+_LIST_LENGTH = NUM_COMPLETIONS + 1  # one may be the text itself, which is no completion
+_TEXT_BATCH_SIZE = 1_024
 
 
-def make_phrases(titles: Sequence[bytes], brands: Sequence[bytes]) -> list[str]:
+def build_phrases(titles: Sequence[bytes], brands: Sequence[bytes]) -> list[str]:
     """What a text may be completed to, the most frequent first.
 
     Args:
@@ -31,38 +31,38 @@ def make_phrases(titles: Sequence[bytes], brands: Sequence[bytes]) -> list[str]:
     for title in _split(titles):
         parts = {
             " ".join(title[start : start + length])
-            for length in range(1, MOST_WORDS + 1)
+            for length in range(1, MAX_PHRASE_WORDS + 1)
             for start in range(len(title) - length + 1)
         }
-        counts.update(parts | ({" ".join(title)} if len(title) <= LONGEST_TITLE else set()))
+        counts.update(parts | ({" ".join(title)} if len(title) <= MAX_TITLE_WORDS else set()))
     made = Counter(" ".join(brand) for brand in _split(brands))
     counts |= made
     whole = {" ".join(title) for title in _split(titles)} | set(made)
     # A part of a title that only one item has says no more than the title.
     kept = [text for text, count in counts.items() if text and (count > 1 or " " not in text or text in whole)]
-    return sorted(kept, key=lambda text: (-counts[text], len(text), text))[:MOST_PHRASES]
+    return sorted(kept, key=lambda text: (-counts[text], len(text), text))[:MAX_PHRASES]
 
 
 def _split(texts: Sequence[bytes]) -> list[list[str]]:
     found: list[list[str]] = []
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        ragged = words(tf.constant(list(texts[start : start + _TEXTS_AT_ONCE]), tf.string))
+    for start in range(0, len(texts), _TEXT_BATCH_SIZE):
+        ragged = words(tf.constant(list(texts[start : start + _TEXT_BATCH_SIZE]), tf.string))
         found += [[word.decode() for word in row] for row in ragged.to_list()]
     return found
 
 
-class Completion(tf.Module):
+class Autocomplete(tf.Module):
     """Phrases by prefix, as variables."""
 
     def __init__(self, phrases: Sequence[str]) -> None:
         """Indexes `phrases`, the preferred first."""
         super().__init__(name="completion")
-        lists = _lists(phrases)
+        lists = _prefix_lists(phrases)
         prefixes = sorted(lists)
         blank = len(phrases)
-        table = [[*lists[prefix], *[blank] * (_KEPT - len(lists[prefix]))] for prefix in prefixes]
+        table = [[*lists[prefix], *[blank] * (_LIST_LENGTH - len(lists[prefix]))] for prefix in prefixes]
         self.phrases = tf.Variable(tf.constant([*phrases, ""]), trainable=False, name="phrases")
-        self.lists = tf.Variable(tf.constant([*table, [blank] * _KEPT], tf.int32), trainable=False, name="lists")
+        self.lists = tf.Variable(tf.constant([*table, [blank] * _LIST_LENGTH], tf.int32), trainable=False, name="lists")
         self.list_of_prefix = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(tf.constant([*prefixes, ""]), tf.range(len(prefixes) + 1)),
             default_value=len(prefixes),
@@ -74,10 +74,10 @@ class Completion(tf.Module):
         split = words(text)
         ends_in_space = tf.strings.regex_full_match(text, r"(?s).*\s") & (split.row_lengths() > 0)
         space = tf.where(ends_in_space, b" ", b"")
-        whole = tf.strings.join([_joined(split), space])
+        whole = tf.strings.join([_join_words(split), space])
         found = self._going_on(whole)
-        last = _joined(split[:, -1:])
-        head = tf.strings.join([_joined(split[:, :-1]), tf.constant(b" ")])
+        last = _join_words(split[:, -1:])
+        head = tf.strings.join([_join_words(split[:, :-1]), tf.constant(b" ")])
         several = (split.row_lengths() > 1) & ~ends_in_space
         by_last = self._going_on(tf.where(several, last, b""))
         by_last = tf.where(
@@ -88,11 +88,11 @@ class Completion(tf.Module):
 
     def _going_on(self, begun: tf.Tensor) -> tf.Tensor:
         """Phrases that begin with each of `begun` [batch] and are longer: [batch, NUM_COMPLETIONS], "" behind them."""
-        lengths = tf.range(1, LONGEST_PREFIX + 1)
+        lengths = tf.range(1, MAX_PREFIX_CHARS + 1)
         starts = tf.strings.substr(
-            tf.repeat(begun[:, tf.newaxis], LONGEST_PREFIX, axis=1),
+            tf.repeat(begun[:, tf.newaxis], MAX_PREFIX_CHARS, axis=1),
             tf.zeros_like(lengths)[tf.newaxis] + tf.zeros([tf.size(begun), 1], tf.int32),
-            tf.broadcast_to(lengths, [tf.size(begun), LONGEST_PREFIX]),
+            tf.broadcast_to(lengths, [tf.size(begun), MAX_PREFIX_CHARS]),
             unit="UTF8_CHAR",
         )
         number = self.list_of_prefix.lookup(starts)
@@ -107,19 +107,19 @@ class Completion(tf.Module):
         return tf.gather(tf.where(fits, phrases, b""), order[:, :NUM_COMPLETIONS], batch_dims=1)
 
 
-def _joined(split: tf.RaggedTensor) -> tf.Tensor:
+def _join_words(split: tf.RaggedTensor) -> tf.Tensor:
     return tf.strings.reduce_join(split, axis=-1, separator=" ")
 
 
-def _lists(phrases: Sequence[str]) -> dict[str, list[int]]:
+def _prefix_lists(phrases: Sequence[str]) -> dict[str, list[int]]:
     """The first phrases of every prefix that more phrases share than an answer holds, and of its continuations."""
     lists: dict[str, list[int]] = {}
     crowded = list(range(len(phrases)))  # phrases whose prefix so far is shared by too many
-    for length in range(1, LONGEST_PREFIX + 1):
+    for length in range(1, MAX_PREFIX_CHARS + 1):
         members: dict[str, list[int]] = {}
         for number in crowded:
             if len(phrases[number]) >= length:
                 members.setdefault(phrases[number][:length], []).append(number)
-        lists |= {prefix: numbers[:_KEPT] for prefix, numbers in members.items()}
-        crowded = sorted(n for numbers in members.values() if len(numbers) > _KEPT for n in numbers)
+        lists |= {prefix: numbers[:_LIST_LENGTH] for prefix, numbers in members.items()}
+        crowded = sorted(n for numbers in members.values() if len(numbers) > _LIST_LENGTH for n in numbers)
     return lists

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from serving.index.exact import NO_ROW
-from serving.lexical.spelling import Spelling
+from serving.lexical.spelling import SpellingCorrector
 from trainer.ops.text import valid_utf8, words
 from trainer.spec.serving.search_fields import MAX_QUERY_WORDS
 
@@ -25,7 +25,7 @@ NO_WORD = -1
 # its postings are most of the work; it counts in the score all the same.
 COMMON_SHARE = 0.1
 COMMON_ITEMS = 1_000
-_TEXTS_AT_ONCE = 1_024
+_TEXT_BATCH_SIZE = 1_024
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Postings:
     items_with: np.ndarray
 
 
-def make_postings(
+def build_postings(
     fields: Mapping[str, Sequence[bytes]],
     *,
     weights: Mapping[str, float],
@@ -101,7 +101,7 @@ def make_postings(
     )
 
 
-class _Counted(NamedTuple):
+class _FieldPostings(NamedTuple):
     """Distinct (word, row) pairs of a field, words by number: [pairs] each."""
 
     word: np.ndarray
@@ -109,11 +109,11 @@ class _Counted(NamedTuple):
     frequency: np.ndarray
 
 
-def _count_field(texts: Sequence[bytes], *, numbers: dict[bytes, int], weight: float, num_base: int) -> _Counted:
+def _count_field(texts: Sequence[bytes], *, numbers: dict[bytes, int], weight: float, num_base: int) -> _FieldPostings:
     """Weighted and length-normalised frequencies; words that are new get the next numbers."""
     found, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for start in range(0, len(texts), _TEXTS_AT_ONCE):
-        ragged = words(tf.constant(list(texts[start : start + _TEXTS_AT_ONCE]), tf.string))
+    for start in range(0, len(texts), _TEXT_BATCH_SIZE):
+        ragged = words(tf.constant(list(texts[start : start + _TEXT_BATCH_SIZE]), tf.string))
         flat = ragged.values.numpy().tolist()
         found.append(np.array([numbers.setdefault(word, len(numbers)) for word in flat], np.int64))
         lengths.append(ragged.row_lengths().numpy())
@@ -122,7 +122,7 @@ def _count_field(texts: Sequence[bytes], *, numbers: dict[bytes, int], weight: f
     word, row = np.divmod(keys, max(1, len(texts)))
     mean = float(length[:num_base].mean()) if num_base else 0.0
     norm = 1.0 - B + B * length / mean if mean > 0.0 else np.ones(len(texts))
-    return _Counted(word=word, row=row, frequency=weight * count / norm[row])
+    return _FieldPostings(word=word, row=row, frequency=weight * count / norm[row])
 
 
 class Terms(NamedTuple):
@@ -164,7 +164,7 @@ class LexicalIndex(tf.Module):
             ),
             default_value=NO_WORD,
         )
-        self.spelling = Spelling(postings.vocabulary, counts=postings.items_with)
+        self.spelling = SpellingCorrector(postings.vocabulary, counts=postings.items_with)
 
     def terms(self, text: tf.Tensor) -> Terms:
         """The words of queries [batch]; one that no item has becomes the nearest that some have.

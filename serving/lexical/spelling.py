@@ -12,15 +12,15 @@ import tensorflow as tf
 
 NO_WORD = -1
 BEGIN, END = "\x02", "\x03"
-COMPARED = 64  # words compared letter by letter
+MAX_COMPARED_WORDS = 64  # words compared letter by letter
 # The fewest characters of a word that may differ by so many edits from what it was meant to be. Words of four letters
 # have too many neighbours that mean something else.
-SHORTEST_FOR_EDITS = {1: 5, 2: 8}
-_LONGEST = 32
+MIN_LENGTH_FOR_EDITS = {1: 5, 2: 8}
+_MAX_LENGTH = 32
 _HAS_DIGIT = r".*\p{N}.*"
 
 
-class Guess(NamedTuple):
+class Correction(NamedTuple):
     """What words were meant to be.
 
     Attributes:
@@ -32,7 +32,7 @@ class Guess(NamedTuple):
     likeness: tf.Tensor
 
 
-class Spelling(tf.Module):
+class SpellingCorrector(tf.Module):
     """The words of a catalogue by their pairs of characters, as variables."""
 
     def __init__(self, vocabulary: Sequence[bytes], *, counts: np.ndarray) -> None:
@@ -45,12 +45,12 @@ class Spelling(tf.Module):
         super().__init__(name="spelling")
         texts = [word.decode(errors="replace") for word in vocabulary]
         usable = [
-            count > 0 and 2 <= len(text) <= _LONGEST and not any(c.isnumeric() for c in text)
+            count > 0 and 2 <= len(text) <= _MAX_LENGTH and not any(c.isnumeric() for c in text)
             for text, count in zip(texts, counts.tolist(), strict=True)
         ]
         pairs: dict[str, list[int]] = {}
         for number in np.flatnonzero(usable).tolist():
-            for pair in sorted(_pairs(texts[number])):
+            for pair in sorted(_bigrams(texts[number])):
                 pairs.setdefault(pair, []).append(number)
         names = sorted(pairs)
         members = [pairs[name] for name in names]
@@ -58,7 +58,7 @@ class Spelling(tf.Module):
         self.num_words = len(texts)
         self.vocabulary = tf.Variable(tf.constant([*vocabulary, b""]), trainable=False, name="spelling_vocabulary")
         self.counts = tf.Variable(np.append(counts, 0).astype(np.int32), trainable=False, name="counts")
-        sizes = np.array([*(len(_pairs(text)) for text in texts), 0], np.float32)
+        sizes = np.array([*(len(_bigrams(text)) for text in texts), 0], np.float32)
         self.sizes = tf.Variable(sizes, trainable=False, name="sizes")
         self.starts = tf.Variable(np.append(starts, starts[-1]), trainable=False, name="starts")
         flat = np.array([*(number for group in members for number in group), 0], np.int32)
@@ -68,20 +68,20 @@ class Spelling(tf.Module):
             default_value=len(names),  # no members
         )
 
-    def guess(self, unknown: tf.Tensor) -> Guess:
+    def guess(self, unknown: tf.Tensor) -> Correction:
         """The nearest word of the vocabulary for each of `unknown` [n] case-folded words."""
 
         def one(word: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.cond(self._may_be_misspelt(word), lambda: self._nearest(word), _nothing)
+            return tf.cond(self._may_be_misspelt(word), lambda: self._nearest(word), _no_correction)
 
         if self.num_words == 0:
-            return Guess(words=tf.fill(tf.shape(unknown), NO_WORD), likeness=tf.zeros(tf.shape(unknown)))
+            return Correction(words=tf.fill(tf.shape(unknown), NO_WORD), likeness=tf.zeros(tf.shape(unknown)))
         kinds = (tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32))
-        return Guess(*tf.map_fn(one, unknown, fn_output_signature=kinds))
+        return Correction(*tf.map_fn(one, unknown, fn_output_signature=kinds))
 
     def _may_be_misspelt(self, word: tf.Tensor) -> tf.Tensor:
         length = tf.strings.length(word, unit="UTF8_CHAR")
-        right_length = (length >= min(SHORTEST_FOR_EDITS.values())) & (length <= _LONGEST)
+        right_length = (length >= min(MIN_LENGTH_FOR_EDITS.values())) & (length <= _MAX_LENGTH)
         return right_length & ~tf.strings.regex_full_match(word, _HAS_DIGIT)
 
     def _nearest(self, word: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -93,12 +93,12 @@ class Spelling(tf.Module):
         found = tf.gather(self.members, ranges.values)
         shared = tf.math.unsorted_segment_sum(tf.ones_like(found, tf.float32), found, self.num_words)
         alike = 2.0 * shared / (self.sizes[: self.num_words] + tf.cast(tf.size(pairs), tf.float32))
-        best = tf.math.top_k(alike, k=min(COMPARED, self.num_words))
+        best = tf.math.top_k(alike, k=min(MAX_COMPARED_WORDS, self.num_words))
         near = tf.boolean_mask(best.indices, best.values > 0.0)
         near = tf.concat([near, [self.num_words]], axis=0)  # "", never near enough: edit_distance refuses no words
-        edits = _edits(word, tf.gather(self.vocabulary, near))
+        edits = _edit_distance(word, tf.gather(self.vocabulary, near))
         length = tf.size(letters)
-        allowed = tf.add_n([tf.cast(length >= shortest, tf.float32) for shortest in SHORTEST_FOR_EDITS.values()])
+        allowed = tf.add_n([tf.cast(length >= shortest, tf.float32) for shortest in MIN_LENGTH_FOR_EDITS.values()])
         good = tf.where(edits <= allowed)[:, 0]
         near, edits = tf.gather(near, good), tf.gather(edits, good)
         # Fewest edits, then most items, then the first in the vocabulary's order.
@@ -110,16 +110,16 @@ class Spelling(tf.Module):
         return tf.where(found_any, chosen, NO_WORD), tf.where(found_any, likeness, 0.0)
 
 
-def _nothing() -> tuple[tf.Tensor, tf.Tensor]:
+def _no_correction() -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(NO_WORD), tf.constant(0.0)
 
 
-def _pairs(text: str) -> set[str]:
+def _bigrams(text: str) -> set[str]:
     padded = BEGIN + text + END
     return {padded[place : place + 2] for place in range(len(padded) - 1)}
 
 
-def _edits(word: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+def _edit_distance(word: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     """Letters to insert, delete, replace or swap to turn `word` into each of `others` [n]; [n] float32."""
     count = tf.size(others)
     mine = tf.strings.unicode_decode(tf.repeat(word, count), "UTF-8")
@@ -127,7 +127,7 @@ def _edits(word: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     edits = tf.edit_distance(mine.to_sparse(), theirs.to_sparse(), normalize=False)
 
     def in_order(letters: tf.RaggedTensor) -> tf.Tensor:
-        return tf.sort(letters.to_tensor(default_value=0, shape=[None, _LONGEST]), axis=-1)
+        return tf.sort(letters.to_tensor(default_value=0, shape=[None, _MAX_LENGTH]), axis=-1)
 
     swapped = (edits == 2.0) & tf.reduce_all(in_order(mine) == in_order(theirs), axis=-1)
     return tf.where(swapped, 1.0, edits)

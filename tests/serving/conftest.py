@@ -8,13 +8,13 @@ import pytest
 
 from serving.bundle.build import export_towers
 from serving.bundle.saved_model import Bundle
-from serving.catalogue.catalogue import Catalogue, make_catalogue
-from serving.engine.item_tables import Tables
-from serving.engine.signatures import Answers
-from serving.engine.text_index import make_texts
+from serving.catalogue.catalogue import Catalogue, build_catalogue
+from serving.engine.item_tables import ItemTables
+from serving.engine.signatures import SignatureFunctions
+from serving.engine.text_index import build_text_indexes
 from serving.index.exact import ExactIndex, Index
 from serving.index.vector_store import VectorStore
-from serving.similarity import Comparison
+from serving.similarity import Similarity
 from serving.towers import LoadedTowers, load_towers
 from tests.support.fake_towers import FakeModel, FakeOps
 from tests.support.numpy_search import unit
@@ -38,7 +38,7 @@ class Shop:
     vectors: np.ndarray
 
     def catalogue(self, **more: object) -> Catalogue:
-        return make_catalogue(list(self.ids), groups=list(self.groups), branches=self.branches, **more)
+        return build_catalogue(list(self.ids), groups=list(self.groups), branches=self.branches, **more)
 
 
 def make_shop(num_items: int, *, seed: int = 0, dim: int = 16) -> Shop:
@@ -55,11 +55,11 @@ def make_shop(num_items: int, *, seed: int = 0, dim: int = 16) -> Shop:
 
 
 def make_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index | None = None) -> Bundle:
-    tables = Tables(catalogue, search=towers.config.search)
-    vectors = np.asarray(Comparison(towers).item_keys(catalogue.vectors[: catalogue.num_indexed]))
+    tables = ItemTables(catalogue, search=towers.config.search)
+    vectors = np.asarray(Similarity(towers).item_keys(catalogue.vectors[: catalogue.num_indexed]))
     index = index or ExactIndex(VectorStore.of(vectors, storage=VectorDtype.FLOAT32))
-    texts = make_texts(catalogue, search=towers.config.search)
-    return Bundle(Answers(towers, tables=tables, index=index, texts=texts, version="model-index"))
+    texts = build_text_indexes(catalogue, search=towers.config.search)
+    return Bundle(SignatureFunctions(towers, tables=tables, index=index, texts=texts, version="model-index"))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from serving.index.kinds import IndexKind, choose_kind
-from serving.similarity import Comparison
+from serving.similarity import Similarity
 from serving.towers import LoadedTowers, TowersModule
 from tests.serving.conftest import make_bundle, make_shop
 from tests.support.fake_towers import FakeModel, FakeOps, text_of
@@ -47,7 +47,7 @@ def towers_by(config: Config, similarity: SimilarityKind) -> LoadedTowers:
 @pytest.mark.parametrize("similarity", [s for s in SimilarityKind if s is not SimilarityKind.COSINE])
 def test_a_bundle_ranks_by_the_similarity_of_its_towers(config, similarity):
     towers = towers_by(config, similarity)
-    assert Comparison(towers).unit_length is (similarity not in UNNORMALIZED_SIMILARITIES)
+    assert Similarity(towers).unit_length is (similarity not in UNNORMALIZED_SIMILARITIES)
     groups = [b""] * len(SHOP.ids)
     shop = dataclasses.replace(SHOP, groups=groups)
     bundle = make_bundle(towers, shop.catalogue(unit_length=similarity not in UNNORMALIZED_SIMILARITIES))

@@ -3,7 +3,7 @@ import math
 import pytest
 import tensorflow as tf
 
-from serving.catalogue.review_sentiment import item_sentiment, tells_intents
+from serving.catalogue.review_sentiment import has_intent_labels, item_sentiment
 
 
 def _example(**values: str) -> bytes:
@@ -40,4 +40,4 @@ def test_intents_are_told_where_an_event_names_one(tmp_path, labels, told):
             writer.write(
                 tf.train.Example(features=tf.train.Features(feature={"label_intent": feature})).SerializeToString()
             )
-    assert tells_intents(f"{tmp_path}/*") is told
+    assert has_intent_labels(f"{tmp_path}/*") is told

@@ -4,7 +4,7 @@ from serving.engine import candidates
 
 
 def merged(dense, lexical, *, dense_weight=1.0, lexical_weight=1.0):
-    found = candidates.merge(
+    found = candidates.reciprocal_rank_fusion(
         tf.constant([dense]),
         tf.constant([lexical]),
         dense_weight=tf.constant([dense_weight]),
@@ -34,27 +34,27 @@ def boosts(rows, values):
 
 
 def lifted(rows, values):
-    return candidates.Lifts(rows=tf.constant([rows]), values=tf.constant([values]))
+    return candidates.ScoreBonuses(rows=tf.constant([rows]), values=tf.constant([values]))
 
 
 def test_a_lifted_item_becomes_a_candidate_once_if_it_may():
     given = [lifted([5, 2, 5], [1.0, 1.0, 1.0]), lifted([8, 9, -1], [-1.0, 1.0, 1.0])]
-    everything = candidates.with_lifted(tf.constant([[2, 3, -1]]), given, allowed=None)
+    everything = candidates.append_boosted(tf.constant([[2, 3, -1]]), given, allowed=None)
     assert everything.numpy().tolist() == [[2, 3, -1, 5, -1, -1, -1, 9, -1]]
     allowed = tf.constant([[True] * 9 + [False]])
-    some = candidates.with_lifted(tf.constant([[2, 3, -1]]), given, allowed=allowed)
+    some = candidates.append_boosted(tf.constant([[2, 3, -1]]), given, allowed=allowed)
     assert some.numpy().tolist() == [[2, 3, -1, 5, -1, -1, -1, -1, -1]]
 
 
 def test_no_row_passes_and_none_of_an_empty_catalogue():
-    found = candidates.passes(tf.constant([[1, -1, 0]]), tf.constant([[False, True]]))
+    found = candidates.passes_filters(tf.constant([[1, -1, 0]]), tf.constant([[False, True]]))
     assert found.numpy().tolist() == [[True, False, False]]
-    assert candidates.passes(tf.constant([[-1]]), tf.zeros([1, 0], tf.bool)).numpy().tolist() == [[False]]
+    assert candidates.passes_filters(tf.constant([[-1]]), tf.zeros([1, 0], tf.bool)).numpy().tolist() == [[False]]
 
 
 def test_boosts_add_up_and_missing_values_are_nothing():
     given, _ = boosts([5, 2, 5, 7], [1.0, 0.25, -3.0])
-    assert candidates.lifts_of(tf.constant([[2, 5, 7, -1, 4]]), given).numpy().tolist() == [[0.25, -2.0, 0.0, 0.0, 0.0]]
+    assert candidates.bonus_of(tf.constant([[2, 5, 7, -1, 4]]), given).numpy().tolist() == [[0.25, -2.0, 0.0, 0.0, 0.0]]
 
 
 def test_boosts_that_are_no_numbers_are_nothing_and_said_so():

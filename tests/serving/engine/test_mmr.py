@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from serving.engine import mmr
-from serving.engine.ranking import Ranked
+from serving.engine.ranking import RankedResults
 
 # Four results by score. 0 and 1 point the same way, 2 and 3 at right angles to them and to each other.
 VECTORS = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
@@ -11,9 +11,9 @@ SCORES = [1.0, 0.9, 0.5, 0.0]
 
 
 def order(strength, *, scores=SCORES, count=4, until=5):
-    ranked = Ranked(positions=tf.constant([[10, 11, 12, 13, 0]]), count=tf.constant([count]))
+    ranked = RankedResults(positions=tf.constant([[10, 11, 12, 13, 0]]), count=tf.constant([count]))
     padded = np.concatenate([VECTORS, np.zeros([1, 3], np.float32)])[np.newaxis]
-    moved = mmr.reorder(
+    moved = mmr.rerank(
         ranked,
         scores=tf.constant([[*scores, 0.0]]),
         vectors=tf.constant(padded),
@@ -59,8 +59,8 @@ def test_of_equal_scores_the_order_that_came_stands_for_relevance():
 
 
 def test_rows_of_a_batch_have_their_own_strength():
-    ranked = Ranked(positions=tf.constant([[10, 11, 12, 13]] * 2), count=tf.constant([4, 4]))
-    moved = mmr.reorder(
+    ranked = RankedResults(positions=tf.constant([[10, 11, 12, 13]] * 2), count=tf.constant([4, 4]))
+    moved = mmr.rerank(
         ranked,
         scores=tf.constant([SCORES] * 2),
         vectors=tf.constant([VECTORS] * 2),

@@ -16,7 +16,7 @@ def mixed(branches, *, weights=None, liked=(), seed_item_weights=()):
         vectors[0, place], gates[0, place] = vector, np.linalg.norm(vector)
     for place, weight in (weights or {}).items():
         own[0, place] = weight
-    return query.mix(
+    return query.mix_components(
         {"branches": tf.constant(vectors, tf.float32), "weights": tf.constant(gates, tf.float32)},
         weights=tf.constant(own, tf.float32),
         liked=tf.constant(np.reshape(liked, [1, -1, 2]), tf.float32),
@@ -56,7 +56,7 @@ def test_unknown_items_and_parts_that_cancel_out_say_nothing():
 
 def test_weights_of_liked_items_are_fitted_to_their_ids():
     ids = tf.constant([[b"a", b"b", b""]])
-    got_ids, weights, status = query.fit_liked(ids, tf.constant([[np.nan]]))
+    got_ids, weights, status = query.pad_seed_items(ids, tf.constant([[np.nan]]))
     assert got_ids.shape == [1, 3]
     assert weights.numpy().tolist() == [[1.0, 1.0, 0.0]]
     assert status.numpy().tolist() == [128]
@@ -65,5 +65,5 @@ def test_weights_of_liked_items_are_fitted_to_their_ids():
 def test_a_text_that_counts_against_is_not_searched_by_word():
     weights = np.ones([3, BRANCHES], np.float32)
     weights[1, TEXT], weights[2, TEXT] = 0.0, -1.0
-    text = query.searched_text(tf.constant([b"red"] * 3), tf.constant(weights))
+    text = query.lexical_text(tf.constant([b"red"] * 3), tf.constant(weights))
     assert text.numpy().tolist() == [b"red", b"", b""]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.catalogue.catalogue import make_catalogue
+from serving.catalogue.catalogue import build_catalogue
 from serving.engine import query_understanding
 from tests.serving.conftest import TEXT, make_bundle
 from trainer.spec.branches import branches_of
@@ -21,19 +21,20 @@ BUY, COMPARE, CONSULT = b"9 0 0", b"0 9 0", b"0 0 9"
 def test_opinion_is_what_a_text_adds_to_the_odds():
     sentiment = tf.constant([[0.2, 0.3, 0.5], [0.6, 0.2, 0.2], [0.25, 0.5, 0.25]])
     # Even odds before: (0.5 - 0.2) / (0.5 + 0.2) = 0.4286, (0.6 - 0.2) / (0.6 + 0.2) = 0.5, and 0.
-    even = query_understanding.opinion(sentiment, before=tf.constant([[0.3, 0.4, 0.3]]))
+    even = query_understanding.subjectivity(sentiment, before=tf.constant([[0.3, 0.4, 0.3]]))
     np.testing.assert_allclose(even, [0.4286, 0.5, 0.0], atol=1e-4)
     # Positive was 2.5 times as likely already: the first text adds nothing, the last takes odds 2.5 to 1:
     # (2.5 - 1) / (2.5 + 1) = 0.4286.
-    praising = query_understanding.opinion(sentiment, before=tf.constant([[0.2, 0.3, 0.5]]))
+    praising = query_understanding.subjectivity(sentiment, before=tf.constant([[0.2, 0.3, 0.5]]))
     np.testing.assert_allclose(praising.numpy()[[0, 2]], [0.0, 0.4286], atol=1e-4)
 
 
 def test_a_probable_intent_shifts_weights_by_its_share(monkeypatch):
     table = {"buy": {"purchase": 2.0, "stock": 1.0}, "compare": {"diversity": 0.5}, "consult": {"lexical": 4.0}}
-    monkeypatch.setattr(query_understanding, "INTENT_SHIFTS", table)
+    monkeypatch.setattr(query_understanding, "INTENT_ADJUSTMENTS", table)
     shifts = {
-        name: value.numpy()[0] for name, value in query_understanding.shifts_of(tf.constant([[0.5, 0.2, 0.3]])).items()
+        name: value.numpy()[0]
+        for name, value in query_understanding.intent_adjustments(tf.constant([[0.5, 0.2, 0.3]])).items()
     }
     changed = {name: pytest.approx(float(value)) for name, value in shifts.items() if value}
     assert changed == {"purchase": 1.0, "stock": 0.5, "diversity": 0.1, "lexical": 1.2}
@@ -53,7 +54,7 @@ def test_a_head_that_gives_nan_says_nothing():
         def classify_reviews(self, texts):
             return {"sentiment": tf.fill([tf.shape(texts)[0], 3], np.nan)}
 
-    reading = query_understanding.read(Odd(), text=tf.constant([b"lamp"]), branches=tf.ones([1, 2, 4]))
+    reading = query_understanding.understand(Odd(), text=tf.constant([b"lamp"]), branches=tf.ones([1, 2, 4]))
     assert [value.numpy().ravel().tolist() for value in reading] == [[0.0] * 3, [0.0] * 3, [0.0]]
 
 
@@ -62,7 +63,7 @@ def twins(towers):
     """Items that no query tells apart: `a` is out of stock, reviews like `b` and dislike `c`."""
     branches = np.zeros([3, len(branches_of(Side.ITEM)), 16], np.float32)
     branches[:, TEXT, :4] = [0.5, 0.5, 0.5, 0.5]
-    catalogue = make_catalogue(
+    catalogue = build_catalogue(
         [b"a", b"b", b"c"],
         groups=[b""] * 3,
         branches=branches,
@@ -96,7 +97,7 @@ def test_who_asks_for_advice_is_answered_by_words(twins):
 
 def test_a_head_that_was_never_taught_moves_nothing(towers):
     branches = np.ones([2, len(branches_of(Side.ITEM)), 16], np.float32)
-    catalogue = make_catalogue(
+    catalogue = build_catalogue(
         [b"a", b"b"], groups=[b""] * 2, branches=branches, columns={"in_stock": np.array([0, 1])}
     )
     answer = ask(make_bundle(dataclasses.replace(towers, reads_intent=False), catalogue), BUY, intent_weight=1.0)
@@ -122,7 +123,7 @@ def test_who_compares_sees_variety(towers):
     # After a, b comes as long as (1 - d) 0.983 - 0.995 d > -0.707 d, which is up to d = 0.77.
     branches = np.zeros([3, len(branches_of(Side.ITEM)), 16], np.float32)
     branches[:, TEXT, :3] = [[0.0, 1.0, 0.0], [0.0, 1.0, 0.1], [0.0, 0.9, -0.9]]
-    bundle = make_bundle(towers, make_catalogue([b"a", b"b", b"c"], groups=[b""] * 3, branches=branches))
+    bundle = make_bundle(towers, build_catalogue([b"a", b"b", b"c"], groups=[b""] * 3, branches=branches))
     off = {"weight_sentiment": 0.0, "diversity": 0.5}
     assert ask(bundle, COMPARE, intent_weight=0.0, **off)["ids"][:3].tolist() == [b"a", b"b", b"c"]
     assert ask(bundle, COMPARE, intent_weight=2.0, **off)["ids"][:3].tolist() == [b"a", b"c", b"b"]

@@ -11,7 +11,7 @@ CLAMPED = int(QueryStatus.PAGE_CLAMPED)
 
 def ranked_rows(rows, scores, groups, *, depth=10, given=False):
     rows = tf.constant([rows], tf.int32)
-    ranked = ranking.rank(
+    ranked = ranking.rank_candidates(
         rows,
         scores=tf.constant([scores], tf.float32),
         groups=tf.constant([groups], tf.int32),
@@ -51,7 +51,7 @@ def test_a_given_order_is_kept_among_equal_scores():
 def test_dense_part_is_the_cosine_with_the_sum_of_branches():
     # Branches (3, 0) and (0, 4) sum to (3, 4), of length 5; the query (1, 0) gives 3 / 5.
     branches = tf.constant([[[[3.0, 0.0], [0.0, 4.0]]]])
-    parts = ranking.score_parts(tf.constant([[1.0, 0.0]]), branches, score_pairs=constant_heads(0.25))
+    parts = ranking.score_components(tf.constant([[1.0, 0.0]]), branches, score_pairs=constant_heads(0.25))
     np.testing.assert_allclose(parts["dense"], [[0.6]], atol=1e-6)
     np.testing.assert_allclose(parts["click"], [[0.25]])
 
@@ -64,7 +64,7 @@ def constant_heads(value: float):
 
 
 def test_a_head_that_gives_nan_counts_as_zero():
-    parts = ranking.score_parts(tf.zeros([1, 2]), tf.zeros([1, 3, 2, 2]), score_pairs=constant_heads(np.nan))
+    parts = ranking.score_components(tf.zeros([1, 2]), tf.zeros([1, 3, 2, 2]), score_pairs=constant_heads(np.nan))
     assert {name: part.numpy().tolist() for name, part in parts.items()} == dict.fromkeys(parts, [[0.0, 0.0, 0.0]])
 
 
@@ -82,7 +82,7 @@ def test_score_is_the_weighted_sum_per_row():
         "purchase": tf.constant([1.0, -1.0]),
     }
     # 0.5 + 0 + 0 + 0.1, and 0 + 1 + 0.4 - 0.1.
-    np.testing.assert_allclose(ranking.total(parts, weights), [[0.6], [1.3]], atol=1e-6)
+    np.testing.assert_allclose(ranking.total_score(parts, weights), [[0.6], [1.3]], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_pages_are_brought_into_range_and_said_so(page, size, start, kept, statu
 
 
 def test_pages_slice_and_the_last_one_is_short():
-    ranked = ranking.Ranked(positions=tf.constant([[5, 4, 3, 0, 0, 0]] * 3), count=tf.constant([3] * 3))
+    ranked = ranking.RankedResults(positions=tf.constant([[5, 4, 3, 0, 0, 0]] * 3), count=tf.constant([3] * 3))
     pages = ranking.clamp_pages(tf.constant([1, 2, 3]), tf.constant([2, 2, 2]), depth=6, width=4)
     places, shown = ranking.slice_page(ranked, pages, width=4)
     np.testing.assert_array_equal(shown, [[1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]])

@@ -7,13 +7,13 @@ import tensorflow as tf
 from serving.bundle.op_check import unsupported_ops
 from serving.index import build_process, scann_builder
 from serving.index.binary import BinaryIndex
-from serving.index.clustering import trial_queries
-from serving.index.exact import CompletedIndex, ExactIndex
+from serving.index.clustering import sample_queries
+from serving.index.exact import ExactFallbackIndex, ExactIndex
 from serving.index.factory import build_index, measured_recall, restore_index
 from serving.index.ivf import IvfIndex
 from serving.index.kinds import IndexKind, choose_kind
 from serving.index.scann import ScannIndex
-from serving.index.vector_store import VectorStore, quantized
+from serving.index.vector_store import VectorStore, quantize
 from tests.support.numpy_search import unit
 from trainer.spec.config import IndexChoice, SearchConfig, VectorDtype
 
@@ -33,27 +33,27 @@ def best_rows(queries: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:
     return np.pad(order, [(0, 0), (0, k - order.shape[1])], constant_values=-1)
 
 
-def scann_index(vectors: np.ndarray, *, kind: IndexKind, k: int, reorders: bool = True) -> CompletedIndex:
+def scann_index(vectors: np.ndarray, *, kind: IndexKind, k: int, reorders: bool = True) -> ExactFallbackIndex:
     store = VectorStore.of(vectors, storage=VectorDtype.FLOAT32)
     state = scann_builder.build_state(vectors, kind=kind, k=k, reorders=reorders)
-    return CompletedIndex(
+    return ExactFallbackIndex(
         ScannIndex(store, state=state, kind=kind, leaves=0, reorders=reorders), exact=ExactIndex(store)
     )
 
 
 def ivf_index(
     vectors: np.ndarray, *, storage: VectorDtype = VectorDtype.FLOAT32, probes: int | None = None
-) -> CompletedIndex:
-    arrays, numbers = build_process.ivf_parts(vectors, trial_queries(vectors, count=200))
+) -> ExactFallbackIndex:
+    arrays, numbers = build_process.build_ivf(vectors, sample_queries(vectors, count=200))
     store = VectorStore.of(vectors, storage=storage, order=arrays.pop("order"))
     numbers["probes"] = probes or numbers["probes"]
-    return CompletedIndex(IvfIndex(store, **arrays, **numbers), exact=ExactIndex(store, block_rows=64))
+    return ExactFallbackIndex(IvfIndex(store, **arrays, **numbers), exact=ExactIndex(store, block_rows=64))
 
 
-def binary_index(vectors: np.ndarray, *, storage: VectorDtype = VectorDtype.FLOAT32) -> CompletedIndex:
-    arrays, numbers = build_process.binary_parts(vectors, trial_queries(vectors, count=200))
+def binary_index(vectors: np.ndarray, *, storage: VectorDtype = VectorDtype.FLOAT32) -> ExactFallbackIndex:
+    arrays, numbers = build_process.build_binary(vectors, sample_queries(vectors, count=200))
     store = VectorStore.of(vectors, storage=storage)
-    return CompletedIndex(BinaryIndex(store, **arrays, **numbers), exact=ExactIndex(store))
+    return ExactFallbackIndex(BinaryIndex(store, **arrays, **numbers), exact=ExactIndex(store))
 
 
 def index_of(kind: IndexKind, vectors: np.ndarray, k: int = 30):
@@ -172,12 +172,12 @@ def test_scann_hashing_finds_nearly_all_and_repeats_none(reorders):
 @pytest.mark.parametrize("make", [ivf_index, binary_index, exact])
 def test_nearly_all_of_the_nearest_are_found_whatever_the_storage(make, storage):
     vectors = clustered(3000)
-    assert measured_recall(make(vectors, storage=storage), vectors, trial_queries(vectors, count=99)) >= 0.97
+    assert measured_recall(make(vectors, storage=storage), vectors, sample_queries(vectors, count=99)) >= 0.97
 
 
 def test_ivf_reads_a_small_part_and_says_so_by_missing_what_is_far():
     vectors = vectors_of(2000)
-    queries = trial_queries(vectors, count=31)  # fewer than the batch from which everything is read
+    queries = sample_queries(vectors, count=31)  # fewer than the batch from which everything is read
     full, one = ivf_index(vectors), ivf_index(vectors, probes=1)
     assert measured_recall(full, vectors, queries) > measured_recall(one, vectors, queries) + 0.05
 
@@ -185,7 +185,7 @@ def test_ivf_reads_a_small_part_and_says_so_by_missing_what_is_far():
 def test_a_large_batch_is_read_in_parts_with_the_same_answers(monkeypatch):
     vectors, queries = clustered(1000), tf.constant(clustered(11))
     want = ivf_index(vectors).propose(queries, 5)
-    monkeypatch.setattr("serving.index.ivf.GATHERED_AT_ONCE", 1000)  # fewer than the lists of three queries
+    monkeypatch.setattr("serving.index.ivf.MAX_GATHERED_VECTORS", 1000)  # fewer than the lists of three queries
     np.testing.assert_array_equal(ivf_index(vectors).propose(queries, 5), want)
 
 
@@ -199,7 +199,7 @@ def test_a_large_batch_that_would_read_most_of_a_small_catalogue_reads_it_all_on
 
 def test_the_lists_hold_every_item_once_and_none_is_much_longer_than_the_mean():
     vectors = np.repeat(clustered(40), 50, axis=0)  # 40 heaps of equal items
-    arrays, numbers = build_process.ivf_parts(vectors, trial_queries(vectors, count=200))
+    arrays, numbers = build_process.build_ivf(vectors, sample_queries(vectors, count=200))
     assert sorted(arrays["order"]) == list(range(2000))
     assert arrays["starts"][0] == 0
     assert arrays["starts"][-1] == 2000
@@ -209,7 +209,7 @@ def test_the_lists_hold_every_item_once_and_none_is_much_longer_than_the_mean():
 
 def test_int8_is_off_by_about_half_a_step():
     vectors = vectors_of(50)
-    codes, scales = quantized(np.append(vectors, np.zeros([1, 8], np.float32), axis=0))
+    codes, scales = quantize(np.append(vectors, np.zeros([1, 8], np.float32), axis=0))
     # The largest number of each vector becomes 127, so that a step is about a 127th of it.
     assert np.abs(codes[:50]).max(axis=1).tolist() == [127] * 50
     np.testing.assert_allclose(scales[:50], np.abs(vectors).max(axis=1) / 127.0, rtol=0.01)
@@ -219,7 +219,7 @@ def test_int8_is_off_by_about_half_a_step():
 
 def test_the_scale_of_int8_has_the_least_error():
     # 1 and 0.5 become 127 and 64 (63.5 to the even number); (127 * 1 + 64 * 0.5) / (127^2 + 64^2) = 0.0078616.
-    codes, scales = quantized(np.array([[1.0, 0.5]], np.float32))
+    codes, scales = quantize(np.array([[1.0, 0.5]], np.float32))
     assert codes.tolist() == [[127, 64]]
     assert scales[0] == pytest.approx(0.0078616, abs=1e-7)
 
@@ -250,7 +250,7 @@ def test_blocks_are_compared_as_their_places(storage):
 
 def test_binary_codes_compare_a_small_share_of_the_items_exactly():
     vectors = clustered(3000)
-    arrays, numbers = build_process.binary_parts(vectors, trial_queries(vectors, count=100))
+    arrays, numbers = build_process.build_binary(vectors, sample_queries(vectors, count=100))
     assert numbers["share"] < 0.25  # bits counted wrong in some words would make it 1
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from serving.engine.filters import FilterTables
 from serving.index.exact import ExactIndex
-from serving.index.kinds import SMALLEST_APPROXIMATE, IndexKind
+from serving.index.kinds import MIN_APPROXIMATE_ITEMS, IndexKind
 from serving.index.tiered import TieredIndex
 from serving.index.vector_store import VectorStore
 from tests.serving.index.test_index import index_of
@@ -113,7 +113,7 @@ def test_no_forbidden_item_no_repetition_and_all_there_is(kind):
     @given(searches())
     def law(search):
         vectors, columns, queries, demands, k = search
-        used = kind if len(vectors) >= SMALLEST_APPROXIMATE else IndexKind.EXACT
+        used = kind if len(vectors) >= MIN_APPROXIMATE_ITEMS else IndexKind.EXACT
         tables = FilterTables(columns)
         filtered = tables.filtered(as_inputs(demands), rows_of=rows_of(len(vectors)))
         index = index_of(used, vectors, k=k)
@@ -138,7 +138,7 @@ def test_what_was_removed_never_comes_and_what_was_added_does(search, data):
     num_base = data.draw(st.integers(0, len(vectors)))
     random = np.random.default_rng(len(vectors) + num_base)
     removed = random.random(num_base) < data.draw(st.sampled_from([0.0, 0.1, 0.9]))
-    kind = IndexKind.IVF if num_base >= SMALLEST_APPROXIMATE else IndexKind.EXACT
+    kind = IndexKind.IVF if num_base >= MIN_APPROXIMATE_ITEMS else IndexKind.EXACT
     index = TieredIndex(
         index_of(kind, vectors[:num_base]),
         removed=removed,

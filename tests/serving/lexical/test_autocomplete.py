@@ -1,7 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from serving.lexical.autocomplete import Completion, make_phrases
+from serving.lexical.autocomplete import Autocomplete, build_phrases
 
 TITLES = [
     b"Surround sound speaker",
@@ -16,12 +16,12 @@ BRANDS = [b"Sounders & Co", b"Sounders & Co", b"", b"", b"", b""]
 
 @pytest.fixture(scope="module")
 def phrases():
-    return make_phrases(TITLES, BRANDS)
+    return build_phrases(TITLES, BRANDS)
 
 
 @pytest.fixture(scope="module")
 def completion(phrases):
-    return Completion(phrases)
+    return Autocomplete(phrases)
 
 
 def completed(completion, *texts):
@@ -62,16 +62,16 @@ def test_rows_do_not_touch_each_other_and_odd_ones_are_empty(completion):
 
 def test_more_phrases_than_an_answer_holds_and_prefixes_longer_than_the_lists():
     names = [f"{'lamp' * 8} {number:03d}" for number in range(300)]  # 36 characters, the first 33 the same
-    completion = Completion(names)
+    completion = Autocomplete(names)
     assert completed(completion, "lamp") == [names[:10]]
     assert completed(completion, names[3][:-1]) == [names[:10]]
     assert completed(completion, names[250]) == [[]]
 
 
 def test_a_list_knows_phrases_that_a_shorter_prefix_crowds_out():
-    completion = Completion([f"lamp {number:03d}" for number in range(300)])
+    completion = Autocomplete([f"lamp {number:03d}" for number in range(300)])
     assert completed(completion, "lamp 29") == [[f"lamp {number}" for number in range(290, 300)]]
 
 
 def test_no_phrases_no_completions():
-    assert completed(Completion([]), "lamp", "") == [[], []]
+    assert completed(Autocomplete([]), "lamp", "") == [[], []]

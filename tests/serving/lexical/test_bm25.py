@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.lexical.bm25 import LexicalIndex, make_postings
+from serving.lexical.bm25 import LexicalIndex, build_postings
 
 TITLES = [b"Red cotton shirt", b"blue Cotton dress", b"red red wine", b"", b"Stra\xc3\x9fe \xe7\xb4\x85\xe8\x8c\xb6"]
 
 
 def index_of(titles=TITLES, **fields):
     fields = {"title": titles, **fields}
-    return LexicalIndex(make_postings(fields, weights=dict.fromkeys(fields, 1.0)))
+    return LexicalIndex(build_postings(fields, weights=dict.fromkeys(fields, 1.0)))
 
 
 def scores(index, query, num_items):
@@ -65,7 +65,7 @@ def test_scores_and_order_are_those_of_a_library(num_items):
 
 def test_fields_count_by_their_weight_and_their_own_length():
     fields = {"title": [b"lamp", b"shade"], "description": [b"shade", b"lamp"]}
-    index = LexicalIndex(make_postings(fields, weights={"title": 2.0, "description": 1.0}))
+    index = LexicalIndex(build_postings(fields, weights={"title": 2.0, "description": 1.0}))
     # idf = ln(1 + 0.5 / 2.5) = 0.1823; every field has its mean length, so the frequencies are the weights:
     # 2 / (1.2 + 2) and 1 / (1.2 + 1).
     np.testing.assert_allclose(scores(index, b"lamp", 2), [0.1823 * 0.625, 0.1823 / 2.2], atol=1e-4)
@@ -76,7 +76,7 @@ def test_statistics_stay_those_of_the_first_build():
     before = index_of(titles)
     fields = {"title": [*titles, b"red dress", b"new hat"]}
     removed = np.array([True, False, False, False, False])
-    after = LexicalIndex(make_postings(fields, weights={"title": 1.0}, num_base=3, removed=removed))
+    after = LexicalIndex(build_postings(fields, weights={"title": 1.0}, num_base=3, removed=removed))
     for query in (b"red", b"dress", b"blue dress"):
         np.testing.assert_allclose(scores(after, query, 3)[1:], scores(before, query, 3)[1:], atol=1e-6)
     assert proposed(after, b"red dress") == [1, 3, 2]
@@ -137,7 +137,7 @@ def test_a_misspelt_word_finds_what_it_was_meant_to_be():
 
 def test_fields_of_different_length_are_refused():
     with pytest.raises(ValueError, match=r"one text for each item .* got lengths \{'title': 2, 'brand': 1\}"):
-        make_postings({"title": [b"a", b"b"], "brand": [b"c"]}, weights={"title": 1.0, "brand": 1.0})
+        build_postings({"title": [b"a", b"b"], "brand": [b"c"]}, weights={"title": 1.0, "brand": 1.0})
 
 
 def test_a_text_is_mended_where_the_catalogue_has_other_words():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.lexical.spelling import Spelling
+from serving.lexical.spelling import SpellingCorrector
 
 WORDS = ["battery", "batter", "butter", "controller", "iphone", "phone", "ps3", "straße", "грушa", "сумка", "x"]
 COUNTS = [5, 1, 9, 4, 7, 30, 50, 2, 1, 3, 8]
@@ -10,7 +10,7 @@ COUNTS = [5, 1, 9, 4, 7, 30, 50, 2, 1, 3, 8]
 
 @pytest.fixture(scope="module")
 def spelling():
-    return Spelling([word.encode() for word in WORDS], counts=np.array(COUNTS))
+    return SpellingCorrector([word.encode() for word in WORDS], counts=np.array(COUNTS))
 
 
 def guesses(spelling, *words):
@@ -46,4 +46,4 @@ def test_likeness_is_the_share_of_letters_that_are_right(spelling):
 
 
 def test_no_words_no_guesses():
-    assert guesses(Spelling([], counts=np.zeros(0)), "phone")[0] == [None]
+    assert guesses(SpellingCorrector([], counts=np.zeros(0)), "phone")[0] == [None]
