@@ -9,9 +9,10 @@ import tensorflow as tf
 from serving.catalogue.item_encoder import EncodedItems
 from serving.towers import LoadedTowers, day_features
 from trainer.ops.blocks import price
-from trainer.ops.examples import axis_lengths, parse
+from trainer.ops.example_reader import read_batches
+from trainer.ops.examples import axis_lengths
 from trainer.spec.branches import DAILY_MODALITIES
-from trainer.spec.features import Side
+from trainer.spec.features import Side, features_of
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import DEMAND, ITEM_DAY_TASKS, PRICE_VALUE
 
@@ -35,10 +36,7 @@ class DayEncoding:
 def latest_days(pattern: str, towers: LoadedTowers) -> dict[bytes, Record]:
     """The last record of each item among day Examples; none where no file matches."""
     found: dict[bytes, Record] = {}
-    for serialized in tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(pattern))).batch(_BATCH_SIZE):
-        parsed = {
-            name: v.numpy() for name, v in parse(serialized, sides=[Side.ITEM_DAY], wire=towers.config.wire).items()
-        }
+    for parsed in read_batches(pattern, features_of(Side.ITEM_DAY), towers.config.wire):
         for row in np.flatnonzero(parsed["latest"]):
             found[parsed["day_item_id"][row]] = {name: values[row] for name, values in parsed.items()}
     return found

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from serving.similarity import Similarity
 from serving.towers import LoadedTowers, query_specs
+from trainer.ops.example_reader import matching_files, serialized_batches
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.branches import branches_of, content_features
 from trainer.spec.config import WireConfig
@@ -19,7 +20,6 @@ RELATIONS = ("relation_ids", "relation_types")
 COLUMNS = ("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock")
 _NUMBER_DTYPES = {Dtype.FLOAT: np.float32, Dtype.INT: np.int64}
 _BATCH_SIZE = 64
-_READ_BATCH_SIZE = 512
 _MAX_TITLE_QUERIES = 400
 _TITLE_QUERY_WORDS = 3
 Wire = dict[str, np.ndarray]
@@ -193,10 +193,10 @@ def _dtype_of(values: np.ndarray) -> tf.DType:
 
 
 def _batches(items_pattern: str) -> Iterator[tf.Tensor]:
-    paths = sorted(tf.io.gfile.glob(items_pattern))
+    paths = matching_files(items_pattern)
     if not paths:
         raise ValueError(f"No items match {items_pattern!r}; wanted TFRecord files of Examples. Preprocess first.")
-    return iter(tf.data.TFRecordDataset(paths).batch(_READ_BATCH_SIZE).prefetch(2))
+    return iter(serialized_batches(paths).prefetch(2))
 
 
 def _check_sum(vectors: np.ndarray, branches: np.ndarray, *, unit_length: bool) -> None:

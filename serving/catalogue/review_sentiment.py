@@ -1,13 +1,15 @@
 """What the events of a shop say beside actions: what reviews think of each item, and whether intents are known."""
 
 import collections
-import glob
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from serving.towers import LoadedTowers
-from trainer.ops.examples import feature_spec
+from trainer.ops.example_reader import read_batches
 from trainer.spec.config import WireConfig
 from trainer.spec.features import Side, features_of
 from trainer.spec.tasks import QUERY_TASKS, REVIEW_TASKS
@@ -27,29 +29,35 @@ def item_sentiment(towers: LoadedTowers, events_pattern: str) -> dict[bytes, flo
     Returns:
       {item id: -1 to 1} of the items that have reviews: the sum over n reviews divided by n + 2.
     """
-    paths = sorted(glob.glob(events_pattern))
-    wanted = [f for f in features_of(Side.EVENT) if f.name in ("event_item_id", "review_text")]
-    spec = feature_spec(wanted, WireConfig())
+    (task,) = REVIEW_TASKS
     sums: dict[bytes, float] = collections.defaultdict(float)
     counts: collections.Counter[bytes] = collections.Counter()
-    rows = (
-        tf.data.TFRecordDataset(paths).batch(_BATCH_SIZE).map(lambda serialized: tf.io.parse_example(serialized, spec))
-    )
-    reviews = rows.unbatch().filter(lambda row: row["review_text"] != b"").batch(_BATCH_SIZE)
-    for batch in reviews.as_numpy_iterator():
-        (task,) = REVIEW_TASKS
-        probabilities = towers.module.classify_reviews(tf.constant(batch["review_text"]))[task.name].numpy()
+    reviews = _reviews(events_pattern)
+    while batch := list(itertools.islice(reviews, _BATCH_SIZE)):
+        texts = tf.constant([review.text for review in batch])
+        probabilities = towers.module.classify_reviews(texts)[task.name].numpy()
         leaning = probabilities[:, -1] - probabilities[:, 0]
-        for item, value in zip(batch["event_item_id"].tolist(), leaning.tolist(), strict=True):
-            sums[item] += value if np.isfinite(value) else 0.0
-            counts[item] += 1
+        for review, value in zip(batch, leaning.tolist(), strict=True):
+            sums[review.item_id] += value if np.isfinite(value) else 0.0
+            counts[review.item_id] += 1
     return {item: sums[item] / (counts[item] + PRIOR_REVIEWS) for item in sorted(sums)}
 
 
 def has_intent_labels(events_pattern: str) -> bool:
     """Whether some event says what its search was for; if none does, the head that reads it was never taught."""
     (task,) = QUERY_TASKS
-    spec = feature_spec([f for f in features_of(Side.EVENT) if f.name == task.label], WireConfig())
-    records = tf.data.TFRecordDataset(sorted(glob.glob(events_pattern))).batch(_BATCH_SIZE)
-    labels = records.map(lambda serialized: tf.reduce_max(tf.io.parse_example(serialized, spec)[task.label]))
-    return any(label >= 0 for label in labels.as_numpy_iterator())
+    label = [feature for feature in features_of(Side.EVENT) if feature.name == task.label]
+    return any((batch[task.label] >= 0).any() for batch in read_batches(events_pattern, label, WireConfig()))
+
+
+class _Review(NamedTuple):
+    item_id: bytes
+    text: bytes
+
+
+def _reviews(events_pattern: str) -> Iterator[_Review]:
+    """The rows of events that hold a review."""
+    wanted = [f for f in features_of(Side.EVENT) if f.name in ("event_item_id", "review_text")]
+    for batch in read_batches(events_pattern, wanted, WireConfig()):
+        for row in np.flatnonzero(batch["review_text"] != b""):
+            yield _Review(item_id=batch["event_item_id"][row], text=batch["review_text"][row])

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from trainer.ops.examples import feature_spec
+from trainer.ops.example_reader import read_batches
 from trainer.spec.config import WireConfig
 from trainer.spec.features import Feature, Side, features_of
 
-PARSE_BATCH_SIZE = 512
 _QUERY = tuple(feature for feature in features_of(Side.QUERY) if feature.modality is not None)
 
 
@@ -31,7 +29,9 @@ class EvalRequest:
     relevant: frozenset[bytes]
 
 
-def read_eval_requests(directory: Path, *, wire: WireConfig, limit: int, label: str = "positive") -> list[EvalRequest]:
+def read_eval_requests(
+    directory: str | Path, *, wire: WireConfig, limit: int, label: str = "positive"
+) -> list[EvalRequest]:
     """The requests below a folder of event Examples that led to something; of more than `limit`, a fixed sample.
 
     Args:
@@ -68,7 +68,7 @@ class JudgedRequest:
     grades: Mapping[bytes, float]
 
 
-def read_judged(directory: Path, *, wire: WireConfig) -> list[JudgedRequest]:
+def read_judged(directory: str | Path, *, wire: WireConfig) -> list[JudgedRequest]:
     """The judged requests below a folder of event Examples, by request id."""
     key, item, grade = (_feature_named(name) for name in ("request_id", "event_item_id", "label_grade"))
     queries: dict[bytes, dict[str, Any]] = {}
@@ -80,21 +80,21 @@ def read_judged(directory: Path, *, wire: WireConfig) -> list[JudgedRequest]:
     return [JudgedRequest(query=queries[name], grades=grades[name]) for name in sorted(queries)]
 
 
-def count_positives(directory: Path) -> Counter[bytes]:
+def count_positives(directory: str | Path) -> Counter[bytes]:
     """How often each item was acted on in a folder of event Examples."""
     item, positive = _feature_named("event_item_id"), _feature_named("positive")
     rows = _rows(directory, (item, positive), wire=WireConfig())
     return Counter(row[item.name] for row in rows if row[positive.name] > 0)
 
 
-def read_group_ids(directory: Path) -> dict[bytes, bytes]:
+def read_group_ids(directory: str | Path) -> dict[bytes, bytes]:
     """{item id: group id} of a folder of item Examples; an item without a group is its own."""
     item, group = _feature_named("item_id"), _feature_named("group_id")
     rows = _rows(directory, (item, group), wire=WireConfig())
     return {row[item.name]: row[group.name] or row[item.name] for row in rows}
 
 
-def read_texts(directory: Path, *names: str) -> dict[str, list[bytes]]:
+def read_texts(directory: str | Path, *names: str) -> dict[str, list[bytes]]:
     """{item feature: its text for each item} of a folder of item Examples."""
     features = [_feature_named(name) for name in names]
     rows = list(_rows(directory, features, wire=WireConfig()))
@@ -110,11 +110,8 @@ def _feature_named(name: str) -> Feature:
     return next(f for side in Side for f in features_of(side) if f.name == name)
 
 
-def _rows(directory: Path, features: Sequence[Feature], *, wire: WireConfig) -> Iterator[dict[str, Any]]:
+def _rows(directory: str | Path, features: Sequence[Feature], *, wire: WireConfig) -> Iterator[dict[str, Any]]:
     """One {feature: value} for each Example, files in order of name."""
-    files = sorted(str(path) for path in directory.iterdir() if path.is_file())
-    spec = feature_spec(features, wire)
-    records = tf.data.TFRecordDataset(files).batch(PARSE_BATCH_SIZE)
-    for batch in records.map(lambda serialized: tf.io.parse_example(serialized, spec)).as_numpy_iterator():
+    for batch in read_batches(f"{directory}/*", features, wire):
         for position in range(len(batch[features[0].name])):
             yield {feature.name: batch[feature.name][position] for feature in features}

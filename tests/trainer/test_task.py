@@ -9,6 +9,7 @@ import tensorflow as tf
 from tests.support import tiny_shop
 from trainer import task
 from trainer.spec.config import from_json, to_dict, to_json
+from trainer.spec.features import Side
 from trainer.tables.tables import Inputs, open_tables
 from trainer.training.distributed.preemption import Preempted
 
@@ -158,6 +159,7 @@ def test_the_job_leaves_model_bundle_and_reports_in_any_file_system(
             target = f"ram://bucket/data/{path.relative_to(root)}"
             tf.io.gfile.makedirs(target.rpartition("/")[0])
             tf.io.gfile.copy(str(path), target)
+    _write_a_review_and_an_intent("ram://bucket/data/events/train/more.tfrecord")
     monkeypatch.setattr(task, "evaluate", lambda again, truth_path: trained_report)
     monkeypatch.setattr(task, "fit", lambda *unused, **places: trained)
     monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(tmp_path / "metrics"))
@@ -172,6 +174,7 @@ def test_the_job_leaves_model_bundle_and_reports_in_any_file_system(
     with tf.io.gfile.GFile("ram://bucket/model/config.json") as file:
         assert from_json(file.read()) == tiny_shop.CONFIG
     assert tf.io.gfile.exists("ram://bucket/model/bundle/stock/1/assets.extra/manifest.json")
+    _check_review_and_intent("ram://bucket/model/bundle/stock/1")
     line = json.loads((tmp_path / "metrics").read_text())
     assert float(line["recall_at_10"]) == trained_report.value("held_out", "all", "recall@10")
     # Data is read from there as well.
@@ -184,4 +187,23 @@ def test_the_job_leaves_model_bundle_and_reports_in_any_file_system(
     opened = open_tables(remote, config=tiny_shop.CONFIG, work_dir=work_dir)
     assert opened.items.ids == trained.tables.items.ids
     assert opened.ops.subwords == trained.tables.ops.subwords
-    assert (opened.train.num_rows, opened.evaluation.num_rows) == (720, 144)
+    assert (opened.train.num_rows, opened.evaluation.num_rows) == (722, 144)
+
+
+def _write_a_review_and_an_intent(path):
+    item = {"event_item_id": "item-03"}
+    rows = [{**item, "review_text": "colour3 thing2"}, {**item, "query_text": "colour3", "label_intent": 1}]
+    with tf.io.TFRecordWriter(path) as writer:
+        for row in rows:
+            writer.write(tiny_shop.example(row, Side.QUERY, Side.EVENT))
+
+
+def _check_review_and_intent(bundle):
+    """The reviewed item alone has a sentiment, and the intent of a query is known: events came from `ram://`."""
+    rank = tf.saved_model.load(bundle).signatures["rank"]
+    ids = tf.constant([["item-03", "item-04"]])
+    scores = rank(query_text=tf.constant(["colour3 thing0"]), item_ids=ids)
+    sentiment = scores["score_sentiment"].numpy()[0]
+    assert abs(sentiment[0]) > 1e-4
+    assert sentiment[1] == 0.0
+    assert scores["intent"].numpy().sum() == pytest.approx(1.0, abs=1e-5)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.ops import examples, graph, trend
+from trainer.ops import example_reader, examples, graph, trend
 from trainer.ops.blocks import price
 from trainer.spec.branches import USER_MODALITIES
 from trainer.spec.features import Dtype, Side, features_of
@@ -25,18 +25,8 @@ _FILES_AT_ONCE = 4
 
 def _read(files: Sequence[str], form: Callable[[tf.Tensor], dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """`form` of batches of serialized Examples, four files in turn, in an order that stays; `.gz` is read as gzip."""
-    parts = [
-        tf.data.TFRecordDataset(chosen, compression_type=compression, num_parallel_reads=_FILES_AT_ONCE)
-        for compression, chosen in (
-            ("", [path for path in files if not path.endswith(".gz")]),
-            ("GZIP", [path for path in files if path.endswith(".gz")]),
-        )
-        if chosen
-    ]
-    records = parts[0] if parts else tf.data.TFRecordDataset(tf.constant([], tf.string))
-    for part in parts[1:]:
-        records = records.concatenate(part)
-    formed = records.batch(_READ_ROWS).map(tf.autograph.experimental.do_not_convert(form), num_parallel_calls=2)
+    records = example_reader.serialized_batches(files, batch_size=_READ_ROWS, interleaved_files=_FILES_AT_ONCE)
+    formed = records.map(tf.autograph.experimental.do_not_convert(form), num_parallel_calls=2)
     return formed.prefetch(2).as_numpy_iterator()
 
 
