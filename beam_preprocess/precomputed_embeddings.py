@@ -80,7 +80,7 @@ class FrozenEncoder(ModelHandler[bytes, bytes, Any]):
                 texts, length = examples.texts_of(wire, Side.ITEM), config.tower.text.max_item_tokens
                 inputs = {"text_tokens": tokenizer.to_model(texts, length=length)}
             else:
-                inputs = examples.media_of(wire, Side.ITEM, config).tensors
+                inputs = examples.media_model_inputs(wire, Side.ITEM, config).tensors
             return np.asarray(layer.raw_features(inputs), np.float32)
 
         given = encode([b""]).shape[1]

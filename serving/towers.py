@@ -31,7 +31,7 @@ WARM_START_FILES = "warm_start.*"
 class Model(Protocol):
     """What the towers need of a trained model."""
 
-    def encode_unpriced(self, item_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+    def encode_items_without_price(self, item_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """Model form of the content of items to `TowerOutput`s, of which `encoded` knows nothing of their prices."""
 
     def encode_queries(self, query_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
@@ -124,7 +124,7 @@ class TowersModule(tf.Module):
         def embed_item(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             inputs = dict(ops.item_model_inputs(wire))
             status = inputs.pop(TowerOutput.STATUS.value)
-            encoded = model.encode_unpriced(inputs)
+            encoded = model.encode_items_without_price(inputs)
             return {**_outputs(encoded, status), TowerOutput.ENCODED.value: encoded[TowerOutput.ENCODED.value]}
 
         def embed_day(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -16,7 +16,7 @@ LIMITS_PATH = "assets.extra/input_limits.json"
 
 
 def write_limits(directory: Path, *, config: Config) -> None:
-    """Writes `{signature: {input: {"least": number, "most": number}}}` into the bundle at `directory`.
+    """Writes `{signature: {input: {"minimum": number, "maximum": number}}}` into the bundle at `directory`.
 
     Inputs of whole numbers are there with the limits that they have; all floating-point inputs are there, because every
     one of them must be finite.
@@ -24,10 +24,12 @@ def write_limits(directory: Path, *, config: Config) -> None:
     limits: dict[str, dict[str, dict[str, int]]] = {
         signature.name: {
             port.name: {
-                name: value for name, value in (("least", port.least), ("most", port.most)) if value is not None
+                name: value
+                for name, value in (("minimum", port.minimum), ("maximum", port.maximum))
+                if value is not None
             }
             for port in signature.inputs
-            if port.dtype is WireType.FLOAT or port.least is not None or port.most is not None
+            if port.dtype is WireType.FLOAT or port.minimum is not None or port.maximum is not None
         }
         for signature in signatures(config)
     }

@@ -179,7 +179,7 @@ def encode_catalogue(
       items_pattern: Glob of TFRecord files of item Examples.
       days_pattern: Glob of day Examples, whose latest are known of the items; None where nothing is.
       popularity: As `build_catalogue` takes it.
-      item_values: The same; what the towers foresee is added.
+      item_values: The same; what the towers forecast is added.
 
     Raises:
       ValueError: No file matches, an id comes twice, or the towers' vectors are not the sum of their branches.

@@ -54,7 +54,7 @@ def encode_day_features(
       vectors: Content vectors [dim] of everything that may be a neighbour, by item id.
     """
     rows = np.flatnonzero(encoded.is_encoded)
-    levels = price.levels(encoded.columns["price"], encoded.columns["currency"].tolist())
+    levels = price.currency_levels(encoded.columns["price"], encoded.columns["currency"].tolist())
     nothing = np.zeros([0, len(DAILY_MODALITIES), towers.config.tower.dim], np.float32)
     parts = [DayEncoding(branches=nothing, foreseen={task.name: np.zeros(0, np.float32) for task in ITEM_DAY_TASKS})]
     for start in range(0, len(rows), _BATCH_SIZE):
@@ -94,7 +94,7 @@ def _encode_rows(
     inputs["neighbour_present"] = np.any(inputs["neighbour_vectors"] != 0.0, axis=-1)
     inputs["relation_types"] = encoded.relations["relation_types"][rows]
     last = np.array([0.0 if record is None else record["trend_price"][-1] for record in records], np.float32)
-    relative = price.relative(last, encoded.columns["currency"][rows].tolist(), levels)
+    relative = price.relative_log_prices(last, encoded.columns["currency"][rows].tolist(), levels)
     inputs["last_price"] = np.nan_to_num(relative)
     inputs["last_price_present"] = np.isfinite(relative).astype(np.float32)
     tensors = {
@@ -148,6 +148,6 @@ def price_value_score(expected: np.ndarray, prices: np.ndarray, currencies: Sequ
     Returns:
       [n] float32: expected less actual logarithm, at most 1 either way; 0 where a price is not known.
     """
-    actual = price.relative(prices, currencies, price.levels(prices, currencies))
+    actual = price.relative_log_prices(prices, currencies, price.currency_levels(prices, currencies))
     off = expected - actual
     return np.clip(np.where(np.isfinite(off), off, 0.0), -1.0, 1.0).astype(np.float32)

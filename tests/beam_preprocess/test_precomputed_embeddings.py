@@ -136,7 +136,7 @@ def test_texts_clips_and_sounds_are_encoded_once_too(tmp_path):
     same_item_vectors(tmp_path, config)
 
 
-def test_what_was_made_before_is_not_looked_at_again(handle):
+def test_a_precomputed_vector_is_not_computed_again(handle):
     encoder = PretrainedImageEncoder(handle=handle, px=8, fine_tune=False, dim=4, dropout=0.0)
     blank = {"image_pixels": np.zeros([1, 1, 8, 8, 3], np.uint8), "image_present": np.array([[True]])}
     given = encoder.raw_features({**blank, "image_embeddings": tf.constant([[[3.0, 1.0, 2.0]]])})
@@ -186,4 +186,6 @@ def test_the_real_mobilenet_gives_the_vectors_of_the_tower(tmp_path):
     batch = [content for item in items for content in precomputed_embeddings.contents(item, Modality.IMAGE)]
     made = np.stack([np.frombuffer(v, np.float32) for v in encoder.run_inference(batch, encoder.load_model())])
     inside = PretrainedImageEncoder(handle=str(MOBILENET), px=64, fine_tune=False, dim=4, dropout=0.0)
-    np.testing.assert_allclose(made, inside.seen(image.to_model(tf.constant(photos), px=64).pixels, False), atol=1e-5)
+    np.testing.assert_allclose(
+        made, inside.photo_features(image.to_model(tf.constant(photos), px=64).pixels, False), atol=1e-5
+    )

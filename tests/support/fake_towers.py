@@ -72,7 +72,7 @@ class FakeModel:
         self.unit_length = config.tower.similarity not in UNNORMALIZED_SIMILARITIES
         self.sharpness = tf.Variable(2.0)  # so that the export has a variable to keep
 
-    def encode_unpriced(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def encode_items_without_price(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         found = self._fuse({Modality.TEXT: inputs["text"], Modality.TABULAR: inputs["tabular"]}, Side.ITEM)
         return {**found, "encoded": found["branches"]}
 

@@ -12,7 +12,7 @@ from trainer.evaluation import baselines
 from trainer.evaluation.eval_sets import Question, Requests, questions, read_truth
 from trainer.evaluation.head_metrics import heads_section
 from trainer.evaluation.report import Report, Row, Section
-from trainer.model.tower import hide
+from trainer.model.tower import mask_modalities
 from trainer.spec.branches import DAILY_MODALITIES, branches_of
 from trainer.spec.features import Modality, Side
 from trainer.spec.serving.signatures import TowerOutput
@@ -142,7 +142,7 @@ class Encoder:
         """What a tower gives for `rows` side by side: vectors, and of queries what the items of the history gain."""
 
         def read(part: np.ndarray) -> dict[str, np.ndarray]:
-            return {**gather(part), **hide(masked)}
+            return {**gather(part), **mask_modalities(masked)}
 
         def encode(features: Mapping[str, Any]) -> Any:
             found = self.model.encode_items(features) if side is Side.ITEM else self.model.encode_queries(features)

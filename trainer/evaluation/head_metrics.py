@@ -9,7 +9,7 @@ import tensorflow as tf
 from trainer import metrics
 from trainer.evaluation.eval_sets import Requests
 from trainer.evaluation.report import Row, Section
-from trainer.model.two_tower import known_of_days
+from trainer.model.two_tower import day_baselines
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import ITEM_DAY_TASKS, MAX_LABELS, TASKS, Task, TaskKind
 from trainer.tables.tables import EventTable, compile_rows, map_rows
@@ -84,7 +84,7 @@ def _day_tasks(trained: Any) -> Iterator[Row]:
     days = items.days.latest[item_rows]
     known = items.days.gather(days, item_rows=item_rows)
     foreseen = {task.name: _foreseen(trained, item_rows, task.name) for task in ITEM_DAY_TASKS}
-    facts, _ = known_of_days({name: tf.constant(known[name]) for name in known})
+    facts, _ = day_baselines({name: tf.constant(known[name]) for name in known})
     week = np.expm1(np.asarray(facts)[:, 0])
     floors = {
         TaskKind.COUNT: {"last week": week, "mean": np.full(len(week), week.mean())},
@@ -111,7 +111,7 @@ def _foreseen(trained: Any, item_rows: np.ndarray, name: str) -> np.ndarray:
     model, items = trained.model, trained.tables.items
 
     def look(features: dict[str, tf.Tensor]) -> tf.Tensor:
-        return model.foresee(model.encode_unpriced(features)[TowerOutput.ENCODED.value], features)[name]
+        return model.forecast(model.encode_items_without_price(features)[TowerOutput.ENCODED.value], features)[name]
 
     encode = compile_rows(look, items.gather(item_rows[:1]))
     return map_rows(encode, item_rows, gather=items.gather, size=_ROWS_AT_ONCE)

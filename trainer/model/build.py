@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.model.pretrained import pretrained_encoder
-from trainer.model.tower import FREE_LENGTH as FREE_BRANCHES
+from trainer.model.tower import UNNORMALIZED_BRANCHES as FREE_BRANCHES
 from trainer.model.tower import Tower
 from trainer.model.two_tower import TwoTower
 from trainer.nn.auxiliary import Alignment, Reconstruction
@@ -24,7 +24,7 @@ from trainer.nn.encoders.text import TextEncoder
 from trainer.nn.encoders.trend import TrendEncoder
 from trainer.nn.encoders.video import VideoEncoder
 from trainer.nn.fusion import AttentionFusion, ConcatFusion, GatedFusion, SumFusion
-from trainer.nn.heads import ItemHead, PairHead, QueryClassHead, RepeatHead, ReviewHead
+from trainer.nn.heads import ItemHead, PairHead, QueryClassHead, RepurchaseHead, ReviewHead
 from trainer.nn.losses import SampledSoftmax
 from trainer.nn.similarity import DOT, EUCLIDEAN, HAMMING, KL
 from trainer.nn.similarity import Similarity as Maps
@@ -41,7 +41,7 @@ Layer: TypeAlias = tf.keras.layers.Layer
 def _text(config: Config, num_subwords: int) -> Layer:
     text = config.tower.text
     return TextEncoder(
-        vocabulary_size=num_subwords,
+        vocab_size=num_subwords,
         embedding_dim=text.embedding_dim,
         lstm_units=text.lstm_units,
         dim=config.tower.dim,
@@ -54,9 +54,13 @@ def _text(config: Config, num_subwords: int) -> Layer:
 def _image(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower, vision = config.tower, config.tower.vision
-    changes = {"flip": vision.random_flip, "crop": vision.random_crop, "colour": vision.color_jitter}
+    changes = {
+        "random_flip": vision.random_flip,
+        "random_crop": vision.random_crop,
+        "color_jitter": vision.color_jitter,
+    }
     return ImageEncoder(
-        widths=vision.image_channels,
+        channels=vision.image_channels,
         patch_px=vision.patch_px,
         dim=tower.dim,
         dropout=tower.dropout,
@@ -69,8 +73,8 @@ def _video(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower, vision = config.tower, config.tower.vision
     return VideoEncoder(
-        reader=vision.temporal_encoder.value,
-        widths=vision.frame_channels,
+        temporal_encoder=vision.temporal_encoder.value,
+        channels=vision.frame_channels,
         patch_px=vision.patch_px,
         lstm_units=vision.lstm_units,
         dim=tower.dim,
@@ -82,7 +86,7 @@ def _video(config: Config, num_subwords: int) -> Layer:
 def _audio(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower = config.tower
-    return AudioEncoder(widths=tower.audio.channels, dim=tower.dim, dropout=tower.dropout, name="audio")
+    return AudioEncoder(channels=tower.audio.channels, dim=tower.dim, dropout=tower.dropout, name="audio")
 
 
 def _tabular(config: Config, num_subwords: int) -> Layer:
@@ -100,13 +104,13 @@ def _tabular(config: Config, num_subwords: int) -> Layer:
 
 def _identity(config: Config, num_subwords: int) -> Layer:
     del num_subwords
-    return IdentityEncoder(items=config.tower.identity.item_embedding_rows, dim=config.tower.dim, name="identity")
+    return IdentityEncoder(num_items=config.tower.identity.item_embedding_rows, dim=config.tower.dim, name="identity")
 
 
 def _graph(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     types = CO_PURCHASED + 1 + config.tower.graph.num_relation_types
-    return GraphEncoder(types=types, dim=config.tower.dim, dropout=config.tower.dropout, name="graph")
+    return GraphEncoder(num_relation_types=types, dim=config.tower.dim, dropout=config.tower.dropout, name="graph")
 
 
 def _trend(config: Config, num_subwords: int) -> Layer:
@@ -125,7 +129,7 @@ def _searches(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower, searches = config.tower, config.tower.searches
     return SearchesEncoder(
-        buckets=searches.num_hash_buckets,
+        num_hash_buckets=searches.num_hash_buckets,
         embedding_dim=searches.embedding_dim,
         gru_units=searches.gru_units,
         dim=tower.dim,
@@ -137,7 +141,9 @@ def _searches(config: Config, num_subwords: int) -> Layer:
 def _profile(config: Config, num_subwords: int) -> Layer:
     del num_subwords
     tower = config.tower
-    return ProfileEncoder(buckets=tower.profile.num_hash_buckets, dim=tower.dim, dropout=tower.dropout, name="profile")
+    return ProfileEncoder(
+        num_hash_buckets=tower.profile.num_hash_buckets, dim=tower.dim, dropout=tower.dropout, name="profile"
+    )
 
 
 # From scratch; a pretrained one takes their place.
@@ -155,7 +161,7 @@ ENCODERS: dict[Modality, Callable[[Config, int], Layer]] = {
     Modality.PROFILE: _profile,
 }
 # The encoders whose time is matrix work, which bfloat16 speeds up where the processor has it.
-HALVED = frozenset({Modality.TEXT, Modality.IMAGE, Modality.VIDEO})
+MIXED_PRECISION_BRANCHES = frozenset({Modality.TEXT, Modality.IMAGE, Modality.VIDEO})
 FUSIONS: dict[Fusion, Callable[[], Layer]] = {
     Fusion.GATED: GatedFusion,
     Fusion.SUM: SumFusion,
@@ -178,8 +184,8 @@ def _retrieval(config: Config, task: Task) -> Layer:
         temperature=train.temperature,
         learn_temperature=train.learn_temperature,
         label_smoothing=train.label_smoothing,
-        hard_negatives=train.num_hard_negatives,
-        memory=train.memory_bank_size,
+        num_hard_negatives=train.num_hard_negatives,
+        memory_bank_size=train.memory_bank_size,
         key_dim=SIMILARITIES[config.tower.similarity].item(tf.zeros([1, config.tower.dim])).shape[-1],
         name=task.name,
     )
@@ -188,7 +194,7 @@ def _retrieval(config: Config, task: Task) -> Layer:
 def _review_class(config: Config, task: Task) -> Layer:
     review = config.tower.review
     return ReviewHead(
-        buckets=review.num_hash_buckets,
+        num_hash_buckets=review.num_hash_buckets,
         embedding_dim=review.embedding_dim,
         filters=review.filters,
         num_classes=len(task.classes),
@@ -199,7 +205,7 @@ def _review_class(config: Config, task: Task) -> Layer:
 
 HEADS: dict[TaskKind, Callable[[Config, Task], Layer]] = {
     TaskKind.RETRIEVAL: _retrieval,
-    TaskKind.REPURCHASE: lambda config, task: RepeatHead(name=task.name),
+    TaskKind.REPURCHASE: lambda config, task: RepurchaseHead(name=task.name),
     TaskKind.BINARY: lambda config, task: PairHead(name=task.name),
     TaskKind.PAIRWISE: lambda config, task: PairHead(name=task.name),
     TaskKind.QUERY_CLASS: lambda config, task: QueryClassHead(num_classes=len(task.classes), name=task.name),
@@ -218,13 +224,13 @@ def build_model(config: Config, *, num_subwords: int, precision: Precision = Pre
     Args:
       config: The configuration.
       num_subwords: Size of the sub-word vocabulary.
-      precision: In what the encoders of `HALVED` compute; variables and outputs are float32 either way.
+      precision: Of the computations of the `MIXED_PRECISION_BRANCHES`; variables and outputs are always float32.
     """
     modalities = {m for side in (Side.ITEM, Side.QUERY) for m in branches_of(side)}
     encoders = {}
     for modality in Modality:
         if modality in modalities:
-            with _computing_in(precision if modality in HALVED else Precision.FLOAT32):
+            with _keras_policy(precision if modality in MIXED_PRECISION_BRANCHES else Precision.FLOAT32):
                 pretrained = pretrained_encoder(config, modality)
                 encoders[modality] = pretrained or ENCODERS[modality](config, num_subwords)
     towers = {
@@ -258,7 +264,7 @@ def _auxiliary(config: Config) -> dict[str, tuple[Layer, float]]:
     weights = {"alignment": config.train.alignment_weight, "reconstruction": config.train.reconstruction_weight}
     made = {
         "alignment": Alignment(temperature=config.train.temperature, name="alignment"),
-        "reconstruction": Reconstruction(branches=len(fused), dim=config.tower.dim, name="reconstruction"),
+        "reconstruction": Reconstruction(num_branches=len(fused), dim=config.tower.dim, name="reconstruction"),
     }
     return {name: (made[name], weight) for name, weight in weights.items() if weight > 0}
 
@@ -269,7 +275,7 @@ def _dropout(modality: Modality, config: Config) -> float:
 
 
 @contextlib.contextmanager
-def _computing_in(precision: Precision) -> Iterator[None]:
+def _keras_policy(precision: Precision) -> Iterator[None]:
     """Layers made inside compute in `precision`, their variables are float32."""
     before = tf.keras.mixed_precision.global_policy()
     name = "mixed_bfloat16" if precision is Precision.BFLOAT16 else "float32"
@@ -308,7 +314,7 @@ def _make_variables(model: TwoTower, config: Config) -> None:
         "neighbour_present": np.ones([1, neighbours], bool),
         "neighbour_types": np.ones([1, neighbours], np.int32),
     }
-    items = model.encode_unpriced(
+    items = model.encode_items_without_price(
         {
             "text_tokens": np.ones([1, text.max_item_tokens], np.int32),
             **media(wire.num_images),
@@ -320,7 +326,7 @@ def _make_variables(model: TwoTower, config: Config) -> None:
             **days,
         }
     )
-    model.foresee(items["encoded"], days)
+    model.forecast(items["encoded"], days)
     queries = model.encode_queries(
         {
             "text_tokens": np.ones([1, text.max_query_tokens], np.int32),

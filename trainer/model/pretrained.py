@@ -28,7 +28,11 @@ def pretrained_encoder(config: Config, modality: Modality) -> tf.keras.layers.La
         return kind(handle=handle.removeprefix(HUB_PREFIX), fine_tune=tower.text.fine_tune, **shared)
     if modality is Modality.IMAGE:
         vision = tower.vision
-        changes = {"flip": vision.random_flip, "crop": vision.random_crop, "colour": vision.color_jitter}
+        changes = {
+            "random_flip": vision.random_flip,
+            "random_crop": vision.random_crop,
+            "color_jitter": vision.color_jitter,
+        }
         return PretrainedImageEncoder(handle=handle, px=wire.image_px, fine_tune=vision.fine_tune, **changes, **shared)
     if modality is Modality.VIDEO:
         fine_tune, size = tower.vision.clip_fine_tune, {"frames": wire.num_frames, "px": wire.frame_px}

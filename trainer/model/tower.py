@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainer.nn.blocks import encode_present, normalize
+from trainer.nn.blocks import encode_present_rows, normalize
 from trainer.nn.stateless_random import uniform
 from trainer.spec.branches import DAILY_MODALITIES, NO_NEIGHBOUR
 from trainer.spec.features import EMBEDDINGS, Modality
@@ -58,21 +58,21 @@ BRANCH_PRESENT: dict[Modality, Callable[[Tensors], tf.Tensor]] = {
     Modality.SEARCHES: lambda inputs: tf.reduce_any(inputs["search_words"] > 0, axis=[1, 2]),
     Modality.PROFILE: lambda inputs: tf.reduce_any(inputs["profile_ids"] > 0, axis=-1),
 }
-_HIDDEN = "hidden"
+_MASKED = "hidden"
 # Branches that are added as long as they learned to be; the others have length 1 and are fused. These begin at nothing:
 # a gate would learn to leave them out before they say anything. What changes from day to day must be among them: the
 # content of an item is the sum of its other branches.
-FREE_LENGTH = frozenset({Modality.IDENTITY, *DAILY_MODALITIES})
+UNNORMALIZED_BRANCHES = frozenset({Modality.IDENTITY, *DAILY_MODALITIES})
 
 
-def hide(modalities: Collection[Modality]) -> dict[str, np.ndarray]:
+def mask_modalities(modalities: Collection[Modality]) -> dict[str, np.ndarray]:
     """An input beside the model form: the branches of `modalities` count as absent, any of them in one graph."""
-    return {_HIDDEN: np.array([modality in modalities for modality in Modality])}
+    return {_MASKED: np.array([modality in modalities for modality in Modality])}
 
 
-def is_hidden(modality: Modality, inputs: Tensors) -> tf.Tensor:
-    """Whether `hide` names a modality, bool []."""
-    return inputs[_HIDDEN][list(Modality).index(modality)] if _HIDDEN in inputs else tf.constant(False)
+def is_masked(modality: Modality, inputs: Tensors) -> tf.Tensor:
+    """Whether `mask_modalities` names a modality, bool []."""
+    return inputs[_MASKED][list(Modality).index(modality)] if _MASKED in inputs else tf.constant(False)
 
 
 class Tower(tf.keras.layers.Layer):
@@ -80,7 +80,7 @@ class Tower(tf.keras.layers.Layer):
 
     Input:  {name: tensor}, the model form of the side. With `content_of` [batch] int32 the inputs of all branches but
             the changing ones are of [distinct] items, and row i is about item content_of[i]: content is encoded once.
-            Without the inputs of the changing branches these are absent, as are those that `hide` names.
+            Without the inputs of the changing branches these are absent, as are those that `mask_modalities` names.
     Output: {"vector": [batch, dim], "branches": [batch, branch, dim], "weights": [batch, branch]}; the vector is the
             sum of the branches, with `unit_length` over its length; an absent branch is zero. Beside them "encoded"
             [batch, branch, dim], the branches as their encoders gave them.
@@ -148,8 +148,8 @@ class Tower(tf.keras.layers.Layer):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """What the encoders of some branches give [rows, branch, dim], and which are present [rows, branch]."""
         mask = tf.stack([BRANCH_PRESENT[m](inputs) & (m not in self.left_out) for m in modalities], axis=1)
-        if _HIDDEN in inputs:
-            mask &= ~tf.stack([is_hidden(m, inputs) for m in modalities])
+        if _MASKED in inputs:
+            mask &= ~tf.stack([is_masked(m, inputs) for m in modalities])
         if training:
             mask = drop_branches(
                 mask, [self.dropout[m] for m in modalities], keep_one=modalities[0] not in DAILY_MODALITIES
@@ -164,7 +164,7 @@ class Tower(tf.keras.layers.Layer):
         self, modalities: Sequence[Modality], branches: tf.Tensor, present: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """What each branch adds and its weight; see `trainer.nn.fusion`. Branches of free length have weight 1."""
-        free = [index for index, modality in enumerate(modalities) if modality in FREE_LENGTH]
+        free = [index for index, modality in enumerate(modalities) if modality in UNNORMALIZED_BRANCHES]
         if not free:
             return self.fusion(branches, present=present)
         fused = [index for index in range(len(modalities)) if index not in free]
@@ -184,10 +184,10 @@ class Tower(tf.keras.layers.Layer):
         def encode(rows: Tensors) -> tf.Tensor:
             # An encoder may compute in bfloat16; what is added up and compared is float32.
             vectors = tf.cast(encoder(rows, training=training), tf.float32)
-            return vectors if modality in FREE_LENGTH else normalize(vectors)
+            return vectors if modality in UNNORMALIZED_BRANCHES else normalize(vectors)
 
         names = BRANCH_INPUTS[modality] + tuple(name for name in OPTIONAL_INPUTS.get(modality, ()) if name in inputs)
-        return encode_present(encode, {name: inputs[name] for name in names}, present)
+        return encode_present_rows(encode, {name: inputs[name] for name in names}, present)
 
 
 def drop_branches(present: tf.Tensor, rates: Sequence[float], *, keep_one: bool = True) -> tf.Tensor:

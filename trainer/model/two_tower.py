@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
 
-from trainer.model.tower import BRANCH_PRESENT, FREE_LENGTH, is_hidden
+from trainer.model.tower import BRANCH_PRESENT, UNNORMALIZED_BRANCHES, is_masked
 from trainer.nn import losses
 from trainer.nn.blocks import gather_rows
 from trainer.nn.similarity import DOT, Similarity
@@ -17,7 +17,7 @@ from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import Task, TaskKind
 
 Tensors = Mapping[str, tf.Tensor]
-DAY_LOSSES = {TaskKind.COUNT: losses.counts, TaskKind.REGRESSION: losses.amounts}
+DAY_LOSSES = {TaskKind.COUNT: losses.poisson_loss, TaskKind.REGRESSION: losses.huber_loss}
 _WEEK = 7
 _LEAST_RATE = 0.02  # units a day that an item may sell of which none was sold lately
 
@@ -95,7 +95,7 @@ class TwoTower(tfrs.Model):
             items = {**items, "neighbour_vectors": vectors, "neighbour_present": present}
         return self.item_tower(items, training=training)
 
-    def encode_unpriced(self, items: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
+    def encode_items_without_price(self, items: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
         """`encode_items`, in which `encoded` knows nothing of the items' own prices: what heads on days read."""
         encoded = self.encode_items(items, training=training)
         unknown = tf.zeros_like(items["price_present"])
@@ -113,7 +113,7 @@ class TwoTower(tfrs.Model):
         """What is known of items on days, given their content.
 
         Args:
-          encoded: [batch, branch, dim] from `encode_unpriced`; the changing branches of it are not read.
+          encoded: [batch, branch, dim] from `encode_items_without_price`; the changing branches of it are not read.
           days: Model form of the days, neighbours as `neighbour_vectors` and `neighbour_present`.
 
         Returns:
@@ -122,16 +122,16 @@ class TwoTower(tfrs.Model):
         """
         changing = [m for m in self.item_tower.modalities if m in DAILY_MODALITIES]
         branches = tf.stack([self.item_tower.branch(m, days, BRANCH_PRESENT[m](days)) for m in changing], axis=1)
-        foreseen = self.foresee(tf.concat([encoded[:, : -len(changing)], branches], axis=1), days)
+        foreseen = self.forecast(tf.concat([encoded[:, : -len(changing)], branches], axis=1), days)
         rates = {task.name for task in self.tasks if task.kind is TaskKind.COUNT}
         told = {name: tf.exp(value) if name in rates else value for name, value in foreseen.items()}
         return {TowerOutput.BRANCHES.value: branches, **told}
 
-    def foresee(self, encoded: tf.Tensor, days: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
+    def forecast(self, encoded: tf.Tensor, days: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
         """What the tasks on items and days come to: {task: [batch] float32}.
 
         Args:
-          encoded: [batch, branch, dim] from `encode_unpriced`.
+          encoded: [batch, branch, dim] from `encode_items_without_price`.
           days: Model form of the days: `trend`, `popularity`, `last_price`, `last_price_present`.
           training: Whether dropout is on.
 
@@ -140,11 +140,11 @@ class TwoTower(tfrs.Model):
           would let the few sales of most be learned by heart. For an amount its logarithm less the level of its
           currency, from all branches.
         """
-        known, bases = known_of_days(days)
+        known, bases = day_baselines(days)
         series = self.item_tower.modalities.index(Modality.TREND)
         read = {TaskKind.COUNT: encoded[:, series : series + 1], TaskKind.REGRESSION: encoded}
         return {
-            task.name: self.heads[task.name](read[task.kind], known=known, base=bases[task.kind], training=training)
+            task.name: self.heads[task.name](read[task.kind], facts=known, baseline=bases[task.kind], training=training)
             for task in self.tasks
             if task.kind in bases
         }
@@ -170,9 +170,9 @@ class TwoTower(tfrs.Model):
         told = [place for place, m in enumerate(self.query_tower.modalities) if m not in USER_MODALITIES]
         asked = tf.reduce_any(tf.gather(encoded[TowerOutput.WEIGHTS.value], told, axis=1) != 0.0, axis=1)
         (head,) = (self.heads[name] for name in self._tasks_of(TaskKind.REPURCHASE))
-        return tf.where(is_hidden(Modality.HISTORY, queries), 0.0, head(queries, tf.cast(asked, tf.float32)))
+        return tf.where(is_masked(Modality.HISTORY, queries), 0.0, head(queries, tf.cast(asked, tf.float32)))
 
-    def vectors_and_repeats(self, queries: Tensors) -> tf.Tensor:
+    def ranking_vectors(self, queries: Tensors) -> tf.Tensor:
         """What ranks items for queries, side by side: [batch, dim + history] float32; see `encode_queries`."""
         encoded = self.encode_queries(queries)
         return tf.concat([encoded[TowerOutput.VECTOR.value], encoded[TowerOutput.REPEATS.value]], axis=1)
@@ -225,8 +225,8 @@ class TwoTower(tfrs.Model):
             queries[name] = self.heads[name](queries[TowerOutput.BRANCHES.value])
         for name in self._tasks_of(TaskKind.REVIEW_CLASS):
             queries[name] = self.heads[name](batch["review_words"], training=training)
-        looked_at = self.encode_unpriced(batch["items"], training=training)
-        foreseen = self.foresee(looked_at.pop(TowerOutput.ENCODED.value), batch["items"], training=training)
+        looked_at = self.encode_items_without_price(batch["items"], training=training)
+        foreseen = self.forecast(looked_at.pop(TowerOutput.ENCODED.value), batch["items"], training=training)
         seen = tf.shape(batch["item_rows"])[0]
         return {
             Side.ITEM: {name: values[:seen] for name, values in looked_at.items()},
@@ -234,8 +234,8 @@ class TwoTower(tfrs.Model):
             Side.ITEM_DAY: {name: values[seen:] for name, values in foreseen.items()},
         }
 
-    def read_by_losses(self, encoded: Mapping[Side, Mapping[str, tf.Tensor]]) -> dict[Side, dict[str, tf.Tensor]]:
-        """Of what `encode_batch` gives, what `losses_of` and `remember` read."""
+    def loss_inputs(self, encoded: Mapping[Side, Mapping[str, tf.Tensor]]) -> dict[Side, dict[str, tf.Tensor]]:
+        """Of what `encode_batch` gives, what `losses_of` and `update_memory_bank` read."""
         unread = (
             {TowerOutput.WEIGHTS.value} if self.auxiliary else {TowerOutput.WEIGHTS.value, TowerOutput.BRANCHES.value}
         )
@@ -274,7 +274,7 @@ class TwoTower(tfrs.Model):
                 result[task.name] = loss * tf.math.divide_no_nan(tf.reduce_sum(weights), tf.reduce_sum(labels))
             elif task.kind is TaskKind.REPURCHASE:
                 (retrieval,) = (self.heads[name] for name in self._tasks_of(TaskKind.RETRIEVAL))
-                result[task.name] = losses.repeats(
+                result[task.name] = losses.repurchase_softmax(
                     self.query_keys(queries),
                     self.item_keys(items),
                     encoded[Side.QUERY][TowerOutput.REPEATS],
@@ -286,22 +286,22 @@ class TwoTower(tfrs.Model):
                     weights=labels,
                 )
             elif task.kind is TaskKind.BINARY:
-                result[task.name] = losses.binary(labels, head(queries, acted))
+                result[task.name] = losses.binary_cross_entropy(labels, head(queries, acted))
             elif task.kind is TaskKind.PAIRWISE:
-                result[task.name] = losses.pairwise(labels, head(queries, acted), batch["requests"])
+                result[task.name] = losses.pairwise_logistic_loss(labels, head(queries, acted), batch["requests"])
             else:
-                result[task.name] = losses.classes(labels, encoded[Side.QUERY][task.name])
-        fused = [place for place, m in enumerate(self.item_tower.modalities) if m not in FREE_LENGTH]
+                result[task.name] = losses.categorical_cross_entropy(labels, encoded[Side.QUERY][task.name])
+        fused = [place for place, m in enumerate(self.item_tower.modalities) if m not in UNNORMALIZED_BRANCHES]
         for name, layer in self.auxiliary.items():
             branches = tf.gather(encoded[Side.ITEM][TowerOutput.BRANCHES], fused, axis=1)
             result[name] = layer(items, branches, batch["item_rows"])
         return result
 
-    def remember(self, encoded: Mapping[Side, Mapping[str, tf.Tensor]], batch: Mapping[str, Any]) -> None:
+    def update_memory_bank(self, encoded: Mapping[Side, Mapping[str, tf.Tensor]], batch: Mapping[str, Any]) -> None:
         """Keeps the items of a batch as candidates of later ones, where retrieval has a memory."""
         keys = self.item_keys(encoded[Side.ITEM][TowerOutput.VECTOR])
         for name in self._tasks_of(TaskKind.RETRIEVAL):
-            self.heads[name].remember(keys, batch["item_rows"], batch["sampling_probability"])
+            self.heads[name].update_memory_bank(keys, batch["item_rows"], batch["sampling_probability"])
 
     @property
     def loss_names(self) -> tuple[str, ...]:
@@ -329,7 +329,7 @@ class TwoTower(tfrs.Model):
         return self.total_loss(self.losses_of(self.encode_batch(inputs, training=training), inputs))
 
 
-def known_of_days(days: Tensors) -> tuple[tf.Tensor, dict[TaskKind, tf.Tensor]]:
+def day_baselines(days: Tensors) -> tuple[tf.Tensor, dict[TaskKind, tf.Tensor]]:
     """What is known of items and days without a model: [batch, facts], and what each kind of task begins at: [batch].
 
     A count begins at the mean of the last week and of the whole series, an amount at the last one seen (else at the

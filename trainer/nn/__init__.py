@@ -1,1 +1,1 @@
-"""Layers with flat arguments; nothing here reads the configuration."""
+"""Keras layers with flat arguments; nothing here reads the configuration."""

@@ -1,6 +1,7 @@
-"""Small pieces shared by encoders and towers."""
+"""Building blocks of encoders and towers: masked pooling, normalisation, encoding of present rows."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -29,55 +30,64 @@ def masked_softmax(logits: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
 def normalize(vectors: tf.Tensor) -> tf.Tensor:
     """Vectors [..., dim] of length 1; a zero vector stays zero and has gradient zero."""
     squares = tf.reduce_sum(tf.square(vectors), axis=-1, keepdims=True)
-    there = squares > 1e-12
-    return tf.where(there, vectors * tf.math.rsqrt(tf.where(there, squares, 1.0)), 0.0)
+    is_nonzero = squares > 1e-12
+    return tf.where(is_nonzero, vectors * tf.math.rsqrt(tf.where(is_nonzero, squares, 1.0)), 0.0)
 
 
-def gather_rows(table: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rows of a table, without gradient.
+class GatheredRows(NamedTuple):
+    """Rows of a table and which of them are present.
+
+    Attributes:
+      vectors: [batch, n, dim] float32, zeros where absent.
+      present: [batch, n] bool.
+    """
+
+    vectors: tf.Tensor
+    present: tf.Tensor
+
+
+def gather_rows(table: tf.Tensor, rows: tf.Tensor) -> GatheredRows:
+    """Gathers rows of a table, without gradient.
 
     Args:
       table: [items, dim] float32.
       rows: [batch, n] integers, -1 where absent.
-
-    Returns:
-      Vectors [batch, n, dim], zeros where absent, and presence [batch, n] bool.
     """
     present = (rows >= 0) & (rows < tf.cast(tf.shape(table)[0], rows.dtype))
     vectors = tf.gather(tf.stop_gradient(table), tf.where(present, rows, 0))
-    return tf.where(present[..., tf.newaxis], vectors, 0.0), present
+    return GatheredRows(vectors=tf.where(present[..., tf.newaxis], vectors, 0.0), present=present)
 
 
-def made_before(
+def reuse_precomputed(
     encode: Callable[[Mapping[str, tf.Tensor]], tf.Tensor],
     inputs: Mapping[str, tf.Tensor],
     *,
     present: tf.Tensor,
-    made: tf.Tensor | None,
+    precomputed: tf.Tensor | None,
 ) -> tf.Tensor:
-    """What an encoder makes of rows, taken from `made` where it was made before and is not all zeros.
+    """Encodes the present rows without a precomputed vector; the others keep the precomputed one.
 
     Args:
       encode: {name: [n, ...]} to [n, features].
       inputs: {name: [batch, ...]}.
       present: [batch] bool.
-      made: [..., features] of `batch` vectors, or None: nothing was made before.
+      precomputed: [..., features], `batch` vectors of which all zeros = not computed; None = none is.
 
     Returns:
-      [batch, features] float32; where `made` is given, zeros on absent rows.
+      [batch, features] float32; where `precomputed` is given, zeros on absent rows.
     """
-    if made is None:
+    if precomputed is None:
         return tf.cast(encode(inputs), tf.float32)
-    flat = tf.cast(tf.reshape(made, [-1, made.shape[-1]]), tf.float32)
+    flat = tf.cast(tf.reshape(precomputed, [-1, precomputed.shape[-1]]), tf.float32)
     known = tf.reduce_any(flat != 0.0, axis=-1)
-    anew = encode_present(lambda rows: tf.cast(encode(rows), tf.float32), inputs, present & ~known)
-    return tf.where(known[:, tf.newaxis], flat, anew)
+    encoded = encode_present_rows(lambda rows: tf.cast(encode(rows), tf.float32), inputs, present & ~known)
+    return tf.where(known[:, tf.newaxis], flat, encoded)
 
 
-def encode_present(
+def encode_present_rows(
     encode: Callable[[Mapping[str, tf.Tensor]], tf.Tensor], inputs: Mapping[str, tf.Tensor], present: tf.Tensor
 ) -> tf.Tensor:
-    """Encodes only the rows that are there; absent ones cost nothing and come out as zeros.
+    """Encodes the present rows alone; absent ones cost nothing and become zeros.
 
     Args:
       encode: {name: [n, ...]} to [n, dim].

@@ -1,24 +1,33 @@
-"""Fusion: the branch vectors of a tower to what each of them adds to the tower's vector.
+"""Late fusion of the branches of a tower: the contribution of each branch to the tower's vector, and its weight.
 
-Every fusion here is late and linear in the branches: the tower's vector is the sum of what they add before one L2 norm,
-so that the cosine of two towers is a sum over pairs of branches. All of them take and give the same:
+Every fusion here is linear in the branches: the tower's vector is the sum of the contributions before one L2 norm, so
+that the cosine of two towers is a sum over pairs of branches. They have one contract:
 
   Input:  branches [batch, branch, dim] float32, zeros where absent; present [batch, branch] bool.
-  Output: what each branch adds [batch, branch, dim], zeros where absent, and the weight of each [batch, branch],
-          0 where absent.
+  Output: `Fused`.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from trainer.nn.blocks import masked_softmax
 
-Fused = tuple[tf.Tensor, tf.Tensor]
+
+class Fused(NamedTuple):
+    """Contributions of the branches and their weights.
+
+    Attributes:
+      contributions: [batch, branch, dim] float32, zeros where absent.
+      weights: [batch, branch] float32, 0 where absent.
+    """
+
+    contributions: tf.Tensor
+    weights: tf.Tensor
 
 
 class GatedFusion(tf.keras.layers.Layer):
-    """Weights from a gate that sees every branch: softmax over those that are present."""
+    """Gated fusion: weights from a gate that reads every branch, softmax over those that are present."""
 
     def __init__(self, *, hidden_dim: int = 32, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -33,8 +42,8 @@ class GatedFusion(tf.keras.layers.Layer):
     def call(self, branches: tf.Tensor, present: tf.Tensor) -> Fused:
         """See the module."""
         flat = tf.reshape(branches, [-1, branches.shape[1] * branches.shape[2]])
-        seen = tf.concat([flat, tf.cast(present, tf.float32)], axis=-1)
-        return _weighted(branches, masked_softmax(self.gate(self.hidden(seen)), present))
+        gate_inputs = tf.concat([flat, tf.cast(present, tf.float32)], axis=-1)
+        return _weighted(branches, masked_softmax(self.gate(self.hidden(gate_inputs)), present))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -42,7 +51,7 @@ class GatedFusion(tf.keras.layers.Layer):
 
 
 class AttentionFusion(tf.keras.layers.Layer):
-    """Weights from each branch alone, compared with a learned query: softmax over those that are present.
+    """Attention fusion: weights from each branch alone and a learned query, softmax over those that are present.
 
     Additive attention: https://arxiv.org/abs/1409.0473
     """
@@ -70,7 +79,7 @@ class AttentionFusion(tf.keras.layers.Layer):
 
 
 class SumFusion(tf.keras.layers.Layer):
-    """Weight 1 for every branch that is present."""
+    """Sum fusion: weight 1 for every branch that is present."""
 
     def call(self, branches: tf.Tensor, present: tf.Tensor) -> Fused:
         """See the module."""
@@ -78,13 +87,13 @@ class SumFusion(tf.keras.layers.Layer):
 
 
 class ConcatFusion(tf.keras.layers.Layer):
-    """The branches side by side through one matrix: each through its own part of it, added up.
+    """Concatenation fusion: the branches side by side through one matrix, each through its own part of it.
 
-    The weight of a branch is the share of its length among what is added.
+    The weight of a branch is the length of its contribution as a share of all.
     """
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        """Creates the matrix, which starts at handing every branch through."""
+        """Creates the matrix, which starts at the identity."""
         branches, dim = input_shape[1], input_shape[2]
         self.kernel = self.add_weight(
             name="kernel",
@@ -96,10 +105,11 @@ class ConcatFusion(tf.keras.layers.Layer):
     def call(self, branches: tf.Tensor, present: tf.Tensor) -> Fused:
         """See the module."""
         mapped = tf.einsum("bmd,mde->bme", branches, self.kernel)
-        added = tf.where(present[..., tf.newaxis], mapped, 0.0)
-        lengths = tf.norm(tf.stop_gradient(added), axis=-1)
-        return added, tf.math.divide_no_nan(lengths, tf.reduce_sum(lengths, axis=1, keepdims=True))
+        contributions = tf.where(present[..., tf.newaxis], mapped, 0.0)
+        lengths = tf.norm(tf.stop_gradient(contributions), axis=-1)
+        weights = tf.math.divide_no_nan(lengths, tf.reduce_sum(lengths, axis=1, keepdims=True))
+        return Fused(contributions=contributions, weights=weights)
 
 
 def _weighted(branches: tf.Tensor, weights: tf.Tensor) -> Fused:
-    return branches * weights[..., tf.newaxis], weights
+    return Fused(contributions=branches * weights[..., tf.newaxis], weights=weights)

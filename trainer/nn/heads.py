@@ -1,16 +1,16 @@
-"""Heads: what is predicted from the vectors of a query and an item."""
+"""Prediction heads of the two-tower model."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import encode_present, masked_max, masked_mean
+from trainer.nn.blocks import encode_present_rows, mhas_query_max, mhas_query_mean
 from trainer.nn.stateless_random import Dropout
 
 
 class PairHead(tf.keras.layers.Layer):
-    """Logit of something that a query and an item do together, such as a click.
+    """Pair head: the logit of an action on an item for a query, such as a click.
 
     Input:  query [..., dim] and item [..., dim] float32 of equal or broadcastable shape.
     Output: [...] float32 logits.
@@ -34,14 +34,15 @@ class PairHead(tf.keras.layers.Layer):
         return {**super().get_config(), "hidden_dim": self.hidden_dim}
 
 
-class RepeatHead(tf.keras.layers.Layer):
-    """How much more similar to a query an item is taken to be because the shopper acted on it before.
+class RepurchaseHead(tf.keras.layers.Layer):
+    """Repurchase head: a similarity bonus for items that the user acted on before.
 
     Repeat consumption follows recency and frequency: https://doi.org/10.1145/2566486.2568018
 
     Input:  {"history_age_days": [batch, history] float32 days, "history_counts": [batch, history] float32, how often,
-             "history_present": [batch, history] bool} and asked [batch] float32, 1 where more than who asks is known.
-    Output: [batch, history] float32, in the unit of the similarity, 0 for an absent entry; all begin at zero.
+             "history_present": [batch, history] bool} and has_query [batch] float32, 1 where more than
+            the user is known.
+    Output: [batch, history] float32, in the unit of the similarity, 0 for an absent entry; all start at zero.
     """
 
     def __init__(self, *, hidden_dim: int = 8, **kwargs: Any) -> None:
@@ -50,11 +51,11 @@ class RepeatHead(tf.keras.layers.Layer):
         self.hidden = tf.keras.layers.Dense(hidden_dim, activation="tanh", name="hidden")
         self.bonus = tf.keras.layers.Dense(1, kernel_initializer="zeros", name="bonus")
 
-    def call(self, inputs: Mapping[str, tf.Tensor], asked: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: Mapping[str, tf.Tensor], has_query: tf.Tensor) -> tf.Tensor:
         """See the class."""
         age, count = tf.math.log1p(inputs["history_age_days"]), tf.math.log(inputs["history_counts"])
-        seen = tf.stack([age, count, tf.ones_like(age) * asked[:, tf.newaxis]], axis=-1)
-        bonus = self.bonus(tf.concat([self.hidden(seen), seen], axis=-1))[..., 0]
+        features = tf.stack([age, count, tf.ones_like(age) * has_query[:, tf.newaxis]], axis=-1)
+        bonus = self.bonus(tf.concat([self.hidden(features), features], axis=-1))[..., 0]
         return tf.where(inputs["history_present"], bonus, 0.0)
 
     def get_config(self) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class RepeatHead(tf.keras.layers.Layer):
 
 
 class QueryClassHead(tf.keras.layers.Layer):
-    """Logits of the class of a query, from what each of its branches says.
+    """Query classification head: logits of the class of a query from its branches.
 
     Input:  branches [batch, branch, dim] float32, zeros where absent.
     Output: [batch, classes] float32 logits.
@@ -86,13 +87,13 @@ class QueryClassHead(tf.keras.layers.Layer):
 
 
 class ItemHead(tf.keras.layers.Layer):
-    """A number of an item on a day, from what its branches say: a correction of what is known without a model.
+    """Item-day regression head: a learned correction of a baseline forecast.
 
-    Input:  branches [batch, branch, dim] float32, zeros where absent; known [batch, facts] float32; base [batch]
-            float32, what stands for the number while nothing is learned.
-    Output: [batch] float32, the base plus the correction, which begins at zero.
+    Input:  branches [batch, branch, dim] float32, zeros where absent; facts [batch, facts] float32, known without a
+            model; baseline [batch] float32, the forecast without a model.
+    Output: [batch] float32, the baseline plus the correction, which starts at zero.
 
-    Most items have few labels; `dropout` on the branches is against learning them by heart.
+    Most items have few labels; `dropout` on the branches is against overfitting to them.
     """
 
     def __init__(self, *, hidden_dim: int = 32, dropout: float, **kwargs: Any) -> None:
@@ -103,10 +104,10 @@ class ItemHead(tf.keras.layers.Layer):
         self.hidden = tf.keras.layers.Dense(hidden_dim, activation="relu", name="hidden")
         self.correction = tf.keras.layers.Dense(1, kernel_initializer="zeros", name="correction")
 
-    def call(self, branches: tf.Tensor, *, known: tf.Tensor, base: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, branches: tf.Tensor, *, facts: tf.Tensor, baseline: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See the class."""
         flat = self.drop(tf.reshape(branches, [-1, branches.shape[1] * branches.shape[2]]), training=training)
-        return base + self.correction(self.hidden(tf.concat([flat, known], axis=-1)))[..., 0]
+        return baseline + self.correction(self.hidden(tf.concat([flat, facts], axis=-1)))[..., 0]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -114,26 +115,33 @@ class ItemHead(tf.keras.layers.Layer):
 
 
 class ReviewHead(tf.keras.layers.Layer):
-    """Logits of the class of a text: embedded words, convolutions over one to three of them, their maximum and mean.
+    """Text classification head: a CNN over words, with maximum and mean pooling.
 
-    CNN over words: https://aclanthology.org/D14-1181/
+    https://aclanthology.org/D14-1181/
 
-    Input:  [batch, words] int32 word numbers, 0 = padding.
+    Input:  [batch, words] int32 word ids, 0 = padding.
     Output: [batch, classes] float32 logits, zeros for a text without words.
     """
 
     WIDTHS = (1, 2, 3)
 
     def __init__(
-        self, *, buckets: int, embedding_dim: int, filters: int, num_classes: int, dropout: float, **kwargs: Any
+        self,
+        *,
+        num_hash_buckets: int,
+        embedding_dim: int,
+        filters: int,
+        num_classes: int,
+        dropout: float,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.buckets = buckets
+        self.num_hash_buckets = num_hash_buckets
         self.embedding_dim = embedding_dim
         self.filters = filters
         self.num_classes = num_classes
         self.dropout = dropout
-        self.embed = tf.keras.layers.Embedding(buckets + 1, embedding_dim, name="embed")
+        self.embed = tf.keras.layers.Embedding(num_hash_buckets + 1, embedding_dim, name="embed")
         self.convolutions = [
             tf.keras.layers.Conv1D(filters, width, padding="same", activation="relu", name=f"words{width}")
             for width in self.WIDTHS
@@ -143,18 +151,18 @@ class ReviewHead(tf.keras.layers.Layer):
 
     def call(self, words: tf.Tensor, training: bool = False) -> tf.Tensor:
         """See the class."""
-        return encode_present(
-            lambda rows: self._read(rows["words"], training), {"words": words}, tf.reduce_any(words > 0, axis=1)
+        return encode_present_rows(
+            lambda rows: self._logits(rows["words"], training), {"words": words}, tf.reduce_any(words > 0, axis=1)
         )
 
-    def _read(self, words: tf.Tensor, training: bool) -> tf.Tensor:
+    def _logits(self, words: tf.Tensor, training: bool) -> tf.Tensor:
         present = words > 0
         embedded = self.embed(words) * tf.cast(present, tf.float32)[..., tf.newaxis]
-        found = [convolution(embedded) for convolution in self.convolutions]
-        pooled = [pool(features, present) for features in found for pool in (masked_max, masked_mean)]
+        maps = [convolution(embedded) for convolution in self.convolutions]
+        pooled = [pool(features, present) for features in maps for pool in (mhas_query_max, mhas_query_mean)]
         return self.logits(self.drop(tf.concat(pooled, axis=-1), training=training))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("buckets", "embedding_dim", "filters", "num_classes", "dropout")
+        names = ("num_hash_buckets", "embedding_dim", "filters", "num_classes", "dropout")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

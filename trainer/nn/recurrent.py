@@ -1,4 +1,4 @@
-"""Layers that read a sequence step by step."""
+"""Recurrent layers: a fast LSTM that skips absent steps, and a GRU."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 class LSTM(tf.keras.layers.Layer):
-    """An LSTM that skips what is absent, as one op of TensorFlow core and in float32.
+    """LSTM that skips absent steps, as one op of TensorFlow core and in float32.
 
     `tf.keras.layers.LSTM` runs a loop of some twenty small ops a step, which takes several times as long, and traces
     loops and their gradients into every graph. The weights are laid out as Keras has them (gates i, f, c, o).
@@ -23,7 +23,7 @@ class LSTM(tf.keras.layers.Layer):
         self.backwards = backwards
 
     def build(self, shape: tf.TensorShape) -> None:
-        """Keras's own initial weights: the forget gate begins open."""
+        """Keras's own initial weights: the forget gate starts open."""
 
         def bias(shape: Any, dtype: Any = None, **_: Any) -> tf.Tensor:
             return tf.repeat(tf.constant([0.0, 1.0, 0.0, 0.0], dtype or tf.float32), self.units)
@@ -39,17 +39,17 @@ class LSTM(tf.keras.layers.Layer):
         if self.backwards:
             values = tf.reverse(values, axis=[1])
             present = None if present is None else tf.reverse(present, axis=[1])
-        states = self._states(values) if present is None else self._skipping(values, present)
+        states = self._states(values) if present is None else self._states_of_present(values, present)
         states = tf.reverse(states, axis=[1]) if self.backwards else states
         return tf.cast(states, values.dtype)
 
-    def _skipping(self, values: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-        """What is present is read in its order, then every step gets the state after as many as came up to it."""
-        there = tf.cast(present, tf.int32)
-        first = tf.argsort(there, axis=1, direction="DESCENDING", stable=True)
+    def _states_of_present(self, values: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+        """Runs over the present steps in their order; every step gets the state after the present ones up to it."""
+        is_present = tf.cast(present, tf.int32)
+        first = tf.argsort(is_present, axis=1, direction="DESCENDING", stable=True)
         states = self._states(tf.gather(values, first, batch_dims=1))
-        begun = tf.pad(states, [[0, 0], [1, 0], [0, 0]])
-        return tf.gather(begun, tf.cumsum(there, axis=1), batch_dims=1)
+        padded = tf.pad(states, [[0, 0], [1, 0], [0, 0]])
+        return tf.gather(padded, tf.cumsum(is_present, axis=1), batch_dims=1)
 
     def _states(self, values: tf.Tensor) -> tf.Tensor:
         steps = tf.transpose(tf.cast(values, tf.float32), [1, 0, 2])
@@ -58,7 +58,7 @@ class LSTM(tf.keras.layers.Layer):
         ordered = tf.concat([gates[i] for i in (0, 2, 1, 3)], axis=1)
         start, unused = tf.zeros([tf.shape(steps)[1], self.units]), tf.zeros([self.units])
         # V2 of the op has Keras's order of the gates, but the gradient that TensorFlow registers for it has not.
-        read = tf.raw_ops.BlockLSTM(
+        lstm = tf.raw_ops.BlockLSTM(
             seq_len_max=tf.shape(steps, tf.int64)[0],
             x=steps,
             cs_prev=start,
@@ -72,7 +72,7 @@ class LSTM(tf.keras.layers.Layer):
             cell_clip=-1.0,
             use_peephole=False,
         )
-        states = tf.transpose(read.h, [1, 0, 2])
+        states = tf.transpose(lstm.h, [1, 0, 2])
         return tf.ensure_shape(states, [values.shape[0], values.shape[1], self.units])
 
     def get_config(self) -> dict[str, Any]:
@@ -81,5 +81,5 @@ class LSTM(tf.keras.layers.Layer):
 
 
 def gru(units: int, name: str | None = None) -> tf.keras.layers.RNN:
-    """A GRU that returns its whole sequence of a few steps, one after the other without a loop."""
+    """Returns a GRU that gives its whole sequence of states, unrolled: for a few steps."""
     return tf.keras.layers.RNN(tf.keras.layers.GRUCell(units), return_sequences=True, unroll=True, name=name)

@@ -1,4 +1,4 @@
-"""Random numbers of a training step, derived from its seed alone, so that a run can continue anywhere.
+"""Stateless random numbers of a training step, derived from its seed alone, so that a run can continue anywhere.
 
 Nothing is kept between steps: inside `step_seed` the n-th draw of a step is a pure function of (seed, n). A generator
 with state of its own would have to be saved with every checkpoint, and Keras' own draws cannot be saved at all.
@@ -24,7 +24,7 @@ _DRAWS = _Draws()
 
 @contextlib.contextmanager
 def step_seed(seed: tf.Tensor) -> Iterator[None]:
-    """Every draw inside follows from `seed` ([2] integers) and its place among the draws."""
+    """Derives every draw inside `seed` ([2] integers) and its place among the draws."""
     before = (_DRAWS.seed, _DRAWS.count)
     _DRAWS.seed, _DRAWS.count = seed, 0
     try:
@@ -34,7 +34,7 @@ def step_seed(seed: tf.Tensor) -> Iterator[None]:
 
 
 def uniform(shape: tf.Tensor) -> tf.Tensor:
-    """float32 in [0, 1) of `shape`; outside `step_seed` from TensorFlow's own generator."""
+    """Draws float32 in [0, 1) of `shape`; outside `step_seed` from TensorFlow's own generator."""
     if _DRAWS.seed is None:
         return tf.random.uniform(shape)
     _DRAWS.count += 1
@@ -42,7 +42,9 @@ def uniform(shape: tf.Tensor) -> tf.Tensor:
 
 
 class Dropout(tf.keras.layers.Layer):
-    """In training sets a share of the values to zero and scales the others up, so that the mean stays.
+    """Dropout whose draws follow from the seed of the step.
+
+    While training a share of the values becomes zero and the others are scaled up, so that the mean stays.
 
     Input:  [...] floating point.
     Output: the same shape and type.

@@ -1,4 +1,4 @@
-"""Sounds: WAV bytes to log-mel energies. What can't be decoded counts as absent and never fails its neighbours.
+"""Audio: WAV bytes to log-mel energies. An undecodable sound counts as absent and never fails its neighbours.
 
 Mel scale and filters are those of `tf.signal`: https://www.tensorflow.org/api_docs/python/tf/signal/linear_to_mel_weight_matrix
 """
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from trainer.ops.blocks.decoding import decode_readable
+from trainer.ops.blocks.decoding import Decoded, decode_readable, scatter_decoded
 from trainer.spec.config import SAMPLE_RATE_HZ, SPECTRUM_STEP, SPECTRUM_WINDOW, WireConfig
 
 FFT_LENGTH = 512
@@ -19,7 +19,7 @@ _WAV_START = r"RIFF\C{4}WAVE"  # \C is any byte
 
 
 class Mel(NamedTuple):
-    """Log-mel energies and which sounds are there.
+    """Log-mel energies and masks of present and unreadable sounds.
 
     Attributes:
       mel: [..., frames, mels] uint8: 255 is the loudest of the sound, 0 is 10 nats below it or less, or absent.
@@ -33,7 +33,7 @@ class Mel(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """Wave forms and which sounds are there.
+    """Wave forms and masks of present and unreadable sounds.
 
     Attributes:
       samples: [..., samples] int16, zeros where absent.
@@ -47,35 +47,36 @@ class Samples(NamedTuple):
 
 
 def is_readable(sounds: tf.Tensor) -> tf.Tensor:
-    """True where the bytes begin as a WAV does and are not larger than 20 MiB; the shape of `sounds`."""
+    """Returns True where the bytes begin as a WAV does and are not larger than 20 MiB; the shape of `sounds`."""
     starts = tf.strings.regex_full_match(tf.strings.substr(sounds, 0, 12), _WAV_START)
     return starts & (tf.strings.length(sounds) <= _MAX_BYTES)
 
 
-def to_model(sounds: tf.Tensor, *, wire: WireConfig, mels: int) -> Mel:
+def to_model(sounds: tf.Tensor, *, wire: WireConfig, num_mel_bins: int) -> Mel:
     """Decodes sounds; only those that are present cost anything.
 
     Args:
       sounds: [...] string, 16 kHz mono 16-bit WAV, "" where absent. Another rate counts as unreadable.
-      wire: Says how much of a sound is read; what is missing is silence.
-      mels: Number of mel bands.
+      wire: Sizes of the wire form: a longer sound is cut, a shorter one padded with silence.
+      num_mel_bins: Number of mel bands.
     """
-    rows, samples = _decoded(sounds, wire.audio_samples)
-    # The blank row goes only after the spectrum, which fails on nothing at all.
-    mel, present, unreadable = _placed(sounds, rows[:-1], log_mel(samples, mels=mels)[:-1])
-    return Mel(mel=mel, present=present, unreadable=unreadable)
+    decoded = _decode_all(sounds, wire.audio_samples)
+    # The blank row goes only after the spectrum, which fails on an empty batch.
+    mel = log_mel(decoded.content, num_mel_bins=num_mel_bins)[:-1]
+    scattered = scatter_decoded(sounds, decoded.rows[:-1], mel)
+    return Mel(mel=scattered.content, present=scattered.present, unreadable=scattered.unreadable)
 
 
 def to_samples(sounds: tf.Tensor, *, wire: WireConfig) -> Samples:
     """Decodes sounds for an encoder that reads the wave form; `sounds` and `wire` as in `to_model`."""
-    rows, samples = _decoded(sounds, wire.audio_samples)
-    whole = tf.cast(tf.round(32_768.0 * samples[:-1]), tf.int16)  # what stood in the file
-    placed, present, unreadable = _placed(sounds, rows[:-1], whole)
-    return Samples(samples=placed, present=present, unreadable=unreadable)
+    decoded = _decode_all(sounds, wire.audio_samples)
+    samples = tf.cast(tf.round(32_768.0 * decoded.content[:-1]), tf.int16)  # as in the file
+    scattered = scatter_decoded(sounds, decoded.rows[:-1], samples)
+    return Samples(samples=scattered.content, present=scattered.present, unreadable=scattered.unreadable)
 
 
-def _decoded(sounds: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Flat rows of what can be decoded and their samples [n, length] float32, with a blank one behind them."""
+def _decode_all(sounds: tf.Tensor, length: int) -> Decoded:
+    """Decodes flat rows of sounds to samples [n, length] float32, with a blank one behind them."""
     flat = tf.reshape(sounds, [-1])
     candidates = tf.where(is_readable(flat))[:, 0]
     return decode_readable(
@@ -86,21 +87,12 @@ def _decoded(sounds: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
     )
 
 
-def _placed(sounds: tf.Tensor, rows: tf.Tensor, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Values [n, ...] of flat rows where their sounds stand, zeros elsewhere; what is present, what is unreadable."""
-    count, inner = tf.size(sounds, tf.int64), [int(size) for size in values.shape[1:]]
-    placed = tf.scatter_nd(rows[:, tf.newaxis], values, tf.stack([count, *inner]))
-    present = tf.scatter_nd(rows[:, tf.newaxis], tf.ones_like(rows, tf.int32), [count]) > 0
-    shape = tf.shape(sounds)
-    placed = tf.reshape(placed, tf.concat([shape, inner], 0))
-    present = tf.reshape(present, shape)
-    return tf.ensure_shape(placed, [*sounds.shape, *inner]), present, ~present & (sounds != b"")
-
-
-def log_mel(samples: tf.Tensor, *, mels: int) -> tf.Tensor:
+def log_mel(samples: tf.Tensor, *, num_mel_bins: int) -> tf.Tensor:
     """Log-mel energies of [sound, samples] float32, relative to the loudest of each: [sound, frames, mels] uint8."""
     spectrum = tf.abs(tf.signal.stft(samples, SPECTRUM_WINDOW, SPECTRUM_STEP, FFT_LENGTH))
-    filters = tf.signal.linear_to_mel_weight_matrix(mels, FFT_LENGTH // 2 + 1, SAMPLE_RATE_HZ, LOWEST_HZ, HIGHEST_HZ)
+    filters = tf.signal.linear_to_mel_weight_matrix(
+        num_mel_bins, FFT_LENGTH // 2 + 1, SAMPLE_RATE_HZ, LOWEST_HZ, HIGHEST_HZ
+    )
     energies = tf.math.log(tf.einsum("bfs,sm->bfm", tf.square(spectrum), filters) + _SILENCE)
     loudest = tf.reduce_max(energies, axis=[1, 2], keepdims=True)
     level = 1.0 + (energies - loudest) / _RANGE_NATS

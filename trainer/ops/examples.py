@@ -1,8 +1,8 @@
-"""Whole Examples: parsing by the declaration, and the wire form of one side to its model form."""
+"""Examples: parsing by the declaration, and model inputs of one side from its wire form."""
 
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -21,6 +21,7 @@ from trainer.ops import (
     video,
 )
 from trainer.ops.blocks import embeddings, pretrained_text
+from trainer.ops.numbers import status_bit
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Dtype, Feature, Modality, Side, features_of, input_features
 from trainer.spec.serving.signatures import QueryStatus
@@ -30,17 +31,17 @@ _DTYPES = {Dtype.BYTES: tf.string, Dtype.FLOAT: tf.float32, Dtype.INT: tf.int64}
 
 
 def tensor_spec(feature: Feature, wire: WireConfig) -> tf.TensorSpec:
-    """The wire form of `feature` in a batch: [batch, ...] in its storage type."""
+    """Returns the spec of `feature` in wire form in a batch: [batch, ...] in its storage type."""
     return tf.TensorSpec([None, *axis_lengths(feature, wire)], _DTYPES[feature.dtype], name=feature.name)
 
 
 def axis_lengths(feature: Feature, wire: WireConfig) -> list[int]:
-    """The lengths of the axes of `feature` after the batch."""
+    """Returns the lengths of the axes of `feature` after the batch."""
     return [getattr(wire, axis.value) for axis in feature.axes]
 
 
 def feature_spec(features: Iterable[Feature], wire: WireConfig) -> dict[str, tf.io.FixedLenFeature]:
-    """What `tf.io.parse_example` needs to read `features`; a missing feature reads as its default."""
+    """Returns the parse spec of `features` for `tf.io.parse_example`; a missing feature has its default."""
     specs = {}
     for feature in features:
         shape = axis_lengths(feature, wire)
@@ -70,7 +71,7 @@ def load_transform(path: str | pathlib.Path) -> Any:
 
 
 class ModelOps(tf.Module):
-    """Everything that turns wire form into model form, with the vocabularies it needs.
+    """Ops from wire form to model inputs, with the vocabularies that they need.
 
     Attributes:
       config: The configuration.
@@ -91,10 +92,10 @@ class ModelOps(tf.Module):
     def load(
         cls, config: Config, transform_graph_dir: str | pathlib.Path, subwords: Sequence[str] | None = None
     ) -> "ModelOps":
-        """Loads the Transform graph; learns the sub-words from its word counts unless they are given."""
+        """Loads the Transform graph; learns the sub-words from its word counts if none are given."""
         graph = load_transform(transform_graph_dir)
         if config.tower.text.pretrained:
-            subwords = ()  # it brings its own
+            subwords = ()  # it has its own
         if subwords is None:
             words = pathlib.Path(transform_graph_dir) / "transform_fn" / "assets" / WORD_VOCABULARY
             subwords = text.learn_subwords(
@@ -103,7 +104,7 @@ class ModelOps(tf.Module):
         return cls(config=config, subwords=subwords, transform_graph=graph)
 
     def item_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Model form of items.
+        """Returns the model inputs of items.
 
         Args:
           wire: The item features that are content, in wire form.
@@ -112,7 +113,7 @@ class ModelOps(tf.Module):
           {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
         """
         config = self.config
-        strings, media = texts_of(wire, Side.ITEM), media_of(wire, Side.ITEM, config)
+        strings, media = texts_of(wire, Side.ITEM), media_model_inputs(wire, Side.ITEM, config)
         inputs = {feature.name: wire[feature.name] for feature in features_of(Side.ITEM) if feature.transform}
         transformed = self.transform_graph.transform_fn(inputs)
         return {
@@ -120,12 +121,12 @@ class ModelOps(tf.Module):
             **media.tensors,
             **embeddings.to_model(wire, sizes=config.wire),
             **tabular.to_model(transformed),
-            **identity.to_model(transformed, items=config.tower.identity.item_embedding_rows),
+            **identity.to_model(transformed, num_items=config.tower.identity.item_embedding_rows),
             "status": media.status | _text_status(strings),
         }
 
     def day_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Model form of what is known of items on days; the vectors of neighbours stay with the caller.
+        """Returns the model inputs of items on days; the vectors of neighbours stay with the caller.
 
         Args:
           wire: The day features of the trend and `relation_types`, in wire form.
@@ -133,24 +134,27 @@ class ModelOps(tf.Module):
         Returns:
           `trend`, `popularity` and `neighbour_types`, as `trainer.model.tower` takes them.
         """
-        graph_types, companions = self.config.tower.graph.num_relation_types, self.config.wire.max_copurchased
-        types = graph.to_model(wire["relation_types"], types=graph_types, companions=companions)
+        types = graph.to_model(
+            wire["relation_types"],
+            num_relation_types=self.config.tower.graph.num_relation_types,
+            max_copurchased=self.config.wire.max_copurchased,
+        )
         return {**trend.to_model(wire), "neighbour_types": types}
 
     def query_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Model form of queries; `history_ids` stay with the caller, who knows the items' rows.
+        """Returns the model inputs of queries; `history_ids` stay with the caller, who knows the items' rows.
 
         Args:
-          wire: What `asked_model_inputs` and `shopper_model_inputs` take.
+          wire: What `query_content_model_inputs` and `user_model_inputs` take.
 
         Returns:
-          What they give; the bits of `status` together.
+          The outputs of both; the bits of `status` together.
         """
-        asked, shopper = self.asked_model_inputs(wire), self.shopper_model_inputs(wire)
-        return {**asked, **shopper, "status": asked["status"] | shopper["status"]}
+        content, user = self.query_content_model_inputs(wire), self.user_model_inputs(wire)
+        return {**content, **user, "status": content["status"] | user["status"]}
 
-    def asked_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Model form of what is asked.
+    def query_content_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns the model inputs of the content of queries.
 
         Args:
           wire: Text, image, video and audio of the query, in wire form.
@@ -159,15 +163,15 @@ class ModelOps(tf.Module):
           {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
         """
         config = self.config
-        strings, media = texts_of(wire, Side.QUERY), media_of(wire, Side.QUERY, config)
+        strings, media = texts_of(wire, Side.QUERY), media_model_inputs(wire, Side.QUERY, config)
         return {
             "text_tokens": self._tokens(strings, config.tower.text.max_query_tokens),
             **media.tensors,
             "status": media.status | _text_status(strings),
         }
 
-    def shopper_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Model form of who asks, but for the items of the history.
+    def user_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns the model inputs of the users, but for the items of their histories.
 
         Args:
           wire: `history_age_days`, `history_counts`, `search_history_texts`, `search_history_age_days` and `profile`,
@@ -177,15 +181,16 @@ class ModelOps(tf.Module):
           {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
         """
         tower = self.config.tower
-        typed, known = wire["search_history_texts"], wire["profile"]
+        searched, known = wire["search_history_texts"], wire["profile"]
         numbers = [wire["history_age_days"], wire["history_counts"], wire["search_history_age_days"]]
-        odd = tf.reduce_any(tf.concat([~tf.math.is_finite(values) for values in numbers], axis=1), axis=1)
-        replaced = tf.reduce_any(text.is_replaced(tf.concat([typed, known], axis=1)), axis=1)
+        is_odd = tf.reduce_any(tf.concat([~tf.math.is_finite(values) for values in numbers], axis=1), axis=1)
+        is_replaced = tf.reduce_any(text.is_replaced(tf.concat([searched, known], axis=1)), axis=1)
         return {
             **history.to_model(wire["history_age_days"], wire["history_counts"]),
-            **searches.to_model(typed, wire["search_history_age_days"], config=tower.searches),
-            **profile.to_model(known, buckets=tower.profile.num_hash_buckets),
-            "status": _bit(odd, QueryStatus.NUMBER_REPLACED) | _bit(replaced, QueryStatus.TEXT_REPLACED),
+            **searches.to_model(searched, wire["search_history_age_days"], config=tower.searches),
+            **profile.to_model(known, num_hash_buckets=tower.profile.num_hash_buckets),
+            "status": status_bit(is_odd, QueryStatus.NUMBER_REPLACED)
+            | status_bit(is_replaced, QueryStatus.TEXT_REPLACED),
         }
 
     def _tokens(self, strings: Sequence[tf.Tensor], length: int) -> tf.Tensor:
@@ -194,27 +199,26 @@ class ModelOps(tf.Module):
         return text.to_model(strings, tokenizer=self._tokenizer, length=length)
 
     def review_model_inputs(self, texts: tf.Tensor) -> tf.Tensor:
-        """Model form of review texts [review] string: [review, words] int32."""
+        """Returns the model inputs [review, words] int32 of review texts [review] string."""
         config = self.config.tower.review
-        return hashing.words(texts, length=config.max_words, buckets=config.num_hash_buckets)
+        return hashing.hash_words(texts, length=config.max_words, num_hash_buckets=config.num_hash_buckets)
 
 
-class Media:
-    """Model form of the photos, clips and sounds of one side; `status` [batch] int32 (`QueryStatus` bits)."""
+class MediaInputs(NamedTuple):
+    """Model inputs of the photos, clips and sounds of one side; `status` [batch] int32 (`QueryStatus` bits)."""
 
-    def __init__(self, tensors: dict[str, tf.Tensor], status: tf.Tensor) -> None:
-        self.tensors = tensors
-        self.status = status
+    tensors: dict[str, tf.Tensor]
+    status: tf.Tensor
 
 
 def texts_of(wire: Mapping[str, tf.Tensor], side: Side) -> list[tf.Tensor]:
-    """Every text of one side in wire form, [batch] string each."""
+    """Returns every text of one side in wire form, [batch] string each."""
     texts = [wire[feature.name] for feature in input_features(side, Modality.TEXT)]
     return [text if len(text.shape) == 1 else tf.strings.reduce_join(text, axis=-1, separator=" ") for text in texts]
 
 
-def media_of(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> Media:
-    """Model form of the media of one side in wire form."""
+def media_model_inputs(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> MediaInputs:
+    """Returns the model inputs of the media of one side in wire form."""
     (photo,) = input_features(side, Modality.IMAGE)
     (clip,) = input_features(side, Modality.VIDEO)
     (sound,) = input_features(side, Modality.AUDIO)
@@ -230,22 +234,18 @@ def media_of(wire: Mapping[str, tf.Tensor], side: Side, config: Config) -> Media
         **({"audio_mel": sounds.mel} if isinstance(sounds, audio.Mel) else {"audio_samples": sounds.samples}),
         "audio_present": sounds.present,
     }
-    status = _bit(tf.reduce_any(photos.unreadable, axis=-1), QueryStatus.IMAGE_UNREADABLE)
-    status |= _bit(tf.reduce_any(frames.unreadable, axis=-1), QueryStatus.VIDEO_UNREADABLE)
-    status |= _bit(tf.reduce_any(sounds.unreadable, axis=-1), QueryStatus.AUDIO_UNREADABLE)
-    return Media(tensors, status)
+    status = status_bit(tf.reduce_any(photos.unreadable, axis=-1), QueryStatus.IMAGE_UNREADABLE)
+    status |= status_bit(tf.reduce_any(frames.unreadable, axis=-1), QueryStatus.VIDEO_UNREADABLE)
+    status |= status_bit(tf.reduce_any(sounds.unreadable, axis=-1), QueryStatus.AUDIO_UNREADABLE)
+    return MediaInputs(tensors, status)
 
 
 def _sounds(waves: tf.Tensor, config: Config) -> audio.Mel | audio.Samples:
     if config.tower.audio.pretrained:
         return audio.to_samples(waves, wire=config.wire)
-    return audio.to_model(waves, wire=config.wire, mels=config.tower.audio.num_mel_bins)
+    return audio.to_model(waves, wire=config.wire, num_mel_bins=config.tower.audio.num_mel_bins)
 
 
 def _text_status(strings: Sequence[tf.Tensor]) -> tf.Tensor:
     replaced = [text.is_replaced(string) for string in strings]
-    return _bit(tf.reduce_any(tf.stack(replaced), axis=0), QueryStatus.TEXT_REPLACED)
-
-
-def _bit(condition: tf.Tensor, status: QueryStatus) -> tf.Tensor:
-    return tf.where(condition, tf.constant(int(status), tf.int32), tf.constant(0, tf.int32))
+    return status_bit(tf.reduce_any(tf.stack(replaced), axis=0), QueryStatus.TEXT_REPLACED)

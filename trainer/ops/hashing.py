@@ -1,29 +1,29 @@
-"""Strings to numbers by hashing, for what stands in no vocabulary: what reviews say, what shoppers typed and are."""
+"""Hashing trick for open vocabularies: reviews, searches and profiles of users."""
 
 import tensorflow as tf
 
 from trainer.ops import text
 
 
-def words(texts: tf.Tensor, *, length: int, buckets: int) -> tf.Tensor:
-    """The numbers of the first words of each text.
+def hash_words(texts: tf.Tensor, *, length: int, num_hash_buckets: int) -> tf.Tensor:
+    """Hashes the first words of each text.
 
     Args:
       texts: [batch] string, any language.
       length: Words kept of each text.
-      buckets: How many numbers there are; two words may share one.
+      num_hash_buckets: Number of ids; two words may share one.
 
     Returns:
-      [batch, length] int32 in 1..buckets, padded with 0.
+      [batch, length] int32 in 1..num_hash_buckets, padded with 0.
     """
-    numbers = tf.ragged.map_flat_values(lambda word: _number(word, buckets), text.words(texts))
-    return tf.ensure_shape(numbers.to_tensor(default_value=0, shape=[None, length]), [None, length])
+    ids = tf.ragged.map_flat_values(lambda word: _bucket_ids(word, num_hash_buckets), text.words(texts))
+    return tf.ensure_shape(ids.to_tensor(default_value=0, shape=[None, length]), [None, length])
 
 
-def entries(strings: tf.Tensor, *, buckets: int) -> tf.Tensor:
-    """The numbers of whole strings, the shape of `strings`: int32 in 1..buckets, 0 where empty."""
-    return tf.where(strings == b"", 0, _number(text.valid_utf8(strings), buckets))
+def hash_entries(strings: tf.Tensor, *, num_hash_buckets: int) -> tf.Tensor:
+    """Hashes whole strings, the shape of `strings`: int32 in 1..num_hash_buckets, 0 where empty."""
+    return tf.where(strings == b"", 0, _bucket_ids(text.valid_utf8(strings), num_hash_buckets))
 
 
-def _number(strings: tf.Tensor, buckets: int) -> tf.Tensor:
-    return tf.cast(1 + tf.strings.to_hash_bucket_fast(strings, buckets), tf.int32)
+def _bucket_ids(strings: tf.Tensor, num_hash_buckets: int) -> tf.Tensor:
+    return tf.cast(1 + tf.strings.to_hash_bucket_fast(strings, num_hash_buckets), tf.int32)

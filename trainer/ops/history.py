@@ -1,26 +1,29 @@
-"""A user's history: ages in days and counts made safe. Vectors come from whoever knows the rows of its items."""
+"""User history: clean ages and counts. The caller, who knows the items' rows, adds their vectors."""
 
 import tensorflow as tf
+
+from trainer.ops.numbers import finite
 
 _MAX_DAYS = 3650.0
 _MAX_COUNT = 1000.0
 
 
 def to_model(ages: tf.Tensor, counts: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Model form of the history.
+    """Returns the model inputs of the history.
 
     Args:
       ages: [batch, history] float32 days.
       counts: [batch, history] float32, in how many requests each item was acted on.
 
     Returns:
-      `history_age_days` as `days` makes them and `history_counts` in [1, 1000], what is no number counting as 1.
+      `history_age_days` from `clean_age_days`, and `history_counts` in [1, 1000], NaN and infinity counting as 1.
     """
-    finite = tf.where(tf.math.is_finite(counts), counts, 1.0)
-    return {"history_age_days": days(ages), "history_counts": tf.clip_by_value(finite, 1.0, _MAX_COUNT)}
+    return {
+        "history_age_days": clean_age_days(ages),
+        "history_counts": tf.clip_by_value(finite(counts, 1.0), 1.0, _MAX_COUNT),
+    }
 
 
-def days(ages: tf.Tensor) -> tf.Tensor:
-    """Ages as finite days in [0, 3650]; what is no number counts as 0. The shape of `ages`, float32."""
-    ages = tf.where(tf.math.is_finite(ages), ages, 0.0)
-    return tf.clip_by_value(ages, 0.0, _MAX_DAYS)
+def clean_age_days(ages: tf.Tensor) -> tf.Tensor:
+    """Returns ages as days in [0, 3650]; NaN and infinity count as 0. The shape of `ages`, float32."""
+    return tf.clip_by_value(finite(ages), 0.0, _MAX_DAYS)

@@ -1,10 +1,10 @@
-"""Photos: JPEG or PNG bytes to pixels. What can't be decoded counts as absent and never fails its neighbours."""
+"""Images: JPEG or PNG bytes to pixels. An undecodable image counts as absent and never fails its neighbours."""
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from trainer.ops.blocks.decoding import decode_readable
+from trainer.ops.blocks.decoding import decode_readable, scatter_decoded
 
 _MAX_BYTES = 20 * 1024 * 1024
 _MAX_PIXELS = 50_000_000
@@ -13,7 +13,7 @@ _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 
 
 class Pixels(NamedTuple):
-    """Decoded pictures and which of them are there.
+    """Decoded images and masks of present and unreadable ones.
 
     Attributes:
       pixels: [..., px, px, 3] uint8, zeros where absent.
@@ -27,7 +27,7 @@ class Pixels(NamedTuple):
 
 
 def is_readable(pictures: tf.Tensor) -> tf.Tensor:
-    """True where the bytes begin and end as a JPEG or PNG does and are not larger than 20 MiB; shape of `pictures`."""
+    """Returns True where the bytes begin and end as a JPEG or PNG does and are at most 20 MiB; as `pictures`."""
     size = tf.strings.length(pictures)
 
     def ends(length: int) -> tf.Tensor:
@@ -39,7 +39,7 @@ def is_readable(pictures: tf.Tensor) -> tf.Tensor:
 
 
 def _area(picture: tf.Tensor) -> tf.Tensor:
-    """Pixels that the header of `picture` promises."""
+    """Returns the number of pixels that the header of `picture` declares."""
 
     def png() -> tf.Tensor:
         sides = tf.io.decode_raw(tf.strings.substr(picture, 16, 8), tf.int32, little_endian=False)
@@ -75,20 +75,11 @@ def to_model(pictures: tf.Tensor, *, px: int) -> Pixels:
     """
     flat = tf.reshape(pictures, [-1])
     candidates = tf.where(is_readable(flat))[:, 0]
-    rows, decoded = decode_readable(
+    decoded = decode_readable(
         candidates,
         tf.gather(flat, candidates),
         decode=lambda picture: _decode(picture, px),
         blank=tf.zeros([px, px, 3], tf.uint8),
     )
-    rows, decoded = rows[:-1], decoded[:-1]
-    count = tf.size(flat, tf.int64)
-    pixels = tf.scatter_nd(rows[:, tf.newaxis], decoded, tf.stack([count, px, px, 3]))
-    present = tf.scatter_nd(rows[:, tf.newaxis], tf.ones_like(rows, tf.int32), [count]) > 0
-    shape = tf.shape(pictures)
-    pixels = tf.reshape(pixels, tf.concat([shape, [px, px, 3]], 0))
-    return Pixels(
-        pixels=tf.ensure_shape(pixels, [*pictures.shape, px, px, 3]),
-        present=tf.reshape(present, shape),
-        unreadable=tf.reshape(~present & (flat != b""), shape),
-    )
+    scattered = scatter_decoded(pictures, decoded.rows[:-1], decoded.content[:-1])
+    return Pixels(pixels=scattered.content, present=scattered.present, unreadable=scattered.unreadable)

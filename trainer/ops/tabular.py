@@ -1,4 +1,4 @@
-"""Category path, brand and price: what the Transform graph gives, in the types and ranges the encoder takes."""
+"""Tabular features: category path, brand and price from the Transform graph, in the encoder's types and ranges."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from trainer.spec.transformed import Transformed
 
 
 def to_model(transformed: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The model form of the attributes branch.
+    """Returns the model inputs of the tabular branch.
 
     Args:
       transformed: Outputs of the Transform graph, by the names of `Transformed`.

@@ -1,4 +1,4 @@
-"""Text: bytes to sub-word ids. Words are language-neutral; sub-words are learned from the shop's own word counts."""
+"""Text: bytes to sub-word ids. Words are language-neutral; sub-words are learned from the catalogue's word counts."""
 
 import collections
 import pathlib
@@ -10,7 +10,7 @@ from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_li
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 
-# Scripts written without spaces are split into characters; the rest at what is no letter, mark or digit.
+# Scripts written without spaces are split into characters; other text at everything but letters, marks and digits.
 _CHARACTER = r"\p{Han}|\p{Hiragana}|\p{Katakana}|\p{Thai}|\p{Lao}|\p{Khmer}"
 _DELIMITER = rf"[^\p{{L}}\p{{M}}\p{{N}}]+|{_CHARACTER}"
 _MAX_WORD_BYTES = 100
@@ -18,14 +18,14 @@ _MAX_CHARACTERS = 4_000
 
 
 def valid_utf8(text: tf.Tensor) -> tf.Tensor:
-    """`text` with bytes that are not UTF-8 replaced by U+FFFD and control characters by a space."""
+    """Returns `text` with bytes that are not UTF-8 replaced by U+FFFD and control characters by a space."""
     return tf.strings.unicode_transcode(
         text, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD, replace_control_characters=False
     )
 
 
 def is_replaced(text: tf.Tensor) -> tf.Tensor:
-    """True where `text` is not UTF-8, so that `valid_utf8` changed it; the shape of `text`."""
+    """Returns True where `text` is not UTF-8, so that `valid_utf8` changed it; the shape of `text`."""
     return tf.not_equal(text, valid_utf8(text))
 
 
@@ -86,7 +86,7 @@ def learn_subwords(word_counts: Iterable[tuple[str, int]], *, size: int, min_cou
 
 
 def make_tokenizer(subwords: Sequence[str]) -> tf_text.FastWordpieceTokenizer:
-    """A tokenizer from words to ids into `subwords`."""
+    """Returns a tokenizer from words to ids into `subwords`."""
     return tf_text.FastWordpieceTokenizer(
         vocab=list(subwords),
         unknown_token=UNKNOWN,
@@ -97,7 +97,7 @@ def make_tokenizer(subwords: Sequence[str]) -> tf_text.FastWordpieceTokenizer:
 
 
 def to_model(parts: Sequence[tf.Tensor], *, tokenizer: tf_text.FastWordpieceTokenizer, length: int) -> tf.Tensor:
-    """The sub-word ids of the given texts, one after the other.
+    """Returns the sub-word ids of the given texts, one after the other.
 
     Args:
       parts: Tensors [batch] string; their words follow one another.

@@ -1,37 +1,34 @@
-"""The daily series of an item, in scales that no channel or currency dominates."""
+"""Daily series of an item, scaled so that no channel or currency dominates."""
 
 from collections.abc import Mapping
 
 import tensorflow as tf
 
+from trainer.ops.numbers import finite
 from trainer.spec.features import TREND_CHANNELS
 
-_PRICES = ("price", "market_price")
-_AS_IT_IS = ("tone",)
+_PRICE_CHANNELS = ("price", "market_price")
+_UNSCALED_CHANNELS = ("tone",)
 
 
 def to_model(wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The model form of the trend branch.
+    """Returns the model inputs of the trend branch.
 
     Args:
       wire: `popularity` [batch] and `trend_<channel>` [batch, days] of every channel, float32, the oldest day first.
 
     Returns:
       trend [batch, days, channels] float32: amounts v as sign(v) ln(1 + |v|), prices as their logarithm above that of
-      the last price seen, 0 where either is not known, the tone as it is; popularity [batch] as ln(1 + v). What is not
-      finite counts as 0.
+      the last observed price, 0 where either is not known, the tone as it is; popularity [batch] as ln(1 + v). NaN and
+      infinity count as 0.
     """
-    values = {name: _finite(wire[f"trend_{name}"]) for name in TREND_CHANNELS}
+    values = {name: finite(wire[f"trend_{name}"]) for name in TREND_CHANNELS}
     last = values["price"][:, -1:]
     channels = [
-        _log_ratio(value, last) if name in _PRICES else value if name in _AS_IT_IS else _log(value)
+        _log_ratio(value, last) if name in _PRICE_CHANNELS else value if name in _UNSCALED_CHANNELS else _log(value)
         for name, value in values.items()
     ]
-    return {"trend": tf.stack(channels, axis=-1), "popularity": _log(_finite(wire["popularity"]))}
-
-
-def _finite(values: tf.Tensor) -> tf.Tensor:
-    return tf.where(tf.math.is_finite(values), values, 0.0)
+    return {"trend": tf.stack(channels, axis=-1), "popularity": _log(finite(wire["popularity"]))}
 
 
 def _log(values: tf.Tensor) -> tf.Tensor:

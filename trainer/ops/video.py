@@ -1,4 +1,4 @@
-"""Clips: frames as JPEG or PNG bytes, in time order, to pixels."""
+"""Video: frames as JPEG or PNG bytes, in time order, to pixels."""
 
 import tensorflow as tf
 

@@ -43,8 +43,8 @@ def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.
         del features["status"]
         types = graph.to_model(
             wire["relation_types"],
-            types=ops.config.tower.graph.num_relation_types,
-            companions=ops.config.wire.max_copurchased,
+            num_relation_types=ops.config.tower.graph.num_relation_types,
+            max_copurchased=ops.config.wire.max_copurchased,
         )
         facts = {"neighbour_types": types, **{name: wire[name] for name in ("relation_ids", "price", "currency")}}
         return {
@@ -75,14 +75,14 @@ def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.
 def _write_facts(directory: pathlib.Path, facts: Mapping[str, np.ndarray], *, row_of: Mapping[bytes, int]) -> None:
     directory.mkdir()
     currencies = facts["currency"].tolist()
-    by_currency = price.levels(facts["price"], currencies)
+    by_currency = price.currency_levels(facts["price"], currencies)
     level = np.array([by_currency.get(name, np.nan) for name in currencies], np.float32)
     with columnar.TableWriter(directory) as writer:
         writer.append(
             {
                 "relation_rows": _rows_of(facts["relation_ids"], row_of),
                 "neighbour_types": facts["neighbour_types"],
-                "price": price.relative(facts["price"], currencies, by_currency),
+                "price": price.relative_log_prices(facts["price"], currencies, by_currency),
                 "price_level": level,
             }
         )
@@ -194,11 +194,14 @@ class _EventBuilder:
 
         @tf.function(reduce_retracing=True, autograph=False)
         def to_query(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {**ops.asked_model_inputs(wire), RAW_TEXT: tf.strings.join(examples.texts_of(wire, Side.QUERY), " ")}
+            return {
+                **ops.query_content_model_inputs(wire),
+                RAW_TEXT: tf.strings.join(examples.texts_of(wire, Side.QUERY), " "),
+            }
 
         @tf.function(reduce_retracing=True, autograph=False)
         def to_shopper(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            features = ops.shopper_model_inputs(wire)
+            features = ops.user_model_inputs(wire)
             del features["status"]
             return features
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from trainer import metrics
-from trainer.model.tower import hide
+from trainer.model.tower import mask_modalities
 from trainer.model.two_tower import TwoTower
 from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.features import Modality
@@ -35,7 +35,7 @@ class Snapshots:
 
     def _vectors(self, *, hidden: Collection[Modality]) -> np.ndarray:
         def read(rows: np.ndarray) -> dict[str, np.ndarray]:
-            return {**self._items.gather(rows), **hide(hidden)}
+            return {**self._items.gather(rows), **mask_modalities(hidden)}
 
         if self._encode is None:
             self._encode = compile_rows(
@@ -67,7 +67,7 @@ class Validation:
             self._relevant = self._choose()
         gather = self._events.gather_queries
         if self._encode is None:
-            self._encode = compile_rows(self._model.vectors_and_repeats, gather(self._query_rows[:1]))
+            self._encode = compile_rows(self._model.ranking_vectors, gather(self._query_rows[:1]))
         items = self._snapshots.current()
         found = map_rows(self._encode, self._query_rows, gather=gather, size=_ITEMS_AT_ONCE)
         queries, repeats = np.split(found, [items.shape[1]], axis=1)

@@ -141,11 +141,11 @@ class Steps:
         draw = number * replicas + tf.cast(context.replica_id_in_sync_group, tf.int64)
         with step_seed(tf.stack([tf.constant(self._train.seed, tf.int64), draw])), tf.GradientTape() as tape:
             outputs = self._model.encode_batch(batch, training=True)
-            encoded: Encoded = self._model.read_by_losses(outputs)
+            encoded: Encoded = self._model.loss_inputs(outputs)
             if replicas > 1:
                 encoded, batch = gather(encoded, batch, context)
             losses = self._model.losses_of(encoded, batch)
-            self._model.remember(encoded, batch)
+            self._model.update_memory_bank(encoded, batch)
             share = self._model.total_loss(losses) / replicas
         gradients = tape.gradient(share, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients = [

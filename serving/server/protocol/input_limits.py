@@ -18,8 +18,8 @@ LIMITS_PATH = "assets.extra/input_limits.json"
 class Limit:
     """What every number of one input must be: finite, and from `least` to `most` where these are given."""
 
-    least: float = -math.inf
-    most: float = math.inf
+    minimum: float = -math.inf
+    maximum: float = math.inf
 
 
 Limits = Mapping[str, Limit]
@@ -63,11 +63,11 @@ def check_limits(limits: Limits, given: Mapping[str, np.ndarray]) -> None:
         low, high = (value.item(),) * 2 if value.size == 1 else (value.min(), value.max())  # NaN, where there is one
         if not (math.isfinite(low) and math.isfinite(high)):
             raise invalid(f"Input {alias} holds NaN or infinity; send finite numbers.")
-        if low < limit.least or high > limit.most:
+        if low < limit.minimum or high > limit.maximum:
             raise invalid(f"Input {alias} must be {_range(limit)}; send a number in that range.")
 
 
 def _range(limit: Limit) -> str:
-    if math.isinf(limit.most):
-        return f"at least {limit.least:g}"
-    return f"from {limit.least:g} to {limit.most:g}"
+    if math.isinf(limit.maximum):
+        return f"at least {limit.minimum:g}"
+    return f"from {limit.minimum:g} to {limit.maximum:g}"

@@ -264,8 +264,8 @@ def test_the_version_covers_the_engine_and_not_what_publishes():
 
 def test_towers_whose_branches_do_not_sum_to_the_vector_are_refused(config, tmp_path):
     class Wrong(FakeModel):
-        def encode_unpriced(self, inputs):
-            outputs = super().encode_unpriced(inputs)
+        def encode_items_without_price(self, inputs):
+            outputs = super().encode_items_without_price(inputs)
             return {
                 **outputs,
                 TowerOutput.BRANCHES.value: outputs[TowerOutput.BRANCHES.value]

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tests.support import tiny_shop
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.report import Report, Row, Section
-from trainer.model.tower import is_hidden
+from trainer.model.tower import is_masked
 from trainer.spec.branches import branches_of
 from trainer.spec.features import Modality, Side
 from trainer.tables.tables import open_tables
@@ -50,15 +50,15 @@ class Planted:
 
         vectors = tf.ensure_shape(tf.py_function(encode, [features["text_tokens"]], tf.float32), [None, 24])
         return {
-            "vector": tf.where(is_hidden(Modality.TEXT, features), 0.0, vectors),
+            "vector": tf.where(is_masked(Modality.TEXT, features), 0.0, vectors),
             "weights": self._weights(features, Side.QUERY),
             "repeats": 0.0 * features["history_age_days"],
         }
 
-    def encode_unpriced(self, features):
+    def encode_items_without_price(self, features):
         return {"encoded": self.encode_items(features)["vector"]}
 
-    def foresee(self, encoded, features):
+    def forecast(self, encoded, features):
         """One unit a day, and the price seen last."""
         return {"demand": tf.zeros_like(encoded[:, 0]), "price": features["last_price"]}
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from trainer.model.build import build_model
-from trainer.model.tower import drop_branches, hide
-from trainer.model.two_tower import known_of_days
+from trainer.model.tower import drop_branches, mask_modalities
+from trainer.model.two_tower import day_baselines
 from trainer.nn.blocks import gather_rows
 from trainer.spec.branches import DAILY_MODALITIES, branches_of
 from trainer.spec.features import TREND_CHANNELS, Modality, Side
@@ -162,9 +162,9 @@ def test_a_masked_modality_weighs_nothing_and_nothing_becomes_nan(model, batch, 
         (model.encode_items, batch["items"], Side.ITEM),
         (model.encode_queries, batch["query"], Side.QUERY),
     ):
-        output = encode({**inputs, **hide([modality])})
+        output = encode({**inputs, **mask_modalities([modality])})
         assert all(np.isfinite(tensor).all() for tensor in output.values())
-        whole = encode({**inputs, **hide([])})["weights"].numpy()
+        whole = encode({**inputs, **mask_modalities([])})["weights"].numpy()
         for place, other in enumerate(branches_of(side)):
             seen = output["weights"][:, place].numpy()
             assert not seen.any() if other is modality else (seen != 0.0).tolist() == (whole[:, place] != 0.0).tolist()
@@ -173,7 +173,7 @@ def test_a_masked_modality_weighs_nothing_and_nothing_becomes_nan(model, batch, 
 
 
 def test_nothing_at_all_is_the_zero_vector(model, batch):
-    output = model.encode_queries({**batch["query"], **hide(tuple(Modality))})
+    output = model.encode_queries({**batch["query"], **mask_modalities(tuple(Modality))})
     np.testing.assert_array_equal(output["vector"], 0.0)
 
 
@@ -231,7 +231,7 @@ def test_learned_weights_count_a_loss_by_its_certainty():
 
 
 def test_the_content_of_an_item_is_the_sum_of_its_other_branches(model, batch):
-    masked = model.encode_items({**batch["items"], **hide(DAILY_MODALITIES)})
+    masked = model.encode_items({**batch["items"], **mask_modalities(DAILY_MODALITIES)})
     whole = model.encode_items(batch["items"])
     content = tf.reduce_sum(whole["branches"][:, : -len(DAILY_MODALITIES)], axis=1)
     np.testing.assert_allclose(masked["vector"], tf.linalg.normalize(content, axis=-1)[0], atol=1e-5)
@@ -239,7 +239,7 @@ def test_the_content_of_an_item_is_the_sum_of_its_other_branches(model, batch):
 
 def test_what_is_foreseen_of_an_item_does_not_know_its_price(model, batch):
     def foreseen(items):
-        return model.foresee(model.encode_unpriced(items)["encoded"], items)
+        return model.forecast(model.encode_items_without_price(items)["encoded"], items)
 
     dearer = {**batch["items"], "price_scaled": batch["items"]["price_scaled"] + 3.0}
     now, then = foreseen(batch["items"]), foreseen(dearer)
@@ -250,11 +250,11 @@ def test_what_is_foreseen_of_an_item_does_not_know_its_price(model, batch):
 
 def test_demand_is_foreseen_from_the_series_of_an_item_and_from_nothing_that_names_it(model, batch):
     items = batch["items"]
-    encoded = model.encode_unpriced(items)["encoded"]
+    encoded = model.encode_items_without_price(items)["encoded"]
     trend = model.item_tower.modalities.index(Modality.TREND)
     names = tf.one_hot(trend, encoded.shape[1])[:, tf.newaxis]  # [branch, 1]
-    now = model.foresee(encoded, items)
-    others, series = model.foresee(encoded + (1.0 - names), items), model.foresee(encoded + names, items)
+    now = model.forecast(encoded, items)
+    others, series = model.forecast(encoded + (1.0 - names), items), model.forecast(encoded + names, items)
     np.testing.assert_array_equal(others["demand"], now["demand"])
     assert np.abs(series["demand"] - now["demand"]).max() > 1e-4
     assert np.abs(others["price"] - now["price"]).max() > 1e-4
@@ -265,12 +265,12 @@ def test_looking_at_a_day_later_gives_what_looking_at_once_gives(model, batch):
     content = {name: values for name, values in items.items() if name not in _days(np.random.default_rng(0), 1)}
     neighbours, present = gather_rows(model.snapshot, items["neighbour_rows"])
     later = model.encode_days(
-        model.encode_unpriced(content)["encoded"],
+        model.encode_items_without_price(content)["encoded"],
         {**items, "neighbour_vectors": neighbours, "neighbour_present": present},
     )
-    at_once = model.encode_unpriced(items)
+    at_once = model.encode_items_without_price(items)
     np.testing.assert_allclose(later["branches"], at_once["branches"][:, -len(DAILY_MODALITIES) :], atol=1e-5)
-    foreseen = model.foresee(at_once["encoded"], items)
+    foreseen = model.forecast(at_once["encoded"], items)
     np.testing.assert_allclose(later["price"], foreseen["price"], atol=1e-5)
     np.testing.assert_allclose(later["demand"], tf.exp(foreseen["demand"]), rtol=1e-4)
 
@@ -280,7 +280,7 @@ def test_numbers_of_days_begin_at_the_last_week_and_the_last_price():
     series = np.zeros([1, 14, len(TREND_CHANNELS)], np.float32)
     series[..., list(TREND_CHANNELS).index("units")] = units
     days = {"trend": series, "popularity": [2.0], "last_price": [0.7], "last_price_present": [1.0]}
-    known, base = known_of_days({name: tf.constant(values) for name, values in days.items()})
+    known, base = day_baselines({name: tf.constant(values) for name, values in days.items()})
     np.testing.assert_allclose(known, [[np.log(4.0), np.log(2.5), 2.0, 0.7, 1.0]], rtol=1e-5)
     assert float(base[TaskKind.COUNT][0]) == pytest.approx(np.log(0.02 + 0.5 * (3.0 + 1.5)), rel=1e-5)
     assert float(base[TaskKind.REGRESSION][0]) == pytest.approx(0.7)

@@ -43,8 +43,8 @@ def test_every_option_together_learns(batch):  # noqa: F811
     _, gradients = _gradients(model, batch)
     silent = {name for name, gradient in gradients.items() if float(tf.reduce_max(tf.abs(gradient))) == 0.0}
     assert silent <= {"relevance/logit/bias:0"}
-    model.remember(encoded, batch)
-    kept = set(model.heads["retrieval"].memory.rows.numpy().tolist())
+    model.update_memory_bank(encoded, batch)
+    kept = set(model.heads["retrieval"].memory_bank.rows.numpy().tolist())
     assert kept == {*batch["item_rows"].numpy().tolist(), -1}
 
 

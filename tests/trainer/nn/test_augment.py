@@ -17,14 +17,14 @@ def test_nothing_asked_for_changes_nothing():
 
 
 def test_about_half_of_the_photos_are_mirrored_and_the_rest_untouched():
-    found = _changed(flip=True)
+    found = _changed(random_flip=True)
     mirrored = (found == RAMP[:, :, ::-1]).all(axis=(1, 2, 3))
     assert 70 < mirrored.sum() < 130
     np.testing.assert_array_equal(found[~mirrored], RAMP[~mirrored])
 
 
 def test_a_crop_shows_a_part_of_the_photo_at_full_size():
-    found = _changed(crop=0.5)
+    found = _changed(random_crop=0.5)
     span = found[:, 0, -1, 0] - found[:, 0, 0, 0]
     # The whole ramp spans 1.6; at least half of the side is left.
     assert span.min() >= 0.8 - 1e-5
@@ -34,7 +34,7 @@ def test_a_crop_shows_a_part_of_the_photo_at_full_size():
 
 
 def test_colours_change_within_bounds_and_differ_by_photo():
-    found = _changed(colour=0.2)
+    found = _changed(color_jitter=0.2)
     assert np.abs(found).max() <= 1.0
     means = found.mean(axis=(1, 2))
     assert np.abs(means).max() <= 0.2 + 1e-5  # brightness alone moves the mean of a ramp around zero
@@ -42,4 +42,7 @@ def test_colours_change_within_bounds_and_differ_by_photo():
 
 
 def test_the_same_step_changes_photos_the_same_way():
-    np.testing.assert_array_equal(_changed(flip=True, crop=0.3, colour=0.1), _changed(flip=True, crop=0.3, colour=0.1))
+    np.testing.assert_array_equal(
+        _changed(random_flip=True, random_crop=0.3, color_jitter=0.1),
+        _changed(random_flip=True, random_crop=0.3, color_jitter=0.1),
+    )

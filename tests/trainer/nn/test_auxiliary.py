@@ -41,7 +41,7 @@ def test_rows_about_the_same_item_are_no_negatives_of_each_other():
 
 
 def test_reconstruction_is_one_less_the_cosine_of_what_is_there():
-    layer = Reconstruction(branches=2, dim=2, hidden_dim=3)
+    layer = Reconstruction(num_branches=2, dim=2, hidden_dim=3)
     branches = tf.constant([[[2.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [3.0, 4.0]]])
     layer(NOTHING, branches, tf.constant([0, 1]))
     layer.decode.kernel.assign(tf.zeros_like(layer.decode.kernel))
@@ -51,7 +51,7 @@ def test_reconstruction_is_one_less_the_cosine_of_what_is_there():
 
 
 def test_branches_do_not_move_towards_what_is_easy_to_tell():
-    layer, branches = Reconstruction(branches=2, dim=2), tf.constant(np.ones([1, 2, 2], np.float32))
+    layer, branches = Reconstruction(num_branches=2, dim=2), tf.constant(np.ones([1, 2, 2], np.float32))
     vectors = tf.constant([[0.3, -0.4]])
     with tf.GradientTape() as tape:
         tape.watch([vectors, branches])
@@ -80,7 +80,7 @@ THREE = [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]
 
 def test_only_the_hardest_negatives_count():
     every = SampledSoftmax(temperature=1.0)
-    hardest = SampledSoftmax(temperature=1.0, hard_negatives=1)
+    hardest = SampledSoftmax(temperature=1.0, num_hard_negatives=1)
     setting = {"items": THREE, "rows": [5, 6, 7], "index": (0, 1, 2)}
     # Logits 1, 0.8 and 0: ln(e + e^0.8 + 1) - 1 with all of them, ln(e + e^0.8) - 1 with the hardest.
     assert loss_of(every, **setting) == pytest.approx(math.log(math.e + math.exp(0.8) + 1.0) - 1.0, rel=1e-5)
@@ -100,26 +100,26 @@ def test_items_that_no_row_is_about_are_negatives():
 
 
 def test_items_of_earlier_batches_are_negatives_until_the_memory_is_full():
-    layer = SampledSoftmax(temperature=1.0, memory=2, key_dim=2)
+    layer = SampledSoftmax(temperature=1.0, memory_bank_size=2, key_dim=2)
     one = {"items": [[1.0, 0.0]], "rows": [5]}
-    layer.remember(tf.constant([[0.8, 0.6]]), tf.constant([6]), tf.constant([1.0]))
+    layer.update_memory_bank(tf.constant([[0.8, 0.6]]), tf.constant([6]), tf.constant([1.0]))
     assert loss_of(layer, **one) == pytest.approx(math.log(math.e + math.exp(0.8)) - 1.0, rel=1e-5)
-    layer.remember(tf.constant([[0.0, 1.0]]), tf.constant([7]), tf.constant([1.0]))
+    layer.update_memory_bank(tf.constant([[0.0, 1.0]]), tf.constant([7]), tf.constant([1.0]))
     assert loss_of(layer, **one) == pytest.approx(math.log(math.e + math.exp(0.8) + 1.0) - 1.0, rel=1e-5)
     # The batch's own version of an item counts, not the remembered one.
     assert loss_of(layer, items=[[1.0, 0.0], [0.0, 1.0]], rows=[5, 6], index=(0, 1)) == pytest.approx(
         math.log(math.e + 1.0 + 1.0) - 1.0, rel=1e-5
     )
     # A newer version of an item takes the place of the older one; a third item pushes out the oldest.
-    layer.remember(tf.constant([[0.6, 0.8]]), tf.constant([6]), tf.constant([1.0]))
-    assert layer.memory.rows.numpy().tolist() == [6, 7]
-    layer.remember(tf.constant([[0.0, -1.0]]), tf.constant([8]), tf.constant([1.0]))
-    assert layer.memory.rows.numpy().tolist() == [8, 6]
+    layer.update_memory_bank(tf.constant([[0.6, 0.8]]), tf.constant([6]), tf.constant([1.0]))
+    assert layer.memory_bank.rows.numpy().tolist() == [6, 7]
+    layer.update_memory_bank(tf.constant([[0.0, -1.0]]), tf.constant([8]), tf.constant([1.0]))
+    assert layer.memory_bank.rows.numpy().tolist() == [8, 6]
     assert loss_of(layer, **one) == pytest.approx(math.log(math.e + 1.0 + math.exp(0.6)) - 1.0, rel=1e-5)
 
 
 def test_what_is_remembered_does_not_learn():
-    layer = SampledSoftmax(temperature=1.0, memory=2, key_dim=2)
+    layer = SampledSoftmax(temperature=1.0, memory_bank_size=2, key_dim=2)
     assert not layer.trainable_variables
-    layer.remember(tf.constant([[0.8, 0.6]]), tf.constant([6]), tf.constant([1.0]))
-    np.testing.assert_allclose(layer.memory.keys.numpy(), [[0.8, 0.6], [0.0, 0.0]])
+    layer.update_memory_bank(tf.constant([[0.8, 0.6]]), tf.constant([6]), tf.constant([1.0]))
+    np.testing.assert_allclose(layer.memory_bank.keys.numpy(), [[0.8, 0.6], [0.0, 0.0]])

@@ -53,8 +53,8 @@ def test_encode_present_encodes_the_present_rows_only():
         return inputs["x"] * 10.0
 
     x = tf.constant([[1.0], [2.0], [3.0]])
-    encoded = blocks.encode_present(encode, {"x": x}, tf.constant([True, False, True]))
+    encoded = blocks.encode_present_rows(encode, {"x": x}, tf.constant([True, False, True]))
     np.testing.assert_allclose(encoded, [[10.0], [0.0], [30.0]])
-    nothing = blocks.encode_present(encode, {"x": x}, tf.constant([False, False, False]))
+    nothing = blocks.encode_present_rows(encode, {"x": x}, tf.constant([False, False, False]))
     np.testing.assert_allclose(nothing, np.zeros([3, 1]))
     assert seen == [3, 1]  # the rows and one more, so that no layer sees an empty batch

@@ -35,16 +35,16 @@ SOUNDS = {
 }
 LAYERS = {
     "text": (
-        TextEncoder(vocabulary_size=9, embedding_dim=4, lstm_units=3, dim=5, dropout=0.0),
+        TextEncoder(vocab_size=9, embedding_dim=4, lstm_units=3, dim=5, dropout=0.0),
         {"text_tokens": np.array([[1, 2, 3], [4, 0, 0], [0, 0, 0]], np.int32)},
     ),
-    "image": (ImageEncoder(widths=(4, 6), patch_px=2, dim=5, dropout=0.0), PHOTOS),
-    "video": (VideoEncoder(widths=(4, 6), patch_px=2, lstm_units=3, dim=5, dropout=0.0), CLIPS),
+    "image": (ImageEncoder(channels=(4, 6), patch_px=2, dim=5, dropout=0.0), PHOTOS),
+    "video": (VideoEncoder(channels=(4, 6), patch_px=2, lstm_units=3, dim=5, dropout=0.0), CLIPS),
     "video by convolutions": (
-        VideoEncoder(widths=(4, 6), patch_px=2, lstm_units=3, dim=5, dropout=0.0, reader="cnn"),
+        VideoEncoder(channels=(4, 6), patch_px=2, lstm_units=3, dim=5, dropout=0.0, temporal_encoder="cnn"),
         CLIPS,
     ),
-    "audio": (AudioEncoder(widths=(4, 6), dim=5, dropout=0.0), SOUNDS),
+    "audio": (AudioEncoder(channels=(4, 6), dim=5, dropout=0.0), SOUNDS),
     "tabular": (
         TabularEncoder(num_categories=9, num_brands=4, embedding_dim=3, dim=5, dropout=0.0),
         {
@@ -54,9 +54,9 @@ LAYERS = {
             "price_present": np.array([1.0, 1.0, 0.0], np.float32),
         },
     ),
-    "identity": (IdentityEncoder(items=4, dim=5), {"item_number": np.array([1, 4, 9], np.int32)}),
+    "identity": (IdentityEncoder(num_items=4, dim=5), {"item_number": np.array([1, 4, 9], np.int32)}),
     "graph": (
-        GraphEncoder(types=6, dim=5, dropout=0.0),
+        GraphEncoder(num_relation_types=6, dim=5, dropout=0.0),
         {
             "neighbour_vectors": RANDOM.normal(size=[3, 2, 5]).astype(np.float32),
             "neighbour_types": np.array([[1, 2], [5, 0], [0, 99]], np.int32),
@@ -71,14 +71,14 @@ LAYERS = {
         },
     ),
     "searches": (
-        SearchesEncoder(buckets=9, embedding_dim=4, gru_units=3, dim=5, dropout=0.0),
+        SearchesEncoder(num_hash_buckets=9, embedding_dim=4, gru_units=3, dim=5, dropout=0.0),
         {
             "search_words": np.array([[[1, 2], [3, 0]], [[4, 0], [0, 0]], [[0, 0], [0, 0]]], np.int32),
             "search_history_age_days": np.array([[1.0, 2.0], [5.0, 0.0], [0.0, 0.0]], np.float32),
         },
     ),
     "profile": (
-        ProfileEncoder(buckets=9, dim=5, dropout=0.0),
+        ProfileEncoder(num_hash_buckets=9, dim=5, dropout=0.0),
         {"profile_ids": np.array([[1, 9], [2, 0], [0, 0]], np.int32)},
     ),
     "history": (
@@ -102,7 +102,10 @@ def test_every_encoder_keeps_the_contract_of_layers(name):
 
 
 def test_what_changes_from_day_to_day_begins_at_nothing():
-    for layer in (GraphEncoder(types=6, dim=5, dropout=0.0), TrendEncoder(lstm_units=3, dim=5, dropout=0.0)):
+    for layer in (
+        GraphEncoder(num_relation_types=6, dim=5, dropout=0.0),
+        TrendEncoder(lstm_units=3, dim=5, dropout=0.0),
+    ):
         name = "graph" if isinstance(layer, GraphEncoder) else "trend"
         np.testing.assert_array_equal(layer(LAYERS[name][1]), 0.0)
 
@@ -111,25 +114,25 @@ def test_a_number_of_an_item_begins_at_what_is_known_without_a_model():
     head = ItemHead(dropout=0.5)
     branches, known = tf.ones([2, 3, 4]), tf.ones([2, 5])
     base = tf.constant([0.5, -1.0])
-    np.testing.assert_array_equal(head(branches, known=known, base=base), base)
+    np.testing.assert_array_equal(head(branches, facts=known, baseline=base), base)
 
 
 def test_counts_are_learned_by_the_poisson_loss_of_those_that_are_known():
     # exp(0) - 2 * 0 = 1 and exp(ln 3) - 1 * ln 3 = 3 - ln 3; the third is not known.
-    loss = losses.counts(tf.constant([2.0, 1.0, np.nan]), tf.constant([0.0, np.log(3.0), 50.0]))
+    loss = losses.poisson_loss(tf.constant([2.0, 1.0, np.nan]), tf.constant([0.0, np.log(3.0), 50.0]))
     assert float(loss) == pytest.approx((1.0 + 3.0 - np.log(3.0)) / 2.0, rel=1e-6)
-    assert float(losses.counts(tf.constant([np.nan]), tf.constant([1.0]))) == 0.0
+    assert float(losses.poisson_loss(tf.constant([np.nan]), tf.constant([1.0]))) == 0.0
 
 
 def test_amounts_are_learned_by_the_absolute_error_with_a_round_tip_of_those_that_are_known():
     # Off by 0.05: 0.0125; off by 3: 2.95.
-    loss = losses.amounts(tf.constant([0.05, -1.0, np.nan]), tf.constant([0.0, 2.0, 7.0]))
+    loss = losses.huber_loss(tf.constant([0.05, -1.0, np.nan]), tf.constant([0.0, 2.0, 7.0]))
     assert float(loss) == pytest.approx((0.0125 + 2.95) / 2.0, rel=1e-5)
 
 
 def test_an_unknown_number_gives_no_gradient():
     predicted = tf.Variable([1.0, 2.0])
-    for loss in (losses.counts, losses.amounts):
+    for loss in (losses.poisson_loss, losses.huber_loss):
         with tf.GradientTape() as tape:
             value = loss(tf.constant([0.0, np.nan]), predicted)
         gradient = tape.gradient(value, predicted).numpy()
@@ -166,8 +169,8 @@ def test_a_profile_is_the_mean_of_its_entries():
 
 
 def test_a_clip_is_read_by_what_there_is():
-    with pytest.raises(ValueError, match="The reader of a clip is 'gru'; wanted lstm or cnn"):
-        VideoEncoder(widths=(4,), patch_px=2, lstm_units=3, dim=5, dropout=0.0, reader="gru")
+    with pytest.raises(ValueError, match="The temporal_encoder of a clip is 'gru'; wanted lstm or cnn"):
+        VideoEncoder(channels=(4,), patch_px=2, lstm_units=3, dim=5, dropout=0.0, temporal_encoder="gru")
 
 
 @pytest.mark.parametrize("name", ["history", "history by a GRU"])
@@ -250,8 +253,8 @@ def test_pair_head_scores_every_item_of_a_page_as_it_scores_it_alone():
 def test_binary_loss_is_the_mean_over_known_labels():
     labels, logits = tf.constant([1.0, 0.0, -1.0]), tf.constant([0.0, 0.0, 50.0])
     # Two known labels at logit 0 cost ln 2 each; the third is not known.
-    assert float(losses.binary(labels, logits)) == pytest.approx(0.6931, abs=1e-4)
-    assert float(losses.binary(tf.constant([-1.0]), tf.constant([3.0]))) == 0.0
+    assert float(losses.binary_cross_entropy(labels, logits)) == pytest.approx(0.6931, abs=1e-4)
+    assert float(losses.binary_cross_entropy(tf.constant([-1.0]), tf.constant([3.0]))) == 0.0
 
 
 def _softmax_loss(weights, *, probability=(0.5, 0.5)):
@@ -282,20 +285,20 @@ def test_softmax_takes_the_popularity_of_candidates_off():
 def test_class_heads_keep_the_contract_of_layers():
     branches = RANDOM.normal(size=[3, 2, 4]).astype(np.float32)
     check_layer(QueryClassHead(num_classes=3), branches, shape=(3, 3))
-    head = ReviewHead(buckets=9, embedding_dim=4, filters=3, num_classes=3, dropout=0.0)
+    head = ReviewHead(num_hash_buckets=9, embedding_dim=4, filters=3, num_classes=3, dropout=0.0)
     words = np.array([[1, 2, 3, 4], [5, 0, 0, 0], [0, 0, 0, 0]], np.int32)
     check_layer(head, words, shape=(3, 3))
     np.testing.assert_array_equal(head(words)[2], 0.0)
 
 
 def test_padding_changes_no_review():
-    head = ReviewHead(buckets=9, embedding_dim=4, filters=3, num_classes=3, dropout=0.0)
+    head = ReviewHead(num_hash_buckets=9, embedding_dim=4, filters=3, num_classes=3, dropout=0.0)
     short, long = np.array([[1, 2, 3]], np.int32), np.array([[1, 2, 3, 0, 0]], np.int32)
     np.testing.assert_allclose(head(short), head(long), atol=1e-6)
 
 
 def test_word_order_changes_a_review():
-    head = ReviewHead(buckets=9, embedding_dim=4, filters=3, num_classes=3, dropout=0.0)
+    head = ReviewHead(num_hash_buckets=9, embedding_dim=4, filters=3, num_classes=3, dropout=0.0)
     assert np.abs(head(np.array([[1, 2, 3]], np.int32)) - head(np.array([[3, 2, 1]], np.int32))).max() > 1e-4
 
 
@@ -305,17 +308,19 @@ def test_pairwise_loss_compares_rows_of_one_request_with_unequal_grades():
     groups = tf.constant([7, 7, 7, 7, 8])
     # Pairs (3, 1) and (3, 1) of request 7: softplus(0.5 - 2) and softplus(1 - 2); row 3 has no grade, row 4 no partner.
     wanted = (np.log1p(np.exp(-1.5)) + np.log1p(np.exp(-1.0))) / 2
-    np.testing.assert_allclose(losses.pairwise(labels, logits, groups), wanted, rtol=1e-6)
-    assert losses.pairwise(labels[3:], logits[3:], groups[3:]) == 0.0
+    np.testing.assert_allclose(losses.pairwise_logistic_loss(labels, logits, groups), wanted, rtol=1e-6)
+    assert losses.pairwise_logistic_loss(labels[3:], logits[3:], groups[3:]) == 0.0
 
 
 def test_class_loss_is_the_mean_over_known_classes():
     logits = tf.math.log([[0.2, 0.3, 0.5], [0.1, 0.6, 0.3], [0.4, 0.4, 0.2]])
     # Rows 0 and 2 are known: -ln 0.5 and -ln 0.4.
     np.testing.assert_allclose(
-        losses.classes(tf.constant([2.0, -1.0, 0.0]), logits), -(np.log(0.5) + np.log(0.4)) / 2, rtol=1e-6
+        losses.categorical_cross_entropy(tf.constant([2.0, -1.0, 0.0]), logits),
+        -(np.log(0.5) + np.log(0.4)) / 2,
+        rtol=1e-6,
     )
-    assert losses.classes(tf.constant([-1.0]), logits[:1]) == 0.0
+    assert losses.categorical_cross_entropy(tf.constant([-1.0]), logits[:1]) == 0.0
 
 
 def _two_row_loss(**more):
@@ -359,7 +364,7 @@ def test_a_row_never_loses_all_of_its_tokens():
 def test_every_level_of_a_photo_tells_its_mean_and_maximum():
     photo = np.full([1, 4, 4, 3], -1.0, np.float32)
     photo[0, 2:, 2:] = 1.0
-    encoder = ImageEncoder(widths=(1, 2), patch_px=2, dim=5, dropout=0.0)
+    encoder = ImageEncoder(channels=(1, 2), patch_px=2, dim=5, dropout=0.0)
     assert encoder.features(photo).shape == [1, 2 * (1 + 2)]
     encoder.stack.convolutions[0].set_weights([np.full([2, 2, 3, 1], 1.0 / 12.0), np.zeros(1)])
     # Four patches of -1, -1, -1, 1: mean -0.5, deviation sqrt(0.75). Normalised and cut at 0 they are 0, 0, 0, sqrt(3).

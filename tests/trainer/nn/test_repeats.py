@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from trainer.nn import losses
-from trainer.nn.heads import RepeatHead
+from trainer.nn.heads import RepurchaseHead
 
 HISTORY = {
     "history_age_days": tf.constant([[0.0, 30.0, 0.0]]),
@@ -15,15 +15,15 @@ HISTORY = {
 
 
 def test_nothing_has_an_advantage_at_first_and_what_is_absent_never_has():
-    head = RepeatHead(hidden_dim=2)
+    head = RepurchaseHead(hidden_dim=2)
     assert head(HISTORY, tf.constant([0.0])).numpy().tolist() == [[0.0, 0.0, 0.0]]
     head.bonus.bias.assign([0.5])
     assert head(HISTORY, tf.constant([1.0])).numpy().tolist() == [[0.5, 0.5, 0.0]]
-    assert RepeatHead.from_config(head.get_config()).hidden_dim == 2
+    assert RepurchaseHead.from_config(head.get_config()).hidden_dim == 2
 
 
 def test_age_count_and_what_is_asked_are_told_apart():
-    head = RepeatHead(hidden_dim=2)
+    head = RepurchaseHead(hidden_dim=2)
     head(HISTORY, tf.constant([0.0]))
     # Behind the two hidden units stand ln(1 + age), ln(count) and what is asked: ln 31 = 3.434, ln 5 = 1.609.
     for place, wanted in ((2, [0.0, 3.434, 0.0]), (3, [0.0, 1.6094, 0.0]), (4, [1.0, 1.0, 0.0])):
@@ -33,7 +33,7 @@ def test_age_count_and_what_is_asked_are_told_apart():
 
 def loss(gains, *, history=((71, -1),), probability=(0.5, 0.5, 0.5), weights=(1.0,), items=None):
     """A query like item 70, which stands in the batch twice, of a shopper who acted on item 71."""
-    return losses.repeats(
+    return losses.repurchase_softmax(
         tf.constant([[1.0, 0.0]]),
         tf.constant([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]) if items is None else items,
         gains,

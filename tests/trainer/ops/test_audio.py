@@ -25,13 +25,13 @@ def _wav(samples: np.ndarray, *, rate_hz: int = 16_000) -> bytes:
 
 
 def _mel_of(*sounds: bytes) -> audio.Mel:
-    return audio.to_model(tf.constant(list(sounds)), wire=WIRE, mels=MELS)
+    return audio.to_model(tf.constant(list(sounds)), wire=WIRE, num_mel_bins=MELS)
 
 
 @pytest.mark.parametrize("run", RUNS)
 def test_the_loudest_band_is_that_of_the_tone(run):
     def op(sounds):
-        return tuple(audio.to_model(sounds, wire=WIRE, mels=MELS))
+        return tuple(audio.to_model(sounds, wire=WIRE, num_mel_bins=MELS))
 
     low, high = fake_media.tone(hz=300.0), fake_media.tone(hz=3_000.0)
     mel, present, unreadable = run(op, np.array([[low], [high], [b""], [b"<html>"]], dtype=object))

@@ -9,7 +9,7 @@ from trainer.ops import hashing
 @pytest.mark.parametrize("run", RUNS)
 def test_words_become_numbers_whatever_their_case_and_punctuation(run):
     def op(texts):
-        return hashing.words(texts, length=4, buckets=50)
+        return hashing.hash_words(texts, length=4, num_hash_buckets=50)
 
     numbers = run(op, np.array([b"Great lamp!", b"lamp, great", b"", b"a b c d e", b"\xff"], dtype=object))
     assert numbers.shape == (5, 4)
@@ -21,5 +21,7 @@ def test_words_become_numbers_whatever_their_case_and_punctuation(run):
 
 def test_the_numbers_never_change():
     # A bundle is asked in the numbers it was trained in: what a word hashes to is part of the contract.
-    assert hashing.words(tf.constant(["good bad"]), length=2, buckets=1000).numpy().tolist() == [[369, 672]]
-    assert hashing.entries(tf.constant([["good", ""]]), buckets=1000).numpy().tolist() == [[369, 0]]
+    assert hashing.hash_words(tf.constant(["good bad"]), length=2, num_hash_buckets=1000).numpy().tolist() == [
+        [369, 672]
+    ]
+    assert hashing.hash_entries(tf.constant([["good", ""]]), num_hash_buckets=1000).numpy().tolist() == [[369, 0]]

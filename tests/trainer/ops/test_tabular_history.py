@@ -19,7 +19,7 @@ def test_a_price_that_is_no_number_counts_as_absent_and_none_is_extreme():
 
 def test_ages_are_finite_days_between_now_and_ten_years():
     ages = tf.constant([[1.5, -3.0, np.nan, np.inf, 99_999.0]])
-    np.testing.assert_array_equal(history.days(ages), [[1.5, 0.0, 0.0, 0.0, 3650.0]])
+    np.testing.assert_array_equal(history.clean_age_days(ages), [[1.5, 0.0, 0.0, 0.0, 3650.0]])
 
 
 def test_counts_are_finite_and_at_least_one():

@@ -44,7 +44,7 @@ def test_what_is_no_number_counts_as_nothing():
 
 
 def test_types_of_relations_are_hashed_and_those_of_companions_are_one():
-    found = graph.to_model(tf.constant([["fits", "", "fits"]]), types=16, companions=2).numpy()[0]
+    found = graph.to_model(tf.constant([["fits", "", "fits"]]), num_relation_types=16, max_copurchased=2).numpy()[0]
     assert found[1] == NO_NEIGHBOUR
     assert found[0] == found[2] > CO_PURCHASED
     assert found[0] <= CO_PURCHASED + 16

@@ -1,1 +1,1 @@
-"""Encoders: model tensors of one modality to a vector."""
+"""Encoders: model inputs of one modality to a vector."""

@@ -1,4 +1,4 @@
-"""Audio encoder: log-mel energies through a small CNN, for the sounds of items and for the voice of a query."""
+"""Audio encoder: a small CNN over log-mel energies, for the sounds of items and the voice of a query."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from trainer.nn.stateless_random import Dropout
 
 
 class AudioEncoder(tf.keras.layers.Layer):
-    """Sounds to one vector: convolutions over time and frequency, mean and maximum over time, mean over the sounds.
+    """Audio encoder: convolutions over time and frequency, mean and maximum over time, mean over the sounds.
 
     The map keeps its frequencies when it is pooled over time: which bands are loud is what a vowel is made of.
 
@@ -18,16 +18,16 @@ class AudioEncoder(tf.keras.layers.Layer):
     Output: [batch, dim] float32.
     """
 
-    def __init__(self, *, widths: Sequence[int], dim: int, dropout: float, **kwargs: Any) -> None:
+    def __init__(self, *, channels: Sequence[int], dim: int, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.widths = tuple(widths)
+        self.channels = tuple(channels)
         self.dim = dim
         self.dropout = dropout
         self.convolutions = [
             tf.keras.layers.Conv2D(width, 3, strides=2, padding="same", name=f"conv{i}")
-            for i, width in enumerate(widths)
+            for i, width in enumerate(channels)
         ]
-        self.norms = [tf.keras.layers.GroupNormalization(groups=1, name=f"norm{i}") for i, _ in enumerate(widths)]
+        self.norms = [tf.keras.layers.GroupNormalization(groups=1, name=f"norm{i}") for i, _ in enumerate(channels)]
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
@@ -45,4 +45,4 @@ class AudioEncoder(tf.keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "widths": self.widths, "dim": self.dim, "dropout": self.dropout}
+        return {**super().get_config(), "channels": self.channels, "dim": self.dim, "dropout": self.dropout}

@@ -1,4 +1,4 @@
-"""History encoder: attention over what a user acted on, as it is or as a GRU reads it, aware of how long ago it was."""
+"""History encoder: attention over the items that a user acted on, with their recency, optionally after a GRU."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from trainer.nn.stateless_random import Dropout
 
 
 class HistoryEncoder(tf.keras.layers.Layer):
-    """Item vectors and their ages to one vector, by attention over them or over the states of a GRU.
+    """History encoder: attention over item vectors and their ages, or over the states of a GRU on them.
 
-    The GRU reads from the oldest to the latest, so that a state knows what came before it.
+    The GRU runs from the oldest to the latest, so that a state knows what came before it.
 
     Input:  {"history_vectors": [batch, history, vector_dim] float32, "history_age_days": [batch, history] float32 days,
              "history_present": [batch, history] bool}, the latest first.
@@ -21,10 +21,10 @@ class HistoryEncoder(tf.keras.layers.Layer):
     """
 
     def __init__(self, *, dim: int, dropout: float, gru_units: int = 0, **kwargs: Any) -> None:
-        """With `gru_units` above 0 a GRU of so many reads the history first."""
+        """With `gru_units` above 0 a GRU of that size runs over the history first."""
         super().__init__(**kwargs)
         self.gru_units = gru_units
-        self.read = gru(gru_units, name="read") if gru_units else None
+        self.rnn = gru(gru_units, name="read") if gru_units else None
         self.dim = dim
         self.dropout = dropout
         self.hidden = tf.keras.layers.Dense(dim, activation="tanh", name="hidden")
@@ -36,9 +36,9 @@ class HistoryEncoder(tf.keras.layers.Layer):
         """See the class."""
         vectors, present = inputs["history_vectors"], inputs["history_present"]
         recency = tf.math.log1p(inputs["history_age_days"])[..., tf.newaxis]
-        if self.read is not None:
+        if self.rnn is not None:
             steps = tf.reverse(tf.concat([vectors, recency], axis=-1), axis=[1])
-            states = self.read(steps, mask=tf.reverse(present, axis=[1]), training=training)
+            states = self.rnn(steps, mask=tf.reverse(present, axis=[1]), training=training)
             vectors = tf.reverse(states, axis=[1])
         logits = self.attend(self.hidden(tf.concat([vectors, recency], axis=-1)))[..., 0]
         weights = masked_softmax(logits, present)

@@ -1,6 +1,8 @@
-"""Text, clips and sounds by TF-Hub modules, frozen or fine-tuned, each with a projection that is always trained.
+"""Pretrained encoders of text, video and audio as TF-Hub modules, frozen or fine-tuned.
 
-A handle is a TF-Hub address or the folder of a SavedModel, which needs no network. It is tried once, on a blank input,
+Each has a projection that is always trained.
+
+A handle is a TF-Hub address or the folder of a SavedModel, which needs no network. It is run once, on a blank input,
 before any training begins.
 """
 
@@ -9,18 +11,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import made_before, masked_mean
+from trainer.nn.blocks import masked_mean, reuse_precomputed
 from trainer.nn.stateless_random import Dropout
 
 
-def load_module(handle: str, *, blank: tf.Tensor, subject: str, reads: str, fine_tune: bool) -> Any:
-    """The module of a handle as a layer that turns a batch into [batch, features].
+def load_hub_module(handle: str, *, blank: tf.Tensor, subject: str, module_input: str, fine_tune: bool) -> Any:
+    """Loads a TF-Hub module as a layer that maps a batch to [batch, features].
 
     Args:
       handle: TF-Hub address or folder.
-      blank: An input of one row to try it on.
+      blank: An input of one row to run it on.
       subject: What it encodes, for errors.
-      reads: What it must take, for errors.
+      module_input: What it must take, for errors.
       fine_tune: Whether its weights are trained too.
 
     Raises:
@@ -28,8 +30,8 @@ def load_module(handle: str, *, blank: tf.Tensor, subject: str, reads: str, fine
     """
     import tensorflow_hub as hub
 
-    how = f"Give the folder of a SavedModel that takes {reads} and gives [batch, features], or a TF-Hub address that "
-    how += "this machine can reach."
+    how = f"Give the folder of a SavedModel that takes {module_input} and gives [batch, features], "
+    how += "or a TF-Hub address that this machine can reach."
     try:
         layer = hub.KerasLayer(handle, trainable=fine_tune)
         shape = layer(blank, training=False).shape
@@ -44,14 +46,14 @@ def load_module(handle: str, *, blank: tf.Tensor, subject: str, reads: str, fine
 
 
 class HubEncoder(tf.keras.layers.Layer):
-    """What the three encoders share: a module, dropout, a projection.
+    """Base of the TF-Hub encoders: a module, dropout, a projection.
 
-    Features that were made before ("text_embedding" and its sisters, [batch, 1, features]) are not made again.
+    Precomputed features ("text_embedding" and the like, [batch, 1, features]) are used as they are.
     """
 
     SUBJECT = ""
-    READS = ""
-    MADE = ""
+    MODULE_INPUT = ""
+    PRECOMPUTED = ""
 
     def __init__(self, *, handle: str, fine_tune: bool, dim: int, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -59,41 +61,41 @@ class HubEncoder(tf.keras.layers.Layer):
         self.fine_tune = fine_tune
         self.dim = dim
         self.dropout = dropout
-        self.module = load_module(
-            handle, blank=self.blank(), subject=self.SUBJECT, reads=self.READS, fine_tune=fine_tune
+        self.module = load_hub_module(
+            handle, blank=self.blank_input(), subject=self.SUBJECT, module_input=self.MODULE_INPUT, fine_tune=fine_tune
         )
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
     @property
     def pretrained_variables(self) -> Sequence[tf.Variable]:
-        """Those of the module that learn."""
+        """The variables of the module that are fine-tuned."""
         return self.module.trainable_variables
 
-    def blank(self) -> tf.Tensor:
-        """One row of what the module reads."""
-        raise TypeError(f"{type(self).__name__} does not say what its module reads; wanted a method `blank`.")
+    def blank_input(self) -> tf.Tensor:
+        """Returns one row of the module's input."""
+        raise TypeError(f"{type(self).__name__} has no method `blank_input`. Write it in the subclass.")
 
-    def read(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """What the module reads of the inputs of the branch, [rows, ...]."""
-        raise TypeError(f"{type(self).__name__} does not say what its module reads; wanted a method `read`.")
+    def module_input(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the module's input, [rows, ...], of the inputs of the branch."""
+        raise TypeError(f"{type(self).__name__} has no method `module_input`. Write it in the subclass.")
 
-    def present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Which of these rows are there, [rows] bool."""
-        raise TypeError(f"{type(self).__name__} does not say what is there; wanted a method `present`.")
+    def is_present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the mask of these rows, [rows] bool, True = present."""
+        raise TypeError(f"{type(self).__name__} has no method `is_present`. Write it in the subclass.")
 
     def raw_features(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """[rows, features] before the projection."""
-        return made_before(
-            lambda rows: self._module_features(rows["read"]),
-            {"read": self.read(inputs)},
-            present=self.present(inputs),
-            made=inputs.get(self.MADE),
+        """Returns features [rows, features] before the projection."""
+        return reuse_precomputed(
+            lambda rows: self._module_features(rows["module_input"]),
+            {"module_input": self.module_input(inputs)},
+            present=self.is_present(inputs),
+            precomputed=inputs.get(self.PRECOMPUTED),
         )
 
-    def _module_features(self, read: tf.Tensor) -> tf.Tensor:
-        found = tf.cast(self.module(read, training=False), tf.float32)
-        return found if self.fine_tune else tf.stop_gradient(found)
+    def _module_features(self, module_input: tf.Tensor) -> tf.Tensor:
+        features = tf.cast(self.module(module_input, training=False), tf.float32)
+        return features if self.fine_tune else tf.stop_gradient(features)
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
@@ -106,41 +108,41 @@ class HubEncoder(tf.keras.layers.Layer):
 
 
 class HubTextEncoder(HubEncoder):
-    """Texts, as the numbers of their characters, to one vector.
+    """Pretrained text encoder: a TF-Hub module over texts, which arrive as character ids.
 
     Input:  {"text_tokens": [batch, characters] int32}, Unicode code points plus 1, 0 = padding.
     Output: [batch, dim] float32.
     """
 
-    MADE = "text_embedding"
+    PRECOMPUTED = "text_embedding"
     SUBJECT = "Text"
-    READS = "[batch] string"
+    MODULE_INPUT = "[batch] string"
 
-    def blank(self) -> tf.Tensor:
+    def blank_input(self) -> tf.Tensor:
         """See the base class."""
         return tf.constant(["blank"])
 
-    def read(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def module_input(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """See the base class."""
         tokens = inputs["text_tokens"]
         points = tf.ragged.boolean_mask(tokens - 1, tokens > 0)
         return tf.strings.unicode_encode(points, "UTF-8")
 
-    def present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def is_present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """See the base class."""
         return tf.reduce_any(inputs["text_tokens"] > 0, axis=-1)
 
 
 class HubVideoEncoder(HubEncoder):
-    """Clips to one vector; frames that are missing are black.
+    """Pretrained video encoder: a TF-Hub module over clips; missing frames are black.
 
     Input:  {"video_pixels": [batch, frames, height, width, 3] uint8, "video_present": [batch, frames] bool}.
     Output: [batch, dim] float32.
     """
 
-    MADE = "video_embedding"
+    PRECOMPUTED = "video_embedding"
     SUBJECT = "Video"
-    READS = "[batch, frames, height, width, 3] float32 in 0 to 1"
+    MODULE_INPUT = "[batch, frames, height, width, 3] float32 in 0 to 1"
 
     def __init__(self, *, frames: int, px: int, **kwargs: Any) -> None:
         """Loads the module; `frames` of `px` squared are what it will get. Further arguments are those of the base."""
@@ -149,15 +151,15 @@ class HubVideoEncoder(HubEncoder):
         self.frames = frames
         self.px = px
 
-    def blank(self) -> tf.Tensor:
+    def blank_input(self) -> tf.Tensor:
         """See the base class."""
         return tf.zeros(self._shape)
 
-    def read(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def module_input(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """See the base class."""
         return tf.cast(inputs["video_pixels"], tf.float32) / 255.0
 
-    def present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def is_present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """See the base class."""
         return tf.reduce_any(inputs["video_present"], axis=-1)
 
@@ -167,15 +169,15 @@ class HubVideoEncoder(HubEncoder):
 
 
 class HubAudioEncoder(HubEncoder):
-    """Sounds to one vector: the mean over those that are there.
+    """Pretrained audio encoder: a TF-Hub module over wave forms, the mean over the present ones.
 
     Input:  {"audio_samples": [batch, sounds, samples] int16 at 16 kHz, "audio_present": [batch, sounds] bool}.
     Output: [batch, dim] float32.
     """
 
-    MADE = "audio_embedding"
+    PRECOMPUTED = "audio_embedding"
     SUBJECT = "Audio"
-    READS = "[batch, samples] float32 in -1 to 1 at 16 kHz"
+    MODULE_INPUT = "[batch, samples] float32 in -1 to 1 at 16 kHz"
 
     def __init__(self, *, samples: int, **kwargs: Any) -> None:
         """Loads the module; `samples` is the length of a sound. Further arguments are those of the base class."""
@@ -183,16 +185,16 @@ class HubAudioEncoder(HubEncoder):
         super().__init__(**kwargs)
         self.samples = samples
 
-    def blank(self) -> tf.Tensor:
+    def blank_input(self) -> tf.Tensor:
         """See the base class."""
         return tf.zeros([1, self._samples])
 
-    def read(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def module_input(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """See the base class; each sound is a row."""
         sounds = inputs["audio_samples"]
         return tf.cast(tf.reshape(sounds, [-1, sounds.shape[-1]]), tf.float32) / 32_768.0
 
-    def present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def is_present(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """See the base class."""
         return tf.reshape(inputs["audio_present"], [-1])
 

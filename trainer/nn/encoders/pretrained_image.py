@@ -1,18 +1,18 @@
-"""Photos by an encoder that somebody else has trained: a TF-Hub module, or a Keras application with its weights.
+"""Pretrained image encoder: a TF-Hub module, or a Keras application with its weights.
 
-A handle is fetched where it points to: a local folder needs no network. It is tried once, on a blank photo, before any
-training begins.
+A handle is fetched from where it points to: a local folder needs no network. It is run once, on a blank photo, before
+any training begins.
 """
 
 import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from trainer.nn.blocks import made_before
+from trainer.nn.blocks import reuse_precomputed
 from trainer.nn.encoders.image import PhotoEncoder
 
 KERAS = "keras:"
@@ -21,11 +21,17 @@ _HOW = (
     "[batch, features], a TF-Hub address that this machine can reach, or keras:NAME:WEIGHTS with the name of a Keras "
     "application and the path of its weights (or `imagenet`)."
 )
-Features = Callable[[tf.Tensor], tf.Tensor]
+
+
+class _Loaded(NamedTuple):
+    """A pretrained encoder: what holds its variables, and its features of photos in 0 to 1."""
+
+    encoder: Any
+    features: Callable[[tf.Tensor], tf.Tensor]
 
 
 class PretrainedImageEncoder(PhotoEncoder):
-    """A pretrained encoder of photos, frozen or fine-tuned, and a projection that is always trained.
+    """Pretrained image encoder, frozen or fine-tuned, and a projection that is always trained.
 
     Batch normalisation inside it keeps its statistics, so that a photo never depends on its neighbours.
     """
@@ -61,22 +67,22 @@ class PretrainedImageEncoder(PhotoEncoder):
 
     @property
     def pretrained_variables(self) -> Sequence[tf.Variable]:
-        """Those of the encoder that learn."""
+        """The variables of the encoder that are fine-tuned."""
         return self.encoder.trainable_variables
 
     def features(self, photos: tf.Tensor) -> tf.Tensor:
         """See the base class."""
-        found = self._features((photos + 1.0) / 2.0)
-        return found if self.fine_tune else tf.stop_gradient(found)
+        features = self._features((photos + 1.0) / 2.0)
+        return features if self.fine_tune else tf.stop_gradient(features)
 
     def raw_features(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """See the base class; a photo whose features were made before ("image_embeddings") is not encoded again."""
+        """See the base class; a photo with precomputed features ("image_embeddings") is not encoded."""
         pixels = inputs["image_pixels"]
-        return made_before(
-            lambda rows: self.seen(rows["pixels"], training),
+        return reuse_precomputed(
+            lambda rows: self.photo_features(rows["pixels"], training),
             {"pixels": tf.reshape(pixels, [-1, *pixels.shape[2:]])},
             present=tf.reshape(inputs["image_present"], [-1]),
-            made=inputs.get("image_embeddings"),
+            precomputed=inputs.get("image_embeddings"),
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -84,17 +90,17 @@ class PretrainedImageEncoder(PhotoEncoder):
         return {**super().get_config(), "handle": self.handle, "px": self.px, "fine_tune": self.fine_tune}
 
 
-def _hub_module(handle: str, px: int, fine_tune: bool) -> tuple[Any, Features]:
-    """The module as a layer, and what it makes of photos in 0 to 1."""
+def _hub_module(handle: str, px: int, fine_tune: bool) -> _Loaded:
+    """Loads a TF-Hub module as a layer."""
     import tensorflow_hub as hub
 
     del px
     layer = hub.KerasLayer(handle, trainable=fine_tune)
-    return layer, lambda photos: layer(photos, training=False)
+    return _Loaded(layer, lambda photos: layer(photos, training=False))
 
 
-def _keras_application(handle: str, px: int, fine_tune: bool) -> tuple[Any, Features]:
-    """A Keras application without its classifier, with the preparation of pixels that belongs to it."""
+def _keras_application(handle: str, px: int, fine_tune: bool) -> _Loaded:
+    """Loads a Keras application without its classifier, with the preprocessing of pixels that belongs to it."""
     name, _, weights = handle.removeprefix(KERAS).partition(":")
     home = _applications().get(name)
     if home is None or not weights:
@@ -102,11 +108,11 @@ def _keras_application(handle: str, px: int, fine_tune: bool) -> tuple[Any, Feat
     build = getattr(home, name)
     model = build(include_top=False, weights=weights, input_shape=(px, px, 3), pooling="avg")
     model.trainable = fine_tune
-    return model, lambda photos: model(home.preprocess_input(photos * 255.0), training=False)
+    return _Loaded(model, lambda photos: model(home.preprocess_input(photos * 255.0), training=False))
 
 
 def _applications() -> dict[str, Any]:
-    """{name of an application: the module that it lives in}."""
+    """Returns {name of an application: its module}."""
     package = tf.keras.applications
     found = {}
     for entry in pkgutil.iter_modules(importlib.import_module(package.__name__).__path__):

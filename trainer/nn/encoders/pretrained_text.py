@@ -1,7 +1,7 @@
-"""Text by a KerasNLP backbone, frozen or fine-tuned.
+"""Pretrained text encoder: a KerasNLP backbone, frozen or fine-tuned.
 
-KerasNLP is Keras 3, the towers are Keras 2: a `tf.Module` that holds the TensorFlow variables of the backbone stands
-between them, so that gradients, checkpoints and SavedModels see them.
+KerasNLP is Keras 3, the towers are Keras 2: a `tf.Module` between them holds the TensorFlow variables of the backbone,
+so that gradients, checkpoints and SavedModels see them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import made_before, masked_max, masked_mean
+from trainer.nn.blocks import masked_max, masked_mean, reuse_precomputed
 from trainer.nn.stateless_random import Dropout
 
 
-class _Bridge(tf.Module):
-    """A Keras 3 model as a module of plain TensorFlow variables."""
+class _BackboneModule(tf.Module):
+    """Keras 3 model as a module of plain TensorFlow variables."""
 
     def __init__(self, model: Any, *, fine_tune: bool) -> None:
         super().__init__(name="backbone")
@@ -26,27 +26,27 @@ class _Bridge(tf.Module):
 
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
-        """Those of the backbone that learn."""
+        """The variables of the backbone that are fine-tuned."""
         return tuple(self.learned)
 
     def __call__(self, ids: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-        """[batch, tokens] to [batch, tokens, features]."""
-        given = {
+        """Encodes [batch, tokens] as [batch, tokens, features]."""
+        known_inputs = {
             "token_ids": ids,
             "padding_mask": tf.cast(present, tf.int32),
             "segment_ids": tf.zeros_like(ids),
         }
-        found = self._model({name: given[name] for name in self._inputs}, training=False)
-        return found["sequence_output"] if isinstance(found, Mapping) else found
+        output = self._model({name: known_inputs[name] for name in self._inputs}, training=False)
+        return output["sequence_output"] if isinstance(output, Mapping) else output
 
 
 class PretrainedTextEncoder(tf.keras.layers.Layer):
-    """Token ids of a preset's own tokenizer to one vector: the backbone, mean and maximum over the text, a projection.
+    """Pretrained text encoder: a backbone over token ids, mean and maximum pooling, a projection.
 
     The backbone's own dropout stays off: its random state could not be continued after a stop.
 
-    Input:  {"text_tokens": [batch, tokens] int32}, the tokenizer's ids plus 1, 0 = padding; "text_embedding" [batch, 1,
-            features] too where the features were made before.
+    Input:  {"text_tokens": [batch, tokens] int32}, the tokenizer's ids plus 1, 0 = padding; optionally the
+            precomputed "text_embedding" [batch, 1, features].
     Output: [batch, dim] float32.
     """
 
@@ -61,13 +61,13 @@ class PretrainedTextEncoder(tf.keras.layers.Layer):
         self.fine_tune = fine_tune
         self.dim = dim
         self.dropout = dropout
-        self.backbone = _Bridge(_load(handle), fine_tune=fine_tune)
+        self.backbone = _BackboneModule(_load(handle), fine_tune=fine_tune)
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
     @property
     def pretrained_variables(self) -> Sequence[tf.Variable]:
-        """Those of the backbone that learn."""
+        """The variables of the backbone that are fine-tuned."""
         return self.backbone.trainable_variables
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
@@ -75,13 +75,13 @@ class PretrainedTextEncoder(tf.keras.layers.Layer):
         return self.project(self.drop(self.raw_features(inputs), training=training))
 
     def raw_features(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """[batch, features] before the projection."""
+        """Returns features [batch, features] before the projection."""
         tokens = inputs["text_tokens"]
-        return made_before(
+        return reuse_precomputed(
             lambda rows: self._pooled(rows["tokens"]),
             {"tokens": tokens},
             present=tf.reduce_any(tokens > 0, axis=-1),
-            made=inputs.get("text_embedding"),
+            precomputed=inputs.get("text_embedding"),
         )
 
     def _pooled(self, tokens: tf.Tensor) -> tf.Tensor:

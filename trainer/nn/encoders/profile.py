@@ -1,4 +1,4 @@
-"""Profile encoder: what is known of who asks, entry by entry."""
+"""Profile encoder: attributes of the user, as a bag of hashed entries."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,18 +10,18 @@ from trainer.nn.stateless_random import Dropout
 
 
 class ProfileEncoder(tf.keras.layers.Layer):
-    """The mean of the entries that are there, through one matrix.
+    """Profile encoder: the mean embedding of the present entries, projected.
 
     Input:  {"profile_ids": [batch, entries] int32, 0 = absent}.
     Output: [batch, dim] float32.
     """
 
-    def __init__(self, *, buckets: int, dim: int, dropout: float, **kwargs: Any) -> None:
+    def __init__(self, *, num_hash_buckets: int, dim: int, dropout: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.buckets = buckets
+        self.num_hash_buckets = num_hash_buckets
         self.dim = dim
         self.dropout = dropout
-        self.embed = tf.keras.layers.Embedding(1 + buckets, dim, name="embed")
+        self.embed = tf.keras.layers.Embedding(1 + num_hash_buckets, dim, name="embed")
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
@@ -33,5 +33,5 @@ class ProfileEncoder(tf.keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("buckets", "dim", "dropout")
+        names = ("num_hash_buckets", "dim", "dropout")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,4 +1,4 @@
-"""Search history encoder: the words of earlier searches, search by search through a GRU, aware of how long ago."""
+"""Search history encoder: a GRU over earlier searches, each a bag of hashed words with its age."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,25 +11,24 @@ from trainer.nn.stateless_random import Dropout
 
 
 class SearchesEncoder(tf.keras.layers.Layer):
-    """Earlier searches to one vector: the state of a GRU after the latest, and the mean of its words.
+    """Search history encoder: the state of a GRU after the latest search, and the mean of its words.
 
     Input:  {"search_words": [batch, searches, words] int32, 0 = absent, "search_history_age_days": [batch, searches]
-            float32 days},
-            the latest first.
+            float32 days}, the latest first.
     Output: [batch, dim] float32.
     """
 
     def __init__(
-        self, *, buckets: int, embedding_dim: int, gru_units: int, dim: int, dropout: float, **kwargs: Any
+        self, *, num_hash_buckets: int, embedding_dim: int, gru_units: int, dim: int, dropout: float, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.buckets = buckets
+        self.num_hash_buckets = num_hash_buckets
         self.embedding_dim = embedding_dim
         self.gru_units = gru_units
         self.dim = dim
         self.dropout = dropout
-        self.embed = tf.keras.layers.Embedding(1 + buckets, embedding_dim, name="embed")
-        self.read = gru(gru_units, name="read")
+        self.embed = tf.keras.layers.Embedding(1 + num_hash_buckets, embedding_dim, name="embed")
+        self.rnn = gru(gru_units, name="read")
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
 
@@ -42,10 +41,10 @@ class SearchesEncoder(tf.keras.layers.Layer):
         steps = tf.concat([bags, tf.math.log1p(ages)[..., tf.newaxis]], axis=-1)
         present = tf.reduce_any(words > 0, axis=-1)
         # From the oldest to the latest; what is absent leaves the state as it is.
-        states = self.read(tf.reverse(steps, axis=[1]), mask=tf.reverse(present, axis=[1]), training=training)
+        states = self.rnn(tf.reverse(steps, axis=[1]), mask=tf.reverse(present, axis=[1]), training=training)
         return self.project(self.drop(tf.concat([states[:, -1], bags[:, 0]], axis=-1), training=training))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("buckets", "embedding_dim", "gru_units", "dim", "dropout")
+        names = ("num_hash_buckets", "embedding_dim", "gru_units", "dim", "dropout")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,4 +1,4 @@
-"""Attributes encoder: category path, brand and price."""
+"""Tabular encoder: category path, brand and price."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from trainer.nn.stateless_random import Dropout
 
 
 class TabularEncoder(tf.keras.layers.Layer):
-    """Category path, brand and price to one vector.
+    """Tabular encoder: embeddings of category path and brand, and the scaled price.
 
     Input:  {"category_ids": [batch, levels] int32, "brand_id": [batch] int32, 0 = absent,
              "price_scaled": [batch] float32, "price_present": [batch] float32}.

@@ -1,4 +1,4 @@
-"""Text encoder: sub-word ids through a bidirectional LSTM."""
+"""Text encoder: a bidirectional LSTM over sub-word ids."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from trainer.nn.stateless_random import Dropout, uniform
 
 
 class TextEncoder(tf.keras.layers.Layer):
-    """Sub-word ids to one vector: embeddings, BiLSTM, features of each token, their maximum and mean over the text.
+    """Text encoder: embeddings, BiLSTM, features of each token, maximum and mean pooling over the text.
 
     The maximum finds a word among many others, which is what searching mostly asks of a text.
 
@@ -22,7 +22,7 @@ class TextEncoder(tf.keras.layers.Layer):
     def __init__(
         self,
         *,
-        vocabulary_size: int,
+        vocab_size: int,
         embedding_dim: int,
         lstm_units: int,
         dim: int,
@@ -30,17 +30,17 @@ class TextEncoder(tf.keras.layers.Layer):
         token_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        """`token_dropout` is the share of tokens that are left out while training."""
+        """`token_dropout` is the share of tokens that are masked while training."""
         super().__init__(**kwargs)
-        self.vocabulary_size = vocabulary_size
+        self.vocab_size = vocab_size
         self.embedding_dim = embedding_dim
         self.lstm_units = lstm_units
         self.dim = dim
         self.dropout = dropout
         self.token_dropout = token_dropout
-        self.embed = tf.keras.layers.Embedding(vocabulary_size, embedding_dim, name="embed")
-        self.ahead = LSTM(lstm_units, name="ahead")
-        self.back = LSTM(lstm_units, backwards=True, name="back")
+        self.embed = tf.keras.layers.Embedding(vocab_size, embedding_dim, name="embed")
+        self.forward_lstm = LSTM(lstm_units, name="ahead")
+        self.backward_lstm = LSTM(lstm_units, backwards=True, name="back")
         self.token = tf.keras.layers.Dense(2 * dim, activation="relu", name="token")
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
@@ -52,14 +52,14 @@ class TextEncoder(tf.keras.layers.Layer):
             tokens = drop_tokens(tokens, self.token_dropout)
         present = tokens > 0
         embedded = self.embed(tokens)
-        sequences = [self.ahead(embedded, present), self.back(embedded, present)]
+        sequences = [self.forward_lstm(embedded, present), self.backward_lstm(embedded, present)]
         features = self.token(tf.concat([embedded, *sequences], axis=-1))
         pooled = tf.concat([masked_max(features, present), masked_mean(features, present)], axis=-1)
         return self.project(self.drop(pooled, training=training))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("vocabulary_size", "embedding_dim", "lstm_units", "dim", "dropout", "token_dropout")
+        names = ("vocab_size", "embedding_dim", "lstm_units", "dim", "dropout", "token_dropout")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

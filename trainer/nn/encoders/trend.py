@@ -1,4 +1,4 @@
-"""Trend encoder: the daily series of an item through an LSTM."""
+"""Trend encoder: an LSTM over the daily series of an item."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from trainer.nn.stateless_random import Dropout
 
 
 class TrendEncoder(tf.keras.layers.Layer):
-    """Daily values, the oldest first, and the popularity until then to one vector, which begins at zero.
+    """Trend encoder: daily values, the oldest first, and the popularity until then; its output starts at zero.
 
     Input:  {"trend": [batch, days, channels] float32, "popularity": [batch] float32}.
     Output: [batch, dim] float32, of any length.
@@ -21,7 +21,7 @@ class TrendEncoder(tf.keras.layers.Layer):
         self.lstm_units = lstm_units
         self.dim = dim
         self.dropout = dropout
-        self.read = LSTM(lstm_units, name="read")
+        self.rnn = LSTM(lstm_units, name="read")
         self.hidden = tf.keras.layers.Dense(dim, activation="relu", name="hidden")
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, kernel_initializer="zeros", name="project")
@@ -29,8 +29,8 @@ class TrendEncoder(tf.keras.layers.Layer):
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
         """See the class."""
         series = inputs["trend"]
-        found = [self.read(series)[:, -1], tf.reduce_mean(series, axis=1), series[:, -1]]
-        pooled = tf.concat([*found, inputs["popularity"][:, tf.newaxis]], axis=-1)
+        features = [self.rnn(series)[:, -1], tf.reduce_mean(series, axis=1), series[:, -1]]
+        pooled = tf.concat([*features, inputs["popularity"][:, tf.newaxis]], axis=-1)
         return self.project(self.drop(self.hidden(pooled), training=training))
 
     def get_config(self) -> dict[str, Any]:

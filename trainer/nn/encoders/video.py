@@ -1,4 +1,4 @@
-"""Video encoder: a CNN over each frame, then an LSTM or convolutions over the frames."""
+"""Video encoder: a CNN over each frame, then a temporal encoder over the frames."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +12,9 @@ from trainer.nn.stateless_random import Dropout
 
 
 class VideoEncoder(tf.keras.layers.Layer):
-    """Clips to one vector.
+    """Video encoder: a CNN over each frame, then an LSTM or convolutions over time.
 
-    The map of each frame is kept as it is, not pooled: where things are is what motion is made of.
+    The map of each frame is not pooled: motion is a change of positions.
 
     Input:  {"video_pixels": [batch, frames, height, width, 3] uint8, "video_present": [batch, frames] bool}.
     Output: [batch, dim] float32.
@@ -23,36 +23,36 @@ class VideoEncoder(tf.keras.layers.Layer):
     def __init__(
         self,
         *,
-        widths: Sequence[int],
+        channels: Sequence[int],
         patch_px: int,
         lstm_units: int,
         dim: int,
         dropout: float,
-        reader: str = "lstm",
+        temporal_encoder: str = "lstm",
         **kwargs: Any,
     ) -> None:
-        """`reader` is what reads the frames in their order: `lstm`, or `cnn` (two convolutions over three frames).
+        """`temporal_encoder` is `lstm`, or `cnn` (two convolutions over three frames).
 
         Raises:
-          ValueError: There is no such reader.
+          ValueError: There is no such temporal encoder.
         """
         super().__init__(**kwargs)
-        if reader not in ("lstm", "cnn"):
+        if temporal_encoder not in ("lstm", "cnn"):
             raise ValueError(
-                f"The reader of a clip is {reader!r}; wanted lstm or cnn. Set tower.vision.temporal_encoder."
+                f"The temporal encoder is {temporal_encoder!r}; wanted lstm or cnn. Set tower.vision.temporal_encoder."
             )
-        self.reader = reader
-        self.widths = tuple(widths)
+        self.temporal_encoder = temporal_encoder
+        self.channels = tuple(channels)
         self.patch_px = patch_px
         self.lstm_units = lstm_units
         self.dim = dim
         self.dropout = dropout
-        self.stack = ConvStack(widths=widths, patch_px=patch_px, name="stack")
+        self.stack = ConvStack(channels=channels, patch_px=patch_px, name="stack")
         self.frame = tf.keras.layers.Dense(lstm_units, activation="relu", name="frame")
-        self.read = LSTM(lstm_units, name="read") if reader == "lstm" else None
+        self.rnn = LSTM(lstm_units, name="read") if temporal_encoder == "lstm" else None
         self.convolutions = [
             tf.keras.layers.Conv1D(lstm_units, 3, padding="same", activation="relu", name=f"time{i}")
-            for i in range(2 if reader == "cnn" else 0)
+            for i in range(2 if temporal_encoder == "cnn" else 0)
         ]
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
@@ -67,16 +67,16 @@ class VideoEncoder(tf.keras.layers.Layer):
         return self.project(self.drop(pooled, training=training))
 
     def _over_time(self, frames: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
-        """[batch, frames, units] to [batch, 2 * units]."""
-        if self.read is not None:
-            sequence = self.read(frames, present)
+        """Encodes [batch, frames, units] as [batch, 2 * units]."""
+        if self.rnn is not None:
+            sequence = self.rnn(frames, present)
             return tf.concat([sequence[:, -1], masked_mean(sequence, present)], axis=-1)
-        there = tf.cast(present, frames.dtype)[..., tf.newaxis]
+        mask = tf.cast(present, frames.dtype)[..., tf.newaxis]
         for convolution in self.convolutions:
-            frames = convolution(frames * there)
+            frames = convolution(frames * mask)
         return tf.concat([masked_max(frames, present), masked_mean(frames, present)], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = ("widths", "patch_px", "lstm_units", "dim", "dropout", "reader")
+        names = ("channels", "patch_px", "lstm_units", "dim", "dropout", "temporal_encoder")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

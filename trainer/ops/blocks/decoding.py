@@ -1,28 +1,66 @@
-"""Decoding of media inside a graph, in which one broken file never fails its neighbours."""
+"""Fault-tolerant decoding of media inside a graph: a broken file never fails its neighbours."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
 
+class Decoded(NamedTuple):
+    """Decoded media, in order, with a blank one at the end.
+
+    Attributes:
+      rows: [m + 1] int64, rows of the media that could be decoded; the last is -1.
+      content: [m + 1, ...] their content; the last is blank, so that no op after it sees an empty batch.
+    """
+
+    rows: tf.Tensor
+    content: tf.Tensor
+
+
+class Scattered(NamedTuple):
+    """Decoded media in the places of their bytes.
+
+    Attributes:
+      content: [..., ...] zeros where absent.
+      present: [...] bool.
+      unreadable: [...] bool, True where bytes were given that cannot be decoded.
+    """
+
+    content: tf.Tensor
+    present: tf.Tensor
+    unreadable: tf.Tensor
+
+
 def decode_readable(
     rows: tf.Tensor, media: tf.Tensor, *, decode: Callable[[tf.Tensor], tf.Tensor], blank: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes what can be decoded.
+) -> Decoded:
+    """Decodes the media that can be decoded.
 
     A decoder that fails inside `tf.map_fn` fails the whole batch; a dataset can leave its element out instead.
 
     Args:
-      rows: [n] int64, what each medium is called.
+      rows: [n] int64, an id of each medium.
       media: [n] string, the bytes of files.
       decode: The bytes of one file to its content; what it raises leaves the file out.
-      blank: Content of a medium that is not there.
-
-    Returns:
-      The rows that worked, [m + 1] int64, and their content [m + 1, ...], in order. The last is row -1 and blank, so
-      that nothing that follows ever sees an empty batch.
+      blank: Content of the last row of the result.
     """
     decoded = tf.data.Dataset.from_tensor_slices((rows, media))
     decoded = decoded.map(lambda row, medium: (row, decode(medium)), num_parallel_calls=2, deterministic=True)
     last = tf.data.Dataset.from_tensors((tf.constant(-1, tf.int64), blank))
-    return decoded.ignore_errors().concatenate(last).batch(tf.size(rows, tf.int64) + 1).get_single_element()
+    batch = decoded.ignore_errors().concatenate(last).batch(tf.size(rows, tf.int64) + 1)
+    return Decoded(*batch.get_single_element())
+
+
+def scatter_decoded(media: tf.Tensor, rows: tf.Tensor, content: tf.Tensor) -> Scattered:
+    """Puts content [n, ...] of flat rows [n] where their media [...] string are."""
+    count, inner, shape = tf.size(media, tf.int64), [int(size) for size in content.shape[1:]], tf.shape(media)
+    scattered = tf.scatter_nd(rows[:, tf.newaxis], content, tf.stack([count, *inner]))
+    present = tf.scatter_nd(rows[:, tf.newaxis], tf.ones_like(rows, tf.int32), [count]) > 0
+    present = tf.reshape(present, shape)
+    scattered = tf.reshape(scattered, tf.concat([shape, inner], 0))
+    return Scattered(
+        content=tf.ensure_shape(scattered, [*media.shape, *inner]),
+        present=present,
+        unreadable=~present & (media != b""),
+    )

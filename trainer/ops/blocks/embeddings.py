@@ -1,4 +1,4 @@
-"""Vectors that a frozen encoder made in preprocessing."""
+"""Precomputed embeddings: vectors of a frozen encoder from preprocessing."""
 
 from collections.abc import Mapping
 
@@ -9,9 +9,9 @@ from trainer.spec.features import EMBEDDINGS
 
 
 def to_model(wire: Mapping[str, tf.Tensor], *, sizes: WireConfig) -> dict[str, tf.Tensor]:
-    """Vectors of items, side by side in wire form [batch, vectors * features], to {name: [batch, vectors, features]}.
+    """Reshapes the vectors of items from wire form [batch, vectors * features] to {name: [batch, vectors, features]}.
 
-    Only those that preprocessing makes. What is no number counts as not made.
+    Only those that preprocessing computes. A vector with NaN or infinity counts as not computed.
     """
     result = {}
     for modality, name in EMBEDDINGS.items():

@@ -1,4 +1,4 @@
-"""Text for a pretrained encoder: by the tokenizer of its KerasNLP preset, or as characters for a TF-Hub module."""
+"""Tokenizers of pretrained text encoders: that of a KerasNLP preset, or characters for a TF-Hub module."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -7,42 +7,42 @@ import tensorflow as tf
 
 from trainer.spec.tower import HUB_PREFIX
 
-HOW = (
+_REMEDY = (
     "Give the folder of a KerasNLP preset (config.json, tokenizer.json, model.weights.h5) or the name of one that this "
     "machine can fetch, such as bert_tiny_en_uncased."
 )
 
 
 class Tokenizer(Protocol):
-    """What turns texts into the numbers that an encoder reads."""
+    """Tokenizer: texts to the ids that an encoder reads."""
 
     def to_model(self, parts: Sequence[tf.Tensor], *, length: int) -> tf.Tensor:
-        """[batch, length] int32 of texts [batch] string that follow one another; 0 = padding."""
+        """Returns [batch, length] int32 of texts [batch] string that follow one another; 0 = padding."""
 
 
 def tokenizer_of(handle: str) -> Tokenizer:
-    """The tokenizer that belongs to the text encoder `handle`; a TF-Hub module reads text and has none.
+    """Returns the tokenizer of the text encoder `handle`: characters for a TF-Hub module, which reads text itself.
 
     Raises:
       ValueError: It cannot be loaded.
     """
-    return Characters() if handle.startswith(HUB_PREFIX) else PretrainedTokenizer(handle)
+    return CharacterTokenizer() if handle.startswith(HUB_PREFIX) else PretrainedTokenizer(handle)
 
 
-class Characters(tf.Module):
-    """Texts as the numbers of their characters, for encoders that read text itself."""
+class CharacterTokenizer(tf.Module):
+    """Character tokenizer, for encoders that read text itself."""
 
     def __init__(self) -> None:
         super().__init__(name="characters")
 
     def to_model(self, parts: Sequence[tf.Tensor], *, length: int) -> tf.Tensor:
-        """Unicode code points plus 1 of the given texts, one after the other: [batch, length] int32, padded with 0."""
+        """Returns Unicode code points plus 1 of texts, one after the other: [batch, length] int32, padded with 0."""
         points = tf.strings.unicode_decode(_joined(parts), "UTF-8")
         return tf.ensure_shape((points + 1).to_tensor(default_value=0, shape=[None, length]), [None, length])
 
 
 class PretrainedTokenizer(tf.Module):
-    """The tokenizer of a preset, with the tokens that its encoder expects around a text."""
+    """Tokenizer of a KerasNLP preset, with the tokens that its encoder expects around a text."""
 
     def __init__(self, handle: str) -> None:
         """Loads the tokenizer of the preset `handle`, a folder or a name.
@@ -58,7 +58,7 @@ class PretrainedTokenizer(tf.Module):
         except Exception as error:  # presets come from disk or from hubs, each with errors of its own
             first = (str(error).strip().splitlines() or [""])[0][:300]
             raise ValueError(
-                f"Tokenizer of the text encoder {handle!r} cannot be loaded: {type(error).__name__}: {first}. {HOW}"
+                f"Tokenizer of the text encoder {handle!r} cannot be loaded: {type(error).__name__}: {first}. {_REMEDY}"
             ) from error
         # In a graph, where it gives tensors; called eagerly it gives Python lists.
         spec = tf.TensorSpec([None], tf.string)
@@ -69,7 +69,7 @@ class PretrainedTokenizer(tf.Module):
         self._end = _token(self._tokenizer, "sep_token_id", "end_token_id")
 
     def to_model(self, parts: Sequence[tf.Tensor], *, length: int) -> tf.Tensor:
-        """Token ids plus 1 of the given texts, one after the other: [batch, length] int32, padded with 0.
+        """Returns token ids plus 1 of the given texts, one after the other: [batch, length] int32, padded with 0.
 
         Args:
           parts: Tensors [batch] string; their words follow one another.
@@ -78,13 +78,13 @@ class PretrainedTokenizer(tf.Module):
         tokens = self._ids(_joined(parts))
         around = int(self._start is not None) + int(self._end is not None)
         kept = tokens[:, : max(0, length - around)]
-        there = tf.expand_dims(tf.cast(kept.row_lengths() > 0, tf.int64), -1)
+        is_nonempty = tf.expand_dims(tf.cast(kept.row_lengths() > 0, tf.int64), -1)
 
         def edge(token: int | None) -> list[tf.RaggedTensor]:
             if token is None:
                 return []
-            ones = tf.fill([tf.shape(there)[0], 1], tf.constant(token, tf.int32))
-            return [tf.RaggedTensor.from_tensor(ones, lengths=there[:, 0])]
+            ones = tf.fill([tf.shape(is_nonempty)[0], 1], tf.constant(token, tf.int32))
+            return [tf.RaggedTensor.from_tensor(ones, lengths=is_nonempty[:, 0])]
 
         whole = tf.concat([*edge(self._start), kept, *edge(self._end)], axis=1)
         return tf.ensure_shape((whole + 1).to_tensor(default_value=0, shape=[None, length]), [None, length])

@@ -26,8 +26,8 @@ class SignatureField:
       shape: Dimensions after the batch; None = any length.
       default: The value of every element when the caller leaves the input out; None = required, or an output.
       doc: What it holds.
-      least: The smallest number that a server lets in; None = any.
-      most: The largest.
+      minimum: The smallest number that a server lets in; None = any.
+      maximum: The largest.
     """
 
     name: str
@@ -35,8 +35,8 @@ class SignatureField:
     shape: tuple[int | None, ...] = ()
     default: bytes | float | int | None = None
     doc: str
-    least: int | None = None
-    most: int | None = None
+    minimum: int | None = None
+    maximum: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -66,14 +66,14 @@ def signatures(config: Config) -> tuple[Signature, ...]:
     """Every signature of a bundle built with `config`."""
     query = tuple(feature_field(feature, config) for feature in features_of(Side.QUERY))
     item = tuple(feature_field(f, config) for f in features_of(Side.ITEM) if f.modality is not None)
-    page = SignatureField(name="page", dtype=WireType.INT32, default=1, doc="Page, from 1.", least=1)
+    page = SignatureField(name="page", dtype=WireType.INT32, default=1, doc="Page, from 1.", minimum=1)
     size = SignatureField(
         name="page_size",
         dtype=WireType.INT32,
         default=min(10, config.search.max_page_size),
         doc="Results a page, from 1 to the published width.",
-        least=1,
-        most=config.search.max_page_size,
+        minimum=1,
+        maximum=config.search.max_page_size,
     )
     text = next(port for port in query if port.name == "query_text")
     item_id = SignatureField(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")

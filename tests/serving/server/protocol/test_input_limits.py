@@ -8,7 +8,7 @@ from serving.server.protocol.input_limits import LIMITS_PATH, Limit, check_limit
 from tests.serving.server import toy_models
 from tests.serving.server.in_process import serve
 
-LIMITS = {"size": Limit(least=1, most=50), "weight": Limit(), "page": Limit(least=1)}
+LIMITS = {"size": Limit(minimum=1, maximum=50), "weight": Limit(), "page": Limit(minimum=1)}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_limits_hold_unless_the_server_is_strict(tmp_path, strict):
     folder = toy_models.save_half_plus_two(tmp_path / "1")
     path = folder / LIMITS_PATH
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"serving_default": {"x": {"least": 0, "most": 4}}}))
+    path.write_text(json.dumps({"serving_default": {"x": {"minimum": 0, "maximum": 4}}}))
     with serve(tmp_path, strict=strict) as served:
         assert served.post({"instances": [2.0, 4.0]}).json() == {"predictions": [3.0, 4.0]}
         answer = served.post({"instances": [2.0, 5.0]})
