@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import encode_present_rows, mhas_query_max, mhas_query_mean
+from trainer.nn.blocks import encode_present_rows, masked_max, masked_mean
 from trainer.nn.stateless_random import Dropout
 
 
@@ -159,7 +159,7 @@ class ReviewHead(tf.keras.layers.Layer):
         present = words > 0
         embedded = self.embed(words) * tf.cast(present, tf.float32)[..., tf.newaxis]
         maps = [convolution(embedded) for convolution in self.convolutions]
-        pooled = [pool(features, present) for features in maps for pool in (mhas_query_max, mhas_query_mean)]
+        pooled = [pool(features, present) for features in maps for pool in (masked_max, masked_mean)]
         return self.logits(self.drop(tf.concat(pooled, axis=-1), training=training))
 
     def get_config(self) -> dict[str, Any]:
