@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.spec.config import WireConfig
-from trainer.spec.features import Dtype, Feature, Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Dtype, Feature, Side
 
 
 def serialize(row: Mapping[str, Any], *, sides: tuple[Side, ...], wire: WireConfig) -> bytes:
@@ -24,7 +25,9 @@ def serialize(row: Mapping[str, Any], *, sides: tuple[Side, ...], wire: WireConf
     template = _template(sides, wire)
     unknown = row.keys() - template.features.keys()
     if unknown:
-        raise ValueError(f"The row has {sorted(unknown)}; wanted features of {[*sides]}. See trainer/spec/features.py.")
+        raise ValueError(
+            f"The row has {sorted(unknown)}; wanted features of {[*sides]}. See trainer/spec/feature_list.py."
+        )
     example = type(template.example)()
     example.CopyFrom(template.example)
     stored = example.features.feature

@@ -17,7 +17,8 @@ from beam_preprocess.outcomes import Count, DeadLetter, Reason, RecordError, Sou
 from beam_preprocess.sources import MediaRoot, MediaUnavailable, ReadRecords, Source
 from beam_preprocess.steps import OutcomeCollector
 from trainer.spec.config import Config
-from trainer.spec.features import Dtype, Modality, Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Dtype, Modality, Side
 from trainer.spec.records import CATALOG, Field
 
 LEVEL_SEPARATOR = " > "

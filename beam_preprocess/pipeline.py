@@ -28,11 +28,12 @@ from beam_preprocess.steps import OutcomeCollector, read_counts
 from beam_preprocess.summary import Summary
 from trainer.spec.config import Config, to_dict
 from trainer.spec.records import SIGNALS
+from trainer.spec.units import SECONDS_PER_DAY
 
 BeamOptions = PipelineOptions | Sequence[str] | None
 _KEYED = Tuple[str, AnyType]
 _COUNTS_FILE = "counts.json"
-_CLOCK_SKEW_SECONDS = 86_400.0  # a shop's clock may be ahead, or its times local
+_CLOCK_SKEW_SECONDS = float(SECONDS_PER_DAY)  # a shop's clock may be ahead, or its times local
 
 
 class MediaLimitError(RuntimeError):

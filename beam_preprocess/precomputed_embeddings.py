@@ -23,7 +23,8 @@ from beam_preprocess import sharded_writer
 from beam_preprocess.outcomes import Count
 from beam_preprocess.steps import OutcomeCollector
 from trainer.spec.config import Config, override
-from trainer.spec.features import EMBEDDINGS, Modality, Side, input_features
+from trainer.spec.feature_list import EMBEDDINGS, input_features
+from trainer.spec.features import Modality, Side
 
 _MOST_AT_ONCE = 64
 _SHARD_DIGITS = 2

@@ -13,7 +13,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from trainer.spec.branches import MEDIA
 from trainer.spec.config import WireConfig
-from trainer.spec.features import EMBEDDINGS, Dtype, Feature, Side, features_of
+from trainer.spec.feature_list import EMBEDDINGS, features_of
+from trainer.spec.features import Dtype, Feature, Side
 
 _TYPES = {Dtype.BYTES: schema_pb2.BYTES, Dtype.FLOAT: schema_pb2.FLOAT, Dtype.INT: schema_pb2.INT}
 

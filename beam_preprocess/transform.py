@@ -11,7 +11,8 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
 from trainer.spec.config import Config, from_json
-from trainer.spec.features import Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Side
 from trainer.spec.transformed import (
     BRAND_VOCABULARY,
     CATEGORY_VOCABULARY,

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_preprocess.outcomes import Reason, RecordError
-from trainer.spec.features import FEATURES, Modality
+from trainer.spec.feature_list import FEATURES
+from trainer.spec.features import Modality
 from trainer.spec.records import Field, Kind
+from trainer.spec.units import MICROSECONDS_PER_SECOND, SECONDS_PER_DAY
 
 _LARGEST_FLOAT = 3.0e38  # what a 32-bit float holds, in round numbers
 _LARGEST_INTEGER = 2**63 - 1
@@ -183,13 +185,13 @@ def _time(raw: Any, field: Field) -> int:
     if isinstance(raw, datetime.datetime):
         moment = raw if raw.tzinfo is not None else raw.replace(tzinfo=datetime.UTC)
         since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        return (since.days * SECONDS_PER_DAY + since.seconds) * MICROSECONDS_PER_SECOND + since.microseconds
     seconds = _number(raw, field)
     if not 0 <= seconds <= _LAST_SECOND:
         raise _RejectedValue(
             Reason.OUT_OF_RANGE, f"{field.name} is {seconds:.0f}; wanted epoch seconds, not milliseconds"
         )
-    return round(seconds * 1_000_000)
+    return round(seconds * MICROSECONDS_PER_SECOND)
 
 
 def _date(raw: Any, field: Field) -> str:

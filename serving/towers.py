@@ -20,7 +20,8 @@ import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops
 from trainer.ops.examples import ModelOps, tensor_spec
 from trainer.spec import config as configs
 from trainer.spec.branches import branches_of, content_features
-from trainer.spec.features import HISTORY_IDS, Feature, Modality, Side, features_of, input_features
+from trainer.spec.feature_list import HISTORY_IDS, features_of, input_features
+from trainer.spec.features import Feature, Modality, Side
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import TASKS
 

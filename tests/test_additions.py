@@ -53,8 +53,8 @@ NEW_LINES = {
             'Field(name="scent", kind=Kind.NUMBER, minimum=0.0, maximum=1.0, doc="How strong it smells."),',
         )
     ],
-    "trainer/spec/features.py": [
-        ('AUDIO = "audio"', 'SCENT = "scent"'),
+    "trainer/spec/features.py": [('AUDIO = "audio"', 'SCENT = "scent"')],
+    "trainer/spec/feature_list.py": [
         (
             'Feature(name="group_id", side=Side.ITEM, dtype=Dtype.BYTES, doc="Variants of one product share it."),',
             'Feature(name="scent", side=Side.ITEM, dtype=Dtype.FLOAT, modality=Modality.SCENT, default=-1.0, doc="A"),',

@@ -8,7 +8,7 @@ import tfx_pipeline
 from beam_preprocess import sources, validation
 from serving.engine import signatures as bundle
 from trainer.model import build, tower
-from trainer.spec import features, records, tasks
+from trainer.spec import feature_list, records, tasks
 from trainer.spec.branches import branches_of
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Axis, Modality, Side
@@ -35,7 +35,7 @@ def test_tables_hold_nothing_that_is_not_declared():
 
 
 def test_every_modality_is_used_and_every_branch_has_a_feature():
-    used = {feature.modality for feature in features.FEATURES} - {None}
+    used = {feature.modality for feature in feature_list.FEATURES} - {None}
     assert used == set(Modality)
     assert set(branches_of(Side.ITEM)) | set(branches_of(Side.QUERY)) == set(Modality)
 
@@ -47,7 +47,7 @@ def test_every_axis_has_its_length_in_the_wire_configuration():
 
 def test_every_task_has_a_label_among_the_features_of_events_or_days():
     for side, declared in ((Side.EVENT, tasks.EVENT_TASKS), (Side.ITEM_DAY, tasks.ITEM_DAY_TASKS)):
-        labels = {feature.name for feature in features.features_of(side)}
+        labels = {feature.name for feature in feature_list.features_of(side)}
         for task in declared:
             assert task.label in labels, f"task {task.name} wants label {task.label}"
     assert len({task.name for task in tasks.TASKS}) == len(tasks.TASKS)
@@ -72,7 +72,7 @@ def test_record_fields_are_named_once(record):
 
 
 def test_features_are_named_once():
-    names = [feature.name for feature in features.FEATURES]
+    names = [feature.name for feature in feature_list.FEATURES]
     assert len(set(names)) == len(names)
 
 

@@ -8,16 +8,16 @@ from typing import Any
 
 from beam_preprocess.events.joins import PairRow
 from beam_preprocess.events.splits import TRAIN
+from trainer.spec.units import MICROSECONDS_PER_DAY
 
 # Of a larger basket, such as a trader's, so many items are taken, by hash: it says little, and its pairs are many.
 MAX_BASKET_ITEMS = 16
-_DAY = 86_400_000_000  # microseconds
 
 
 def purchases(row: PairRow) -> Iterator[tuple[str, list[Any]]]:
     """(basket, [day, item]) of every purchase to train on; a basket is what one shopper buys on one day."""
     if row["split"] == TRAIN:
-        for day in sorted({time // _DAY for time, units, _, _ in row["sightings"] if units > 0.0}):
+        for day in sorted({time // MICROSECONDS_PER_DAY for time, units, _, _ in row["sightings"] if units > 0.0}):
             yield f"{row['actor']}/{day}", [day, row["item"]]
 
 

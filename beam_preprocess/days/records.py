@@ -24,9 +24,9 @@ from beam_preprocess.outcomes import Count
 from beam_preprocess.steps import OutcomeCollector
 from trainer.spec.config import Config
 from trainer.spec.features import Side
+from trainer.spec.units import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 
 _KEYED = Tuple[str, AnyType]
-_SECOND = 1_000_000  # microseconds
 _SEEN, _BASKET, _SIGNAL = "seen", "basket", "signal"
 
 
@@ -80,7 +80,7 @@ def _labelled(keyed: tuple[str, list[Any]], kind: str) -> tuple[str, list[Any]]:
 
 def day_of(microseconds: int) -> int:
     """Days since 1970-01-01 UTC."""
-    return microseconds // (86_400 * _SECOND)
+    return microseconds // MICROSECONDS_PER_DAY
 
 
 def observations_of(row: PairRow) -> Iterator[tuple[str, list[Any]]]:
@@ -104,7 +104,7 @@ def serialize_item_days(
     """(shard, (sort key, serialized Example)) of the records of one item; none where no time divides the splits."""
     if cut is None:
         return
-    calendar = TrainingCalendar(end=day_of(cut * _SECOND - 1) + 1, last=last)
+    calendar = TrainingCalendar(end=day_of(cut * MICROSECONDS_PER_SECOND - 1) + 1, last=last)
     item, members = group[0], list(group[1])
     name = item.encode()
     shard = sharded_writer.shard_of(name, config.data.event_shards)

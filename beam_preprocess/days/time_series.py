@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from trainer.spec.features import TREND_CHANNELS
+from trainer.spec.feature_list import TREND_CHANNELS
 
 _LISTED = ("sales", "social", "news")  # sources whose values of a day add up, each a channel of its name
 

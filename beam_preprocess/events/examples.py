@@ -11,6 +11,7 @@ from beam_preprocess.sources import MediaRoot
 from beam_preprocess.validation import entries
 from trainer.spec.config import Config
 from trainer.spec.features import Modality, Side
+from trainer.spec.units import MICROSECONDS_PER_SECOND
 
 _MEDIA = {"image": Modality.IMAGE, "video": Modality.VIDEO, "audio": Modality.AUDIO}
 _TIME_ZERO = 2**63  # so that times before 1970 sort first
@@ -52,7 +53,7 @@ def serialize_row(row: PairRow, media: Mapping[str, Any], *, config: Config) -> 
     features = {
         "event_item_id": row["item"],
         "request_id": row["request"],
-        "event_time": row["time"] // 1_000_000,
+        "event_time": row["time"] // MICROSECONDS_PER_SECOND,
         "position": row["position"],
         "label_click": row["click"],
         "label_purchase": row["purchase"],
@@ -85,6 +86,6 @@ def serialize_row(row: PairRow, media: Mapping[str, Any], *, config: Config) -> 
 
 def _sort_key(row: PairRow) -> bytes:
     """Orders rows by second, request, item and position."""
-    time = (row["time"] // 1_000_000 + _TIME_ZERO).to_bytes(9, "big")
+    time = (row["time"] // MICROSECONDS_PER_SECOND + _TIME_ZERO).to_bytes(9, "big")
     position = (row["position"] + _TIME_ZERO).to_bytes(9, "big")
     return b"\0".join([time, row["request"].encode(), row["item"].encode(), position])

@@ -7,8 +7,8 @@ from typing import Any
 from beam_preprocess.events.joins import Event, PairRow
 from beam_preprocess.outcomes import Count
 from trainer.spec.records import EventType
+from trainer.spec.units import MICROSECONDS_PER_DAY
 
-_DAY = 86_400_000_000  # microseconds
 Past = tuple[int, str, str]  # time, request, item or what was typed
 
 
@@ -48,7 +48,7 @@ def before(row: PairRow, past: list[Past], *, length: int, days: int) -> list[li
     # A tuple of one sorts before every longer one of the same time: nothing of that very moment is included.
     for index in range(bisect.bisect_left(past, (row["time"],)) - 1, -1, -1):
         time, request, name = past[index]
-        age = (row["time"] - time) / _DAY
+        age = (row["time"] - time) / MICROSECONDS_PER_DAY
         if age > days or len(found) == length:
             break
         if request != row["request"] and name not in found:
@@ -79,7 +79,7 @@ def count_before(times: list[int], *, own: int | None, now: int, days: int) -> i
     Returns:
       At least 1: a request may have begun too long ago and still have acted lately.
     """
-    oldest = now - days * _DAY
+    oldest = now - days * MICROSECONDS_PER_DAY
     count = bisect.bisect_left(times, now) - bisect.bisect_left(times, oldest)
     return max(1, count - int(own is not None and oldest <= own < now))
 

@@ -14,6 +14,7 @@ from typing import Any
 from beam_preprocess import validation
 from beam_preprocess.outcomes import Count, DeadLetter, Reason, RecordError, SourceRef, SourceRow
 from trainer.spec.records import EVENTS, INTENTS, SENTIMENTS, EventType
+from trainer.spec.units import MICROSECONDS_PER_SECOND
 
 Event = dict[str, Any]
 PairRow = dict[str, Any]
@@ -60,8 +61,11 @@ def check_event(row: SourceRow, *, rules: EventRules) -> Iterator[Any]:
 def _event_error(record: Mapping[str, Any], rules: EventRules) -> RecordError | None:
     """What is wrong with a record whose fields are right one by one."""
     kind = record["type"]
-    if record["timestamp"] > rules.now * 1_000_000:
-        return RecordError(Reason.FUTURE, f"the event is {record['timestamp'] / 1e6 - rules.now:.0f} s ahead of now")
+    if record["timestamp"] > rules.now * MICROSECONDS_PER_SECOND:
+        return RecordError(
+            Reason.FUTURE,
+            f"the event is {record['timestamp'] / MICROSECONDS_PER_SECOND - rules.now:.0f} s ahead of now",
+        )
     if kind != EventType.SEARCH and not record.get("item_id"):
         return RecordError(Reason.MISSING_FIELD, f"item_id is missing; wanted for {kind}")
     if kind == EventType.JUDGMENT and "grade" not in record:

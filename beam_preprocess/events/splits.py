@@ -9,11 +9,11 @@ from typing import Any
 import apache_beam as beam
 
 from beam_preprocess.events.joins import PairRow
+from trainer.spec.units import MICROSECONDS_PER_SECOND
 
 TRAIN, EVAL = "train", "eval"
 SPLITS = (TRAIN, EVAL)
 DAYS = "days"  # beside the splits: what was known of each item on each day
-_SECOND = 1_000_000  # microseconds
 
 
 def split_of(row: PairRow, cut: int | None, *, eval_percent: int, has_official_split: bool) -> str:
@@ -30,7 +30,7 @@ def split_of(row: PairRow, cut: int | None, *, eval_percent: int, has_official_s
     if has_official_split:
         return TRAIN
     if cut is not None:
-        return EVAL if row["start"] // _SECOND >= cut else TRAIN
+        return EVAL if row["start"] // MICROSECONDS_PER_SECOND >= cut else TRAIN
     # The same query never stands on both sides.
     name = json.dumps(row["query"], sort_keys=True) if row["query"] else row["request"]
     bucket = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % 100
@@ -70,7 +70,7 @@ class EvalCutoff(beam.CombineFn):
     def add_input(self, accumulator: dict[int, int], row: PairRow) -> dict[int, int]:
         """Counts the request once, by its first row."""
         if row["first"] and not row["judged"]:
-            second = row["start"] // _SECOND
+            second = row["start"] // MICROSECONDS_PER_SECOND
             accumulator[second] = accumulator.get(second, 0) + 1
         return accumulator
 

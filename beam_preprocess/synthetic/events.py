@@ -19,6 +19,7 @@ from beam_preprocess.synthetic.queries import (
     Query,
     QueryMaker,
 )
+from trainer.spec.units import SECONDS_PER_DAY
 
 OPENING = datetime(2025, 3, 1, tzinfo=UTC)
 DAYS = 60
@@ -30,7 +31,6 @@ _RECOMMENDED = 0.18
 _LEAVES = 0.05  # share of requests that are typed and left, and again of those who come back
 _KNOWN_SEARCHER = 0.4
 _SEARCHES_TASTE = 0.7
-_DAY = 86_400
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +89,9 @@ class Shoppers:
         lines = 0
         while lines < num_events:
             # Requests come evenly over the days, in order; a few seconds apart at least.
-            begin = max(int(lines / num_events * _REQUEST_DAYS * _DAY), requests[-1].begin + 1 if requests else 0)
+            begin = max(
+                int(lines / num_events * _REQUEST_DAYS * SECONDS_PER_DAY), requests[-1].begin + 1 if requests else 0
+            )
             requests.append(self._maker()(len(requests), begin))
             lines += len(requests[-1].events)
         return self._on_the_calendar(requests)
@@ -109,7 +111,7 @@ class Shoppers:
         query = None
         while query is None:
             anchor = self._rng.choices(self._list, self._weights)[0]
-            query = self._queries.training(anchor, LEFT_FORM, self._rng, day=begin // _DAY)
+            query = self._queries.training(anchor, LEFT_FORM, self._rng, day=begin // SECONDS_PER_DAY)
         user = User(user_id=f"visitor-{number:06d}", taste=query.wants, likes=query.relevant)
         self._left.append((user, query))
         request = _Request(number, begin, user)
@@ -127,7 +129,7 @@ class Shoppers:
     def _search(self, number: int, begin: int) -> _Request:
         rng = self._rng
         user = rng.choice(self._users) if self._users and rng.random() < _KNOWN_SEARCHER else None
-        query = self._wish_of(user, begin // _DAY)
+        query = self._wish_of(user, begin // SECONDS_PER_DAY)
         request = _Request(number, begin, user)
         intent = query.intent if rng.random() < 0.8 else None
         said = {"intent": intent} if intent else {}
@@ -214,12 +216,14 @@ class Shoppers:
         quantity = float(rng.choice([1, 1, 1, 2]))
         request.add("purchase", seconds, item_id=item_id, price=self._price(item_id), quantity=quantity)
         rating = min(5, max(1, round(1 + 4 * self._items[item_id].quality + rng.gauss(0, 0.6))))
-        later = seconds + rng.randrange(2 * _DAY, 9 * _DAY)
+        later = seconds + rng.randrange(2 * SECONDS_PER_DAY, 9 * SECONDS_PER_DAY)
         if rng.random() < 0.5:
             text = rng.choice(words.REVIEWS[rating])
             request.add("review", later, item_id=item_id, rating=float(rating), text=text)
         if rng.random() < (0.4 if rating <= 2 else 0.03):
-            request.add("return", later + _DAY, item_id=item_id, price=self._price(item_id), quantity=quantity)
+            request.add(
+                "return", later + SECONDS_PER_DAY, item_id=item_id, price=self._price(item_id), quantity=quantity
+            )
 
     def _price(self, item_id: str) -> float:
         return float(self._items[item_id].record["price"])
@@ -230,7 +234,7 @@ class Shoppers:
         for request in requests:
             begin = request.begin
             visitor = request.user.user_id if request.user is not None else f"guest-{request.number:06d}"
-            session = f"session-{visitor}-{begin // _DAY:02d}"
+            session = f"session-{visitor}-{begin // SECONDS_PER_DAY:02d}"
             for order, (seconds, record) in enumerate(request.events):
                 timed.append((begin + seconds, request.number, order, record | {"session_id": session}))
         timed.sort(key=lambda entry: entry[:3])
@@ -255,7 +259,7 @@ def make_signals(events: Sequence[dict[str, Any]], items: Sequence[Item], *, see
     signals = [{"date": day, "key": key, "source": "sales", "value": float(n)} for (day, key), n in sold.items()]
     leaves = sorted({item.record["category"][-1] for item in items})
     for day in range(DAYS):
-        date = moment(day * _DAY)[:10]
+        date = moment(day * SECONDS_PER_DAY)[:10]
         for number, leaf in enumerate(leaves):
             level = 20 + 8 * ((day + 5 * number) % 14 < 7) + rng.gauss(0, 2)
             signals.append({"date": date, "key": leaf, "source": "social", "value": round(level, 2)})

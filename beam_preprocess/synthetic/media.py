@@ -14,11 +14,12 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
+from trainer.spec.units import SAMPLE_RATE_HZ
+
 PHOTO_PX = 96
 CLIP_PX = 64
 CLIP_FRAMES = 14
 CLIP_FPS = 14
-SAMPLE_RATE_HZ = 16_000
 SYLLABLE_SECONDS = 0.2
 
 COLOURS: dict[str, tuple[int, int, int]] = {

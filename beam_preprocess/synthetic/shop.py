@@ -22,6 +22,7 @@ from beam_preprocess.synthetic import events as synthetic_events
 from beam_preprocess.synthetic import media
 from beam_preprocess.synthetic.items import FULL_SIZE, Item, make_items
 from beam_preprocess.synthetic.queries import FORMS, JUDGED_HISTORIES, LEFT_FORM, Query, QueryMaker
+from trainer.spec.units import SECONDS_PER_DAY
 
 LEAST_ITEMS = 8
 _HISTORY_CLICKS = 2
@@ -119,7 +120,7 @@ def _judge(
     asked = [_Judged.of_query(query) for form in FORMS for query in queries.judged(form, rng)]
     asked += [_Judged.of_returning(number, query) for number, query in enumerate(returning)]
     asked += [_Judged.of_user(user) for user in _with_history(users, log, most=_most_histories(len(items)))]
-    timestamp = synthetic_events.moment(synthetic_events.DAYS * 86_400)
+    timestamp = synthetic_events.moment(synthetic_events.DAYS * SECONDS_PER_DAY)
     judgments, truth = [], []
     for number, case in enumerate(asked):
         request_id = f"judged-{number:06d}"
@@ -133,7 +134,7 @@ def _judge(
 
 def _left(returning: Sequence[Query]) -> list[dict[str, Any]]:
     """The searches that were typed and left on the last day, by those who come back when it is over."""
-    timestamp = synthetic_events.moment((synthetic_events.DAYS - 1) * 86_400)
+    timestamp = synthetic_events.moment((synthetic_events.DAYS - 1) * SECONDS_PER_DAY)
     return [
         {
             "timestamp": timestamp,

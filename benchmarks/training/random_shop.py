@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from trainer.spec.config import Config
-from trainer.spec.features import TREND_CHANNELS
+from trainer.spec.feature_list import TREND_CHANNELS
 from trainer.spec.tasks import EVENT_TASKS
 from trainer.tables.columnar import TableWriter
 from trainer.tables.tables import EventTable, ItemStore

@@ -12,7 +12,8 @@ from trainer.ops.blocks import price
 from trainer.ops.example_reader import read_batches
 from trainer.ops.examples import axis_lengths
 from trainer.spec.branches import DAILY_MODALITIES
-from trainer.spec.features import Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Side
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import DEMAND, ITEM_DAY_TASKS, PRICE_VALUE
 

@@ -13,7 +13,8 @@ from trainer.ops.example_reader import matching_files, serialized_batches
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.branches import branches_of, content_features
 from trainer.spec.config import WireConfig
-from trainer.spec.features import Dtype, Modality, Side, features_of, input_features
+from trainer.spec.feature_list import features_of, input_features
+from trainer.spec.features import Dtype, Modality, Side
 from trainer.spec.serving.signatures import TowerOutput
 
 RELATIONS = ("relation_ids", "relation_types")

@@ -11,7 +11,8 @@ import tensorflow as tf
 from serving.towers import LoadedTowers
 from trainer.ops.example_reader import read_batches
 from trainer.spec.config import WireConfig
-from trainer.spec.features import Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Side
 from trainer.spec.tasks import QUERY_TASKS, REVIEW_TASKS
 
 # As many reviews of an item must agree before the mean is believed half.

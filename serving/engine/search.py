@@ -18,7 +18,8 @@ from serving.lexical.bm25 import LexicalIndex
 from serving.similarity import Similarity
 from serving.towers import LoadedTowers, day_features
 from trainer.ops.examples import axis_lengths
-from trainer.spec.features import HISTORY_IDS, Side, features_of
+from trainer.spec.feature_list import HISTORY_IDS, features_of
+from trainer.spec.features import Side
 from trainer.spec.serving import search_fields
 from trainer.spec.serving.filters import FILTERS, FilterName
 from trainer.spec.serving.search_fields import QUERY_COMPONENTS

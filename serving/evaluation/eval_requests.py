@@ -11,7 +11,8 @@ import numpy as np
 
 from trainer.ops.example_reader import read_batches
 from trainer.spec.config import WireConfig
-from trainer.spec.features import Feature, Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Feature, Side
 
 _QUERY = tuple(feature for feature in features_of(Side.QUERY) if feature.modality is not None)
 

@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from beam_preprocess.examples import serialize
 from trainer.ops import examples
-from trainer.spec.features import Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Side
 from trainer.spec.presets import tiny
 
 WIRE = tiny().wire

@@ -16,7 +16,8 @@ from tests.beam_preprocess.conftest import make_shop, preprocess
 from tests.beam_preprocess.little_shop import DAY, file_bytes, read_letters, write_shop
 from tests.support import fake_media
 from trainer.spec.config import override
-from trainer.spec.features import Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Side
 from trainer.spec.presets import tiny
 
 

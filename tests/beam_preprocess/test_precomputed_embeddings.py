@@ -18,7 +18,8 @@ from trainer.ops import image
 from trainer.ops.blocks import embeddings
 from trainer.ops.examples import ModelOps, parse
 from trainer.spec.config import Config, override
-from trainer.spec.features import EMBEDDINGS, Modality, Side
+from trainer.spec.feature_list import EMBEDDINGS
+from trainer.spec.features import Modality, Side
 from trainer.spec.presets import tiny
 
 CATALOG = [

@@ -9,7 +9,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from beam_preprocess.schema import TRANSFORMED_ITEMS, VALIDATED_EVENTS, VALIDATED_ITEMS, make_schema, write_schema
 from trainer.spec.config import WireConfig
-from trainer.spec.features import FEATURES, Side
+from trainer.spec.feature_list import FEATURES
+from trainer.spec.features import Side
 
 WIRE = WireConfig(category_levels=3, max_attributes=8, history_length=10)
 

@@ -11,7 +11,8 @@ from beam_preprocess import __main__ as command
 from tests.beam_preprocess.little_shop import write_shop
 from trainer.ops import examples, text
 from trainer.spec.config import override
-from trainer.spec.features import Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Side
 from trainer.spec.presets import tiny
 from trainer.spec.transformed import BRAND_VOCABULARY, CATEGORY_VOCABULARY, WORD_VOCABULARY
 

@@ -15,7 +15,8 @@ from trainer.model.build import SIMILARITIES
 from trainer.ops import history
 from trainer.spec.branches import branches_of
 from trainer.spec.config import Config
-from trainer.spec.features import Modality, Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Modality, Side
 from trainer.spec.serving.signatures import QueryStatus
 from trainer.spec.tower import UNNORMALIZED_SIMILARITIES
 

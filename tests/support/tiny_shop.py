@@ -12,7 +12,8 @@ from typing import Any
 import tensorflow as tf
 
 from tests.support import fake_media
-from trainer.spec.features import FEATURES, Dtype, Feature, Side, features_of
+from trainer.spec.feature_list import FEATURES, features_of
+from trainer.spec.features import Dtype, Feature, Side
 from trainer.spec.presets import tiny
 from trainer.spec.transformed import ITEM_VOCABULARY, WORD_VOCABULARY
 from trainer.tables.tables import Inputs

@@ -30,7 +30,8 @@ from trainer.nn.similarity import DOT, EUCLIDEAN, HAMMING, KL
 from trainer.nn.similarity import Similarity as Maps
 from trainer.spec.branches import CO_PURCHASED, branches_of
 from trainer.spec.config import Config
-from trainer.spec.features import TREND_CHANNELS, Modality, Side
+from trainer.spec.feature_list import TREND_CHANNELS
+from trainer.spec.features import Modality, Side
 from trainer.spec.tasks import TASKS, Task, TaskKind
 from trainer.spec.tower import UNNORMALIZED_SIMILARITIES, Fusion, SimilarityKind
 from trainer.spec.training import LossWeighting, Precision

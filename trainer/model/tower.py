@@ -9,7 +9,8 @@ import tensorflow as tf
 from trainer.nn.blocks import encode_present_rows, normalize
 from trainer.nn.stateless_random import uniform
 from trainer.spec.branches import DAILY_MODALITIES, NO_NEIGHBOUR
-from trainer.spec.features import EMBEDDINGS, Modality
+from trainer.spec.feature_list import EMBEDDINGS
+from trainer.spec.features import Modality
 from trainer.spec.serving.signatures import TowerOutput
 
 Tensors = Mapping[str, tf.Tensor]

@@ -12,7 +12,8 @@ from trainer.nn import losses
 from trainer.nn.blocks import gather_rows
 from trainer.nn.similarity import DOT, Similarity
 from trainer.spec.branches import DAILY_MODALITIES, USER_MODALITIES
-from trainer.spec.features import TREND_CHANNELS, Modality, Side
+from trainer.spec.feature_list import TREND_CHANNELS
+from trainer.spec.features import Modality, Side
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import Task, TaskKind
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from trainer.ops.blocks.decoding import Decoded, decode_readable, scatter_decoded
-from trainer.spec.config import SAMPLE_RATE_HZ, SPECTRUM_STEP, SPECTRUM_WINDOW, WireConfig
+from trainer.spec.config import SPECTRUM_STEP, SPECTRUM_WINDOW, WireConfig
+from trainer.spec.units import SAMPLE_RATE_HZ
 
 FFT_LENGTH = 512
 LOWEST_HZ, HIGHEST_HZ = 60.0, 7_600.0

@@ -23,7 +23,8 @@ from trainer.ops import (
 from trainer.ops.blocks import embeddings, pretrained_text
 from trainer.ops.numbers import status_bit
 from trainer.spec.config import Config, WireConfig
-from trainer.spec.features import Dtype, Feature, Modality, Side, features_of, input_features
+from trainer.spec.feature_list import features_of, input_features
+from trainer.spec.features import Dtype, Feature, Modality, Side
 from trainer.spec.serving.signatures import QueryStatus
 from trainer.spec.transformed import WORD_VOCABULARY
 

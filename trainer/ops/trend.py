@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from trainer.ops.numbers import finite
-from trainer.spec.features import TREND_CHANNELS
+from trainer.spec.feature_list import TREND_CHANNELS
 
 _PRICE_CHANNELS = ("price", "market_price")
 _UNSCALED_CHANNELS = ("tone",)

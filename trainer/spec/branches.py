@@ -1,6 +1,7 @@
 """Branches of the towers: which modalities feed them, and how they differ. Derived from `FEATURES`."""
 
-from trainer.spec.features import FEATURES, Feature, Modality, Side, features_of
+from trainer.spec.feature_list import FEATURES, features_of
+from trainer.spec.features import Feature, Modality, Side
 
 # Modalities whose wire form is the bytes of files: kept out of statistics, schema and Transform.
 MEDIA = (Modality.IMAGE, Modality.VIDEO, Modality.AUDIO)

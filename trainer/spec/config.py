@@ -12,14 +12,15 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from trainer.spec.checks import at_least, known_names, unknown_key
-from trainer.spec.features import EMBEDDINGS, Modality
+from trainer.spec.feature_list import EMBEDDINGS
+from trainer.spec.features import Modality
 from trainer.spec.tasks import SCORE_COMPONENTS
 from trainer.spec.tower import PRETRAINED_FIELDS, SimilarityKind, TowerConfig
 from trainer.spec.training import RunConfig, TrainConfig
+from trainer.spec.units import SAMPLE_RATE_HZ
 
 _T = TypeVar("_T")
-# Sound in wire form, and the windows of its spectrum.
-SAMPLE_RATE_HZ = 16_000
+# Windows of the spectrum of a sound.
 SPECTRUM_WINDOW, SPECTRUM_STEP = 400, 160  # samples: 25 ms every 10 ms
 
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from trainer.spec.config import Config
-from trainer.spec.features import Axis, Feature, Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Axis, Feature, Side
 from trainer.spec.records import RECORDS, Field
 from trainer.spec.serving import search_fields
 from trainer.spec.serving.signature_fields import Signature, SignatureField

@@ -13,7 +13,8 @@ import tensorflow as tf
 from trainer.ops import example_reader, examples, graph, trend
 from trainer.ops.blocks import price
 from trainer.spec.branches import USER_MODALITIES
-from trainer.spec.features import Dtype, Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Dtype, Side
 from trainer.tables import columnar
 from trainer.tables.id_assigner import Numbering
 

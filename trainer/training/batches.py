@@ -25,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.spec.tasks import EVENT_TASKS
+from trainer.spec.units import SECONDS_PER_DAY
 from trainer.tables.tables import EventTable, ItemStore
 from trainer.training import permutation
 
@@ -32,7 +33,6 @@ NEGATIVE_SHARE = 0.25
 REVIEW_SHARE = 0.125
 _LEAST_SHARE = 1e-6
 _ROWS_AT_ONCE = 1 << 20
-_DAY_SECONDS = 86_400
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ class Batches:
         self._seed = seed
         self._uniform_negatives = _divisible(uniform_negatives, replicas)
         self._item_rows = events.values("item_row")
-        self._day_rows = items.days.rows_at(self._item_rows, events.values("event_time") // _DAY_SECONDS)
+        self._day_rows = items.days.rows_at(self._item_rows, events.values("event_time") // SECONDS_PER_DAY)
         self._labels = {task.label: events.values(task.label) for task in EVENT_TASKS}
         self._probability = self._row_share()
 
@@ -134,7 +134,7 @@ class Batches:
         random = np.random.default_rng([self._seed, 5, number])
         chosen = random.integers(self._items.num_items, size=self._uniform_negatives)
         times = self._events.values("event_time")[random.choice(rows, size=len(chosen))]
-        return np.stack([chosen, self._items.days.rows_at(chosen, times // _DAY_SECONDS)], axis=1)
+        return np.stack([chosen, self._items.days.rows_at(chosen, times // SECONDS_PER_DAY)], axis=1)
 
     def batch(self, number: int, *, replica: int = 0, of: int = 1) -> dict[str, Any]:
         """Batch `number`, as `trainer.model.two_tower.TwoTower` takes it; every distinct item once."""

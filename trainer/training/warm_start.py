@@ -17,7 +17,8 @@ import tensorflow as tf
 
 from trainer.model.two_tower import TwoTower
 from trainer.spec.config import Config, to_dict
-from trainer.spec.features import FEATURES, Modality
+from trainer.spec.feature_list import FEATURES
+from trainer.spec.features import Modality
 from trainer.spec.tasks import TASKS
 from trainer.tables.tables import Tables
 from trainer.training.vocabulary_alignment import (

@@ -9,7 +9,8 @@ from trainer.model.tower import drop_branches, mask_modalities
 from trainer.model.two_tower import day_baselines
 from trainer.nn.blocks import gather_rows
 from trainer.spec.branches import DAILY_MODALITIES, branches_of
-from trainer.spec.features import TREND_CHANNELS, Modality, Side
+from trainer.spec.feature_list import TREND_CHANNELS
+from trainer.spec.features import Modality, Side
 from trainer.spec.presets import tiny
 from trainer.spec.tasks import TaskKind
 from trainer.spec.training import LossWeighting, Precision, TrainConfig

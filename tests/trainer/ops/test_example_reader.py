@@ -3,7 +3,8 @@ import tensorflow as tf
 
 from trainer.ops.example_reader import matching_files, read_batches, serialized_batches
 from trainer.spec.config import WireConfig
-from trainer.spec.features import Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Side
 
 FEATURES = [feature for feature in features_of(Side.EVENT) if feature.name in ("request_id", "position")]
 

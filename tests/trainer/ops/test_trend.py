@@ -3,7 +3,7 @@ import tensorflow as tf
 
 from trainer.ops import graph, trend
 from trainer.spec.branches import CO_PURCHASED, NO_NEIGHBOUR
-from trainer.spec.features import TREND_CHANNELS
+from trainer.spec.feature_list import TREND_CHANNELS
 
 CHANNELS = list(TREND_CHANNELS)
 

@@ -1,5 +1,6 @@
 from trainer.spec.branches import branches_of
-from trainer.spec.features import EMBEDDINGS, FEATURES, Axis, Dtype, Modality, Side, input_features
+from trainer.spec.feature_list import EMBEDDINGS, FEATURES, input_features
+from trainer.spec.features import Axis, Dtype, Modality, Side
 from trainer.spec.tasks import ITEM_SCORES, PAIR_TASKS, SCORE_COMPONENTS, TASKS
 
 

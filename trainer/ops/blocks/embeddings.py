@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from trainer.spec.config import WireConfig
-from trainer.spec.features import EMBEDDINGS
+from trainer.spec.feature_list import EMBEDDINGS
 
 
 def to_model(wire: Mapping[str, tf.Tensor], *, sizes: WireConfig) -> dict[str, tf.Tensor]:

@@ -30,7 +30,8 @@ The embed functions return `TowerOutput`. The bundle's signatures are those of `
 import enum
 
 from trainer.spec.config import Config
-from trainer.spec.features import Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Side
 from trainer.spec.serving import search_fields
 from trainer.spec.serving.signature_fields import Signature, SignatureField, WireType, feature_field
 from trainer.spec.tower import BILINEAR

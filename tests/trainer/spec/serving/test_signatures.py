@@ -1,5 +1,6 @@
 from tests.support.golden import check_golden
-from trainer.spec.features import Side, features_of
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Side
 from trainer.spec.presets import base
 from trainer.spec.serving.signatures import signatures, wire_spec
 
