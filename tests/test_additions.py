@@ -128,7 +128,7 @@ inputs.pop("status")
 with tf.GradientTape() as tape:
     items = model.encode_items(inputs)
     wished = model.heads["wish"](tf.ones_like(items["vector"]), items["vector"])
-    loss = losses.binary(tf.constant([1.0, 0.0]), wished)
+    loss = losses.binary_cross_entropy(tf.constant([1.0, 0.0]), wished)
 reached = tape.gradient(loss, model.item_tower.encoders["scent"].trainable_variables)
 assert np.linalg.norm(items["branches"][0, place]) > 0, "the scent of the soap gives no branch"
 assert np.linalg.norm(items["branches"][1, place]) == 0, "a stone without scent has a branch of it"
