@@ -105,4 +105,4 @@ def test_the_plain_form_has_only_json_types():
 
 def test_a_configuration_cannot_be_changed_in_place():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        WireConfig().frames = 3
+        WireConfig().num_frames = 3
