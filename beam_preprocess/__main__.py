@@ -22,28 +22,63 @@ from trainer.spec.presets import PRESETS, preset
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the pipelines one after the other and prints what went in and what was dropped."""
-    parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
+    flags = parser()
+    options, rest = flags.parse_known_args(arguments)
     try:
-        beam_arguments = beam_flags(rest, beside=parser)
+        beam_arguments = beam_flags(rest, beside=flags)
         config = preset(options.preset)
         if options.config:
             config = from_json(options.config.read_text(encoding="utf-8"), base=config)
         config = override(config, options.set)
         source = open_source(options.source, options.kind, allow_outside=options.allow_outside)
-        run(source, config, options, beam_arguments)
+        run(source, options.output, config=config, beam_options=beam_arguments, now=options.now)
     except (ValueError, OSError, pipeline.MediaLimitError, pipeline.EmptyCatalogueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def run(source: Source, config: Config, options: argparse.Namespace, beam_arguments: Sequence[str]) -> None:
-    """Items, events, signals and the Transform graph of one source, with a summary."""
-    output = str(options.output).rstrip("/")
+def run(
+    source: Source,
+    output_dir: str | pathlib.Path,
+    *,
+    config: Config,
+    beam_options: pipeline.BeamOptions = None,
+    now: float | None = None,
+) -> dict[str, dict[str, int]]:
+    """Writes items, events, signals and the Transform graph of one source, with a summary.
+
+    Args:
+      source: The records of the shop.
+      output_dir: Directory or address to write to; what is in it is replaced.
+      config: Wire sizes, shards, split and history.
+      beam_options: Arguments or options of the runner.
+      now: Epoch seconds; later events are quarantined. A day from now when None.
+
+    Returns:
+      {record: {outcome: count}}, as in `summary.json`.
+    """
+    output = str(output_dir).rstrip("/")
+    began = time.monotonic()
+    counts = _ingest(source, output, config=config, beam_options=beam_options, now=now)
+    transform.write_transform_graph(
+        f"{output}/items/*.tfrecord", f"{output}/transform_graph", config=config, beam_options=beam_options
+    )
+    text = json.dumps({**counts, "config": to_dict(config)}, indent=1, sort_keys=True)
+    sharded_writer.write_file(f"{output}/summary.json", f"{text}\n".encode())
+    if source.ground_truth_path is not None and not sharded_writer.is_remote(output):
+        shutil.copyfile(source.ground_truth_path, pathlib.Path(output) / "truth.jsonl")
+    print(f"{output}: written in {time.monotonic() - began:.0f} s; what was dropped is in dead_letters/")
+    return counts
+
+
+def _ingest(
+    source: Source, output: str, *, config: Config, beam_options: pipeline.BeamOptions, now: float | None
+) -> dict[str, dict[str, int]]:
+    """Items, events and signals, one pipeline after the other: {record: {outcome: count}}."""
     rules = pipeline.default_rules()
-    if options.now is not None:
-        rules = dataclasses.replace(rules, now=options.now)
+    if now is not None:
+        rules = dataclasses.replace(rules, now=now)
     letters = {record: f"{output}/dead_letters/{record}.jsonl" for record in ("items", "events", "signals")}
     began = time.monotonic()
     items = pipeline.ingest_items(
@@ -51,7 +86,7 @@ def run(source: Source, config: Config, options: argparse.Namespace, beam_argume
         config=config,
         output_dir=f"{output}/items",
         dead_letter_path=letters["items"],
-        beam_options=beam_arguments,
+        beam_options=beam_options,
     )
     _say(items, began)
     events = pipeline.ingest_events(
@@ -59,40 +94,31 @@ def run(source: Source, config: Config, options: argparse.Namespace, beam_argume
         config=config,
         output_dirs={split: f"{output}/events/{split}" for split in (*SPLITS, DAYS)},
         dead_letter_path=letters["events"],
-        beam_options=beam_arguments,
+        beam_options=beam_options,
         rules=rules,
     )
     _say(events, began)
-    signals = pipeline.ingest_signals(source, dead_letter_path=letters["signals"], beam_options=beam_arguments)
+    signals = pipeline.ingest_signals(source, dead_letter_path=letters["signals"], beam_options=beam_options)
     _say(signals, began)
-    transform.write_transform_graph(
-        f"{output}/items/*.tfrecord", f"{output}/transform_graph", config=config, beam_options=beam_arguments
-    )
-    counts = {found.record: dict(found.counts) for found in (items, events, signals)}
-    text = json.dumps({**counts, "config": to_dict(config)}, indent=1, sort_keys=True)
-    sharded_writer.write_file(f"{output}/summary.json", f"{text}\n".encode())
-    if source.ground_truth_path is not None and not sharded_writer.is_remote(output):
-        shutil.copyfile(source.ground_truth_path, pathlib.Path(output) / "truth.jsonl")
-    print(f"{output}: written in {time.monotonic() - began:.0f} s; what was dropped is in dead_letters/")
+    return {found.record: dict(found.counts) for found in (items, events, signals)}
 
 
 def _say(counted: summary.Summary, began: float) -> None:
     print(f"[{time.monotonic() - began:4.0f} s] {counted.table()}", flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m beam_preprocess", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--source", required=True, help="directory of the records, or an address Beam can read")
-    parser.add_argument("--kind", default="shop", choices=tuple(SOURCES), help="what is there (default: shop)")
-    parser.add_argument("--output", required=True, help="directory to write to; what is in it is replaced")
-    parser.add_argument("--preset", default="base", help=f"configuration to start from: {', '.join(PRESETS)}")
-    parser.add_argument("--config", type=pathlib.Path, help="JSON file with values that differ from the preset")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one value that differs")
-    parser.add_argument(
-        "--now", type=float, help="epoch seconds; later events are quarantined (default: a day from now)"
-    )
-    parser.add_argument("--allow_outside", action="store_true", help="records may name local media outside the source")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line; Beam's flags come beside its own."""
+    made = argparse.ArgumentParser(prog="python -m beam_preprocess", description=__doc__, allow_abbrev=False)
+    made.add_argument("--source", required=True, help="directory of the records, or an address Beam can read")
+    made.add_argument("--kind", default="shop", choices=tuple(SOURCES), help="what is there (default: shop)")
+    made.add_argument("--output", required=True, help="directory to write to; what is in it is replaced")
+    made.add_argument("--preset", default="base", help=f"configuration to start from: {', '.join(PRESETS)}")
+    made.add_argument("--config", type=pathlib.Path, help="JSON file with values that differ from the preset")
+    made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one value that differs")
+    made.add_argument("--now", type=float, help="epoch seconds; later events are quarantined (default: a day from now)")
+    made.add_argument("--allow_outside", action="store_true", help="records may name local media outside the source")
+    return made
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("trainer", "serving", "beam_preprocess")
+PACKAGES = ("trainer", "serving", "beam_preprocess", "vitrine")
 MAX_LINES = 400  # the aim is 300
 MAX_MODULES = 16  # in a folder
 CLIENT = "serving.client"
@@ -99,7 +99,7 @@ def first_party_imports(name):
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_imports_keep_to_the_rule(name):
-    if name in PACKAGES:  # the packages' own __init__ import nothing first-party
+    if name in PACKAGES and name != "vitrine":  # their __init__ import nothing first-party; the facade does
         assert not first_party_imports(name)
         return
     assert row_of(name) is not None, f"{name} has no row in the import rule of docs/architecture.md; add it to one"

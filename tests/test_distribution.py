@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("trainer", "serving", "beam_preprocess")
-TOP = ("pyproject.toml", "setup.py", "README.md", "tfx_pipeline.py")
+PACKAGES = ("trainer", "serving", "beam_preprocess", "vitrine")
+TOP = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "tfx_pipeline.py")
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +41,26 @@ def test_source_distribution_holds_every_module(built):
     with tarfile.open(archive) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
         prefix = tar.getnames()[0].split("/")[0]
-    assert prefix == "vitrine-0.1.0"
+    assert prefix == "vitrine_search-0.1.0"
     assert modules() <= names
-    assert {"setup.py", "pyproject.toml", "README.md"} <= names
+    assert {"setup.py", "pyproject.toml", "README.md", "LICENSE"} <= names
     assert not [name for name in names if name.startswith("tests/")]
 
 
 def test_wheel_holds_every_module_and_says_what_it_needs(built):
     [archive] = built.glob("*.whl")
-    assert archive.name == "vitrine-0.1.0-py3-none-any.whl"
+    assert archive.name == "vitrine_search-0.1.0-py3-none-any.whl"
     with zipfile.ZipFile(archive) as wheel:
-        assert modules() <= set(wheel.namelist())
-        metadata = email.message_from_bytes(wheel.read("vitrine-0.1.0.dist-info/METADATA"))
-        entry_points = wheel.read("vitrine-0.1.0.dist-info/entry_points.txt").decode()
-    assert metadata["Name"] == "vitrine"
-    assert metadata.get_all("Provides-Extra") == ["pipeline"]
+        names = set(wheel.namelist())
+        metadata = email.message_from_bytes(wheel.read("vitrine_search-0.1.0.dist-info/METADATA"))
+        entry_points = wheel.read("vitrine_search-0.1.0.dist-info/entry_points.txt").decode()
+    assert modules() <= names
+    assert {f"{package}/py.typed" for package in PACKAGES} <= names
+    assert "vitrine_search-0.1.0.dist-info/licenses/LICENSE" in names
+    assert metadata["Name"] == "vitrine-search"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert set(metadata.get_all("Provides-Extra")) == {"client", "completion", "pipeline", "serve"}
     required = metadata.get_all("Requires-Dist")
     assert "tensorflow==2.20.0" in required
     assert 'tfx==1.21.0; extra == "pipeline"' in required
-    assert "vitrine = trainer.doctor.cli:main" in entry_points
+    assert "vitrine = vitrine.cli:main" in entry_points

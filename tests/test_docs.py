@@ -52,9 +52,10 @@ def test_every_status_bit_is_explained():
 
 def test_every_dependency_has_its_reason():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]
     stated = {
         "Base": project["project"]["dependencies"],
-        "Extra `pipeline`": project["project"]["optional-dependencies"]["pipeline"],
+        **{f"Extra `{extra}`": [line for line in lines if "[" not in line] for extra, lines in extras.items()},
         "Development": project["dependency-groups"]["dev"],
     }
     page = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")

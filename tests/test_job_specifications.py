@@ -40,9 +40,9 @@ def test_a_specification_is_one_of_the_services_and_starts_our_module(name):
     for pool in pools(job(name)):
         package = pool.python_package_spec
         assert package.python_module == "trainer.task"
-        assert package.package_uris == ["gs://bucket/vitrine-0.1.0.tar.gz"]
+        assert package.package_uris == ["gs://bucket/vitrine_search-0.1.0.tar.gz"]
         assert pool.machine_spec.machine_type
-        options = task._parser().parse_args(list(package.args))
+        options = task.parser().parse_args(list(package.args))
         assert isinstance(options, argparse.Namespace)
         config_of(options)
 
@@ -77,4 +77,4 @@ def test_the_study_is_over_the_declared_space_and_reads_our_metric():
             assert tuple(parameter.discrete_value_spec.values) == dimension.values
         # What the service passes is a flag that our command line takes.
         value = dimension.low if isinstance(dimension, Range) else float(dimension.values[0])
-        config_of(task._parser().parse_args([f"--{dimension.path}={value}"]))
+        config_of(task.parser().parse_args([f"--{dimension.path}={value}"]))

@@ -1,6 +1,6 @@
 """A managed job from end to end: source distribution, empty environment, killed twice, resumed, bundle served.
 
-The environment has the base requirements only: training and serving run without the `pipeline` extra.
+Training needs the base requirements only; the environment has those of the server and the client besides.
 """
 
 import importlib.metadata
@@ -25,14 +25,14 @@ EXTRA_MODULES = ("tfx", "apache_beam", "tensorflow_transform", "tensorflow_data_
 def python(tmp_path_factory):
     """The Python of an environment with the base requirements and the project from `python setup.py sdist`."""
     tree = tmp_path_factory.mktemp("sdist")
-    for name in ("pyproject.toml", "setup.py", "README.md", "tfx_pipeline.py"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "tfx_pipeline.py"):
         shutil.copy(ROOT / name, tree / name)
-    for package in ("trainer", "serving", "beam_preprocess"):
+    for package in ("trainer", "serving", "beam_preprocess", "vitrine"):
         shutil.copytree(ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "setup.py", "--quiet", "sdist"]
     subprocess.run(command, cwd=tree, capture_output=True, check=True)
     [archive] = (tree / "dist").glob("*.tar.gz")
-    environment = make_environment(tmp_path_factory.mktemp("managed"), base_closure())
+    environment = make_environment(tmp_path_factory.mktemp("managed"), base_closure(extras=("serve", "client")))
     install_sdist(environment, archive)
     return environment
 
@@ -76,8 +76,8 @@ class Service:
 
 def test_the_base_requirements_do_not_bring_the_extra():
     closure = base_closure()
-    assert {"vitrine", "tensorflow", "tf-keras", "scann"} <= closure
-    assert not {"tfx", "apache-beam", "tensorflow-transform", "ml-metadata"} & closure
+    assert {"vitrine-search", "tensorflow", "tf-keras", "scann"} <= closure
+    assert not {"tfx", "apache-beam", "tensorflow-transform", "ml-metadata", "aiohttp", "av"} & closure
     assert len(closure) < len(list(importlib.metadata.distributions()))
 
 

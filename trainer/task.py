@@ -153,7 +153,7 @@ def train_and_export(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns 0 when done, 1 failed, 143 when it was asked to stop and can continue."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         use_cluster_spec(os.environ)
         service = read_service(os.environ)
@@ -290,13 +290,14 @@ def _strategy(service: Service) -> dict[str, Any]:
     return {"run": {"strategy": Strategy.MULTI_WORKER.value}} if service.num_workers > 1 else {}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    made = argparse.ArgumentParser(
         prog="python -m trainer.task",
         description=f"{(__doc__ or '').split(chr(10))[0]} Places may be local or remote (gs://, s3://).",
         allow_abbrev=False,
     )
-    places = parser.add_argument_group("places", "each wins over the service's environment")
+    places = made.add_argument_group("places", "each wins over the service's environment")
     places.add_argument("--data", help="folder with items/, events/train, events/eval and transform_graph/")
     places.add_argument("--items", help="folder or pattern of the item Examples; default: DATA/items")
     places.add_argument("--events", help="folder with the event Examples in train/, eval/, days/; default: DATA/events")
@@ -309,8 +310,8 @@ def _parser() -> argparse.ArgumentParser:
     places.add_argument("--warm_start", help="published version (or towers) to go on from, on new days of events")
     places.add_argument("--truth", help="planted truth of a synthetic shop (truth.jsonl)")
     places.add_argument("--flavours", default=",".join(FLAVOURS), help="bundles to build; empty = towers only")
-    add_config_flags(parser)
-    return parser
+    add_config_flags(made)
+    return made
 
 
 def _patterns(value: str | Sequence[str]) -> tuple[str, ...]:

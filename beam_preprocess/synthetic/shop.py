@@ -219,13 +219,7 @@ def _write_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Write a synthetic shop whose truth is known.")
-    parser.add_argument("--output", required=True, type=Path, help="directory to write into")
-    parser.add_argument("--items", type=int, default=600, help="catalogue lines")
-    parser.add_argument("--users", type=int, default=200, help="known users")
-    parser.add_argument("--events", type=int, default=42_000, help="event lines, judgments not counted")
-    parser.add_argument("--seed", type=int, default=7, help="same arguments, same bytes")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     begin = time.monotonic()
     summary = write_shop(
         options.output, items=options.items, users=options.users, events=options.events, seed=options.seed
@@ -237,6 +231,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     for name, count in summary.judged.items():
         print(f"  judged {name}: {count}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    made = argparse.ArgumentParser(description="Write a synthetic shop whose truth is known.")
+    made.add_argument("--output", required=True, type=Path, help="directory to write into")
+    made.add_argument("--items", type=int, default=600, help="catalogue lines")
+    made.add_argument("--users", type=int, default=200, help="known users")
+    made.add_argument("--events", type=int, default=42_000, help="event lines, judgments not counted")
+    made.add_argument("--seed", type=int, default=7, help="same arguments, same bytes")
+    return made
 
 
 if __name__ == "__main__":

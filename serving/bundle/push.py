@@ -65,13 +65,7 @@ def wait_until_served(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 when the version is published, and served where that was asked for; 1 otherwise."""
-    parser = argparse.ArgumentParser(prog="python -m serving.bundle.push", description=__doc__.splitlines()[0])
-    parser.add_argument("bundle", type=Path, help="folder with stock/N and scann/N")
-    parser.add_argument("destination", type=Path, help="base folder of the published versions")
-    parser.add_argument("--server", action="append", default=[], help="REST root of a server; may be repeated")
-    parser.add_argument("--model_name", default="vitrine", help="name of the model there (default: %(default)s)")
-    parser.add_argument("--wait_seconds", type=float, default=DEFAULT_WAIT_SECONDS, help="default: %(default)s")
-    found = parser.parse_args(arguments)
+    found = parser().parse_args(arguments)
     try:
         version = publish(found.bundle, found.destination)
         print(f"published {version}", flush=True)
@@ -82,6 +76,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python -m serving.bundle.push", description=__doc__.splitlines()[0])
+    made.add_argument("bundle", type=Path, help="folder with stock/N and scann/N")
+    made.add_argument("destination", type=Path, help="base folder of the published versions")
+    made.add_argument("--server", action="append", default=[], help="REST root of a server; may be repeated")
+    made.add_argument("--model_name", default="vitrine", help="name of the model there (default: %(default)s)")
+    made.add_argument("--wait_seconds", type=float, default=DEFAULT_WAIT_SECONDS, help="default: %(default)s")
+    return made
 
 
 def _states_text(states: dict[int, str]) -> str:

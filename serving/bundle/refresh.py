@@ -200,18 +200,23 @@ def _report(
 
 def main(arguments_given: Sequence[str] | None = None) -> None:
     """The command line: prints what was done as one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", type=Path, required=True, help="folder of `stock` and `scann`; the newest is taken")
-    parser.add_argument("--items", required=True, help="pattern of the item Examples, the whole catalogue")
-    parser.add_argument("--output", type=Path, required=True, help="where the new bundles are written")
-    parser.add_argument("--publish", type=Path, help="folder in which they become the next version")
-    parser.add_argument("--rebuild", type=Rebuild, default=Rebuild.AUTO, choices=list(Rebuild), help="the big index")
-    arguments = parser.parse_args(arguments_given)
+    arguments = parser().parse_args(arguments_given)
     report = refresh_bundle(arguments.bundle, arguments.items, arguments.output, rebuild=arguments.rebuild)
     told: dict[str, Any] = {**dataclasses.asdict(report), "paths": {key: str(p) for key, p in report.paths.items()}}
     if arguments.publish and report.changed:
         told["published"] = publish(arguments.output, arguments.publish)
     print(json.dumps(told))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--bundle", type=Path, required=True, help="folder of `stock` and `scann`; the newest is taken")
+    made.add_argument("--items", required=True, help="pattern of the item Examples, the whole catalogue")
+    made.add_argument("--output", type=Path, required=True, help="where the new bundles are written")
+    made.add_argument("--publish", type=Path, help="folder in which they become the next version")
+    made.add_argument("--rebuild", type=Rebuild, default=Rebuild.AUTO, choices=list(Rebuild), help="the big index")
+    return made
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Vector indexes: exact, IVF, binary, ScaNN and tiered, and what builds them.
 
-Importing the package selects Keras 2 before any of its modules loads TensorFlow; it does not load TensorFlow.
+Importing the package selects Keras 2 before any of its modules loads TensorFlow, or refuses where it is too late.
 """
 
-import trainer  # noqa: F401  (its import sets TF_USE_LEGACY_KERAS)
+from trainer import require_keras_2
+
+require_keras_2()

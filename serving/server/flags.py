@@ -170,36 +170,41 @@ def parse_flags(arguments: Sequence[str] | None = None) -> ServerFlags:
 
 def parse_flags_and_warnings(arguments: Sequence[str] | None = None) -> tuple[ServerFlags, list[str]]:
     """The flags of a command line, and one line for each that means nothing here."""
-    parser = argparse.ArgumentParser(
+    made = parser()
+    found = vars(made.parse_args(arguments))
+    if found.pop("version"):
+        print(f"Vitrine model server: {_version('vitrine-search')}\nTensorFlow Library: {_version('tensorflow')}")
+        sys.exit(0)
+    reasons = [f"--{name} is ignored: {why}." for name, why in MEANINGLESS.items() if found.pop(name) is not None]
+    for field in dataclasses.fields(ServerFlags):
+        least = field.metadata["least"]
+        if least is not None and found[field.name] < least:
+            made.error(f"--{field.name} must be at least {least}; got {found[field.name]}")
+    if not found["model_base_path"] and not found["model_config_file"]:
+        made.error("--model_base_path or --model_config_file is required: what to serve")
+    flags = ServerFlags(**found)
+    if not flags.behaviour.zero_is_a_port:
+        flags = dataclasses.replace(flags, port=flags.port or None, rest_api_port=flags.rest_api_port or None)
+    return flags, reasons
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line, flags that mean nothing here included."""
+    made = argparse.ArgumentParser(
         prog="python -m serving.server",
         description="Serves SavedModels over TF Serving's gRPC and REST.",
         epilog="Also accepted, with a warning: " + ", ".join(f"--{name}" for name in MEANINGLESS),
         allow_abbrev=False,
     )
-    parser.add_argument("--version", nargs="?", const=True, default=False, type=boolean, help="print versions and end")
-    fields = {field.name: field for field in dataclasses.fields(ServerFlags)}
-    for name, field in fields.items():
+    made.add_argument("--version", nargs="?", const=True, default=False, type=boolean, help="print versions and end")
+    for field in dataclasses.fields(ServerFlags):
         switch: dict[str, Any] = {"nargs": "?", "const": True} if field.metadata["kind"] is boolean else {}
         text = f"{field.metadata['text']} (default: {field.default})"
         kind = field.metadata["kind"]
-        parser.add_argument(f"--{name}", type=kind, default=field.default, help=text, **switch)
+        made.add_argument(f"--{field.name}", type=kind, default=field.default, help=text, **switch)
     for name in MEANINGLESS:
-        parser.add_argument(f"--{name}", nargs="?", const="", help=argparse.SUPPRESS)
-    found = vars(parser.parse_args(arguments))
-    if found.pop("version"):
-        print(f"Vitrine model server: {_version('vitrine')}\nTensorFlow Library: {_version('tensorflow')}")
-        sys.exit(0)
-    reasons = [f"--{name} is ignored: {why}." for name, why in MEANINGLESS.items() if found.pop(name) is not None]
-    for name, field in fields.items():
-        least = field.metadata["least"]
-        if least is not None and found[name] < least:
-            parser.error(f"--{name} must be at least {least}; got {found[name]}")
-    if not found["model_base_path"] and not found["model_config_file"]:
-        parser.error("--model_base_path or --model_config_file is required: what to serve")
-    flags = ServerFlags(**found)
-    if not flags.behaviour.zero_is_a_port:
-        flags = dataclasses.replace(flags, port=flags.port or None, rest_api_port=flags.rest_api_port or None)
-    return flags, reasons
+        made.add_argument(f"--{name}", nargs="?", const="", help=argparse.SUPPRESS)
+    return made
 
 
 def _version(package: str) -> str:

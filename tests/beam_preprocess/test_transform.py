@@ -113,6 +113,6 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys):
 def test_the_configuration_file_and_overrides_add_up(tmp_path):
     path = pathlib.Path(tmp_path) / "c.json"
     path.write_text('{"data": {"eval_percent": 30}}')
-    options, _ = command._parser().parse_known_args(["--source", "s", "--output", "o", "--config", str(path)])
+    options, _ = command.parser().parse_known_args(["--source", "s", "--output", "o", "--config", str(path)])
     assert options.config == path
     assert override(tiny(), ["data.eval_percent=30"]).data.eval_percent == 30

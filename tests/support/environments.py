@@ -13,16 +13,16 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def base_closure(distribution="vitrine"):
-    """Names of the distributions that `distribution` brings without its extras, itself included."""
-    found, waiting = set(), [(canonicalize_name(distribution), frozenset())]
+def base_closure(distribution="vitrine-search", *, extras=()):
+    """Names of the distributions that `distribution` brings with these of its extras, itself included."""
+    found, waiting = set(), [(canonicalize_name(distribution), frozenset(extras))]
     seen = set(waiting)
     while waiting:
         name, extras = waiting.pop()
         found.add(name)
         for line in importlib.metadata.requires(name) or []:
             requirement = Requirement(line)
-            asked = [""] if not extras else list(extras)
+            asked = list(extras) or [""]
             if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in asked):
                 continue
             step = (canonicalize_name(requirement.name), frozenset(requirement.extras))
@@ -44,7 +44,7 @@ def install_sdist(python, archive):
     (site / "vitrine.pth").unlink()
     with tarfile.open(archive) as tar:
         for member in tar.getmembers():
-            member.name = member.name.partition("/")[2]  # without the folder vitrine-0.1.0
+            member.name = member.name.partition("/")[2]  # without the folder vitrine_search-0.1.0
             if member.name:
                 tar.extract(member, site, filter="data")
 

@@ -6,6 +6,7 @@ Standard library only, so that it also runs where nothing else is installed.
 import argparse
 import dataclasses
 import enum
+import importlib.machinery
 import importlib.metadata
 import platform
 import re
@@ -16,8 +17,16 @@ from pathlib import Path
 
 from trainer.doctor.import_checks import PROBES, SETUP, Probe, run_probes
 
-DISTRIBUTION = "vitrine"
+DISTRIBUTION = "vitrine-search"
 EXTRA = "pipeline"
+OWN_PACKAGES = ("trainer", "serving", "beam_preprocess", "vitrine")
+ROOT = Path(__file__).resolve().parents[2]
+EXTRAS = {
+    EXTRA: "tfx_pipeline.py and beam_preprocess",
+    "serve": "serving.server",
+    "client": "serving.client",
+    "completion": "`vitrine completion`",
+}
 MIN_DISK_GB = 4.0
 MIN_MEMORY_GB = 4.0
 
@@ -92,13 +101,35 @@ def check_room() -> Iterator[Finding]:
             yield Finding(Grade.FAULT, subject, f"{free:.1f} GB free, {minimum:.0f} GB wanted: {mend}")
 
 
+def check_packages(path: Sequence[str] | None = None) -> Iterator[Finding]:
+    """Packages of our names that belong to another distribution, such as the `trainer` of a speech library.
+
+    Args:
+      path: Where Python looks for packages; `sys.path` when None.
+    """
+    for name in OWN_PACKAGES:
+        entries = sys.path if path is None else path
+        found = [importlib.machinery.PathFinder.find_spec(name, [entry]) for entry in entries]
+        origins = [Path(spec.origin).resolve() for spec in found if spec is not None and spec.origin]
+        foreign = [origin for origin in origins if not origin.is_relative_to(ROOT / name)]
+        if not foreign:
+            continue
+        remedy = "uninstall its distribution, or give Vitrine an environment of its own"
+        if origins[0] == foreign[0]:
+            detail = f"{foreign[0].parent} is imported, not {ROOT / name}: {remedy}"
+            yield Finding(Grade.FAULT, f"package {name}", detail)
+        else:
+            detail = f"{foreign[0].parent} has the same name and is imported in other working directories: {remedy}"
+            yield Finding(Grade.NOTE, f"package {name}", detail)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Requirement:
-    """One requirement: `name`, its version `clauses` such as `>=2,<3`, whether the extra brings it."""
+    """One requirement: `name`, its version `clauses` such as `>=2,<3`, the `extra` that brings it, "" for the base."""
 
     name: str
     clauses: str
-    extra: bool
+    extra: str
 
 
 def requirements() -> list[Requirement] | None:
@@ -111,7 +142,8 @@ def requirements() -> list[Requirement] | None:
     for line in lines:
         specifier, _, marker = line.partition(";")
         name, clauses = re.fullmatch(r"\s*([\w.-]+)(?:\[[^]]*\])?\s*(.*?)\s*", specifier).groups()  # type: ignore[union-attr]
-        found.append(Requirement(name, clauses.strip("()"), re.search(r"\bextra\b", marker) is not None))
+        extra = re.search(r"\bextra\s*==\s*[\"']([\w.-]+)", marker)
+        found.append(Requirement(name, clauses.strip("()"), extra[1] if extra else ""))
     return found
 
 
@@ -159,6 +191,18 @@ def check_matrix(wanted: Sequence[Requirement] | None) -> Iterator[Finding]:
             yield Finding(Grade.OK, requirement.name, version)
 
 
+def check_extras(wanted: Sequence[Requirement]) -> Iterator[Finding]:
+    """Requirements of extras that may be absent: a note for each extra that is, a fault for a wrong version."""
+    for extra in sorted({requirement.extra for requirement in wanted}):
+        ours = [requirement for requirement in wanted if requirement.extra == extra]
+        missing = [requirement.name for requirement in ours if installed_version(requirement.name) is None]
+        yield from check_matrix([requirement for requirement in ours if requirement.name not in missing])
+        if missing:
+            names = ", ".join(missing)
+            detail = f"is not installed; only {EXTRAS.get(extra, extra)} needs {names} ({SETUP} installs it)"
+            yield Finding(Grade.NOTE, f"extra {extra}", detail)
+
+
 def check_loading(probes: Sequence[Probe]) -> Iterator[Finding]:
     """What each library did when it was loaded for real."""
     for probe, outcome in zip(probes, run_probes(probes), strict=True):
@@ -172,30 +216,33 @@ def examine(*, pipeline: bool = False, quick: bool = False) -> Iterator[Finding]
     """Every finding, in order; the `pipeline` extra counts when `pipeline` is set or tfx is installed."""
     yield from check_machine()
     yield from check_room()
+    yield from check_packages()
     wanted = requirements()
     pipeline = pipeline or installed_version("tfx") is not None
-    yield from check_matrix(None if wanted is None else [r for r in wanted if pipeline or not r.extra])
-    if not pipeline:
-        detail = f"is not installed; only tfx_pipeline.py and beam_preprocess need it ({SETUP} installs it)"
-        yield Finding(Grade.NOTE, f"extra {EXTRA}", detail)
+    needed = {"", EXTRA} if pipeline else {""}
+    yield from check_matrix(None if wanted is None else [r for r in wanted if r.extra in needed])
+    yield from check_extras([r for r in wanted or () if r.extra not in needed])
     if not quick:
         yield from check_loading([probe for probe in PROBES if pipeline or not probe.extra])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The `vitrine` command; returns 1 when there is a fault."""
-    parser = argparse.ArgumentParser(prog="vitrine", description="Vitrine's command line.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    doctor = commands.add_parser("doctor", help="check versions, libraries, disk and memory")
-    doctor.add_argument("--pipeline", action="store_true", help="also require the `pipeline` extra (TFX, Beam)")
-    doctor.add_argument("--quick", action="store_true", help="only versions and room; load no library")
-    arguments = parser.parse_args(argv)
+    """Prints every finding; returns 1 when there is a fault."""
+    arguments = parser().parse_args(argv)
     faults = 0
     for finding in examine(pipeline=arguments.pipeline, quick=arguments.quick):
         print(finding, flush=True)
         faults += finding.grade is Grade.FAULT
     print(f"{faults} fault(s)." if faults else "No faults.")
     return 1 if faults else 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    made = argparse.ArgumentParser(prog="vitrine doctor", description="Checks the environment of this machine.")
+    made.add_argument("--pipeline", action="store_true", help="also require the `pipeline` extra (TFX, Beam)")
+    made.add_argument("--quick", action="store_true", help="only versions, disk and memory; load no library")
+    return made
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def lines(capsys):
 
 def test_a_healthy_machine_has_no_faults(machine, capsys):
     machine(GOOD)
-    assert cli.main(["doctor"]) == 0
+    assert cli.main([]) == 0
     printed = lines(capsys)
     assert printed[-1] == "No faults."
     assert not [line for line in printed if line.startswith(("FAULT", "note"))]
@@ -52,28 +52,28 @@ def test_a_healthy_machine_has_no_faults(machine, capsys):
 
 def test_a_wrong_version_names_both_and_the_remedy(machine, capsys):
     machine({**GOOD, "tensorflow": "2.21.0"})
-    assert cli.main(["doctor"]) == 1
+    assert cli.main([]) == 1
     [fault] = [line for line in lines(capsys) if line.startswith("FAULT")]
     assert fault.split(maxsplit=2)[1:] == ["tensorflow", "2.21.0 is installed; ==2.20.0 is wanted: run `make setup`"]
 
 
 def test_a_missing_library_is_explained_not_raised(machine, capsys):
     machine({name: version for name, version in GOOD.items() if name != "tensorflow"})
-    assert cli.main(["doctor"]) == 1
+    assert cli.main([]) == 1
     assert any("tensorflow" in line and "is missing; ==2.20.0 is wanted" in line for line in lines(capsys))
 
 
 def test_an_absent_extra_is_a_note_unless_asked_for(machine, capsys):
     machine({name: version for name, version in GOOD.items() if name != "tfx"})
-    assert cli.main(["doctor"]) == 0
+    assert cli.main([]) == 0
     assert any(line.startswith("note") and "extra pipeline" in line for line in lines(capsys))
-    assert cli.main(["doctor", "--pipeline"]) == 1
+    assert cli.main(["--pipeline"]) == 1
     assert any(line.startswith("FAULT") and "tfx" in line for line in lines(capsys))
 
 
 def test_not_installed_at_all_is_a_fault(machine, capsys):
     machine(GOOD, own=None)
-    assert cli.main(["doctor"]) == 1
+    assert cli.main([]) == 1
     assert any("vitrine" in line and "is not installed" in line for line in lines(capsys))
 
 
@@ -113,10 +113,10 @@ def test_satisfies(version, clauses, wanted):
 def test_requirements_are_read_from_the_metadata(machine):
     machine(GOOD)
     assert cli.requirements() == [
-        Requirement("tensorflow", "==2.20.0", False),
-        Requirement("protobuf", "<7,>=6", False),
-        Requirement("tfx", "==1.21.0", True),
-        Requirement("aiohttp", "", False),
+        Requirement("tensorflow", "==2.20.0", ""),
+        Requirement("protobuf", "<7,>=6", ""),
+        Requirement("tfx", "==1.21.0", "pipeline"),
+        Requirement("aiohttp", "", ""),
     ]
 
 
@@ -156,8 +156,8 @@ def test_a_library_that_does_not_load_is_a_fault_with_its_remedy():
 def test_it_needs_nothing_but_the_standard_library():
     # -I -S: no installed package can be seen.
     root = str(Path(cli.__file__).parents[2])
-    program = f"import sys; sys.path.insert(0, {root!r}); from trainer import doctor; sys.exit(doctor.main())"
-    command = [sys.executable, "-I", "-S", "-c", program, "doctor", "--quick"]
+    program = f"import sys; sys.path.insert(0, {root!r}); from trainer.doctor import cli; sys.exit(cli.main())"
+    command = [sys.executable, "-I", "-S", "-c", program, "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "vitrine" in done.stdout
@@ -169,5 +169,31 @@ def test_it_needs_nothing_but_the_standard_library():
 def test_this_environment_is_healthy(capsys, monkeypatch):
     monkeypatch.setattr(cli, "free_disk_gb", lambda: 100.0)  # the machine's load is not the subject
     monkeypatch.setattr(cli, "memory_gb", lambda: 8.0)
-    code = cli.main(["doctor", "--pipeline"])
+    code = cli.main(["--pipeline"])
     assert code == 0, capsys.readouterr().out
+
+
+def foreign_package(folder, name):
+    (folder / name).mkdir(parents=True)
+    (folder / name / "__init__.py").touch()
+    return str(folder)
+
+
+def test_a_foreign_package_that_is_imported_is_a_fault_and_a_shadowed_one_a_note(tmp_path):
+    ours, theirs = str(cli.ROOT), foreign_package(tmp_path, "trainer")
+    assert list(cli.check_packages([ours])) == []
+    [found] = cli.check_packages([theirs, ours])
+    assert (found.grade, found.subject) == (Grade.FAULT, "package trainer")
+    assert f"{tmp_path}/trainer is imported, not {cli.ROOT}/trainer: uninstall its distribution" in found.detail
+    [found] = cli.check_packages([ours, theirs])
+    assert (found.grade, found.subject) == (Grade.NOTE, "package trainer")
+    assert "is imported in other working directories" in found.detail
+
+
+def test_an_extra_that_is_absent_is_a_note_and_a_wrong_version_of_it_a_fault(machine):
+    machine(GOOD)
+    wanted = [Requirement("aiohttp", ">=9", "serve"), Requirement("prometheus-client", "", "serve")]
+    fault, note = cli.check_extras(wanted)
+    assert (fault.grade, fault.subject) == (Grade.FAULT, "aiohttp")
+    assert (note.grade, note.subject) == (Grade.NOTE, "extra serve")
+    assert "only serving.server needs prometheus-client" in note.detail

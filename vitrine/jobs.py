@@ -1,0 +1,208 @@
+"""The jobs of Vitrine as functions: preprocess, train, build, evaluate, publish and refresh.
+
+Each calls what the command line of the same name calls, and imports it when it is called.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.spec.config import Config
+
+if TYPE_CHECKING:
+    from beam_preprocess.pipeline import BeamOptions
+    from serving.bundle.build import BundleReport
+    from serving.bundle.refresh import RefreshReport
+    from serving.evaluation.gate import Quality
+    from trainer.evaluation.report import Report
+
+Location = str | Path
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingResult:
+    """The outcome of `train`.
+
+    Attributes:
+      towers_dir: The exported towers, which `build_bundle` takes.
+      model_id: Hash of the configuration, the vocabulary and every weight.
+      report: Exact evaluation on the eval split, beside baselines; `report.table()` is its text.
+    """
+
+    towers_dir: Path
+    model_id: str
+    report: "Report"
+
+
+def preprocess(
+    shop: Location,
+    output_dir: Location,
+    *,
+    config: Config | None = None,
+    kind: str = "shop",
+    beam_options: "BeamOptions" = None,
+    now: float | None = None,
+) -> dict[str, dict[str, int]]:
+    """Turns the records of a shop into Examples and a Transform graph, as `vitrine preprocess` does.
+
+    Args:
+      shop: Directory of the records, or an address that Beam can read.
+      output_dir: Gets items/, events/{train,eval,days}, transform_graph/, dead_letters/; what is in it is replaced.
+      config: The configuration; `Config()` when None.
+      kind: Layout of the records, a name in `beam_preprocess.sources.SOURCES`.
+      beam_options: Arguments or options of the Beam runner; this process when None.
+      now: Epoch seconds; later events are quarantined. A day from now when None.
+
+    Returns:
+      {"items" | "events" | "signals": {outcome: count}}.
+
+    Raises:
+      ValueError: There is no shop of that kind.
+      EmptyCatalogueError: No catalogue row is valid.
+      MediaLimitError: Too many items have media that cannot be used.
+    """
+    from beam_preprocess.__main__ import run
+    from beam_preprocess.sources import open_source
+
+    return run(open_source(shop, kind), output_dir, config=config or Config(), beam_options=beam_options, now=now)
+
+
+def train(
+    data_dir: Location,
+    output_dir: Location,
+    *,
+    config: Config | None = None,
+    warm_start: Location | None = None,
+    truth: Location | None = None,
+) -> TrainingResult:
+    """Trains, evaluates and exports the towers, as `vitrine train --flavours=` does.
+
+    A run that was killed continues from its last checkpoint when it is started again.
+
+    Args:
+      data_dir: What `preprocess` wrote.
+      output_dir: Local folder; gets towers/, metrics.json, metrics.txt, config.json, run.md, logs/ and work/.
+      config: The configuration, the same as in `preprocess`; `Config()` when None.
+      warm_start: A published version to continue from, on new events.
+      truth: Planted truth of a synthetic shop (truth.jsonl), for the evaluation.
+
+    Raises:
+      ImportError: TensorFlow was imported with Keras 3.
+      ValueError: The data holds nothing to train on, or does not fit the configuration.
+      FloatingPointError: A loss became NaN or infinite, or exploded.
+    """
+    from trainer.tables.tables import Inputs
+    from trainer.task import train_and_export
+    from trainer.training.distributed.preemption import Preemption
+    from trainer.training.fit import Places
+    from trainer.training.warm_start import load_published
+
+    config, output = config or Config(), Path(output_dir)
+    output.mkdir(parents=True, exist_ok=True)
+    done = train_and_export(
+        config,
+        Inputs(
+            items=(f"{data_dir}/items",),
+            train=(f"{data_dir}/events/train",),
+            evaluation=(f"{data_dir}/events/eval",),
+            transform_graph=f"{data_dir}/transform_graph",
+            days=(f"{data_dir}/events/days",),
+        ),
+        towers_dir=output / "towers",
+        work_dir=output / "work",
+        log_dir=str(output / "logs"),
+        truth_path=str(truth) if truth else None,
+        places=Places(
+            checkpoints=str(output / "work"),
+            preemption=Preemption(config.run.grace_seconds),
+            published=load_published(str(warm_start)) if warm_start else None,
+        ),
+    )
+    if done is None:
+        raise ValueError("This worker is not the chief and exports nothing; start it with `vitrine train`.")
+    trained, report = done
+    return TrainingResult(towers_dir=output / "towers", model_id=trained.model_id, report=report)
+
+
+def build_bundle(
+    towers_dir: Location,
+    data_dir: Location,
+    output_dir: Location,
+    *,
+    version: int = 1,
+    flavours: Sequence[str] = ("stock", "scann"),
+) -> "BundleReport":
+    """Builds a bundle of towers and catalogue in each flavour, as `vitrine build` does.
+
+    Args:
+      towers_dir: What `train` exported.
+      data_dir: What `preprocess` wrote; popularity and reviews come from its train events.
+      output_dir: Gets `<flavour>/<version>`.
+      version: Name of the folders, a positive number.
+      flavours: `stock` runs in any TensorFlow Serving, `scann` needs our server.
+
+    Raises:
+      ImportError: TensorFlow was imported with Keras 3.
+      ValueError: An unknown flavour, or towers and items that do not fit.
+      RuntimeError: An index could not be built.
+    """
+    from serving.bundle.__main__ import build, data_of
+
+    return build(towers_dir, data_of(data_dir), output_dir, version=version, flavours=flavours)
+
+
+def evaluate(
+    bundle: Location, data_dir: Location, *, baseline: Location | None = None, max_requests: int = 1000
+) -> "Quality":
+    """Measures recall@10 of a bundle on the recorded eval events, as `vitrine evaluate` does.
+
+    Args:
+      bundle: Folder of one version (`.../stock/1`).
+      data_dir: What `preprocess` wrote.
+      baseline: Folder of the version to compare with.
+      max_requests: At most this many requests, a fixed sample.
+
+    Raises:
+      ValueError: The folder is no bundle.
+    """
+    from serving.evaluation.__main__ import evaluate_bundle, recorded_data
+
+    data = recorded_data(bundle, data_dir, max_requests=max_requests)
+    return evaluate_bundle(bundle, data, baseline=baseline)
+
+
+def publish(bundle_dir: Location, destination: Location) -> int:
+    """Publishes the newest bundle of a folder as the next version, whole or not at all, as `vitrine publish` does.
+
+    Args:
+      bundle_dir: What `build_bundle` or `refresh` wrote.
+      destination: Base folder of the published versions; a server watches `<destination>/<flavour>`.
+
+    Returns:
+      The version number, also when this bundle was the newest version before.
+
+    Raises:
+      ValueError: There is no bundle, or it is incomplete.
+      OSError: The copy failed; nothing is published then.
+    """
+    from serving.bundle import publish as publishing
+
+    return publishing.publish(bundle_dir, destination)
+
+
+def refresh(bundle_dir: Location, data_dir: Location, output_dir: Location) -> "RefreshReport":
+    """Builds a new bundle for a changed catalogue without training, as `vitrine refresh` does.
+
+    Args:
+      bundle_dir: Folder of `stock` and `scann`; the newest version is taken.
+      data_dir: What `preprocess` wrote of the changed catalogue.
+      output_dir: Gets `<flavour>/1`; nothing where nothing changed.
+
+    Raises:
+      ImportError: TensorFlow was imported with Keras 3.
+      ValueError: There is no bundle, or it does not fit the items.
+    """
+    from serving.bundle.refresh import refresh_bundle
+
+    return refresh_bundle(bundle_dir, f"{data_dir}/items/*.tfrecord", output_dir)
