@@ -53,6 +53,7 @@ _PARSERS = {"serve": "serving.server.flags"}  # where the parser is not in the m
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one subcommand; returns its exit code, 2 for wrong arguments, 1 where a package is missing."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # what a person reads is ours
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0].startswith("-"):
         parser().parse_args(given or ["--help"])

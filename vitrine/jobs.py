@@ -166,10 +166,9 @@ def evaluate(
     Raises:
       ValueError: The folder is no bundle.
     """
-    from serving.evaluation.__main__ import evaluate_bundle, recorded_data
+    from serving.evaluation import __main__ as evaluation
 
-    data = recorded_data(bundle, data_dir, max_requests=max_requests)
-    return evaluate_bundle(bundle, data, baseline=baseline)
+    return evaluation.evaluate(bundle, data_dir, baseline=baseline, max_requests=max_requests)
 
 
 def publish(bundle_dir: Location, destination: Location) -> int:

@@ -13,60 +13,67 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from serving.evaluation.gate import Quality, Requirement, Trial, measure
+from serving.evaluation.gate import EvalData, Quality, QualityGate, evaluate_bundle
 from serving.manifest import MANIFEST_PATH
-from trainer.spec.config import Config, from_dict
+from trainer.spec.config import Config, WireConfig, from_dict
 
 MAX_REQUESTS = 1000
 BELOW_REQUIREMENT = 3
 
 
-def recorded_data(bundle: str | Path, data_dir: str | Path, *, max_requests: int = MAX_REQUESTS) -> Trial:
-    """Returns the recorded events of a directory that `python -m beam_preprocess` wrote, in the bundle's wire form.
+def evaluate(
+    bundle: str | Path, data_dir: str | Path, *, baseline: str | Path | None = None, max_requests: int = MAX_REQUESTS
+) -> Quality:
+    """Measures a bundle on the recorded eval events of a directory that `python -m beam_preprocess` wrote.
+
+    Args:
+      bundle: Folder of one version.
+      data_dir: Holds items/, events/train/ and events/eval/.
+      baseline: Folder of another version, measured on the same requests.
+      max_requests: At most this many requests, a fixed sample.
 
     Raises:
       ValueError: The folder is no bundle.
     """
-    path, root = Path(bundle) / MANIFEST_PATH, Path(data_dir)
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{bundle} has no readable {MANIFEST_PATH}; wanted the folder of one version.") from error
-    return Trial(
+    root = Path(data_dir)
+    data = EvalData(
         items=root / "items",
         train=root / "events" / "train",
         evaluation=root / "events" / "eval",
-        wire=from_dict(manifest["config"], Config()).wire,
+        wire=_wire_of(Path(bundle)),
         max_requests=max_requests,
     )
-
-
-def evaluate_bundle(bundle: str | Path, data: Trial, *, baseline: str | Path | None = None) -> Quality:
-    """Measures a bundle on recorded events, and another one, `baseline`, on the same requests."""
     remark = "" if baseline else "no other bundle was given"
-    return measure(Path(bundle), trial=data, baseline=Path(baseline) if baseline else None, remark=remark)
+    return evaluate_bundle(Path(bundle), trial=data, baseline=Path(baseline) if baseline else None, remark=remark)
+
+
+def _wire_of(bundle: Path) -> WireConfig:
+    try:
+        manifest = json.loads((bundle / MANIFEST_PATH).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{bundle} has no readable {MANIFEST_PATH}; wanted the folder of one version.") from error
+    return from_dict(manifest["config"], Config()).wire
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints the figures; returns 0 when the bundle reaches what is required, 3 when not, 1 when it failed."""
     options = parser().parse_args(arguments)
     try:
-        data = recorded_data(options.bundle, options.data, max_requests=options.max_requests)
-        quality = evaluate_bundle(options.bundle, data, baseline=options.baseline)
+        quality = evaluate(options.bundle, options.data, baseline=options.baseline, max_requests=options.max_requests)
     except (ValueError, OSError) as error:
         print(f"python -m serving.evaluation: {error}", file=sys.stderr)
         return 1
-    faults = quality.faults(
-        Requirement(
+    problems = quality.problems(
+        QualityGate(
             min_recall=options.min_recall,
             min_lift_over_popularity=options.min_lift_over_popularity,
             max_regression=options.max_regression,
         )
     )
-    print(json.dumps({**dataclasses.asdict(quality), "faults": faults}) if options.json else quality.sentence())
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    return BELOW_REQUIREMENT if faults else 0
+    print(json.dumps({**dataclasses.asdict(quality), "problems": problems}) if options.json else quality.summary_line())
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return BELOW_REQUIREMENT if problems else 0
 
 
 def parser() -> argparse.ArgumentParser:
