@@ -68,7 +68,7 @@ def ingestion(job: Job, name: str) -> Any:
     code = source_hash(
         ["beam_preprocess.pipeline"],
         alone=["beam_preprocess.component"],
-        without=[] if runs_encoders else ["trainer.model.pretrained"],
+        without=["serving.client.client", *([] if runs_encoders else ["trainer.model.pretrained"])],
     )
     return getattr(doors, name)(shop=job.shop, kind=job.kind, config=job.config_of("wire", "data"), code=code)
 

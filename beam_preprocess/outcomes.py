@@ -37,7 +37,7 @@ class RecordError:
     detail: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, order=True, slots=True)
 class SourceRef:
     """Where a row came from: a file and its line or row, from 1."""
 

@@ -11,7 +11,7 @@ import os
 import pathlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -22,6 +22,7 @@ from beam_preprocess import items, precomputed_embeddings, sharded_writer
 from beam_preprocess.days import records as days
 from beam_preprocess.days import signals
 from beam_preprocess.events import examples, history, joins, pseudo_queries, splits
+from beam_preprocess.events.rows import TRAIN, Interaction
 from beam_preprocess.outcomes import Count, DeadLetter, SourceRow
 from beam_preprocess.sources import ReadRecords, Source
 from beam_preprocess.steps import OutcomeCollector, read_counts
@@ -45,7 +46,7 @@ class EmptyCatalogueError(RuntimeError):
 
 
 def options_of(beam_options: BeamOptions) -> PipelineOptions:
-    """Pipeline options from arguments; without a runner, everything runs in this process.
+    """Returns pipeline options from arguments; without a runner, everything runs in this process.
 
     The plain `DirectRunner` would first look for a runner of another language on the network.
     """
@@ -57,18 +58,18 @@ def options_of(beam_options: BeamOptions) -> PipelineOptions:
 
 
 def default_rules() -> joins.EventRules:
-    """Later than a day from now is the future; the user key is that of VITRINE_USER_KEY, else the public one."""
+    """Returns rules with a day of clock skew, and the user key of VITRINE_USER_KEY, else the public one."""
     key = os.environ.get("VITRINE_USER_KEY", "").encode() or joins.DEFAULT_USER_KEY
     return joins.EventRules(now=time.time() + _CLOCK_SKEW_SECONDS, user_hash_key=key)
 
 
 def input_fingerprint(source: Source, part: str, config: Config) -> str:
-    """Hash of all content that `ingest_items` or `ingest_events` reads with this configuration."""
+    """Returns the hash of all content that `ingest_items` or `ingest_events` reads with this configuration."""
     parts = [part, source.fingerprint("items" if part == "items" else "events")]
     if part == "events" and config.data.pseudo_queries:
         parts.append(source.fingerprint("items"))
     elif part == "events" and source.shards("signals"):
-        parts.append(source.fingerprint("catalogue"))  # signals speak of its categories
+        parts.append(source.fingerprint("catalogue"))  # signals are about its categories
     if part == "items":
         parts += [precomputed_embeddings.FrozenEncoder(config, modality).identity() for modality in config.embedded]
     plain = to_dict(config)
@@ -137,45 +138,30 @@ def ingest_events(
 ) -> Summary:
     """Writes `events-0000i-of-0000n.tfrecord` by split, and `days-...`; each directory of `output_dirs` is replaced.
 
-    Days are what was known of each item on each day (`beam_preprocess.days.records`).
+    Days are the records of each item and day (`beam_preprocess.days.records`).
 
     Args:
-      source: Where the events come from, and the catalogue when the configuration asks for pseudo-queries.
+      source: Source of the events, and of the catalogue when the configuration asks for pseudo-queries.
       config: Wire sizes, shards, split and history.
       output_dirs: {"train": directory, "eval": directory, "days": directory}.
-      dead_letter_path: JSON Lines of what was dropped and why.
+      dead_letter_path: JSON Lines of dropped rows, with the reason.
       beam_options: Arguments or options of the runner.
-      rules: When now is, and the key of user hashes; `default_rules` when None.
+      rules: Time of the run and key of user hashes; `default_rules` when None.
     """
     targets = {split: str(output_dirs[split]) for split in (*splits.SPLITS, splits.DAYS)}
     aside = {split: sharded_writer.staged(directory) for split, directory in targets.items()}
-    counts_dir = aside[splits.TRAIN]
+    counts_dir = aside[TRAIN]
     outcomes = OutcomeCollector()
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
-        rows = _pair_rows(pipeline, source, config, outcomes, rules or default_rules())
-        cut = rows | "find the cut" >> beam.CombineGlobally(splits.EvalCutoff(config.data.eval_percent))
-        rows = _with_split(rows, cut, source, config)
-        finished = [_finish(rows, source, config, outcomes)]
-        talks = bool(source.shards("signals")) and not source.has_official_split
-        if config.data.pseudo_queries or talks:
-            catalog = items.read_catalog(pipeline, source, OutcomeCollector())  # its letters are those of ingest_items
-        if config.data.pseudo_queries:
-            make = functools.partial(pseudo_queries.pseudo_query_rows, media_root=source.media_root, config=config)
-            finished.append(outcomes.run(catalog, "pseudo-queries", make))
+        run = _EventsRun(pipeline, source, config, outcomes)
+        cutoff, rows = _split_rows(run, rules or default_rules())
+        catalog = _catalog(run)
+        _write_days(run, rows, cutoff=cutoff, catalog=catalog, directory=aside[splits.DAYS])
+        finished = (_serialize(run, rows), *_pseudo_queries(run, catalog))
         every = finished | "all rows" >> beam.Flatten()
-        if not source.has_official_split:
-            said = _signals(pipeline, source, catalog=catalog, rows=rows) if talks else None
-            known = days.DaySources(rows=rows, cut=cut, signals=said)
-            made = days.make_item_days(known, config=config, outcomes=outcomes)
-        else:  # such a set has no time of its own
-            made = pipeline | "no days" >> beam.Create([])
-        _ = made | "days" >> sharded_writer.WriteShards(
-            aside[splits.DAYS], prefix="days", shards=config.data.event_shards
-        )
         for split in splits.SPLITS:
-            directory = aside[split]
             shards = every | f"{split} rows" >> beam.FlatMap(_of_split, split=split).with_output_types(tuple[int, Any])
-            write = sharded_writer.WriteShards(directory, prefix="events", shards=config.data.event_shards)
+            write = sharded_writer.WriteShards(aside[split], prefix="events", shards=config.data.event_shards)
             _ = shards | f"{split} events" >> write
         outcomes.write(dead_letter_path=str(dead_letter_path), counts_path=f"{counts_dir}/{_COUNTS_FILE}")
     counts = _take_counts(counts_dir)
@@ -184,59 +170,118 @@ def ingest_events(
     return Summary(record="events", counts=counts)
 
 
-def _pair_rows(
-    pipeline: beam.Pipeline, source: Source, config: Config, outcomes: OutcomeCollector, rules: joins.EventRules
-) -> beam.PCollection:
-    """Validated, counted once, joined by request, with history."""
-    found = pipeline | "read events" >> ReadRecords(source, "events")
+class _EventsRun(NamedTuple):
+    """One run of the events pipeline."""
+
+    pipeline: beam.Pipeline
+    source: Source
+    config: Config
+    outcomes: OutcomeCollector
+
+    @property
+    def has_signals(self) -> bool:
+        """Whether market signals go into the days of items."""
+        return bool(self.source.shards("signals")) and not self.source.has_official_split
+
+
+class _SplitRows(NamedTuple):
+    """Interactions with a split, and the second from which on requests are held out."""
+
+    eval_cutoff: beam.PCollection
+    rows: beam.PCollection
+
+
+def _split_rows(run: _EventsRun, rules: joins.EventRules) -> _SplitRows:
+    """Interactions with history and split."""
+    data = run.config.data
+    rows = _interactions(run, rules)
+    cutoff = rows | "find the cutoff" >> beam.CombineGlobally(splits.EvalCutoff(data.eval_percent))
+    add_split = beam.Map(
+        _add_split,
+        beam.pvalue.AsSingleton(cutoff),
+        eval_percent=data.eval_percent,
+        has_official_split=run.source.has_official_split,
+    )
+    return _SplitRows(cutoff, rows | "split" >> add_split.with_output_types(AnyType))
+
+
+def _add_split(
+    row: Interaction, eval_cutoff: int | None, *, eval_percent: int, has_official_split: bool
+) -> Interaction:
+    return row.with_split(
+        splits.split_of(row, eval_cutoff, eval_percent=eval_percent, has_official_split=has_official_split)
+    )
+
+
+def _interactions(run: _EventsRun, rules: joins.EventRules) -> beam.PCollection:
+    """Interactions of valid events, replays counted once, with history."""
+    config, outcomes = run.config, run.outcomes
+    found = run.pipeline | "read events" >> ReadRecords(run.source, "events")
     checked = outcomes.run(found, "check events", functools.partial(joins.check_event, rules=rules), out=_KEYED)
     replays = checked | "by identity" >> beam.GroupByKey()
-    once = outcomes.run(replays, "count replays once", joins.deduplicate_event, out=_KEYED)
+    once = outcomes.run(replays, "deduplicate events", joins.deduplicate_event, out=_KEYED)
     requests = once | "by request" >> beam.GroupByKey()
     pairs = outcomes.run(requests, "join actions", joins.pair_rows, out=_KEYED)
     shoppers = pairs | "by shopper" >> beam.GroupByKey()
-    past = functools.partial(
+    with_history = functools.partial(
         history.with_history,
         length=config.wire.history_length,
         searches=config.wire.search_history_length,
         days=config.data.history_days,
     )
-    return outcomes.run(shoppers, "join history", past)
+    return outcomes.run(shoppers, "join history", with_history)
 
 
-def _signals(
-    pipeline: beam.Pipeline, source: Source, *, catalog: beam.PCollection, rows: beam.PCollection
-) -> beam.PCollection:
-    """What the market said about each item; its dead letters are those of `ingest_signals`."""
-    found = pipeline | "read signals" >> ReadRecords(source, "signals")
-    return signals.by_item(found, catalog=catalog, rows=rows)
+def _catalog(run: _EventsRun) -> beam.PCollection | None:
+    """The catalogue, where pseudo-queries or signals need it; its dead letters are those of `ingest_items`."""
+    if not run.config.data.pseudo_queries and not run.has_signals:
+        return None
+    return items.read_catalog(run.pipeline, run.source, OutcomeCollector())
 
 
-def _with_split(rows: beam.PCollection, cut: beam.PCollection, source: Source, config: Config) -> beam.PCollection:
-    """Rows with `split`."""
-    return rows | "split" >> beam.Map(
-        _add_split,
-        beam.pvalue.AsSingleton(cut),
-        eval_percent=config.data.eval_percent,
-        has_official_split=source.has_official_split,
-    )
+def _pseudo_queries(run: _EventsRun, catalog: beam.PCollection | None) -> list[beam.PCollection]:
+    """Rows of pseudo-queries like those of `_serialize`, where the configuration asks for them."""
+    if catalog is None or not run.config.data.pseudo_queries:
+        return []
+    media_root = run.source.media_root
+    make = functools.partial(pseudo_queries.pseudo_query_rows, media_root=media_root, config=run.config)
+    return [run.outcomes.run(catalog, "pseudo-queries", make)]
 
 
-def _add_split(row: joins.PairRow, cut: int | None, *, eval_percent: int, has_official_split: bool) -> joins.PairRow:
-    return {**row, "split": splits.split_of(row, cut, eval_percent=eval_percent, has_official_split=has_official_split)}
+def _write_days(
+    run: _EventsRun,
+    rows: beam.PCollection,
+    *,
+    cutoff: beam.PCollection,
+    catalog: beam.PCollection | None,
+    directory: str,
+) -> None:
+    """Writes the records of each item and day; none where the data has a split of its own and so no time."""
+    if run.source.has_official_split:
+        made = run.pipeline | "no days" >> beam.Create([])
+    else:
+        found = None
+        if catalog is not None and run.has_signals:  # dead letters of signals are those of `ingest_signals`
+            read = run.pipeline | "read signals" >> ReadRecords(run.source, "signals")
+            found = signals.by_item(read, catalog=catalog, rows=rows)
+        sources = days.DaySources(rows=rows, eval_cutoff=cutoff, signals=found)
+        made = days.make_item_days(sources, config=run.config, outcomes=run.outcomes)
+    shards = run.config.data.event_shards
+    _ = made | "days" >> sharded_writer.WriteShards(directory, prefix="days", shards=shards)
 
 
-def _finish(rows: beam.PCollection, source: Source, config: Config, outcomes: OutcomeCollector) -> beam.PCollection:
+def _serialize(run: _EventsRun, rows: beam.PCollection) -> beam.PCollection:
     """(split, shard, (sort key, serialized Example)) of every row; each distinct medium is decoded once."""
-    plain = rows | "without media" >> beam.Filter(lambda row: not examples.media_key(row))
+    config, outcomes = run.config, run.outcomes
+    plain = rows | "without media" >> beam.Filter(lambda row: not examples.media_key(row)).with_output_types(AnyType)
     keyed = rows | "with media" >> beam.FlatMap(_by_media).with_output_types(tuple[str, Any])
     groups = keyed | "by media" >> beam.GroupByKey()
-    finish = functools.partial(examples.with_media, media_root=source.media_root, config=config)
+    finish = functools.partial(examples.with_media, media_root=run.source.media_root, config=config)
     done = outcomes.run(plain, "Examples", functools.partial(examples.without_media, config=config))
     return (done, outcomes.run(groups, "media and Examples", finish)) | "rows" >> beam.Flatten()
 
 
-def _by_media(row: joins.PairRow) -> list[tuple[str, joins.PairRow]]:
+def _by_media(row: Interaction) -> list[tuple[str, Interaction]]:
     key = examples.media_key(row)
     return [(key, row)] if key else []
 
@@ -248,7 +293,7 @@ def _of_split(row: tuple[str, int, sharded_writer.Sorted], *, split: str) -> lis
 def ingest_signals(
     source: Source, *, dead_letter_path: str | pathlib.Path, beam_options: BeamOptions = None
 ) -> Summary:
-    """Checks the market signals: what is valid is counted, what is not goes to the dead letters."""
+    """Checks the market signals: valid ones are counted, others go to the dead letters."""
     outcomes = OutcomeCollector()
     counts_path = f"{dead_letter_path}.{_COUNTS_FILE}"
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
@@ -263,7 +308,7 @@ def ingest_signals(
 def _count_signal(row: SourceRow) -> Iterator[Any]:
     """Counts a valid signal, or yields its dead letter."""
     for outcome in items.check_row(row, fields=SIGNALS, key="key"):
-        yield outcome if isinstance(outcome, Count | DeadLetter) else Count(f"kept/{outcome[1][1]['source']}")
+        yield outcome if isinstance(outcome, Count | DeadLetter) else Count(f"kept/{outcome[1].values['source']}")
 
 
 def _take_counts(directory: str) -> dict[str, int]:

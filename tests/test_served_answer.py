@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_preprocess.media import wire as media
 from serving.bundle.build import build_bundle
-from serving.client import Client
+from serving.client import Client, audio_wire, image_wire, video_wire
 from serving.towers import export_towers
 from tests.serving.server.in_process import serve
 from tests.support import fake_media, tiny_shop
@@ -63,16 +62,14 @@ def served(bundles, request):
 def _wire(query):
     """One row of each query feature, as Beam would have written it."""
     wire = tiny_shop.CONFIG.wire
-    frames = media.video_wire(query["video"], frames=wire.num_frames, px=wire.frame_px) if "video" in query else []
+    frames = video_wire(query["video"], frames=wire.num_frames, px=wire.frame_px) if "video" in query else []
     history = [item.encode() for item in query.get("history", [])]
     searches = [text.encode() for text in query.get("searches", [])]
     profile = [f"{key}={value}".encode() for key, value in query.get("profile", {}).items()]
     return {
         "query_text": [query.get("text", "").encode()],
-        "query_image": [media.image_wire(query["image"], px=wire.image_px) if "image" in query else b""],
-        "query_audio": [
-            media.audio_wire(query["audio"], max_seconds=wire.audio_ms / 1000) if "audio" in query else b""
-        ],
+        "query_image": [image_wire(query["image"], px=wire.image_px) if "image" in query else b""],
+        "query_audio": [audio_wire(query["audio"], milliseconds=wire.audio_ms) if "audio" in query else b""],
         "query_video": [frames or [b""] * wire.num_frames],
         "history_ids": [history + [b""] * (wire.history_length - len(history))],
         "history_age_days": [[0.0] * wire.history_length],

@@ -73,7 +73,7 @@ def test_a_step_sees_only_the_parts_of_the_configuration_it_depends_on(tmp_path)
 
 
 def test_the_code_of_encoders_counts_only_where_one_runs_in_preprocessing(tmp_path, monkeypatch):
-    for package in ("trainer", "beam_preprocess"):
+    for package in ("trainer", "serving", "beam_preprocess"):
         shutil.copytree(ROOT / package, tmp_path / package)
     real = tfx_pipeline.source_hash
     monkeypatch.setattr(tfx_pipeline, "source_hash", lambda *a, **k: real(*a, root=tmp_path, **k))

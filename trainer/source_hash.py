@@ -50,7 +50,7 @@ def source_files(modules: Iterable[str], *, without: Iterable[str] = (), root: P
         if module in files or module in left_out:
             continue
         files[module] = path
-        for name in _imported(path):
+        for name in _imported(path, package=module if path.name == "__init__.py" else module.rpartition(".")[0]):
             found = _locate(name, root)
             if found is not None:
                 waiting.append((name, found))
@@ -60,15 +60,17 @@ def source_files(modules: Iterable[str], *, without: Iterable[str] = (), root: P
     return files
 
 
-def _imported(path: Path) -> set[str]:
-    """Every dotted name that may be a module in the import statements of a file."""
+def _imported(path: Path, *, package: str) -> set[str]:
+    """Every dotted name that may be a module in the import statements of a file of `package`."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")[: 1 - node.level or None] if node.level else []
+            origin = ".".join([*parts, *([node.module] if node.module else [])])
+            names.add(origin)
+            names.update(f"{origin}.{alias.name}" for alias in node.names)
     return {name for name in names if name.partition(".")[0] in PACKAGES}
 
 

@@ -1,16 +1,15 @@
-"""What was known of an item when a day began: a small record for each item and day, from strictly earlier data alone.
+"""Item-day records: the features of an item at the beginning of a day, from strictly earlier data alone.
 
-Records are made for the days on which training rows are about the item, for every `demand_horizon_days`-th day
-of its life, so
-that demand is learned on days without events too, and one after all training events, which is served and evaluated.
-What goes into them comes from the training split and from signals; the labels of the last one are of the held-out days.
+There is a record for each day on which training rows are about the item, one for every `demand_horizon_days`-th day of
+its life, so that demand is learned on days without events too, and one after all training events, which is served and
+evaluated. Features come from the training split and from signals; the labels of the last record are of held-out days.
 """
 
 import dataclasses
 import functools
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.typehints import Any as AnyType
@@ -18,8 +17,7 @@ from apache_beam.typehints import Tuple
 
 from beam_preprocess import examples, sharded_writer
 from beam_preprocess.days import copurchase, time_series
-from beam_preprocess.events.joins import PairRow
-from beam_preprocess.events.splits import TRAIN
+from beam_preprocess.events.rows import TRAIN, Interaction
 from beam_preprocess.outcomes import Count
 from beam_preprocess.steps import OutcomeCollector
 from trainer.spec.config import Config
@@ -27,21 +25,20 @@ from trainer.spec.features import Side
 from trainer.spec.units import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 
 _KEYED = Tuple[str, AnyType]
-_SEEN, _BASKET, _SIGNAL = "seen", "basket", "signal"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DaySources:
-    """What days are made from.
+    """Inputs of item-day records.
 
     Attributes:
-      rows: Rows of events with `split`.
-      cut: The second from which on requests are held out, or None.
-      signals: (item, [source, day, value, tone]); None where there are none.
+      rows: Interactions with a split.
+      eval_cutoff: The second from which on requests are held out, or None.
+      signals: (item, `DailySignal`); None where there are none.
     """
 
     rows: beam.PCollection
-    cut: beam.PCollection
+    eval_cutoff: beam.PCollection
     signals: beam.PCollection | None
 
 
@@ -51,47 +48,59 @@ class TrainingCalendar:
 
     Attributes:
       end: The first day after every training request.
-      last: The last day on which anything was seen.
+      last: The last day with an observation.
     """
 
     end: int
     last: int
 
 
-def make_item_days(known: DaySources, *, config: Config, outcomes: OutcomeCollector) -> beam.PCollection:
-    """(shard, (sort key, serialized Example)) of every record."""
-    seen = known.rows | "sightings" >> beam.FlatMap(observations_of).with_output_types(_KEYED)
-    bought = known.rows | "purchases" >> beam.FlatMap(copurchase.purchases).with_output_types(_KEYED)
+class ItemObservations(NamedTuple):
+    """Observations of an item by one row: its split, its day, and everything seen of the item."""
+
+    split: str
+    day: int
+    observations: list[time_series.DailyObservation]
+
+
+ItemEvidence = ItemObservations | copurchase.Basket | time_series.DailySignal
+
+
+def make_item_days(sources: DaySources, *, config: Config, outcomes: OutcomeCollector) -> beam.PCollection:
+    """Returns (shard, (sort key, serialized Example)) of every record."""
+    rows = sources.rows
+    bought = rows | "purchases" >> beam.FlatMap(copurchase.purchases).with_output_types(_KEYED)
     baskets = bought | "by basket" >> beam.GroupByKey()
-    beside = baskets | "companions" >> beam.FlatMap(copurchase.copurchased_items).with_output_types(_KEYED)
-    parts = [seen, beside | "as baskets" >> beam.Map(_labelled, kind=_BASKET).with_output_types(_KEYED)]
-    if known.signals is not None:
-        parts.append(known.signals | "as signals" >> beam.Map(_labelled, kind=_SIGNAL).with_output_types(_KEYED))
-    last = known.rows | "last sighting" >> beam.Map(_last_seen) | "last day" >> beam.CombineGlobally(_latest)
+    parts = [
+        rows | "observations" >> beam.FlatMap(observations_of).with_output_types(_KEYED),
+        baskets | "co-purchased items" >> beam.FlatMap(copurchase.copurchased_items).with_output_types(_KEYED),
+    ]
+    if sources.signals is not None:
+        parts.append(sources.signals)
+    last = rows | "day seen" >> beam.Map(_last_seen) | "last day" >> beam.CombineGlobally(_latest)
     groups = parts | "all of items" >> beam.Flatten() | "by item and day" >> beam.GroupByKey()
-    sides = (beam.pvalue.AsSingleton(known.cut), beam.pvalue.AsSingleton(last))
+    sides = (beam.pvalue.AsSingleton(sources.eval_cutoff), beam.pvalue.AsSingleton(last))
     finish = functools.partial(serialize_item_days, config=config)
     return outcomes.run(groups, "days of items", finish, *sides, out=Tuple[int, AnyType])
 
 
-def _labelled(keyed: tuple[str, list[Any]], kind: str) -> tuple[str, list[Any]]:
-    return keyed[0], [kind, *keyed[1]]
+def day_of(time_us: int) -> int:
+    """Returns the days since 1970-01-01 UTC of a time in microseconds."""
+    return time_us // MICROSECONDS_PER_DAY
 
 
-def day_of(microseconds: int) -> int:
-    """Days since 1970-01-01 UTC."""
-    return microseconds // MICROSECONDS_PER_DAY
+def observations_of(row: Interaction) -> Iterator[tuple[str, ItemObservations]]:
+    """Yields (item, `ItemObservations`) of a row, nothing of a judgment or a review."""
+    if not row.is_judgment and not row.review:
+        observations = [
+            time_series.DailyObservation(day_of(time), units, actions, price)
+            for time, units, actions, price in sorted(row.observations)
+        ]
+        yield row.item_id, ItemObservations(row.split, day_of(row.time_us), observations)
 
 
-def observations_of(row: PairRow) -> Iterator[tuple[str, list[Any]]]:
-    """(item, what a row says of it): its split, its day, and [day, units, actions, price] of everything seen."""
-    if not row["judged"] and not row["review"]:
-        sightings = [[day_of(time), units, actions, price] for time, units, actions, price in sorted(row["sightings"])]
-        yield row["item"], [_SEEN, row["split"], day_of(row["time"]), sightings]
-
-
-def _last_seen(row: PairRow) -> int:
-    return day_of(row["time"]) if not row["judged"] and not row["review"] else 0
+def _last_seen(row: Interaction) -> int:
+    return day_of(row.time_us) if not row.is_judgment and not row.review else 0
 
 
 def _latest(days: Iterable[int]) -> int:
@@ -99,47 +108,43 @@ def _latest(days: Iterable[int]) -> int:
 
 
 def serialize_item_days(
-    group: tuple[str, Iterable[Any]], cut: int | None, last: int, *, config: Config
+    group: tuple[str, Iterable[ItemEvidence]], eval_cutoff: int | None, last: int, *, config: Config
 ) -> Iterator[Any]:
-    """(shard, (sort key, serialized Example)) of the records of one item; none where no time divides the splits."""
-    if cut is None:
+    """Yields (shard, (sort key, serialized Example)) of one item's records; none where no time divides the splits."""
+    if eval_cutoff is None:
         return
-    calendar = TrainingCalendar(end=day_of(cut * MICROSECONDS_PER_SECOND - 1) + 1, last=last)
-    item, members = group[0], list(group[1])
+    calendar = TrainingCalendar(end=day_of(eval_cutoff * MICROSECONDS_PER_SECOND - 1) + 1, last=last)
+    item, evidence = group[0], list(group[1])
     name = item.encode()
     shard = sharded_writer.shard_of(name, config.data.event_shards)
-    for record in records_of(item, members, calendar, config=config):
+    for record in records_of(item, evidence, calendar, config=config):
         yield Count("days")
         key = name + b"\0" + (record["day"] + 2**31).to_bytes(8, "big")
         yield shard, (key, examples.serialize(record, sides=(Side.ITEM_DAY,), wire=config.wire))
 
 
 def records_of(
-    item: str, members: Iterable[list[Any]], calendar: TrainingCalendar, *, config: Config
+    item: str, evidence: Iterable[ItemEvidence], calendar: TrainingCalendar, *, config: Config
 ) -> Iterator[dict[str, Any]]:
-    """The records of one item, by day.
+    """Yields the records of one item, by day.
 
     Args:
       item: Its id.
-      members: ["seen", split, day, sightings], ["basket", day, other items], ["signal", source, day, value, tone].
-      calendar: Where the training split ends.
+      evidence: Observations, baskets that held the item, and signals.
+      calendar: End of the training split.
       config: Lengths of the series and of the label.
     """
-    of_kind: dict[str, list[list[Any]]] = {_SEEN: [], _BASKET: [], _SIGNAL: []}
-    for kind, *rest in members:
-        of_kind[kind].append(rest)
-    trained = [(day, sightings) for split, day, sightings in of_kind[_SEEN] if split == TRAIN]
-    past = time_series.Series.of([entry for _, sightings in trained for entry in sightings], of_kind[_SIGNAL])
-    whole = time_series.Series.of([entry for _, _, sightings in of_kind[_SEEN] for entry in sightings], ())
-    companions = copurchase.CopurchaseCounts(of_kind[_BASKET])
+    evidence = list(evidence)
+    seen = [found for found in evidence if isinstance(found, ItemObservations)]
+    signals = [found for found in evidence if isinstance(found, time_series.DailySignal)]
+    trained = [found for found in seen if found.split == TRAIN]
+    past = time_series.Series.of([entry for found in trained for entry in found.observations], signals)
+    whole = time_series.Series.of([entry for found in seen for entry in found.observations], ())
+    copurchased = copurchase.CopurchaseCounts(found for found in evidence if isinstance(found, copurchase.Basket))
     ahead, end = config.data.demand_horizon_days, calendar.end
-    days = {day for day, _ in trained if day < end}
-    first = past.first_day()
-    offset = int.from_bytes(hashlib.sha256(item.encode()).digest()[:4], "big") % ahead
-    lived = range(first + 1, end - ahead + 1) if first is not None else range(0)
-    regular = {day for day in lived if day % ahead == offset}
+    regular = _regular_days(item, past.first_day(), end=end, step=ahead)
     held_out = min(ahead, calendar.last + 1 - end)
-    for day in [*sorted(days | regular), end]:
+    for day in [*sorted({found.day for found in trained if found.day < end} | regular), end]:
         latest = day == end
         series, length = (whole, held_out) if latest else (past, ahead)
         yield {
@@ -149,10 +154,18 @@ def records_of(
             "regular": int(day in regular),
             "popularity": past.actions_before(day),
             **past.window(day, config.wire.trend_days),
-            "companion_ids": companions.before(day, config.wire.max_copurchased),
+            "companion_ids": copurchased.before(day, config.wire.max_copurchased),
             "label_units": _units_ahead(series, day, length, end=calendar.last + 1 if latest else end),
             "label_price": series.price_from(day, end=None if latest else end),
         }
+
+
+def _regular_days(item: str, first_day: int | None, *, end: int, step: int) -> set[int]:
+    """Every `step`-th day of an item's life whose label is over by `end`, from a day that its id decides."""
+    if first_day is None:
+        return set()
+    offset = int.from_bytes(hashlib.sha256(item.encode()).digest()[:4], "big") % step
+    return {day for day in range(first_day + 1, end - step + 1) if day % step == offset}
 
 
 def _units_ahead(series: time_series.Series, day: int, length: int, *, end: int) -> float:

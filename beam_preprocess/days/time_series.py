@@ -1,20 +1,37 @@
-"""The daily series of an item: what was sold, done, asked for and said about it before a day."""
+"""Daily time series of an item: its sales, actions, prices and market signals before a day."""
 
 import bisect
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 from trainer.spec.feature_list import TREND_CHANNELS
 
 _LISTED = ("sales", "social", "news")  # sources whose values of a day add up, each a channel of its name
 
 
+class DailyObservation(NamedTuple):
+    """Something seen of an item on a day: units sold, actions, and a price or -1."""
+
+    day: int
+    units: float
+    actions: int
+    price: float
+
+
+class DailySignal(NamedTuple):
+    """A market signal about an item: its source, day, value, and the tone of its text (-1 to 1)."""
+
+    source: str
+    day: int
+    value: float
+    tone: float
+
+
 class Series:
-    """Everything about one item by day; every question is about the days before one, or from one on."""
+    """Daily values of one item; every query is about the days before a day, or from a day on."""
 
     def __init__(self) -> None:
-        """An item of which nothing is known."""
         self._sold: dict[int, float] = {}
         self._actions: dict[int, int] = {}
         self._signals: dict[str, dict[int, float]] = {name: {} for name in (*_LISTED, "tone")}
@@ -24,16 +41,16 @@ class Series:
         self._sums: list[int] = []
 
     @classmethod
-    def of(cls, sightings: Iterable[Sequence[Any]], signals: Iterable[Sequence[Any]]) -> "Series":
-        """Reads [day, units, actions, price or -1] and [source, day, value, tone]."""
+    def of(cls, observations: Iterable[DailyObservation], signals: Iterable[DailySignal]) -> "Series":
+        """Returns the series of what was observed and signalled."""
         made = cls()
-        for day, units, actions, price in sorted(sightings, key=lambda entry: entry[0]):
+        for day, units, actions, price in sorted(observations, key=lambda entry: entry.day):
             made._sold[day] = made._sold.get(day, 0.0) + units
             made._actions[day] = made._actions.get(day, 0) + actions
             if price >= 0.0:
                 made._prices.append((day, price))
         tones: dict[int, list[float]] = {}
-        for source, day, value, tone in sorted(signals, key=lambda entry: entry[1]):
+        for source, day, value, tone in sorted(signals, key=lambda entry: entry.day):
             if source == "price":
                 made._market_prices.append((day, value))
             else:
@@ -47,26 +64,26 @@ class Series:
         return made
 
     def first_day(self) -> int | None:
-        """The first day on which anything was seen of the item, None where nothing was."""
+        """Returns the first day with an observation, None without one."""
         return self._days[0] if self._days else None
 
     def actions_before(self, day: int) -> float:
-        """All actions on days before `day`."""
-        place = bisect.bisect_left(self._days, day)
-        return float(self._sums[place - 1]) if place else 0.0
+        """Returns the number of actions on days before `day`."""
+        index = bisect.bisect_left(self._days, day)
+        return float(self._sums[index - 1]) if index else 0.0
 
     def units_between(self, first: int, end: int) -> float:
-        """Units sold on the days from `first` to before `end`."""
+        """Returns the units sold on the days from `first` to before `end`."""
         return sum(self._sold.get(day, 0.0) for day in range(first, end))
 
     def price_from(self, day: int, *, end: int | None = None) -> float:
-        """The first price seen on `day` or later, before `end`; -1 where there is none."""
-        place = bisect.bisect_left(self._prices, (day,))
-        found = place < len(self._prices) and (end is None or self._prices[place][0] < end)
-        return self._prices[place][1] if found else -1.0
+        """Returns the first price seen on `day` or later, before `end`; -1 without one."""
+        index = bisect.bisect_left(self._prices, (day,))
+        found = index < len(self._prices) and (end is None or self._prices[index][0] < end)
+        return self._prices[index][1] if found else -1.0
 
     def window(self, day: int, length: int) -> dict[str, list[float]]:
-        """{feature: values} of the `length` days before `day`, the oldest first; channels without any are left out."""
+        """Returns {feature: values} of the `length` days before `day`, the oldest first, without empty channels."""
         days = range(day - length, day)
         of_channel: dict[str, list[float]] = {
             "units": [self._sold.get(d, 0.0) for d in days],
@@ -78,15 +95,15 @@ class Series:
         return {f"trend_{name}": of_channel[name] for name in TREND_CHANNELS if any(of_channel[name])}
 
 
-def _carried(seen: Sequence[tuple[int, float]], days: range) -> list[float]:
-    """The last value on each of `days` or before; 0 before the first."""
-    values, place, value = [], 0, 0.0
-    if seen and seen[0][0] < days.start:
-        place = bisect.bisect_left(seen, (days.start,))
-        value = seen[place - 1][1]
+def _carried(prices: Sequence[tuple[int, float]], days: range) -> list[float]:
+    """The last price on each of `days` or before; 0 before the first."""
+    values, index, value = [], 0, 0.0
+    if prices and prices[0][0] < days.start:
+        index = bisect.bisect_left(prices, (days.start,))
+        value = prices[index - 1][1]
     for day in days:
-        while place < len(seen) and seen[place][0] <= day:
-            value = seen[place][1]
-            place += 1
+        while index < len(prices) and prices[index][0] <= day:
+            value = prices[index][1]
+            index += 1
         values.append(value)
     return values

@@ -1,80 +1,105 @@
-"""What a shopper had done before: items and searches strictly before each row, and purchases that were taken back."""
+"""Shopper history: items and searches strictly before each row, and purchases that were returned."""
 
 import bisect
-from collections.abc import Iterable, Iterator
-from typing import Any
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
-from beam_preprocess.events.joins import Event, PairRow
+from beam_preprocess.events.rows import CheckedEvent, HistoryItem, Interaction, PastSearch, TypedSearch
 from beam_preprocess.outcomes import Count
-from trainer.spec.records import EventType
 from trainer.spec.units import MICROSECONDS_PER_DAY
 
-Past = tuple[int, str, str]  # time, request, item or what was typed
+
+class PastAction(NamedTuple):
+    """One past action of a shopper.
+
+    Attributes:
+      time_us: Its time.
+      request_id: Its request.
+      subject: The item it was about, or the text that was typed.
+    """
+
+    time_us: int
+    request_id: str
+    subject: str
 
 
-def with_history(group: tuple[str, Iterable[Any]], *, length: int, searches: int, days: int) -> Iterator[Any]:
-    """Every row of one shopper with `history` and `searches`, both the latest first.
+class _Recent(NamedTuple):
+    """A distinct subject of the past, and the age of its latest action."""
 
-    A history is [[item, age in days, in how many requests], ...], searches are [[text, age in days], ...].
+    subject: str
+    age_days: float
+
+
+def with_history(
+    group: tuple[str, Iterable[Interaction | CheckedEvent | TypedSearch]], *, length: int, searches: int, days: int
+) -> Iterator[Any]:
+    """Yields every row of one shopper with its history and search history, both the latest first.
 
     Args:
-      group: (actor, rows, searches and returns).
+      group: (actor, rows, returns and searches).
       length: Items kept.
       searches: Searches kept.
       days: Older actions and searches are left out.
     """
-    rows: list[PairRow] = []
-    events: dict[str, list[Event]] = {EventType.RETURN: [], EventType.SEARCH: []}
-    for member in group[1]:
-        (events[member["type"]] if "type" in member else rows).append(member)
-    rows.sort(key=lambda row: (row["time"], row["request"], row["item"], row["position"]))
-    past: list[Past] = sorted((time, row["request"], row["item"]) for row in rows for time in row["actions"])
-    typed: list[Past] = sorted((event["time"], event["request"], event["text"]) for event in events[EventType.SEARCH])
-    first, times = first_actions(past)
-    yield from apply_returns(rows, sorted(events[EventType.RETURN], key=lambda event: (event["time"], event["id"])))
-    for row in rows:
-        acted = before(row, past, length=length, days=days)
-        row["history"] = [
-            [item, age, count_before(times[item], own=first.get((item, row["request"])), now=row["time"], days=days)]
-            for item, age in acted
-        ]
-        row["searches"] = before(row, typed, length=searches, days=days)
-        yield row
+    members = list(group[1])
+    rows = [member for member in members if isinstance(member, Interaction)]
+    returns = [member for member in members if isinstance(member, CheckedEvent)]
+    rows.sort(key=lambda row: (row.time_us, row.request_id, row.item_id, row.position))
+    past = sorted(PastAction(time, row.request_id, row.item_id) for row in rows for time in row.action_times_us)
+    typed = sorted(PastAction(*member) for member in members if isinstance(member, TypedSearch))
+    first = first_actions(past)
+    times = times_by_item(first)
+    applied = apply_returns(rows, sorted(returns, key=lambda event: (event.time_us, event.event_id)))
+    yield from applied.counts
+    for row in applied.rows:
+        now = row.time_us
+        items = tuple(
+            HistoryItem(item, age, count_before(times[item], own=first.get((item, row.request_id)), now=now, days=days))
+            for item, age in recent(row, past, length=length, days=days)
+        )
+        texts = tuple(PastSearch(*entry) for entry in recent(row, typed, length=searches, days=days))
+        yield row.with_history(items, texts)
 
 
-def before(row: PairRow, past: list[Past], *, length: int, days: int) -> list[list[Any]]:
-    """What is distinct of the past strictly before the row's time, in other requests, each at its latest."""
-    found: dict[str, list[Any]] = {}
+def recent(row: Interaction, past: Sequence[PastAction], *, length: int, days: int) -> list[_Recent]:
+    """Returns the distinct subjects strictly before the row's time, in other requests, each at its latest."""
+    found: dict[str, _Recent] = {}
     # A tuple of one sorts before every longer one of the same time: nothing of that very moment is included.
-    for index in range(bisect.bisect_left(past, (row["time"],)) - 1, -1, -1):
-        time, request, name = past[index]
-        age = (row["time"] - time) / MICROSECONDS_PER_DAY
+    for index in range(bisect.bisect_left(past, (row.time_us,)) - 1, -1, -1):
+        time, request, subject = past[index]
+        age = (row.time_us - time) / MICROSECONDS_PER_DAY
         if age > days or len(found) == length:
             break
-        if request != row["request"] and name not in found:
-            found[name] = [name, age]
+        if request != row.request_id and subject not in found:
+            found[subject] = _Recent(subject, age)
     return list(found.values())
 
 
-def first_actions(past: list[Past]) -> tuple[dict[tuple[str, str], int], dict[str, list[int]]]:
-    """When each item was first acted on in each request: {(item, request): time} and {item: times in order}."""
+def first_actions(past: Iterable[PastAction]) -> dict[tuple[str, str], int]:
+    """Returns {(item, request): time of the first action}."""
     first: dict[tuple[str, str], int] = {}
     for time, request, item in past:
         first.setdefault((item, request), time)
+    return first
+
+
+def times_by_item(first: dict[tuple[str, str], int]) -> dict[str, list[int]]:
+    """Returns {item: time of the first action of each request, in order}, from `first_actions`."""
     times: dict[str, list[int]] = {}
     for (item, _), time in first.items():
         times.setdefault(item, []).append(time)
-    return first, times
+    return times
 
 
-def count_before(times: list[int], *, own: int | None, now: int, days: int) -> int:
-    """In how many other requests an item of the history was acted on.
+def count_before(times: Sequence[int], *, own: int | None, now: int, days: int) -> int:
+    """Returns the number of other requests that acted on an item of the history.
 
     Args:
-      times: When each request that acted on it did so first, in order.
-      own: When the request that asks did, None where it did not.
-      now: What is at or after it is no history.
-      days: What is longer ago counts no more.
+      times: Time of the first action of each request that acted on it, in order.
+      own: That of the row's own request, None where it did not act on the item.
+      now: Time of the row; later requests do not count.
+      days: Earlier requests than that do not count.
 
     Returns:
       At least 1: a request may have begun too long ago and still have acted lately.
@@ -84,27 +109,58 @@ def count_before(times: list[int], *, own: int | None, now: int, days: int) -> i
     return max(1, count - int(own is not None and oldest <= own < now))
 
 
-def apply_returns(rows: list[PairRow], returns: list[Event]) -> Iterator[Count]:
-    """Takes `purchase` off the rows whose purchase was returned in full.
+class AppliedReturns(NamedTuple):
+    """Rows after returns, and a count for each return."""
+
+    rows: list[Interaction]
+    counts: list[Count]
+
+
+class _Candidate(NamedTuple):
+    """A purchase that a return may belong to; the largest of the first three is taken first."""
+
+    is_own_request: bool
+    time_us: int
+    request_id: str
+    row: int
+    purchase: int
+
+
+def apply_returns(rows: Sequence[Interaction], returns: Iterable[CheckedEvent]) -> AppliedReturns:
+    """Removes the purchase label of rows whose purchases were returned in full.
 
     A return goes to the latest purchases of the item that were not after it, those of its own request first; without a
     quantity it takes back one purchase.
     """
+    left = [[purchase.quantity for purchase in row.purchases] for row in rows]
+    returned: set[int] = set()
+    counts = []
     for event in returns:
-        candidates = [
-            (row["request"] == event["request"], bought[0], row["request"], row, bought)
-            for row in rows
-            for bought in row["bought"]
-            if row["item"] == event["item"] and bought[0] <= event["time"] and bought[1] != 0
-        ]
-        candidates.sort(key=lambda candidate: candidate[:3], reverse=True)
-        left = event["quantity"]
-        for *_, row, bought in candidates:
-            taken = bought[1] if left is None or bought[1] is None else min(left, bought[1])
-            bought[1] = 0 if taken is None else bought[1] - taken
-            if all(quantity == 0 for _, quantity in row["bought"]):
-                row["purchase"] = 0.0
-            left = None if left is None or taken is None else left - taken
-            if not left:
+        candidates = _candidates(rows, left, event)
+        wanted = event.quantity
+        for candidate in candidates:
+            bought = left[candidate.row][candidate.purchase]
+            taken = bought if wanted is None or bought is None else min(wanted, bought)
+            left[candidate.row][candidate.purchase] = 0 if taken is None or bought is None else bought - taken
+            if all(quantity == 0 for quantity in left[candidate.row]):
+                returned.add(candidate.row)
+            wanted = None if wanted is None or taken is None else wanted - taken
+            if not wanted:
                 break
-        yield Count("returns_matched" if candidates else "returns_unmatched")
+        counts.append(Count("returns_matched" if candidates else "returns_unmatched"))
+    kept = [dataclasses.replace(row, purchase=0.0) if index in returned else row for index, row in enumerate(rows)]
+    return AppliedReturns(kept, counts)
+
+
+def _candidates(
+    rows: Sequence[Interaction], left: Sequence[Sequence[float | None]], event: CheckedEvent
+) -> list[_Candidate]:
+    """The purchases that a return may belong to, the best first."""
+    candidates = [
+        _Candidate(row.request_id == event.request_id, purchase.time_us, row.request_id, index, number)
+        for index, row in enumerate(rows)
+        for number, purchase in enumerate(row.purchases)
+        if row.item_id == event.item_id and purchase.time_us <= event.time_us and left[index][number] != 0
+    ]
+    candidates.sort(key=lambda candidate: candidate[:3], reverse=True)
+    return candidates

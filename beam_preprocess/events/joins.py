@@ -1,4 +1,4 @@
-"""Events to rows: one row for each (request, item) pair, with what the shopper did about it.
+"""Attribution: the events of one request to its interactions, one row for each (request, item) pair.
 
 Every impression gives a row; an action joins the latest impression of the same request and item that was not after it,
 and gives a row of its own where there is none; a judgment is a row. An action never changes what is known before it.
@@ -8,16 +8,14 @@ import collections
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from beam_preprocess import validation
+from beam_preprocess.events.rows import CheckedEvent, Interaction, Observation, Purchase, TypedSearch
 from beam_preprocess.outcomes import Count, DeadLetter, Reason, RecordError, SourceRef, SourceRow
 from trainer.spec.records import EVENTS, INTENTS, SENTIMENTS, EventType
 from trainer.spec.units import MICROSECONDS_PER_SECOND
-
-Event = dict[str, Any]
-PairRow = dict[str, Any]
 
 ENGAGED = (EventType.VIEW, EventType.CLICK, EventType.CART)  # what counts as a click
 ACTIONS = (*ENGAGED, EventType.PURCHASE)
@@ -28,7 +26,7 @@ DEFAULT_USER_KEY = b"vitrine"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class EventRules:
-    """How events are read, apart from the configuration.
+    """Rules for reading events, apart from the configuration.
 
     Attributes:
       now: Epoch seconds; later events are quarantined.
@@ -40,7 +38,7 @@ class EventRules:
 
 
 def check_event(row: SourceRow, *, rules: EventRules) -> Iterator[Any]:
-    """(identity, event) of a valid event, or its dead letter. Replays have the same identity."""
+    """Yields (identity, `CheckedEvent`) of a valid event, or its dead letter; replays have the same identity."""
     yield Count("read")
     if isinstance(row.values, RecordError):
         yield DeadLetter(row.ref, row.values)
@@ -55,11 +53,11 @@ def check_event(row: SourceRow, *, rules: EventRules) -> Iterator[Any]:
     if "user_id" not in checked.values:
         yield Count("without_user")
     event = _event(checked.values, row.ref, rules)
-    yield event["id"], event
+    yield event.event_id, event
 
 
 def _event_error(record: Mapping[str, Any], rules: EventRules) -> RecordError | None:
-    """What is wrong with a record whose fields are right one by one."""
+    """Why a record whose fields are valid one by one cannot be used, None where it can."""
     kind = record["type"]
     if record["timestamp"] > rules.now * MICROSECONDS_PER_SECOND:
         return RecordError(
@@ -73,7 +71,7 @@ def _event_error(record: Mapping[str, Any], rules: EventRules) -> RecordError | 
     return None
 
 
-def _event(record: Mapping[str, Any], ref: SourceRef, rules: EventRules) -> Event:
+def _event(record: Mapping[str, Any], ref: SourceRef, rules: EventRules) -> CheckedEvent:
     """The parts of a record that later steps need, without a raw user id."""
     identity = record.get("event_id") or _hash(record)
     query = record.get("query", {})
@@ -81,29 +79,29 @@ def _event(record: Mapping[str, Any], ref: SourceRef, rules: EventRules) -> Even
     # All judgments of one query are one request; any other event without a request is its own.
     request = record.get("request_id") or (f"query-{_hash(query)}" if judged else f"event-{_hash(identity)}")
     user, session = record.get("user_id", ""), record.get("session_id", "")
-    return {
-        "id": identity,
-        "ref": (ref.file, ref.number),
-        "time": record["timestamp"],
-        "type": record["type"],
-        "request": request,
-        "user": validation.pseudonym(user, key=rules.user_hash_key) if user else "",
-        "session": validation.pseudonym(session, key=rules.user_hash_key) if session else "",
-        "query": {part: query[part] for part in validation.QUERY_COMPONENTS if part in query},
-        "profile": record.get("profile", {}),
-        "item": record.get("item_id", ""),
-        "position": record.get("position", -1),
-        "price": record.get("price", -1.0),
-        "quantity": record.get("quantity"),
-        "grade": record.get("grade", -1),
-        "intent": record.get("intent", ""),
-        "sentiment": _sentiment(record),
-        "text": record.get("text", ""),
-    }
+    return CheckedEvent(
+        event_id=identity,
+        ref=ref,
+        time_us=record["timestamp"],
+        type=record["type"],
+        request_id=request,
+        user_hash=validation.pseudonym(user, key=rules.user_hash_key) if user else "",
+        session_hash=validation.pseudonym(session, key=rules.user_hash_key) if session else "",
+        query={part: query[part] for part in validation.QUERY_COMPONENTS if part in query},
+        profile=record.get("profile", {}),
+        item_id=record.get("item_id", ""),
+        position=record.get("position", -1),
+        price=record.get("price", -1.0),
+        quantity=record.get("quantity"),
+        grade=record.get("grade", -1),
+        intent=record.get("intent", ""),
+        sentiment=_sentiment(record),
+        text=record.get("text", ""),
+    )
 
 
 def _sentiment(record: Mapping[str, Any]) -> int:
-    """Place in `SENTIMENTS`: what the record says, else by its stars (3 is neutral), else -1."""
+    """Index into `SENTIMENTS`: the record's own, else by its stars (3 is neutral), else -1."""
     if "sentiment" in record:
         return SENTIMENTS.index(record["sentiment"])
     rating = record.get("rating")
@@ -114,141 +112,157 @@ def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def deduplicate_event(group: tuple[str, Iterable[Event]]) -> Iterator[Any]:
-    """(request, event) of the earliest of a group of replays; the others are counted."""
-    first, *others = sorted(group[1], key=lambda event: (event["time"], event["ref"]))
+def deduplicate_event(group: tuple[str, Iterable[CheckedEvent]]) -> Iterator[Any]:
+    """Yields (request, event) of the earliest of a group of replays; the others are counted."""
+    first, *others = sorted(group[1], key=lambda event: (event.time_us, event.ref))
     yield Count(f"dropped/{Reason.DUPLICATE}", len(others))
-    yield first["request"], first
+    yield first.request_id, first
 
 
-def pair_rows(group: tuple[str, Iterable[Event]]) -> Iterator[Any]:
-    """(actor, row) of every pair of one request, (actor, event) of its returns and, of what was typed, (actor, search).
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class _Request:
+    """What the events of one request share: the shopper, its start, and the query of its search."""
 
-    A judgment is no search: nobody typed its query.
+    start_us: int
+    query: Mapping[str, str]
+    user_hash: str
+    session_hash: str
+    intent: str
+    profile: Mapping[str, str]
+
+    @classmethod
+    def of(cls, events: Sequence[CheckedEvent], searches: Sequence[CheckedEvent]) -> "_Request":
+        return cls(
+            start_us=events[0].time_us,
+            query=next((event.query for event in (*searches, *events) if event.query), {}),
+            user_hash=next((event.user_hash for event in events if event.user_hash), ""),
+            session_hash=next((event.session_hash for event in events if event.session_hash), ""),
+            intent=next((event.intent for event in searches if event.intent), ""),
+            profile=next((event.profile for event in events if event.profile), {}),
+        )
+
+    def actor(self, event: CheckedEvent) -> str:
+        """Key of the history an event belongs to: the user's, else the session's, else that of the request alone."""
+        user, session = event.user_hash or self.user_hash, event.session_hash or self.session_hash
+        return f"u{user}" if user else f"s{session}" if session else f"r{event.request_id}"
+
+
+def pair_rows(group: tuple[str, Iterable[CheckedEvent]]) -> Iterator[Any]:
+    """Yields (actor, `Interaction`) of every pair of one request, and (actor, event) of its returns.
+
+    A typed query gives (actor, `TypedSearch`) too; a judgment is no search, because no shopper typed its query.
     """
-    events = sorted(group[1], key=lambda event: (event["time"], event["position"], event["id"]))
+    events = sorted(group[1], key=lambda event: (event.time_us, event.position, event.event_id))
     of_type = collections.defaultdict(list)
     for event in events:
-        of_type[event["type"]].append(event)
-    shared = _shared(events, of_type[EventType.SEARCH])
-    made = [_row(event, shared, click=0.0, purchase=0.0) for event in of_type[EventType.IMPRESSION]]
-    for row, event in zip(made, of_type[EventType.IMPRESSION], strict=True):
-        row["sightings"].append([event["time"], 0.0, 0, event["price"]])
-    yield from _join_actions(made, [event for event in events if event["type"] in ACTIONS], shared)
-    if made:
-        made[0]["first"] = True
-    judged = _judged(of_type[EventType.JUDGMENT], shared)
-    if judged:
-        judged[0]["first"] = True
-    reviews = [_review(event, shared) for event in of_type[EventType.REVIEW] if event["text"]]
-    for row in (*made, *judged, *reviews):
-        yield row["actor"], row
+        of_type[event.type].append(event)
+    request = _Request.of(events, of_type[EventType.SEARCH])
+    attribution = _attribute(of_type[EventType.IMPRESSION], [event for event in events if event.type in ACTIONS])
+    yield from attribution.counts
+    shown = [
+        _interaction(impression, request, actions=actions, shown=True)
+        for impression, actions in zip(of_type[EventType.IMPRESSION], attribution.of_impressions, strict=True)
+    ]
+    not_shown = [_interaction(actions[0], request, actions=actions) for actions in attribution.without_impression]
+    judged = [_judgment(event, request) for event in _latest_judgments(of_type[EventType.JUDGMENT])]
+    reviews = [_review(event, request) for event in of_type[EventType.REVIEW] if event.text]
+    for row in (*_first_marked([*shown, *not_shown]), *_first_marked(judged), *reviews):
+        yield row.actor, row
     for event in of_type[EventType.RETURN]:
-        yield _actor(event, shared), event
-    if shared["query"].get("text") and len(of_type[EventType.JUDGMENT]) < len(events):
-        typed = {"time": shared["start"], "request": events[0]["request"], "text": shared["query"]["text"]}
-        yield _actor(events[0], shared), {"type": EventType.SEARCH, **typed}
+        yield request.actor(event), event
+    if request.query.get("text") and len(of_type[EventType.JUDGMENT]) < len(events):
+        search = TypedSearch(request.start_us, events[0].request_id, request.query["text"])
+        yield request.actor(events[0]), search
     yield Count("not_used/review_without_text", len(of_type[EventType.REVIEW]) - len(reviews))
 
 
-def _shared(events: list[Event], searches: list[Event]) -> dict[str, Any]:
-    """What the events of one request have in common: who, when it began, and the query of its search."""
-    asking = [event for event in (*searches, *events) if event["query"]]
-    return {
-        "start": events[0]["time"],
-        "query": asking[0]["query"] if asking else {},
-        "user": next((event["user"] for event in events if event["user"]), ""),
-        "intent": next((event["intent"] for event in searches if event["intent"]), ""),
-        "session": next((event["session"] for event in events if event["session"]), ""),
-        "profile": next((event["profile"] for event in events if event["profile"]), {}),
-    }
+def _first_marked(rows: Sequence[Interaction]) -> list[Interaction]:
+    """The same rows, of which the first stands for its request."""
+    return [dataclasses.replace(row, is_first_of_request=index == 0) for index, row in enumerate(rows)]
 
 
-def _actor(event: Event, shared: Mapping[str, Any]) -> str:
-    """Whose history it is: the user's, else the session's, else nobody's."""
-    user, session = event["user"] or shared["user"], event["session"] or shared["session"]
-    return f"u{user}" if user else f"s{session}" if session else f"r{event['request']}"
+class _Attribution(NamedTuple):
+    """Actions by the row they belong to.
+
+    Attributes:
+      of_impressions: The actions of each impression.
+      without_impression: The actions on each item that had not been shown before.
+      counts: Actions that came before the impression of their item.
+    """
+
+    of_impressions: list[list[CheckedEvent]]
+    without_impression: list[list[CheckedEvent]]
+    counts: list[Count]
 
 
-def _row(event: Event, shared: Mapping[str, Any], *, click: float, purchase: float) -> PairRow:
-    return {
-        "request": event["request"],
-        "item": event["item"],
-        "time": event["time"],
-        "start": shared["start"],
-        "ref": event["ref"],
-        "actor": _actor(event, shared),
-        "user": event["user"] or shared["user"],
-        "query": event["query"] or shared["query"],
-        "profile": event["profile"] or shared["profile"],
-        "position": event["position"],
-        "click": click,
-        "purchase": purchase,
-        "cart": False,
-        "intent": INTENTS.index(shared["intent"]) if shared["intent"] else -1,
-        "review": "",
-        "sentiment": -1,
-        "grade": float(event["grade"]),
-        "positive": 0.0,
-        "judged": False,
-        "first": False,  # of its request, judgments apart; requests are counted by it
-        "actions": [],  # times at which the shopper acted on the item
-        "bought": [],  # [time, quantity or None] of every purchase
-        "sightings": [],  # [time, units sold, actions, price or -1] of everything seen of the item
-    }
-
-
-def _join_actions(made: list[PairRow], actions: list[Event], shared: Mapping[str, Any]) -> Iterator[Count]:
-    """Writes actions into the rows of their impressions, and adds rows for those without."""
+def _attribute(impressions: Sequence[CheckedEvent], actions: Sequence[CheckedEvent]) -> _Attribution:
+    """Assigns every action to the latest impression of its item that was not after it."""
     shown = collections.defaultdict(list)
-    for row in made:
-        shown[row["item"]].append(row)
-    alone: dict[str, PairRow] = {}
+    for index, impression in enumerate(impressions):
+        shown[impression.item_id].append(index)
+    attribution = _Attribution([[] for _ in impressions], [], [])
+    alone: dict[str, list[CheckedEvent]] = {}
     for action in actions:
-        item = action["item"]
-        before = [row for row in shown[item] if row["time"] <= action["time"]]
+        before = [index for index in shown[action.item_id] if impressions[index].time_us <= action.time_us]
         if before:
-            row = before[-1]
-        else:
-            yield Count("action_before_impression", int(bool(shown[item])))
-            if item not in alone:
-                alone[item] = _row(action, shared, click=-1.0, purchase=-1.0)
-            row = alone[item]
-        row["positive"] = 1.0
-        row["actions"].append(action["time"])
-        bought = action["type"] == EventType.PURCHASE
-        units = 0.0 if not bought else 1.0 if action["quantity"] is None else action["quantity"]
-        row["sightings"].append([action["time"], units, 1, action["price"]])
-        if bought:
-            row["bought"].append([action["time"], action["quantity"]])
-            row["purchase"] = 1.0
-        row["cart"] |= action["type"] == EventType.CART
-        if action["type"] in ENGAGED or row["click"] == 0.0:  # who buys what was shown has clicked it
-            row["click"] = 1.0
-    made += alone.values()
+            attribution.of_impressions[before[-1]].append(action)
+            continue
+        attribution.counts.append(Count("action_before_impression", int(bool(shown[action.item_id]))))
+        alone.setdefault(action.item_id, []).append(action)
+    attribution.without_impression.extend(alone.values())
+    return attribution
 
 
-def _judged(judgments: list[Event], shared: Mapping[str, Any]) -> list[PairRow]:
-    """One row for each judged item; of several opinions the latest counts."""
-    latest = {event["item"]: event for event in judgments}
-    made = [_row(event, shared, click=-1.0, purchase=-1.0) for event in latest.values()]
-    for row in made:
-        row["judged"] = True
-        row["positive"] = float(row["grade"] >= RELEVANT_GRADE)
-    return made
+def _interaction(
+    event: CheckedEvent, request: _Request, *, actions: Sequence[CheckedEvent] = (), shown: bool = False
+) -> Interaction:
+    """The row of an impression or of the first action, with all actions that belong to it."""
+    clicked = bool(actions) if shown else any(action.type in ENGAGED for action in actions)
+    bought = [action for action in actions if action.type == EventType.PURCHASE]
+    unlabelled = 0.0 if shown else -1.0
+    seen = [Observation(event.time_us, 0.0, 0, event.price)] if shown else []
+    return Interaction(
+        request_id=event.request_id,
+        item_id=event.item_id,
+        time_us=event.time_us,
+        request_start_us=request.start_us,
+        ref=event.ref,
+        actor=request.actor(event),
+        user_hash=event.user_hash or request.user_hash,
+        query=event.query or request.query,
+        profile=event.profile or request.profile,
+        position=event.position,
+        click=1.0 if clicked else unlabelled,  # a shopper who buys what was shown has clicked it
+        purchase=1.0 if bought else unlabelled,
+        in_cart=any(action.type == EventType.CART for action in actions),
+        intent=INTENTS.index(request.intent) if request.intent else -1,
+        grade=float(event.grade),
+        positive=float(bool(actions)),
+        action_times_us=tuple(action.time_us for action in actions),
+        purchases=tuple(Purchase(action.time_us, action.quantity) for action in bought),
+        observations=(*seen, *map(_observation, actions)),
+    )
 
 
-def _review(event: Event, shared: Mapping[str, Any]) -> PairRow:
-    """A row that holds what was written about an item, and nothing else of its request."""
-    row = _row(event, {**shared, "query": {}, "intent": ""}, click=-1.0, purchase=-1.0)
-    own = {"request": f"review-{event['id']}", "start": event["time"], "position": -1}
-    return {**row, **own, "review": event["text"], "sentiment": event["sentiment"]}
+def _observation(action: CheckedEvent) -> Observation:
+    """An action as an observation of its item; a purchase without a quantity is of one unit."""
+    bought = action.type == EventType.PURCHASE
+    units = 0.0 if not bought else 1.0 if action.quantity is None else action.quantity
+    return Observation(action.time_us, units, 1, action.price)
 
 
-def relevance(row: PairRow) -> float:
-    """Grade 0 to 3 of a row: the judged one, else by what the shopper did; -1 where nothing is known."""
-    if row["grade"] >= 0:
-        return float(row["grade"])
-    if row["purchase"] > 0:
-        return 3.0
-    return 2.0 if row["cart"] else float(row["click"])
+def _latest_judgments(judgments: Sequence[CheckedEvent]) -> Iterable[CheckedEvent]:
+    """The latest judgment of each item."""
+    return {event.item_id: event for event in judgments}.values()
+
+
+def _judgment(event: CheckedEvent, request: _Request) -> Interaction:
+    row = _interaction(event, request)
+    return dataclasses.replace(row, is_judgment=True, positive=float(row.grade >= RELEVANT_GRADE))
+
+
+def _review(event: CheckedEvent, request: _Request) -> Interaction:
+    """A row that holds the review of an item, and nothing else of its request."""
+    row = _interaction(event, dataclasses.replace(request, query={}, intent="", start_us=event.time_us))
+    own_request = f"review-{event.event_id}"
+    return dataclasses.replace(row, request_id=own_request, position=-1, review=event.text, sentiment=event.sentiment)

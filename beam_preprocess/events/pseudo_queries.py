@@ -1,6 +1,6 @@
-"""Pseudo-queries: what a shopper might have typed or photographed to find an item, made from the item itself.
+"""Pseudo-queries: texts and photos that a shopper might search an item by, made from the item itself.
 
-They let a shop without events train, and teach retrieval of items that nobody has found yet. The same item always
+They let a shop without events train, and teach retrieval of items that have no interaction yet. The same item always
 gives the same queries; they go to the train split only.
 """
 
@@ -12,22 +12,22 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from beam_preprocess.events import examples
-from beam_preprocess.events.joins import PairRow
-from beam_preprocess.events.splits import TRAIN
-from beam_preprocess.media import wire
-from beam_preprocess.media.errors import MediaError
+from beam_preprocess.events.rows import Interaction
+from beam_preprocess.items import ValidRecord
+from beam_preprocess.media.media_root import MediaRoot, MediaUnavailable
 from beam_preprocess.outcomes import Count
-from beam_preprocess.sources import MediaRoot, MediaUnavailable
+from serving.client.errors import MediaError
+from serving.client.images import image_wire
 from trainer.spec.config import Config
 
 _WORD = re.compile(r"\w+")
-_MOST_WORDS = 5
-_SMALLEST_CROP = 0.5  # share of the side
+_MAX_WORDS = 5
+_MIN_CROP = 0.5  # share of the side
 Record = dict[str, Any]
 
 
-def pseudo_query_rows(keyed: tuple[str, Any], *, media_root: MediaRoot, config: Config) -> Iterator[Any]:
-    """(split, shard, (sort key, serialized Example)) of the pseudo-queries of one (item_id, (ref, record))."""
+def pseudo_query_rows(keyed: tuple[str, ValidRecord], *, media_root: MediaRoot, config: Config) -> Iterator[Any]:
+    """Yields (split, shard, (sort key, serialized Example)) of the pseudo-queries of one (item_id, `ValidRecord`)."""
     item_id, (_, record) = keyed
     photo = _photo(record, media_root, config)
     for number in range(config.data.pseudo_queries):
@@ -38,12 +38,12 @@ def pseudo_query_rows(keyed: tuple[str, Any], *, media_root: MediaRoot, config: 
         if not text and photo is None:
             continue
         image = {} if text or photo is None else {"query_image": crop(photo, px=config.wire.image_px, chance=chance)}
-        yield from examples.serialize_row(_row(item_id, number, text), image, config=config)
+        yield from examples.serialize_row(Interaction.pseudo(item_id, text, number=number), image, config=config)
         yield Count("pseudo_queries")
 
 
 def text_query(record: Record, chance: random.Random) -> str:
-    """A few words of the item, chosen by `chance`; "" when it has none."""
+    """Returns a few words of the item, chosen by `chance`; "" when it has none."""
     makers: list[Callable[[Record, random.Random], list[str]]] = [*_TEXT_MAKERS]
     weights = list(_TEXT_MAKERS.values())
     while makers:
@@ -56,25 +56,25 @@ def text_query(record: Record, chance: random.Random) -> str:
 
 
 def crop(photo: bytes, *, px: int, chance: random.Random) -> bytes:
-    """JPEG of `px` x `px`: a random part of a square JPEG, at least half its side, mirrored every other time."""
+    """Returns a JPEG of `px` x `px`: a random part of a square JPEG, at least half its side, mirrored half the time."""
     from PIL import Image
 
     with Image.open(io.BytesIO(photo), formats=("JPEG",)) as image:
-        side = max(1, round(image.width * chance.uniform(_SMALLEST_CROP, 1.0)))
+        side = max(1, round(image.width * chance.uniform(_MIN_CROP, 1.0)))
         left, top = chance.randint(0, image.width - side), chance.randint(0, image.height - side)
         part = image.crop((left, top, left + side, top + side))
     if chance.random() < 0.5:
         part = part.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     lossless = io.BytesIO()
     part.save(lossless, "PNG")
-    return wire.image_wire(lossless.getvalue(), px=px)
+    return image_wire(lossless.getvalue(), px=px)
 
 
 def _photo(record: Record, media_root: MediaRoot, config: Config) -> bytes | None:
     """The item's best photo at twice the model's resolution; None when it has no usable one."""
     for uri in record.get("images", []):
         try:
-            return wire.image_wire(media_root.read(uri), px=2 * config.wire.image_px)
+            return image_wire(media_root.read(uri), px=2 * config.wire.image_px)
         except (MediaUnavailable, MediaError):  # counted where the item itself is written
             continue
     return None
@@ -84,11 +84,11 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def _span(words: list[str], chance: random.Random, most: int = _MOST_WORDS) -> list[str]:
-    """A few words that follow one another."""
+def _span(words: list[str], chance: random.Random, max_words: int = _MAX_WORDS) -> list[str]:
+    """A span of consecutive words."""
     if not words:
         return []
-    length = chance.randint(1, min(most, len(words)))
+    length = chance.randint(1, min(max_words, len(words)))
     start = chance.randint(0, len(words) - length)
     return words[start : start + length]
 
@@ -99,21 +99,21 @@ def _title_span(record: Record, chance: random.Random) -> list[str]:
 
 def _title_subset(record: Record, chance: random.Random) -> list[str]:
     words = _words(record.get("title", ""))
-    kept = sorted(chance.sample(range(len(words)), min(len(words), chance.randint(1, _MOST_WORDS))))
+    kept = sorted(chance.sample(range(len(words)), min(len(words), chance.randint(1, _MAX_WORDS))))
     return [words[index] for index in kept]
 
 
 def _brand_and_kind(record: Record, chance: random.Random) -> list[str]:
     brand, path = _words(record.get("brand", "")), record.get("category", [])
-    kind = _words(path[-1]) if path else _span(_words(record.get("title", "")), chance, most=2)
+    kind = _words(path[-1]) if path else _span(_words(record.get("title", "")), chance, max_words=2)
     return [*brand, *kind] if brand or path else []
 
 
 def _attribute_and_kind(record: Record, chance: random.Random) -> list[str]:
     values = sorted(record.get("attributes", {}).values())
     path = record.get("category", [])
-    kind = _words(path[-1]) if path else _span(_words(record.get("title", "")), chance, most=2)
-    return [*_words(chance.choice(values)), *kind][: 2 * _MOST_WORDS] if values else []
+    kind = _words(path[-1]) if path else _span(_words(record.get("title", "")), chance, max_words=2)
+    return [*_words(chance.choice(values)), *kind][: 2 * _MAX_WORDS] if values else []
 
 
 def _description_span(record: Record, chance: random.Random) -> list[str]:
@@ -127,28 +127,3 @@ _TEXT_MAKERS: dict[Callable[[Record, random.Random], list[str]], float] = {
     _attribute_and_kind: 0.1,
     _description_span: 0.15,
 }
-
-
-def _row(item_id: str, number: int, text: str) -> PairRow:
-    return {
-        "request": f"pseudo/{item_id}/{number}",
-        "item": item_id,
-        "time": 0,
-        "user": "",
-        "query": {"text": text} if text else {},
-        "position": -1,
-        "click": -1.0,
-        "purchase": -1.0,
-        "cart": False,
-        "intent": -1,
-        "review": "",
-        "sentiment": -1,
-        "grade": -1.0,
-        "positive": 1.0,
-        "judged": False,
-        "first": True,
-        "history": [],
-        "searches": [],
-        "profile": {},
-        "split": TRAIN,
-    }

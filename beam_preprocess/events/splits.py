@@ -1,4 +1,4 @@
-"""Which requests are held out: the last ones by time, or by hash where the data has no usable time."""
+"""Training and evaluation split: the last requests by time, or by hash where the data has no usable time."""
 
 import collections
 import hashlib
@@ -8,41 +8,40 @@ from typing import Any
 
 import apache_beam as beam
 
-from beam_preprocess.events.joins import PairRow
+from beam_preprocess.events.rows import EVAL, TRAIN, Interaction
 from trainer.spec.units import MICROSECONDS_PER_SECOND
 
-TRAIN, EVAL = "train", "eval"
 SPLITS = (TRAIN, EVAL)
-DAYS = "days"  # beside the splits: what was known of each item on each day
+DAYS = "days"  # beside the splits: the records of each item and day
 
 
-def split_of(row: PairRow, cut: int | None, *, eval_percent: int, has_official_split: bool) -> str:
-    """The split of a row; all rows of one request that are not judgments are in the same.
+def split_of(row: Interaction, eval_cutoff: int | None, *, eval_percent: int, has_official_split: bool) -> str:
+    """Returns the split of a row; all rows of one request that are not judgments have the same.
 
     Args:
       row: The row.
-      cut: From `EvalCutoff`.
+      eval_cutoff: From `EvalCutoff`.
       eval_percent: Share of the requests that is held out where the hash decides.
-      has_official_split: The data says itself: its judgments are the test set.
+      has_official_split: The data has a split of its own: its judgments are the test set.
     """
-    if row["judged"]:
+    if row.is_judgment:
         return EVAL
     if has_official_split:
         return TRAIN
-    if cut is not None:
-        return EVAL if row["start"] // MICROSECONDS_PER_SECOND >= cut else TRAIN
-    # The same query never stands on both sides.
-    name = json.dumps(row["query"], sort_keys=True) if row["query"] else row["request"]
+    if eval_cutoff is not None:
+        return EVAL if row.request_start_us // MICROSECONDS_PER_SECOND >= eval_cutoff else TRAIN
+    # The same query is never in both splits.
+    name = json.dumps(row.query, sort_keys=True) if row.query else row.request_id
     bucket = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % 100
     return EVAL if bucket < eval_percent else TRAIN
 
 
 def find_eval_cutoff(starts: Mapping[int, int], *, eval_percent: int) -> int | None:
-    """The second from which on requests are held out; None when they all began in the same one.
+    """Returns the second from which on requests are held out; None when they all began in the same one.
 
     Args:
       starts: {second: number of requests that began in it}.
-      eval_percent: The share wanted; the nearest one that a cut between two seconds gives is taken.
+      eval_percent: The share wanted; the nearest one that a cutoff between two seconds gives is taken.
     """
     wanted = sum(starts.values()) * eval_percent / 100
     best: tuple[float, int] | None = None
@@ -57,7 +56,7 @@ def find_eval_cutoff(starts: Mapping[int, int], *, eval_percent: int) -> int | N
 
 
 class EvalCutoff(beam.CombineFn):
-    """Combines rows into the time of the cut, the same in whatever order they come."""
+    """Combines rows into the evaluation cutoff, whatever their order."""
 
     def __init__(self, eval_percent: int) -> None:
         super().__init__()
@@ -67,10 +66,10 @@ class EvalCutoff(beam.CombineFn):
         """{second: requests}."""
         return {}
 
-    def add_input(self, accumulator: dict[int, int], row: PairRow) -> dict[int, int]:
+    def add_input(self, accumulator: dict[int, int], row: Interaction) -> dict[int, int]:
         """Counts the request once, by its first row."""
-        if row["first"] and not row["judged"]:
-            second = row["start"] // MICROSECONDS_PER_SECOND
+        if row.is_first_of_request and not row.is_judgment:
+            second = row.request_start_us // MICROSECONDS_PER_SECOND
             accumulator[second] = accumulator.get(second, 0) + 1
         return accumulator
 
@@ -82,5 +81,5 @@ class EvalCutoff(beam.CombineFn):
         return dict(total)
 
     def extract_output(self, accumulator: dict[int, int]) -> Any:
-        """The cut, or None."""
+        """The cutoff, or None."""
         return find_eval_cutoff(accumulator, eval_percent=self.eval_percent)

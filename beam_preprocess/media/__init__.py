@@ -1,1 +1,1 @@
-"""Media: files to wire form."""
+"""Media of records: the rule for their URIs, and their wire form."""

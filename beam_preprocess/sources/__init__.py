@@ -3,20 +3,18 @@
 import pathlib
 from collections.abc import Callable
 
+from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.sources.base import ReadRecords, Source, SourceShard, fingerprint, read_all
 from beam_preprocess.sources.chorus import ChorusSource
 from beam_preprocess.sources.clothing_reviews import ClothingReviewsSource
 from beam_preprocess.sources.grocery import GrocerySource
-from beam_preprocess.sources.media_root import MediaRoot, MediaUnavailable
 from beam_preprocess.sources.online_retail import OnlineRetailSource
 from beam_preprocess.sources.shop import ShopSource
 from beam_preprocess.sources.spoken_digits import SpokenDigitsSource
 
 __all__ = [
     "SOURCES",
-    "MediaUnavailable",
     "SourceShard",
-    "MediaRoot",
     "ReadRecords",
     "Source",
     "fingerprint",

@@ -10,9 +10,9 @@ from typing import Literal, Protocol
 import apache_beam as beam
 
 from beam_preprocess import validation
+from beam_preprocess.media.media_root import MediaRoot, MediaUnavailable
 from beam_preprocess.outcomes import RecordError, SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.media_root import MediaRoot, MediaUnavailable
 from trainer.spec.records import RECORDS
 
 Record = Literal["catalog", "events", "signals"]

@@ -6,10 +6,10 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 from beam_preprocess.sources import record_files
 from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
-from beam_preprocess.sources.media_root import MediaRoot
 
 _PRODUCTS = "products.jsonl.gz"
 _JUDGMENTS = "judgments*.csv"

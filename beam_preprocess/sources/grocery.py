@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_preprocess.media.media_root import MediaRoot, MediaUnavailable
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 from beam_preprocess.sources import record_files
 from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
-from beam_preprocess.sources.media_root import MediaRoot, MediaUnavailable
 
 _CLASSES, _TRAIN, _VAL = "classes.csv", "train.txt", "val.txt"
 _COLUMNS = {

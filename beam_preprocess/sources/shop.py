@@ -4,10 +4,10 @@ import dataclasses
 import pathlib
 from collections.abc import Iterator
 
+from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.outcomes import SourceRow
 from beam_preprocess.sources import record_files
 from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
-from beam_preprocess.sources.media_root import MediaRoot
 from trainer.spec.records import RECORDS
 
 

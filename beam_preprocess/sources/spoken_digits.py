@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.outcomes import SourceRef, SourceRow
 from beam_preprocess.sources import record_files
 from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
-from beam_preprocess.sources.media_root import MediaRoot
 
 _NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>\w+)_(?P<index>\d+)\.wav")
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -1,4 +1,4 @@
-"""The wire form of sounds, in the same steps as `beam_preprocess.media.wire` (a test compares bytes and refusals)."""
+"""Wire form of sounds, with PyAV: 16 kHz mono 16-bit WAV; the same file gives the same bytes."""
 
 import io
 import wave
@@ -8,13 +8,14 @@ import numpy as np
 
 from .errors import MediaError
 from .images import Media, read
-from .video import CLIP_MAGIC, check_complete, opened
+from .video import VIDEO_MAGIC, check_complete, opened
 
 SAMPLE_RATE_HZ = 16_000
-# Each by its own reader, as for clips; a clip's sound track is a sound too.
-SOUND_MAGIC = (
+_STREAMED_BYTES = 0x7FFF_0000
+# Each by its own demuxer, as for clips; a clip's sound track is a sound too.
+AUDIO_MAGIC = (
     ("wav", rb"RIFF.{4}WAVE"),
-    *CLIP_MAGIC,
+    *VIDEO_MAGIC,
     ("ogg", rb"OggS"),
     ("flac", rb"fLaC"),
     ("aiff", rb"FORM.{4}AIF[FC]"),
@@ -25,11 +26,11 @@ SOUND_MAGIC = (
 
 
 def audio_wire(source: Media, *, milliseconds: int) -> bytes:
-    """The 16 kHz mono 16-bit WAV of the first `milliseconds` of a sound.
+    """Returns the 16 kHz mono 16-bit WAV of the first `milliseconds` of a sound.
 
     Args:
       source: Path or bytes of a WAV, MP3, FLAC, Ogg, AAC, AIFF, AMR, or of a clip with a sound track.
-      milliseconds: What follows is left out.
+      milliseconds: Length that is kept.
 
     Returns:
       The bytes of a WAV file with a 44-byte header.
@@ -38,10 +39,11 @@ def audio_wire(source: Media, *, milliseconds: int) -> bytes:
       MediaError: The sound is empty, no sound, cut off, broken, or holds no sample.
     """
     data = read(source)
+    _check_wav_length(data)
     with opened(
-        data, SOUND_MAGIC, subject="Sound", wanted="a WAV, MP3, FLAC, Ogg, AAC, AIFF, AMR or a clip"
+        data, AUDIO_MAGIC, subject="Sound", wanted="a WAV, MP3, FLAC, Ogg, AAC, AIFF, AMR or a clip"
     ) as container:
-        pcm = _samples(container, size=len(data), most=milliseconds * SAMPLE_RATE_HZ // 1000)
+        pcm = _samples(container, size=len(data), max_samples=milliseconds * SAMPLE_RATE_HZ // 1000)
     target = io.BytesIO()
     with wave.open(target, "wb") as writer:
         writer.setnchannels(1)
@@ -51,8 +53,16 @@ def audio_wire(source: Media, *, milliseconds: int) -> bytes:
     return target.getvalue()
 
 
-def _samples(container: Any, *, size: int, most: int) -> np.ndarray:
-    """The first `most` samples of the sound track: [samples] int16, 16 kHz, mono."""
+def _check_wav_length(data: bytes) -> None:
+    """Refuses a WAV that is shorter than its header declares; a stream's header declares a length beyond any file."""
+    declared = int.from_bytes(data[4:8], "little")
+    if data.startswith(b"RIFF") and data[8:12] == b"WAVE" and len(data) - 8 < declared < _STREAMED_BYTES:
+        message = f"Sound is a WAV of {len(data)} bytes, but its header declares {declared + 8}; send the whole file."
+        raise MediaError("TRUNCATED", message)
+
+
+def _samples(container: Any, *, size: int, max_samples: int) -> np.ndarray:
+    """The first `max_samples` samples of the sound track: [samples] int16, 16 kHz, mono."""
     import av
 
     stream = next(iter(container.streams.audio), None)
@@ -68,10 +78,10 @@ def _samples(container: Any, *, size: int, most: int) -> np.ndarray:
         for block in resampler.resample(frame):
             blocks.append(block.to_ndarray()[0])
             count += blocks[-1].size
-        if count >= most:
+        if count >= max_samples:
             break
     else:
         blocks += [block.to_ndarray()[0] for block in resampler.resample(None)] if blocks else []
     if not blocks:
         raise MediaError("CORRUPT", "Sound has no sample that decodes; send a whole file.")
-    return np.concatenate(blocks)[:most]
+    return np.concatenate(blocks)[:max_samples]

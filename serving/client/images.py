@@ -1,13 +1,15 @@
-"""The wire form of photos, in the same steps as `beam_preprocess.media.wire` (a test compares bytes and refusals).
+"""Wire form of photos, for requests and for preprocessing: the same file gives the same bytes in both.
 
-Files are hostile until they have been read: the kind is told by magic bytes, dimensions are checked in the header
-before anything is decoded, and whatever a decoder throws comes out as `MediaError`.
+A file is untrusted input: its format comes from magic bytes, dimensions are checked in the header before anything is
+decoded, and whatever a decoder raises becomes a `MediaError`.
 """
 
 import contextlib
+import dataclasses
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -15,7 +17,6 @@ from PIL import ExifTags, Image
 from .errors import MediaError
 
 Media = str | Path | bytes
-MAX_PIXELS = 50_000_000
 JPEG_QUALITY = 90
 JPEG_END = b"\xff\xd9"
 TURN_BY_EXIF = {
@@ -29,51 +30,84 @@ TURN_BY_EXIF = {
 }
 
 
-def image_wire(source: Media, *, px: int) -> bytes:
-    """The JPEG of `px` x `px` that stands for a photo: turned by EXIF, RGB over white, bilinear, quality 90.
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class MediaLimits:
+    """Largest accepted media, checked before decoding where the header has the figure.
+
+    Attributes:
+      max_pixels: Width times height of a photo or of a frame.
+      max_frames: Frames that one clip may make the decoder produce.
+      max_seconds: Length of a clip.
+    """
+
+    max_pixels: int = 50_000_000
+    max_frames: int = 20_000
+    max_seconds: float = 3_600.0
+
+
+LIMITS = MediaLimits()
+
+
+class _Size(NamedTuple):
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+
+def image_wire(source: Media, *, px: int, limits: MediaLimits = LIMITS) -> bytes:
+    """Returns the JPEG of `px` x `px` of a photo, without metadata.
+
+    The steps, in this order: decode in full (never at a reduced scale), turn by EXIF, RGB over white, bilinear resize
+    that ignores the aspect ratio, JPEG of quality 90 without chroma subsampling.
 
     Args:
       source: Path or bytes of a JPEG, PNG, WebP or GIF (its first frame).
       px: Side of the square, in pixels.
+      limits: Caps, checked in the header.
 
     Raises:
-      MediaError: The photo is empty, no picture, cut off, broken, or has more than 50 megapixels (seen in the header,
-        before decoding).
+      MediaError: The photo is empty, no picture, cut off, broken, or has too many pixels.
     """
     data = read(source)
     picture_format = _picture_format(data)
     if picture_format == "WEBP":  # Pillow allocates a WebP's canvas while it opens it.
-        check_pixels(*_webp_size(data))
+        check_pixels(_webp_size(data), limits=limits)
     if picture_format == "JPEG" and JPEG_END not in data:
         raise MediaError("TRUNCATED", "Image is a JPEG without an end marker; send the whole file.")
-    with _pillow_faults(), Image.open(io.BytesIO(data), formats=(picture_format,)) as image:
-        check_pixels(*image.size)
+    with _pillow_errors(limits), Image.open(io.BytesIO(data), formats=(picture_format,)) as image:
+        check_pixels(_Size(*image.size), limits=limits)
         image.load()
         return jpeg(_rgb(_upright(image)), px=px)
 
 
 def read(source: Media) -> bytes:
-    """The bytes of a file, or those given."""
+    """Returns the bytes of a file, or the given bytes."""
     return source if isinstance(source, bytes) else Path(source).read_bytes()
 
 
-def check_pixels(width: int, height: int) -> None:
-    """Refuses a photo or frame by the dimensions in its header.
+def check_pixels(size: tuple[int, int], *, limits: MediaLimits) -> None:
+    """Refuses a photo or frame by the width and height in its header.
 
     Raises:
-      MediaError: No pixel, or more than 50 megapixels.
+      MediaError: No pixel, or more than `limits.max_pixels`.
     """
+    width, height = size
     if width < 1 or height < 1:
         raise MediaError("CORRUPT", f"Media is {width} x {height} pixels by its header; send a whole file.")
-    if width * height > MAX_PIXELS:
-        limit = MAX_PIXELS // 10**6
+    if width * height > limits.max_pixels:
         raise MediaError(
-            "TOO_LARGE", f"Media is {width} x {height} pixels; at most {limit} megapixels. Send a smaller one."
+            "TOO_LARGE",
+            f"Media is {width} x {height} pixels; at most {_megapixels(limits)} megapixels. Send a smaller one.",
         )
 
 
+def _megapixels(limits: MediaLimits) -> str:
+    return f"{limits.max_pixels / 1e6:g}"
+
+
 def jpeg(image: Image.Image, *, px: int) -> bytes:
-    """JPEG bytes of an RGB image, resized to `px` x `px`, without metadata."""
+    """Returns the JPEG bytes of an RGB image, resized to `px` x `px`, without metadata."""
     square = image.resize((px, px), Image.Resampling.BILINEAR)
     square.info.clear()  # Pillow would write the source's comment again.
     target = io.BytesIO()
@@ -96,31 +130,31 @@ def _picture_format(data: bytes) -> str:
     raise MediaError("NOT_MEDIA", "Image is not a JPEG, PNG, WebP or GIF; send one of these.")
 
 
-def _webp_size(data: bytes) -> tuple[int, int]:
+def _webp_size(data: bytes) -> _Size:
     """Width and height in the first chunk of a WebP, without decoding."""
     chunk, body = data[12:16], data[20:30]
     if len(body) < 10:
         raise MediaError("TRUNCATED", "Image is a WebP that ends in its header; send the whole file.")
     if chunk == b"VP8X":
-        return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
+        return _Size(int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1)
     if chunk == b"VP8L":
         bits = int.from_bytes(body[1:5], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        return _Size((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
     if chunk == b"VP8 ":
-        return int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF
+        return _Size(int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF)
     raise MediaError("CORRUPT", "Image is a WebP with an unknown first chunk; send a whole file.")
 
 
 @contextlib.contextmanager
-def _pillow_faults() -> Iterator[None]:
+def _pillow_errors(limits: MediaLimits) -> Iterator[None]:
     """Turns whatever Pillow raises on a bad file into a MediaError."""
     try:
         yield
     except MediaError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        limit = MAX_PIXELS // 10**6
-        raise MediaError("TOO_LARGE", f"Image is larger than {limit} megapixels; send a smaller one.") from error
+        message = f"Image is larger than {_megapixels(limits)} megapixels; send a smaller one."
+        raise MediaError("TOO_LARGE", message) from error
     except Exception as error:  # What a decoder raises on hostile bytes is listed nowhere; none may escape.
         cut = isinstance(error, EOFError) or "truncated" in str(error).lower()
         message = f"Image does not decode ({type(error).__name__}); send a whole file."
@@ -128,6 +162,7 @@ def _pillow_faults() -> Iterator[None]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """The image as its EXIF orientation means it; a broken EXIF block is ignored."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # The picture is whole; its metadata may hold anything.
@@ -137,7 +172,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """RGB: 16 bits to their upper 8, what is transparent over white."""
+    """The image in RGB: 16 bits reduced to their upper 8, transparency over white."""
     if image.mode.startswith("I"):
         levels = np.clip(np.asarray(image), 0, 65_535).astype(np.uint16) >> 8
         return Image.fromarray(levels.astype(np.uint8)).convert("RGB")

@@ -1,21 +1,23 @@
-"""The wire form of clips, in the same steps as `beam_preprocess.media.wire` (a test compares bytes and refusals)."""
+"""Wire form of clips, with PyAV: JPEG frames at evenly spaced times; the same file gives the same bytes.
+
+Only the containers of `VIDEO_MAGIC` are opened, each by its own demuxer: left to guess, the library would also follow
+playlists, and a playlist names other files and hosts.
+"""
 
 import contextlib
 import io
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
 from .errors import MediaError
-from .images import Media, check_pixels, jpeg, read
+from .images import LIMITS, Media, MediaLimits, check_pixels, jpeg, read
 
-MAX_FRAMES = 20_000
-MAX_SECONDS = 3_600
-# Each by its own reader: left to guess, the library would follow playlists, which name other files and hosts.
-CLIP_MAGIC = (
+# libav's name of the demuxer, and a pattern of the first bytes.
+VIDEO_MAGIC = (
     ("mov", rb".{4}(ftyp|moov|mdat|wide|free|skip)"),
     ("matroska", rb"\x1a\x45\xdf\xa3"),
     ("avi", rb"RIFF.{4}AVI "),
@@ -27,51 +29,59 @@ Magic = Sequence[tuple[str, bytes]]
 TURN_BY_DEGREES = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
-def video_wire(source: Media, *, frames: int, px: int) -> list[bytes]:
-    """The JPEGs of `px` x `px` that stand for a clip, at (i + 0.5) / frames of its duration.
+class _TimeSpan(NamedTuple):
+    """Start and duration of a stream, in seconds."""
 
-    The frame of a time is the first that begins then or later, or the last one.
+    start: Fraction
+    duration: Fraction
+
+
+def video_wire(source: Media, *, frames: int, px: int, limits: MediaLimits = LIMITS) -> list[bytes]:
+    """Returns `frames` JPEGs of `px` x `px` of a clip, at (i + 0.5) / frames of its duration.
+
+    The frame of a time is the first one that begins at that time or later, or the last one where there is none. It is
+    found by seeking to the key frame before it. Rotation by the clip's display matrix is applied.
 
     Args:
       source: Path or bytes of an MP4, MOV, Matroska, WebM, AVI, MPEG-TS or GIF.
-      frames: How many.
+      frames: Number of frames.
       px: Side of the square, in pixels.
+      limits: Caps on frame size, number of decoded frames and length.
 
     Returns:
       [frames] JPEG bytes in time order.
 
     Raises:
-      MediaError: The clip is empty, no clip, cut off or broken; its frames have more than 50 megapixels, it is longer
-        than an hour, or more than 20,000 frames would have to be decoded.
+      MediaError: The clip is empty, no clip, cut off, broken or too large.
     """
     data = read(source)
-    with opened(data, CLIP_MAGIC, subject="Clip", wanted=_WANTED) as container:
-        stream = _video_stream(container, size=len(data))
-        start, seconds = _span(container, stream)
-        cursor = _FrameCursor(container, stream)
-        times = [start + seconds * Fraction(2 * i + 1, 2 * frames) for i in range(frames)]
+    with opened(data, VIDEO_MAGIC, subject="Clip", wanted=_WANTED) as container:
+        stream = _video_stream(container, size=len(data), limits=limits)
+        span = _time_span(container, stream, limits=limits)
+        cursor = _FrameCursor(container, stream, limits=limits)
+        times = [span.start + span.duration * Fraction(2 * i + 1, 2 * frames) for i in range(frames)]
         return [jpeg(cursor.image_at(time), px=px) for time in times]
 
 
 @contextlib.contextmanager
 def opened(data: bytes, magic: Magic, *, subject: str, wanted: str) -> Iterator[Any]:
-    """The container; whatever goes wrong inside the `with` block becomes a MediaError.
+    """Opens a media container; whatever goes wrong inside the `with` block becomes a MediaError.
 
     Args:
       data: A whole file.
-      magic: (reader, pattern of the first bytes); the first match reads it.
-      subject: What it is called in messages.
-      wanted: The kinds of file there are, for messages.
+      magic: (demuxer, pattern of the first bytes); the first match reads it.
+      subject: Name of the file in messages.
+      wanted: The accepted kinds of file, for messages.
     """
     import av
 
     if not data:
         raise MediaError("EMPTY", f"{subject} has no bytes; send a whole file.")
-    reader = next((name for name, pattern in magic if re.match(pattern, data, re.DOTALL)), None)
-    if reader is None:
+    demuxer = next((name for name, pattern in magic if re.match(pattern, data, re.DOTALL)), None)
+    if demuxer is None:
         raise MediaError("NOT_MEDIA", f"{subject} is not {wanted}; send one of these.")
     try:
-        with av.open(io.BytesIO(data), "r", format=reader, metadata_errors="replace") as container:
+        with av.open(io.BytesIO(data), "r", format=demuxer, metadata_errors="replace") as container:
             yield container
     except MediaError:
         raise
@@ -80,26 +90,26 @@ def opened(data: bytes, magic: Magic, *, subject: str, wanted: str) -> Iterator[
         raise MediaError("TRUNCATED" if isinstance(error, av.error.EOFError) else "CORRUPT", message) from error
 
 
-def _video_stream(container: Any, *, size: int) -> Any:
+def _video_stream(container: Any, *, size: int, limits: MediaLimits) -> Any:
     """The first video stream, of a file of `size` bytes that holds all that its index names."""
     stream = next(iter(container.streams.video), None)
     if stream is None:
         raise MediaError("NOT_MEDIA", "Clip has no video track; send one that has.")
-    check_pixels(stream.codec_context.width, stream.codec_context.height)
+    check_pixels((stream.codec_context.width, stream.codec_context.height), limits=limits)
     check_complete(stream, size=size, subject="Clip")
     stream.codec_context.thread_count = 1
     return stream
 
 
 def check_complete(stream: Any, *, size: int, subject: str) -> None:
-    """Refuses a file of `size` bytes that is shorter than its index says."""
+    """Refuses a file of `size` bytes that ends before the last packet of its index."""
     end = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
     if end > size:
         message = f"{subject} has {size} bytes, but its index names byte {end}; send the whole file."
         raise MediaError("TRUNCATED", message)
 
 
-def _span(container: Any, stream: Any) -> tuple[Fraction, Fraction]:
+def _time_span(container: Any, stream: Any, *, limits: MediaLimits) -> _TimeSpan:
     """Start and duration of a video stream, in seconds."""
     import av
 
@@ -110,19 +120,19 @@ def _span(container: Any, stream: Any) -> tuple[Fraction, Fraction]:
         seconds = Fraction(container.duration, av.time_base)
     if seconds <= 0:
         raise MediaError("CORRUPT", "Clip does not say how long it is; send one with a duration in its header.")
-    if seconds > MAX_SECONDS:
-        raise MediaError(
-            "TOO_LARGE", f"Clip is {float(seconds):.0f} s long; at most {MAX_SECONDS} s. Send a shorter one."
-        )
-    return (stream.start_time or 0) * stream.time_base, seconds
+    if seconds > limits.max_seconds:
+        message = f"Clip is {float(seconds):.0f} s long; at most {limits.max_seconds:g} s. Send a shorter one."
+        raise MediaError("TOO_LARGE", message)
+    return _TimeSpan((stream.start_time or 0) * stream.time_base, seconds)
 
 
 class _FrameCursor:
-    """Walks forward over the frames of one video stream; ask for times in ascending order."""
+    """Forward cursor over the frames of one video stream; times are asked for in ascending order."""
 
-    def __init__(self, container: Any, stream: Any) -> None:
+    def __init__(self, container: Any, stream: Any, *, limits: MediaLimits) -> None:
         self._container = container
         self._stream = stream
+        self._limits = limits
         self._frames = container.decode(stream)
         self._decoded = 0
         self._frame: Any = None
@@ -148,14 +158,15 @@ class _FrameCursor:
         if frame is None:
             return False
         self._decoded += 1
-        if self._decoded > MAX_FRAMES:
-            raise MediaError("TOO_LARGE", f"Clip needs more than {MAX_FRAMES} frames decoded; send a shorter one.")
-        check_pixels(frame.width, frame.height)
+        if self._decoded > self._limits.max_frames:
+            message = f"Clip needs more than {self._limits.max_frames} frames decoded; send a shorter one."
+            raise MediaError("TOO_LARGE", message)
+        check_pixels((frame.width, frame.height), limits=self._limits)
         self._frame = frame
         return True
 
     def _approach(self, time: Fraction) -> None:
-        """Stands on some frame before `time`, as near as a key frame allows, or on the first frame after it."""
+        """Moves to some frame before `time`, as near as a key frame allows, or on the first frame after it."""
         stamp = int(time / self._stream.time_base)
         if self._worth_seeking(stamp):
             # An index counts in decoding order, so with reordered frames a seek can land late: step back, then rewind.

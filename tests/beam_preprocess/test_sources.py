@@ -12,8 +12,9 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from beam_preprocess.media.media_root import MediaRoot, MediaUnavailable
 from beam_preprocess.outcomes import RecordError
-from beam_preprocess.sources import SOURCES, MediaRoot, MediaUnavailable, open_source, read_all
+from beam_preprocess.sources import SOURCES, open_source, read_all
 from tests.beam_preprocess.little_shop import write_jsonl, write_shop
 
 CATALOG = [

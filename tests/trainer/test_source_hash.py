@@ -37,6 +37,22 @@ def test_follows_imports_also_those_inside_functions(project):
     ]
 
 
+def test_follows_relative_imports(project):
+    (project / "serving" / "client.py").unlink()
+    (project / "serving" / "client").mkdir()
+    for name, text in (
+        ("__init__", "from .images import read\n"),
+        ("images", "from . import errors\n\ndef read():\n    from ..manifest import NAME\n    return NAME, errors\n"),
+        ("errors", ""),
+        ("video", ""),
+    ):
+        (project / "serving" / "client" / f"{name}.py").write_text(text)
+    (project / "serving" / "manifest.py").write_text("NAME = 'manifest'\n")
+    found = source_files(["serving.client.images"], root=project)
+    names = ["serving", "serving.client", "serving.client.errors", "serving.client.images", "serving.manifest"]
+    assert sorted(found) == names
+
+
 @pytest.mark.parametrize("edited", ["trainer/task.py", "trainer/ops/text.py", "trainer/spec/config.py"])
 def test_an_edit_of_what_it_needs_changes_the_hash(project, edited):
     before = source_hash(["trainer.task"], root=project)

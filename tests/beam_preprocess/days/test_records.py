@@ -1,10 +1,14 @@
-import copy
 import dataclasses
 
 import pytest
 
 from beam_preprocess.days import copurchase, signals, time_series
-from beam_preprocess.days.records import TrainingCalendar, records_of
+from beam_preprocess.days.copurchase import Basket, BasketItem
+from beam_preprocess.days.records import ItemObservations, TrainingCalendar, records_of
+from beam_preprocess.days.time_series import DailyObservation, DailySignal
+from beam_preprocess.events.rows import Interaction, Observation
+from beam_preprocess.items import ValidRecord
+from beam_preprocess.outcomes import SourceRef
 from trainer.spec.presets import tiny
 
 CONFIG = dataclasses.replace(
@@ -14,22 +18,22 @@ CONFIG = dataclasses.replace(
 )
 # Training ends with day 110; the item is sold on days 100, 103 and 107, and on day 111, which is held out.
 CALENDAR = TrainingCalendar(end=110, last=112)
-MEMBERS = [
-    ["seen", "train", 100, [[100, 0.0, 0, 5.0], [100, 2.0, 1, 5.0]]],
-    ["seen", "train", 103, [[103, 1.0, 2, 6.0]]],
-    ["seen", "train", 107, [[107, 3.0, 1, -1.0]]],
-    ["seen", "eval", 111, [[111, 4.0, 1, 8.0]]],
-    ["basket", 100, ["lamp"]],
-    ["basket", 103, ["lamp", "mug", "vase"]],
-    ["basket", 107, ["vase"]],
-    ["signal", "social", 102, 7.0, 0.5],
-    ["signal", "social", 102, 3.0, 0.0],
-    ["signal", "price", 101, 9.0, 0.0],
+EVIDENCE = [
+    ItemObservations("train", 100, [DailyObservation(100, 0.0, 0, 5.0), DailyObservation(100, 2.0, 1, 5.0)]),
+    ItemObservations("train", 103, [DailyObservation(103, 1.0, 2, 6.0)]),
+    ItemObservations("train", 107, [DailyObservation(107, 3.0, 1, -1.0)]),
+    ItemObservations("eval", 111, [DailyObservation(111, 4.0, 1, 8.0)]),
+    Basket(100, ["lamp"]),
+    Basket(103, ["lamp", "mug", "vase"]),
+    Basket(107, ["vase"]),
+    DailySignal("social", 102, 7.0, 0.5),
+    DailySignal("social", 102, 3.0, 0.0),
+    DailySignal("price", 101, 9.0, 0.0),
 ]
 
 
-def records(members=MEMBERS):
-    return {record["day"]: record for record in records_of("cup", copy.deepcopy(members), CALENDAR, config=CONFIG)}
+def records(evidence=EVIDENCE):
+    return {record["day"]: record for record in records_of("cup", evidence, CALENDAR, config=CONFIG)}
 
 
 def test_a_record_tells_what_was_known_when_the_day_began():
@@ -59,7 +63,7 @@ def test_demand_is_the_units_a_day_from_the_day_on_and_ends_with_its_split():
     assert found[103]["label_units"] == 0.5  # one unit on days 103 and 104
     assert found[107]["label_units"] == 1.5
     assert found[110]["label_units"] == 2.0  # four units on the held-out days 110 and 111
-    late = [*MEMBERS, ["seen", "train", 109, [[109, 1.0, 1, -1.0]]]]
+    late = [*EVIDENCE, ItemObservations("train", 109, [DailyObservation(109, 1.0, 1, -1.0)])]
     assert records(late)[109]["label_units"] == -1.0  # day 110 is not over when training ends
 
 
@@ -73,30 +77,30 @@ def test_the_next_price_is_the_label_and_that_of_a_held_out_day_only_of_the_last
 
 def test_a_signal_planted_in_the_future_changes_no_record_before_it():
     future = [
-        ["seen", "train", 108, [[108, 500.0, 500, 999.0]]],
-        ["basket", 108, ["bait"]],
-        ["signal", "social", 108, 1e6, -1.0],
-        ["signal", "news", 108, 1e6, -1.0],
-        ["signal", "price", 108, 1e6, 0.0],
+        ItemObservations("train", 108, [DailyObservation(108, 500.0, 500, 999.0)]),
+        Basket(108, ["bait"]),
+        DailySignal("social", 108, 1e6, -1.0),
+        DailySignal("news", 108, 1e6, -1.0),
+        DailySignal("price", 108, 1e6, 0.0),
     ]
-    before, after = records(), records([*MEMBERS, *future])
+    before, after = records(), records([*EVIDENCE, *future])
     labels = {"label_units", "label_price"}
     for day in (day for day in before if day <= 108):
         assert {k: v for k, v in after[day].items() if k not in labels} == {
             k: v for k, v in before[day].items() if k not in labels
         }
     assert after[110]["popularity"] == before[110]["popularity"] + 500  # it does show afterwards
-    assert "bait" in records([*MEMBERS, *future[:1], ["basket", 108, ["bait"] * 9]])[110]["companion_ids"]
+    assert "bait" in records([*EVIDENCE, *future[:1], Basket(108, ["bait"] * 9)])[110]["companion_ids"]
 
 
 def test_what_is_held_out_is_in_no_series():
-    found = records([*MEMBERS, ["seen", "eval", 104, [[104, 50.0, 50, 1.0]]]])
+    found = records([*EVIDENCE, ItemObservations("eval", 104, [DailyObservation(104, 50.0, 50, 1.0)])])
     assert found[110]["trend_units"] == records()[110]["trend_units"]
     assert found[110]["popularity"] == 4.0
 
 
 def test_companions_are_the_most_frequent_and_of_equals_the_first_by_name():
-    companions = copurchase.CopurchaseCounts([[1, ["b", "c"]], [2, ["c", "a"]], [5, ["a", "a2"]]])
+    companions = copurchase.CopurchaseCounts([Basket(1, ["b", "c"]), Basket(2, ["c", "a"]), Basket(5, ["a", "a2"])])
     assert companions.before(1, 2) == []
     assert companions.before(2, 2) == ["b", "c"]
     assert companions.before(3, 2) == ["c", "a"]
@@ -105,38 +109,39 @@ def test_companions_are_the_most_frequent_and_of_equals_the_first_by_name():
 
 def test_a_basket_is_what_one_shopper_buys_on_one_day():
     day = 86_400_000_000
-    row = {"split": "train", "actor": "u1", "item": "cup", "sightings": [[5, 0.0, 1, -1.0], [day + 5, 2.0, 1, 3.0]]}
-    assert list(copurchase.purchases(row)) == [("u1/1", [1, "cup"])]
-    assert list(copurchase.purchases({**row, "split": "eval"})) == []
-    assert dict(copurchase.copurchased_items(("u1/1", [[1, "cup"], [1, "mug"], [1, "mug"]]))) == {
-        "cup": [1, ["mug"]],
-        "mug": [1, ["cup"]],
+    seen = (Observation(5, 0.0, 1, -1.0), Observation(day + 5, 2.0, 1, 3.0))
+    row = Interaction(request_id="r", item_id="cup", time_us=5, actor="u1", observations=seen, split="train")
+    assert list(copurchase.purchases(row)) == [("u1/1", BasketItem(1, "cup"))]
+    assert list(copurchase.purchases(row.with_split("eval"))) == []
+    assert dict(copurchase.copurchased_items(("u1/1", [BasketItem(1, name) for name in ("cup", "mug", "mug")]))) == {
+        "cup": Basket(1, ["mug"]),
+        "mug": Basket(1, ["cup"]),
     }
-    crowd = [[1, f"item{number}"] for number in range(100)]
+    crowd = [BasketItem(1, f"item{number}") for number in range(100)]
     taken = dict(copurchase.copurchased_items(("u1/1", crowd)))
     assert len(taken) == copurchase.MAX_BASKET_ITEMS
     assert taken == dict(copurchase.copurchased_items(("u1/1", crowd[::-1])))  # the same whatever the order
 
 
 def test_a_price_is_carried_from_before_the_window():
-    series = time_series.Series.of([[1, 0.0, 0, 4.0], [8, 0.0, 0, 5.0]], [])
+    series = time_series.Series.of([DailyObservation(1, 0.0, 0, 4.0), DailyObservation(8, 0.0, 0, 5.0)], [])
     assert series.window(9, 3)["trend_price"] == [4.0, 4.0, 5.0]
     assert series.window(5, 3)["trend_price"] == [4.0, 4.0, 4.0]
 
 
 @pytest.mark.parametrize(("text", "tone"), [("Good lamp", 0.5), ("bad", -0.5), ("unheard of", 0.0), ("", 0.0)])
-def test_the_tone_of_a_text_is_the_mean_opinion_of_its_known_words(text, tone):
+def test_the_tone_of_a_text_is_the_mean_sentiment_of_its_known_words(text, tone):
     assert signals.tone(text, {"good": 0.5, "bad": -0.5}) == tone
 
 
 def test_only_reviews_to_train_on_teach_the_tone():
-    row = {"split": "train", "review": "Nice, nice cup", "sentiment": 2}
+    row = Interaction(request_id="r", item_id="cup", time_us=5, review="Nice, nice cup", sentiment=2, split="train")
     assert list(signals.review_words(row)) == [("cup", 1.0), ("nice", 1.0)]
-    assert list(signals.review_words({**row, "sentiment": 0})) == [("cup", -1.0), ("nice", -1.0)]
-    assert list(signals.review_words({**row, "split": "eval"})) == []
-    assert list(signals.review_words({**row, "sentiment": -1})) == []
+    assert list(signals.review_words(dataclasses.replace(row, sentiment=0))) == [("cup", -1.0), ("nice", -1.0)]
+    assert list(signals.review_words(row.with_split("eval"))) == []
+    assert list(signals.review_words(dataclasses.replace(row, sentiment=-1))) == []
 
 
 def test_a_signal_speaks_of_items_by_name_category_and_all_together():
-    keys = list(signals.keys_of(("cup", (("f", 1), {"category": ["Home", "Cups"]}))))
+    keys = list(signals.keys_of(("cup", ValidRecord(SourceRef("f", 1), {"category": ["Home", "Cups"]}))))
     assert keys == [(key, "cup") for key in ("cup", "Home", "Cups", "Home > Cups", "*")]

@@ -1,51 +1,56 @@
 """History is strictly before, never of the same request; returns take purchases back."""
 
+import dataclasses
+
 import pytest
 
 from beam_preprocess.events.history import with_history
-from beam_preprocess.outcomes import Count
+from beam_preprocess.events.rows import CheckedEvent, Interaction, Purchase, TypedSearch
+from beam_preprocess.outcomes import Count, SourceRef
 
 SECOND, DAY = 1_000_000, 86_400_000_000
 
 
 def row(request, item, time, *, acted=True, bought=()):
-    return {
-        "request": request,
-        "item": item,
-        "time": time,
-        "position": -1,
-        "actions": [time] if acted else [],
-        "bought": [list(pair) for pair in bought],
-        "purchase": 1.0 if bought else 0.0,
-    }
+    return Interaction(
+        request_id=request,
+        item_id=item,
+        time_us=time,
+        action_times_us=(time,) if acted else (),
+        purchases=tuple(Purchase(*pair) for pair in bought),
+        purchase=1.0 if bought else 0.0,
+    )
 
 
 def back(item, time, quantity=None, request="C1"):
-    return {
-        "type": "return",
-        "id": f"{item}{time}",
-        "request": request,
-        "item": item,
-        "time": time,
-        "quantity": quantity,
-    }
+    return CheckedEvent(
+        event_id=f"{item}{time}",
+        ref=SourceRef("events.jsonl", 1),
+        type="return",
+        request_id=request,
+        item_id=item,
+        time_us=time,
+        quantity=quantity,
+    )
 
 
 def histories(*members, length=10, days=365):
-    """{(request, item): history} and the counters."""
+    """{(request, item): history}, the rows and the counters."""
     out = list(with_history(("u", members), length=length, searches=2, days=days))
-    rows = {(r["request"], r["item"]): r for r in out if not isinstance(r, Count)}
-    return {key: r["history"] for key, r in rows.items()}, rows, [c.name for c in out if isinstance(c, Count)]
+    rows = {(r.request_id, r.item_id): r for r in out if not isinstance(r, Count)}
+    found = {key: [list(past) for past in r.history] for key, r in rows.items()}
+    return found, rows, [c.name for c in out if isinstance(c, Count)]
 
 
 def typed(request, text, time):
-    return {"type": "search", "request": request, "text": text, "time": time}
+    return TypedSearch(time, request, text)
 
 
 def searches(*members):
     """{(request, item): searches}."""
     out = with_history(("u", members), length=10, searches=2, days=365)
-    return {(r["request"], r["item"]): r["searches"] for r in out if not isinstance(r, Count)}
+    rows = [row for row in out if not isinstance(row, Count)]
+    return {(r.request_id, r.item_id): [list(past) for past in r.search_history] for r in rows}
 
 
 def test_searches_are_strictly_before_of_other_requests_and_each_at_its_latest():
@@ -88,8 +93,8 @@ def test_an_item_stands_once_at_its_latest():
 
 
 def test_how_often_counts_other_requests_of_the_days_that_count():
-    twice = row("2", "a", 2 * DAY)
-    twice["actions"] = [2 * DAY, 2 * DAY + 5]  # a click and a purchase: one request
+    # A click and a purchase: one request.
+    twice = dataclasses.replace(row("2", "a", 2 * DAY), action_times_us=(2 * DAY, 2 * DAY + 5))
     found, _, _ = histories(row("1", "a", 0), twice, row("3", "b", 3 * DAY), row("3", "a", 4 * DAY))
     assert [entry[2] for entry in found["3", "b"]] == [2]
     assert [entry[2] for entry in found["3", "a"]] == [2]  # b is of its own request
@@ -98,8 +103,7 @@ def test_how_often_counts_other_requests_of_the_days_that_count():
 
 
 def test_a_request_that_began_too_long_ago_and_acted_lately_counts_as_one():
-    long = row("1", "a", 0)
-    long["actions"] = [0, 3 * DAY]
+    long = dataclasses.replace(row("1", "a", 0), action_times_us=(0, 3 * DAY))
     found, _, _ = histories(long, row("2", "b", 4 * DAY), days=2)
     assert found["2", "b"] == [["a", 1.0, 1]]
 
@@ -131,13 +135,13 @@ def test_the_order_of_input_does_not_matter():
 )
 def test_returns_take_the_purchase_off(bought, returned, label):
     _, rows, _ = histories(row("1", "a", 0, bought=bought), *returned)
-    assert rows["1", "a"]["purchase"] == label
+    assert rows["1", "a"].purchase == label
 
 
 def test_a_return_goes_to_its_own_request_first_then_to_the_latest():
     purchases = [row(str(n), "a", n, bought=[(n, 1.0)]) for n in (1, 2, 3)]
     _, rows, counts = histories(*purchases, back("a", 9, 1.0, request="1"), back("a", 10, 1.0), back("x", 10, 1.0))
-    assert [rows[str(n), "a"]["purchase"] for n in (1, 2, 3)] == [0.0, 1.0, 0.0]
+    assert [rows[str(n), "a"].purchase for n in (1, 2, 3)] == [0.0, 1.0, 0.0]
     assert counts == ["returns_matched", "returns_matched", "returns_unmatched"]
 
 
@@ -145,4 +149,4 @@ def test_a_large_return_spans_purchases():
     purchases = [row(str(n), "a", n, bought=[(n, 2.0)]) for n in (1, 2, 3)]
     _, rows, _ = histories(*purchases, back("a", 9, 3.0))
     # 2 of the purchase at 3, then 1 of the 2 bought at 2.
-    assert [rows[str(n), "a"]["purchase"] for n in (1, 2, 3)] == [1.0, 1.0, 0.0]
+    assert [rows[str(n), "a"].purchase for n in (1, 2, 3)] == [1.0, 1.0, 0.0]

@@ -3,6 +3,7 @@
 import pytest
 
 from beam_preprocess.events import joins
+from beam_preprocess.events.rows import Interaction, Purchase
 from beam_preprocess.outcomes import Count, DeadLetter, SourceRef, SourceRow
 
 RULES = joins.EventRules(now=1_000.0, user_hash_key=b"k")
@@ -25,8 +26,8 @@ def rows(*raw):
     for out in joins.pair_rows(("r", events(*((s, k, {"request_id": "r", **m}) for s, k, m in raw)))):
         if isinstance(out, Count):
             counts[out.name] = counts.get(out.name, 0) + out.amount
-        elif "type" not in out[1]:
-            made.setdefault(out[1]["item"], []).append(out[1])
+        elif isinstance(out[1], Interaction):
+            made.setdefault(out[1].item_id, []).append(out[1])
     return made, {name: amount for name, amount in counts.items() if amount}
 
 
@@ -38,35 +39,35 @@ def test_an_action_joins_the_latest_impression_that_was_not_after_it():
         (5, "impression", {"item_id": "a", "position": 3}),
         (6, "click", {"item_id": "a"}),
     )
-    assert [(row["position"], row["click"], row["positive"]) for row in made["a"]] == [(0, 0.0, 0.0), (3, 1.0, 1.0)]
+    assert [(row.position, row.click, row.positive) for row in made["a"]] == [(0, 0.0, 0.0), (3, 1.0, 1.0)]
     (row,) = made["b"]
-    assert (row["click"], row["purchase"], row["positive"]) == (0.0, 0.0, 0.0)
-    assert row["query"] == {"text": "mug"}  # the search's
-    assert row["user"] == made["a"][0]["user"] != ""
+    assert (row.click, row.purchase, row.positive) == (0.0, 0.0, 0.0)
+    assert row.query == {"text": "mug"}  # the search's
+    assert row.user_hash == made["a"][0].user_hash != ""
 
 
 def test_a_purchase_of_what_was_shown_implies_a_click():
     made, _ = rows((1, "impression", {"item_id": "a"}), (9, "purchase", {"item_id": "a"}))
-    assert (made["a"][0]["click"], made["a"][0]["purchase"]) == (1.0, 1.0)
+    assert (made["a"][0].click, made["a"][0].purchase) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("kind", ["view", "click", "cart"])
 def test_an_action_without_impression_has_a_row_of_its_own(kind):
     made, counts = rows((3, kind, {"item_id": "a"}))
     (row,) = made["a"]
-    assert (row["click"], row["purchase"], row["positive"], row["position"]) == (1.0, -1.0, 1.0, -1)
+    assert (row.click, row.purchase, row.positive, row.position) == (1.0, -1.0, 1.0, -1)
     assert counts == {}
 
 
 def test_a_purchase_without_impression_says_nothing_about_clicks():
     made, _ = rows((3, "purchase", {"item_id": "a", "quantity": 2}))
-    assert (made["a"][0]["click"], made["a"][0]["purchase"]) == (-1.0, 1.0)
-    assert made["a"][0]["bought"] == [[3_000_000, 2.0]]
+    assert (made["a"][0].click, made["a"][0].purchase) == (-1.0, 1.0)
+    assert made["a"][0].purchases == (Purchase(3_000_000, 2.0),)
 
 
 def test_an_action_before_the_impression_does_not_label_it():
     made, counts = rows((5, "impression", {"item_id": "a"}), (4, "click", {"item_id": "a"}))
-    assert [(row["time"], row["click"]) for row in made["a"]] == [(5_000_000, 0.0), (4_000_000, 1.0)]
+    assert [(row.time_us, row.click) for row in made["a"]] == [(5_000_000, 0.0), (4_000_000, 1.0)]
     assert counts == {"action_before_impression": 1}
 
 
@@ -76,7 +77,7 @@ def test_judgments_are_rows_whose_clicks_are_unknown():
         (1, "judgment", {"item_id": "b", "grade": 2, "query": {"text": "q"}}),
         (2, "judgment", {"item_id": "a", "grade": 3, "query": {"text": "q"}}),
     )
-    seen = {item: [(r["grade"], r["positive"], r["click"], r["judged"]) for r in found] for item, found in made.items()}
+    seen = {item: [(r.grade, r.positive, r.click, r.is_judgment) for r in found] for item, found in made.items()}
     # The later opinion about `a` replaces the earlier one.
     assert seen == {"a": [(3.0, 1.0, -1.0, True)], "b": [(2.0, 1.0, -1.0, True)]}
 
@@ -90,10 +91,10 @@ def test_a_review_is_a_row_of_its_own_that_is_nothing_else():
     )
     assert counts == {"not_used/review_without_text": 1}
     shown, review = made["a"]
-    assert (shown["review"], shown["sentiment"], shown["intent"]) == ("", -1, 0)
-    assert (review["review"], review["sentiment"], review["intent"]) == ("fine", 2, -1)
-    assert (review["request"], review["query"], review["start"]) == ("review-e9", {}, 9_000_000)
-    assert (review["positive"], review["click"], review["purchase"], review["actions"]) == (0.0, -1.0, -1.0, [])
+    assert (shown.review, shown.sentiment, shown.intent) == ("", -1, 0)
+    assert (review.review, review.sentiment, review.intent) == ("fine", 2, -1)
+    assert (review.request_id, review.query, review.request_start_us) == ("review-e9", {}, 9_000_000)
+    assert (review.positive, review.click, review.purchase, review.action_times_us) == (0.0, -1.0, -1.0, ())
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_a_review_is_a_row_of_its_own_that_is_nothing_else():
 )
 def test_what_a_review_says_wins_over_its_stars(more, sentiment):
     *_, (_, event) = check(timestamp=1, type="review", item_id="a", text="t", **more)
-    assert event["sentiment"] == sentiment
+    assert event.sentiment == sentiment
 
 
 def test_relevance_is_the_judged_grade_or_what_was_done():
@@ -117,7 +118,7 @@ def test_relevance_is_the_judged_grade_or_what_was_done():
         (6, "judgment", {"item_id": "g", "grade": 0}),
         (7, "purchase", {"item_id": "h"}),
     )
-    grades = {item: joins.relevance(found[0]) for item, found in made.items()}
+    grades = {item: found[0].relevance for item, found in made.items()}
     assert grades == {"a": 3.0, "b": 2.0, "c": 1.0, "d": 0.0, "e": 1.0, "f": 2.0, "g": 0.0, "h": 3.0}
 
 
@@ -129,8 +130,8 @@ def test_judgments_of_one_query_are_one_request_and_lone_events_their_own():
         (1, "view", {"item_id": "b"}),
         (1, "view", {"item_id": "a"}),
     )
-    assert one["request"] == two["request"] != other["request"]
-    assert lone["request"] != lone_too["request"]
+    assert one.request_id == two.request_id != other.request_id
+    assert lone.request_id != lone_too.request_id
 
 
 @pytest.mark.parametrize(
@@ -156,15 +157,15 @@ def test_an_event_of_this_very_moment_is_not_from_the_future():
 def test_user_and_session_leave_validation_hashed():
     (event,) = events((1, "view", {"item_id": "a", "user_id": "canary-user", "session_id": "canary-session"}))
     assert "canary" not in repr(event)
-    assert len(event["user"]) == len(event["session"]) == 64
+    assert len(event.user_hash) == len(event.session_hash) == 64
 
 
 def test_replays_count_once_and_the_earliest_stays():
     same = [(4, "view", {"item_id": "a", "event_id": "e"}), (3, "view", {"item_id": "a", "event_id": "e"})]
     *counts, (request, kept) = joins.deduplicate_event(("e", events(*same)))
-    assert (kept["time"], request) == (3_000_000, kept["request"])
+    assert (kept.time_us, request) == (3_000_000, kept.request_id)
     assert counts == [Count("dropped/duplicate", 1)]
     one, two, other = events(
         (1, "view", {"item_id": "a"}), (1, "view", {"item_id": "a"}), (1, "view", {"item_id": "b"})
     )
-    assert one["id"] == two["id"] != other["id"]
+    assert one.event_id == two.event_id != other.event_id
