@@ -7,11 +7,20 @@ PORT ?= 8500
 REST_PORT ?= 8501
 UV := $(shell command -v uv 2>/dev/null)
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+COMPILE := uv pip compile --quiet --generate-hashes -p 3.11
 
-.PHONY: setup demo test lint serve lock
-.DEFAULT_GOAL := setup
+# What the base brings and a server does not load: an override that never applies leaves a package out of a lock, and
+# what it alone brings. Without ScaNN only the stock flavour can be served.
+NOT_SERVED := bm25s keras-nlp pillow setuptools tensorboard tensorflow-recommenders
 
-setup: .venv/.installed
+.PHONY: help setup demo serve test-fast test test-extended docs lint lock
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+setup: .venv/.installed ## create .venv from requirements.lock
 
 # The lock is complete and its packages' own pins contradict each other: hence --no-deps everywhere.
 .venv/.installed: requirements.lock pyproject.toml setup.py
@@ -27,23 +36,33 @@ endif
 	touch $@
 
 # The whole path: a shop in (the embedded one unless SHOP is set), a served search out.
-demo: setup
+demo: setup ## the whole pipeline on a demo shop (SHOP=DIR: your own) into runs/demo (OUTPUT=DIR)
 	$(BIN)/python tfx_pipeline.py --output $(OUTPUT) $(if $(SHOP),--shop $(SHOP)) $(FLAGS)
 
-test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+serve: setup ## serve what `make demo` published: gRPC on 8500 (PORT), REST on 8501 (REST_PORT)
+	$(BIN)/python -m serving.server --port $(PORT) --rest_api_port $(REST_PORT) --model_name vitrine \
+	  --model_base_path $(OUTPUT)/bundle/scann
 
-lint: setup
+test-fast: setup ## the quick tests, under 4 minutes on 2 cores
+	$(PYTEST) -m "not slow and not e2e and not extended"
+
+test: setup ## every test but the extended ones, at most 25 minutes
+	$(PYTEST) -m "not extended"
+
+test-extended: setup ## kills, floods, long fuzz and the documents' commands, at most 20 minutes more
+	$(PYTEST) -m extended
+
+docs: setup ## build the site of the pages into build/site; a broken link or a page outside the menu is an error
+	$(BIN)/mkdocs build --strict --quiet
+
+lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Serves what `make demo` published: gRPC on 8500, REST on 8501.
-serve: setup
-	$(BIN)/python -m serving.server --port $(PORT) --rest_api_port $(REST_PORT) --model_name vitrine \
-	  --model_base_path $(OUTPUT)/bundle/scann
-
-# Only for a change of dependencies; needs uv.
-lock:
-	uv pip compile pyproject.toml --extra pipeline --group dev --generate-hashes -p 3.11 \
-	  -o requirements.lock
+lock: ## compile the locks again after a change of dependencies; needs uv
+	$(COMPILE) pyproject.toml --extra pipeline --extra serve --extra completion --group dev -o requirements.lock
+	for name in $(NOT_SERVED); do echo "$$name ; sys_platform == 'never'"; done \
+	  | $(COMPILE) pyproject.toml --extra serve -c requirements.lock --overrides - -o requirements-serve.lock
+	for name in $(NOT_SERVED) scann; do echo "$$name ; sys_platform == 'never'"; done \
+	  | $(COMPILE) pyproject.toml --extra serve -c requirements.lock --overrides - -o requirements-serve-stock.lock

@@ -67,8 +67,9 @@ def test_every_dependency_has_its_reason():
     assert len(every) == len(set(every)), "a dependency is stated twice"
 
 
-def test_the_lock_names_no_address_and_hashes_everything():
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-serve.lock", "requirements-serve-stock.lock"])
+def test_a_lock_names_no_address_and_hashes_everything(name):
+    lock = (ROOT / name).read_text(encoding="utf-8")
     assert "://" not in lock
     blocks = re.split(r"^(?=[\w.-]+==)", lock, flags=re.MULTILINE)[1:]
     assert blocks
@@ -85,7 +86,7 @@ def test_links_and_named_files_exist(path):
 
 
 def test_make_targets_that_pages_name_exist():
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     for path in PAGES:
-        named = set(re.findall(r"(?:^|`|=1 )make (\w+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
+        named = set(re.findall(r"(?:^|`|=1 )make ([\w-]+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE))
         assert named <= targets, path.name

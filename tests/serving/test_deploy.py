@@ -84,13 +84,24 @@ def test_container_and_compose_start_the_server_with_flags_it_has():
     assert "USER 10001" in text
 
 
-def test_the_constraints_of_the_container_are_the_lines_of_the_lock():
+def pins(name):
+    """{distribution: version} of a lock file."""
+    text = (DEPLOY.parents[1] / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
+
+
+def test_the_container_installs_the_lock_of_a_server_with_its_hashes():
     text = (DEPLOY / "Containerfile").read_text(encoding="utf-8")
-    (expression,) = re.findall(r"sed -nE '(.+?)' requirements\.lock", text)
-    lock = DEPLOY.parents[1] / "requirements.lock"
-    pins = subprocess.run(["sed", "-nE", expression, lock], capture_output=True, text=True, check=True).stdout.split()
-    assert "tensorflow==2.20.0" in pins
-    assert len(pins) == len(re.findall(r"^[\w.-]+==", lock.read_text(encoding="utf-8"), re.MULTILINE))
+    assert "ARG LOCK=requirements-serve.lock\n" in text
+    assert '--no-deps --require-hashes -r "$LOCK"' in text
+
+
+def test_the_locks_of_a_server_are_parts_of_the_whole_lock():
+    whole, serve, stock = (pins(f"requirements{part}.lock") for part in ("", "-serve", "-serve-stock"))
+    assert serve.items() <= whole.items()
+    assert {"tensorflow", "tensorflow-text", "tf-keras", "scann", "aiohttp", "grpcio"} <= set(serve)
+    assert not {"tensorboard", "apache-beam", "tfx", "keras-nlp", "tensorflow-recommenders"} & set(serve)
+    assert stock == {name: version for name, version in serve.items() if name != "scann"}
 
 
 def test_services_of_the_compose_file_mount_what_is_there():
