@@ -1,9 +1,9 @@
-"""What each branch, fusion, weighting of the losses and precision is worth: the demo shop, once for every variant.
+"""Ablation study: recall on the demo shop without each branch, and with other fusions, loss weightings and precision.
 
     python -m benchmarks.ablation --work runs/ablation
 
 Writes `ablation.md` (a table) and `ablation.svg` (a chart) into the work folder. A variant that was trained already is
-not trained again, so a run that was stopped goes on; `--only` takes some of them. Figures are recall@10 of the planted
+not trained again, so a run that was stopped continues; `--only` selects some. Figures are recall@10 of the planted
 truth, over all judged queries and over those that need a modality.
 """
 
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from benchmarks.trainings import trained
+from benchmarks.trainings import train_once
 from trainer.spec.features import Modality
 
 FULL = "full model"
@@ -52,22 +52,22 @@ def train(name: str, *, epochs: int, examples: pathlib.Path, work: pathlib.Path,
     """Trains a variant, unless it was; returns its figures by slice."""
     output = work / f"seed-{seed}-epochs-{epochs}" / name.replace(" ", "_")
     settings = [*VARIANTS[name], f"train.epochs={epochs}"]
-    rows = trained(output, settings, examples=examples, seed=seed)["planted"]
+    rows = train_once(output, settings, examples=examples, seed=seed)["planted"]
     found = {row["slice"]: row["model"] for row in rows if row["metric"] == METRIC}
     return {name: value for name, value in found.items() if name == "all" or name.startswith("needs: ")}
 
 
 def as_table(found: Mapping[str, Figures]) -> str:
-    """Markdown: a line for each variant, a column for each slice, and what the variant is worth."""
+    """Formats Markdown: a line for each variant, a column for each slice, and the effect of the variant."""
     slices = sorted(found[FULL], key=lambda name: (name != "all", name))
-    lines = [["variant", *slices, "what it is worth"], ["---"] * (len(slices) + 2)]
+    lines = [["variant", *slices, "effect"], ["---"] * (len(slices) + 2)]
     for name, figures in found.items():
-        lines.append([name, *(f"{figures[part]:.3f}" for part in slices), worth(name, figures, found[FULL])])
+        lines.append([name, *(f"{figures[part]:.3f}" for part in slices), effect_text(name, figures, found[FULL])])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
-def worth(name: str, figures: Figures, full: Figures) -> str:
-    """In words: what a branch lifts on the queries that need it, else what the variant changes over all."""
+def effect_text(name: str, figures: Figures, full: Figures) -> str:
+    """Describes the lift of a branch on the queries that need it, else the change of the variant over all."""
     own = f"needs: {name.removeprefix('without ')}"
     if name.startswith("without ") and own in full:
         lift = full[own] - figures[own]
@@ -79,9 +79,9 @@ def worth(name: str, figures: Figures, full: Figures) -> str:
 
 
 def as_chart(found: Mapping[str, Figures]) -> str:
-    """SVG: recall of every variant over all queries, and under it that of the queries which need what is left out."""
+    """Draws SVG: recall of every variant over all queries, and of the queries that need the disabled branch."""
     height, left, width = 26, 190, 420
-    lines, place = [], 20
+    lines, top = [], 20
     for name, figures in found.items():
         own = f"needs: {name.removeprefix('without ')}"
         bars = [("all", figures["all"], "#4477aa")]
@@ -89,12 +89,12 @@ def as_chart(found: Mapping[str, Figures]) -> str:
         for label, value, colour in bars:
             title = name if label == "all" else label
             lines.append(
-                f'<text x="{left - 8}" y="{place + 13}" text-anchor="end">{html.escape(title)}</text>'
-                f'<rect x="{left}" y="{place}" width="{value * width:.1f}" height="18" fill="{colour}"/>'
-                f'<text x="{left + value * width + 6:.1f}" y="{place + 13}">{value:.3f}</text>'
+                f'<text x="{left - 8}" y="{top + 13}" text-anchor="end">{html.escape(title)}</text>'
+                f'<rect x="{left}" y="{top}" width="{value * width:.1f}" height="18" fill="{colour}"/>'
+                f'<text x="{left + value * width + 6:.1f}" y="{top + 13}">{value:.3f}</text>'
             )
-            place += height
-    head = f'width="{left + width + 60}" height="{place + 10}" font-family="sans-serif" font-size="12"'
+            top += height
+    head = f'width="{left + width + 60}" height="{top + 10}" font-family="sans-serif" font-size="12"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {head}>{"".join(lines)}</svg>\n'
 
 

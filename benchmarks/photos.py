@@ -106,7 +106,7 @@ def colour_features(data: pathlib.Path, photos: Photos) -> np.ndarray:
 def accuracy(
     train: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], strengths: Sequence[float]
 ) -> list[float]:
-    """The share of `test` (features, products) that logistic regression gets right, for each inverse regularisation."""
+    """Accuracy of logistic regression on `test` (features, products), for each inverse regularisation."""
     fits = (LogisticRegression(C=strength, solver="newton-cg", max_iter=1000).fit(*train) for strength in strengths)
     return [float(fit.score(*test)) for fit in fits]
 
@@ -119,8 +119,8 @@ def plain(
     seen, numbers = features(data, train), products(train)
     chosen = accuracy((seen[~apart], numbers[~apart]), (seen[apart], numbers[apart]), STRENGTHS)
     best = int(np.argmax(chosen))
-    (told,) = accuracy((seen, numbers), (features(data, val), products(val)), STRENGTHS[best : best + 1])
-    return {"inverse_regularisation": STRENGTHS[best], "kept_apart": round(chosen[best], 4), "val": round(told, 4)}
+    (final,) = accuracy((seen, numbers), (features(data, val), products(val)), STRENGTHS[best : best + 1])
+    return {"inverse_regularisation": STRENGTHS[best], "kept_apart": round(chosen[best], 4), "val": round(final, 4)}
 
 
 def main() -> None:

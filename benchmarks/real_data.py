@@ -1,9 +1,9 @@
-"""What the model reaches on public data, beside its floors and the figures of plain methods: the mean of three seeds.
+"""Evaluation on public data sets, beside baselines and figures of plain methods: the mean of three seeds.
 
     python -m benchmarks.real_data --data DATA --work runs/real_data
 
 Writes `real_data.md` into the work folder after every training. What was trained already is not trained again, so a run
-that was stopped goes on; `--only` takes some of the rows.
+that was stopped continues; `--only` selects some of the rows.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from beam_preprocess.__main__ import run as preprocess
 from beam_preprocess.sources import Source, open_source
 from beam_preprocess.sources.spoken_digits import SpokenDigitsSource
-from benchmarks.trainings import Rows, trained
+from benchmarks.trainings import Rows, train_once
 from trainer.spec.config import override
 from trainer.spec.presets import base
 
@@ -29,7 +29,7 @@ ENCODER = "tower.vision.pretrained={data}/encoders/mobilenet_v1_1.0_224"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One number of an evaluation, and what a plain method reaches."""
+    """One number of an evaluation, and the figure of a plain method."""
 
     section: str
     metric: str
@@ -39,13 +39,13 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """One way to train on one set.
+    """Training configuration for one data set.
 
     Attributes:
-      kind: Of the source, and its folder.
+      kind: Kind of the source, and its folder.
       settings: As of `--set`; `{data}` is the folder of the sets.
-      figures: What is reported.
-      left_out: A speaker that only the test hears.
+      figures: Reported figures.
+      left_out: A speaker that is in the test split only.
     """
 
     kind: str
@@ -128,16 +128,16 @@ TASKS: dict[str, Task] = {
 
 
 def prepare(task: Task, *, data: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """Preprocesses a set as a task wants it, once; returns the folder of the Examples."""
+    """Preprocesses the data set of a task, once; returns the folder of the Examples."""
     examples = folder / "examples"
     if not (examples / "summary.json").exists():
         config = override(base(), [setting.format(data=data) for setting in task.settings])
-        preprocess(source_of(task, data), config, argparse.Namespace(output=examples, now=None), [])
+        preprocess(source_of(task, data), examples, config=config)
     return examples
 
 
 def source_of(task: Task, data: pathlib.Path) -> Source:
-    """The set of a task."""
+    """Returns the data set of a task."""
     source = open_source(data / task.kind, task.kind)
     if isinstance(source, SpokenDigitsSource):
         return dataclasses.replace(source, left_out=task.left_out)
@@ -145,23 +145,23 @@ def source_of(task: Task, data: pathlib.Path) -> Source:
 
 
 def values(figure: Figure, rows: Rows) -> Mapping[str, float]:
-    """{model and floors: value} of a figure."""
+    """{model and baselines: value} of a figure."""
     for row in rows:
         if (row["slice"], row["metric"]) == (figure.slice, figure.metric):
             return {name: value for name, value in row.items() if isinstance(value, float)}
     return {"model": math.nan}
 
 
-def lines(name: str, task: Task, found: list[dict[str, Rows]]) -> Iterator[str]:
+def lines(row: str, task: Task, found: list[dict[str, Rows]]) -> Iterator[str]:
     """A line of the table for each figure of a task."""
     for figure in task.figures:
-        seen = [values(figure, sections.get(figure.section, [])) for sections in found]
-        model = [value["model"] for value in seen]
-        floors = "; ".join(f"{floor} {value:.3f}" for floor, value in seen[0].items() if floor != "model")
-        what = figure.metric if figure.slice == "all" else f"{figure.metric}, {figure.slice}"
-        what = f"{what}, {figure.section}" if figure.section == "new" else what
+        found_values = [values(figure, sections.get(figure.section, [])) for sections in found]
+        model = [value["model"] for value in found_values]
+        baselines = "; ".join(f"{name} {value:.3f}" for name, value in found_values[0].items() if name != "model")
+        title = figure.metric if figure.slice == "all" else f"{figure.metric}, {figure.slice}"
+        title = f"{title}, {figure.section}" if figure.section == "new" else title
         spread = f"{min(model):.3f} to {max(model):.3f}, {len(model)} seeds"
-        yield f"| {name} | {what} | {statistics.mean(model):.3f} ({spread}) | {floors} | {figure.reference} |\n"
+        yield f"| {row} | {title} | {statistics.mean(model):.3f} ({spread}) | {baselines} | {figure.reference} |\n"
 
 
 def main() -> None:
@@ -180,9 +180,9 @@ def main() -> None:
             task = dataclasses.replace(task, settings=(*task.settings, *options.set))
             examples = prepare(task, data=options.data, folder=folder)
             settings = [setting.format(data=options.data) for setting in task.settings]
-            found[name].append(trained(folder / f"seed-{seed}", settings, examples=examples, seed=seed))
+            found[name].append(train_once(folder / f"seed-{seed}", settings, examples=examples, seed=seed))
             table = "".join(line for each, runs in found.items() if runs for line in lines(each, TASKS[each], runs))
-            head = "| set | figure | mean | floors (first seed) | a plain method |\n|---|---|---|---|---|\n"
+            head = "| set | figure | mean | baselines (first seed) | a plain method |\n|---|---|---|---|---|\n"
             (options.work / "real_data.md").write_text(head + table, encoding="utf-8")
             print(head + table, flush=True)
 

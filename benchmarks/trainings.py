@@ -1,4 +1,4 @@
-"""A training of its own for a benchmark, unless it was done already."""
+"""Cached training runs of benchmarks."""
 
 import json
 import pathlib
@@ -10,10 +10,10 @@ from typing import Any
 Rows = list[dict[str, Any]]
 
 
-def trained(output: pathlib.Path, settings: Sequence[str], *, examples: pathlib.Path, seed: int) -> dict[str, Rows]:
-    """Trains on prepared Examples into `output`; returns the rows of its evaluation by section.
+def train_once(output: pathlib.Path, settings: Sequence[str], *, examples: pathlib.Path, seed: int) -> dict[str, Rows]:
+    """Trains on prepared Examples into `output`, unless that was done; returns the rows of its evaluation by section.
 
-    The settings are those of `--set`. The planted truth is asked for where the Examples bring one.
+    The settings are those of `--set`. The planted truth is evaluated where the Examples bring one.
     """
     metrics = output / "metrics.json"
     if not metrics.exists():

@@ -1,13 +1,13 @@
-"""The doors of serving into TFX: Indexer, Evaluator, serving check, Pusher, Refresher, and the Bundle between them.
+"""TFX components of serving: Indexer, Evaluator, InfraValidator, Pusher, Refresher, and their Bundle artifact.
 
 The Evaluator is our own and measures the bundle through its `search` signature, as a shopper meets it: with index,
 groups and pages. It is keyed on the last blessed bundle that differs from the one it judges, so that an unchanged run
-is answered from the cache.
+is answered from the cache. URIs of artifacts may be remote (`serving.remote_files`).
 """
 
 import dataclasses
 import json
-from pathlib import Path
+import os
 from typing import Any
 
 import trainer  # noqa: F401  selects Keras 2 before TFX loads TensorFlow
@@ -25,9 +25,10 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from tfx.utils import path_utils
 
+from serving import remote_files
 from trainer.spec.config import from_json
 
-BUILD_NUMBER = 1  # The folder of a bundle before publishing gives it its version.
+BUILD_NUMBER = 1  # the folder of a bundle before publishing gives it its version
 EVALUATED_FLAVOUR, SERVED_FLAVOUR = "stock", "scann"
 NUM_SMOKE_TEST_QUERIES = 8
 BUNDLE_VERSION, IS_BLESSED = "bundle_version", "blessed"
@@ -40,7 +41,7 @@ class Bundle(types.Artifact):
 
 
 class InfraValidationError(RuntimeError):
-    """The bundle does not serve as it should."""
+    """A bundle that does not serve as it should."""
 
 
 @component
@@ -51,25 +52,28 @@ def Indexer(
     bundle: OutputArtifact[Bundle],
     code: Parameter[str],
 ) -> None:
-    """Wraps the towers with the index of the catalogue; the popularity of items comes from the train events."""
-    del code  # Part of the cache key.
+    """Builds the bundle: towers and an index of the catalogue; the popularity of items comes from the train events."""
+    del code  # part of the cache key
     from serving.bundle.build import build_bundle
     from serving.evaluation.eval_requests import count_positives
 
-    report = build_bundle(
-        path_utils.serving_model_path(model.uri),
-        f"{_split(items, 'all')}/*",
-        bundle.uri,
-        version=BUILD_NUMBER,
-        popularity=count_positives(_split(events, "train")),
-        events_pattern=f"{_split(events, 'train')}/*",
-        days_pattern=f"{_split(events, 'days')}/*",
-    )
+    train = _split_uri(events, "train")
+    model_uri = path_utils.serving_model_path(model.uri)
+    with remote_files.local_copy(model_uri) as towers_dir, remote_files.local_output(bundle.uri) as output_dir:
+        report = build_bundle(
+            towers_dir,
+            f"{_split_uri(items, 'all')}/*",
+            output_dir,
+            version=BUILD_NUMBER,
+            popularity=count_positives(train),
+            events_pattern=f"{train}/*",
+            days_pattern=f"{_split_uri(events, 'days')}/*",
+        )
     bundle.set_string_custom_property(BUNDLE_VERSION, report.bundle_version)
 
 
 class EvaluatorSpec(ComponentSpec):
-    """What the Evaluator takes and gives."""
+    """Parameters, inputs and outputs of the Evaluator."""
 
     PARAMETERS = {
         "config": ExecutionParameter(type=str),
@@ -104,10 +108,10 @@ class _KeyedDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
 
 
 class EvaluatorDriver(_KeyedDriver):
-    """Finds the bundle to compare with."""
+    """Driver of the Evaluator: finds the bundle to compare with."""
 
     def extra_properties(self, execution_info: data_types.ExecutionInfo) -> dict[str, str]:
-        """Where the last blessed bundle of other content lies."""
+        """The URI of the last blessed bundle of other content."""
         (bundle,) = execution_info.input_dict["bundle"]
         with self._metadata_handle as metadata:
             blessings = metadata.store.get_artifacts_by_type(standard_artifacts.ModelBlessing.TYPE_NAME)
@@ -115,22 +119,22 @@ class EvaluatorDriver(_KeyedDriver):
 
 
 def _last_blessed(blessings: list[metadata_store_pb2.Artifact], *, other_than: str) -> str:
-    """The path of the bundle that was blessed last and still exists, or an empty string."""
+    """The URI of the bundle that was blessed last and still exists, or an empty string."""
     for blessing in sorted(blessings, key=lambda artifact: artifact.id, reverse=True):
         properties = blessing.custom_properties
-        path = properties["bundle_uri"].string_value
+        uri = properties["bundle_uri"].string_value
         if (
             blessing.state == metadata_store_pb2.Artifact.LIVE
             and properties[IS_BLESSED].int_value == 1
             and properties[BUNDLE_VERSION].string_value != other_than
-            and (Path(path) / EVALUATED_FLAVOUR / str(BUILD_NUMBER)).is_dir()
+            and str(BUILD_NUMBER) in remote_files.list_names(f"{uri}/{EVALUATED_FLAVOUR}")
         ):
-            return path
+            return uri
     return ""
 
 
 class EvaluatorExecutor(base_executor.BaseExecutor):
-    """Measures the bundle and blesses it or not."""
+    """Executor of the Evaluator: measures the bundle and blesses it or not."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Writes `quality.json` and the blessing."""
@@ -139,24 +143,23 @@ class EvaluatorExecutor(base_executor.BaseExecutor):
         bundle = artifact_utils.get_single_instance(input_dict["bundle"])
         items = artifact_utils.get_single_instance(input_dict["items"])
         events = artifact_utils.get_single_instance(input_dict["events"])
-        trial = EvalData(
-            items=_split(items, "all"),
-            train=_split(events, "train"),
-            evaluation=_split(events, "eval"),
+        data = EvalData(
+            items=_split_uri(items, "all"),
+            train=_split_uri(events, "train"),
+            evaluation=_split_uri(events, "eval"),
             wire=from_json(exec_properties["config"]).wire,
             max_requests=exec_properties["max_requests"],
         )
         baseline = exec_properties["baseline"]
         quality = evaluate_bundle(
-            _version(bundle.uri, EVALUATED_FLAVOUR),
-            trial=trial,
-            baseline=_version(baseline, EVALUATED_FLAVOUR) if baseline else None,
+            _version_uri(bundle.uri),
+            data=data,
+            baseline=_version_uri(baseline) if baseline else None,
             remark="" if baseline else "no other bundle was blessed before",
         )
         problems = quality.problems(QualityGate(**json.loads(exec_properties["quality_gate"])))
-        evaluation = Path(artifact_utils.get_single_uri(output_dict["evaluation"]))
         _write_json(
-            evaluation / "quality.json",
+            f"{artifact_utils.get_single_uri(output_dict['evaluation'])}/quality.json",
             {**dataclasses.asdict(quality), "summary_line": quality.summary_line(), "problems": problems},
         )
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
@@ -166,7 +169,7 @@ class EvaluatorExecutor(base_executor.BaseExecutor):
 
 
 class Evaluator(base_component.BaseComponent):
-    """Blesses a bundle that beats popularity, reaches the floor and is not worse than the last blessed one."""
+    """Blesses a bundle that passes the quality gate: minimum recall, popularity, and the last blessed bundle."""
 
     SPEC_CLASS = EvaluatorSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(EvaluatorExecutor)
@@ -185,27 +188,28 @@ def InfraValidator(
     config: Parameter[str],
     code: Parameter[str],
 ) -> None:
-    """Serves the bundle in a process of its own and asks it over both protocols.
+    """Smoke test: serves the bundle in a process of its own and queries it over both protocols.
 
-    A failure raises, so that it is not kept in the cache: the next run checks again.
+    A failure raises, so that it is not kept in the cache: the next run validates again.
     """
-    del code  # Part of the cache key.
+    del code  # part of the cache key
     from serving.bundle.smoke_test import run_smoke_test
     from serving.evaluation.eval_requests import read_eval_requests
 
-    requests = read_eval_requests(_split(events, "eval"), wire=from_json(config).wire, limit=NUM_SMOKE_TEST_QUERIES)
-    result = run_smoke_test(Path(bundle.uri) / SERVED_FLAVOUR, queries=[request.query for request in requests])
+    requests = read_eval_requests(_split_uri(events, "eval"), wire=from_json(config).wire, limit=NUM_SMOKE_TEST_QUERIES)
+    with remote_files.local_copy(f"{bundle.uri}/{SERVED_FLAVOUR}") as base_path:
+        result = run_smoke_test(base_path, queries=[request.query for request in requests])
     if result.problems:
         raise InfraValidationError(
             "The bundle does not serve as it should; nothing was published.\n"
             + "\n".join(f"  {problem}" for problem in result.problems)
-            + "\nThe end of the server's log stands above; start the run again once it is mended."
+            + "\nThe end of the server's log stands above; fix it, then start the run again."
         )
     _bless(blessing, "INFRA_BLESSED", blessed=True)
 
 
 class PusherSpec(ComponentSpec):
-    """What the Pusher takes and gives."""
+    """Parameters, inputs and outputs of the Pusher."""
 
     PARAMETERS = {"destination": ExecutionParameter(type=str), "code": ExecutionParameter(type=str)}
     INPUTS = {
@@ -217,29 +221,28 @@ class PusherSpec(ComponentSpec):
 
 
 class PusherDriver(_KeyedDriver):
-    """Keys on what is published, so that a version that was removed by hand is published again."""
+    """Driver of the Pusher: keys on what is published, so that a version that was removed is published again."""
 
     def extra_properties(self, execution_info: data_types.ExecutionInfo) -> dict[str, str]:
-        """What the destination holds now."""
-        return {"published": json.dumps(published_versions(Path(execution_info.exec_properties["destination"])))}
+        """The versions at the destination now."""
+        return {"published": json.dumps(published_versions(execution_info.exec_properties["destination"]))}
 
 
-def published_versions(destination: Path) -> list[str]:
-    """`flavour/number content` of the newest version of each flavour."""
-    from serving.bundle.publish import FLAVOURS, read_manifest
+def published_versions(destination: str | os.PathLike[str]) -> list[str]:
+    """Returns `flavour/number content` of the newest version of each flavour."""
+    from serving.bundle.publish import FLAVOURS, newest_version, read_manifest
 
     found = []
     for flavour in FLAVOURS:
-        folder = destination / flavour
-        numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
-        if numbers:
-            newest = folder / str(max(numbers))
-            found.append(f"{flavour}/{newest.name} {read_manifest(newest).get(BUNDLE_VERSION, 'unknown')}")
+        newest = newest_version(f"{destination}/{flavour}")
+        if newest:
+            content = read_manifest(f"{destination}/{flavour}/{newest}").get(BUNDLE_VERSION, "unknown")
+            found.append(f"{flavour}/{newest} {content}")
     return found
 
 
 class PusherExecutor(base_executor.BaseExecutor):
-    """Publishes a blessed bundle."""
+    """Executor of the Pusher: publishes a blessed bundle."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Publishes unless it is the newest already; writes `pushed.json`."""
@@ -247,14 +250,15 @@ class PusherExecutor(base_executor.BaseExecutor):
 
         blessings = [artifact_utils.get_single_instance(input_dict[key]) for key in ("blessing", "infra_blessing")]
         pushed = artifact_utils.get_single_instance(output_dict["pushed"])
-        destination = Path(exec_properties["destination"])
+        destination = exec_properties["destination"]
         version, is_new = 0, False
         if all(blessing.get_int_custom_property(IS_BLESSED) == 1 for blessing in blessings):
             before = published_versions(destination)
-            version = publish(artifact_utils.get_single_uri(input_dict["bundle"]), destination)
+            with remote_files.local_copy(artifact_utils.get_single_uri(input_dict["bundle"])) as bundle_dir:
+                version = publish(bundle_dir, destination)
             is_new = published_versions(destination) != before
         pushed.set_int_custom_property("pushed", int(is_new))
-        _write_json(Path(pushed.uri) / "pushed.json", {"version": version, "new": is_new})
+        _write_json(f"{pushed.uri}/pushed.json", {"version": version, "new": is_new})
 
 
 class Pusher(base_component.BaseComponent):
@@ -280,47 +284,45 @@ def Refresher(
     code: Parameter[str],
 ) -> None:
     """Publishes the newest bundle of `destination` again with the catalogue of today, once it serves; no training."""
-    del published, code  # Parts of the cache key.
-    from serving.bundle.publish import publish
+    del published, code  # parts of the cache key
+    from serving.bundle.publish import local_newest, publish
     from serving.bundle.refresh import refresh_bundle
     from serving.bundle.smoke_test import run_smoke_test
 
-    report = refresh_bundle(destination, f"{_split(items, 'all')}/*", bundle.uri)
-    bundle.set_string_custom_property(BUNDLE_VERSION, report.bundle_version)
     version = 0
-    if report.changed:
-        result = run_smoke_test(Path(bundle.uri) / SERVED_FLAVOUR, queries=[])
-        if result.problems:
-            raise InfraValidationError(
-                "The refreshed bundle does not serve as it should; nothing was published.\n"
-                + "\n".join(f"  {problem}" for problem in result.problems)
-            )
-        version = publish(bundle.uri, destination)
+    with local_newest(destination) as bundle_dir, remote_files.local_output(bundle.uri) as output_dir:
+        report = refresh_bundle(bundle_dir, f"{_split_uri(items, 'all')}/*", output_dir)
+        if report.changed:
+            result = run_smoke_test(output_dir / SERVED_FLAVOUR, queries=[])
+            if result.problems:
+                raise InfraValidationError(
+                    "The refreshed bundle does not serve as it should; nothing was published.\n"
+                    + "\n".join(f"  {problem}" for problem in result.problems)
+                )
+            version = publish(output_dir, destination)
+    bundle.set_string_custom_property(BUNDLE_VERSION, report.bundle_version)
     counts = {key: value for key, value in dataclasses.asdict(report).items() if key != "paths"}
     pushed.set_int_custom_property("pushed", int(report.changed))
-    _write_json(Path(pushed.uri) / "pushed.json", {**counts, "version": version, "new": report.changed})
+    _write_json(f"{pushed.uri}/pushed.json", {**counts, "version": version, "new": report.changed})
 
 
 def _outputs(spec: type[ComponentSpec]) -> dict[str, types.BaseChannel]:
     return {key: types.Channel(type=output.type) for key, output in spec.OUTPUTS.items()}
 
 
-def _split(examples: types.Artifact, name: str) -> Path:
-    return Path(artifact_utils.get_split_uri([examples], name))
+def _split_uri(examples: types.Artifact, name: str) -> str:
+    return str(artifact_utils.get_split_uri([examples], name))
 
 
-def _version(bundle_uri: str, flavour: str) -> Path:
-    return Path(bundle_uri) / flavour / str(BUILD_NUMBER)
+def _version_uri(bundle_uri: str) -> str:
+    return f"{bundle_uri}/{EVALUATED_FLAVOUR}/{BUILD_NUMBER}"
 
 
 def _bless(blessing: types.Artifact, name: str, *, blessed: bool) -> None:
-    """The file and the property that TFX's own components look for."""
+    """Leaves the file and the property that TFX's own components look for."""
     blessing.set_int_custom_property(IS_BLESSED, int(blessed))
-    folder = Path(blessing.uri)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).touch()
+    remote_files.write_text(f"{blessing.uri}/{name}", "")
 
 
-def _write_json(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=1), encoding="utf-8")
+def _write_json(path: str, value: Any) -> None:
+    remote_files.write_text(path, json.dumps(value, indent=1))

@@ -188,6 +188,126 @@ def test_serving_check_raises_so_that_it_is_tried_again(doors, tmp_path, monkeyp
         doors.serving.InfraValidator.test_call(bundle=bundle, events=events, blessing=infra, config="{}", code="")
 
 
+REMOTE = "ram://components"  # `ram://` represents gs:// and s3://: only tf.io.gfile reaches it
+
+
+def remote_artifact(kind, name, *, splits=(), **properties):
+    from tfx.types import standard_artifacts
+
+    made = getattr(standard_artifacts, kind)() if isinstance(kind, str) else kind()
+    made.uri = f"{REMOTE}/{name}"
+    if splits:
+        made.split_names = json.dumps(splits)
+    for key, value in properties.items():
+        made.set_string_custom_property(key, value)
+    return made
+
+
+@pytest.fixture
+def remote_shop(tmp_path):
+    """Examples of the tiny shop and untrained towers, as artifacts below `REMOTE`."""
+    from serving import remote_files
+    from serving.towers import export_towers
+    from tests.support import tiny_shop
+    from tests.support.fake_towers import FakeModel, FakeOps
+
+    tiny_shop.write(tmp_path / "shop")
+    remote_files.copy_folder(tmp_path / "shop" / "items", f"{REMOTE}/items/Split-all")
+    for split in ("train", "eval", "days"):
+        remote_files.copy_folder(tmp_path / "shop" / "events" / split, f"{REMOTE}/events/Split-{split}")
+    export_towers(FakeModel(tiny_shop.CONFIG), FakeOps(tiny_shop.CONFIG), tmp_path / "towers", model_id="ab" * 32)
+    remote_files.copy_folder(tmp_path / "towers", f"{REMOTE}/model/Format-Serving")
+    return SimpleNamespace(
+        model=remote_artifact("Model", "model"),
+        items=remote_artifact("Examples", "items", splits=["all"]),
+        events=remote_artifact("Examples", "events", splits=["train", "eval", "days"]),
+    )
+
+
+def read_remote(name):
+    from serving import remote_files
+
+    return json.loads(remote_files.read_bytes(f"{REMOTE}/{name}"))
+
+
+def test_a_bundle_is_built_evaluated_and_published_where_all_artifacts_are_remote(
+    doors, remote_shop, monkeypatch, tmp_path
+):
+    from serving import remote_files
+    from serving.bundle import smoke_test
+    from tests.support import tiny_shop
+    from trainer.spec.config import to_json
+
+    monkeypatch.chdir(tmp_path)  # where a folder called `ram:` would appear
+    bundle = remote_artifact(doors.serving.Bundle, "bundle")
+    doors.serving.Indexer.test_call(**vars(remote_shop), bundle=bundle, code="")
+    version = bundle.get_string_custom_property("bundle_version")
+    assert read_remote("bundle/stock/1/assets.extra/manifest.json")["bundle_version"] == version
+    assert read_remote("bundle/scann/1/assets.extra/manifest.json")["n_items"] == tiny_shop.NUM_ITEMS
+
+    blessing = remote_artifact("ModelBlessing", "blessing")
+    gate = {"min_recall": 0.0, "min_lift_over_popularity": -1.0, "max_regression": 1.0}
+    doors.serving.EvaluatorExecutor().Do(
+        {"bundle": [bundle], "items": [remote_shop.items], "events": [remote_shop.events]},
+        {"evaluation": [remote_artifact("ModelEvaluation", "evaluation")], "blessing": [blessing]},
+        {
+            **{"config": to_json(tiny_shop.CONFIG), "max_requests": 8},
+            **{"baseline": bundle.uri, "quality_gate": json.dumps(gate)},
+        },
+    )
+    quality = read_remote("evaluation/quality.json")
+    assert quality["requests"] == 8
+    assert quality["baseline"] == quality["recall"]  # the same bundle again
+    assert remote_files.list_names(f"{REMOTE}/blessing") == ["BLESSED"]
+    found = SimpleNamespace(
+        **{"id": 1, "state": 2, "custom_properties": blessing.mlmd_artifact.custom_properties},
+    )
+    assert doors.serving._last_blessed([found], other_than="another") == bundle.uri
+
+    served = []
+    monkeypatch.setattr(
+        smoke_test,
+        "run_smoke_test",
+        lambda base_path, queries: (
+            served.append((sorted(path.name for path in base_path.iterdir()), len(queries)))
+            or smoke_test.SmokeTestResult(num_requests=1, problems=())
+        ),
+    )
+    infra = remote_artifact("InfraBlessing", "infra")
+    doors.serving.InfraValidator.test_call(
+        bundle=bundle, events=remote_shop.events, blessing=infra, config=to_json(tiny_shop.CONFIG), code=""
+    )
+    assert served == [(["1"], 8)]
+
+    inputs = {"bundle": [bundle], "blessing": [blessing], "infra_blessing": [infra]}
+    for number in (1, 1):  # the newest version is not published again
+        pushed = remote_artifact("PushedModel", "pushed")
+        doors.serving.PusherExecutor().Do(inputs, {"pushed": [pushed]}, {"destination": f"{REMOTE}/published"})
+        assert read_remote("pushed/pushed.json")["version"] == number
+    assert read_remote("pushed/pushed.json")["new"] is False
+    assert doors.serving.published_versions(f"{REMOTE}/published") == [f"stock/1 {version}", f"scann/1 {version}"]
+
+    # One item of the catalogue is gone.
+    from tests.support.tiny_shop import example, items, write_records
+    from trainer.spec.features import Side
+
+    write_records(tmp_path / "fewer" / "items.tfrecord", [example(row, Side.ITEM) for row in items()[1:]])
+    remote_files.copy_folder(tmp_path / "fewer", f"{REMOTE}/fewer/Split-all")
+    doors.serving.Refresher.test_call(
+        items=remote_artifact("Examples", "fewer", splits=["all"]),
+        bundle=remote_artifact(doors.serving.Bundle, "refreshed"),
+        pushed=remote_artifact("PushedModel", "refreshed-pushed"),
+        **{"destination": f"{REMOTE}/published", "published": "", "code": ""},
+    )
+    report = read_remote("refreshed-pushed/pushed.json")
+    assert (report["version"], report["removed"], report["encoded"]) == (2, 1, 0)
+    assert [line.split()[0] for line in doors.serving.published_versions(f"{REMOTE}/published")] == [
+        "stock/2",
+        "scann/2",
+    ]
+    assert not [path for path in tmp_path.iterdir() if ":" in path.name]
+
+
 def test_items_gate_stops_at_the_items_alone(doors, tmp_path):
     items = artifact("ExampleAnomalies", tmp_path / "i")
     write_anomalies(tmp_path / "i" / "Split-all", price="below -1")

@@ -17,6 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from serving.bundle.build import FLAVOURS, build_bundle, export_towers
+from serving.remote_files import copy_folder
 from trainer.evaluation.baselines import item_counts
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.report import Report
@@ -272,17 +273,7 @@ def _run(config: Config, job: _Job, *, preemption: Preemption) -> None:
             )
         report_metric(report.value(*_HEADLINE), step=trained.history[-1]["step"] if trained.history else 0)
         if "://" in job.output:
-            copy_tree(local, job.output)
-
-
-def copy_tree(source: pathlib.Path, destination: str) -> None:
-    """Copies a folder to any place that tf.io.gfile reaches; manifests last, so that no half copy passes for whole."""
-    found = (path for path in source.rglob("*") if path.is_file())
-    files = sorted(found, key=lambda path: path.name == "manifest.json")
-    for path in files:
-        target = f"{destination}/{path.relative_to(source).as_posix()}"
-        tf.io.gfile.makedirs(target.rpartition("/")[0])
-        tf.io.gfile.copy(str(path), target, overwrite=True)
+            copy_folder(local, job.output)
 
 
 def _strategy(service: Service) -> dict[str, Any]:

@@ -3,8 +3,8 @@
     python -m benchmarks.retrieval make --bundle runs/demo/bundle/stock/1 --items 100000 --work runs/retrieval
     python -m benchmarks.retrieval measure --items 100000 --work runs/retrieval
 
-`make` builds everything once; `measure` loads it and asks one after the other, round by round, so that what else the
-machine does meets all alike.
+`make` builds everything once; `measure` loads it and queries one contender after the other, round by round, so that
+other load of the machine affects all alike.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from serving.index.clustering import nearest_rows
 
 BATCHES = (1, 32, 256)
 NUM_QUERIES = 512  # half to set the libraries' effort, half to measure
-MOST_ROUNDS = 400
+MAX_ROUNDS = 400
 Search = Callable[[np.ndarray], np.ndarray]
 
 
@@ -58,8 +58,8 @@ def measure(count: int, work: Path, *, only: Sequence[str], seconds: float) -> d
     """{contender: figures}; prints the table."""
     folder = (work / str(count)).resolve()  # ScaNN keeps the paths of what it saves
     made, queries = np.load(folder / "vectors.npy"), np.load(folder / "queries.npy").astype(np.float32)
-    trials, asked = queries[: NUM_QUERIES // 2], queries[NUM_QUERIES // 2 :]
-    wanted_trials, wanted = (nearest_rows(some, made, k=models.K) for some in (trials, asked))
+    trials, measured = queries[: NUM_QUERIES // 2], queries[NUM_QUERIES // 2 :]
+    wanted_trials, wanted = (nearest_rows(some, made, k=models.K) for some in (trials, measured))
     del made
     searches, results = {}, {}
     for name in only or (models.BRUTE_FORCE, models.GATHER, *models.OURS, *libraries.LIBRARIES):
@@ -73,10 +73,10 @@ def measure(count: int, work: Path, *, only: Sequence[str], seconds: float) -> d
             search, setting = _signature(target), _setting(facts)
         searches[name] = search
         results[name] = {"bytes": facts.get("bytes_per_item", 0.0), "setting": setting}
-        found = search(asked)
+        found = search(measured)
         results[name]["recall"] = libraries.recall(found, wanted) if name != models.GATHER else 0.0
     for batch in BATCHES:
-        for name, times in _interleaved(searches, asked[:batch], seconds=seconds).items():
+        for name, times in _interleaved(searches, measured[:batch], seconds=seconds).items():
             results[name][f"p50 {batch}"] = 1000 * float(np.median(times))
             results[name][f"p99 {batch}"] = 1000 * float(np.quantile(times, 0.99))
             results[name][f"calls {batch}"] = len(times)
@@ -113,7 +113,7 @@ def _interleaved(searches: dict[str, Search], queries: np.ndarray, *, seconds: f
     for search in searches.values():
         search(queries)
     started = time.monotonic()
-    while time.monotonic() - started < seconds and len(next(iter(times.values()))) < MOST_ROUNDS:
+    while time.monotonic() - started < seconds and len(next(iter(times.values()))) < MAX_ROUNDS:
         for name, search in searches.items():
             before = time.perf_counter()
             search(queries)

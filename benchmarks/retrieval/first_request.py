@@ -1,9 +1,9 @@
-"""What the first request of each kind costs after a bundle was loaded and warmed up, beside the ones that follow.
+"""Latency of the first request of each kind after a bundle was loaded and warmed up, beside later ones.
 
     python -m benchmarks.retrieval.first_request --bundle runs/demo/bundle/stock/1 [--no-warm-up]
 
-The bundle is loaded as the server loads it. Kinds are asked in turn, so that what one has paid for the next has for
-nothing; each kind in a new process, which is slower, is `--apart`.
+The bundle is loaded as the server loads it. Kinds are sent in turn, so that one may warm up the next;
+`--apart` runs each kind in a new process, which is slower.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -32,36 +32,43 @@ CALLS = 30
 LIMIT = 3.0
 
 
-def kinds(wire: WireConfig, ids: list[bytes], *, words: str, brand: bytes) -> dict[str, tuple[str, dict[str, Any]]]:
-    """{kind of request: signature, inputs of one row}; each kind asks something that the others do not."""
+class Request(NamedTuple):
+    """Signature and inputs of one row."""
+
+    signature: str
+    inputs: Mapping[str, Any]
+
+
+def requests_by_kind(wire: WireConfig, ids: list[bytes], *, words: str, brand: bytes) -> dict[str, Request]:
+    """Returns {kind: request}; each kind takes a branch of the graph that the others do not."""
     stream = io.BytesIO()
     Image.effect_noise((900, 700), 60).convert("RGB").save(stream, format="JPEG")
     text = {"query_text": words.encode()}
     return {
-        "text": ("search", text),
-        "text of one box": ("search_text", text),
-        "misspelt": ("search", {"query_text": (words + "x qwertzuiop").encode()}),
-        "empty": ("search", {}),
-        "photo": ("search", {"query_image": sample_jpeg(wire.image_px)}),
-        "larger photo": ("search", {"query_image": stream.getvalue()}),
-        "broken photo": ("search", {"query_image": stream.getvalue()[:5000]}),
-        "clip": ("search", {"query_video": [sample_jpeg(wire.frame_px)] * wire.num_frames}),
-        "voice": ("search", {"query_audio": sample_wav(wire)}),
-        "history": ("search", {"history_ids": ids[:3], "history_age_days": [1.0, 2.0, 3.0]}),
-        "liked": ("search", {**text, "seed_item_ids": ids[:2], "seed_item_weights": [1.0, -0.5]}),
-        "filtered": ("search", {**text, "filter_brand": [brand], "filter_in_stock": 1}),
-        "few pass": ("search", {**text, "include_ids": ids[:2]}),
-        "boosted": ("search", {**text, "boost_ids": ids[:2], "boost_values": [1.0, -1.0]}),
-        "diverse": ("search", {**text, "diversity": 0.3}),
-        "second page": ("search", {**text, "page": 2}),
-        "similar": ("similar_items", {"item_id": ids[0]}),
-        "ranked": ("rank", {**text, "item_ids": ids[:5]}),
-        "explained": ("explain", {**text, "item_id": ids[1]}),
-        "explained, filtered": ("explain", {**text, "item_id": ids[1], "filter_in_stock": 1}),
-        "suggested": ("suggest", {"query_text": (words + "x").encode()}),
-        "completed": ("complete", {"query_text": words[:2].encode()}),
-        "embedded": ("embed_query", text),
-        "embedded item": ("embed_item", {"title": words.encode()}),
+        "text": Request("search", text),
+        "text of one box": Request("search_text", text),
+        "misspelt": Request("search", {"query_text": (words + "x qwertzuiop").encode()}),
+        "empty": Request("search", {}),
+        "photo": Request("search", {"query_image": sample_jpeg(wire.image_px)}),
+        "larger photo": Request("search", {"query_image": stream.getvalue()}),
+        "broken photo": Request("search", {"query_image": stream.getvalue()[:5000]}),
+        "clip": Request("search", {"query_video": [sample_jpeg(wire.frame_px)] * wire.num_frames}),
+        "voice": Request("search", {"query_audio": sample_wav(wire)}),
+        "history": Request("search", {"history_ids": ids[:3], "history_age_days": [1.0, 2.0, 3.0]}),
+        "liked": Request("search", {**text, "seed_item_ids": ids[:2], "seed_item_weights": [1.0, -0.5]}),
+        "filtered": Request("search", {**text, "filter_brand": [brand], "filter_in_stock": 1}),
+        "few pass": Request("search", {**text, "include_ids": ids[:2]}),
+        "boosted": Request("search", {**text, "boost_ids": ids[:2], "boost_values": [1.0, -1.0]}),
+        "diverse": Request("search", {**text, "diversity": 0.3}),
+        "second page": Request("search", {**text, "page": 2}),
+        "similar": Request("similar_items", {"item_id": ids[0]}),
+        "ranked": Request("rank", {**text, "item_ids": ids[:5]}),
+        "explained": Request("explain", {**text, "item_id": ids[1]}),
+        "explained, filtered": Request("explain", {**text, "item_id": ids[1], "filter_in_stock": 1}),
+        "suggested": Request("suggest", {"query_text": (words + "x").encode()}),
+        "completed": Request("complete", {"query_text": words[:2].encode()}),
+        "embedded": Request("embed_query", text),
+        "embedded item": Request("embed_item", {"title": words.encode()}),
     }
 
 
@@ -70,24 +77,24 @@ def measure(bundle: Path, *, warm: bool, only: str = "") -> dict[str, dict[str, 
     wire = from_dict(json.loads((bundle / MANIFEST_PATH).read_text())["config"], Config()).wire
     catalogue = read_catalogue(bundle)
     words = " ".join(catalogue.columns["title"][0].decode().split()[:2])
-    asked = kinds(wire, list(catalogue.alive_ids[:5]), words=words, brand=catalogue.columns["brand"][0])
+    requests = requests_by_kind(wire, list(catalogue.alive_ids[:5]), words=words, brand=catalogue.columns["brand"][0])
     started = time.monotonic()
     model = ModelLoader(ServerFlags(enable_model_warmup=warm))(bundle)
     figures = {"load": {"first": 1000.0 * (time.monotonic() - started), "median": 0.0}}
-    for kind, (name, row) in asked.items():
+    for kind, request in requests.items():
         if only in ("", kind):
-            figures[kind] = _timed(model, name, row)
+            figures[kind] = _timed(model, request)
     model.close()
     return figures
 
 
-def _timed(model: Any, name: str, row: Mapping[str, Any]) -> dict[str, float]:
-    signature = model.signatures[name]
+def _timed(model: Any, request: Request) -> dict[str, float]:
+    signature = model.signatures[request.signature]
     inputs = {
         alias: np.array([value], object if signature.inputs[alias].dtype.name == "string" else None).astype(
             signature.inputs[alias].dtype.as_numpy_dtype
         )
-        for alias, value in row.items()
+        for alias, value in request.inputs.items()
     }
     times = []
     for _ in range(CALLS):

@@ -1,8 +1,9 @@
-"""The libraries that are compared, called from Python without TensorFlow: ScaNN's bare searcher, hnswlib, faiss."""
+"""Nearest-neighbour libraries without TensorFlow: ScaNN's bare searcher, hnswlib, faiss."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,15 @@ from benchmarks.retrieval.models import K
 Search = Callable[[np.ndarray], np.ndarray]
 TARGET = 0.99
 HNSW_M, HNSW_EF_CONSTRUCTION = 16, 120
+
+
+class TunedSearch(NamedTuple):
+    """A search with the setting that was chosen for it."""
+
+    search: Search
+    setting: str
+
+
 LIBRARIES = ("scann bare", "hnswlib", "faiss ivf")
 
 
@@ -55,8 +65,8 @@ def build(name: str, vectors: np.ndarray, folder: Path) -> None:
     (folder / "facts.json").write_text(json.dumps({"bytes_per_item": round(size / len(vectors), 1)}))
 
 
-def load(name: str, folder: Path, *, trials: np.ndarray, wanted: np.ndarray) -> tuple[Search, str]:
-    """The search of one of `LIBRARIES`, set to the least effort that reaches the target on trial queries."""
+def load(name: str, folder: Path, *, trials: np.ndarray, wanted: np.ndarray) -> TunedSearch:
+    """Loads one of `LIBRARIES`, set to the minimum effort that reaches the target recall on trial queries."""
     if name == "hnswlib":
         import hnswlib
 
@@ -67,17 +77,17 @@ def load(name: str, folder: Path, *, trials: np.ndarray, wanted: np.ndarray) -> 
             index.set_ef(ef)
             return lambda queries: index.knn_query(queries, k=K)[0].astype(np.int64)
 
-        return _least(with_ef, "ef", trials, wanted)
+        return _minimum_effort(with_ef, "ef", trials, wanted)
     if name == "faiss ivf":
         import faiss
 
-        lists = faiss.read_index(str(folder / "index.bin"))
+        lists: Any = faiss.read_index(str(folder / "index.bin"))
 
         def with_probes(probes: int) -> Search:
             lists.nprobe = probes
             return lambda queries: lists.search(queries, K)[1]
 
-        return _least(with_probes, "nprobe", trials, wanted)
+        return _minimum_effort(with_probes, "nprobe", trials, wanted)
     from scann import scann_ops_pybind
 
     searcher = scann_ops_pybind.load_searcher(str(folder))
@@ -87,11 +97,11 @@ def load(name: str, folder: Path, *, trials: np.ndarray, wanted: np.ndarray) -> 
             queries, final_num_neighbors=K, pre_reorder_num_neighbors=200, leaves_to_search=leaves
         )[0].astype(np.int64)
 
-    return _least(with_leaves, "leaves", trials, wanted)
+    return _minimum_effort(with_leaves, "leaves", trials, wanted)
 
 
-def _least(made: Callable[[int], Search], setting: str, trials: np.ndarray, wanted: np.ndarray) -> tuple[Search, str]:
+def _minimum_effort(made: Callable[[int], Search], setting: str, trials: np.ndarray, wanted: np.ndarray) -> TunedSearch:
     effort = 1
     while recall(made(effort)(trials), wanted) < TARGET and effort < 2000:
         effort = effort + max(1, effort // 4)
-    return made(effort), f"{setting} {effort}"
+    return TunedSearch(made(effort), f"{setting} {effort}")

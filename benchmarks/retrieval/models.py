@@ -1,4 +1,4 @@
-"""SavedModels that are compared: our indexes, TF-Recommenders' brute force, and one that only gathers."""
+"""SavedModels of the comparison: our indexes, TF-Recommenders' brute force, and one that only gathers."""
 
 import json
 from pathlib import Path
@@ -64,7 +64,7 @@ def save_brute_force(vectors: np.ndarray, folder: Path) -> None:
 
 
 def save_gather(vectors: np.ndarray, folder: Path) -> None:
-    """What any signature costs that turns queries into ids: the rows are the same for every query."""
+    """Saves a signature that only gathers ids, the same for every query: the least cost of any index."""
     holder = tf.Module()
     holder.ids = tf.Variable(ids_of(len(vectors)), trainable=False)
 

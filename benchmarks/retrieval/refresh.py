@@ -1,4 +1,4 @@
-"""What a catalogue refresh costs beside encoding everything, when one item in a hundred has changed, or one alone.
+"""Cost of a catalogue refresh beside encoding everything, when one item in a hundred has changed, or one alone.
 
 What the refresh with one changed item takes is the fixed cost; what reading and encoding take longer with one in a
 hundred is what the change costs. After a first refresh, which does not count, the two are done in turn, in the other
@@ -34,7 +34,7 @@ EVERY = 100
 
 
 def change_items(pattern: str, folder: Path, *, every: int) -> set[bytes]:
-    """Writes the items with every so many-th title changed; returns the ids of those."""
+    """Writes the items with the title of each `every`-th one changed; returns the ids of those."""
     changed: set[bytes] = set()
     number = 0
     with tf.io.TFRecordWriter(str(folder / "items")) as writer:
@@ -52,7 +52,7 @@ def change_items(pattern: str, folder: Path, *, every: int) -> set[bytes]:
 
 
 def seconds_to_encode(bundle: Path, pattern: str) -> float:
-    """How long the item tower of a bundle takes over the whole catalogue, reading included."""
+    """Measures the item tower of a bundle over the whole catalogue, reading included."""
     path = next(iter(newest_bundles(bundle).values()))
     manifest = read_manifest(path)
     module = tf.saved_model.load(str(path)).answers.towers

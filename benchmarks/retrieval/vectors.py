@@ -1,6 +1,7 @@
 """Item vectors of a real bundle, replicated with noise to any number, and queries from its query tower."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,10 +17,18 @@ NOISE = 0.35  # length of what is added to a unit vector
 _QUERY_BATCH = 256
 
 
-def read_items(bundle: Path) -> tuple[np.ndarray, list[bytes]]:
-    """Vectors [n, dim] float32 of length 1 and titles of a bundle's items."""
+class Items(NamedTuple):
+    """Vectors [n, dim] float32 of length 1 and titles [n] of items."""
+
+    vectors: np.ndarray
+    titles: list[bytes]
+
+
+def read_items(bundle: Path) -> Items:
+    """Reads the indexed items of a bundle."""
     catalogue = read_catalogue(bundle)
-    return catalogue.vectors[: catalogue.num_indexed], catalogue.columns["title"][: catalogue.num_indexed].tolist()
+    titles = catalogue.columns["title"][: catalogue.num_indexed].tolist()
+    return Items(vectors=catalogue.vectors[: catalogue.num_indexed], titles=titles)
 
 
 def replicate(vectors: np.ndarray, count: int) -> np.ndarray:
@@ -57,7 +66,7 @@ def _defaults(bundle: Path) -> dict[str, tf.Tensor]:
 
 
 def make_queries(bundle: Path, titles: list[bytes], count: int) -> np.ndarray:
-    """[count, dim]: what shoppers may type (the first three words of titles), as the query tower sees it."""
+    """Embeds plausible queries (the first three words of titles) with the query tower: [count, dim]."""
     random = np.random.default_rng(SEED + 1)
     chosen = [titles[row] for row in random.permutation(len(titles))[:count]]
     vectors = embed_texts(bundle, [b" ".join(title.split()[:3]) for title in chosen])

@@ -1,4 +1,4 @@
-"""Clients for the benchmarks: as lean as a client gets, so that what is measured is the server."""
+"""Minimal gRPC and REST clients, so that benchmarks measure the server."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ class GrpcClient:
     Args:
       address: `host:port`.
       model_name: The model.
-      inputs: What every request carries.
+      inputs: Inputs of every request.
     """
 
     def __init__(self, address: str, model_name: str, inputs: Mapping[str, np.ndarray]) -> None:
@@ -27,8 +27,8 @@ class GrpcClient:
         for alias, value in inputs.items():
             self.request.inputs[alias].CopyFrom(tf.make_tensor_proto(value))
 
-    def ask(self) -> predict_pb2.PredictResponse:
-        """One request."""
+    def send(self) -> predict_pb2.PredictResponse:
+        """Sends one request."""
         return self._predict(self.request, timeout=60)
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class RestClient:
     Args:
       port: REST port on loopback.
       model_name: The model.
-      body: What every request carries.
+      body: Body of every request.
     """
 
     def __init__(self, port: int, model_name: str, body: Any) -> None:
@@ -50,8 +50,8 @@ class RestClient:
         self._path = f"/v1/models/{model_name}:predict"
         self._body = json.dumps(body).encode()
 
-    def ask(self) -> bytes:
-        """One request.
+    def send(self) -> bytes:
+        """Sends one request.
 
         Raises:
           RuntimeError: The status is not 200.

@@ -1,20 +1,23 @@
-"""What the server adds to a call of the signature in process, at batch 1.
+"""Latency that the server adds to a call of the signature in process, at batch 1.
 
     python -m benchmarks.serving.front_end
 
-The same SavedModel (shaped like the bundle's search) is called in this process and asked over gRPC and REST in a server
-process, in turns, so that a slower minute of the machine slows all of them. REST over `http.client`, and over
-`requests`, whose own share is then seen. The call in process is taken back to back, and after a pause as long as a
-client leaves between two requests, in which threads fall asleep and caches go to others: the server always has that.
+The same SavedModel (shaped like the bundle's search) is called in this process and queried over gRPC and REST in a
+server process, in turns, so that a slower minute of the machine slows all of them. REST over `http.client`, and over
+`requests`, which shows the share of that library. The call in process is taken back to back, and after a pause as long
+as a client leaves between two requests, in which threads fall asleep and caches go to others: the server always has
+that.
 """
 
 import argparse
+import dataclasses
 import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 
@@ -29,18 +32,29 @@ from serving.server.workers.process import ServerProcess
 
 WARM_UP_CALLS = 50
 AFTER_PAUSE, PAUSE_SECONDS = "in_process_after_pause", 0.001
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelCase:
+    """A model to serve, with one request in both forms."""
+
+    save: Callable[[Path], Path]
+    inputs: Mapping[str, np.ndarray]
+    rows: list[Any]
+
+
 MODELS = {
-    "search": (
-        save_shelf,
-        {"query_text": np.array([b"red cotton shirt"], object)},
-        [{"query_text": "red cotton shirt"}],
+    "search": ModelCase(
+        save=save_shelf,
+        inputs={"query_text": np.array([b"red cotton shirt"], object)},
+        rows=[{"query_text": "red cotton shirt"}],
     ),
-    "half_plus_two": (save_plus, {"x": np.float32([1.0])}, [1.0]),
+    "half_plus_two": ModelCase(save=save_plus, inputs={"x": np.array([1.0], np.float32)}, rows=[1.0]),
 }
 
 
 def measure(calls: dict[str, Callable[[], object]], *, rounds: int, calls_a_round: int) -> dict[str, list[float]]:
-    """Milliseconds of every call, the ways in turns."""
+    """Milliseconds of every call, the alternatives in turn."""
     took: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds + 1):
         for name, call in calls.items():
@@ -73,22 +87,22 @@ def main() -> None:
 
 def measure_model(name: str, *, rounds: int, calls_a_round: int) -> dict[str, list[float]]:
     """Milliseconds of every call of one model, by way."""
-    save, inputs, rows = MODELS[name]
+    case = MODELS[name]
     with tempfile.TemporaryDirectory() as folder:
-        save(Path(folder) / "1")
+        case.save(Path(folder) / "1")
         model = LoadedModel(Path(folder) / "1", missing_libraries={})
         signature = model.signatures["serving_default"]
-        filled, outputs = fill_defaults(signature, inputs), tuple(signature.outputs)
+        filled, outputs = fill_defaults(signature, case.inputs), tuple(signature.outputs)
         with ServerProcess(name, folder) as server, requests.Session() as session:
             url = f"{server.rest_url}/v1/models/{name}:predict"
-            over_grpc = GrpcClient(server.grpc_address, name, inputs)
-            over_rest = RestClient(server.rest_port, name, {"instances": rows})
+            over_grpc = GrpcClient(server.grpc_address, name, case.inputs)
+            over_rest = RestClient(server.rest_port, name, {"instances": case.rows})
             calls = {
                 "in_process": lambda: model.run(signature, filled, outputs=outputs),
                 AFTER_PAUSE: lambda: model.run(signature, filled, outputs=outputs),
-                "grpc": over_grpc.ask,
-                "rest": over_rest.ask,
-                "rest_requests": lambda: session.post(url, json={"instances": rows}).json(),
+                "grpc": over_grpc.send,
+                "rest": over_rest.send,
+                "rest_requests": lambda: session.post(url, json={"instances": case.rows}).json(),
             }
             took = measure(calls, rounds=rounds, calls_a_round=calls_a_round)
             over_grpc.close()

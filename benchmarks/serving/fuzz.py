@@ -66,41 +66,41 @@ PIECES = (
 
 @dataclasses.dataclass
 class Findings:
-    """What a run saw.
+    """Findings of a run.
 
     Attributes:
-      statuses: How often each HTTP status came.
-      faults: What was wrong, one line each.
+      statuses: {HTTP status: responses}.
+      problems: Problems, one line each.
     """
 
     statuses: Counter[int] = dataclasses.field(default_factory=Counter)
-    faults: list[str] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
 
-    def look(self, response: requests.Response, what: str) -> None:
-        """Notes an answer and what is wrong with it whatever was asked."""
+    def check(self, response: requests.Response, what: str) -> None:
+        """Counts a response and records problems that no request excuses."""
         self.statuses[response.status_code] += 1
         if response.status_code in (500, 502):
-            self.faults.append(f"{what}: status {response.status_code}")
+            self.problems.append(f"{what}: status {response.status_code}")
         if response.status_code >= 400 and CANARY in response.text:
-            self.faults.append(f"{what}: an error quotes the request")
+            self.problems.append(f"{what}: an error quotes the request")
         if response.status_code >= 400 and len(response.content) > 1200:
-            self.faults.append(f"{what}: an error of {len(response.content)} bytes")
+            self.problems.append(f"{what}: an error of {len(response.content)} bytes")
 
 
 def fuzz_description(url: str, *, examples: int, findings: Findings) -> None:
-    """Asks every operation of the description, with what fits its schemas and with what does not."""
+    """Calls every operation of the description, with values that fit its schemas and with others."""
     schema = schemathesis.openapi.from_dict(_focused(description()))
     for found in schema.get_all_operations():
-        operation = found.ok()
+        operation: Any = found.ok()  # type: ignore[union-attr]
         for mode in GenerationMode:
             try:
                 strategy = operation.as_strategy(generation_mode=mode)
-                _ask(strategy, f"{operation.label} ({mode.value})", url, examples, findings)
+                _call(strategy, f"{operation.label} ({mode.value})", url, examples, findings)
             except hypothesis.errors.Unsatisfiable:
-                continue  # Nothing in the operation can be wrong.
+                continue  # no value of the operation can be invalid
 
 
-def _ask(strategy: Any, what: str, url: str, examples: int, findings: Findings) -> None:
+def _call(strategy: Any, what: str, url: str, examples: int, findings: Findings) -> None:
     session = requests.Session()
 
     @hypothesis.settings(
@@ -112,19 +112,18 @@ def _ask(strategy: Any, what: str, url: str, examples: int, findings: Findings) 
         phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
     )
     @hypothesis.given(case=strategy)
-    def ask(case: schemathesis.Case) -> None:
+    def call(case: schemathesis.Case) -> None:
         response = case.call(base_url=url, session=session, timeout=60)
-        shown = what
         findings.statuses[response.status_code] += 1
         if response.status_code in (500, 502):
-            findings.faults.append(f"{shown}: status {response.status_code}")
+            findings.problems.append(f"{what}: status {response.status_code}")
         try:
             case.validate_response(response, checks=CHECKS)
         except (Failure, FailureGroup) as error:
-            findings.faults.append(f"{shown}: {str(error)[:400]}")
+            findings.problems.append(f"{what}: {str(error)[:400]}")
 
     with session:
-        ask()
+        call()
 
 
 def fuzz_bodies(url: str, *, examples: int, findings: Findings, seed: int = 0) -> None:
@@ -135,7 +134,7 @@ def fuzz_bodies(url: str, *, examples: int, findings: Findings, seed: int = 0) -
             verb = chance.choice(("predict", "predict", "predict", "classify", "regress"))
             body = mutated(json.dumps(chance.choice(SEED_BODIES)).encode(), chance)
             response = session.post(f"{url}/v1/models/{MODEL}:{verb}", data=body, timeout=60)
-            findings.look(response, f"body {number} to {verb}")
+            findings.check(response, f"body {number} to {verb}")
 
 
 def mutated(body: bytes, chance: random.Random) -> bytes:
@@ -151,7 +150,7 @@ def mutated(body: bytes, chance: random.Random) -> bytes:
 def _focused(document: dict[str, Any]) -> dict[str, Any]:
     """The description with names and versions of which some exist, so that most requests come to a model."""
     focused = copy.deepcopy(document)
-    values = {"model_name": [MODEL, "nobody"], "version": [1, 2, 2**63 - 1], "label": ["stable", "ü", "%"]}
+    values = {"model_name": [MODEL, "unknown"], "version": [1, 2, 2**63 - 1], "label": ["stable", "ü", "%"]}
     for path in focused["paths"].values():
         for parameter in path.get("parameters", ()):
             parameter["schema"] = {"enum": values[parameter["name"]]}
@@ -159,13 +158,13 @@ def _focused(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """The exit code: 0 without a fault."""
+    """Runs the command line; returns 0 without a problem."""
     from benchmarks.serving.models import save_types
     from serving.server.workers.process import ServerProcess
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--examples", type=int, default=2000, help="of each operation and mode; bodies: ten times as many"
+        "--examples", type=int, default=2000, help="of each operation and mode; ten times that number of bodies"
     )
     found = parser.parse_args()
     findings = Findings()
@@ -181,14 +180,14 @@ def main() -> int:
             after = resident_megabytes(server.pid)
             page = requests.get(f"{server.rest_url}/monitoring/prometheus/metrics", timeout=30).text
             if CANARY in page or CANARY in server.log_tail:
-                findings.faults.append("metrics or log quote a request")
+                findings.problems.append("metrics or log quote a request")
         if server.exit_code != 0:
-            findings.faults.append(f"the server ended with code {server.exit_code}")
+            findings.problems.append(f"the server ended with code {server.exit_code}")
     if after - before > LEAK_MEGABYTES:
-        findings.faults.append(f"memory grew from {before:.0f} to {after:.0f} MB")
+        findings.problems.append(f"memory grew from {before:.0f} to {after:.0f} MB")
     print(json.dumps({"answers": dict(sorted(findings.statuses.items())), "resident_mb": [before, after]}))
-    print("\n".join(findings.faults[:50]) or "no fault")
-    return 1 if findings.faults else 0
+    print("\n".join(findings.problems[:50]) or "no problem")
+    return 1 if findings.problems else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Closed loops: clients that ask again as soon as they are answered."""
+"""Closed-loop load: clients that send the next request as soon as the last one is answered."""
 
 import dataclasses
 import threading
@@ -10,43 +10,43 @@ import numpy as np
 
 @dataclasses.dataclass
 class Loop:
-    """One client's record.
+    """Closed-loop client and its record.
 
     Attributes:
-      ask: One request; returns what was wrong with the answer, "" for nothing.
-      began: When each request began, in seconds of `time.monotonic`.
-      took_ms: How long each took.
-      faults: What was wrong, and every error.
+      send: Sends one request; returns the problem of the response, "" for none.
+      began: Start of each request, in seconds of `time.monotonic`.
+      took_ms: Duration of each request.
+      problems: Problems of responses, and every error.
     """
 
-    ask: Callable[[], str]
+    send: Callable[[], str]
     began: list[float] = dataclasses.field(default_factory=list)
     took_ms: list[float] = dataclasses.field(default_factory=list)
-    faults: list[str] = dataclasses.field(default_factory=list)
+    problems: list[str] = dataclasses.field(default_factory=list)
 
     def run(self, stop: threading.Event) -> None:
-        """Asks until `stop`."""
+        """Sends requests until `stop`."""
         while not stop.is_set():
             began = time.monotonic()
             try:
-                fault = self.ask()
+                problem = self.send()
             except Exception as error:
-                fault = f"{type(error).__name__}: {str(error)[:200]}"
+                problem = f"{type(error).__name__}: {str(error)[:200]}"
             self.began.append(began)
             self.took_ms.append((time.monotonic() - began) * 1e3)
-            if fault:
-                self.faults.append(fault)
+            if problem:
+                self.problems.append(problem)
 
     def between(self, start: float, end: float) -> list[float]:
         """The times of the requests that began in [start, end)."""
         return [took for began, took in zip(self.began, self.took_ms, strict=True) if start <= began < end]
 
 
-class Running:
-    """Loops in threads, for the length of a `with` block."""
+class ClosedLoops:
+    """Closed loops in threads, for the length of a `with` block."""
 
-    def __init__(self, asks: Sequence[Callable[[], str]]) -> None:
-        self.loops = [Loop(ask) for ask in asks]
+    def __init__(self, senders: Sequence[Callable[[], str]]) -> None:
+        self.loops = [Loop(send) for send in senders]
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=loop.run, args=(self._stop,)) for loop in self.loops]
 

@@ -1,8 +1,8 @@
-"""The memory of a process."""
+"""Resident memory of a process."""
 
 
 def resident_megabytes(pid: int) -> float:
-    """What a process has in RAM, in MB."""
+    """Returns the resident set size of a process in MB."""
     with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as stream:
         for line in stream:
             if line.startswith("VmRSS:"):

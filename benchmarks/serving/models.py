@@ -1,5 +1,6 @@
 """Models to serve in the benchmarks, made on the spot: arithmetic, every type a request can carry, a CNN."""
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ WARM_UP_PATH = "assets.extra/tf_serving_warmup_requests"
 
 
 class Plus(tf.Module):
-    """x / 2 + plus: an answer tells which version gave it."""
+    """x / 2 + plus: a response shows the version that gave it."""
 
     def __init__(self, plus: float) -> None:
         super().__init__()
@@ -54,7 +55,7 @@ class Types(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "text")])
     def parse(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Fails in the graph on whatever is no number."""
+        """Fails in the graph on text that does not parse as a number."""
         return {"number": tf.strings.to_number(text, tf.float32)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float16, "half")])
@@ -115,7 +116,7 @@ class Shelf(tf.Module):
     """Shaped like the bundle's search: optional inputs with defaults, a scan of a catalogue, 50 ids and scores.
 
     Args:
-      content: Names the catalogue; another content ranks in another order, and every row of an answer says which it is.
+      content: Names the catalogue; another content ranks in another order, and every row of a response names it.
     """
 
     def __init__(self, content: int) -> None:
@@ -128,7 +129,7 @@ class Shelf(tf.Module):
         self.ids = tf.Variable([f"item-{number:05d}" for number in range(NUM_ITEMS)])
 
     def search(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What the signature runs; every input is per row."""
+        """Implements the signature; every input is per row."""
         words = tf.strings.split(query["query_text"], " ").to_tensor("")
         hashed = tf.strings.to_hash_bucket_fast(words, 4096)
         vector = tf.reduce_sum(tf.gather(self.words, hashed) * tf.cast(words != "", tf.float32)[..., None], axis=1)
@@ -150,39 +151,39 @@ class Shelf(tf.Module):
 def save_shelf(path: Path, *, content: int = 1) -> Path:
     """Saves `Shelf` with the bundle's optional inputs; returns `path`."""
     model = Shelf(content)
-    one, zero, blank = tf.constant([1]), tf.constant([0.0]), tf.constant([""])
-    no_ids, no_ages, ten, whole = tf.zeros([1, 0], tf.string), tf.zeros([1, 0]), tf.constant([10]), tf.constant([1.0])
-    texts, many = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
-    numbers, ages = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None, None], tf.float32)
-    counts = tf.TensorSpec([None], tf.int32)
+    specs = {
+        **dict.fromkeys(("query_text", "query_image", "user_hash"), tf.TensorSpec([None], tf.string)),
+        "history_ids": tf.TensorSpec([None, None], tf.string),
+        "history_age_days": tf.TensorSpec([None, None], tf.float32),
+        **dict.fromkeys(("page", "page_size"), tf.TensorSpec([None], tf.int32)),
+        **dict.fromkeys(("weight_dense", "weight_click", "weight_purchase"), tf.TensorSpec([None], tf.float32)),
+    }
+    defaults = {
+        **dict.fromkeys(("query_text", "query_image", "user_hash"), tf.constant([""])),
+        **{"history_ids": tf.zeros([1, 0], tf.string), "history_age_days": tf.zeros([1, 0])},
+        **{"page": tf.constant([1]), "page_size": tf.constant([10]), "weight_dense": tf.constant([1.0])},
+        **dict.fromkeys(("weight_click", "weight_purchase"), tf.constant([0.0])),
+    }
 
-    @tf.function(input_signature=[texts, texts, many, ages, texts, counts, counts, numbers, numbers, numbers])
-    def search(
-        query_text=blank,
-        query_image=blank,
-        history_ids=no_ids,
-        history_age_days=no_ages,
-        user_hash=blank,
-        page=one,
-        page_size=ten,
-        weight_dense=whole,
-        weight_click=zero,
-        weight_purchase=zero,
-    ):
-        found = model.search(
-            query_text=query_text, query_image=query_image, page=page, page_size=page_size, weight_dense=weight_dense
-        )
+    def search(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+        inputs = dict(zip(specs, values, strict=True))
+        found = model.search(**inputs)
         # Every input is read, as in the bundle.
-        extra = weight_click + weight_purchase + 0.0 * tf.reduce_sum(history_age_days, axis=1)
-        seen = tf.cast(tf.strings.length(user_hash), tf.float32) + tf.cast(tf.shape(history_ids)[1], tf.float32)
-        return {**found, "score_click": found["score_click"] + (extra + 0.0 * seen)[:, None]}
+        extra = inputs["weight_click"] + inputs["weight_purchase"]
+        unused = tf.cast(tf.strings.length(inputs["user_hash"]) + tf.shape(inputs["history_ids"])[1], tf.float32)
+        unused += tf.reduce_sum(inputs["history_age_days"], axis=1)
+        return {**found, "score_click": found["score_click"] + (extra + 0.0 * unused)[:, None]}
 
-    tf.saved_model.save(model, str(path), signatures={"serving_default": search})
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, kind, default=defaults[name]) for name in specs]
+    search.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    function = tf.function(search, input_signature=list(specs.values()))
+    tf.saved_model.save(model, str(path), signatures={"serving_default": function})
     return path
 
 
 def record_warm_up(path: Path, inputs: Mapping[str, np.ndarray]) -> None:
-    """Puts one recorded request into a SavedModel, which a server replays before the version answers anybody."""
+    """Writes one recorded request into a SavedModel, which a server replays before it serves the version."""
     request = predict_pb2.PredictRequest()
     for alias, value in inputs.items():
         request.inputs[alias].CopyFrom(tf.make_tensor_proto(value))

@@ -1,13 +1,14 @@
-"""Version changes under load: no error, no mixed answer, and what they cost the slowest requests.
+"""Version changes under load: no error, no mixed answer, and their cost for the slowest requests.
 
     python -m benchmarks.serving.swaps
 
-Two closed-loop clients, one over gRPC and one over REST, ask a server process while 50 versions are published one
-after the other, each as soon as the one before it answers. Four contents take turns; every answer's own ids and its
+Two closed-loop clients, one over gRPC and one over REST, query a server process while 50 versions are published one
+after the other, each as soon as the one before it answers. Four contents take turns; every response's own ids and its
 `bundle_version` must belong to one content, over gRPC to that of the version the response names.
 """
 
 import argparse
+import dataclasses
 import json
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import numpy as np  # isort: skip
 
 from benchmarks.serving.clients import GrpcClient, RestClient
-from benchmarks.serving.load import Running, percentile
+from benchmarks.serving.load import ClosedLoops, Loop, percentile
 from benchmarks.serving.models import record_warm_up, save_shelf
 from serving.manifest import write_manifest
 from serving.server.models.saved_model import LoadedModel
@@ -33,12 +34,12 @@ CONTENTS = 4
 
 
 def content_of(version: int) -> int:
-    """Which content a version holds."""
+    """Returns the number of the content of a version."""
     return (version - 1) % CONTENTS + 1
 
 
 def make_contents(folder: Path) -> dict[str, str]:
-    """Saves the contents below `folder`; returns the best item of each, asked in process."""
+    """Saves the contents below `folder`; returns the best item of each, computed in process."""
     best = {}
     for content in range(1, CONTENTS + 1):
         path = save_shelf(folder / str(content), content=content)
@@ -53,14 +54,14 @@ def make_contents(folder: Path) -> dict[str, str]:
 
 
 def publish(source: Path, target: Path) -> None:
-    """Aside, then one rename."""
+    """Copies a version aside, then renames it."""
     aside = target.parent / f"tmp-{target.name}"
     shutil.copytree(source, aside)
     aside.rename(target)
 
 
-class Watcher:
-    """Asks over both protocols and compares answers with what each content says."""
+class ConsistencyChecker:
+    """Client of both protocols that compares each response with the results of its content."""
 
     def __init__(self, server: ServerProcess, best: dict[str, str]) -> None:
         self._best = best
@@ -69,8 +70,8 @@ class Watcher:
         self.newest = 0
 
     def over_grpc(self) -> str:
-        """One request; says what was wrong."""
-        answer = self._grpc.ask()
+        """Sends one request; returns the problem of the response."""
+        answer = self._grpc.send()
         version = answer.model_spec.version.value
         self.newest = max(self.newest, version)
         content = answer.outputs["bundle_version"].string_val[0].decode()
@@ -79,56 +80,72 @@ class Watcher:
         return self._compare(content, answer.outputs["ids"].string_val[0].decode())
 
     def over_rest(self) -> str:
-        """One request; says what was wrong."""
-        row: dict[str, Any] = json.loads(self._rest.ask())["predictions"][0]
+        """Sends one request; returns the problem of the response."""
+        row: dict[str, Any] = json.loads(self._rest.send())["predictions"][0]
         return self._compare(row["bundle_version"], row["ids"][0])
 
     def _compare(self, content: str, first: str) -> str:
         return "" if self._best[content] == first else f"content {content} answered with {first}"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SwapRun:
+    """Record of a run: the loops, and the times at which steady load, version changes and the end began."""
+
+    loops: list[Loop]
+    steady: float
+    swapping: float
+    end: float
+    num_swaps: int
+    exit_code: int | None
+
+
+def run(folder: Path, *, swaps: int, steady_seconds: float) -> SwapRun:
+    """Publishes versions one after the other while two clients send requests."""
+    contents, base = folder / "contents", folder / "published"
+    best = make_contents(contents)
+    base.mkdir()
+    publish(contents / "1", base / "1")
+    with ServerProcess(MODEL, base, flags=["--file_system_poll_wait_seconds=0.05"]) as server:
+        checker = ConsistencyChecker(server, best)
+        with ClosedLoops([checker.over_grpc, checker.over_rest]) as loops:
+            time.sleep(2.0)
+            steady = time.monotonic()
+            time.sleep(steady_seconds)
+            swapping = time.monotonic()
+            for version in range(2, swaps + 2):
+                publish(contents / str(content_of(version)), base / str(version))
+                while checker.newest < version and time.monotonic() - swapping < 300:
+                    time.sleep(0.01)
+            end = time.monotonic()
+        exit_code = server.stop()
+    num_swaps = checker.newest - 1
+    return SwapRun(loops=loops, steady=steady, swapping=swapping, end=end, num_swaps=num_swaps, exit_code=exit_code)
+
+
 def main() -> None:
     """Prints one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--swaps", type=int, default=50)
     parser.add_argument("--steady_seconds", type=float, default=20.0)
-    found = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        contents, base = Path(folder) / "contents", Path(folder) / "published"
-        best = make_contents(contents)
-        base.mkdir()
-        publish(contents / "1", base / "1")
-        with ServerProcess(MODEL, base, flags=["--file_system_poll_wait_seconds=0.05"]) as server:
-            watcher = Watcher(server, best)
-            with Running([watcher.over_grpc, watcher.over_rest]) as loops:
-                time.sleep(2.0)
-                steady = time.monotonic()
-                time.sleep(found.steady_seconds)
-                swapping = time.monotonic()
-                for version in range(2, found.swaps + 2):
-                    publish(contents / str(content_of(version)), base / str(version))
-                    while watcher.newest < version and time.monotonic() - swapping < 300:
-                        time.sleep(0.01)
-                end = time.monotonic()
-            exit_code = server.stop()
-    faults = [fault for loop in loops for fault in loop.faults]
-    calm = [took for loop in loops for took in loop.between(steady, swapping)]
-    busy = [took for loop in loops for took in loop.between(swapping, end)]
-    print(
-        json.dumps(
-            {
-                "swaps": watcher.newest - 1,
-                "requests": len(calm) + len(busy),
-                "faults": len(faults),
-                "first_faults": faults[:3],
-                "steady_ms": {"p50": percentile(calm, 50), "p99": percentile(calm, 99)},
-                "swapping_ms": {"p50": percentile(busy, 50), "p99": percentile(busy, 99), "max": max(busy)},
-                "p99_ratio": round(percentile(busy, 99) / percentile(calm, 99), 2),
-                "seconds_a_swap": round((end - swapping) / found.swaps, 3),
-                "exit_code": exit_code,
-            }
-        )
-    )
+        done = run(Path(folder), swaps=options.swaps, steady_seconds=options.steady_seconds)
+    problems = [problem for loop in done.loops for problem in loop.problems]
+    calm = [took for loop in done.loops for took in loop.between(done.steady, done.swapping)]
+    busy = [took for loop in done.loops for took in loop.between(done.swapping, done.end)]
+    figures = {
+        "swaps": done.num_swaps,
+        "requests": len(calm) + len(busy),
+        "problems": len(problems),
+        "first_problems": problems[:3],
+        "steady_ms": {"p50": percentile(calm, 50), "p99": percentile(calm, 99)},
+        "swapping_ms": {"p50": percentile(busy, 50), "p99": percentile(busy, 99), "max": max(busy)},
+        "p99_ratio": round(percentile(busy, 99) / percentile(calm, 99), 2),
+        "seconds_a_swap": round((done.end - done.swapping) / options.swaps, 3),
+        "exit_code": done.exit_code,
+    }
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m benchmarks.serving.throughput
 
 The clients are coroutines of one process (closed loops over gRPC, one photo a request); the servers with and without
-`--enable_batching` run beside each other and are asked in turns.
+`--enable_batching` run beside each other and are queried in turns.
 """
 
 import argparse
@@ -34,15 +34,15 @@ num_batch_threads { value: 2 }
 
 
 def request() -> bytes:
-    """A PredictRequest with one photo, serialised once for all."""
+    """Returns a serialised PredictRequest with one photo."""
     photo = np.random.default_rng(3).random([1, IMAGE_PX, IMAGE_PX, 3], dtype=np.float32)
     message = predict_pb2.PredictRequest(model_spec={"name": MODEL})
     message.inputs["photo"].CopyFrom(tf.make_tensor_proto(photo))
     return message.SerializeToString()
 
 
-async def drive(address: str, *, clients: int, seconds: float) -> tuple[float, list[float]]:
-    """Requests a second and the milliseconds of each, after half a second of warm-up."""
+async def drive(address: str, *, clients: int, seconds: float) -> list[float]:
+    """Returns the milliseconds of every request that began within `seconds`, after half a second of warm-up."""
     took: list[float] = []
     body, method = request(), "/tensorflow.serving.PredictionService/Predict"
     async with grpc.aio.insecure_channel(address) as channel:
@@ -58,7 +58,7 @@ async def drive(address: str, *, clients: int, seconds: float) -> tuple[float, l
                     took.append((time.monotonic() - began) * 1e3)
 
         await asyncio.gather(*(loop() for _ in range(clients)))
-    return len(took) / seconds, took
+    return took
 
 
 def main() -> None:
@@ -84,8 +84,8 @@ def main() -> None:
             }
             for _ in range(found.turns):
                 for name, (address, clients) in ways.items():
-                    rate, took = asyncio.run(drive(address, clients=clients, seconds=found.seconds))
-                    rates[name].append(rate)
+                    took = asyncio.run(drive(address, clients=clients, seconds=found.seconds))
+                    rates[name].append(len(took) / found.seconds)
                     times[name] += took
     shown = {
         name: {

@@ -1,15 +1,15 @@
-"""Training steps with every distinct item of a batch encoded once, and with each row's item encoded anew, in turn.
+"""Training steps with every distinct item of a batch encoded once, and with one item encoding per row, in turn.
 
     python -m benchmarks.training.deduplication --batch 4096 --items 10000
 
-The same model, the same rows, the same loss: popularity falls as Zipf's law of exponent 1. Of each way the shortest
+The same model, the same rows, the same loss: popularity falls as Zipf's law of exponent 1. Of each the shortest
 time counts. Prints one JSON line.
 """
 
 import argparse
+import itertools
 import json
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 
 import tensorflow as tf  # isort: skip
 
+from benchmarks.timing import time_in_turn
 from benchmarks.training import random_shop
 from benchmarks.training.speed import relaxed
 from trainer.model.build import build_model
@@ -31,7 +32,7 @@ POSITIVE_SHARE = 0.75
 
 
 def item_rows(batch: int, *, num_items: int, seed: int) -> np.ndarray:
-    """[batch] int: the item of each row, drawn by Zipf's law of exponent 1."""
+    """Draws the item of each row by Zipf's law of exponent 1: [batch] int."""
     shares = 1.0 / np.arange(1, num_items + 1)
     return np.random.default_rng(seed).choice(num_items, batch, p=shares / shares.sum())
 
@@ -44,10 +45,10 @@ def make_batch(
     Args:
       config: Sizes of the model form.
       rows: Store row of each event's item.
-      towers: What items and queries have; see `random_shop`.
+      towers: Modalities of items and queries; see `random_shop`.
       photo_share: Share of the queries that have a photo beside their text.
       once: Whether each distinct item comes once; else once for each row.
-      seed: Of everything that is drawn.
+      seed: Seed of the random content.
     """
     random = np.random.default_rng(seed)
     distinct, index, counts = np.unique(rows, return_inverse=True, return_counts=True)
@@ -79,14 +80,22 @@ def make_batch(
 
 
 def repeated(batch: dict[str, Any]) -> Iterator[Any]:
-    """The batch again and again, its number of rows unknown to the graph."""
+    """Repeats a batch, with its number of rows unknown to the graph."""
     specs = tf.nest.map_structure(lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), batch)
     tensors = tf.data.Dataset.from_tensors(tf.nest.map_structure(tf.constant, batch))
     return iter(tensors.map(lambda one: relaxed(one, specs)).repeat())
 
 
+def make_steps(config: Config) -> Steps:
+    """Builds the model, its optimizer and the training step."""
+    model = build_model(config, num_subwords=random_shop.NUM_SUBWORDS)
+    optimizer = make_optimizer(config.train, make_rate(config.train, 1000))
+    optimizer.build(model.trainable_variables)
+    return Steps(model, optimizer, train=config.train, strategy=tf.distribute.get_strategy())
+
+
 def main() -> None:
-    """The command line."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=4096)
     parser.add_argument("--items", type=int, default=10_000)
@@ -94,42 +103,35 @@ def main() -> None:
     parser.add_argument("--photo_share", type=float, default=0.0, help="share of the queries that have a photo")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the configuration")
-    given = parser.parse_args()
-    config = override(base(), given.set)
-    model = build_model(config, num_subwords=random_shop.NUM_SUBWORDS)
-    optimizer = make_optimizer(config.train, make_rate(config.train, 1000))
-    optimizer.build(model.trainable_variables)
-    steps = Steps(model, optimizer, train=config.train, strategy=tf.distribute.get_strategy())
-    rows = item_rows(given.batch, num_items=given.items, seed=3)
-    streams = {
-        name: repeated(
-            make_batch(config, rows, towers=given.towers, photo_share=given.photo_share, once=name == "once", seed=5)
-        )
-        for name in ("once", "each_row")
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in streams}
-    processor: dict[str, list[float]] = {name: [] for name in streams}
-    for number in range(given.rounds + 1):  # the first is not counted
-        for name, stream in streams.items():
-            start, used = time.perf_counter(), time.process_time()
-            steps.step(stream, number)
+    options = parser.parse_args()
+    config = override(base(), options.set)
+    steps, numbers = make_steps(config), itertools.count()
+    rows = item_rows(options.batch, num_items=options.items, seed=3)
+
+    def step_of(name: str) -> Callable[[], None]:
+        towers, share = options.towers, options.photo_share
+        stream = repeated(make_batch(config, rows, towers=towers, photo_share=share, once=name == "once", seed=5))
+
+        def run() -> None:
+            steps.step(stream, next(numbers) // 2)  # both take the step of one number
             steps.update()
-            seconds[name].append(time.perf_counter() - start)
-            processor[name].append(time.process_time() - used)
-    shortest = {name: min(times[1:]) for name, times in seconds.items()}
-    cpu = {name: min(times[1:]) for name, times in processor.items()}
-    told = {
-        "batch": given.batch,
-        "items": given.items,
+
+        return run
+
+    timings = time_in_turn({name: step_of(name) for name in ("once", "each_row")}, rounds=options.rounds)
+    once, each_row = timings["once"], timings["each_row"]
+    figures = {
+        "batch": options.batch,
+        "items": options.items,
         "distinct_in_batch": len(np.unique(rows)),
-        "towers": given.towers,
-        "photo_share": given.photo_share,
-        "set": given.set,
-        "examples_per_second": {name: round(given.batch / value, 1) for name, value in shortest.items()},
-        "times_as_fast": round(shortest["each_row"] / shortest["once"], 2),
-        "times_less_processor": round(cpu["each_row"] / cpu["once"], 2),
+        "towers": options.towers,
+        "photo_share": options.photo_share,
+        "set": options.set,
+        "examples_per_second": {name: round(options.batch / one.seconds, 1) for name, one in timings.items()},
+        "times_as_fast": round(each_row.seconds / once.seconds, 2),
+        "times_less_processor": round(each_row.processor_seconds / once.processor_seconds, 2),
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(figures), flush=True)
 
 
 if __name__ == "__main__":

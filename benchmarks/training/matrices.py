@@ -28,7 +28,7 @@ def main() -> None:
             right = tf.cast(tf.random.normal([inner, outer]), dtype)
             product = tf.function(lambda a, b: tf.matmul(a, b))
             product(left, right)
-            times = []
+            times: list[float] = []
             while len(times) < 5 or sum(times) < 2.0:
                 start = time.perf_counter()
                 product(left, right)

@@ -1,6 +1,8 @@
-"""A shop of random content in model form, written as training's own tables: what it costs, not what it learns."""
+"""Random shop in model form, written as training tables: for the speed of training, not for what it learns."""
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +18,7 @@ TOWERS = ("text", "image", "full")
 
 
 def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, events: int) -> None:
-    """Writes `items/`, `days/` (of which nothing is known) and `events/` into `directory`.
+    """Writes `items/`, `days/` (without records) and `events/` into `directory`.
 
     Args:
       directory: Empty folder.
@@ -35,63 +37,72 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
             writer.append({**item_content(random, rows, config, towers=towers), "item_id": ids, "raw_text": ids})
         writer.finish()
     _write_days(directory, items, config)
-    with TableWriter(directory / "events/queries") as writer:
-        content = query_content(random, NUM_QUERIES, config, towers=towers)
-        writer.append({**content, "raw_text": np.array([b""] * NUM_QUERIES, object)})
-        writer.finish()
-    with TableWriter(directory / "events/reviews") as writer:  # row 0: no review
-        writer.append({"review_words": np.zeros([1, config.tower.review.max_words], np.int32)})
-        writer.finish()
-    with TableWriter(directory / "events/requests") as writer:  # a request for each event
-        writer.append({"first": np.arange(events), "size": np.ones(events, np.int64)})
-        writer.finish()
+    content = query_content(random, NUM_QUERIES, config, towers=towers)
+    _write_table(directory / "events/queries", {**content, "raw_text": np.array([b""] * NUM_QUERIES, object)})
+    no_review = {"review_words": np.zeros([1, config.tower.review.max_words], np.int32)}  # row 0
+    _write_table(directory / "events/reviews", no_review)
+    requests = {"first": np.arange(events), "size": np.ones(events, np.int64)}  # one for each event
+    _write_table(directory / "events/requests", requests)
+    _write_events(random, directory / "events/rows", config, towers=towers, items=items, events=events)
+
+
+def _write_events(
+    random: np.random.Generator, directory: pathlib.Path, config: Config, *, towers: str, items: int, events: int
+) -> None:
     clicked = (random.random(events) < 0.75).astype(np.float32)
-    unknown = {task.label: np.full(events, -1.0, np.float32) for task in EVENT_TASKS}
     shopper = shopper_content(random, events, config, towers=towers, items=items)
-    with TableWriter(directory / "events/rows") as writer:
-        writer.append(
-            {
-                **unknown,
-                "request": np.arange(events, dtype=np.int32),
-                "review_row": np.zeros(events, np.int32),
-                "query_row": random.integers(0, NUM_QUERIES, events).astype(np.int32),
-                "item_row": random.integers(0, items, events).astype(np.int32),
-                **shopper,
-                "request_id": np.array([f"{i:08d}".encode() for i in range(events)], object),
-                "positive": clicked,
-                "event_time": np.zeros(events, np.int64),
-                "label_click": clicked,
-                "label_grade": np.full(events, -1.0, np.float32),
-            }
-        )
-        writer.finish(notes={"dropped": 0, "shopper": sorted(shopper)})
+    columns: dict[str, np.ndarray] = {
+        **{task.label: np.full(events, -1.0, np.float32) for task in EVENT_TASKS},
+        "request": np.arange(events, dtype=np.int32),
+        "review_row": np.zeros(events, np.int32),
+        "query_row": random.integers(0, NUM_QUERIES, events).astype(np.int32),
+        "item_row": random.integers(0, items, events).astype(np.int32),
+        **shopper,
+        "request_id": np.array([f"{i:08d}".encode() for i in range(events)], object),
+        "positive": clicked,
+        "event_time": np.zeros(events, np.int64),
+        "label_click": clicked,
+        "label_grade": np.full(events, -1.0, np.float32),
+    }
+    _write_table(directory, columns, notes={"dropped": 0, "shopper": sorted(shopper)})
+
+
+def _write_table(directory: pathlib.Path, columns: Mapping[str, np.ndarray], **more: Any) -> None:
+    with TableWriter(directory) as writer:
+        writer.append(columns)
+        writer.finish(**more)
 
 
 def _write_days(directory: pathlib.Path, items: int, config: Config) -> None:
-    """Items without relations, prices or records of days."""
+    """Writes items without relations, prices or day records."""
     wire = config.wire
-    facts = {
+    facts: dict[str, np.ndarray] = {
         "relation_rows": np.full([items, wire.max_relations], -1, np.int32),
         "neighbour_types": np.zeros([items, wire.max_relations + wire.max_copurchased], np.int32),
         "price": np.full(items, np.nan, np.float32),
         "price_level": np.full(items, np.nan, np.float32),
     }
-    days = {
+    days: dict[str, np.ndarray] = {
         **{name: np.zeros(0, np.int64) for name in ("day", "latest", "regular")},
         "item_row": np.zeros(0, np.int32),
         "trend": np.zeros([0, wire.trend_days, len(TREND_CHANNELS)], np.float32),
         "companion_rows": np.zeros([0, wire.max_copurchased], np.int32),
         **{name: np.zeros(0, np.float32) for name in ("popularity", "last_price", "label_units", "label_price")},
     }
-    for name, columns in (("items/facts", facts), ("days", days)):
-        with TableWriter(directory / name) as writer:
-            writer.append(columns)
-            writer.finish()
+    _write_table(directory / "items/facts", facts)
+    _write_table(directory / "days", days)
 
 
-def open_tables(directory: pathlib.Path) -> tuple[ItemStore, EventTable]:
-    """The tables of `write`."""
-    return ItemStore(directory / "items", directory / "days"), EventTable(directory / "events")
+class RandomShop(NamedTuple):
+    """Tables of a random shop."""
+
+    items: ItemStore
+    events: EventTable
+
+
+def open_tables(directory: pathlib.Path) -> RandomShop:
+    """Opens the tables of `write`."""
+    return RandomShop(items=ItemStore(directory / "items", directory / "days"), events=EventTable(directory / "events"))
 
 
 def item_content(random: np.random.Generator, rows: int, config: Config, *, towers: str) -> dict[str, np.ndarray]:
@@ -119,7 +130,7 @@ def query_content(
 def shopper_content(
     random: np.random.Generator, rows: int, config: Config, *, towers: str, items: int
 ) -> dict[str, np.ndarray]:
-    """Model form of who asks: nobody is known, but with `full` towers everybody's history."""
+    """Model form of users: all unknown, but with `full` towers each has a history."""
     wire = config.wire
     history = random.integers(-1, items, [rows, wire.history_length]).astype(np.int32)
     return {
@@ -133,7 +144,7 @@ def shopper_content(
 
 
 def unknown_days(rows: int, config: Config) -> dict[str, np.ndarray]:
-    """Model form of items on days of which nothing is known."""
+    """Model form of item days without a record."""
     wire = config.wire
     neighbours = wire.max_relations + wire.max_copurchased
     return {

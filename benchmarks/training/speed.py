@@ -3,7 +3,7 @@
     python -m benchmarks.training.speed --towers text --precision float32 --batches 256,1024,4096
 
 Prints one JSON line for each batch size. The input is measured alone, as fast as it can, as a mean (it makes batches
-ahead, so its shortest wait says nothing); the rest without it, each the shortest of several calls.
+ahead, so its shortest wait means nothing); the rest without it, each the shortest of several calls.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from trainer.training.batches import Batches
 from trainer.training.schedule import make_optimizer, make_rate
 from trainer.training.steps import Steps
 
-_LEAST_RUNS = 3
+_MIN_RUNS = 3
 _AHEAD = 10  # batches, more than the input makes ahead
 
 
@@ -36,7 +36,7 @@ def fastest_seconds(run: Callable[[], Any], *, seconds: float) -> float:
     """The shortest time of a call over about `seconds`, after one call that is not counted."""
     run()
     times: list[float] = []
-    while len(times) < _LEAST_RUNS or sum(times) < seconds:
+    while len(times) < _MIN_RUNS or sum(times) < seconds:
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)
@@ -48,7 +48,7 @@ def mean_seconds(run: Callable[[], Any], *, seconds: float) -> float:
     for _ in range(_AHEAD):
         run()
     calls, start = 0, time.perf_counter()
-    while calls < _LEAST_RUNS or time.perf_counter() - start < seconds:
+    while calls < _MIN_RUNS or time.perf_counter() - start < seconds:
         run()
         calls += 1
     return (time.perf_counter() - start) / calls

@@ -62,7 +62,7 @@ def work(directory: pathlib.Path, *, batch: int, seconds: float) -> None:
 
 
 def run(directory: pathlib.Path, arguments: list[str], *, workers: int) -> dict[str, float]:
-    """What the first of so many workers measured.
+    """Runs workers; returns the figures of the first one.
 
     Raises:
       RuntimeError: A worker failed.
@@ -80,9 +80,9 @@ def run(directory: pathlib.Path, arguments: list[str], *, workers: int) -> dict[
         command = [sys.executable, "-m", "benchmarks.training.workers", "--directory", str(directory), *arguments]
         started.append(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     ended = [(*process.communicate(timeout=600), process.returncode) for process in started]
-    for _, said, code in ended:
+    for _, errors, code in ended:
         if code:
-            raise RuntimeError(f"A worker ended with code {code}: {said[-2000:]}")
+            raise RuntimeError(f"A worker ended with code {code}: {errors[-2000:]}")
     return dict(json.loads(ended[0][0].splitlines()[-1]))
 
 

@@ -55,7 +55,7 @@ def build(
         output_dir,
         version=version,
         flavours=flavours,
-        popularity=count_positives(Path(data.events)) if data.events else None,
+        popularity=count_positives(data.events) if data.events else None,
         events_pattern=f"{data.events}/*.tfrecord" if data.events else None,
         days_pattern=f"{data.days}/*.tfrecord" if data.days else None,
     )

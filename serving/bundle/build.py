@@ -1,7 +1,7 @@
-"""Towers and a catalogue to bundles: the catalogue encoded, indexed and saved with everything that answers need.
+"""Bundle build: towers and a catalogue become a SavedModel with an index, warm-up requests and a manifest.
 
-The `bundle_version` in every answer is a content id, `<model>-<index>`: two builds of the same towers, items and code
-have the same one, in both flavours. The number of the folder is given by publishing and is not part of the content.
+The `bundle_version` in every response is a content id, `<model>-<index>`: two builds of the same towers, items and code
+have the same one, in both flavours. The number of the folder comes from publishing and is not part of the content.
 """
 
 import dataclasses
@@ -37,19 +37,19 @@ from trainer.spec.tasks import SENTIMENT
 
 __all__ = ["BundleReport", "build_bundle", "bundle_version", "export_towers"]
 FLAVOURS = tuple(FLAVOUR_NAMESPACES)
-# The code that is in the graph of a bundle or decides what goes into it; the last is started as a process.
+# The code that is in the graph of a bundle or determines its content; the last is started as a process.
 CODE_MODULES = ("serving.bundle.build", "serving.index.scann_builder")
 _LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BundleReport:
-    """What was built.
+    """Outcome of a build.
 
     Attributes:
-      bundle_version: The content id that every answer carries.
+      bundle_version: Content id, an output of every signature.
       num_items: Items in the catalogue.
-      quarantined: Items that search cannot find, because their vector is zero or not a number.
+      quarantined: Items that search cannot find, because their vector is zero or not finite.
       index_kinds: {flavour: kind of index}.
       recall: {flavour: recall@10 of the index against exact search}; 1.0 for an exact one.
       paths: {flavour: folder of the bundle}.
@@ -77,40 +77,38 @@ def build_bundle(
     """Builds `<output_dir>/<flavour>/<version>` for each flavour; each folder appears whole or not at all.
 
     Args:
-      towers_dir: What `export_towers` wrote.
+      towers_dir: Folder that `export_towers` wrote.
       items_pattern: Glob of TFRecord files of item Examples.
-      output_dir: Where the bundles go.
+      output_dir: Folder of the bundles.
       version: Name of the folders, a positive number.
       flavours: Any of `stock` and `scann`.
-      popularity: A number for each item id, larger first, for empty queries; without it they get the catalogue order.
-      events_pattern: Glob of event Examples, whose reviews say what shoppers think of an item; without it nothing is
-        known of that. Intents count only where some of these events name one.
-      days_pattern: Glob of day Examples; without it nothing is known of the items but their content and relations.
+      popularity: {item id: number}, larger first, for empty queries; without it they get the catalogue order.
+      events_pattern: Glob of event Examples, for the sentiment of reviews; the intent head counts only where some of
+        these events have an intent label.
+      days_pattern: Glob of day Examples; without it items have their content and relations only.
 
     Raises:
       ValueError: An unknown flavour, towers or items that do not fit, or ops that the flavour's server does not have.
       RuntimeError: An index could not be built.
     """
-    for flavour in flavours:
-        if flavour not in FLAVOURS:
-            raise ValueError(f"Flavour {flavour!r} is not known; wanted one of {', '.join(FLAVOURS)}.")
-    output_dir = Path(output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
+    _check_flavours(flavours)
+    (output_dir := Path(output_dir)).mkdir(parents=True, exist_ok=True)
     towers = load_towers(towers_dir)
     towers = dataclasses.replace(towers, reads_intent=bool(events_pattern) and has_intent_labels(str(events_pattern)))
     item_values = {SENTIMENT: item_sentiment(towers, events_pattern)} if events_pattern else {}
     catalogue = encode_catalogue(
         towers, items_pattern, days_pattern=days_pattern, popularity=popularity, item_values=item_values
     )
-    if catalogue.quarantined:
-        _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
     tables = ItemTables(catalogue, search=towers.config.search)
-    indexes = {
-        flavour: index_for(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
-        for flavour in flavours
-    }
+    indexes = {f: index_for(f, catalogue, towers=towers, tables=tables, work_dir=output_dir) for f in flavours}
     paths = {flavour: output_dir / flavour / str(version) for flavour in flavours}
     return write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths)
+
+
+def _check_flavours(flavours: Sequence[str]) -> None:
+    for flavour in flavours:
+        if flavour not in FLAVOURS:
+            raise ValueError(f"Flavour {flavour!r} is not known; wanted one of {', '.join(FLAVOURS)}.")
 
 
 def write_bundles(
@@ -128,6 +126,8 @@ def write_bundles(
     """
     name = bundle_version(towers.model_id, f"{catalogue.content_id} intent {towers.reads_intent}")
     texts = build_text_indexes(catalogue, search=towers.config.search)
+    if catalogue.quarantined:
+        _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
     for flavour, built in indexes.items():
         extra = _manifest_entries(name, flavour, built, towers=towers, catalogue=catalogue)
         bundle = Bundle(SignatureFunctions(towers, tables=tables, index=built.index, texts=texts, version=name))
@@ -144,7 +144,7 @@ def write_bundles(
 
 
 def bundle_version(model_id: str, content_id: str) -> str:
-    """The content id of a bundle: its model, then its items, search settings and our code."""
+    """Returns the content id of a bundle: its model, then its items, search settings and our code."""
     digest = hashlib.sha256(f"{content_id}\0{source_hash(CODE_MODULES)}".encode())
     return f"{model_id[:16]}-{digest.hexdigest()[:16]}"
 

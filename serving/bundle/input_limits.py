@@ -1,7 +1,7 @@
-"""What numbers the inputs of a bundle take, as a file beside it: a server that reads it refuses what is wrong.
+"""Input limits: valid ranges of the signature inputs, as a file in the bundle by which a server rejects requests.
 
-In the graph one bad row must not fail its neighbours: what is out of range is brought into range there and said in
-`query_status`. At the door, before requests are batched, the one that is wrong can be refused by itself.
+In the graph one bad row must not fail its neighbours: a number out of range is clipped there and reported in
+`query_status`. The server checks before requests are batched, so it can reject the one that is wrong.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Which ops a SavedModel uses, and whether the server it is meant for has them."""
+"""Op check: the ops of a SavedModel against those that the target server of its flavour has."""
 
 import glob
 import os
@@ -15,7 +15,7 @@ FLAVOUR_NAMESPACES: dict[str, tuple[str, ...]] = {"stock": (), "scann": ("Scann"
 
 
 def ops_of(directory: str | Path) -> set[str]:
-    """Every op in the graphs and in the function library of the SavedModel at `directory`."""
+    """Returns every op in the graphs and the function library of the SavedModel at `directory`."""
     model = saved_model_pb2.SavedModel.FromString((Path(directory) / "saved_model.pb").read_bytes())
     ops: set[str] = set()
     for meta_graph in model.meta_graphs:
@@ -27,7 +27,7 @@ def ops_of(directory: str | Path) -> set[str]:
 
 
 def stock_ops() -> set[str]:
-    """The ops that a stock TF Serving knows: those of TensorFlow's core, and of tensorflow_text's libraries.
+    """Returns the ops of a stock TF Serving: those of TensorFlow's core and of tensorflow_text's libraries.
 
     `tf.raw_ops` is generated when TensorFlow is built, so libraries loaded into this process do not change it.
     """
@@ -46,7 +46,7 @@ def _library_ops(path: str) -> set[str]:
 
 
 def unsupported_ops(directory: str | Path, *, flavour: str) -> list[str]:
-    """The ops of a SavedModel that the target of `flavour` does not have, sorted.
+    """Returns the ops of a SavedModel that the target of `flavour` does not have, sorted.
 
     Raises:
       ValueError: No such flavour.

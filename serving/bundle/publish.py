@@ -1,9 +1,11 @@
 """Publishing: a bundle becomes the next version of a model base path, whole or not at all.
 
-`<destination>/<flavour>/<N>`, the same N for both flavours, N one more than any version there. The folder's number says
-when a bundle was published; the `bundle_version` in its answers and in its manifest says what it is. Publishing what is
+`<destination>/<flavour>/<N>`, the same N for both flavours, N one more than any version there. The folder's number is
+the order of publication, the `bundle_version` in responses and manifest identifies the content. Publishing what is
 already the newest version changes nothing; an older bundle published again gets a new number, so that it is served.
-No TensorFlow here, except in the check of the ops.
+On a local disk a version appears by rename; in an object store its manifest, without which no server loads it, is
+written last, and it is the caller's duty that one job publishes at a time. TensorFlow is loaded for the check of the
+ops and for remote destinations only.
 """
 
 import contextlib
@@ -13,16 +15,17 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from serving import remote_files
 from serving.manifest import MANIFEST_PATH, check_manifest
 
 FLAVOURS = ("stock", "scann")
-_LOCK = ".publish.lock"
-_ASIDE = ".tmp-publish-"
-_SPARE_BYTES = 1 << 20
+_LOCK_NAME = ".publish.lock"
+_TEMPORARY_PREFIX = ".tmp-publish-"
+_RESERVED_BYTES = 1 << 20
 OpsCheck = Callable[..., None]
 
 
@@ -42,7 +45,8 @@ def publish(bundle_dir: str | Path, destination: str | Path, *, check: OpsCheck 
 
     Args:
       bundle_dir: What `serving.bundle.build.build_bundle` wrote: `<flavour>/<number>` with a manifest each.
-      destination: Base folder of the published versions; a server watches `<destination>/<flavour>`.
+      destination: Base folder of the published versions, a local path or a URI; a server watches
+        `<destination>/<flavour>`.
       check: Raises where a bundle uses ops that its target does not have.
 
     Returns:
@@ -53,40 +57,58 @@ def publish(bundle_dir: str | Path, destination: str | Path, *, check: OpsCheck 
       OSError: The copy failed, for example for lack of space; nothing is published then.
     """
     sources = newest_bundles(Path(bundle_dir))
+    if remote_files.is_remote(destination):
+        return _publish_remote(sources, str(destination).rstrip("/"), check=check)
     destination = Path(destination)
     destination.mkdir(parents=True, exist_ok=True)
     with _locked(destination):
         _remove_leftovers(destination)
-        version = _version_of(sources, destination)
-        missing = [flavour for flavour in sources if not (destination / flavour / str(version)).exists()]
-        if not missing:
-            return version
+        version, missing = _next_version(sources, destination)
         for flavour in missing:
             check(sources[flavour], flavour=flavour)
-        _copy_and_rename({flavour: sources[flavour] for flavour in missing}, destination, version=version)
+        if missing:
+            _copy_and_rename({flavour: sources[flavour] for flavour in missing}, destination, version=version)
     return version
 
 
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """The manifest of a version folder; empty where there is none that can be read."""
+def read_manifest(directory: str | Path) -> dict[str, Any]:
+    """Returns the manifest of a version folder, local or remote; empty where there is none that can be read."""
     try:
-        manifest = json.loads((directory / MANIFEST_PATH).read_bytes())
+        manifest = json.loads(remote_files.read_bytes(f"{directory}/{MANIFEST_PATH}"))
     except (OSError, ValueError):
         return {}
     return manifest if isinstance(manifest, dict) else {}
 
 
+def newest_version(folder: str | Path) -> int:
+    """Returns the largest version number in a folder, local or remote; 0 where there is none."""
+    names = remote_files.list_names(folder)
+    return max((int(name) for name in names if name.isdecimal() and name.isascii()), default=0)
+
+
+@contextlib.contextmanager
+def local_newest(bundle_dir: str | Path) -> Iterator[Path]:
+    """A local folder with the newest version of each flavour: `bundle_dir` itself, or a copy of a remote one's."""
+    if not remote_files.is_remote(bundle_dir):
+        yield Path(bundle_dir)
+        return
+    with tempfile.TemporaryDirectory(prefix="vitrine-newest-") as scratch:
+        for flavour in FLAVOURS:
+            newest = newest_version(f"{bundle_dir}/{flavour}")
+            if newest:
+                target = Path(scratch) / flavour / str(newest)
+                remote_files.fetch_folder(f"{bundle_dir}/{flavour}/{newest}", target)
+        yield Path(scratch)
+
+
 def newest_bundles(bundle_dir: Path) -> dict[str, Path]:
-    """{flavour: folder} of the newest bundle of each flavour, sound and all of one content.
+    """{flavour: folder} of the newest bundle of each flavour, whole and all of one content.
 
     Raises:
       ValueError: There is none, it is not whole, or the flavours differ.
     """
-    sources = {}
-    for flavour in FLAVOURS:
-        numbers = _numbers(bundle_dir / flavour)
-        if numbers:
-            sources[flavour] = bundle_dir / flavour / str(max(numbers))
+    newest = {flavour: newest_version(bundle_dir / flavour) for flavour in FLAVOURS}
+    sources = {flavour: bundle_dir / flavour / str(number) for flavour, number in newest.items() if number}
     if not sources:
         raise ValueError(f"No bundle in {bundle_dir}; wanted {' or '.join(FLAVOURS)}/<number>. Build one first.")
     for path in sources.values():
@@ -101,43 +123,57 @@ def newest_bundles(bundle_dir: Path) -> dict[str, Path]:
     return sources
 
 
-def _version_of(sources: dict[str, Path], destination: Path) -> int:
-    """The number of these bundles: the newest one if that is what they are (or a part of them), else the next."""
+class _NextVersion(NamedTuple):
+    """The number to publish under, and the flavours that are not there yet."""
+
+    number: int
+    missing: list[str]
+
+
+def _next_version(sources: Mapping[str, Path], destination: str | Path) -> _NextVersion:
+    """The newest number if that is what these bundles are (or a part of them), else the next."""
     content = read_manifest(next(iter(sources.values())))["bundle_version"]
-    newest = max((number for flavour in FLAVOURS for number in _numbers(destination / flavour)), default=0)
-    there = [destination / flavour / str(newest) for flavour in FLAVOURS]
-    same = [_is_intact_copy(path, content) for path in there if path.exists()]
-    return newest if same and all(same) else newest + 1
+    newest = max(newest_version(f"{destination}/{flavour}") for flavour in FLAVOURS)
+    existing = [flavour for flavour in FLAVOURS if remote_files.list_names(f"{destination}/{flavour}/{newest}")]
+    if existing and all(_is_intact_copy(f"{destination}/{flavour}/{newest}", content) for flavour in existing):
+        return _NextVersion(newest, [flavour for flavour in sources if flavour not in existing])
+    return _NextVersion(newest + 1, list(sources))
 
 
-def _is_intact_copy(folder: Path, content: str) -> bool:
-    return read_manifest(folder).get("bundle_version") == content and not check_manifest(folder)
+def _is_intact_copy(folder: str, content: str) -> bool:
+    """Whether a published version is this content; hashes are compared on a local disk only."""
+    if read_manifest(folder).get("bundle_version") != content:
+        return False
+    return remote_files.is_remote(folder) or not check_manifest(Path(folder))
 
 
-def _numbers(folder: Path) -> list[int]:
-    with contextlib.suppress(FileNotFoundError):
-        return [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal() and entry.name.isascii()]
-    return []
+def _publish_remote(sources: Mapping[str, Path], destination: str, *, check: OpsCheck) -> int:
+    version, missing = _next_version(sources, destination)
+    for flavour in missing:
+        check(sources[flavour], flavour=flavour)
+    for flavour in missing:
+        remote_files.copy_folder(sources[flavour], f"{destination}/{flavour}/{version}")
+    return version
 
 
 @contextlib.contextmanager
 def _locked(destination: Path) -> Iterator[None]:
-    """One publisher at a time; the system frees the lock of a process that dies."""
-    with (destination / _LOCK).open("w") as stream:
+    """Admits one publisher at a time; the system frees the lock of a process that dies."""
+    with (destination / _LOCK_NAME).open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
 def _remove_leftovers(destination: Path) -> None:
-    """What a publisher that was killed left behind; the lock says that none is at work."""
-    for path in destination.glob(f"{_ASIDE}*"):
+    """Removes what a publisher that was killed left behind; none is at work while the lock is held."""
+    for path in destination.glob(f"{_TEMPORARY_PREFIX}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _copy_and_rename(sources: dict[str, Path], destination: Path, *, version: int) -> None:
     """Copies everything aside and syncs it to disk; only then do the folders get their names."""
     _check_free_space(sources, destination)
-    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=destination))
+    aside = Path(tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX, dir=destination))
     try:
         for flavour, source in sources.items():
             _copy_folder(source, aside / flavour)
@@ -157,8 +193,8 @@ def _copy_and_rename(sources: dict[str, Path], destination: Path, *, version: in
 def _check_free_space(sources: dict[str, Path], destination: Path) -> None:
     wanted = sum(path.stat().st_size for source in sources.values() for path in source.rglob("*") if path.is_file())
     free = shutil.disk_usage(destination).free
-    if free < wanted + _SPARE_BYTES:
-        message = f"{destination} has {free} bytes free; publishing needs {wanted + _SPARE_BYTES}. Make room"
+    if free < wanted + _RESERVED_BYTES:
+        message = f"{destination} has {free} bytes free; publishing needs {wanted + _RESERVED_BYTES}. Make room"
         raise OSError(errno.ENOSPC, message)
 
 

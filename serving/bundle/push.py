@@ -1,19 +1,20 @@
-"""`python -m serving.bundle.push BUNDLE DESTINATION`: publishes a bundle and says what the servers then serve.
+"""Push: publishes a bundle and waits until the servers have it AVAILABLE.
 
-A version that lies on disk is not one that answers: it may fail to load, or another may stand above it. With
-`--server` the push succeeds only when every named server has the version AVAILABLE.
+    python -m serving.bundle.push BUNDLE DESTINATION [--server URL]
+
+A version on disk may still fail to load, or be hidden by a larger number. With `--server` the push succeeds only when
+every named server has the version AVAILABLE.
 """
 
 import argparse
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import requests
 
-from serving.bundle.publish import publish
+from serving.bundle.publish import local_newest, publish
 
 POLL_SECONDS = 0.2
 REQUEST_SECONDS = 5.0
@@ -22,7 +23,7 @@ END, AVAILABLE = "END", "AVAILABLE"
 
 
 class NotServedError(RuntimeError):
-    """The server does not serve the version that was pushed; the message says what it does instead."""
+    """A pushed version that a server does not serve; the message has the states of its versions."""
 
 
 def wait_until_served(
@@ -34,15 +35,15 @@ def wait_until_served(
       url: Root of the server's REST surface; TF Serving's will do.
       model_name: The model's name there.
       version: The number that was published.
-      wait_seconds: How long to wait before giving up.
+      wait_seconds: Maximum waiting time.
 
     Returns:
-      {version: state} as the server has them.
+      {version: state} on the server.
 
     Raises:
-      NotServed: It gave the version up, or did not serve it in time, or did not answer.
+      NotServedError: The server unloaded the version, did not serve it in time, or did not answer.
     """
-    deadline, seen, reason = time.monotonic() + wait_seconds, dict[int, str](), "it did not answer"
+    deadline, states, reason = time.monotonic() + wait_seconds, dict[int, str](), "it did not answer"
     while True:
         try:
             answer = requests.get(f"{url.rstrip('/')}/v1/models/{model_name}", timeout=REQUEST_SECONDS)
@@ -50,13 +51,13 @@ def wait_until_served(
         except (requests.RequestException, ValueError, AttributeError) as error:
             entries, reason = [], f"it did not answer ({type(error).__name__})"
         if entries:
-            seen = {int(entry["version"]): entry["state"] for entry in entries}
-            reason = f"it has {_states_text(seen)}"
-        if seen.get(version) == AVAILABLE:
-            return seen
-        if seen.get(version) == END:
+            states = {int(entry["version"]): entry["state"] for entry in entries}
+            reason = f"it has {_states_text(states)}"
+        if states.get(version) == AVAILABLE:
+            return states
+        if states.get(version) == END:
             raise NotServedError(
-                f"{url} gave version {version} up: {_error_message(entries, version)}; it has {_states_text(seen)}."
+                f"{url} gave version {version} up: {_error_message(entries, version)}; it has {_states_text(states)}."
             )
         if time.monotonic() > deadline:
             raise NotServedError(f"{url} does not serve version {version} after {wait_seconds:g} s: {reason}.")
@@ -64,13 +65,14 @@ def wait_until_served(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0 when the version is published, and served where that was asked for; 1 otherwise."""
-    found = parser().parse_args(arguments)
+    """Runs the command line; returns 0 when the version is published and served by every `--server`, 1 otherwise."""
+    options = parser().parse_args(arguments)
     try:
-        version = publish(found.bundle, found.destination)
+        with local_newest(options.bundle) as bundle_dir:
+            version = publish(bundle_dir, options.destination)
         print(f"published {version}", flush=True)
-        for url in found.server:
-            wait_until_served(url, model_name=found.model_name, version=version, wait_seconds=found.wait_seconds)
+        for url in options.server:
+            wait_until_served(url, model_name=options.model_name, version=version, wait_seconds=options.wait_seconds)
             print(f"serving {version} at {url}", flush=True)
     except (NotServedError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -81,8 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m serving.bundle.push", description=__doc__.splitlines()[0])
-    made.add_argument("bundle", type=Path, help="folder with stock/N and scann/N")
-    made.add_argument("destination", type=Path, help="base folder of the published versions")
+    made.add_argument("bundle", help="folder with stock/N and scann/N")
+    made.add_argument("destination", help="base folder of the published versions, local or a URI")
     made.add_argument("--server", action="append", default=[], help="REST root of a server; may be repeated")
     made.add_argument("--model_name", default="vitrine", help="name of the model there (default: %(default)s)")
     made.add_argument("--wait_seconds", type=float, default=DEFAULT_WAIT_SECONDS, help="default: %(default)s")

@@ -1,9 +1,10 @@
-"""A new version of a bundle for a changed catalogue: only new and changed items are encoded, nothing is retrained.
+"""Incremental refresh: a new version of a bundle for a changed catalogue, without training.
 
     python -m serving.bundle.refresh --bundle DIR --items 'PATTERN' --output DIR [--publish DIR]
 
-The big index is taken as it was built; what was added or changed goes into a small exact one beside it, what is gone or
-changed leaves a tombstone. Once these are too many, the big index is built again from the vectors that are there.
+Only new and changed items are encoded. The base index is taken as it was built; added and changed items go into a small
+exact delta index beside it, removed and changed ones leave a tombstone. Once these are too many, the base index is
+built again from the known vectors.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the tokenizers' ops, without which towers do not load
 
 from serving.bundle.build import index_for, write_bundles
-from serving.bundle.publish import newest_bundles, publish, read_manifest
+from serving.bundle.publish import local_newest, newest_bundles, publish, read_manifest
 from serving.catalogue.catalogue import Catalogue
 from serving.catalogue.diff import KnownItems, compact_catalogue, encode_changed, is_unchanged, refresh_catalogue
 from serving.catalogue.item_encoder import EncodedItems, encode_items
@@ -36,11 +37,11 @@ from serving.towers import LoadedTowers, warm_start_files
 from trainer.spec import config as configs
 
 BUILD_NUMBER = 1
-REBUILD_FRACTION = 0.2  # of the big index: more in the delta and among the tombstones, and it is built again
+REBUILD_FRACTION = 0.2  # of the base index: with more delta items and tombstones it is built again
 
 
 class Rebuild(enum.StrEnum):
-    """Whether the big index is built again."""
+    """Policy of rebuilding the base index."""
 
     AUTO = "auto"  # when delta and tombstones are more than `REBUILD_FRACTION` of it
     ALWAYS = "always"
@@ -49,18 +50,18 @@ class Rebuild(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RefreshReport:
-    """What a refresh did.
+    """Outcome of a refresh.
 
     Attributes:
-      bundle_version: The content id of the new bundle, or of the old one where nothing had changed.
+      bundle_version: Content id of the new bundle, or of the old one where nothing had changed.
       items: Items in the catalogue now.
-      encoded: How many went through the item tower: new ones, and those whose content changed.
-      removed: How many that were there are gone.
-      delta: Items in the small index.
-      tombstones: Rows of the big index that nothing shows any more.
-      rebuilt: Whether the big index was built again.
+      encoded: Items that went through the item tower: new ones, and those whose content changed.
+      removed: Items of the old catalogue that are gone.
+      delta: Items in the delta index.
+      tombstones: Rows of the base index that are no longer shown.
+      rebuilt: Whether the base index was built again.
       changed: Whether there is a new bundle.
-      seconds: {step: time it took}.
+      seconds: {step: duration}.
       paths: {flavour: folder of the new bundle}, empty where nothing had changed.
     """
 
@@ -76,6 +77,38 @@ class RefreshReport:
     paths: Mapping[str, Path]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _SourceBundle:
+    """A bundle to refresh: {flavour: manifest}, {flavour: loaded SavedModel}, its catalogue and its towers."""
+
+    manifests: Mapping[str, Mapping[str, Any]]
+    modules: Mapping[str, Any]
+    catalogue: Catalogue
+    towers: LoadedTowers
+
+    @classmethod
+    def load(cls, bundle_dir: Path) -> "_SourceBundle":
+        """Loads the newest bundle below a folder."""
+        folders = newest_bundles(bundle_dir)
+        manifests = {flavour: read_manifest(path) for flavour, path in folders.items()}
+        first = next(iter(folders))
+        catalogue = read_catalogue(folders[first])
+        modules = {flavour: _load_module(path, manifests[flavour]) for flavour, path in folders.items()}
+        towers = LoadedTowers(
+            module=modules[first].answers.towers,
+            config=configs.from_dict(manifests[first]["config"], configs.Config()),
+            model_id=manifests[first]["model_id"],
+            reads_intent=manifests[first]["reads_intent"],
+            carried=warm_start_files(folders[first]),
+        )
+        return cls(manifests=manifests, modules=modules, catalogue=catalogue, towers=towers)
+
+    @property
+    def bundle_version(self) -> str:
+        """The content id."""
+        return str(next(iter(self.manifests.values()))["bundle_version"])
+
+
 def refresh_bundle(
     bundle_dir: str | Path, items_pattern: str, output_dir: str | Path, *, rebuild: Rebuild = Rebuild.AUTO
 ) -> RefreshReport:
@@ -84,63 +117,49 @@ def refresh_bundle(
     Args:
       bundle_dir: `<flavour>/<number>`, as built or as published.
       items_pattern: Glob of TFRecord files with the Examples of the whole catalogue as it is now.
-      output_dir: Where the new bundles go.
-      rebuild: Whether the big index is built again.
+      output_dir: Folder of the new bundles.
+      rebuild: Whether the base index is built again.
 
     Raises:
-      ValueError: No sound bundle, one that cannot be refreshed, or items that do not fit.
+      ValueError: No intact bundle, one that cannot be refresh_catalogue, or items that do not fit.
     """
-    clock = _Stopwatch()
-    sources = newest_bundles(Path(bundle_dir))
-    manifests = {flavour: read_manifest(path) for flavour, path in sources.items()}
-    manifest = next(iter(manifests.values()))
-    old = read_catalogue(next(iter(sources.values())))
-    loaded = {flavour: _load(path, manifests[flavour]) for flavour, path in sources.items()}
-    module = next(iter(loaded.values())).answers.towers
-    config = configs.from_dict(manifest["config"], configs.Config())
-    towers = LoadedTowers(
-        module=module,
-        config=config,
-        model_id=manifest["model_id"],
-        reads_intent=manifest["reads_intent"],
-        carried=warm_start_files(next(iter(sources.values()))),
-    )
-    clock.lap("load")
+    stopwatch = _Stopwatch()
+    source = _SourceBundle.load(Path(bundle_dir))
+    old, towers, search = source.catalogue, source.towers, source.towers.config.search
+    stopwatch.lap("load")
     known = KnownItems(old)
     encoded = encode_items(towers, items_pattern, is_known=known.contains)
-    clock.lap("read_and_encode")
-    seen = encode_changed(towers, old, encoded)
-    catalogue = refresh_catalogue(
-        old, encoded, seen, known=known, previous=manifest["bundle_version"], search=config.search
-    )
+    stopwatch.lap("read_and_encode")
+    day_features, previous = encode_changed(towers, old, encoded), source.bundle_version
+    catalogue = refresh_catalogue(old, encoded, day_features, known=known, previous=previous, search=search)
     if is_unchanged(old, catalogue) and rebuild is not Rebuild.ALWAYS:
-        return _report(old, manifest["bundle_version"], encoded=encoded, removed=0, clock=clock)
-    removed = len(set(old.alive_ids) - set(encoded.ids))
-    waste = int(catalogue.removed.sum()) + catalogue.num_indexed - catalogue.num_base
-    again = rebuild is Rebuild.ALWAYS or (rebuild is Rebuild.AUTO and waste > REBUILD_FRACTION * catalogue.num_base)
-    if again:
+        return _report(old, previous, known=old, encoded=encoded, stopwatch=stopwatch)
+    is_rebuilt = _needs_rebuild(catalogue, rebuild)
+    if is_rebuilt:
         catalogue = compact_catalogue(catalogue)
-    tables = ItemTables(catalogue, search=config.search)
-    output_dir = Path(output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    indexes = {}
-    for flavour, bundle in loaded.items():
-        if again:
-            indexes[flavour] = index_for(flavour, catalogue, towers=towers, tables=tables, work_dir=output_dir)
-        else:
-            facts = manifests[flavour]["index"]
-            indexes[flavour] = _tiered_index(bundle, facts, catalogue=catalogue, tables=tables, by=Similarity(towers))
-    clock.lap("index")
-    paths = {flavour: output_dir / flavour / str(BUILD_NUMBER) for flavour in sources}
-    written = write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths)
-    clock.lap("save")
-    return _report(
-        catalogue, written.bundle_version, encoded=encoded, removed=removed, clock=clock, rebuilt=again, paths=paths
-    )
+    tables = ItemTables(catalogue, search=search)
+    Path(output_dir).mkdir(parents=True, exist_ok=True)
+    if is_rebuilt:
+        indexes = _rebuilt_indexes(source, catalogue, tables, work_dir=Path(output_dir))
+    else:
+        indexes = _tiered_indexes(source, catalogue, tables)
+    stopwatch.lap("index")
+    paths = {flavour: Path(output_dir) / flavour / str(BUILD_NUMBER) for flavour in indexes}
+    version = write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths).bundle_version
+    stopwatch.lap("save")
+    report = _report(catalogue, version, known=old, encoded=encoded, stopwatch=stopwatch)
+    return dataclasses.replace(report, rebuilt=is_rebuilt, changed=True, paths=paths)
+
+
+def _needs_rebuild(catalogue: Catalogue, rebuild: Rebuild) -> bool:
+    if rebuild is not Rebuild.AUTO:
+        return rebuild is Rebuild.ALWAYS
+    num_stale = int(catalogue.removed.sum()) + catalogue.num_indexed - catalogue.num_base
+    return num_stale > REBUILD_FRACTION * catalogue.num_base
 
 
 class _Stopwatch:
-    """Seconds by step."""
+    """Durations of steps in seconds."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -152,70 +171,79 @@ class _Stopwatch:
         self.seconds[step], self._last = round(now - self._last, 3), now
 
 
-def _load(path: Path, manifest: Mapping[str, Any]) -> Any:
+def _load_module(path: Path, manifest: Mapping[str, Any]) -> Any:
     if IndexKind(manifest["index"]["kind"]) in SCANN_KINDS:
         from scann.scann_ops.py import scann_ops  # noqa: F401  registers the ops, without which it does not load
     return tf.saved_model.load(str(path))
 
 
-def _tiered_index(
-    bundle: Any, facts: Mapping[str, Any], *, catalogue: Catalogue, tables: ItemTables, by: Similarity
-) -> BuiltIndex:
-    """The big index of a loaded bundle with a new delta and new tombstones."""
-    was_tiered = "delta_items" in facts
-    base = restore_index(bundle.answers.index.base if was_tiered else bundle.answers.index, facts)
-    newer = np.asarray(by.item_keys(catalogue.vectors[catalogue.num_base : catalogue.num_indexed]))
-    delta = ExactIndex(VectorStore.of(newer, storage=configs.VectorDtype.FLOAT32))
-    removed = catalogue.removed[: catalogue.num_base]
-    index = TieredIndex(
-        base, removed=removed, delta=delta, vectors_of=lambda rows: by.item_keys(tables.vectors_of(rows))
-    )
-    counts = {"delta_items": len(newer), "tombstones": int(removed.sum())}
-    return BuiltIndex(index=index, facts={**facts, **counts}, keep=bundle)
+def _rebuilt_indexes(
+    source: _SourceBundle, catalogue: Catalogue, tables: ItemTables, *, work_dir: Path
+) -> dict[str, BuiltIndex]:
+    return {
+        flavour: index_for(flavour, catalogue, towers=source.towers, tables=tables, work_dir=work_dir)
+        for flavour in source.modules
+    }
+
+
+def _tiered_indexes(source: _SourceBundle, catalogue: Catalogue, tables: ItemTables) -> dict[str, BuiltIndex]:
+    """The base index of each flavour with a new delta index and new tombstones."""
+    by = Similarity(source.towers)
+    indexes = {}
+    for flavour, module in source.modules.items():
+        facts = source.manifests[flavour]["index"]
+        was_tiered = "delta_items" in facts
+        base = restore_index(module.answers.index.base if was_tiered else module.answers.index, facts)
+        newer = np.asarray(by.item_keys(catalogue.vectors[catalogue.num_base : catalogue.num_indexed]))
+        removed = catalogue.removed[: catalogue.num_base]
+        index = TieredIndex(
+            base,
+            removed=removed,
+            delta=ExactIndex(VectorStore.of(newer, storage=configs.VectorDtype.FLOAT32)),
+            vectors_of=lambda rows: by.item_keys(tables.vectors_of(rows)),
+        )
+        counts = {"delta_items": len(newer), "tombstones": int(removed.sum())}
+        indexes[flavour] = BuiltIndex(index=index, facts={**facts, **counts}, keep=module)
+    return indexes
 
 
 def _report(
-    catalogue: Catalogue,
-    version: str,
-    *,
-    encoded: EncodedItems,
-    removed: int,
-    clock: _Stopwatch,
-    rebuilt: bool = False,
-    paths: Mapping[str, Path] | None = None,
+    catalogue: Catalogue, version: str, *, known: Catalogue, encoded: EncodedItems, stopwatch: _Stopwatch
 ) -> RefreshReport:
+    """The report of an unchanged bundle."""
     return RefreshReport(
         bundle_version=version,
         items=len(encoded.ids),
         encoded=int(encoded.is_encoded.sum()),
-        removed=removed,
+        removed=len(set(known.alive_ids) - set(encoded.ids)),
         delta=catalogue.num_indexed - catalogue.num_base,
         tombstones=int(catalogue.removed.sum()),
-        rebuilt=rebuilt,
-        changed=bool(paths),
-        seconds=clock.seconds,
-        paths=paths or {},
+        rebuilt=False,
+        changed=False,
+        seconds=stopwatch.seconds,
+        paths={},
     )
 
 
-def main(arguments_given: Sequence[str] | None = None) -> None:
-    """The command line: prints what was done as one line of JSON."""
-    arguments = parser().parse_args(arguments_given)
-    report = refresh_bundle(arguments.bundle, arguments.items, arguments.output, rebuild=arguments.rebuild)
-    told: dict[str, Any] = {**dataclasses.asdict(report), "paths": {key: str(p) for key, p in report.paths.items()}}
-    if arguments.publish and report.changed:
-        told["published"] = publish(arguments.output, arguments.publish)
-    print(json.dumps(told))
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command line: prints the report as one line of JSON."""
+    options = parser().parse_args(argv)
+    with local_newest(options.bundle) as bundle_dir:
+        report = refresh_bundle(bundle_dir, options.items, options.output, rebuild=options.rebuild)
+    line: dict[str, Any] = {**dataclasses.asdict(report), "paths": {key: str(p) for key, p in report.paths.items()}}
+    if options.publish and report.changed:
+        line["published"] = publish(options.output, options.publish)
+    print(json.dumps(line))
 
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--bundle", type=Path, required=True, help="folder of `stock` and `scann`; the newest is taken")
+    made.add_argument("--bundle", required=True, help="folder of `stock` and `scann`; the newest is taken")
     made.add_argument("--items", required=True, help="pattern of the item Examples, the whole catalogue")
-    made.add_argument("--output", type=Path, required=True, help="where the new bundles are written")
-    made.add_argument("--publish", type=Path, help="folder in which they become the next version")
-    made.add_argument("--rebuild", type=Rebuild, default=Rebuild.AUTO, choices=list(Rebuild), help="the big index")
+    made.add_argument("--output", required=True, help="folder of the new bundles")
+    made.add_argument("--publish", help="folder in which they become the next version")
+    made.add_argument("--rebuild", type=Rebuild, default=Rebuild.AUTO, choices=list(Rebuild), help="the base index")
     return made
 
 

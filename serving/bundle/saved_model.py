@@ -1,4 +1,4 @@
-"""The bundle as a SavedModel to be: one exported function per signature, with the declared defaults."""
+"""Bundle SavedModel: one `tf.function` for each signature, with the declared default inputs."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2, saved_mode
 
 from serving.engine import request_inputs
 from serving.engine.signatures import Outputs, SignatureFunctions
-from trainer.spec.serving.signature_fields import Signature
+from trainer.spec.serving.signature_fields import Signature, SignatureField
 from trainer.spec.serving.signatures import signatures
 
 SERVING_DEFAULT = "serving_default"
@@ -18,7 +18,7 @@ DEFAULT_SIGNATURE = "search"
 
 
 class Bundle(tf.Module):
-    """A SavedModel to be; each signature is an attribute of its name."""
+    """Module to save as a bundle; each signature function is an attribute of its name."""
 
     def __init__(self, answers: SignatureFunctions) -> None:
         super().__init__(name="bundle")
@@ -37,10 +37,10 @@ class Bundle(tf.Module):
 
 
 def optimize_for_loading(path: Path) -> None:
-    """Changes a SavedModel so that a server is ready to answer sooner; what it computes stays.
+    """Changes a SavedModel so that a server loads it faster; its results stay the same.
 
-    Its functions are optimized once over where the default is twice, and the default signature is the same part of the
-    graph as the signature that it stands for, so that it is not prepared again.
+    Grappler passes over its functions once instead of twice, and the default signature shares the graph of the
+    signature that it is an alias of, so that it is not prepared a second time.
     """
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     (meta_graph,) = model.meta_graphs
@@ -56,35 +56,32 @@ def optimize_for_loading(path: Path) -> None:
 
 
 def as_signature_function(declared: Signature, method: Callable[[Mapping[str, tf.Tensor]], Outputs]) -> Any:
-    """`method` as a `tf.function` with the declared inputs by name; a default argument becomes a signature default.
+    """Returns `method` as a `tf.function` with the declared inputs as named arguments.
+
+    TensorFlow takes the names and the default inputs of a signature from the Python signature of the function, so one
+    is built with `inspect`: arguments without a default come first, as Python requires.
 
     Raises:
       ValueError: When traced: the method's outputs are not the declared ones.
     """
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    required = [port for port in declared.inputs if port.default is None]
-    ports = [*required, *(port for port in declared.inputs if port.default is not None)]
+    fields = sorted(declared.inputs, key=lambda field: field.default is not None)
 
     def function(*values: tf.Tensor) -> Outputs:
-        outputs = method({port.name: value for port, value in zip(ports, values, strict=True)})
-        want = {port.name for port in declared.outputs}
+        outputs = method({field.name: value for field, value in zip(fields, values, strict=True)})
+        want = {field.name for field in declared.outputs}
         if set(outputs) != want:
             raise ValueError(
                 f"Signature {declared.name!r} gives {sorted(outputs)}; trainer/spec/serving/signatures.py declares "
                 f"{sorted(want)}. Change one of them."
             )
-        return {port.name: tf.ensure_shape(outputs[port.name], [None, *port.shape]) for port in declared.outputs}
+        return {field.name: tf.ensure_shape(outputs[field.name], [None, *field.shape]) for field in declared.outputs}
 
     function.__name__ = declared.name
-    function.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(
-                port.name,
-                kind,
-                default=inspect.Parameter.empty if port.default is None else request_inputs.default_input(port),
-            )
-            for port in ports
-        ]
-    )
-    specs = [tf.TensorSpec([None, *port.shape], port.dtype.value, name=port.name) for port in ports]
+    function.__signature__ = inspect.Signature([_parameter(field) for field in fields])  # type: ignore[attr-defined]
+    specs = [tf.TensorSpec([None, *field.shape], field.dtype.value, name=field.name) for field in fields]
     return tf.function(function, input_signature=specs, autograph=False)  # explicit control flow traces much faster
+
+
+def _parameter(field: SignatureField) -> inspect.Parameter:
+    default = inspect.Parameter.empty if field.default is None else request_inputs.default_input(field)
+    return inspect.Parameter(field.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)

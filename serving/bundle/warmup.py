@@ -1,4 +1,7 @@
-"""Warm-up requests that travel with a bundle, so that a version has run every signature before it is served."""
+"""Warm-up requests in a bundle, TF Serving's `tf_serving_warmup_requests`: every signature runs before it is served.
+
+https://www.tensorflow.org/tfx/serving/saved_model_warmup
+"""
 
 import io
 import wave
@@ -30,12 +33,12 @@ _EVERY_FILTER: dict[str, Any] = {
 
 
 def write_warmup(directory: Path, *, config: Config, item_ids: Sequence[bytes]) -> int:
-    """Writes the requests into the bundle at `directory`; returns how many.
+    """Writes the requests into the bundle at `directory`; returns their number.
 
     Args:
       directory: A SavedModel of the bundle.
       config: Its configuration.
-      item_ids: A few items of the catalogue, for history and `similar_items`; may be empty.
+      item_ids: Some items of the catalogue, for history and `similar_items`; may be empty.
     """
     requests = warmup_requests(config, item_ids=item_ids)
     path = directory / WARMUP_PATH
@@ -48,13 +51,13 @@ def write_warmup(directory: Path, *, config: Config, item_ids: Sequence[bytes]) 
 
 
 def warmup_requests(config: Config, *, item_ids: Sequence[bytes]) -> list[predict_pb2.PredictRequest]:
-    """For every signature: each kind of request that its inputs can make, and all kinds of content as a batch."""
+    """Makes, for each signature, one request of each kind that its inputs allow, and one batch of all inputs."""
     contents = _contents(config.wire, item_ids)
     requests = []
     for signature in signatures(config):
         names = {port.name for port in signature.inputs}
         kinds = [{name: value for name, value in kind.items() if name in names} for kind in contents]
-        distinct = [kind for place, kind in enumerate(kinds) if kind not in kinds[:place]]
+        distinct = [kind for position, kind in enumerate(kinds) if kind not in kinds[:position]]
         aliases = [signature.name, *([SERVING_DEFAULT] if signature.name == DEFAULT_SIGNATURE else [])]
         requests += [
             _request(signature, name=name, content=kind, batch=batch)
@@ -66,7 +69,7 @@ def warmup_requests(config: Config, *, item_ids: Sequence[bytes]) -> list[predic
 
 
 def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any]]:
-    """Inputs of one row each: all kinds of content together, each alone, and what else a graph branches on.
+    """Inputs of one row each: all modalities together, each alone, and what else the graph branches on.
 
     A branch that no request has taken is built when the first one takes it, which costs far more than the request.
     """
@@ -88,14 +91,14 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
         audio,
         past,
         {},
-        {"query_text": b"coton shrit", "item_id": first},  # words to be mended
+        {"query_text": b"coton shrit", "item_id": first},  # terms with a spelling correction
         {"query_text": b"r"},
         {"query_image": larger, "images": [larger] * wire.num_images},
         {"query_image": broken, "images": [broken] * wire.num_images},
         {**text, "filter_in_stock": 1},
         {"filter_in_stock": 1},
         {**text, **_EVERY_FILTER, "exclude_ids": [first]},
-        {**text, "include_ids": history},  # so few that an approximate index is completed by exact search
+        {**text, "include_ids": history},  # few enough that exact search completes an approximate index
         {**text, "seed_item_ids": history, "seed_item_weights": [1.0] * len(history)},
         {**text, "boost_ids": history, "boost_values": [1.0] * len(history)},
         {**text, "diversity": 0.5, "page": 2},
@@ -103,7 +106,7 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
 
 
 def sample_jpeg(px: int) -> bytes:
-    """A JPEG of px x px pixels."""
+    """Returns a JPEG of px x px pixels."""
     ramp = np.linspace(0, 255, px, dtype=np.uint8)
     pixels = np.stack(np.broadcast_arrays(ramp[:, None], ramp[None, :], ramp[::-1, None]), axis=-1)
     stream = io.BytesIO()
@@ -112,7 +115,7 @@ def sample_jpeg(px: int) -> bytes:
 
 
 def sample_wav(wire: WireConfig) -> bytes:
-    """A WAV of the longest duration that is read."""
+    """Returns a WAV of the maximum duration."""
     stream = io.BytesIO()
     with wave.open(stream, "wb") as writer:
         writer.setnchannels(1)

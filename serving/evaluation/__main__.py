@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from serving import remote_files
 from serving.evaluation.gate import EvalData, Quality, QualityGate, evaluate_bundle
 from serving.manifest import MANIFEST_PATH
 from trainer.spec.config import Config, WireConfig, from_dict
@@ -35,21 +36,20 @@ def evaluate(
     Raises:
       ValueError: The folder is no bundle.
     """
-    root = Path(data_dir)
     data = EvalData(
-        items=root / "items",
-        train=root / "events" / "train",
-        evaluation=root / "events" / "eval",
-        wire=_wire_of(Path(bundle)),
+        items=f"{data_dir}/items",
+        train=f"{data_dir}/events/train",
+        evaluation=f"{data_dir}/events/eval",
+        wire=_wire_of(str(bundle)),
         max_requests=max_requests,
     )
     remark = "" if baseline else "no other bundle was given"
-    return evaluate_bundle(Path(bundle), trial=data, baseline=Path(baseline) if baseline else None, remark=remark)
+    return evaluate_bundle(str(bundle), data=data, baseline=str(baseline) if baseline else None, remark=remark)
 
 
-def _wire_of(bundle: Path) -> WireConfig:
+def _wire_of(bundle: str) -> WireConfig:
     try:
-        manifest = json.loads((bundle / MANIFEST_PATH).read_text(encoding="utf-8"))
+        manifest = json.loads(remote_files.read_bytes(f"{bundle}/{MANIFEST_PATH}"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{bundle} has no readable {MANIFEST_PATH}; wanted the folder of one version.") from error
     return from_dict(manifest["config"], Config()).wire
@@ -81,9 +81,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m serving.evaluation", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
     )
-    made.add_argument("--bundle", type=Path, required=True, help="folder of one version, such as bundle/stock/1")
-    made.add_argument("--data", type=Path, required=True, help="folder with items/, events/train/ and events/eval/")
-    made.add_argument("--baseline", type=Path, help="folder of the version to compare with")
+    made.add_argument("--bundle", required=True, help="folder of one version, such as bundle/stock/1")
+    made.add_argument("--data", required=True, help="folder with items/, events/train/ and events/eval/")
+    made.add_argument("--baseline", help="folder of the version to compare with")
     made.add_argument("--max_requests", type=int, default=MAX_REQUESTS, help="a fixed sample (default: %(default)s)")
     made.add_argument("--min_recall", type=float, default=0.0, help="required recall@10 (default: %(default)s)")
     made.add_argument(

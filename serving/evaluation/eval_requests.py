@@ -1,4 +1,4 @@
-"""Recorded requests: the eval events of Examples as requests to a bundle, with the items that were right for each."""
+"""Evaluation requests: recorded and judged queries read from event Examples, with their relevant items."""
 
 import dataclasses
 import hashlib
@@ -19,11 +19,11 @@ _QUERY = tuple(feature for feature in features_of(Side.QUERY) if feature.modalit
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalRequest:
-    """One request of the past.
+    """Recorded query with its relevant items.
 
     Attributes:
       query: {query feature: its value in wire form}.
-      relevant: Ids of the items it led to.
+      relevant: Ids of the items that a positive event of the request is about.
     """
 
     query: Mapping[str, Any]
@@ -33,13 +33,13 @@ class EvalRequest:
 def read_eval_requests(
     directory: str | Path, *, wire: WireConfig, limit: int, label: str = "positive"
 ) -> list[EvalRequest]:
-    """The requests below a folder of event Examples that led to something; of more than `limit`, a fixed sample.
+    """Reads the requests of a folder of event Examples that have a relevant item; of more than `limit`, a fixed sample.
 
     Args:
-      directory: Holds TFRecord files of event Examples.
+      directory: Folder or URI of TFRecord files of event Examples.
       wire: Sizes of the wire form.
-      limit: At most so many; the same ones every time (those with the smallest hash of the request id).
-      label: The event feature that says what led to something.
+      limit: Maximum number of requests; those with the smallest hash of the request id.
+      label: Event feature that is above 0 for a relevant item.
     """
     key, item, positive = (_feature_named(name) for name in ("request_id", "event_item_id", label))
     relevant: dict[bytes, set[bytes]] = {}
@@ -58,7 +58,7 @@ def read_eval_requests(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JudgedRequest:
-    """A request whose items people have judged.
+    """Query with relevance judgments.
 
     Attributes:
       query: {query feature: its value in wire form}.
@@ -70,7 +70,7 @@ class JudgedRequest:
 
 
 def read_judged(directory: str | Path, *, wire: WireConfig) -> list[JudgedRequest]:
-    """The judged requests below a folder of event Examples, by request id."""
+    """Reads the judged requests of a folder of event Examples, by request id."""
     key, item, grade = (_feature_named(name) for name in ("request_id", "event_item_id", "label_grade"))
     queries: dict[bytes, dict[str, Any]] = {}
     grades: dict[bytes, dict[bytes, float]] = {}
@@ -82,21 +82,21 @@ def read_judged(directory: str | Path, *, wire: WireConfig) -> list[JudgedReques
 
 
 def count_positives(directory: str | Path) -> Counter[bytes]:
-    """How often each item was acted on in a folder of event Examples."""
+    """Counts the positive events of each item in a folder of event Examples."""
     item, positive = _feature_named("event_item_id"), _feature_named("positive")
     rows = _rows(directory, (item, positive), wire=WireConfig())
     return Counter(row[item.name] for row in rows if row[positive.name] > 0)
 
 
 def read_group_ids(directory: str | Path) -> dict[bytes, bytes]:
-    """{item id: group id} of a folder of item Examples; an item without a group is its own."""
+    """Reads {item id: group id} from a folder of item Examples; an item without a group is its own."""
     item, group = _feature_named("item_id"), _feature_named("group_id")
     rows = _rows(directory, (item, group), wire=WireConfig())
     return {row[item.name]: row[group.name] or row[item.name] for row in rows}
 
 
 def read_texts(directory: str | Path, *names: str) -> dict[str, list[bytes]]:
-    """{item feature: its text for each item} of a folder of item Examples."""
+    """Reads {item feature: its text for each item} from a folder of item Examples."""
     features = [_feature_named(name) for name in names]
     rows = list(_rows(directory, features, wire=WireConfig()))
     return {name: [row[name] for row in rows] for name in names}

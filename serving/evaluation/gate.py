@@ -1,16 +1,16 @@
-"""How well a bundle answers the requests of the past, measured on the bundle itself, and whether that is enough.
+"""Quality gate: recall@10 of a bundle on recorded requests, beside baselines, and the thresholds it has to meet.
 
 Recall@10 of a request is the share of its relevant products (groups of variants) that are on the first page of ten, as
-in the table of the trainer. The floors beside it are what needs no model: the ten most popular products, and chance.
+in the table of the trainer. The baselines need no model: the ten most popular products, and chance.
 """
 
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
+from serving import remote_files
 from serving.evaluation.eval_requests import (
     EvalRequest,
     count_positives,
@@ -20,20 +20,21 @@ from serving.evaluation.eval_requests import (
 )
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
+from trainer.metrics import recall_at
 from trainer.spec.config import WireConfig
 
-RECALL_AT = 10
+PAGE_SIZE = 10
 BATCH_SIZE = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class QualityGate:
-    """What a bundle must reach.
+    """Thresholds that a bundle has to meet to be blessed.
 
     Attributes:
-      min_recall: Recall@10, at least.
-      min_lift_over_popularity: Recall@10 above that of popularity, more than this; -1 asks for nothing.
-      max_regression: How much less than the last blessed bundle it may have.
+      min_recall: Minimum of recall@10.
+      min_lift_over_popularity: Recall@10 has to exceed popularity's by more than this; -1 turns the check off.
+      max_regression: Allowed drop of recall@10 below the last blessed bundle.
     """
 
     min_recall: float
@@ -43,17 +44,17 @@ class QualityGate:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quality:
-    """What was measured.
+    """Figures of a bundle.
 
     Attributes:
-      requests: How many requests were asked.
+      requests: Number of requests.
       recall: Mean recall@10 of the bundle.
       popularity: The same of the ten most popular products.
       chance: The same of ten products at random, in expectation.
       baseline: The same of the last blessed bundle on the same requests, None without one.
       remark: Why there is no baseline, or "".
-      example: A text that was searched for, or "".
-      example_item: An item of the catalogue that was acted on, or "".
+      example: A recorded query text, or "".
+      example_item: A relevant item of the catalogue, or "".
       seconds: Time taken.
     """
 
@@ -68,7 +69,7 @@ class Quality:
     seconds: float
 
     def problems(self, gate: QualityGate) -> list[str]:
-        """Why the bundle is not good enough, one line each; empty when it is."""
+        """Returns why the bundle does not pass, one line each; empty when it does."""
         if not self.requests:
             return ["there is no eval request that led to an item, so nothing can be measured; bring more events"]
         found = []
@@ -87,85 +88,99 @@ class Quality:
         return found
 
     def summary_line(self) -> str:
-        """The figures in one line."""
+        """Returns the figures in one line."""
         baseline = f", last blessed {self.baseline:.3f}" if self.baseline is not None else f" ({self.remark})"
         return (
-            f"recall@10 {self.recall:.3f} on {self.requests} requests; floors: popularity {self.popularity:.3f}, "
+            f"recall@10 {self.recall:.3f} on {self.requests} requests; baselines: popularity {self.popularity:.3f}, "
             f"chance {self.chance:.3f}{baseline}"
         )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvalData:
-    """What bundles are asked, and what they are compared with: one folder each of items, train and eval Examples."""
+    """Evaluation data: folders or URIs of item, train and eval Examples, one each."""
 
-    items: Path
-    train: Path
-    evaluation: Path
+    items: str
+    train: str
+    evaluation: str
     wire: WireConfig
     max_requests: int
 
 
-def evaluate_bundle(version: Path, *, trial: EvalData, baseline: Path | None, remark: str) -> Quality:
-    """The quality of the SavedModel in folder `version`, and of the one in `baseline` on the same requests."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _EvalSet:
+    """Requests with their relevant groups ([request]), and {item: group} of the catalogue."""
+
+    requests: Sequence[EvalRequest]
+    relevant: Sequence[frozenset[bytes]]
+    groups: Mapping[bytes, bytes]
+
+    def mean_recall(self, ranked: Sequence[Sequence[bytes]]) -> float:
+        """Mean recall@10 of ranked groups, one list for each request; one without a relevant group counts as 0."""
+        pairs = zip(ranked, self.relevant, strict=True)
+        return _mean([recall_at(groups, relevant, k=PAGE_SIZE) if relevant else 0.0 for groups, relevant in pairs])
+
+    def group_ranking(self, items: Sequence[bytes]) -> list[bytes]:
+        """The groups of ranked items, each once, best first."""
+        return list(dict.fromkeys(self.groups[item] for item in items if item in self.groups))
+
+
+def evaluate_bundle(version: str, *, data: EvalData, baseline: str | None, remark: str) -> Quality:
+    """Measures the SavedModel at `version`, and the one at `baseline` on the same requests.
+
+    Args:
+      version: Folder or URI of a bundle's version.
+      data: Requests and catalogue.
+      baseline: Folder or URI of the last blessed bundle's version.
+      remark: Reason why there is no baseline.
+    """
     started = time.monotonic()
-    requests = read_eval_requests(trial.evaluation, wire=trial.wire, limit=trial.max_requests)
-    groups = read_group_ids(trial.items)
-    wanted = [frozenset(groups[item] for item in request.relevant if item in groups) for request in requests]
-    popular = count_positives(trial.train)
-    favourites = _first_groups([item for item, _ in popular.most_common()], groups)
-    recall = _recall_of(version, requests=requests, wanted=wanted, groups=groups)
-    before = None
+    eval_set = _read_eval_set(data)
+    popular = [item for item, _ in count_positives(data.train).most_common()]
+    recall = _bundle_recall(version, eval_set)
+    baseline_recall = None
     if baseline is not None:
         try:
-            before = _recall_of(baseline, requests=requests, wanted=wanted, groups=groups)
-        except Exception as error:  # It may want another wire form, or ops that are gone: then it is no measure.
+            baseline_recall = _bundle_recall(baseline, eval_set)
+        except Exception as error:  # It may want another wire form, or ops that are gone: then it is no baseline.
             remark = f"the last blessed bundle cannot answer these requests: {type(error).__name__}"
-    products = max(1, len(set(groups.values())))
+    num_groups = max(1, len(set(eval_set.groups.values())))
+    texts = (request.query["query_text"].decode("utf-8", "replace") for request in eval_set.requests)
+    items = (item for request in eval_set.requests for item in request.relevant if item in eval_set.groups)
     return Quality(
-        requests=len(requests),
+        requests=len(eval_set.requests),
         recall=recall,
-        popularity=_mean([_recall(favourites, relevant) for relevant in wanted]),
-        chance=_mean([min(1.0, RECALL_AT / products) if r else 0.0 for r in wanted]),
-        baseline=before,
+        popularity=eval_set.mean_recall([eval_set.group_ranking(popular)] * len(eval_set.requests)),
+        chance=_mean([min(1.0, PAGE_SIZE / num_groups) if relevant else 0.0 for relevant in eval_set.relevant]),
+        baseline=baseline_recall,
         remark=remark,
-        example=next(
-            (text for request in requests if (text := request.query["query_text"].decode("utf-8", "replace"))), ""
-        ),
-        example_item=min((item for r in requests for item in r.relevant if item in groups), default=b"").decode(),
+        example=next((text for text in texts if text), ""),
+        example_item=min(items, default=b"").decode(),
         seconds=time.monotonic() - started,
     )
 
 
-def _recall_of(
-    version: Path,
-    *,
-    requests: Sequence[EvalRequest],
-    wanted: Sequence[frozenset[bytes]],
-    groups: Mapping[bytes, bytes],
-) -> float:
-    """Mean recall@10 of one SavedModel, asked through its `search` signature."""
-    model = LoadedModel(version, missing_libraries=load_op_libraries())
+def _read_eval_set(data: EvalData) -> _EvalSet:
+    requests = read_eval_requests(data.evaluation, wire=data.wire, limit=data.max_requests)
+    groups = read_group_ids(data.items)
+    relevant = [frozenset(groups[item] for item in request.relevant if item in groups) for request in requests]
+    return _EvalSet(requests=requests, relevant=relevant, groups=groups)
+
+
+def _bundle_recall(version: str, eval_set: _EvalSet) -> float:
+    """Mean recall@10 of one SavedModel, queried through its `search` signature."""
+    with remote_files.local_copy(version) as folder:
+        model = LoadedModel(folder, missing_libraries=load_op_libraries())
     try:
-        signature = model.signatures["search"]
-        answers: list[frozenset[bytes]] = []
-        for start in range(0, len(requests), BATCH_SIZE):
-            batch = stack_queries([request.query for request in requests[start : start + BATCH_SIZE]])
-            size = len(next(iter(batch.values())))
-            found = predict_arrays(model, signature, {**batch, "page_size": np.full([size], RECALL_AT, np.int32)})
-            answers += [_first_groups(row.tolist(), groups) for row in found["ids"]]
-        return _mean([_recall(answer, relevant) for answer, relevant in zip(answers, wanted, strict=True)])
+        ranked: list[list[bytes]] = []
+        for start in range(0, len(eval_set.requests), BATCH_SIZE):
+            batch = stack_queries([request.query for request in eval_set.requests[start : start + BATCH_SIZE]])
+            page_size = np.full([len(next(iter(batch.values())))], PAGE_SIZE, np.int32)
+            found = predict_arrays(model, model.signatures["search"], {**batch, "page_size": page_size})
+            ranked += [eval_set.group_ranking(row.tolist()) for row in found["ids"]]
+        return eval_set.mean_recall(ranked)
     finally:
         model.close()
-
-
-def _first_groups(items: Sequence[bytes], groups: Mapping[bytes, bytes]) -> frozenset[bytes]:
-    """The first ten products among items, best first."""
-    return frozenset(list(dict.fromkeys(groups[item] for item in items if item in groups))[:RECALL_AT])
-
-
-def _recall(answer: frozenset[bytes], relevant: frozenset[bytes]) -> float:
-    return len(answer & relevant) / len(relevant) if relevant else 0.0
 
 
 def _mean(values: Sequence[float]) -> float:

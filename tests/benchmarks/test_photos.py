@@ -56,11 +56,11 @@ def test_colours_are_the_roots_of_shares_of_points(data):
     assert [np.argmax(yellow), np.argmax(blue)] == [1 * 16 + 15, 7 * 16 + 15]
 
 
-def test_plain_is_fitted_on_all_of_train_and_told_of_val(data):
+def test_plain_is_fitted_on_all_of_train_and_scored_on_val(data):
     apart = photos.kept_apart(data / "grocery", photos.read_list(data / "grocery", "train.txt"))
-    told = photos.plain(data, photos.colour_features, apart=apart)
-    assert told["val"] == 1.0
-    assert told["inverse_regularisation"] in photos.STRENGTHS
+    found = photos.plain(data, photos.colour_features, apart=apart)
+    assert found["val"] == 1.0
+    assert found["inverse_regularisation"] in photos.STRENGTHS
 
 
 def test_accuracy_by_hand():

@@ -7,34 +7,34 @@ import threading
 import pytest
 
 from benchmarks.serving.fuzz import Findings, mutated
-from benchmarks.serving.load import Loop, Running, percentile
+from benchmarks.serving.load import ClosedLoops, Loop, percentile
 from benchmarks.serving.memory import resident_megabytes
 
 
-def test_a_loop_records_times_faults_and_errors():
-    stop, asked = threading.Event(), []
+def test_a_loop_records_times_problems_and_errors():
+    stop, sent = threading.Event(), []
 
-    def ask() -> str:
-        asked.append(1)
-        if len(asked) == 4:
+    def send() -> str:
+        sent.append(1)
+        if len(sent) == 4:
             stop.set()
-        if len(asked) == 2:
+        if len(sent) == 2:
             raise RuntimeError("lost")
-        return "mixed" if len(asked) == 3 else ""
+        return "mixed" if len(sent) == 3 else ""
 
-    loop = Loop(ask)
+    loop = Loop(send)
     loop.run(stop)
-    assert (len(loop.took_ms), loop.faults) == (4, ["RuntimeError: lost", "mixed"])
+    assert (len(loop.took_ms), loop.problems) == (4, ["RuntimeError: lost", "mixed"])
     assert loop.between(loop.began[1], loop.began[3]) == loop.took_ms[1:3]
 
 
 def test_running_loops_end_with_the_block():
-    with Running([lambda: "", lambda: "fault"]) as loops:
+    with ClosedLoops([lambda: "", lambda: "problem"]) as loops:
         while not all(loop.took_ms for loop in loops):
             pass
     counts = [len(loop.took_ms) for loop in loops]
     assert counts == [len(loop.took_ms) for loop in loops]
-    assert (loops[0].faults, set(loops[1].faults)) == ([], {"fault"})
+    assert (loops[0].problems, set(loops[1].problems)) == ([], {"problem"})
 
 
 def test_percentiles_by_hand():
@@ -55,8 +55,8 @@ def test_an_error_that_quotes_the_request_is_a_finding():
         status_code, text, content = 400, "no canary-user-4711", b"x" * 1300
 
     findings = Findings()
-    findings.look(Answer(), "body 7")
-    assert findings.faults == ["body 7: an error quotes the request", "body 7: an error of 1300 bytes"]
+    findings.check(Answer(), "body 7")
+    assert findings.problems == ["body 7: an error quotes the request", "body 7: an error of 1300 bytes"]
     assert findings.statuses[400] == 1
 
 

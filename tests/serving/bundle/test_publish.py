@@ -135,7 +135,7 @@ def test_too_little_space_is_seen_before_anything_is_copied(tmp_path, monkeypatc
 # Publishes in a process without TensorFlow that is killed just before, or after, its n-th step of any kind.
 KILLED = """
 import os, signal, sys
-from serving import publish
+from serving.bundle import publish
 steps = int(sys.argv[3])
 def counted(call):
     def step(*arguments):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serving.evaluation import gate
-from serving.evaluation.eval_requests import count_positives, read_eval_requests, read_group_ids
+from serving.evaluation.eval_requests import EvalRequest, count_positives, read_eval_requests, read_group_ids
 from serving.evaluation.gate import EvalData, Quality, QualityGate, evaluate_bundle
 from tests.support.tiny_shop import CONFIG, example, write_records
 from trainer.spec.features import Side
@@ -19,7 +19,7 @@ def event(request, item, *, text="", positive=1.0):
 
 
 @pytest.fixture
-def trial(tmp_path):
+def data(tmp_path):
     items = [{"item_id": name, "group_id": "pair" if name in ("i0", "i1") else ""} for name in ITEMS]
     # i2 is acted on three times in training, i3 twice, i0 once; the other eight products never.
     train = [event(f"t{n}", item) for n, item in enumerate(["i2", "i2", "i2", "i3", "i3", "i0"])]
@@ -39,9 +39,9 @@ def trial(tmp_path):
     ):
         write_records(tmp_path / folder / "part.tfrecord", [example(row, *sides) for row in rows])
     return EvalData(
-        items=tmp_path / "items",
-        train=tmp_path / "train",
-        evaluation=tmp_path / "eval",
+        items=f"{tmp_path}/items",
+        train=f"{tmp_path}/train",
+        evaluation=f"{tmp_path}/eval",
         wire=CONFIG.wire,
         max_requests=100,
     )
@@ -61,9 +61,9 @@ def answers(monkeypatch):
         }
 
     def load(version, missing_libraries):
-        if str(version) not in table:
+        if version.name not in table:
             raise OSError("no such bundle")
-        return SimpleNamespace(version=str(version), signatures={"search": None}, close=lambda: None)
+        return SimpleNamespace(version=version.name, signatures={"search": None}, close=lambda: None)
 
     monkeypatch.setattr(gate, "LoadedModel", load)
     monkeypatch.setattr(gate, "load_op_libraries", dict)
@@ -71,10 +71,10 @@ def answers(monkeypatch):
     return table
 
 
-def test_recall_counts_products_and_floors_stand_beside(trial, answers):
+def test_recall_counts_products_beside_its_baselines(data, answers):
     answers["new"] = {"one": ["i0", "i9"], "two": ["i2"], "three": ["i3"]}
     answers["old"] = {"one": ["i9"], "two": ["i2"], "three": ["i3"]}
-    found = evaluate_bundle("new", trial=trial, baseline="old", remark="")
+    found = evaluate_bundle("new", data=data, baseline="old", remark="")
     # Request a wants the products of i1 (of which i0 is a variant) and i5, and gets the first: 1/2. Request b: 1.
     # Request c wants an item that is not in the catalogue: 0. Mean of 0.5, 1, 0 = 0.5. The old bundle: 0, 1, 0 = 1/3.
     assert found.requests == 3
@@ -87,27 +87,27 @@ def test_recall_counts_products_and_floors_stand_beside(trial, answers):
     assert (found.example, found.example_item) == ("one", "i1")
 
 
-def test_a_baseline_that_cannot_answer_is_left_out_and_said(trial, answers):
+def test_a_baseline_that_cannot_answer_is_left_out_with_the_reason(data, answers):
     answers["new"] = {"one": ["i1"], "two": ["i2"], "three": []}
-    found = evaluate_bundle("new", trial=trial, baseline="gone", remark="")
+    found = evaluate_bundle("new", data=data, baseline="gone", remark="")
     assert found.baseline is None
     assert "the last blessed bundle cannot answer these requests: OSError" in found.summary_line()
 
 
-def test_the_sample_is_the_same_every_time(trial):
-    all_three = read_eval_requests(trial.evaluation, wire=trial.wire, limit=100)
-    two = read_eval_requests(trial.evaluation, wire=trial.wire, limit=2)
+def test_the_sample_is_the_same_every_time(data):
+    all_three = read_eval_requests(data.evaluation, wire=data.wire, limit=100)
+    two = read_eval_requests(data.evaluation, wire=data.wire, limit=2)
     assert len(all_three) == 3
     assert [request.relevant for request in two] == [
-        request.relevant for request in read_eval_requests(trial.evaluation, wire=trial.wire, limit=2)
+        request.relevant for request in read_eval_requests(data.evaluation, wire=data.wire, limit=2)
     ]
     assert {request.relevant for request in two} < {request.relevant for request in all_three}
 
 
-def test_groups_and_counts(trial):
-    groups = read_group_ids(trial.items)
+def test_groups_and_counts(data):
+    groups = read_group_ids(data.items)
     assert (groups[b"i0"], groups[b"i1"], groups[b"i2"]) == (b"pair", b"pair", b"i2")
-    assert count_positives(trial.train) == {b"i2": 3, b"i3": 2, b"i0": 1}
+    assert count_positives(data.train) == {b"i2": 3, b"i3": 2, b"i0": 1}
 
 
 def measured(**changes):
@@ -143,6 +143,9 @@ def test_not_good_enough(changes, fault):
     assert fault in found
 
 
-def test_recall_is_of_all_that_is_relevant_even_where_a_page_cannot_hold_it():
-    relevant = frozenset(b"%d" % number for number in range(16))
-    assert gate._recall(frozenset([b"0", b"1", b"2", b"3", b"x"]), relevant) == 0.25
+def test_recall_is_of_all_that_is_relevant_even_where_a_page_cannot_hold_it(data, answers, monkeypatch):
+    relevant = frozenset(b"i%d" % number for number in (2, 3, 4, 5, 6, 7, 8, 9))
+    request = EvalRequest(query={"query_text": np.bytes_(b"one")}, relevant=relevant)
+    monkeypatch.setattr(gate, "read_eval_requests", lambda *a, **k: [request])
+    answers["new"] = {"one": ["i2", "i3", "i10"]}
+    assert evaluate_bundle("new", data=data, baseline=None, remark="").recall == 0.25

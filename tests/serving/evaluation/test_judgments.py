@@ -5,26 +5,31 @@ import pytest
 
 from serving.evaluation import judgments
 from serving.evaluation.eval_requests import JudgedRequest, read_judged, read_texts
-from serving.evaluation.judgments import QueryMetrics, comparison_table, ndcg, paired_bootstrap, query_metrics, recall
+from serving.evaluation.judgments import QueryMetrics, comparison_table, paired_bootstrap, query_metrics
 from tests.support.tiny_shop import CONFIG, example, write_records
 from trainer.spec.features import Side
 
 GRADES = {b"a": 3.0, b"b": 1.0, b"c": 2.0, b"d": 0.0}
 
 
+def metrics_of(ranked, grades):
+    found = query_metrics([ranked], [JudgedRequest(query={}, grades=grades)])
+    return found.ndcg[0], found.recall[0]
+
+
 def test_ndcg_by_hand():
     # Gains 7, 1, 3 for a, b, c. Ideal a c b: 7 + 3 / log2(3) + 1 / 2 = 9.3928.
     # Found b, x (unjudged), a: 1 + 0 + 7 / 2 = 4.5.
-    assert ndcg([b"b", b"x", b"a"], GRADES) == pytest.approx(4.5 / 9.3928, abs=1e-4)
-    assert ndcg([b"a", b"c", b"b"], GRADES) == pytest.approx(1.0)
-    assert ndcg([b"x"] * 10 + [b"a"], GRADES) == 0.0
-    assert math.isnan(ndcg([b"d"], {b"d": 0.0}))
+    assert metrics_of([b"b", b"x", b"a"], GRADES)[0] == pytest.approx(4.5 / 9.3928, abs=1e-4)
+    assert metrics_of([b"a", b"c", b"b"], GRADES)[0] == pytest.approx(1.0)
+    assert metrics_of([b"x"] * 10 + [b"a"], GRADES)[0] == 0.0
+    assert math.isnan(metrics_of([b"d"], {b"d": 0.0})[0])
 
 
 def test_recall_counts_grades_two_and_three_within_a_hundred():
-    assert recall([b"b", b"c"], GRADES) == 0.5
-    assert recall([b"a", *[b"x"] * 99, b"c"], GRADES) == 0.5
-    assert math.isnan(recall([b"b"], {b"b": 1.0}))
+    assert metrics_of([b"b", b"c"], GRADES)[1] == 0.5
+    assert metrics_of([b"a", *[b"x"] * 99, b"c"], GRADES)[1] == 0.5
+    assert math.isnan(metrics_of([b"b"], {b"b": 1.0})[1])
 
 
 def test_a_difference_comes_with_its_interval():
@@ -35,15 +40,15 @@ def test_a_difference_comes_with_its_interval():
     assert (mean, low, high) == (0.5, pytest.approx(0.40, abs=0.02), pytest.approx(0.60, abs=0.02))
 
 
-def test_the_table_names_every_way_and_the_differences_to_the_first():
+def test_the_table_names_every_retriever_and_the_differences_to_the_first():
     figures = {
         "hybrid": QueryMetrics(ndcg=np.array([1.0, 0.5]), recall=np.array([1.0, np.nan])),
-        "words alone": QueryMetrics(ndcg=np.array([0.5, 0.5]), recall=np.array([0.0, np.nan])),
+        "lexical alone": QueryMetrics(ndcg=np.array([0.5, 0.5]), recall=np.array([0.0, np.nan])),
     }
     text = comparison_table(figures)
     assert "hybrid            0.750       1.000" in text
-    assert "hybrid - words alone, ndcg: +0.250 [+0.000, +0.500]" in text
-    assert "hybrid - words alone, recall: +1.000" in text
+    assert "hybrid - lexical alone, ndcg: +0.250 [+0.000, +0.500]" in text
+    assert "hybrid - lexical alone, recall: +1.000" in text
 
 
 @pytest.fixture
@@ -62,22 +67,22 @@ def folders(tmp_path):
 
 
 def test_judged_requests_are_read_by_request(folders):
-    found = read_judged(folders / "events", wire=CONFIG.wire)
+    found = read_judged(str(folders / "events"), wire=CONFIG.wire)
     assert [dict(request.grades) for request in found] == [{b"c": 2.0}, {b"a": 3.0, b"b": 0.0}]
     assert [request.query["query_text"] for request in found] == [b"shade", b"red lamp"]
-    assert read_texts(folders / "items", "title")["title"] == [b"Lamp", b"red shade", b"Red lamp"]
+    assert read_texts(str(folders / "items"), "title")["title"] == [b"Lamp", b"red shade", b"Red lamp"]
 
 
-def test_plain_bm25_is_asked_over_one_text_an_item(folders):
-    requests = read_judged(folders / "events", wire=CONFIG.wire)
-    answers = judgments.run_bm25(folders / "items", requests)
+def test_plain_bm25_ranks_by_one_text_per_item(folders):
+    requests = read_judged(str(folders / "events"), wire=CONFIG.wire)
+    answers = judgments.run_bm25(str(folders / "items"), requests)
     # "shade" is only in b. "red lamp": c has both, a is shorter than b and "lamp" is as rare as "red".
     assert answers == [[b"b"], [b"c", b"a", b"b"]]
     found = query_metrics(answers, requests)
     assert found.recall.tolist() == [0.0, 1.0]
 
 
-def test_words_alone_end_where_no_word_matches(folders, monkeypatch):
+def test_lexical_results_end_where_no_term_matches(folders, monkeypatch):
     class Model:
         signatures = {"search": None}
 

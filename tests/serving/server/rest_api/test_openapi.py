@@ -59,6 +59,6 @@ def test_no_answer_breaks_the_description_and_none_is_500(described):
     findings = fuzz.Findings()
     fuzz.fuzz_description(described.url, examples=6, findings=findings)
     fuzz.fuzz_bodies(described.url, examples=300, findings=findings)
-    assert findings.faults == []
+    assert findings.problems == []
     assert findings.statuses[200] > 30
     assert findings.statuses[400] > 100
