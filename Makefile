@@ -14,7 +14,7 @@ COMPILE := uv pip compile --quiet --generate-hashes -p 3.11
 # what it alone brings. Without ScaNN only the stock flavour can be served.
 NOT_SERVED := bm25s keras-nlp pillow setuptools tensorboard tensorflow-recommenders
 
-.PHONY: help setup demo serve test-fast test test-extended docs lint lock
+.PHONY: help setup demo serve test-fast test test-extended docs dist lint lock
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -54,6 +54,11 @@ test-extended: setup ## kills, floods, long fuzz and the documents' commands, at
 
 docs: setup ## build the site of the pages into build/site; a broken link or a page outside the menu is an error
 	$(BIN)/mkdocs build --strict --quiet
+
+dist: setup ## build dist/: source distribution and wheel of vitrine-search, wheel of vitrine-client
+	$(BIN)/python setup.py --quiet sdist bdist_wheel
+	rm -rf build/client && cp -r serving/client build/client && cp LICENSE build/client
+	cd build/client && ../../$(BIN)/python -c "import setuptools.build_meta as b; b.build_wheel('../../dist')"
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

@@ -81,6 +81,7 @@ def test_the_base_requirements_do_not_bring_the_extra():
     assert len(closure) < len(list(importlib.metadata.distributions()))
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 @pytest.mark.e2e
 def test_a_job_that_is_killed_twice_ends_in_a_bundle_that_answers(python, tmp_path):

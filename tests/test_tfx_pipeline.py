@@ -217,6 +217,7 @@ class TestJob:
             tfx_pipeline.run(job, progress=told)
         assert told.running == "Gate"
 
+    @pytest.mark.extended
     def test_a_killed_run_with_a_search_is_continued_and_new_events_do_not_redo_the_items(self, job, settings, first):
         text_shop.add_round(Path(job.shop))
         short = ["train.epochs=1"]  # however bad the model of the one point that is tried, it is published

@@ -99,6 +99,7 @@ print(f"killed={killed} loaded={len(loaded)} bad={bad}")
 """
 
 
+@pytest.mark.extended
 def test_a_hundred_killed_publishers_never_get_half_a_version_loaded(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", KILLED, str(tmp_path)]

@@ -19,6 +19,8 @@ from serving.server.models.saved_model import LoadedModel
 from serving.server.telemetry.metrics import resident_bytes
 from tests.serving.server import toy_models
 
+pytestmark = pytest.mark.extended
+
 PREDICT = "/v1/models/toy:predict"
 GOOD_BODY = json.dumps({"instances": [1]}).encode()
 

@@ -11,6 +11,8 @@ from tensorflow_serving.apis import predict_pb2
 
 from tests.serving.server import toy_models
 
+pytestmark = pytest.mark.extended
+
 LIMIT_SECONDS = 4.0  # An answer is ready well before, on a busy machine too.
 MEBIBYTES = 16  # More than the kernel takes off the server's hands.
 ANSWER_BYTES = MEBIBYTES << 20

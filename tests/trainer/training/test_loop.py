@@ -25,6 +25,7 @@ def assert_same_weights(rig, expected):
         np.testing.assert_allclose(variable.numpy(), value, rtol=0, atol=1e-6, err_msg=variable.name)
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_a_run_that_is_killed_ten_times_ends_with_the_weights_of_the_unbroken_one(rig, unbroken, shop, tmp_path):
     """Each life a process, ended by SIGKILL in the step after a random one: perhaps while it writes a checkpoint."""

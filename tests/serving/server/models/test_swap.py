@@ -47,6 +47,7 @@ def plus(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     return paths
 
 
+@pytest.mark.extended
 def test_fifty_swaps_under_load_lose_no_request_and_mix_no_versions(plus, serve_toy, tmp_path):
     publish(plus[1], tmp_path / "1")
     stop, faults, seen = threading.Event(), [], set()

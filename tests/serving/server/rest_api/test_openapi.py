@@ -55,6 +55,7 @@ def test_what_is_described_is_routed(described, path):
     assert "Malformed request" not in answer.text
 
 
+@pytest.mark.extended
 def test_no_answer_breaks_the_description_and_none_is_500(described):
     findings = fuzz.Findings()
     fuzz.fuzz_description(described.url, examples=6, findings=findings)

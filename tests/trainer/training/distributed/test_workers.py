@@ -60,6 +60,7 @@ def run_both(folder, *, killed_at=(), meanwhile=lambda: None):
             process.communicate()
 
 
+@pytest.mark.extended
 @pytest.mark.slow
 def test_two_workers_of_which_one_is_lost_and_restarted_give_the_losses_of_one_with_the_joined_batch(shop, tmp_path):
     (tmp_path / "inputs.json").write_text(json.dumps(dataclasses.asdict(shop)))
