@@ -56,7 +56,7 @@ class FrozenEncoder(ModelHandler[bytes, bytes, Any]):
         super().__init__(max_batch_size=_MOST_AT_ONCE)
         self.config = override(config, ["wire.num_images=1"])  # each photo is a content of its own
         self.modality = modality
-        self.features = config.wire.features_made(modality)
+        self.features = config.wire.precomputed_dim(modality)
 
     def load_model(self) -> Callable[[Sequence[bytes]], np.ndarray]:
         """What turns contents into vectors, [batch, features] float32.

@@ -7,8 +7,8 @@ import pytest
 import tfx_pipeline
 from beam_preprocess import sources, validation
 from serving.engine import signatures as bundle
-from trainer.model import build, tower
-from trainer.spec import feature_list, records, tasks
+from trainer.model import build, objective
+from trainer.spec import feature_list, model_inputs, records, tasks
 from trainer.spec.branches import branches_of
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Axis, Modality, Side
@@ -22,15 +22,14 @@ def test_every_modality_has_its_modules_and_rows(modality):
     assert importlib.util.find_spec(f"trainer.ops.{modality.value}")
     assert importlib.util.find_spec(f"trainer.nn.encoders.{modality.value}")
     assert modality in build.ENCODERS
-    assert modality in tower.BRANCH_INPUTS
-    assert modality in tower.BRANCH_PRESENT
+    assert modality in model_inputs.BRANCHES
 
 
 def test_tables_hold_nothing_that_is_not_declared():
-    assert set(build.ENCODERS) == set(tower.BRANCH_INPUTS) == set(tower.BRANCH_PRESENT) == set(Modality)
+    assert set(build.ENCODERS) == set(model_inputs.BRANCHES) == set(Modality)
     assert set(build.FUSIONS) == set(Fusion)
     assert set(build.SIMILARITIES) == set(SimilarityKind)
-    assert set(build.HEADS) == set(tasks.TaskKind)
+    assert set(build.HEADS) == set(objective.LOSSES) == set(tasks.TaskKind)
     assert set(validation._READERS) == set(records.Kind)
 
 

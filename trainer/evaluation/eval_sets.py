@@ -11,6 +11,9 @@ import tensorflow as tf
 
 from trainer import metrics
 from trainer.metrics import Relevant
+from trainer.spec.branches import branches_of
+from trainer.spec.features import Side
+from trainer.spec.model_inputs import BRANCHES
 from trainer.tables.tables import EventTable, ItemStore, Tables
 
 
@@ -138,17 +141,15 @@ def _acted_on_before(relevant: Relevant, history: np.ndarray) -> np.ndarray:
 
 
 def _kinds(query: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-    """What each of `count` queries in model form consists of, such as `text+history`: [query] str."""
-    parts: dict[str, Any] = {
-        "text": np.any(query["text_tokens"] > 0, axis=1),
-        "image": np.any(query["image_present"], axis=1),
-        "video": np.any(query["video_present"], axis=1),
-        "audio": np.any(query["audio_present"], axis=1),
-        "history": np.any(query["history_rows"] >= 0, axis=1),
-        "searches": np.any(query["search_words"] > 0, axis=(1, 2)),
-        "profile": np.any(query["profile_ids"] > 0, axis=1),
+    """Present branches of each of `count` queries in model form, such as `text+history`: [query] str."""
+    query = {**query, "history_present": query["history_rows"] >= 0}
+    present = {
+        branch.value: np.any(
+            [mask.any(axis=tuple(range(1, mask.ndim))) for mask in BRANCHES[branch].presence(query)], axis=0
+        )
+        for branch in branches_of(Side.QUERY)
     }
-    kinds = ["+".join(name for name in parts if parts[name][i]) for i in range(count)]
+    kinds = ["+".join(name for name, rows in present.items() if rows[i]) for i in range(count)]
     return np.array([kind or "nothing" for kind in kinds])
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from trainer import metrics
 from trainer.evaluation.eval_sets import Requests
 from trainer.evaluation.report import Row, Section
-from trainer.model.two_tower import day_baselines
+from trainer.model.forecast import day_baselines
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import ITEM_DAY_TASKS, MAX_LABELS, TASKS, Task, TaskKind
 from trainer.tables.tables import EventTable, compile_rows, map_rows

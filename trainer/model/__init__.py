@@ -1,4 +1,4 @@
-"""From the configuration to layers: towers and the two-tower model."""
+"""Towers and the two-tower model, built from the configuration."""
 
 from trainer import require_keras_2
 

@@ -1,15 +1,16 @@
-"""From the configuration to layers: the only place that reads it for the model."""
+"""Builder of the model: the layers of a configuration. The only place that reads the configuration for the model."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
+from trainer.model.objective import AuxiliaryLoss
 from trainer.model.pretrained import pretrained_encoder
-from trainer.model.tower import UNNORMALIZED_BRANCHES as FREE_BRANCHES
-from trainer.model.tower import Tower
+from trainer.model.tower import UNNORMALIZED_BRANCHES, Tower
 from trainer.model.two_tower import TwoTower
 from trainer.nn.auxiliary import Alignment, Reconstruction
 from trainer.nn.encoders.audio import AudioEncoder
@@ -26,12 +27,11 @@ from trainer.nn.encoders.video import VideoEncoder
 from trainer.nn.fusion import AttentionFusion, ConcatFusion, GatedFusion, SumFusion
 from trainer.nn.heads import ItemHead, PairHead, QueryClassHead, RepurchaseHead, ReviewHead
 from trainer.nn.losses import SampledSoftmax
-from trainer.nn.similarity import DOT, EUCLIDEAN, HAMMING, KL
-from trainer.nn.similarity import Similarity as Maps
+from trainer.nn.similarity import DOT, EUCLIDEAN, HAMMING, KL, Similarity
 from trainer.spec.branches import CO_PURCHASED, branches_of
 from trainer.spec.config import Config
-from trainer.spec.feature_list import TREND_CHANNELS
 from trainer.spec.features import Modality, Side
+from trainer.spec.model_inputs import model_inputs
 from trainer.spec.tasks import TASKS, Task, TaskKind
 from trainer.spec.tower import UNNORMALIZED_SIMILARITIES, Fusion, SimilarityKind
 from trainer.spec.training import LossWeighting, Precision
@@ -39,22 +39,34 @@ from trainer.spec.training import LossWeighting, Precision
 Layer: TypeAlias = tf.keras.layers.Layer
 
 
-def _text(config: Config, num_subwords: int) -> Layer:
-    text = config.tower.text
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class BuildContext:
+    """Inputs of the builders of encoders.
+
+    Attributes:
+      config: The configuration.
+      num_subwords: Size of the sub-word vocabulary.
+    """
+
+    config: Config
+    num_subwords: int
+
+
+def _text(context: BuildContext) -> Layer:
+    text = context.config.tower.text
     return TextEncoder(
-        vocab_size=num_subwords,
+        vocab_size=context.num_subwords,
         embedding_dim=text.embedding_dim,
         lstm_units=text.lstm_units,
-        dim=config.tower.dim,
-        dropout=config.tower.dropout,
+        dim=context.config.tower.dim,
+        dropout=context.config.tower.dropout,
         token_dropout=text.token_dropout,
         name="text",
     )
 
 
-def _image(config: Config, num_subwords: int) -> Layer:
-    del num_subwords
-    tower, vision = config.tower, config.tower.vision
+def _image(context: BuildContext) -> Layer:
+    tower, vision = context.config.tower, context.config.tower.vision
     changes = {
         "random_flip": vision.random_flip,
         "random_crop": vision.random_crop,
@@ -70,9 +82,8 @@ def _image(config: Config, num_subwords: int) -> Layer:
     )
 
 
-def _video(config: Config, num_subwords: int) -> Layer:
-    del num_subwords
-    tower, vision = config.tower, config.tower.vision
+def _video(context: BuildContext) -> Layer:
+    tower, vision = context.config.tower, context.config.tower.vision
     return VideoEncoder(
         temporal_encoder=vision.temporal_encoder.value,
         channels=vision.frame_channels,
@@ -84,51 +95,48 @@ def _video(config: Config, num_subwords: int) -> Layer:
     )
 
 
-def _audio(config: Config, num_subwords: int) -> Layer:
-    del num_subwords
-    tower = config.tower
+def _audio(context: BuildContext) -> Layer:
+    tower = context.config.tower
     return AudioEncoder(channels=tower.audio.channels, dim=tower.dim, dropout=tower.dropout, name="audio")
 
 
-def _tabular(config: Config, num_subwords: int) -> Layer:
-    del num_subwords
-    tabular = config.tower.tabular
+def _tabular(context: BuildContext) -> Layer:
+    tabular = context.config.tower.tabular
     return TabularEncoder(
         num_categories=tabular.category_vocab_size + tabular.num_oov_buckets + 1,
         num_brands=tabular.brand_vocab_size + tabular.num_oov_buckets + 1,
         embedding_dim=tabular.embedding_dim,
-        dim=config.tower.dim,
-        dropout=config.tower.dropout,
+        dim=context.config.tower.dim,
+        dropout=context.config.tower.dropout,
         name="tabular",
     )
 
 
-def _identity(config: Config, num_subwords: int) -> Layer:
-    del num_subwords
-    return IdentityEncoder(num_items=config.tower.identity.item_embedding_rows, dim=config.tower.dim, name="identity")
+def _identity(context: BuildContext) -> Layer:
+    return IdentityEncoder(
+        num_items=context.config.tower.identity.item_embedding_rows, dim=context.config.tower.dim, name="identity"
+    )
 
 
-def _graph(config: Config, num_subwords: int) -> Layer:
-    del num_subwords
-    types = CO_PURCHASED + 1 + config.tower.graph.num_relation_types
-    return GraphEncoder(num_relation_types=types, dim=config.tower.dim, dropout=config.tower.dropout, name="graph")
+def _graph(context: BuildContext) -> Layer:
+    types = CO_PURCHASED + 1 + context.config.tower.graph.num_relation_types
+    return GraphEncoder(
+        num_relation_types=types, dim=context.config.tower.dim, dropout=context.config.tower.dropout, name="graph"
+    )
 
 
-def _trend(config: Config, num_subwords: int) -> Layer:
-    del num_subwords
-    tower = config.tower
+def _trend(context: BuildContext) -> Layer:
+    tower = context.config.tower
     return TrendEncoder(lstm_units=tower.trend.lstm_units, dim=tower.dim, dropout=tower.dropout, name="trend")
 
 
-def _history(config: Config, num_subwords: int) -> Layer:
-    del num_subwords
-    tower = config.tower
+def _history(context: BuildContext) -> Layer:
+    tower = context.config.tower
     return HistoryEncoder(dim=tower.dim, dropout=tower.dropout, gru_units=tower.history.gru_units, name="history")
 
 
-def _searches(config: Config, num_subwords: int) -> Layer:
-    del num_subwords
-    tower, searches = config.tower, config.tower.searches
+def _searches(context: BuildContext) -> Layer:
+    tower, searches = context.config.tower, context.config.tower.searches
     return SearchesEncoder(
         num_hash_buckets=searches.num_hash_buckets,
         embedding_dim=searches.embedding_dim,
@@ -139,16 +147,15 @@ def _searches(config: Config, num_subwords: int) -> Layer:
     )
 
 
-def _profile(config: Config, num_subwords: int) -> Layer:
-    del num_subwords
-    tower = config.tower
+def _profile(context: BuildContext) -> Layer:
+    tower = context.config.tower
     return ProfileEncoder(
         num_hash_buckets=tower.profile.num_hash_buckets, dim=tower.dim, dropout=tower.dropout, name="profile"
     )
 
 
-# From scratch; a pretrained one takes their place.
-ENCODERS: dict[Modality, Callable[[Config, int], Layer]] = {
+# Encoders that learn from scratch; a pretrained one replaces them.
+ENCODERS: dict[Modality, Callable[[BuildContext], Layer]] = {
     Modality.TEXT: _text,
     Modality.IMAGE: _image,
     Modality.VIDEO: _video,
@@ -170,7 +177,7 @@ FUSIONS: dict[Fusion, Callable[[], Layer]] = {
     Fusion.ATTENTION: AttentionFusion,
 }
 # Vectors of length 1 make a cosine of the dot product.
-SIMILARITIES: dict[SimilarityKind, Maps] = {
+SIMILARITIES: dict[SimilarityKind, Similarity] = {
     SimilarityKind.COSINE: DOT,
     SimilarityKind.DOT: DOT,
     SimilarityKind.EUCLIDEAN: EUCLIDEAN,
@@ -217,34 +224,18 @@ HEADS: dict[TaskKind, Callable[[Config, Task], Layer]] = {
 
 
 def build_model(config: Config, *, num_subwords: int, precision: Precision = Precision.FLOAT32) -> TwoTower:
-    """The model of a configuration, with all its variables made.
+    """Builds the model of a configuration, with all its variables.
 
-    A modality that both sides have is encoded by one encoder, so that a shopper's photo and the item's photo, a typed
-    word and the title's word, meet in one space from the first step.
+    A modality that both sides have is encoded by one encoder, so that a user's photo and the item's photo, a typed word
+    and the title's word, meet in one space from the first step.
 
     Args:
       config: The configuration.
       num_subwords: Size of the sub-word vocabulary.
       precision: Of the computations of the `MIXED_PRECISION_BRANCHES`; variables and outputs are always float32.
     """
-    modalities = {m for side in (Side.ITEM, Side.QUERY) for m in branches_of(side)}
-    encoders = {}
-    for modality in Modality:
-        if modality in modalities:
-            with _keras_policy(precision if modality in MIXED_PRECISION_BRANCHES else Precision.FLOAT32):
-                pretrained = pretrained_encoder(config, modality)
-                encoders[modality] = pretrained or ENCODERS[modality](config, num_subwords)
-    towers = {
-        side: Tower(
-            encoders={m: encoders[m] for m in branches_of(side)},
-            fusion=FUSIONS[config.tower.fusion](),
-            dropout={m: _dropout(m, config) for m in branches_of(side)},
-            unit_length=config.tower.similarity not in UNNORMALIZED_SIMILARITIES,
-            left_out=[Modality(name) for name in config.tower.disabled_branch_names()],
-            name=f"{side.value}_tower",
-        )
-        for side in (Side.ITEM, Side.QUERY)
-    }
+    encoders = _build_encoders(BuildContext(config=config, num_subwords=num_subwords), precision)
+    towers = {side: _build_tower(side, config, encoders) for side in (Side.ITEM, Side.QUERY)}
     model = TwoTower(
         item_tower=towers[Side.ITEM],
         query_tower=towers[Side.QUERY],
@@ -259,20 +250,41 @@ def build_model(config: Config, *, num_subwords: int, precision: Precision = Pre
     return model
 
 
-def _auxiliary(config: Config) -> dict[str, tuple[Layer, float]]:
-    """The losses on items alone that have a weight, by name."""
-    fused = [m for m in branches_of(Side.ITEM) if m not in FREE_BRANCHES]
-    weights = {"alignment": config.train.alignment_weight, "reconstruction": config.train.reconstruction_weight}
-    made = {
-        "alignment": Alignment(temperature=config.train.temperature, name="alignment"),
-        "reconstruction": Reconstruction(num_branches=len(fused), dim=config.tower.dim, name="reconstruction"),
-    }
-    return {name: (made[name], weight) for name, weight in weights.items() if weight > 0}
+def _build_encoders(context: BuildContext, precision: Precision) -> dict[Modality, Layer]:
+    modalities = {m for side in (Side.ITEM, Side.QUERY) for m in branches_of(side)}
+    encoders = {}
+    for modality in (modality for modality in Modality if modality in modalities):
+        with _keras_policy(precision if modality in MIXED_PRECISION_BRANCHES else Precision.FLOAT32):
+            encoders[modality] = pretrained_encoder(context.config, modality) or ENCODERS[modality](context)
+    return encoders
 
 
-def _dropout(modality: Modality, config: Config) -> float:
+def _build_tower(side: Side, config: Config, encoders: Mapping[Modality, Layer]) -> Tower:
     tower = config.tower
-    return tower.identity.dropout if modality is Modality.IDENTITY else tower.modality_dropout
+    dropout = {Modality.IDENTITY: tower.identity.dropout}
+    return Tower(
+        encoders={m: encoders[m] for m in branches_of(side)},
+        fusion=FUSIONS[tower.fusion](),
+        dropout={m: dropout.get(m, tower.modality_dropout) for m in branches_of(side)},
+        unit_length=tower.similarity not in UNNORMALIZED_SIMILARITIES,
+        disabled=[Modality(name) for name in tower.disabled_branch_names()],
+        name=f"{side.value}_tower",
+    )
+
+
+def _auxiliary(config: Config) -> dict[str, AuxiliaryLoss]:
+    """The auxiliary losses with a weight, by name."""
+    num_fused = sum(m not in UNNORMALIZED_BRANCHES for m in branches_of(Side.ITEM))
+    losses = {
+        "alignment": AuxiliaryLoss(
+            Alignment(temperature=config.train.temperature, name="alignment"), config.train.alignment_weight
+        ),
+        "reconstruction": AuxiliaryLoss(
+            Reconstruction(num_branches=num_fused, dim=config.tower.dim, name="reconstruction"),
+            config.train.reconstruction_weight,
+        ),
+    }
+    return {name: loss for name, loss in losses.items() if loss.weight > 0}
 
 
 @contextlib.contextmanager
@@ -287,63 +299,24 @@ def _keras_policy(precision: Precision) -> Iterator[None]:
         tf.keras.mixed_precision.set_global_policy(before)
 
 
+def blank_inputs(side: Side, config: Config) -> dict[str, np.ndarray]:
+    """Returns the model inputs of one row without content: {name: [1, ...]}."""
+    return {
+        name: np.full([1, *spec.shape(config, side)], spec.blank, spec.dtype)
+        for name, spec in model_inputs(side, config).items()
+        if spec.blank is not None
+    }
+
+
 def _make_variables(model: TwoTower, config: Config) -> None:
-    wire, text, dim = config.wire, config.tower.text, config.tower.dim
-    sounds: dict[str, np.ndarray] = {
-        "audio_mel": np.zeros([1, 1, wire.mel_frames, config.tower.audio.num_mel_bins], np.uint8)
-    }
-    if config.tower.audio.pretrained:
-        sounds = {"audio_samples": np.zeros([1, 1, wire.audio_samples], np.int16)}
-
-    def media(images: int) -> dict[str, np.ndarray]:
-        return {
-            "image_pixels": np.zeros([1, images, wire.image_px, wire.image_px, 3], np.uint8),
-            "image_present": np.ones([1, images], bool),
-            "video_pixels": np.zeros([1, wire.num_frames, wire.frame_px, wire.frame_px, 3], np.uint8),
-            "video_present": np.ones([1, wire.num_frames], bool),
-            **sounds,
-            "audio_present": np.ones([1, 1], bool),
-        }
-
-    neighbours = wire.max_relations + wire.max_copurchased
-    days = {
-        "trend": np.ones([1, wire.trend_days, len(TREND_CHANNELS)], np.float32),
-        "popularity": np.ones([1], np.float32),
-        "last_price": np.zeros([1], np.float32),
-        "last_price_present": np.zeros([1], np.float32),
-        "neighbour_vectors": np.zeros([1, neighbours, dim], np.float32),
-        "neighbour_present": np.ones([1, neighbours], bool),
-        "neighbour_types": np.ones([1, neighbours], np.int32),
-    }
-    items = model.encode_items_without_price(
-        {
-            "text_tokens": np.ones([1, text.max_item_tokens], np.int32),
-            **media(wire.num_images),
-            "category_ids": np.ones([1, wire.category_levels], np.int32),
-            "brand_id": np.ones([1], np.int32),
-            "price_scaled": np.zeros([1], np.float32),
-            "price_present": np.ones([1], np.float32),
-            "item_number": np.ones([1], np.int32),
-            **days,
-        }
-    )
-    model.forecast(items["encoded"], days)
-    queries = model.encode_queries(
-        {
-            "text_tokens": np.ones([1, text.max_query_tokens], np.int32),
-            **media(1),
-            "history_vectors": np.zeros([1, wire.history_length, dim], np.float32),
-            "history_age_days": np.zeros([1, wire.history_length], np.float32),
-            "history_counts": np.ones([1, wire.history_length], np.float32),
-            "search_words": np.ones([1, wire.search_history_length, config.tower.searches.max_words], np.int32),
-            "search_history_age_days": np.zeros([1, wire.search_history_length], np.float32),
-            "profile_ids": np.ones([1, wire.max_profile_entries], np.int32),
-            "history_present": np.ones([1, wire.history_length], bool),
-        }
-    )
+    """Runs every layer once on blank inputs, so that all variables exist."""
+    blank_items = blank_inputs(Side.ITEM, config)
+    items = model.encode_items_without_price(blank_items)
+    model.forecast(items["encoded"], blank_items)
+    queries = model.encode_queries(blank_inputs(Side.QUERY, config))
     model.score_pairs(queries["vector"], items["vector"][:, tf.newaxis])
     for layer in model.auxiliary.values():
-        fused = [place for place, m in enumerate(branches_of(Side.ITEM)) if m not in FREE_BRANCHES]
+        fused = [place for place, m in enumerate(branches_of(Side.ITEM)) if m not in UNNORMALIZED_BRANCHES]
         layer(items["vector"], tf.gather(items["branches"], fused, axis=1), np.zeros([1], np.int32))
     model.classify_queries(queries["branches"])
     model.classify_reviews(np.ones([1, config.tower.review.max_words], np.int32))

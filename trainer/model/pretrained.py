@@ -1,4 +1,4 @@
-"""The pretrained encoders that the configuration names; preprocessing runs frozen ones too, so they stand alone."""
+"""Pretrained encoders of the configuration, in a module of their own because preprocessing runs frozen ones too."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from trainer.spec.tower import HUB_PREFIX
 
 
 def pretrained_encoder(config: Config, modality: Modality) -> tf.keras.layers.Layer | None:
-    """The encoder of a branch, None where it learns from scratch.
+    """Loads the pretrained encoder of a branch; None where it learns from scratch.
 
     Raises:
       ValueError: It cannot be loaded.

@@ -79,7 +79,7 @@ def repurchase_softmax(
     """Sampled softmax over the items of a batch, in which the items of a user's history get a learned bonus.
 
     Only the bonus gets a gradient. The first 512 positives of users with a history count. The logits of negatives are
-    corrected by the logarithm of their in-batch probability (logQ).
+    corrected by the logarithm of their in-batch probability (logQ). Weighted mean, 0 without such a positive.
 
     Args:
       queries: [batch, dim] float32.
@@ -91,25 +91,32 @@ def repurchase_softmax(
       item_rows: [columns] int32, a permanent integer id of each column's item; duplicates are masked.
       probability: [columns] float32, the share of all rows that are about each item.
       weights: [batch] float32, 0 where a row is not a positive.
-
-    Returns:
-      Weighted mean; scalar, 0 when no row of a user with a history is a positive.
     """
     rows = tf.where((weights > 0.0) & tf.reduce_any(history_rows >= 0, axis=1))[:_MAX_REPURCHASE_ROWS, 0]
     queries, bonuses, history_rows, weights = (tf.gather(x, rows) for x in (queries, bonuses, history_rows, weights))
-    _, item_ids = tf.unique(item_rows)
-    first = tf.math.unsorted_segment_min(tf.range(tf.size(item_ids)), item_ids, tf.size(item_ids))
-    target = tf.gather(first, tf.gather(item_ids, tf.gather(item_index, rows)))
+    first = _first_columns(item_rows)
+    target = tf.gather(first, tf.gather(item_index, rows))
     is_positive = tf.one_hot(target, tf.size(item_rows), on_value=True, off_value=False)
     similarity = tf.stop_gradient(tf.linalg.matmul(queries, items, transpose_b=True))
     for entry, bonus in zip(tf.unstack(history_rows, axis=1), tf.unstack(bonuses, axis=1), strict=True):
         similarity += tf.where(entry[:, tf.newaxis] == item_rows[tf.newaxis], bonus[:, tf.newaxis], 0.0)
-    in_batch = -tf.math.expm1(tf.cast(tf.size(item_index), tf.float32) * tf.math.log1p(-tf.minimum(probability, 0.99)))
-    logits = scale * similarity - tf.where(is_positive, 0.0, tf.math.log(tf.maximum(in_batch, 1e-6)))
-    is_duplicate = tf.range(tf.size(item_ids)) != tf.gather(first, item_ids)
-    logits = tf.where(is_duplicate, logits.dtype.min / 2, logits)
+    logits = scale * similarity - tf.where(is_positive, 0.0, _log_in_batch(probability, tf.size(item_index)))
+    logits = tf.where(tf.range(tf.size(first)) != first, logits.dtype.min / 2, logits)  # duplicates
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=target, logits=logits)
     return tf.math.divide_no_nan(tf.reduce_sum(losses * weights), tf.reduce_sum(weights))
+
+
+def _first_columns(item_rows: tf.Tensor) -> tf.Tensor:
+    """Returns for each column the first column about the same item, [columns] int32."""
+    _, item_ids = tf.unique(item_rows)
+    first = tf.math.unsorted_segment_min(tf.range(tf.size(item_ids)), item_ids, tf.size(item_ids))
+    return tf.gather(first, item_ids)
+
+
+def _log_in_batch(probability: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
+    """Returns the logarithm of the probability that an item is in a batch, at least ln 1e-6."""
+    in_batch = -tf.math.expm1(tf.cast(batch_size, tf.float32) * tf.math.log1p(-tf.minimum(probability, 0.99)))
+    return tf.math.log(tf.maximum(in_batch, 1e-6))
 
 
 class SampledSoftmax(tf.keras.layers.Layer):
@@ -180,33 +187,29 @@ class SampledSoftmax(tf.keras.layers.Layer):
           Scalar; 0 when no row is a positive.
         """
         rows = tf.where(weights > 0.0)[:, 0]
-        positives = tf.gather(item_index, rows)
-        # Column i of the task's logits must be the positive of row i; the items of the other rows follow. An item has
-        # a column for each of its rows, as the logQ correction expects; those equal to the positive are accidental.
-        columns = tf.concat([positives, tf.boolean_mask(item_index, weights <= 0.0)], axis=0)
-
-        # Items that no row is about are further candidates.
-        uses = tf.math.unsorted_segment_sum(tf.ones_like(item_index), item_index, tf.shape(item_rows)[0])
-        columns = tf.concat([columns, tf.cast(tf.where(uses == 0)[:, 0], columns.dtype)], axis=0)
+        columns = _candidate_columns(item_index, weights, rows, num_items=tf.shape(item_rows)[0])
         candidates = [tf.gather(values, columns) for values in (items, item_rows, probability)]
         if self.memory_bank is not None:
             earlier = self.memory_bank.negatives(item_rows)
             candidates = [tf.concat(pair, axis=0) for pair in zip(candidates, earlier, strict=True)]
 
         def loss() -> tf.Tensor:
-            # The task is written for AutoGraph, which is off around it.
-            total = tf.function(self.task, autograph=True)(
-                tf.gather(queries, rows) * self._temperature_scale(),
-                candidates[0],
-                sample_weight=tf.gather(weights, rows),
-                candidate_sampling_probability=candidates[2],
-                candidate_ids=candidates[1],
-                compute_metrics=False,
-                compute_batch_metrics=False,
-            )
-            return total / tf.reduce_sum(weights)
+            return self._mean_loss(tf.gather(queries, rows), candidates, tf.gather(weights, rows))
 
         return tf.cond(tf.size(rows) > 0, loss, lambda: tf.constant(0.0))
+
+    def _mean_loss(self, queries: tf.Tensor, candidates: list[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
+        """Runs the task, which is written for AutoGraph; elsewhere that is off."""
+        total = tf.function(self.task, autograph=True)(
+            queries * self._temperature_scale(),
+            candidates[0],
+            sample_weight=weights,
+            candidate_sampling_probability=candidates[2],
+            candidate_ids=candidates[1],
+            compute_metrics=False,
+            compute_batch_metrics=False,
+        )
+        return total / tf.reduce_sum(weights)
 
     def scale(self) -> tf.Tensor:
         """Returns the factor from similarities to logits; scalar, without gradient."""
@@ -219,6 +222,17 @@ class SampledSoftmax(tf.keras.layers.Layer):
         """Adds the items of a batch (as in `call`) to the memory bank, if there is one."""
         if self.memory_bank is not None:
             self.memory_bank.enqueue(items, item_rows, probability)
+
+
+def _candidate_columns(item_index: tf.Tensor, weights: tf.Tensor, rows: tf.Tensor, num_items: tf.Tensor) -> tf.Tensor:
+    """Returns the item of each column of the logits, of the rows [positives] whose weight is above 0."""
+    positives = tf.gather(item_index, rows)
+    # Column i of the task's logits must be the positive of row i; the items of the other rows follow. An item has
+    # a column for each of its rows, as the logQ correction expects; those equal to the positive are accidental.
+    columns = tf.concat([positives, tf.boolean_mask(item_index, weights <= 0.0)], axis=0)
+    # Items without a row are further candidates.
+    uses = tf.math.unsorted_segment_sum(tf.ones_like(item_index), item_index, num_items)
+    return tf.concat([columns, tf.cast(tf.where(uses == 0)[:, 0], columns.dtype)], axis=0)
 
 
 class MemoryBank(tf.Module):

@@ -1,1 +1,1 @@
-"""What the model is, as plain data: records, features, tasks, configuration and signatures. Imports no TensorFlow."""
+"""Declaration of the model as plain data: records, features, tasks, configuration, signatures. No TensorFlow."""

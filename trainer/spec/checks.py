@@ -1,11 +1,11 @@
-"""Checks of configuration values: each error says the subject, what it is, what it must be and what to do."""
+"""Checks of configuration values; errors give the subject, its value, the wanted values and the remedy."""
 
 import difflib
 from collections.abc import Iterable, Mapping
 
 
 def at_least(config: object, minimum: float, *names: str) -> None:
-    """Every field of `names` is `minimum` or more.
+    """Checks that every field of `names` is `minimum` or more.
 
     Raises:
       ValueError: One is not.
@@ -17,7 +17,7 @@ def at_least(config: object, minimum: float, *names: str) -> None:
 
 
 def fraction(config: object, *names: str) -> None:
-    """Every field of `names` is in [0, 1).
+    """Checks that every field of `names` is in [0, 1).
 
     Raises:
       ValueError: One is not.
@@ -31,7 +31,7 @@ def fraction(config: object, *names: str) -> None:
 
 
 def known_names(given: Mapping[str, float], known: Iterable[str], path: str) -> None:
-    """Every key of `given` is one of `known`.
+    """Checks that every key of `given` is one of `known`.
 
     Raises:
       ValueError: One is not.
@@ -42,7 +42,7 @@ def known_names(given: Mapping[str, float], known: Iterable[str], path: str) -> 
 
 
 def unknown_key(path: str, key: str, known: Iterable[str]) -> str:
-    """The message for a key that does not exist: names the closest one."""
+    """Returns the error message for an unknown key, with the closest known one."""
     close = difflib.get_close_matches(key, sorted(known), n=1)
     hint = f" Did you mean {close[0]!r}?" if close else f" Known here: {', '.join(sorted(known))}."
     return f"Unknown config key {path!r}.{hint}"

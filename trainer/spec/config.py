@@ -1,6 +1,6 @@
-"""The configuration of one experiment: a frozen value with a JSON round trip.
+"""Configuration of one experiment: a frozen value with a JSON round trip.
 
-An unknown key fails with a suggestion, a wrong type or value with what was wanted.
+An unknown key fails with a suggestion, a wrong type or value with the wanted ones.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ SPECTRUM_WINDOW, SPECTRUM_STEP = 400, 160  # samples: 25 ms every 10 ms
 
 
 class IndexChoice(enum.StrEnum):
-    """Which index a bundle gets."""
+    """Index of a bundle."""
 
     AUTO = "auto"  # by the size of the catalogue
     EXACT = "exact"
@@ -34,7 +34,7 @@ class IndexChoice(enum.StrEnum):
     SCANN = "scann"  # in the `scann` flavour, hashed at any size; in the other as `auto`
 
 
-# What each choice can search by; a choice by size takes exact search for the rest.
+# Similarities that each index supports; the choice by size takes exact search for the others.
 INDEXED: dict[IndexChoice, frozenset[SimilarityKind]] = {
     IndexChoice.AUTO: frozenset(SimilarityKind),
     IndexChoice.EXACT: frozenset(SimilarityKind),
@@ -70,8 +70,8 @@ class WireConfig:
     max_relations: int = 4
     max_copurchased: int = 5
     trend_days: int = 28
-    # Numbers of the vector of an item's text, of each photo, of its clip and its sound that preprocessing makes by the
-    # frozen pretrained encoder of the towers; 0 = it makes none.
+    # Dimensions of the vectors of an item's text, of each photo, of its clip and its sound that preprocessing computes
+    # with the frozen pretrained encoder of the towers; 0 = not computed.
     text_embedding_dim: int = 0
     image_embedding_dim: int = 0
     video_embedding_dim: int = 0
@@ -89,26 +89,26 @@ class WireConfig:
 
     @property
     def text_embedding(self) -> int:
-        """Numbers of the vector of an item's text; 1 where none is made."""
+        """Length of the vector of an item's text; 1 where it is not computed."""
         return max(1, self.text_embedding_dim)
 
     @property
     def image_embeddings(self) -> int:
-        """Numbers of the vectors of all photos of an item."""
+        """Length of the vectors of all photos of an item."""
         return self.num_images * max(1, self.image_embedding_dim)
 
     @property
     def video_embedding(self) -> int:
-        """Numbers of the vector of an item's clip; 1 where none is made."""
+        """Length of the vector of an item's clip; 1 where it is not computed."""
         return max(1, self.video_embedding_dim)
 
     @property
     def audio_embedding(self) -> int:
-        """Numbers of the vector of an item's sound; 1 where none is made."""
+        """Length of the vector of an item's sound; 1 where it is not computed."""
         return max(1, self.audio_embedding_dim)
 
-    def features_made(self, modality: Modality) -> int:
-        """Numbers of the vectors of `modality` that preprocessing makes; 0 = none are."""
+    def precomputed_dim(self, modality: Modality) -> int:
+        """Returns the dimension of the vectors of `modality` that preprocessing computes; 0 = not computed."""
         return int(getattr(self, f"{modality.value}_embedding_dim", 0))
 
     @property
@@ -124,17 +124,16 @@ class WireConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
-    """What preprocessing does with events."""
+    """Configuration of preprocessing."""
 
     eval_percent: int = 15
     item_shards: int = 4
     event_shards: int = 4
     pseudo_queries: int = 0  # per item, made from its own text and photos; for shops with few events
     history_days: int = 365
-    demand_horizon_days: int = 7  # demand is foreseen for so many days ahead
-    embedding_cache_dir: str = (
-        ""  # folder that keeps the vectors of frozen encoders between runs (`wire.image_embedding_dim`)
-    )
+    demand_horizon_days: int = 7  # days ahead that demand is forecast for
+    # Folder that keeps the vectors of frozen encoders between runs (`wire.image_embedding_dim`).
+    embedding_cache_dir: str = ""
     media_missing_limit: float = 0.5  # share of items with unusable media above which a run fails
 
     def __post_init__(self) -> None:
@@ -145,23 +144,23 @@ class DataConfig:
             raise ValueError(f"DataConfig.eval_percent is {self.eval_percent}; it must be at most 90. Lower it.")
 
 
-# Fields of an item that lexical search reads, and how much a word in each counts.
+# Fields of an item that lexical search reads, and the weight of a word in each.
 DEFAULT_FIELD_WEIGHTS: dict[str, float] = {"title": 2.0, "description": 1.0, "brand": 1.0, "attributes": 1.0}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SearchConfig:
-    """What the bundle publishes and how its index is built."""
+    """Configuration of search: sizes of answers, the index of a bundle, default weights."""
 
     ranking_depth: int = 200
     max_page_size: int = 50
     index: IndexChoice = IndexChoice.AUTO
     vector_dtype: VectorDtype = VectorDtype.FLOAT32
     ann_min_items: int = 20_000  # below, exact search is fast enough, and exact
-    intent_weight: float = 0.5  # how much the intent of a query moves weights, in a request that does not say
+    intent_weight: float = 0.5  # how much the intent of a query moves weights, where a request sets none
     # Default weights of the score components in a request that differ from `DEFAULT_SCORE_WEIGHTS`, by part.
     score_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
-    # How much a word counts by the field of the item it stands in, where it differs from `DEFAULT_FIELD_WEIGHTS`.
+    # Weights of words by the field of the item, where they differ from `DEFAULT_FIELD_WEIGHTS`.
     field_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -175,7 +174,7 @@ class SearchConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """Everything that decides what a run does, apart from where its data is."""
+    """Configuration of a run, apart from the places of its data."""
 
     wire: WireConfig = WireConfig()
     data: DataConfig = DataConfig()
@@ -187,30 +186,30 @@ class Config:
     def __post_init__(self) -> None:
         """Checks what must fit together."""
         for modality in self.embedded:
-            made, field = self.wire.features_made(modality), PRETRAINED_FIELDS[modality]
+            dim, field = self.wire.precomputed_dim(modality), PRETRAINED_FIELDS[modality]
             if not self.tower.is_frozen(modality):
                 raise ValueError(
-                    f"wire.{modality.value}_embedding_dim is {made}, so that the {modality.value} of items is "
+                    f"wire.{modality.value}_embedding_dim is {dim}, so that the {modality.value} of items is "
                     f"encoded in preprocessing; tower.{field} must then name an encoder that is not trained, with all "
                     f"changes while training off; got {self.tower.pretrained(modality)!r}. "
                     f"Set {modality.value}_embedding_dim to 0 to run the encoder inside the tower."
                 )
         similarity, index = self.tower.similarity, self.search.index
         if similarity not in INDEXED[index]:
-            knows = ", ".join(known.value for known in SimilarityKind if known in INDEXED[index])
+            supported = ", ".join(known.value for known in SimilarityKind if known in INDEXED[index])
             raise ValueError(
-                f"search.index is {index.value}, which searches by {knows}; tower.similarity is {similarity.value}. "
+                f"search.index is {index.value}, which supports {supported}; tower.similarity is {similarity.value}. "
                 "Set search.index to exact or auto, or change the similarity."
             )
 
     @property
     def embedded(self) -> tuple[Modality, ...]:
-        """The modalities of which preprocessing makes the vectors of items."""
-        return tuple(modality for modality in EMBEDDINGS if self.wire.features_made(modality))
+        """Modalities of which preprocessing computes the vectors of items."""
+        return tuple(modality for modality in EMBEDDINGS if self.wire.precomputed_dim(modality))
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A configuration as plain JSON types."""
+    """Returns a configuration as plain JSON types."""
 
     def plain(value: Any) -> Any:
         if dataclasses.is_dataclass(value):
@@ -228,7 +227,7 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def to_json(config: Any) -> str:
-    """A configuration as JSON text, keys in declaration order."""
+    """Returns a configuration as JSON text, keys in declaration order."""
     return json.dumps(to_dict(config), indent=2)
 
 
@@ -246,7 +245,7 @@ def from_json(text: str, base: Config | None = None) -> Config:
 
 
 def from_dict(values: Any, base: _T, path: str = "") -> _T:
-    """`base` with the given values replaced, recursively.
+    """Returns `base` with the given values replaced, recursively.
 
     Raises:
       ValueError: As `from_json`.

@@ -16,7 +16,7 @@ _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", flags=re.DOTA
 
 
 def fill(page: str) -> str:
-    """`page` with every `<!-- table: NAME --> … <!-- end -->` block filled with the table of that name.
+    """Returns `page` with every `<!-- table: NAME --> … <!-- end -->` block filled with the table of that name.
 
     Raises:
       ValueError: A block names a table that does not exist.
@@ -32,7 +32,7 @@ def fill(page: str) -> str:
 
 
 def tables(config: Config) -> dict[str, str]:
-    """Every table by its name."""
+    """Returns every table by its name."""
     return {
         **{record: _fields(fields) for record, fields in RECORDS.items()},
         **{f"{side.value}_features": _features(features_of(side)) for side in Side},

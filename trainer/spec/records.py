@@ -1,4 +1,4 @@
-"""The three record types a shop hands in: catalogue, events and signals.
+"""Input records of a shop: catalogue, events and signals.
 
 Each record type is a tuple of `Field`; validation, the data contract page and the source adapters are driven by it.
 """
@@ -8,7 +8,7 @@ import enum
 
 
 class Kind(enum.StrEnum):
-    """The type of one field of an input record, as written in JSON."""
+    """Type of one field of an input record, as written in JSON."""
 
     TEXT = "str"
     NUMBER = "float"
@@ -25,7 +25,7 @@ class Kind(enum.StrEnum):
 
 
 class EventType(enum.StrEnum):
-    """What happened. `judgment` is a person's graded opinion of one item for one query."""
+    """Type of an event. `judgment` is a graded relevance judgment of one item for one query."""
 
     SEARCH = "search"
     IMPRESSION = "impression"
@@ -45,7 +45,7 @@ SIGNAL_SOURCES = ("sales", "social", "news", "price")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
-    """One field of an input record.
+    """Field of an input record.
 
     Attributes:
       name: The key in JSON, the column in CSV and Parquet.
@@ -92,13 +92,13 @@ EVENTS = (
     Field(name="session_id", kind=Kind.TEXT, doc="Hashed with the shop's key before it is written anywhere."),
     Field(name="item_id", kind=Kind.TEXT, doc="The item, for every type but search."),
     Field(name="query", kind=Kind.QUERY, doc="What was searched for."),
-    Field(name="profile", kind=Kind.TEXT_MAP, doc="What is known of who asks, such as a country or a customer group."),
+    Field(name="profile", kind=Kind.TEXT_MAP, doc="Attributes of the user, such as a country or a customer group."),
     Field(name="position", kind=Kind.INTEGER, minimum=0, doc="Rank at which the item was shown, from 0."),
     Field(name="price", kind=Kind.NUMBER, minimum=0.0, doc="Unit price paid or shown."),
     Field(name="quantity", kind=Kind.NUMBER, minimum=0.0, doc="Units."),
     Field(name="rating", kind=Kind.NUMBER, minimum=1.0, maximum=5.0, doc="Stars, 1 to 5."),
     Field(name="text", kind=Kind.TEXT, doc="Review text."),
-    Field(name="sentiment", kind=Kind.TEXT, choices=SENTIMENTS, doc="What a review thinks; from `rating` when absent."),
+    Field(name="sentiment", kind=Kind.TEXT, choices=SENTIMENTS, doc="Sentiment of a review; absent: from `rating`."),
     Field(name="grade", kind=Kind.INTEGER, minimum=0, maximum=3, doc="Judged relevance, 0 to 3."),
     Field(name="intent", kind=Kind.TEXT, choices=INTENTS, doc="What the shopper wants of this search."),
 )

@@ -1,4 +1,4 @@
-"""The space of a hyper-parameter search: which fields of the configuration vary, and between what.
+"""Search space of the hyper-parameter search: the fields of the configuration that vary, and their ranges.
 
 TFX's Tuner searches it with KerasTuner; in a managed study the same fields arrive as flags.
 """
@@ -8,7 +8,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Range:
-    """A number between two ends.
+    """Range of a number.
 
     Attributes:
       path: The field, such as `train.learning_rate`.
@@ -25,7 +25,7 @@ class Range:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """One of some values.
+    """Choice among values.
 
     Attributes:
       path: The field.

@@ -1,4 +1,4 @@
-"""The heads of the model: what is predicted, from which label, with which kind of loss."""
+"""Tasks of the model: heads, their labels and kinds of loss; the score components of a search."""
 
 import dataclasses
 import enum
@@ -7,7 +7,7 @@ from trainer.spec.records import INTENTS, SENTIMENTS
 
 
 class TaskKind(enum.StrEnum):
-    """Which head and loss a task uses (rows of tables in `trainer/nn/heads.py` and `trainer/nn/losses.py`)."""
+    """Kind of a task: its head (`trainer.model.build.HEADS`) and loss (`trainer.model.objective.LOSSES`)."""
 
     RETRIEVAL = "retrieval"
     REPURCHASE = "repurchase"
@@ -21,15 +21,15 @@ class TaskKind(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """One head.
+    """Task: one head and its loss.
 
     Attributes:
       name: Key in the configuration, in the logs and in the score components (`score_<name>`).
       kind: Head and loss.
-      label: Feature of the event, or of the item's day, that holds the label; a negative value means "not known" and
+      label: Feature of the event, or of the item's day, that holds the label; a negative value means "unknown" and
         contributes nothing.
       weight: Weight of its loss, all losses being on one scale (mean per labelled example).
-      doc: What the head predicts.
+      doc: Prediction of the head.
       classes: Names of the classes, in the order of the label's numbers; empty for what is no class.
     """
 
@@ -91,7 +91,7 @@ TASKS: tuple[Task, ...] = (
         label="label_sentiment",
         weight=0.1,
         classes=SENTIMENTS,
-        doc="What a review thinks of its item.",
+        doc="Sentiment of a review of its item.",
     ),
     Task(
         name="demand",
@@ -123,11 +123,11 @@ EVENT_TASKS: tuple[Task, ...] = tuple(task for task in TASKS if task not in ITEM
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ItemScore:
-    """A score component that the item alone decides: a column of the catalogue, from -1 to 1, 0 where nothing is known.
+    """Score component of the item alone: a column of the catalogue, from -1 to 1, 0 where unknown.
 
     Attributes:
       name: Its name among the score components.
-      doc: What it says of the item.
+      doc: Its meaning.
     """
 
     name: str
@@ -136,11 +136,11 @@ class ItemScore:
 
 SENTIMENT, STOCK, DEMAND, PRICE_VALUE = "sentiment", "stock", "demand", "price_value"
 ITEM_SCORES: tuple[ItemScore, ...] = (
-    ItemScore(name=SENTIMENT, doc="What reviews think of the item."),
+    ItemScore(name=SENTIMENT, doc="Mean sentiment of the reviews of the item."),
     ItemScore(name=STOCK, doc="1 = can be bought now, 0 = can not."),
-    ItemScore(name=DEMAND, doc="Units foreseen to be sold, d / (d + mean of all items)."),
+    ItemScore(name=DEMAND, doc="Forecast of units sold, d / (d + mean of all items)."),
     ItemScore(
-        name=PRICE_VALUE, doc="How far the price lies below the one foreseen, as a logarithm, at most 1 either way."
+        name=PRICE_VALUE, doc="Difference of the forecast and the actual price, as a logarithm, at most 1 either way."
     ),
 )
 
@@ -165,7 +165,7 @@ DEFAULT_SCORE_WEIGHTS: dict[str, float] = {
 
 # Not a score component; an intent moves it as it moves weights.
 DIVERSITY = "diversity"
-# What a certain intent adds to the weights of score components, and to diversity; a probable one adds its share.
+# Adjustments of the weights of score components, and of diversity, by intent; times its probability.
 INTENT_ADJUSTMENTS: dict[str, dict[str, float]] = {
     "buy": {"purchase": 0.5, STOCK: 0.1},
     "compare": {DIVERSITY: 0.2, PRICE_VALUE: 0.1},

@@ -1,4 +1,4 @@
-"""The towers as plain data: which encoder each branch has, how branches become a vector, how vectors are compared."""
+"""Configuration of the towers: encoders of the branches, fusion and similarity."""
 
 import dataclasses
 import enum
@@ -7,7 +7,7 @@ import operator
 from trainer.spec.checks import at_least, fraction
 from trainer.spec.features import Modality
 
-# What the handle of a text encoder begins with where it is a TF-Hub module.
+# Prefix of the handle of a text encoder that is a TF-Hub module.
 HUB_PREFIX = "hub:"
 # Fields of `TowerConfig` that name the pretrained encoder of a branch.
 PRETRAINED_FIELDS = {
@@ -19,7 +19,7 @@ PRETRAINED_FIELDS = {
 
 
 class Fusion(enum.StrEnum):
-    """How the branches of a tower become one vector."""
+    """Fusion of the branches of a tower."""
 
     GATED = "gated"
     SUM = "sum"
@@ -28,14 +28,14 @@ class Fusion(enum.StrEnum):
 
 
 class TemporalEncoder(enum.StrEnum):
-    """What reads the frames of a clip in their order."""
+    """Encoder of the frames of a clip over time."""
 
     LSTM = "lstm"
     CNN = "cnn"
 
 
 class SimilarityKind(enum.StrEnum):
-    """How a query is compared with an item: a pair of maps, after which every one is a dot product; the larger wins."""
+    """Similarity of a query and an item, as the dot product of a pair of keys; see `trainer.nn.similarity`."""
 
     COSINE = "cosine"
     DOT = "dot"  # vectors keep their length, so that an item may be near to everything
@@ -46,7 +46,7 @@ class SimilarityKind(enum.StrEnum):
 
 # Those whose vectors are the sum of their branches; the others' are that sum over its length.
 UNNORMALIZED_SIMILARITIES = frozenset({SimilarityKind.DOT, SimilarityKind.EUCLIDEAN})
-# Those that are a sum over pairs of a part of the query and a branch of the item, which `explain` takes apart.
+# Those that are a sum over pairs of a query component and an item branch, which `explain` reports.
 BILINEAR = frozenset({SimilarityKind.COSINE, SimilarityKind.DOT})
 
 
@@ -132,9 +132,9 @@ class TabularConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryConfig:
-    """The history branch: attention over what a shopper acted on before."""
+    """The history branch: attention over the items that a user acted on."""
 
-    gru_units: int = 0  # units of a GRU that reads it first; 0 = none
+    gru_units: int = 0  # units of a GRU before the attention; 0 = none
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -143,10 +143,10 @@ class HistoryConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SearchesConfig:
-    """The search history branch: the words of what a shopper searched for before, search by search through a GRU."""
+    """The search history branch: a GRU over a user's earlier searches, each a bag of words."""
 
     max_words: int = 10  # of each search
-    num_hash_buckets: int = 8192  # words are hashed: a shopper's words stand in no catalogue
+    num_hash_buckets: int = 8192  # words are hashed: a user's words need not be in the catalogue
     embedding_dim: int = 32
     gru_units: int = 32
 
@@ -157,9 +157,9 @@ class SearchesConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ProfileConfig:
-    """The profile branch: what is known of who asks, entry by entry."""
+    """The profile branch: attributes of the user, entry by entry."""
 
-    num_hash_buckets: int = 1024  # entries are hashed into so many
+    num_hash_buckets: int = 1024  # of the hash of entries
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -168,7 +168,7 @@ class ProfileConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class IdentityConfig:
-    """The identity branch: what is known of an item beyond its content, because it has been acted on."""
+    """The identity branch: an embedding for each item that was acted on, beside its content."""
 
     item_embedding_rows: int = 0  # rows of the table, 0 = no such branch; further items live by their content alone
     dropout: float = 0.5  # share of the items of a batch that are trained as if they were new
@@ -181,9 +181,9 @@ class IdentityConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class GraphConfig:
-    """The graph branch of items: what they are related to and bought together with."""
+    """The graph branch of items: their related and co-purchased items."""
 
-    num_relation_types: int = 0  # types are hashed into so many; 0 = no such branch
+    num_relation_types: int = 0  # of the hash of types; 0 = no such branch
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -192,7 +192,7 @@ class GraphConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TrendConfig:
-    """The market trend branch of items: their daily series through an LSTM."""
+    """The market trend branch of items: an LSTM over their daily series."""
 
     lstm_units: int = 24
 
@@ -203,10 +203,10 @@ class TrendConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ReviewConfig:
-    """The sentiment head: words and their neighbours in the text of a review."""
+    """The sentiment head: a CNN over the words of a review."""
 
     max_words: int = 80
-    num_hash_buckets: int = 16_384  # words are hashed: what reviews say stands in no catalogue
+    num_hash_buckets: int = 16_384  # words are hashed: words of reviews need not be in the catalogue
     embedding_dim: int = 32
     filters: int = 32
 
@@ -218,7 +218,7 @@ class ReviewConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TowerConfig:
-    """What both towers share."""
+    """Configuration of both towers."""
 
     dim: int = 64
     fusion: Fusion = Fusion.GATED
@@ -250,16 +250,16 @@ class TowerConfig:
             )
 
     def disabled_branch_names(self) -> tuple[str, ...]:
-        """The names in `disabled_branches`."""
+        """Returns the names in `disabled_branches`."""
         return tuple(name.strip() for name in self.disabled_branches.split(",") if name.strip())
 
     def pretrained(self, modality: Modality) -> str:
-        """The handle of the pretrained encoder of a branch; "" = it has none."""
+        """Returns the handle of the pretrained encoder of a branch; "" = it has none."""
         field = PRETRAINED_FIELDS.get(modality)
         return str(operator.attrgetter(field)(self)) if field else ""
 
     def is_frozen(self, modality: Modality) -> bool:
-        """Whether the encoder of a branch is pretrained and always makes the same of the same content."""
+        """Whether the encoder of a branch is pretrained and deterministic: equal content gets equal vectors."""
         vision = self.vision
         changes = {
             Modality.TEXT: self.text.fine_tune,

@@ -1,4 +1,4 @@
-"""How the model is trained, and how a run of training is operated, as plain data."""
+"""Configuration of training and of the operation of a run."""
 
 import dataclasses
 import enum
@@ -9,7 +9,7 @@ from trainer.spec.tasks import TASKS
 
 
 class Schedule(enum.StrEnum):
-    """How the learning rate falls after the warm-up, to the end of the run."""
+    """Schedule of the learning rate after the warm-up, to the end of the run."""
 
     COSINE = "cosine"
     LINEAR = "linear"
@@ -17,7 +17,7 @@ class Schedule(enum.StrEnum):
 
 
 class LrScaling(enum.StrEnum):
-    """By what the learning rate grows with the rows of an update: (replicas × accumulate) to the power 0, 1/2 or 1."""
+    """Scaling of the learning rate with the rows of an update: (replicas × accumulation) to the power 0, 1/2 or 1."""
 
     NONE = "none"
     SQRT = "sqrt"
@@ -25,21 +25,21 @@ class LrScaling(enum.StrEnum):
 
 
 class LossWeighting(enum.StrEnum):
-    """How the losses of the heads are added up: by their weights, or by these times a learned certainty of each."""
+    """Weighting of the losses of the heads: fixed, or times a learned inverse variance of each."""
 
     FIXED = "fixed"
     UNCERTAINTY = "uncertainty"
 
 
 class Precision(enum.StrEnum):
-    """In what the encoders compute while training; weights and everything that leaves are float32."""
+    """Precision of the encoders while training; weights and outputs are float32."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
 
 
 class Strategy(enum.StrEnum):
-    """On what a run is spread: one device, the devices of this machine, or the workers of TF_CONFIG."""
+    """Distribution strategy: one device, the devices of this machine, or the workers of TF_CONFIG."""
 
     NONE = "none"
     MIRRORED = "mirrored"
@@ -48,7 +48,7 @@ class Strategy(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
-    """How the model is trained: what decides its weights.
+    """Configuration of training that decides the weights.
 
     Attributes:
       batch_size: Rows of one batch of one replica; its other rows are the negatives.
@@ -56,8 +56,8 @@ class TrainConfig:
       max_steps: Updates after which training ends; 0 = as many as the epochs give.
       learning_rate: Highest rate of AdamW for one replica without accumulation.
       pretrained_lr_multiplier: Share of it at which the weights of a pretrained encoder are fine-tuned.
-      lr_scaling: How the rate grows with replicas and accumulation.
-      schedule: How the rate falls after the warm-up.
+      lr_scaling: Scaling of the rate with replicas and accumulation.
+      schedule: Of the rate after the warm-up.
       warmup_fraction: Share of the updates in which the rate climbs.
       weight_decay: Of AdamW; not on biases and normalisations.
       clip_norm: Largest global norm of a gradient; 0 = not clipped.
@@ -68,12 +68,12 @@ class TrainConfig:
       num_hard_negatives: Negatives of each row that the retrieval softmax counts, the most similar ones; 0 = all.
       num_uniform_negatives: Items drawn at random from the whole catalogue into each batch that are negatives too.
       memory_bank_size: Items of earlier batches that are negatives too, as they were encoded then.
-      alignment_weight: Weight of the loss that brings the branches of one item together; 0 = none.
-      reconstruction_weight: Weight of the loss that asks an item's vector for its branches; 0 = none.
-      loss_weighting: How the losses of the heads are added up.
-      precision: In what the encoders compute.
+      alignment_weight: Weight of the contrastive loss between the branches of items; 0 = none.
+      reconstruction_weight: Weight of the loss of decoding an item's vector to its branches; 0 = none.
+      loss_weighting: Weighting of the losses of the heads.
+      precision: Of the encoders.
       patience: Epochs without a better held-out recall@10 after which training stops; 0 = never.
-      max_loss_growth: A head whose loss grows beyond this many times its start has exploded; 0 = not looked at.
+      max_loss_growth: A head whose loss grows beyond this many times its start has exploded; 0 = not checked.
       deterministic: Whether equal runs give equal weights on the same machine; slower.
       seed: Of weights, data order and dropout.
       task_weights: Loss weights that differ from `Task.weight`, by task name.
@@ -135,18 +135,18 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """How a run is operated: nothing here changes the weights, so a run may continue with other values.
+    """Configuration of a run that does not change the weights, so that it may continue with other values.
 
     Attributes:
-      strategy: On what the run is spread; a cluster in TF_CONFIG makes it `multi_worker`.
+      strategy: Distribution strategy; a cluster in TF_CONFIG makes it `multi_worker`.
       checkpoint_every_steps: Updates between checkpoints.
       max_checkpoints: Newest checkpoints that are kept.
       grace_seconds: Time from SIGTERM in which a checkpoint must be written.
       log_every_steps: Updates between TensorBoard scalars.
       gradient_share_every_steps: Updates between measurements of the gradient that each head sends; one costs a
         few steps, 0 = never.
-      prefetch: Batches made ahead; with `num_parallel_batches` they bound the memory of the input.
-      num_parallel_batches: Batches made at once.
+      prefetch: Batches prepared ahead; with `num_parallel_batches` they bound the memory of the input.
+      num_parallel_batches: Batches prepared at once.
     """
 
     strategy: Strategy = Strategy.NONE

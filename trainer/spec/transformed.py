@@ -1,10 +1,10 @@
-"""What the Transform graph gives beside what goes in: its outputs and its vocabularies, by name."""
+"""Names of the outputs and vocabularies of the Transform graph."""
 
 import enum
 
 
 class Transformed(enum.StrEnum):
-    """What the Transform graph adds for the item tower (names of its outputs)."""
+    """Outputs of the Transform graph for the item tower."""
 
     CATEGORY_IDS = "category_ids"  # int64 [batch, levels]; 0 = absent, 1.. = vocabulary and out-of-vocabulary buckets
     BRAND_ID = "brand_id"  # int64 [batch]; 0 = absent

@@ -102,7 +102,7 @@ def _gradients(model: TwoTower, batch: Mapping[str, Any]) -> tuple[dict[str, flo
     variables = {name: encoder.trainable_variables for name, encoder in encoders.items()}
     tensors = tf.nest.map_structure(tf.constant, dict(batch))
     with tf.GradientTape(persistent=True) as tape:
-        losses = model.losses_of(model.encode_batch(tensors), tensors)
+        losses = model.objective.losses(model.encode_batch(tensors), tensors)
     norms = {
         task: {
             name: float(tf.linalg.global_norm([g for g in gradients if g is not None] or [0.0]))

@@ -22,7 +22,7 @@ class GradientShares:
         Args:
           batch: As the model takes it.
         """
-        names = self._model.loss_names
+        names = self._model.objective.names
         if self._length is None:
             specs = tf.nest.map_structure(lambda array: tf.TensorSpec([None, *array.shape[1:]], array.dtype), batch)
             chosen = tf.TensorSpec([len(names)], tf.float32)
@@ -35,8 +35,8 @@ class GradientShares:
         """The length of the gradient of the loss that `only` is one for: a graph is far dearer to make than to run."""
         variables = self._model.trainable_variables
         with tf.GradientTape() as tape:
-            losses = self._model.losses_of(self._model.encode_batch(batch), batch)
-            weighted = tf.stack(list(self._model.weighted_losses(losses).values()))
+            losses = self._model.objective.losses(self._model.encode_batch(batch), batch)
+            weighted = tf.stack(list(self._model.objective.weighted(losses).values()))
         zero = tf.UnconnectedGradients.ZERO
         gradients = tape.gradient(weighted, variables, output_gradients=only, unconnected_gradients=zero)
         return tf.linalg.global_norm([tf.convert_to_tensor(gradient) for gradient in gradients])

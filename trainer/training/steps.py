@@ -141,12 +141,12 @@ class Steps:
         draw = number * replicas + tf.cast(context.replica_id_in_sync_group, tf.int64)
         with step_seed(tf.stack([tf.constant(self._train.seed, tf.int64), draw])), tf.GradientTape() as tape:
             outputs = self._model.encode_batch(batch, training=True)
-            encoded: Encoded = self._model.loss_inputs(outputs)
+            encoded: Encoded = self._model.objective.inputs(outputs)
             if replicas > 1:
                 encoded, batch = gather(encoded, batch, context)
-            losses = self._model.losses_of(encoded, batch)
-            self._model.update_memory_bank(encoded, batch)
-            share = self._model.total_loss(losses) / replicas
+            losses = self._model.objective.losses(encoded, batch)
+            self._model.objective.update_memory_bank(encoded, batch)
+            share = self._model.objective.total(losses) / replicas
         gradients = tape.gradient(share, self._variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients = [
             tf.ensure_shape(tf.convert_to_tensor(gradient), variable.shape)

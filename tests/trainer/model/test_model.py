@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.support.model_inputs import DAILY_INPUTS, random_inputs
 from trainer.model.build import build_model
+from trainer.model.forecast import day_baselines
 from trainer.model.tower import drop_branches, mask_modalities
-from trainer.model.two_tower import day_baselines
 from trainer.nn.blocks import gather_rows
 from trainer.spec.branches import DAILY_MODALITIES, branches_of
 from trainer.spec.feature_list import TREND_CHANNELS
@@ -18,31 +19,6 @@ from trainer.spec.training import LossWeighting, Precision, TrainConfig
 CONFIG = dataclasses.replace(tiny(), wire=dataclasses.replace(tiny().wire, num_images=2))
 ITEMS, EVENTS = 5, 8
 SEEN = np.array([0, 0, 1, 2, 3, 4])  # item 0 is seen on two days, the others on one
-
-
-def _media(random, rows, images):
-    wire = CONFIG.wire
-    return {
-        "image_pixels": random.integers(0, 256, [rows, images, wire.image_px, wire.image_px, 3], np.uint8),
-        "image_present": (random.random([rows, images]) < 0.6) | (np.arange(rows) == 0)[:, np.newaxis],
-        "video_pixels": random.integers(0, 256, [rows, wire.num_frames, wire.frame_px, wire.frame_px, 3], np.uint8),
-        "video_present": np.repeat(random.random([rows, 1]) < 0.6, wire.num_frames, axis=1),
-        "audio_mel": random.integers(0, 256, [rows, 1, wire.mel_frames, CONFIG.tower.audio.num_mel_bins], np.uint8),
-        "audio_present": random.random([rows, 1]) < 0.6,
-    }
-
-
-def _days(random, rows):
-    wire = CONFIG.wire
-    neighbours = wire.max_relations + wire.max_copurchased
-    return {
-        "trend": random.random([rows, wire.trend_days, len(TREND_CHANNELS)]).astype(np.float32),
-        "popularity": random.random(rows).astype(np.float32),
-        "last_price": random.normal(size=rows).astype(np.float32),
-        "last_price_present": np.ones(rows, np.float32),
-        "neighbour_rows": random.integers(-1, ITEMS, [rows, neighbours]).astype(np.int32),
-        "neighbour_types": random.integers(1, 18, [rows, neighbours]).astype(np.int32),
-    }
 
 
 @pytest.fixture(scope="module")
@@ -60,29 +36,14 @@ def model():
 @pytest.fixture(scope="module")
 def batch():
     random = np.random.default_rng(11)
-    text, wire = CONFIG.tower.text, CONFIG.wire
+    given = {"config": CONFIG, "num_items": ITEMS, "random": random}
+    content = [modality for modality in branches_of(Side.ITEM) if modality not in DAILY_MODALITIES]
     values = {
-        "query": {
-            "text_tokens": random.integers(0, 50, [EVENTS, text.max_query_tokens]).astype(np.int32),
-            **_media(random, EVENTS, 1),
-            "history_rows": random.integers(-1, ITEMS, [EVENTS, wire.history_length]).astype(np.int32),
-            "history_age_days": random.random([EVENTS, wire.history_length]).astype(np.float32),
-            "history_counts": random.integers(1, 4, [EVENTS, wire.history_length]).astype(np.float32),
-            "search_words": random.integers(
-                0, 9, [EVENTS, wire.search_history_length, CONFIG.tower.searches.max_words]
-            ).astype(np.int32),
-            "search_history_age_days": random.random([EVENTS, wire.search_history_length]).astype(np.float32),
-            "profile_ids": random.integers(0, 9, [EVENTS, wire.max_profile_entries]).astype(np.int32),
-        },
+        "query": random_inputs(branches_of(Side.QUERY), side=Side.QUERY, rows=EVENTS, **given),
         "items": {
-            "text_tokens": random.integers(0, 50, [ITEMS, text.max_item_tokens]).astype(np.int32),
-            **_media(random, ITEMS, wire.num_images),
-            "category_ids": random.integers(0, 9, [ITEMS, wire.category_levels]).astype(np.int32),
-            "brand_id": random.integers(0, 9, [ITEMS]).astype(np.int32),
-            "price_scaled": random.normal(size=[ITEMS]).astype(np.float32),
-            "price_present": np.ones([ITEMS], np.float32),
+            **random_inputs(content, side=Side.ITEM, rows=ITEMS, **given),
+            **random_inputs(DAILY_MODALITIES, side=Side.ITEM, rows=len(SEEN) + ITEMS, **given),
             "item_number": np.array([1, 2, 0, 3, 4], np.int32),
-            **_days(random, len(SEEN) + ITEMS),
             "content_of": np.concatenate([SEEN, np.arange(ITEMS)]).astype(np.int32),
         },
         "item_rows": SEEN.astype(np.int32),
@@ -127,9 +88,8 @@ def test_encoding_each_item_once_gives_the_gradients_of_the_naive_way(model, bat
     index = batch["item_index"]
     days = tf.concat([index, tf.range(len(SEEN), len(SEEN) + ITEMS)], axis=0)
     content_of = tf.gather(batch["items"]["content_of"], days)
-    changing = {*_days(np.random.default_rng(0), 1)}
     items = {
-        name: tf.gather(tensor, days if name in changing else content_of)
+        name: tf.gather(tensor, days if name in DAILY_INPUTS else content_of)
         for name, tensor in batch["items"].items()
         if name != "content_of"
     }
@@ -221,14 +181,12 @@ def test_learned_weights_count_a_loss_by_its_certainty():
     model = build_model(config, num_subwords=50)
     names = [task.name for task in model.tasks]
     by_task = {name: tf.constant(float(index + 1)) for index, name in enumerate(names)}
-    weights = model.task_weights
-    assert float(model.total_loss(by_task)) == pytest.approx(sum((i + 1) * weights[n] for i, n in enumerate(names)))
+    weights, total = model.objective.task_weights, model.objective.total
+    assert float(total(by_task)) == pytest.approx(sum((i + 1) * weights[n] for i, n in enumerate(names)))
     model.uncertainty.assign([np.log(2.0)] + [0.0] * (len(names) - 1))
     # The first task counts half of its loss, and ln 2 for saying so.
     change = weights[names[0]] * (0.5 + np.log(2.0) - 1.0)
-    assert float(model.total_loss(by_task)) == pytest.approx(
-        sum((i + 1) * weights[n] for i, n in enumerate(names)) + change
-    )
+    assert float(total(by_task)) == pytest.approx(sum((i + 1) * weights[n] for i, n in enumerate(names)) + change)
 
 
 def test_the_content_of_an_item_is_the_sum_of_its_other_branches(model, batch):
@@ -238,18 +196,18 @@ def test_the_content_of_an_item_is_the_sum_of_its_other_branches(model, batch):
     np.testing.assert_allclose(masked["vector"], tf.linalg.normalize(content, axis=-1)[0], atol=1e-5)
 
 
-def test_what_is_foreseen_of_an_item_does_not_know_its_price(model, batch):
-    def foreseen(items):
+def test_forecasts_of_an_item_do_not_depend_on_its_price(model, batch):
+    def forecasts(items):
         return model.forecast(model.encode_items_without_price(items)["encoded"], items)
 
     dearer = {**batch["items"], "price_scaled": batch["items"]["price_scaled"] + 3.0}
-    now, then = foreseen(batch["items"]), foreseen(dearer)
+    now, then = forecasts(batch["items"]), forecasts(dearer)
     assert np.abs(model.encode_items(dearer)["vector"] - model.encode_items(batch["items"])["vector"]).max() > 1e-3
     for name, values in now.items():
         np.testing.assert_allclose(then[name], values, atol=1e-6, err_msg=name)
 
 
-def test_demand_is_foreseen_from_the_series_of_an_item_and_from_nothing_that_names_it(model, batch):
+def test_demand_is_forecast_from_the_series_of_an_item_and_from_nothing_that_names_it(model, batch):
     items = batch["items"]
     encoded = model.encode_items_without_price(items)["encoded"]
     trend = model.item_tower.modalities.index(Modality.TREND)
@@ -263,7 +221,7 @@ def test_demand_is_foreseen_from_the_series_of_an_item_and_from_nothing_that_nam
 
 def test_looking_at_a_day_later_gives_what_looking_at_once_gives(model, batch):
     items = batch["items"]
-    content = {name: values for name, values in items.items() if name not in _days(np.random.default_rng(0), 1)}
+    content = {name: values for name, values in items.items() if name not in DAILY_INPUTS}
     neighbours, present = gather_rows(model.snapshot, items["neighbour_rows"])
     later = model.encode_days(
         model.encode_items_without_price(content)["encoded"],
@@ -271,9 +229,9 @@ def test_looking_at_a_day_later_gives_what_looking_at_once_gives(model, batch):
     )
     at_once = model.encode_items_without_price(items)
     np.testing.assert_allclose(later["branches"], at_once["branches"][:, -len(DAILY_MODALITIES) :], atol=1e-5)
-    foreseen = model.forecast(at_once["encoded"], items)
-    np.testing.assert_allclose(later["price"], foreseen["price"], atol=1e-5)
-    np.testing.assert_allclose(later["demand"], tf.exp(foreseen["demand"]), rtol=1e-4)
+    forecasts = model.forecast(at_once["encoded"], items)
+    np.testing.assert_allclose(later["price"], forecasts["price"], atol=1e-5)
+    np.testing.assert_allclose(later["demand"], tf.exp(forecasts["demand"]), rtol=1e-4)
 
 
 def test_numbers_of_days_begin_at_the_last_week_and_the_last_price():

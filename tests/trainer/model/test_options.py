@@ -35,15 +35,17 @@ def made(*assignments: str):
 def test_every_option_together_learns(batch):  # noqa: F811
     model = made(*OPTIONS)
     encoded = model.encode_batch(batch)
-    by_name = model.losses_of(encoded, batch)
-    weighted = model.weighted_losses(by_name)
+    by_name = model.objective.losses(encoded, batch)
+    weighted = model.objective.weighted(by_name)
     assert set(weighted) == {task.name for task in model.tasks} | {"alignment", "reconstruction"}
     np.testing.assert_allclose(weighted["alignment"], 0.5 * by_name["alignment"])
-    np.testing.assert_allclose(model.total_loss(by_name), sum(float(value) for value in weighted.values()), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.objective.total(by_name), sum(float(value) for value in weighted.values()), rtol=1e-5
+    )
     _, gradients = _gradients(model, batch)
     silent = {name for name, gradient in gradients.items() if float(tf.reduce_max(tf.abs(gradient))) == 0.0}
     assert silent <= {"relevance/logit/bias:0"}
-    model.update_memory_bank(encoded, batch)
+    model.objective.update_memory_bank(encoded, batch)
     kept = set(model.heads["retrieval"].memory_bank.rows.numpy().tolist())
     assert kept == {*batch["item_rows"].numpy().tolist(), -1}
 
@@ -52,7 +54,7 @@ def test_every_option_together_learns(batch):  # noqa: F811
 def test_retrieval_learns_by_every_similarity(batch, similarity):  # noqa: F811
     model = made(f"tower.similarity={similarity.value}")
     with tf.GradientTape() as tape:
-        loss = model.losses_of(model.encode_batch(batch), batch)["retrieval"]
+        loss = model.objective.losses(model.encode_batch(batch), batch)["retrieval"]
     gradient = tape.gradient(loss, model.item_tower.encoders["text"].trainable_variables)
     assert np.isfinite(float(loss))
     assert all(np.isfinite(tf.convert_to_tensor(part)).all() for part in gradient)

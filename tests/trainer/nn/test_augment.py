@@ -9,7 +9,9 @@ RAMP = np.broadcast_to(np.linspace(-0.8, 0.8, 8, dtype=np.float32)[None, None, :
 
 def _changed(**more: object) -> np.ndarray:
     with step_seed(tf.constant([1, 2], tf.int64)):
-        return augment(tf.constant(RAMP), **{"flip": False, "crop": 0.0, "colour": 0.0, **more}).numpy()
+        return augment(
+            tf.constant(RAMP), **{"random_flip": False, "random_crop": 0.0, "color_jitter": 0.0, **more}
+        ).numpy()
 
 
 def test_nothing_asked_for_changes_nothing():

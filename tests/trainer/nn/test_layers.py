@@ -169,7 +169,7 @@ def test_a_profile_is_the_mean_of_its_entries():
 
 
 def test_a_clip_is_read_by_what_there_is():
-    with pytest.raises(ValueError, match="The temporal_encoder of a clip is 'gru'; wanted lstm or cnn"):
+    with pytest.raises(ValueError, match="The temporal encoder is 'gru'; wanted lstm or cnn"):
         VideoEncoder(channels=(4,), patch_px=2, lstm_units=3, dim=5, dropout=0.0, temporal_encoder="gru")
 
 

@@ -21,7 +21,9 @@ def test_each_search_has_its_words_and_its_age(run):
 
     words, days = run(op, texts, ages)
     assert words.shape == (2, 2, 3)
-    assert words[0, 0, 0] == words[1, 1, 0] == hashing.hash_words([b"good"], length=1, buckets=1000).numpy()[0, 0]
+    assert (
+        words[0, 0, 0] == words[1, 1, 0] == hashing.hash_words([b"good"], length=1, num_hash_buckets=1000).numpy()[0, 0]
+    )
     assert (words[0, 1] == 0).all()
     assert (words[1, 0] > 0).all()
     np.testing.assert_array_equal(days, [[1.0, 0.0], [0.0, 3650.0]])

@@ -59,7 +59,7 @@ def test_what_is_wrong_is_named(text, message):
     [("ivf", "dot", "cosine"), ("binary", "hamming", "cosine"), ("scann", "kl", "cosine, dot, euclidean")],
 )
 def test_an_index_says_no_to_a_similarity_that_it_does_not_know(index, similarity, knows):
-    message = f"search.index is {index}, which searches by {knows}; tower.similarity is {similarity}. Set search.index"
+    message = f"search.index is {index}, which supports {knows}; tower.similarity is {similarity}. Set search.index"
     with pytest.raises(ValueError, match=message):
         override(Config(), [f"tower.similarity={similarity}", f"search.index={index}"])
     for choice in ("exact", "auto"):

@@ -42,10 +42,11 @@ def test_accumulated_gradients_are_the_mean_of_those_of_their_batches(rig, tmp_p
 def test_the_losses_of_two_replicas_have_the_loss_of_the_joined_batch_as_their_mean(rig):
     model, batch = rig.parts.model, tf.nest.map_structure(tf.constant, rig.parts.batches.batch(3))
     encoded = model.encode_batch(batch)
-    whole = model.losses_of(encoded, batch)
+    whole = model.objective.losses(encoded, batch)
     is_first = tf.range(tf.shape(batch["item_index"])[0]) % 3 == 0
     halves = [
-        model.losses_of(encoded, {**batch, "counted": tf.where(counts, 2.0, 0.0)}) for counts in (is_first, ~is_first)
+        model.objective.losses(encoded, {**batch, "counted": tf.where(counts, 2.0, 0.0)})
+        for counts in (is_first, ~is_first)
     ]
     assert float(halves[0]["retrieval"]) != pytest.approx(float(halves[1]["retrieval"]), rel=0.01)
     for name, loss in whole.items():

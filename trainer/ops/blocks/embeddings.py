@@ -15,7 +15,7 @@ def to_model(wire: Mapping[str, tf.Tensor], *, sizes: WireConfig) -> dict[str, t
     """
     result = {}
     for modality, name in EMBEDDINGS.items():
-        features = sizes.features_made(modality)
+        features = sizes.precomputed_dim(modality)
         if features:
             vectors = tf.reshape(wire[name], [-1, wire[name].shape[1] // features, features])
             finite = tf.reduce_all(tf.math.is_finite(vectors), axis=-1, keepdims=True)

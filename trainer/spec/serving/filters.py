@@ -1,7 +1,7 @@
-"""What a request may demand of every result, as plain data.
+"""Filters of a request, as plain data.
 
 Filters are per row. Inside one filter the values are alternatives, filters among themselves must all hold. A default
-means "no filter"; a blank entry of a list is padding and says nothing.
+means "no filter"; a blank entry of a list is padding.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ class FilterName(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Filter:
-    """One filter input.
+    """Filter input.
 
     Attributes:
       name: Name of the signature input.

@@ -1,4 +1,4 @@
-"""What a search takes and gives, port by port; `trainer.spec.serving.signatures` puts them together."""
+"""Inputs and outputs of searches, in groups; `trainer.spec.serving.signatures` puts them together."""
 
 import enum
 
@@ -17,9 +17,9 @@ from trainer.spec.tasks import (
     SENTIMENT,
 )
 
-# The part of a mixed query that liked items make up, after the branches of the query tower.
+# The component of a mixed query that seed items make up, after the branches of the query tower.
 SEED_ITEMS = "seed_items"
-# Names of the parts of a query vector, in order; `query_weights` and the pairs of `explain` follow it.
+# Names of the components of a query vector, in order; `query_weights` and the rows of `explain` follow it.
 QUERY_COMPONENTS: tuple[str, ...] = (*(branch.value for branch in branches_of(Side.QUERY)), SEED_ITEMS)
 ITEM_BRANCHES: tuple[str, ...] = tuple(branch.value for branch in branches_of(Side.ITEM))
 NUM_COMPLETIONS = 10
@@ -28,12 +28,12 @@ MAX_QUERY_WORDS = 32  # later words of a query text are not searched by word
 
 INTENT_WEIGHT = "intent_weight"
 _BY_SUBJECTIVITY = ", times the subjectivity of the query"
-# What each score component says of a result, for those that an item alone decides.
+# Descriptions of the score components of the item alone.
 _DOCS = {part.name: f": {part.doc[0].lower()}{part.doc[1:-1]}" for part in ITEM_SCORES}
 
 
 class Stage(enum.StrEnum):
-    """Where `explain` finds an item."""
+    """Stage of the search at which `explain` finds an item."""
 
     SHOWN = "shown"  # on this page or an earlier one
     UNKNOWN = "unknown"  # not in the catalogue
@@ -50,7 +50,7 @@ BUNDLE_VERSION = SignatureField(
 
 
 def query_mix_inputs() -> tuple[SignatureField, ...]:
-    """How the parts of a query are mixed."""
+    """Returns the inputs that mix the components of a query."""
     branches = (
         SignatureField(
             name=f"query_weight_{branch}",
@@ -81,7 +81,7 @@ def query_mix_inputs() -> tuple[SignatureField, ...]:
 
 
 def filter_inputs() -> tuple[SignatureField, ...]:
-    """What every result must pass."""
+    """Returns the filter inputs."""
     return tuple(
         SignatureField(
             name=filter_.name.value,
@@ -95,7 +95,7 @@ def filter_inputs() -> tuple[SignatureField, ...]:
 
 
 def weight_inputs(config: Config) -> tuple[SignatureField, ...]:
-    """The weight of each score component, and how much the intent of a query moves them."""
+    """Returns the weights of the score components, and of the adjustments by the intent of a query."""
     return (
         *(
             SignatureField(
@@ -116,7 +116,7 @@ def weight_inputs(config: Config) -> tuple[SignatureField, ...]:
 
 
 def reordering_inputs() -> tuple[SignatureField, ...]:
-    """What moves results beside their score components."""
+    """Returns the inputs that reorder results beside their score components: diversity and boosts."""
     return (
         SignatureField(
             name="diversity",
@@ -132,13 +132,13 @@ def reordering_inputs() -> tuple[SignatureField, ...]:
             dtype=WireType.FLOAT,
             shape=(None,),
             default=0.0,
-            doc="What is added to the score of each of `boost_ids`.",
+            doc="Added to the score of each of `boost_ids`.",
         ),
     )
 
 
 def result_outputs(config: Config) -> tuple[SignatureField, ...]:
-    """A page of results."""
+    """Returns the outputs of a page of results."""
     width = (config.search.max_page_size,)
     return (
         SignatureField(name="ids", dtype=WireType.STRING, shape=width, doc="Item ids, best first, padded with ''."),
@@ -157,9 +157,7 @@ def result_outputs(config: Config) -> tuple[SignatureField, ...]:
             )
             for part in SCORE_COMPONENTS
         ),
-        SignatureField(
-            name="boosts", dtype=WireType.FLOAT, shape=width, doc="What boosts added to the score, padded with 0."
-        ),
+        SignatureField(name="boosts", dtype=WireType.FLOAT, shape=width, doc="Boost of the score, padded with 0."),
         SignatureField(
             name="num_variants",
             dtype=WireType.INT32,
@@ -180,14 +178,14 @@ def result_outputs(config: Config) -> tuple[SignatureField, ...]:
 
 
 def query_understanding_outputs() -> tuple[SignatureField, ...]:
-    """What a query gives away beside what it looks for, and the weights that follow."""
+    """Returns the outputs of query understanding, and the score weights that follow."""
     (intent,), (sentiment,) = QUERY_TASKS, REVIEW_TASKS
     return (
         SignatureField(
             name="intent",
             dtype=WireType.FLOAT,
             shape=(len(intent.classes),),
-            doc=f"Probability of each intent: {', '.join(intent.classes)}; zeros where the query says nothing.",
+            doc=f"Probability of each intent: {', '.join(intent.classes)}; zeros for an empty query.",
         ),
         SignatureField(
             name="sentiment",
@@ -206,7 +204,7 @@ def query_understanding_outputs() -> tuple[SignatureField, ...]:
 
 
 def rank_outputs() -> tuple[SignatureField, ...]:
-    """Scores of given items."""
+    """Returns the outputs of `rank`: scores of given items."""
     return (
         SignatureField(
             name="scores",
@@ -229,8 +227,17 @@ def rank_outputs() -> tuple[SignatureField, ...]:
 
 
 def explain_outputs() -> tuple[SignatureField, ...]:
-    """Where an item stands and why."""
-    pairs = (len(QUERY_COMPONENTS), len(ITEM_BRANCHES))
+    """Returns the outputs of `explain`: the place of an item and the contributions to its score."""
+    return (
+        *_place_outputs(),
+        *_contribution_outputs(),
+        *_word_outputs(),
+        *query_understanding_outputs(),
+        *status_outputs(),
+    )
+
+
+def _place_outputs() -> tuple[SignatureField, ...]:
     return (
         SignatureField(name="stage", dtype=WireType.STRING, doc=f"Where it stands: {', '.join(Stage)}."),
         SignatureField(
@@ -241,11 +248,17 @@ def explain_outputs() -> tuple[SignatureField, ...]:
         ),
         SignatureField(name="last_score", dtype=WireType.FLOAT, doc="Score of the last result on the page."),
         SignatureField(name="last_id", dtype=WireType.STRING, doc="Id of the last result on the page."),
+    )
+
+
+def _contribution_outputs() -> tuple[SignatureField, ...]:
+    pairs = (len(QUERY_COMPONENTS), len(ITEM_BRANCHES))
+    return (
         SignatureField(
             name="contribution_matrix",
             dtype=WireType.FLOAT,
             shape=pairs,
-            doc="What each part of the query (row) adds by each branch of the item (column); the dense side.",
+            doc="Contribution of each query component (row) by each branch of the item (column); the dense side.",
         ),
         *(
             SignatureField(
@@ -257,9 +270,9 @@ def explain_outputs() -> tuple[SignatureField, ...]:
         SignatureField(
             name="contribution_intent",
             dtype=WireType.FLOAT,
-            doc="What the intent of the query added, by all the score components that it weighs higher.",
+            doc="Contribution of the intent of the query, by the score components that it weighs higher.",
         ),
-        SignatureField(name="contribution_boost", dtype=WireType.FLOAT, doc="What boosts added."),
+        SignatureField(name="contribution_boost", dtype=WireType.FLOAT, doc="Contribution of boosts."),
         SignatureField(
             name="query_components",
             dtype=WireType.STRING,
@@ -267,6 +280,11 @@ def explain_outputs() -> tuple[SignatureField, ...]:
             doc="Names of the rows of `contribution_matrix`.",
         ),
         SignatureField(name="item_branches", dtype=WireType.STRING, shape=pairs[1:], doc="Names of its columns."),
+    )
+
+
+def _word_outputs() -> tuple[SignatureField, ...]:
+    return (
         SignatureField(
             name="words",
             dtype=WireType.STRING,
@@ -277,15 +295,13 @@ def explain_outputs() -> tuple[SignatureField, ...]:
             name="word_contributions",
             dtype=WireType.FLOAT,
             shape=(MAX_QUERY_WORDS,),
-            doc="What each word adds; their sum is `contribution_lexical`.",
+            doc="Contribution of each word; their sum is `contribution_lexical`.",
         ),
-        *query_understanding_outputs(),
-        *status_outputs(),
     )
 
 
 def suggest_outputs() -> tuple[SignatureField, ...]:
-    """A text with its spelling mended."""
+    """Returns the outputs of `suggest`: a text with its spelling corrected."""
     return (
         SignatureField(
             name="suggestion",
@@ -298,7 +314,7 @@ def suggest_outputs() -> tuple[SignatureField, ...]:
 
 
 def complete_outputs() -> tuple[SignatureField, ...]:
-    """How a text may go on."""
+    """Returns the outputs of `complete`: completions of a text."""
     return (
         SignatureField(
             name="completions",
@@ -312,5 +328,5 @@ def complete_outputs() -> tuple[SignatureField, ...]:
 
 
 def status_outputs() -> tuple[SignatureField, ...]:
-    """What every answer says about the request."""
+    """Returns the outputs about the request that every answer has."""
     return (SignatureField(name="query_status", dtype=WireType.INT32, doc="`QueryStatus` bits."), BUNDLE_VERSION)

@@ -1,4 +1,4 @@
-"""Inputs and outputs of signatures: names, types, shapes, defaults."""
+"""Fields of signatures: names, types, shapes, defaults of inputs and outputs."""
 
 import dataclasses
 import enum
@@ -18,15 +18,15 @@ class WireType(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class SignatureField:
-    """One named input or output of a signature.
+    """Named input or output of a signature.
 
     Attributes:
       name: Its name in requests and answers.
       dtype: Its type.
       shape: Dimensions after the batch; None = any length.
       default: The value of every element when the caller leaves the input out; None = required, or an output.
-      doc: What it holds.
-      minimum: The smallest number that a server lets in; None = any.
+      doc: Its meaning.
+      minimum: The smallest number that a server accepts; None = any.
       maximum: The largest.
     """
 
@@ -41,7 +41,7 @@ class SignatureField:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Signature:
-    """One signature of the bundle."""
+    """Signature of the bundle."""
 
     name: str
     inputs: tuple[SignatureField, ...]
@@ -53,7 +53,7 @@ WIRE_TYPES = {Dtype.BYTES: WireType.STRING, Dtype.FLOAT: WireType.FLOAT, Dtype.I
 
 
 def feature_field(feature: Feature, config: Config) -> SignatureField:
-    """The input through which a request carries `feature`; what is known of who asks may have any length."""
+    """Returns the input that carries `feature`; those of the user may have any length."""
     shape = tuple(None if axis in VARIABLE_AXES else getattr(config.wire, axis.value) for axis in feature.axes)
     return SignatureField(
         name=feature.name, dtype=WIRE_TYPES[feature.dtype], shape=shape, default=feature.default, doc=feature.doc

@@ -38,18 +38,18 @@ from trainer.spec.tower import BILINEAR
 
 
 class TowerOutput(enum.StrEnum):
-    """What `embed_item` and `embed_query` return."""
+    """Outputs of `embed_item` and `embed_query`."""
 
     VECTOR = "vector"  # [batch, dim] float32 (all zero when every branch is absent)
-    BRANCHES = "branches"  # [batch, branch, dim] float32; the vector is their sum, over its length unless `FREE_LENGTH`
+    BRANCHES = "branches"  # [batch, branch, dim] float32; the vector is their sum, or that over its length
     WEIGHTS = "weights"  # [batch, branch] float32, 0 for an absent branch
     STATUS = "status"  # [batch] int32, `QueryStatus` bits
-    REPEATS = "repeats"  # queries only: [batch, history] float32, what is added to the similarity of each history item
-    ENCODED = "encoded"  # items only: [batch, branch, dim] float32, what `embed_day` reads of an item's content
+    REPEATS = "repeats"  # queries only: [batch, history] float32, bonus on the similarity of each history item
+    ENCODED = "encoded"  # items only: [batch, branch, dim] float32, input of `embed_day`
 
 
 class QueryStatus(enum.IntFlag):
-    """Per-row remarks on a request; 0 means that everything was understood."""
+    """Status bits of a row of a request; 0 = everything was read as given."""
 
     OK = 0
     EMPTY = 1  # nothing to search by: answered by popularity
@@ -57,18 +57,43 @@ class QueryStatus(enum.IntFlag):
     IMAGE_UNREADABLE = 4  # counted as absent
     VIDEO_UNREADABLE = 8  # counted as absent
     HISTORY_UNKNOWN = 16  # some history items are not in the catalogue
-    ITEM_UNKNOWN = 32  # the item asked about is not in the catalogue
+    ITEM_UNKNOWN = 32  # the given item is not in the catalogue
     PAGE_CLAMPED = 64  # page or page_size out of range
     NUMBER_REPLACED = 128  # NaN or infinity in a numeric input, read as its default
     AUDIO_UNREADABLE = 256  # counted as absent
 
 
+_ITEM_ID = SignatureField(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")
+_ITEM_IDS = SignatureField(
+    name="item_ids", dtype=WireType.STRING, shape=(None,), default=b"", doc="The items to score."
+)
+_PAGE = SignatureField(name="page", dtype=WireType.INT32, default=1, doc="Page, from 1.", minimum=1)
+_PLACEHOLDER = SignatureField(
+    name="placeholder", dtype=WireType.INT64, default=0, doc="Not read; TF Serving wants an input."
+)
+_SPEC = SignatureField(
+    name="spec_json", dtype=WireType.STRING, doc="Sizes of the wire form as JSON, the same in every row."
+)
+
+
 def signatures(config: Config) -> tuple[Signature, ...]:
-    """Every signature of a bundle built with `config`."""
-    query = tuple(feature_field(feature, config) for feature in features_of(Side.QUERY))
-    item = tuple(feature_field(f, config) for f in features_of(Side.ITEM) if f.modality is not None)
-    page = SignatureField(name="page", dtype=WireType.INT32, default=1, doc="Page, from 1.", minimum=1)
-    size = SignatureField(
+    """Returns every signature of a bundle built with `config`."""
+    declared = (*_search_signatures(config), *_text_signatures(config), *_embedding_signatures(config))
+    # The contributions of an item's branches to its score exist only where the similarity is a sum over them.
+    return tuple(one for one in declared if one.name != "explain" or config.tower.similarity in BILINEAR)
+
+
+def _query_inputs(config: Config) -> tuple[SignatureField, ...]:
+    return tuple(feature_field(feature, config) for feature in features_of(Side.QUERY))
+
+
+def _query_text(config: Config) -> SignatureField:
+    return next(field for field in _query_inputs(config) if field.name == "query_text")
+
+
+def _search_signatures(config: Config) -> tuple[Signature, ...]:
+    """Signatures that rank items."""
+    page_size = SignatureField(
         name="page_size",
         dtype=WireType.INT32,
         default=min(10, config.search.max_page_size),
@@ -76,54 +101,60 @@ def signatures(config: Config) -> tuple[Signature, ...]:
         minimum=1,
         maximum=config.search.max_page_size,
     )
-    text = next(port for port in query if port.name == "query_text")
-    item_id = SignatureField(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")
-    item_ids = SignatureField(
-        name="item_ids", dtype=WireType.STRING, shape=(None,), default=b"", doc="The items to score."
-    )
-    unused = SignatureField(
-        name="placeholder", dtype=WireType.INT64, default=0, doc="Not read; TF Serving wants an input."
-    )
-    spec = SignatureField(
-        name="spec_json", dtype=WireType.STRING, doc="Sizes of the wire form as JSON, the same in every row."
-    )
-    mixed, weights = (*query, *search_fields.query_mix_inputs()), search_fields.weight_inputs(config)
-    search = (*mixed, *search_fields.filter_inputs(), page, size, *weights, *search_fields.reordering_inputs())
-    answer, vectors = search_fields.result_outputs(config), _vectors(config)
-    declared = (
-        Signature(name="search", inputs=search, outputs=answer, doc="Multimodal search."),
-        Signature(name="search_text", inputs=(text, size), outputs=answer, doc="Text search, first page."),
-        Signature(name="similar_items", inputs=(item_id, page, size), outputs=answer, doc="Items like one item."),
+    query = (*_query_inputs(config), *search_fields.query_mix_inputs())
+    page, weights = (_PAGE, page_size), search_fields.weight_inputs(config)
+    search = (*query, *search_fields.filter_inputs(), *page, *weights, *search_fields.reordering_inputs())
+    results = search_fields.result_outputs(config)
+    text = (_query_text(config), page_size)
+    return (
+        Signature(name="search", inputs=search, outputs=results, doc="Multimodal search."),
+        Signature(name="search_text", inputs=text, outputs=results, doc="Text search, first page."),
+        Signature(name="similar_items", inputs=(_ITEM_ID, *page), outputs=results, doc="Items like one item."),
         Signature(
             name="rank",
-            inputs=(*mixed, item_ids, *weights),
+            inputs=(*query, _ITEM_IDS, *weights),
             outputs=search_fields.rank_outputs(),
             doc="Scores of given items for a query, in the order given.",
         ),
         Signature(
             name="explain",
-            inputs=(*search, item_id),
+            inputs=(*search, _ITEM_ID),
             outputs=search_fields.explain_outputs(),
             doc="Why an item stands where it does in the answer to a search, or why it does not.",
         ),
+    )
+
+
+def _text_signatures(config: Config) -> tuple[Signature, ...]:
+    """Signatures about the text of a query."""
+    text = (_query_text(config),)
+    return (
         Signature(
             name="suggest",
-            inputs=(text,),
+            inputs=text,
             outputs=search_fields.suggest_outputs(),
-            doc="The text with its spelling mended.",
+            doc="The text with its spelling corrected.",
         ),
         Signature(
             name="complete",
-            inputs=(text,),
+            inputs=text,
             outputs=search_fields.complete_outputs(),
-            doc="How a text that was begun may go on.",
+            doc="Completions of the beginning of a text.",
         ),
+    )
+
+
+def _embedding_signatures(config: Config) -> tuple[Signature, ...]:
+    """Signatures that give vectors, and the sizes of the wire form."""
+    item = tuple(feature_field(f, config) for f in features_of(Side.ITEM) if f.modality is not None)
+    query, vectors = _query_inputs(config), _vectors(config)
+    return (
         Signature(name="embed_query", inputs=query, outputs=vectors, doc="The query vector."),
         Signature(name="embed_item", inputs=item, outputs=vectors, doc="The vector of an item given by its content."),
-        Signature(name="wire_spec", inputs=(unused,), outputs=(spec,), doc="What a client must know to make requests."),
+        Signature(
+            name="wire_spec", inputs=(_PLACEHOLDER,), outputs=(_SPEC,), doc="Sizes that a client needs for requests."
+        ),
     )
-    # What an item's branches add to its score can be told only where the similarity is a sum over them.
-    return tuple(one for one in declared if one.name != "explain" or config.tower.similarity in BILINEAR)
 
 
 def _vectors(config: Config) -> tuple[SignatureField, ...]:
@@ -137,7 +168,7 @@ def _vectors(config: Config) -> tuple[SignatureField, ...]:
 
 
 def wire_spec(config: Config) -> dict[str, int]:
-    """What the `wire_spec` signature tells a client."""
+    """Returns the content of the `wire_spec` signature."""
     return {
         "image_px": config.wire.image_px,
         "num_frames": config.wire.num_frames,
