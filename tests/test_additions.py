@@ -78,17 +78,16 @@ NEW_LINES = {
         ),
         (
             "Modality.TABULAR: _tabular,",
-            'Modality.SCENT: lambda config, num_subwords: ScentEncoder(dim=config.tower.dim, name="scent"),',
+            'Modality.SCENT: lambda context: ScentEncoder(dim=context.config.tower.dim, name="scent"),',
         ),
-        ('"brand_id": np.ones([1], np.int32),', '"scent": np.ones([1], np.float32),'),
-        ('"brand_id": np.ones([1], np.int32),', '"scent_present": np.ones([1], bool),'),
     ],
-    "trainer/model/tower.py": [
+    "trainer/spec/model_inputs.py": [
         (
-            'Modality.TABULAR: ("category_ids", "brand_id", "price_scaled", "price_present"),',
-            'Modality.SCENT: ("scent",),',
-        ),
-        ("Modality.TABULAR: _attributes_present,", 'Modality.SCENT: lambda inputs: inputs["scent_present"],'),
+            "BRANCHES: dict[Modality, Branch] = {",
+            'Modality.SCENT: Branch(inputs={"scent": InputSpec(shape=_per_row, dtype="float32", blank=1), '
+            '"scent_present": InputSpec(shape=_per_row, dtype="bool", blank=1)}, '
+            'presence=lambda inputs: (inputs["scent_present"],)),',
+        )
     ],
     "trainer/spec/tasks.py": [
         (
@@ -162,7 +161,7 @@ def test_a_toy_modality_and_a_toy_head_touch_only_the_files_that_the_page_names(
         for there, added in changes:
             found = re.search(rf"^( *){re.escape(there)}$", text, re.MULTILINE)
             assert found, f"{path} has no line {there!r} any more; change this test with it"
-            indent = "    " if there.endswith("(") else found[1]
+            indent = "    " if there.endswith(("(", "{")) else found[1]
             text = f"{text[: found.end()]}\n{indent}{added}{text[found.end() :]}"
         (tmp_path / path).write_text(text, encoding="utf-8")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3"}
