@@ -1,4 +1,4 @@
-"""A toy modality and a toy head, added as docs/architecture.md says: only the files that it names are touched."""
+"""A toy modality and a toy head, added by docs/architecture.md: only the files that it names are touched."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""A member of an enum without its row in a table is a forgotten step; docs/architecture.md says where each row goes."""
+"""Every member of an enum has its row in the tables that docs/architecture.md names for it."""
 
 import importlib.util
 

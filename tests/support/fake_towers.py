@@ -30,7 +30,7 @@ def numbers(text: tf.Tensor, dim: int) -> tf.Tensor:
 
 
 class FakeOps(tf.Module):
-    """Stands in for `trainer.ops.examples.ModelOps`."""
+    """Fake of `trainer.ops.examples.ModelOps`."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(name="ops")
@@ -65,7 +65,7 @@ class FakeOps(tf.Module):
 
 
 class FakeModel:
-    """Stands in for the trained model; every present branch has weight 1."""
+    """Fake of the trained model; every present branch has weight 1."""
 
     def __init__(self, config: Config) -> None:
         self.dim = config.tower.dim

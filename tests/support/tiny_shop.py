@@ -143,7 +143,7 @@ def write(directory: pathlib.Path) -> Inputs:
 
 
 def write_transform_graph(directory: pathlib.Path, *, is_reversed: bool = False) -> None:
-    """Stands in for what TFX Transform writes: no category or brand is known, prices are divided by 8 (exactly).
+    """Writes a fake of the graph of TFX Transform: no category or brand is known, prices are divided by 8 (exactly).
 
     Args:
       directory: Where it goes.

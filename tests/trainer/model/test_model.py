@@ -133,7 +133,7 @@ def test_a_masked_modality_weighs_nothing_and_nothing_becomes_nan(model, batch, 
             np.testing.assert_array_equal(output["repeats"], 0.0)
 
 
-def test_nothing_at_all_is_the_zero_vector(model, batch):
+def test_a_query_without_branches_has_the_zero_vector(model, batch):
     output = model.encode_queries({**batch["query"], **mask_modalities(tuple(Modality))})
     np.testing.assert_array_equal(output["vector"], 0.0)
 
@@ -219,7 +219,7 @@ def test_demand_is_forecast_from_the_series_of_an_item_and_from_nothing_that_nam
     assert np.abs(others["price"] - now["price"]).max() > 1e-4
 
 
-def test_looking_at_a_day_later_gives_what_looking_at_once_gives(model, batch):
+def test_encoding_days_later_gives_the_same_as_encoding_them_at_once(model, batch):
     items = batch["items"]
     content = {name: values for name, values in items.items() if name not in DAILY_INPUTS}
     neighbours, present = gather_rows(model.snapshot, items["neighbour_rows"])
@@ -234,7 +234,7 @@ def test_looking_at_a_day_later_gives_what_looking_at_once_gives(model, batch):
     np.testing.assert_allclose(later["demand"], tf.exp(forecasts["demand"]), rtol=1e-4)
 
 
-def test_numbers_of_days_begin_at_the_last_week_and_the_last_price():
+def test_baselines_are_the_last_week_and_the_last_price():
     units = np.log1p(np.array([[0.0] * 7 + [3.0] * 7]))
     series = np.zeros([1, 14, len(TREND_CHANNELS)], np.float32)
     series[..., list(TREND_CHANNELS).index("units")] = units

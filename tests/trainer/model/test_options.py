@@ -62,7 +62,7 @@ def test_retrieval_learns_by_every_similarity(batch, similarity):  # noqa: F811
 
 
 @pytest.mark.parametrize("fine_tune", [False, True])
-def test_what_is_fine_tuned_is_known_once(fine_tune, tmp_path):
+def test_fine_tuned_variables_are_listed_once(fine_tune, tmp_path):
     handle = saved(MeanColour(), tmp_path / "mean")
     model = made(f"tower.vision.pretrained={handle}", f"tower.vision.fine_tune={str(fine_tune).lower()}")
     assert [variable.shape for variable in model.pretrained_variables] == [(3, 3)] * fine_tune

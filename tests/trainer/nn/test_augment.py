@@ -14,7 +14,7 @@ def _changed(**more: object) -> np.ndarray:
         ).numpy()
 
 
-def test_nothing_asked_for_changes_nothing():
+def test_without_options_nothing_changes():
     np.testing.assert_array_equal(_changed(), RAMP)
 
 

@@ -17,7 +17,7 @@ def aligned(branches, items=(0, 1), temperature=1.0):
 
 
 def test_branches_that_agree_cost_what_the_temperature_leaves():
-    # Item 0 says (1, 0) twice, item 1 says (0, 1) twice: logits 1 and 0, so -ln(e / (e + 1)) = 0.3133 everywhere.
+    # Both branches of item 0 are (1, 0), those of item 1 (0, 1): logits 1 and 0, so -ln(e / (e + 1)) = 0.3133 everywhere.
     assert aligned([[[1.0, 0.0], [2.0, 0.0]], [[0.0, 3.0], [0.0, 1.0]]]) == pytest.approx(0.3133, abs=1e-4)
     # At temperature 0.5 the logits are 2 and 0: -ln(e² / (e² + 1)) = 0.1269.
     assert aligned([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]], temperature=0.5) == pytest.approx(
@@ -40,17 +40,17 @@ def test_rows_about_the_same_item_are_no_negatives_of_each_other():
     assert aligned([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]], items=(4, 4)) == 0.0
 
 
-def test_reconstruction_is_one_less_the_cosine_of_what_is_there():
+def test_reconstruction_is_one_less_the_cosine_of_the_present_branches():
     layer = Reconstruction(num_branches=2, dim=2, hidden_dim=3)
     branches = tf.constant([[[2.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [3.0, 4.0]]])
     layer(NOTHING, branches, tf.constant([0, 1]))
     layer.decode.kernel.assign(tf.zeros_like(layer.decode.kernel))
-    layer.decode.bias.assign([1.0, 0.0, 1.0, 0.0])  # (1, 0) is told for both branches of both items
+    layer.decode.bias.assign([1.0, 0.0, 1.0, 0.0])  # (1, 0) is decoded for both branches of both items
     # 1 - 1 for the first item's first branch, its second is absent; 1 - 0 and 1 - 3/5 for the second: mean of 0, 1, 0.4
     assert float(layer(NOTHING, branches, tf.constant([0, 1]))) == pytest.approx(1.4 / 3.0)
 
 
-def test_branches_do_not_move_towards_what_is_easy_to_tell():
+def test_reconstruction_gives_no_gradient_to_the_branches():
     layer, branches = Reconstruction(num_branches=2, dim=2), tf.constant(np.ones([1, 2, 2], np.float32))
     vectors = tf.constant([[0.3, -0.4]])
     with tf.GradientTape() as tape:
@@ -99,7 +99,7 @@ def test_items_that_no_row_is_about_are_negatives():
     )
 
 
-def test_items_of_earlier_batches_are_negatives_until_the_memory_is_full():
+def test_items_of_earlier_batches_are_negatives_until_the_memory_bank_is_full():
     layer = SampledSoftmax(temperature=1.0, memory_bank_size=2, key_dim=2)
     one = {"items": [[1.0, 0.0]], "rows": [5]}
     layer.update_memory_bank(tf.constant([[0.8, 0.6]]), tf.constant([6]), tf.constant([1.0]))
@@ -118,7 +118,7 @@ def test_items_of_earlier_batches_are_negatives_until_the_memory_is_full():
     assert loss_of(layer, **one) == pytest.approx(math.log(math.e + 1.0 + math.exp(0.6)) - 1.0, rel=1e-5)
 
 
-def test_what_is_remembered_does_not_learn():
+def test_the_memory_bank_gets_no_gradient():
     layer = SampledSoftmax(temperature=1.0, memory_bank_size=2, key_dim=2)
     assert not layer.trainable_variables
     layer.update_memory_bank(tf.constant([[0.8, 0.6]]), tf.constant([6]), tf.constant([1.0]))

@@ -4,7 +4,7 @@ import tensorflow as tf
 from trainer.nn import blocks
 
 
-def test_masked_mean_and_maximum_see_only_what_is_present():
+def test_masked_mean_and_maximum_are_over_present_entries():
     values = tf.constant([[[1.0], [-5.0], [4.0]], [[7.0], [8.0], [9.0]]])
     present = tf.constant([[True, True, False], [False, False, False]])
     # (1 - 5) / 2 = -2, maximum 1; nothing present gives 0.
@@ -45,7 +45,7 @@ def test_gather_rows_marks_absent_and_stops_the_gradient():
     assert tape.gradient(loss, table) is None
 
 
-def test_encode_present_encodes_the_present_rows_only():
+def test_encode_present_rows_encodes_the_present_rows_only():
     seen = []
 
     def encode(inputs):

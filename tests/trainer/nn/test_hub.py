@@ -70,14 +70,14 @@ def test_a_text_module_reads_the_text_as_it_was_typed(handles):
     assert not tokens.numpy()[1].any()
 
 
-def test_a_clip_module_sees_frames_in_0_to_1(handles):
+def test_a_clip_module_gets_frames_in_0_to_1(handles):
     pixels = np.zeros([1, 3, 8, 8, 3], np.uint8)
     pixels[0, 2] = [255, 51, 0]
     found = seen(encoder("video", handles["video"]), {"video_pixels": pixels, "video_present": np.array([[True] * 3])})
     np.testing.assert_allclose(found[0, :3], [2.0, 0.4, 0.0], atol=1e-5)
 
 
-def test_a_sound_module_hears_the_wave_form(handles):
+def test_a_sound_module_gets_the_wave_form(handles):
     samples = np.zeros([1, 2, 40], np.int16)
     samples[0, 0, :10] = -16_384
     found = seen(
@@ -98,7 +98,7 @@ def test_samples_are_those_of_the_file():
 
 
 @pytest.mark.parametrize("kind", list(ENCODERS))
-def test_a_handle_that_does_not_load_says_how_to_supply_one(handles, kind):
+def test_the_error_of_a_handle_that_does_not_load_has_the_remedy(handles, kind):
     with pytest.raises(ValueError, match=f"{kind.title()} encoder '/nowhere' cannot be used") as caught:
         encoder(kind, "/nowhere")
     assert "Give the folder of a SavedModel that takes" in str(caught.value)

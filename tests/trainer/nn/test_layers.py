@@ -101,7 +101,7 @@ def test_every_encoder_keeps_the_contract_of_layers(name):
     check_layer(layer, inputs, shape=(3, 5))
 
 
-def test_what_changes_from_day_to_day_begins_at_nothing():
+def test_daily_branches_start_at_zero():
     for layer in (
         GraphEncoder(num_relation_types=6, dim=5, dropout=0.0),
         TrendEncoder(lstm_units=3, dim=5, dropout=0.0),
@@ -110,27 +110,27 @@ def test_what_changes_from_day_to_day_begins_at_nothing():
         np.testing.assert_array_equal(layer(LAYERS[name][1]), 0.0)
 
 
-def test_a_number_of_an_item_begins_at_what_is_known_without_a_model():
+def test_a_forecast_starts_at_its_baseline():
     head = ItemHead(dropout=0.5)
     branches, known = tf.ones([2, 3, 4]), tf.ones([2, 5])
     base = tf.constant([0.5, -1.0])
     np.testing.assert_array_equal(head(branches, facts=known, baseline=base), base)
 
 
-def test_counts_are_learned_by_the_poisson_loss_of_those_that_are_known():
+def test_poisson_loss_is_the_mean_over_known_labels():
     # exp(0) - 2 * 0 = 1 and exp(ln 3) - 1 * ln 3 = 3 - ln 3; the third is not known.
     loss = losses.poisson_loss(tf.constant([2.0, 1.0, np.nan]), tf.constant([0.0, np.log(3.0), 50.0]))
     assert float(loss) == pytest.approx((1.0 + 3.0 - np.log(3.0)) / 2.0, rel=1e-6)
     assert float(losses.poisson_loss(tf.constant([np.nan]), tf.constant([1.0]))) == 0.0
 
 
-def test_amounts_are_learned_by_the_absolute_error_with_a_round_tip_of_those_that_are_known():
+def test_huber_loss_is_the_mean_over_known_labels():
     # Off by 0.05: 0.0125; off by 3: 2.95.
     loss = losses.huber_loss(tf.constant([0.05, -1.0, np.nan]), tf.constant([0.0, 2.0, 7.0]))
     assert float(loss) == pytest.approx((0.0125 + 2.95) / 2.0, rel=1e-5)
 
 
-def test_an_unknown_number_gives_no_gradient():
+def test_an_unknown_label_gives_no_gradient():
     predicted = tf.Variable([1.0, 2.0])
     for loss in (losses.poisson_loss, losses.huber_loss):
         with tf.GradientTape() as tape:
@@ -147,7 +147,7 @@ def test_a_clip_played_backwards_has_another_vector(name):
     assert np.abs(layer(inputs)[0] - layer(backwards)[0]).max() > 1e-3
 
 
-def test_earlier_searches_count_by_their_order_and_what_is_absent_not_at_all():
+def test_earlier_searches_count_by_their_order_and_absent_ones_not_at_all():
     layer, inputs = LAYERS["searches"]
     vectors = layer(inputs).numpy()
     swapped = layer({**inputs, "search_words": inputs["search_words"][:, ::-1]}).numpy()
@@ -168,19 +168,19 @@ def test_a_profile_is_the_mean_of_its_entries():
     np.testing.assert_allclose(both, (first + second) / 2.0, rtol=1e-5, atol=1e-6)
 
 
-def test_a_clip_is_read_by_what_there_is():
+def test_an_unknown_temporal_encoder_is_refused():
     with pytest.raises(ValueError, match="The temporal encoder is 'gru'; wanted lstm or cnn"):
         VideoEncoder(channels=(4,), patch_px=2, lstm_units=3, dim=5, dropout=0.0, temporal_encoder="gru")
 
 
 @pytest.mark.parametrize("name", ["history", "history by a GRU"])
-def test_what_is_not_in_a_history_does_not_touch_it(name):
+def test_absent_history_entries_change_nothing(name):
     layer, inputs = LAYERS[name]
     other = {**inputs, "history_vectors": inputs["history_vectors"] + ~inputs["history_present"][..., np.newaxis] * 9.0}
     np.testing.assert_allclose(layer(other)[:2], layer(inputs)[:2], atol=1e-6)
 
 
-def test_a_gru_knows_in_which_order_things_happened():
+def test_a_gru_depends_on_the_order_of_the_history():
     vectors, ages = RANDOM.normal(size=[1, 2, 4]).astype(np.float32), np.ones([1, 2], np.float32)
     first = {"history_vectors": vectors, "history_age_days": ages, "history_present": np.ones([1, 2], bool)}
     turned = {**first, "history_vectors": vectors[:, ::-1]}
@@ -189,7 +189,7 @@ def test_a_gru_knows_in_which_order_things_happened():
     assert np.abs(layer(first) - layer(turned)).max() > 1e-4
 
 
-def test_absent_photos_do_not_touch_the_vector():
+def test_absent_photos_do_not_change_the_vector():
     layer, inputs = LAYERS["image"]
     other = inputs["image_pixels"].copy()
     other[1, 1] = 255 - other[1, 1]
@@ -200,7 +200,7 @@ FUSIONS = {"gated": GatedFusion, "sum": SumFusion, "concat": ConcatFusion, "atte
 
 
 @pytest.mark.parametrize("name", FUSIONS)
-def test_every_fusion_leaves_out_the_absent_and_says_what_each_branch_adds(name):
+def test_every_fusion_ignores_absent_branches_and_gives_the_contribution_of_each(name):
     branches = tf.constant(RANDOM.normal(size=[2, 3, 4]).astype(np.float32))
     present = tf.constant([[True, False, True], [False, False, False]])
     added, weights = FUSIONS[name]()(tf.where(present[..., tf.newaxis], branches, 0.0), present=present)
@@ -211,7 +211,7 @@ def test_every_fusion_leaves_out_the_absent_and_says_what_each_branch_adds(name)
         np.testing.assert_allclose(tf.reduce_sum(weights, axis=1), [1.0, 0.0], atol=1e-6)
 
 
-def test_fusions_begin_where_every_branch_counts():
+def test_fusions_start_with_every_branch_counting():
     branches = tf.constant([[[3.0, 0.0], [0.0, 1.0]]])
     present = tf.constant([[True, True]])
     np.testing.assert_allclose(GatedFusion()(branches, present=present)[0], branches / 2)
@@ -277,7 +277,7 @@ def test_softmax_by_hand_with_the_positive_counted_once():
     assert float(_softmax_loss([0.0, 0.0])) == 0.0
 
 
-def test_softmax_takes_the_popularity_of_candidates_off():
+def test_softmax_corrects_for_the_popularity_of_candidates():
     # logQ: 2 - ln 0.8 against 0 - ln 0.2, so -ln(e^2/0.8 / (e^2/0.8 + 1/0.2)) = 0.4327
     assert float(_softmax_loss([1.0, 0.0], probability=(0.8, 0.2))) == pytest.approx(0.4327, abs=1e-4)
 
@@ -337,7 +337,7 @@ def _two_row_loss(**more):
     return layer, float(loss)
 
 
-def test_temperature_is_learned_only_when_asked_for():
+def test_temperature_is_learned_only_if_configured():
     fixed, loss = _two_row_loss()
     learned, same = _two_row_loss(learn_temperature=True)
     assert (len(fixed.trainable_variables), len(learned.trainable_variables)) == (0, 1)
@@ -361,7 +361,7 @@ def test_a_row_never_loses_all_of_its_tokens():
     assert (kept[50:] == 0).any()
 
 
-def test_every_level_of_a_photo_tells_its_mean_and_maximum():
+def test_mean_and_maximum_of_every_level_of_a_photo_are_features():
     photo = np.full([1, 4, 4, 3], -1.0, np.float32)
     photo[0, 2:, 2:] = 1.0
     encoder = ImageEncoder(channels=(1, 2), patch_px=2, dim=5, dropout=0.0)

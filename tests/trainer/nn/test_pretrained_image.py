@@ -29,7 +29,7 @@ def test_a_hub_module_keeps_the_contract_of_layers(handle):
     check_layer(_encoder(handle), PHOTOS, shape=(3, 5))
 
 
-def test_what_the_module_sees_is_a_photo_in_0_to_1(handle):
+def test_the_module_gets_photos_in_0_to_1(handle):
     pixels = np.full([2, PX, PX, 3], [0, 51, 255], np.uint8)
     found = _encoder(handle).features(tf.cast(pixels, tf.float32) / 127.5 - 1.0)
     np.testing.assert_allclose(found, [[0.0, 2.0, 100.0]] * 2, atol=1e-4)
@@ -49,7 +49,7 @@ def test_frozen_weights_have_no_gradient(handle):
         ("keras:MobileNetV2:/nowhere.h5", "cannot be used"),
     ],
 )
-def test_a_handle_that_does_not_load_says_how_to_supply_one(broken, message):
+def test_the_error_of_a_handle_that_does_not_load_has_the_remedy(broken, message):
     with pytest.raises(ValueError, match=message) as caught:
         _encoder(broken)
     assert "Give the folder of a SavedModel" in str(caught.value)
@@ -82,7 +82,7 @@ def test_a_keras_application_with_local_weights(tmp_path):
 
 
 @pytest.mark.skipif(not MOBILENET.is_dir(), reason=f"no encoder at {MOBILENET}; set VITRINE_DATA to the public sets")
-def test_the_real_mobilenet_tells_photos_apart():
+def test_the_real_mobilenet_distinguishes_photos():
     encoder = PretrainedImageEncoder(handle=str(MOBILENET), px=96, dim=4, dropout=0.0, fine_tune=False)
     photos = tf.constant(RANDOM.uniform(-1, 1, [2, 96, 96, 3]).astype(np.float32))
     found = encoder.features(photos)

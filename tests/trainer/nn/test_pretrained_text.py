@@ -26,7 +26,7 @@ def test_tokens_are_those_of_the_preset_between_its_own_marks(preset):
 
 
 @pytest.mark.parametrize("fine_tune", [False, True])
-def test_the_bridge_learns_when_asked_and_survives_a_saved_model(preset, fine_tune, tmp_path):
+def test_the_backbone_is_fine_tuned_if_configured_and_survives_a_saved_model(preset, fine_tune, tmp_path):
     encoder = PretrainedTextEncoder(handle=preset, fine_tune=fine_tune, dim=5, dropout=0.0)
     tokens = tf.constant([[3, 6, 7, 4, 0], [3, 8, 4, 0, 0], [0, 0, 0, 0, 0]])
     with tf.GradientTape() as tape:
@@ -51,7 +51,7 @@ def test_the_bridge_learns_when_asked_and_survives_a_saved_model(preset, fine_tu
     np.testing.assert_allclose(loaded.embed(tokens), vectors, atol=1e-5)
 
 
-def test_what_cannot_be_loaded_says_how_to_supply_it(tmp_path):
+def test_the_error_of_a_preset_that_does_not_load_has_the_remedy(tmp_path):
     with pytest.raises(ValueError, match=r"Text encoder .* cannot be loaded: .*Give the folder of a KerasNLP preset"):
         PretrainedTextEncoder(handle=str(tmp_path / "none"), fine_tune=False, dim=5, dropout=0.0)
     with pytest.raises(ValueError, match=r"Tokenizer .* cannot be loaded: .*Give the folder of a KerasNLP preset"):

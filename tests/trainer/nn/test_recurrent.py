@@ -42,7 +42,7 @@ def test_one_step_by_hand():
     np.testing.assert_allclose(state[0, :, 0], [np.tanh(np.tanh(1.0) / 2.0) / 2.0] * 2, rtol=1e-6)
 
 
-def test_a_lower_precision_comes_back_as_it_came():
+def test_the_output_has_the_precision_of_the_input():
     layer = LSTM(2, dtype="mixed_bfloat16")
     states = layer(tf.cast(VALUES, tf.bfloat16), tf.constant(PRESENT))
     assert (states.dtype, layer.kernel.dtype) == (tf.bfloat16, tf.float32)

@@ -46,7 +46,7 @@ def test_hamming_counts_equal_signs_less_unequal_ones():
     np.testing.assert_allclose(compared(similarity.HAMMING, query, items), [[1.0, -1.0, 0.5]])
 
 
-def test_codes_hand_their_gradient_on():
+def test_codes_pass_their_gradient_on():
     vectors = tf.constant([[0.5, -0.5]])
     with tf.GradientTape() as tape:
         tape.watch(vectors)

@@ -54,7 +54,7 @@ def test_loudness_does_not_matter_and_silence_follows_a_short_sound():
     assert found[0, -1].max() == 0
 
 
-def test_what_follows_is_left_out():
+def test_a_longer_sound_is_cut():
     long = fake_media.tone(seconds=2.0)
     cut = _wav(np.frombuffer(long[44:], "<i2")[: WIRE.audio_samples])
     np.testing.assert_array_equal(_mel_of(long).mel, _mel_of(cut).mel)

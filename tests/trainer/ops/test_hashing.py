@@ -7,7 +7,7 @@ from trainer.ops import hashing
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_words_become_numbers_whatever_their_case_and_punctuation(run):
+def test_words_become_ids_whatever_their_case_and_punctuation(run):
     def op(texts):
         return hashing.hash_words(texts, length=4, num_hash_buckets=50)
 
@@ -19,7 +19,7 @@ def test_words_become_numbers_whatever_their_case_and_punctuation(run):
     assert ((numbers[3] >= 1) & (numbers[3] <= 50)).all()
 
 
-def test_the_numbers_never_change():
+def test_the_ids_never_change():
     # A bundle is asked in the numbers it was trained in: what a word hashes to is part of the contract.
     assert hashing.hash_words(tf.constant(["good bad"]), length=2, num_hash_buckets=1000).numpy().tolist() == [
         [369, 672]

@@ -4,7 +4,7 @@ import tensorflow as tf
 from trainer.ops import history, tabular
 
 
-def test_a_price_that_is_no_number_counts_as_absent_and_none_is_extreme():
+def test_a_price_of_nan_or_infinity_counts_as_absent_and_none_is_extreme():
     transformed = {
         "category_ids": tf.constant([[1, 2], [0, 0], [3, 0]], tf.int64),
         "brand_id": tf.constant([1, 0, 2], tf.int64),

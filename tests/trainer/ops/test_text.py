@@ -20,7 +20,7 @@ def test_words_are_folded_and_split_in_any_language():
 
 
 @pytest.mark.parametrize("bad", [b"\xff\xfelamp", b"la\x00mp", b"\xed\xa0\x80lamp", b"\xf0\x9f"])
-def test_bytes_that_are_no_text_are_replaced_and_said_so(bad):
+def test_bytes_that_are_no_text_are_replaced_and_reported(bad):
     words = text.words(tf.constant([bad])).to_list()[0]
     assert all(word.decode("utf-8") for word in words)
     assert bool(text.is_replaced(tf.constant([bad]))[0]) is (bad != b"la\x00mp")
@@ -52,7 +52,7 @@ def test_subwords_hold_the_frequent_words_and_every_letter():
     assert {"r", "##a", "##e"} <= set(learned)
 
 
-def test_words_that_occur_once_are_told_apart():
+def test_words_that_occur_once_are_distinguished():
     tokenizer = text.make_tokenizer(text.learn_subwords([("one", 1), ("two", 1)], size=60, min_count=2))
     one, two, other = text.to_model([tf.constant(["one", "two", "xyz"])], tokenizer=tokenizer, length=4).numpy()
     assert (one > 1).tolist() == (two > 1).tolist() == [True, True, True, False]
@@ -64,7 +64,7 @@ def test_an_empty_catalogue_still_has_a_vocabulary():
     assert text.learn_subwords([], size=60, min_count=1)[:2] == ["[PAD]", "[UNK]"]
 
 
-def test_word_counts_say_which_line_is_wrong(tmp_path):
+def test_the_error_of_word_counts_has_the_wrong_line(tmp_path):
     path = tmp_path / "words"
     path.write_text("12 lamp\nlamp\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"words:2 is 'lamp'; wanted 'count word'"):

@@ -24,7 +24,7 @@ def test_amounts_are_logarithms_with_their_sign():
     np.testing.assert_allclose(found["popularity"], [np.log(8)], rtol=1e-6)
 
 
-def test_prices_are_told_by_the_last_one_seen():
+def test_prices_are_relative_to_the_last_observed_one():
     found = trend.to_model(wire(trend_price=[[0.0, 2.0, 4.0]], trend_market_price=[[0.0, 8.0, 4.0]]))
     np.testing.assert_allclose(channel(found, "price"), [0.0, np.log(0.5), 0.0], rtol=1e-6)
     np.testing.assert_allclose(channel(found, "market_price"), [0.0, np.log(2), 0.0], rtol=1e-6)
@@ -32,18 +32,18 @@ def test_prices_are_told_by_the_last_one_seen():
     np.testing.assert_allclose(in_yen["trend"], found["trend"], rtol=1e-5)
 
 
-def test_without_a_price_of_its_own_the_markets_says_nothing():
+def test_without_a_price_of_the_item_the_market_price_counts_nothing():
     found = trend.to_model(wire(trend_market_price=[[5.0, 8.0, 4.0]]))
     np.testing.assert_array_equal(channel(found, "market_price"), 0.0)
 
 
-def test_what_is_no_number_counts_as_nothing():
+def test_nan_and_infinity_count_as_zero():
     found = trend.to_model(wire(trend_units=[[np.nan, np.inf, 1.0]], popularity=[np.nan]))
     np.testing.assert_allclose(channel(found, "units"), [0.0, 0.0, np.log(2)], rtol=1e-6)
     np.testing.assert_array_equal(found["popularity"], 0.0)
 
 
-def test_types_of_relations_are_hashed_and_those_of_companions_are_one():
+def test_types_of_relations_are_hashed_and_co_purchases_have_one_type():
     found = graph.to_model(tf.constant([["fits", "", "fits"]]), num_relation_types=16, max_copurchased=2).numpy()[0]
     assert found[1] == NO_NEIGHBOUR
     assert found[0] == found[2] > CO_PURCHASED

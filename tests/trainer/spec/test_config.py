@@ -49,7 +49,7 @@ def test_keys_left_out_keep_the_value_of_the_base():
         ('{"search": {"score_weights": {"dence": 1}}}', r"'search.score_weights.dence'. Did you mean 'dense'\?"),
     ],
 )
-def test_what_is_wrong_is_named(text, message):
+def test_errors_name_the_wrong_key_or_value(text, message):
     with pytest.raises(ValueError, match=message):
         from_json(text)
 
@@ -58,7 +58,7 @@ def test_what_is_wrong_is_named(text, message):
     ("index", "similarity", "knows"),
     [("ivf", "dot", "cosine"), ("binary", "hamming", "cosine"), ("scann", "kl", "cosine, dot, euclidean")],
 )
-def test_an_index_says_no_to_a_similarity_that_it_does_not_know(index, similarity, knows):
+def test_an_index_refuses_a_similarity_that_it_does_not_support(index, similarity, knows):
     message = f"search.index is {index}, which supports {knows}; tower.similarity is {similarity}. Set search.index"
     with pytest.raises(ValueError, match=message):
         override(Config(), [f"tower.similarity={similarity}", f"search.index={index}"])

@@ -11,7 +11,7 @@ def test_levels_are_the_mean_logarithms_of_the_known_prices():
     assert price.currency_levels(PRICES, CURRENCIES) == pytest.approx({b"EUR": 1.0, b"USD": 1.0, b"": np.log(5.0)})
 
 
-def test_a_price_is_told_above_the_level_of_its_currency():
+def test_a_price_is_relative_to_the_level_of_its_currency():
     found = price.relative_log_prices(PRICES, CURRENCIES, price.currency_levels(PRICES, CURRENCIES))
     np.testing.assert_allclose(found, [-1.0, 1.0, 0.0, np.nan, np.nan, 0.0], atol=1e-6)
 

@@ -14,7 +14,7 @@ HISTORY = {
 }
 
 
-def test_nothing_has_an_advantage_at_first_and_what_is_absent_never_has():
+def test_bonuses_start_at_zero_and_stay_zero_for_absent_entries():
     head = RepurchaseHead(hidden_dim=2)
     assert head(HISTORY, tf.constant([0.0])).numpy().tolist() == [[0.0, 0.0, 0.0]]
     head.bonus.bias.assign([0.5])
@@ -22,7 +22,7 @@ def test_nothing_has_an_advantage_at_first_and_what_is_absent_never_has():
     assert RepurchaseHead.from_config(head.get_config()).hidden_dim == 2
 
 
-def test_age_count_and_what_is_asked_are_told_apart():
+def test_bonuses_depend_on_age_count_and_presence_of_a_query():
     head = RepurchaseHead(hidden_dim=2)
     head(HISTORY, tf.constant([0.0]))
     # Behind the two hidden units stand ln(1 + age), ln(count) and what is asked: ln 31 = 3.434, ln 5 = 1.609.
@@ -32,7 +32,7 @@ def test_age_count_and_what_is_asked_are_told_apart():
 
 
 def loss(gains, *, history=((71, -1),), probability=(0.5, 0.5, 0.5), weights=(1.0,), items=None):
-    """A query like item 70, which stands in the batch twice, of a shopper who acted on item 71."""
+    """A query like item 70, which is in the batch twice, of a user who acted on item 71."""
     return losses.repurchase_softmax(
         tf.constant([[1.0, 0.0]]),
         tf.constant([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]) if items is None else items,
@@ -54,12 +54,12 @@ def test_the_loss_by_hand():
     assert float(loss(tf.constant([[0.5, 9.0]]), history=[[70, -1]])) == pytest.approx(3.7177, abs=1e-4)
 
 
-def test_what_no_history_or_no_action_is_behind_counts_nothing():
+def test_rows_without_history_or_action_count_nothing():
     assert float(loss(tf.constant([[0.5, 0.5]]), history=[[-1, -1]])) == 0.0
     assert float(loss(tf.constant([[0.5, 0.5]]), weights=[0.0])) == 0.0
 
 
-def test_only_the_advantage_is_taught():
+def test_only_the_bonus_gets_a_gradient():
     gains, items = tf.Variable([[0.5, 0.5]]), tf.Variable([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     with tf.GradientTape() as tape:
         found = loss(gains, items=items)
