@@ -84,8 +84,8 @@ def _python_answer(trained, query):
     """Item ids and cosines, best first, from the model itself."""
     wire, items = _wire(query), trained.tables.items
     rows = [[items.row_of.get(item_id, -1) for item_id in wire["history_ids"][0]]]
-    model_form = trained.tables.ops.query_model_inputs({name: tf.constant(value) for name, value in wire.items()})
-    vector = trained.model.encode_queries({**model_form, "history_rows": tf.constant(rows, tf.int32)})["vector"]
+    model_inputs = trained.tables.ops.query_model_inputs({name: tf.constant(value) for name, value in wire.items()})
+    vector = trained.model.encode_queries({**model_inputs, "history_rows": tf.constant(rows, tf.int32)})["vector"]
     scores = Encoder(trained.model).items(items) @ np.asarray(vector)[0]
     order = np.lexsort((np.arange(len(scores)), -scores))
     return [items.ids[row].decode() for row in order], scores[order]

@@ -43,7 +43,7 @@ def make_batch(
     """A batch of the two-tower model about the items `rows` [batch].
 
     Args:
-      config: Sizes of the model form.
+      config: Sizes of the model inputs.
       rows: Store row of each event's item.
       towers: Modalities of items and queries; see `random_shop`.
       photo_share: Share of the queries that have a photo beside their text.

@@ -1,4 +1,4 @@
-"""Random shop in model form, written as training tables: for the speed of training, not for what it learns."""
+"""Random shop as model inputs, written as training tables: for the speed of training, not for what it learns."""
 
 import pathlib
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def write(directory: pathlib.Path, config: Config, *, towers: str, items: int, e
 
     Args:
       directory: Empty folder.
-      config: Sizes of the model form.
+      config: Sizes of the model inputs.
       towers: `text` (every medium absent), `image` (and photos) or `full` (photos, clips, sound, attributes).
       items: Rows of the item store.
       events: Rows of the event table; three quarters are positive.
@@ -106,7 +106,7 @@ def open_tables(directory: pathlib.Path) -> RandomShop:
 
 
 def item_content(random: np.random.Generator, rows: int, config: Config, *, towers: str) -> dict[str, np.ndarray]:
-    """Model form of items."""
+    """Model inputs of items."""
     content = _content(random, rows, config, towers=towers, tokens=config.tower.text.max_item_tokens)
     attributes = {
         "category_ids": random.integers(1, 500, [rows, config.wire.category_levels]).astype(np.int32),
@@ -123,14 +123,14 @@ def item_content(random: np.random.Generator, rows: int, config: Config, *, towe
 def query_content(
     random: np.random.Generator, rows: int, config: Config, *, towers: str, share: float = 0.3
 ) -> dict[str, np.ndarray]:
-    """Model form of queries, without history; a text in each, media in a share of them."""
+    """Model inputs of queries, without history; a text in each, media in a share of them."""
     return _content(random, rows, config, towers=towers, tokens=config.tower.text.max_query_tokens, share=share)
 
 
 def shopper_content(
     random: np.random.Generator, rows: int, config: Config, *, towers: str, items: int
 ) -> dict[str, np.ndarray]:
-    """Model form of users: all unknown, but with `full` towers each has a history."""
+    """Model inputs of users: all unknown, but with `full` towers each has a history."""
     wire = config.wire
     history = random.integers(-1, items, [rows, wire.history_length]).astype(np.int32)
     return {
@@ -144,7 +144,7 @@ def shopper_content(
 
 
 def unknown_days(rows: int, config: Config) -> dict[str, np.ndarray]:
-    """Model form of item days without a record."""
+    """Model inputs of item days without a record."""
     wire = config.wire
     neighbours = wire.max_relations + wire.max_copurchased
     return {

@@ -141,7 +141,7 @@ def _acted_on_before(relevant: Relevant, history: np.ndarray) -> np.ndarray:
 
 
 def _kinds(query: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-    """Present branches of each of `count` queries in model form, such as `text+history`: [query] str."""
+    """Present branches of each of `count` queries as model inputs, such as `text+history`: [query] str."""
     query = {**query, "history_present": query["history_rows"] >= 0}
     present = {
         branch.value: np.any(

@@ -17,7 +17,7 @@ def aligned(branches, items=(0, 1), temperature=1.0):
 
 
 def test_branches_that_agree_cost_what_the_temperature_leaves():
-    # Both branches of item 0 are (1, 0), those of item 1 (0, 1): logits 1 and 0, so -ln(e / (e + 1)) = 0.3133 everywhere.
+    # Both branches of item 0 are (1, 0), of item 1 (0, 1): logits 1 and 0, so -ln(e / (e + 1)) = 0.3133.
     assert aligned([[[1.0, 0.0], [2.0, 0.0]], [[0.0, 3.0], [0.0, 1.0]]]) == pytest.approx(0.3133, abs=1e-4)
     # At temperature 0.5 the logits are 2 and 0: -ln(e² / (e² + 1)) = 0.1269.
     assert aligned([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]], temperature=0.5) == pytest.approx(

@@ -1,4 +1,4 @@
-"""Earlier searches in model form."""
+"""Earlier searches as model inputs."""
 
 import numpy as np
 import pytest
