@@ -28,7 +28,7 @@ from trainer.spec.features import Modality, Side
 
 _MOST_AT_ONCE = 64
 _SHARD_DIGITS = 2
-# Of the configuration, what the model inputs of a modality depends on.
+# Of the configuration, what the model inputs of a modality depend on.
 _SIZES: dict[Modality, Callable[[Config], Sequence[int]]] = {
     Modality.TEXT: lambda config: [config.tower.text.max_item_tokens],
     Modality.IMAGE: lambda config: [config.wire.image_px],

@@ -39,7 +39,7 @@ class Model(Protocol):
         """Model inputs of queries to `TowerOutput`s, `repeats` among them."""
 
     def encode_days(self, encoded: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """`encoded` of items and the model inputs of days to {"branches": [batch, changing, dim], day task: [batch]}."""
+        """`encoded` of items and model inputs of days to {"branches": [batch, changing, dim], day task: [batch]}."""
 
     def query_keys(self, query_vectors: tf.Tensor) -> tf.Tensor:
         """[batch, dim] to [batch, key_dim], what is compared with the keys of items by dot product."""
