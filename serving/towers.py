@@ -33,13 +33,13 @@ class Model(Protocol):
     """What the towers need of a trained model."""
 
     def encode_items_without_price(self, item_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """Model inputs of the content of items to `TowerOutput`s, of which `encoded` knows nothing of their prices."""
+        """Model form of the content of items to `TowerOutput`s, of which `encoded` knows nothing of their prices."""
 
     def encode_queries(self, query_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """Model inputs of queries to `TowerOutput`s, `repeats` among them."""
+        """Model form of queries to `TowerOutput`s, `repeats` among them."""
 
     def encode_days(self, encoded: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """`encoded` of items and model inputs of days to {"branches": [batch, changing, dim], day task: [batch]}."""
+        """`encoded` of items and the model form of days to {"branches": [batch, changing, dim], day task: [batch]}."""
 
     def query_keys(self, query_vectors: tf.Tensor) -> tf.Tensor:
         """[batch, dim] to [batch, key_dim], what is compared with the keys of items by dot product."""
@@ -54,7 +54,7 @@ class Model(Protocol):
         """[batch, branch, dim] to {query task: [batch, classes]}."""
 
     def classify_reviews(self, words: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """Model inputs of reviews [review, words] to {review task: [review, classes]}."""
+        """Model form of reviews [review, words] to {review task: [review, classes]}."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -188,7 +188,7 @@ def export_towers(
 
     Args:
       model: The trained model.
-      ops: Wire form to model inputs, with its vocabularies.
+      ops: Wire form to model form, with its vocabularies.
       directory: Where the SavedModel goes.
       model_id: SHA-256 that names the trained model; with the catalogue it decides the bundle's version.
       extra: Files for `assets.extra`, by name; a bundle of these towers carries on those of `WARM_START_FILES`.

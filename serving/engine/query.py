@@ -12,6 +12,7 @@ import tensorflow as tf
 from serving.engine import request_inputs
 from serving.engine.query_understanding import INTENT_TASK, SENTIMENT_TASK, QueryUnderstanding
 from serving.lexical.bm25 import Terms
+from trainer.ops.numbers import status_bit
 from trainer.spec.features import Modality
 from trainer.spec.serving.search_fields import QUERY_COMPONENTS, SEED_ITEMS
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput
@@ -127,7 +128,7 @@ def active_branches(encoded: Mapping[str, tf.Tensor], weights: tf.Tensor) -> tf.
 
 def with_empty_bit(status: tf.Tensor, empty: tf.Tensor) -> tf.Tensor:
     """`status` with the bit for an empty query set or cleared as `empty` says."""
-    return (status & ~int(QueryStatus.EMPTY)) | request_inputs.status_bit(empty, QueryStatus.EMPTY)
+    return (status & ~int(QueryStatus.EMPTY)) | status_bit(empty, QueryStatus.EMPTY)
 
 
 def sanitize_outputs(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -145,7 +146,7 @@ def sanitize_outputs(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     cleaned = {name: kept(encoded[name]) for name in outputs}
     empty = tf.reduce_all(cleaned[TowerOutput.VECTOR.value] == 0.0, axis=-1)
     status = with_empty_bit(encoded[TowerOutput.STATUS.value], empty)
-    return {**cleaned, TowerOutput.STATUS.value: status | request_inputs.status_bit(~good, QueryStatus.NUMBER_REPLACED)}
+    return {**cleaned, TowerOutput.STATUS.value: status | status_bit(~good, QueryStatus.NUMBER_REPLACED)}
 
 
 def query_specs(dim: int) -> Query:

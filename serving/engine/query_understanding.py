@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from serving.engine import request_inputs
+from trainer.ops.numbers import finite
 from trainer.spec.tasks import DIVERSITY, INTENT_ADJUSTMENTS, QUERY_TASKS, REVIEW_TASKS, SCORE_COMPONENTS, SENTIMENT
 
 (INTENT_TASK,) = QUERY_TASKS
@@ -59,10 +60,10 @@ def understand(towers: Any, *, text: tf.Tensor, branches: tf.Tensor) -> QueryUnd
       branches: [batch, branch, dim] float32 of the query tower, zeros for what does not count.
     """
     says = tf.reduce_any(branches != 0.0, axis=[1, 2])[:, tf.newaxis]
-    intent = _finite(towers.classify_queries(branches)[INTENT_TASK.name])
+    intent = finite(towers.classify_queries(branches)[INTENT_TASK.name])
     # Beside the texts one without words: what the head thinks before it has read anything.
     texts = tf.concat([text, [b""]], axis=0)
-    sentiment = _finite(towers.classify_reviews(texts)[SENTIMENT_TASK.name])
+    sentiment = finite(towers.classify_reviews(texts)[SENTIMENT_TASK.name])
     return QueryUnderstanding(
         intent=tf.where(says, intent, 0.0),
         sentiment=tf.where((text != b"")[:, tf.newaxis], sentiment[:-1], 0.0),
@@ -127,7 +128,3 @@ def intent_adjustments(intent: tf.Tensor) -> dict[str, tf.Tensor]:
     names = (*SCORE_COMPONENTS, DIVERSITY)
     table = [[INTENT_ADJUSTMENTS[intent].get(name, 0.0) for name in names] for intent in INTENT_TASK.classes]
     return dict(zip(names, tf.unstack(tf.matmul(intent, tf.constant(table)), axis=1), strict=True))
-
-
-def _finite(values: tf.Tensor) -> tf.Tensor:
-    return tf.where(tf.math.is_finite(values), values, 0.0)

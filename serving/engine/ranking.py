@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from serving.engine.request_inputs import status_bit
 from serving.index.exact import NO_ROW
+from trainer.ops.numbers import finite, status_bit
 from trainer.spec.serving.signatures import QueryStatus
 from trainer.spec.tasks import DENSE, PAIR_TASKS, SCORE_COMPONENTS
 
@@ -71,7 +71,7 @@ def score_components(
     dense = compare(query_vectors, item_vectors)
     pairs = score_pairs(query_vectors, item_vectors)
     parts = {DENSE: dense, **{task.name: pairs[task.name] for task in PAIR_TASKS}}
-    return {part: tf.where(tf.math.is_finite(values), values, 0.0) for part, values in parts.items()}
+    return {part: finite(values) for part, values in parts.items()}
 
 
 def total_score(parts: Mapping[str, tf.Tensor], weights: Mapping[str, tf.Tensor]) -> tf.Tensor:

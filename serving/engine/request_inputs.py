@@ -5,17 +5,13 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from trainer.ops.examples import axis_lengths
+from trainer.ops.numbers import status_bit
 from trainer.spec.config import WireConfig
 from trainer.spec.features import VARIABLE_AXES, Feature
 from trainer.spec.serving.signature_fields import SignatureField
 from trainer.spec.serving.signatures import QueryStatus
 
 MAX_WEIGHT = 1e6
-
-
-def status_bit(condition: tf.Tensor, status: QueryStatus) -> tf.Tensor:
-    """`status` where `condition` holds, else 0; int32."""
-    return tf.where(condition, tf.constant(int(status), tf.int32), tf.constant(0, tf.int32))
 
 
 def default_input(port: SignatureField) -> tf.Tensor:

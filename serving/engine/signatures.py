@@ -16,6 +16,7 @@ from serving.engine.search import SearchEngine, SearchState
 from serving.engine.text_index import TextIndexes
 from serving.index.exact import NO_ROW, Index
 from serving.towers import LoadedTowers
+from trainer.ops.numbers import status_bit
 from trainer.spec.branches import content_features
 from trainer.spec.serving import signatures as spec
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput
@@ -73,7 +74,7 @@ class SignatureFunctions(tf.Module):
             "scores": tf.where(known, scored.scores, 0.0),
             **{f"score_{part}": tf.where(known, scored.parts[part], 0.0) for part in SCORE_COMPONENTS},
             **_understanding_outputs(query, weights),
-            **self._remarks(query.status | weights.status | rows.status_bit(unknown, QueryStatus.ITEM_UNKNOWN)),
+            **self._remarks(query.status | weights.status | status_bit(unknown, QueryStatus.ITEM_UNKNOWN)),
         }
 
     def explain(self, inputs: Inputs) -> Outputs:
@@ -87,7 +88,7 @@ class SignatureFunctions(tf.Module):
             **explain.locate(self.engine, ranking, item),
             **explain.contributions(self.engine, ranking, item),
             **_understanding_outputs(query, ranking.weights),
-            **self._remarks(ranking.status | rows.status_bit(item == NO_ROW, QueryStatus.ITEM_UNKNOWN)),
+            **self._remarks(ranking.status | status_bit(item == NO_ROW, QueryStatus.ITEM_UNKNOWN)),
         }
 
     def suggest(self, inputs: Inputs) -> Outputs:
@@ -112,7 +113,7 @@ class SignatureFunctions(tf.Module):
         wire = {feature.name: inputs[feature.name] for feature in content_features()}
         content = self.towers.embed_item({**wire, "price": price})
         encoded = sanitize_outputs(self.engine.with_relations(content, inputs))
-        status = encoded[TowerOutput.STATUS.value] | rows.status_bit(odd, QueryStatus.NUMBER_REPLACED)
+        status = encoded[TowerOutput.STATUS.value] | status_bit(odd, QueryStatus.NUMBER_REPLACED)
         return _vector_outputs({**encoded, TowerOutput.STATUS.value: status})
 
     def wire_spec(self, inputs: Inputs) -> Outputs:
