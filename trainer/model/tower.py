@@ -15,7 +15,7 @@ from trainer.spec.model_inputs import BRANCHES, branch_inputs, required_inputs
 from trainer.spec.serving.signatures import TowerOutput
 
 Tensors = Mapping[str, tf.Tensor]
-_MASKED = "hidden"
+_MASKED = "masked_modalities"
 # Branches that are added as long as they learned to be; the others have length 1 and are fused. These start at zero:
 # a gate would learn to ignore them before they carry anything. The daily ones must be among them: the content of an
 # item is the sum of its other branches.

@@ -3,6 +3,9 @@ import types
 import numpy as np
 
 from trainer.evaluation.eval_sets import Requests, questions
+from trainer.spec.features import Side
+from trainer.spec.model_inputs import model_inputs
+from trainer.spec.presets import tiny
 
 
 class Events:
@@ -15,9 +18,11 @@ class Events:
 
     def gather_queries(self, rows):
         assert rows.tolist() == [0, 2]
-        nothing = {name: np.zeros([2, 1]) for name in ("text_tokens", "profile_ids")}
-        media = {f"{name}_present": np.zeros([2, 1], bool) for name in ("image", "video", "audio")}
-        return {**nothing, **media, "search_words": np.zeros([2, 1, 1]), "history_rows": np.array([[4, -1], [-1, -1]])}
+        blank = {
+            name: np.zeros([2, *spec.shape(tiny(), Side.QUERY)], spec.dtype)
+            for name, spec in model_inputs(Side.QUERY, tiny()).items()
+        }
+        return {**blank, "history_rows": np.array([[4, -1], [-1, -1]])}
 
 
 def test_what_was_acted_on_before_is_told_from_what_was_not():
