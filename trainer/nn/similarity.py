@@ -1,6 +1,6 @@
 """Similarity functions as pairs of key functions: a similarity is the dot product of a query's and an item's key.
 
-Whatever searches by dot products (the loss, the evaluation, an index) thereby knows every similarity. Vectors are
+Whatever searches by dot products (the loss, the evaluation, an index) thereby supports every similarity. Vectors are
 [..., dim] float32, keys [..., key_dim] float32.
 """
 
