@@ -53,7 +53,7 @@ test-extended: setup ## kills, floods, long fuzz and the documents' commands, at
 	$(PYTEST) -m extended
 
 docs: setup ## build the site of the pages into build/site; a broken link or a page outside the menu is an error
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict --quiet -f .mkdocs.yml -d build/site
 
 dist: setup ## build dist/: source distribution and wheel of vitrine-search, wheel of vitrine-client
 	$(BIN)/python setup.py --quiet sdist bdist_wheel
