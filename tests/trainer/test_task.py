@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
+from serving.engine.request_inputs import default_input
 from tests.support import tiny_shop
 from trainer import task
 from trainer.spec.config import from_json, to_dict, to_json
 from trainer.spec.features import Side
+from trainer.spec.serving.signatures import signatures
 from trainer.tables.tables import Inputs, open_tables
 from trainer.training.distributed.preemption import Preempted
 
@@ -200,9 +202,10 @@ def _write_a_review_and_an_intent(path):
 
 def _check_review_and_intent(bundle):
     """The reviewed item alone has a sentiment, and the intent of a query is known: events came from `ram://`."""
-    rank = tf.saved_model.load(bundle).signatures["rank"]
-    ids = tf.constant([["item-03", "item-04"]])
-    scores = rank(query_text=tf.constant(["colour3 thing0"]), item_ids=ids)
+    (signature,) = (signature for signature in signatures(tiny_shop.CONFIG) if signature.name == "rank")
+    inputs = {field.name: default_input(field) for field in signature.inputs}
+    inputs |= {"query_text": tf.constant(["colour3 thing0"]), "item_ids": tf.constant([["item-03", "item-04"]])}
+    scores = tf.saved_model.load(bundle).signatures["rank"](**inputs)
     sentiment = scores["score_sentiment"].numpy()[0]
     assert abs(sentiment[0]) > 1e-4
     assert sentiment[1] == 0.0
