@@ -26,9 +26,9 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from tfx.utils import path_utils
 
 from serving import remote_files
+from serving.bundle_layout import BUILD_NUMBER, FLAVOURS
 from trainer.spec.config import from_json
 
-BUILD_NUMBER = 1  # the folder of a bundle before publishing gives it its version
 EVALUATED_FLAVOUR, SERVED_FLAVOUR = "stock", "scann"
 NUM_SMOKE_TEST_QUERIES = 8
 BUNDLE_VERSION, IS_BLESSED = "bundle_version", "blessed"
@@ -230,7 +230,7 @@ class PusherDriver(_KeyedDriver):
 
 def published_versions(destination: str | os.PathLike[str]) -> list[str]:
     """Returns `flavour/number content` of the newest version of each flavour."""
-    from serving.bundle.publish import FLAVOURS, newest_version, read_manifest
+    from serving.bundle.publish import newest_version, read_manifest
 
     found = []
     for flavour in FLAVOURS:

@@ -11,8 +11,9 @@ import numpy as np  # isort: skip
 import tensorflow as tf  # isort: skip
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from serving.bundle_layout import WARMUP_PATH
+
 IMAGE_PX, DIM, WIDTH = 32, 64, 50
-WARM_UP_PATH = "assets.extra/tf_serving_warmup_requests"
 
 
 class Plus(tf.Module):
@@ -188,7 +189,7 @@ def record_warm_up(path: Path, inputs: Mapping[str, np.ndarray]) -> None:
     for alias, value in inputs.items():
         request.inputs[alias].CopyFrom(tf.make_tensor_proto(value))
     log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
-    target = path / WARM_UP_PATH
+    target = path / WARMUP_PATH
     target.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(target)) as writer:
         writer.write(log.SerializeToString())

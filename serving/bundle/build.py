@@ -18,6 +18,7 @@ from serving.bundle.input_limits import write_limits
 from serving.bundle.op_check import FLAVOUR_NAMESPACES, check_supported_ops, ops_of
 from serving.bundle.saved_model import Bundle
 from serving.bundle.warmup import write_warmup
+from serving.bundle_layout import FLAVOURS
 from serving.catalogue.catalogue import Catalogue, encode_catalogue
 from serving.catalogue.item_encoder import title_queries
 from serving.catalogue.review_sentiment import has_intent_labels, item_sentiment
@@ -36,7 +37,6 @@ from trainer.spec.config import to_dict
 from trainer.spec.tasks import SENTIMENT
 
 __all__ = ["BundleReport", "build_bundle", "bundle_version", "export_towers"]
-FLAVOURS = tuple(FLAVOUR_NAMESPACES)
 # The code that is in the graph of a bundle or determines its content; the last is started as a process.
 CODE_MODULES = ("serving.bundle.build", "serving.index.scann_builder")
 _LOG = logging.getLogger(__name__)

@@ -8,11 +8,10 @@ import json
 from pathlib import Path
 
 from serving.bundle.saved_model import DEFAULT_SIGNATURE, SERVING_DEFAULT
+from serving.bundle_layout import LIMITS_PATH
 from trainer.spec.config import Config
 from trainer.spec.serving.signature_fields import WireType
 from trainer.spec.serving.signatures import signatures
-
-LIMITS_PATH = "assets.extra/input_limits.json"
 
 
 def write_limits(directory: Path, *, config: Config) -> None:

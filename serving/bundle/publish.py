@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from serving import remote_files
+from serving.bundle_layout import FLAVOURS
 from serving.manifest import MANIFEST_PATH, check_manifest
 
-FLAVOURS = ("stock", "scann")
 _LOCK_NAME = ".publish.lock"
 _TEMPORARY_PREFIX = ".tmp-publish-"
 _RESERVED_BYTES = 1 << 20

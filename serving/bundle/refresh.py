@@ -22,6 +22,7 @@ import tensorflow_text  # noqa: F401  registers the tokenizers' ops, without whi
 
 from serving.bundle.build import index_for, write_bundles
 from serving.bundle.publish import local_newest, newest_bundles, publish, read_manifest
+from serving.bundle_layout import BUILD_NUMBER
 from serving.catalogue.catalogue import Catalogue
 from serving.catalogue.diff import KnownItems, compact_catalogue, encode_changed, is_unchanged, refresh_catalogue
 from serving.catalogue.item_encoder import EncodedItems, encode_items
@@ -36,7 +37,6 @@ from serving.similarity import Similarity
 from serving.towers import LoadedTowers, warm_start_files
 from trainer.spec import config as configs
 
-BUILD_NUMBER = 1
 REBUILD_FRACTION = 0.2  # of the base index: with more delta items and tombstones it is built again
 
 

@@ -15,12 +15,12 @@ from PIL import Image
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving.bundle.saved_model import DEFAULT_SIGNATURE, SERVING_DEFAULT
+from serving.bundle_layout import WARMUP_PATH
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.serving.signature_fields import Signature, SignatureField
 from trainer.spec.serving.signatures import signatures
 from trainer.spec.units import SAMPLE_RATE_HZ
 
-WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
 BATCH_SIZES = (1, 8)
 _EVERY_FILTER: dict[str, Any] = {
     "filter_category": [b"a"],

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from serving.remote_files import is_remote
 from serving.server.protocol.compatibility import PROMISING, STRICT, Behaviour
 
 MEGABYTE = 1 << 20
 UNLIMITED_BYTES = (1 << 31) - 1
 TRUE_WORDS = ("true", "1", "yes", "on")
-URI_MARK = "://"
 FALSE_WORDS = ("false", "0", "no", "off")
 ONE_LOOP = "requests are taken in by one event loop"
 NO_TFLITE = "this server runs SavedModels only"
@@ -50,7 +50,7 @@ def boolean(text: str) -> bool:
 
 def location(text: str) -> Path | str:
     """A local path, or a URI as it is."""
-    return text if URI_MARK in text else Path(text)
+    return text if is_remote(text) else Path(text)
 
 
 def _flag(default: Any, text: str, *, kind: Callable[[str], Any] = str, least: float | None = None) -> Any:

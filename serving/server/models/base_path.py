@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from serving.server.models.version_folder import VersionFolder, is_uri, padded_name, version_numbers
+from serving.remote_files import is_remote
+from serving.server.models.version_folder import VersionFolder, padded_name, version_numbers
 
 
 class BasePath(Protocol):
@@ -61,7 +62,7 @@ class LocalBasePath:
 
 def base_path_at(location: str | Path) -> BasePath:
     """The base path at a local path or a URI."""
-    if not is_uri(location):
+    if not is_remote(location):
         return LocalBasePath(Path(location))
     from serving.server.models.remote_base_path import RemoteBasePath  # loads TensorFlow; a local path needs none
 

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 import tensorflow as tf
 
 from serving.manifest import MANIFEST_PATH
-from serving.server.models.version_folder import URI_MARK, VersionFolder, is_uri, padded_name, version_numbers
+from serving.remote_files import URI_MARK, is_remote
+from serving.server.models.version_folder import VersionFolder, padded_name, version_numbers
 from serving.server.protocol.errors import Code, ServingError
 from serving.server.telemetry.log import event
 
@@ -25,7 +26,7 @@ def unknown_scheme(location: str | Path) -> str:
     """What to say about a URI whose scheme TensorFlow has no file system for; empty where it has one."""
     scheme = str(location).partition(URI_MARK)[0]
     known = sorted(name for name in tf.io.gfile.get_registered_schemes() if name)
-    if not is_uri(location) or scheme in known:
+    if not is_remote(location) or scheme in known:
         return ""
     return f"has no file system for {scheme}{URI_MARK}; known are {', '.join(known)}: mount it"
 

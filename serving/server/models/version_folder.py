@@ -9,7 +9,6 @@ from serving.manifest import check_manifest, has_manifest
 
 VERSION_NAME = re.compile(r"\d{1,19}", re.ASCII)
 LARGEST_VERSION = 2**63 - 1
-URI_MARK = "://"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,11 +24,6 @@ class VersionFolder:
     version: int
     location: str
     fingerprint: tuple[tuple[str, int, int], ...]
-
-
-def is_uri(location: str | Path) -> bool:
-    """True for what is no local path."""
-    return URI_MARK in str(location)
 
 
 def version_numbers(names: Iterable[str]) -> list[int]:

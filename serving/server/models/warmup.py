@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from serving.bundle_layout import WARMUP_PATH
 from serving.server.protocol.deadline import NEVER
 from serving.server.protocol.errors import ServingError
 from serving.server.protocol.inference import classify, infer, regress
@@ -13,7 +14,6 @@ from serving.server.protocol.model import Model
 from serving.server.protocol.predict import predict_proto
 from serving.server.telemetry.log import event
 
-WARMUP_PATH = "assets.extra/tf_serving_warmup_requests"
 MAX_WARMUP_REQUESTS = 1000
 
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from serving.bundle_layout import LIMITS_PATH
 from serving.server.protocol.errors import Code, ServingError, invalid
-
-LIMITS_PATH = "assets.extra/input_limits.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limit:
-    """What every number of one input must be: finite, and from `least` to `most` where these are given."""
+    """Valid range of the numbers of one input, which are finite besides."""
 
     minimum: float = -math.inf
     maximum: float = math.inf
@@ -45,7 +44,7 @@ def read_limits(folder: Path) -> dict[str, dict[str, Limit]]:
     except (ValueError, TypeError, AttributeError) as error:
         raise ServingError(
             Code.FAILED_PRECONDITION,
-            f"{LIMITS_PATH} is not an object of signatures with inputs with least and most; build the bundle again.",
+            f"{LIMITS_PATH} does not map signatures to inputs with minimum and maximum; build the bundle again.",
         ) from error
 
 
