@@ -49,7 +49,7 @@ def test_a_file_that_is_not_as_it_must_be_is_told(tmp_path, content):
     path = tmp_path / LIMITS_PATH
     path.parent.mkdir()
     path.write_text(content)
-    with pytest.raises(ServingError, match="is not an object of signatures") as caught:
+    with pytest.raises(ServingError, match="does not map signatures") as caught:
         read_limits(tmp_path)
     assert caught.value.code is Code.FAILED_PRECONDITION
 
