@@ -56,11 +56,12 @@ def result_pages(client: Client, shop: Path, *, text: str, photo: str) -> list[P
     for title, query in queries.items():
         found = client.search(**query, page_size=COLUMNS)
         asked = Hit(path if "image" in query else None, (title, f"{found.total_matches} products"))
-        pages.append(Page(asked, _hits(found, catalogue, shop)))
+        pages.append(Page(asked, hits_of(found, catalogue, shop)))
     return pages
 
 
-def _hits(found: SearchResult, catalogue: Mapping[str, Mapping[str, Any]], shop: Path) -> list[Hit]:
+def hits_of(found: SearchResult, catalogue: Mapping[str, Mapping[str, Any]], shop: Path) -> list[Hit]:
+    """Title, price and score of each result, with the first photo of its item."""
     hits = []
     for item_id, score in zip(found.ids, found.scores, strict=True):
         item = catalogue[item_id]
