@@ -23,7 +23,7 @@ CATALOG: tuple[dict[str, Any], ...] = (
     {"item_id": "tea-green", "title": "Green Tea, loose", "category": ["Kitchen", "Tea"], "price": 7.0},
     {"item_id": "tea-mint", "title": "Mint Tea, 20 bags", "category": ["Kitchen", "Tea"], "price": 4.0},
     {"item_id": "lamp-desk", "title": "Desk Lamp", "category": ["Living", "Lamps"], "brand": "Jarnby", "price": 45.0},
-    {"item_id": "lamp-floor", "title": "Floor Lamp, oak", "category": ["Living", "Lamps"], "price": 120.0},
+    {"item_id": "lamp-arc", "title": "Arc Lamp, oak", "category": ["Living", "Lamps"], "price": 120.0},
     {"item_id": "pillow", "title": "Linen Pillow", "category": ["Living", "Textiles"], "attributes": {"size": "M"}},
     {"item_id": "blanket", "title": "Wool Blanket", "category": ["Living", "Textiles"], "price": 79.0},
     {"item_id": "vase-tall", "title": "Tall Vase", "category": ["Living", "Vases"], "price": 29.0, "in_stock": False},
@@ -34,14 +34,14 @@ SEARCHES: Mapping[str, tuple[str, ...]] = {
     "blue mug": ("mug-blue", "mug-red", "vase-small"),
     "cup to go": ("mug-travel", "mug-blue"),
     "mint tea": ("tea-mint", "tea-green"),
-    "reading light": ("lamp-desk", "lamp-floor"),
+    "reading light": ("lamp-desk", "lamp-arc"),
 }
 # Actions without a search: (shopper, item, type).
 ACTIONS = (
     ("ann", "teapot", "view"),
     ("ann", "tea-green", "purchase"),
     ("ann", "teapot", "purchase"),
-    ("bob", "lamp-floor", "view"),
+    ("bob", "lamp-arc", "view"),
     ("bob", "blanket", "cart"),
     ("bob", "blanket", "purchase"),
     ("eve", "pillow", "click"),

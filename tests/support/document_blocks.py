@@ -1,4 +1,4 @@
-"""Command blocks of a page, each with the mark that says how a test runs it.
+"""Command blocks of a page, each with the mark by which a test runs it.
 
 A block of commands (`sh`, `console`, `python`) has an HTML comment on the line above its fence:
 
@@ -26,7 +26,7 @@ class Block:
     Attributes:
       place: `page:line` of its fence.
       language: The word behind the fence.
-      text: What stands in it.
+      text: Its lines.
       mode: One of `MODES`; empty where there is no mark.
       reason: Why it is skipped.
     """
@@ -59,7 +59,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def faults_of(block: Block) -> list[str]:
-    """What is wrong with the mark of a block; empty where nothing is."""
+    """Faults of the mark of a block; empty where there are none."""
     if not block.mode:
         return [f"{block.place} has no mark; wanted <!-- run: MODE --> on the line above, MODE one of {MODES}"]
     if block.mode not in MODES:
