@@ -47,7 +47,7 @@ def test_gate_names_every_anomaly_and_stops(doors, tmp_path):
     write_anomalies(tmp_path / "e" / "Split-eval", position="missing")
     verdict = artifact(doors.beam.GateVerdict, tmp_path / "v")
     with pytest.raises(doors.beam.AnomalyError) as caught:
-        doors.beam.Gate.test_call(items_anomalies=items, events_anomalies=events, verdict=verdict, code="")
+        doors.beam.SchemaGate.test_call(items_anomalies=items, events_anomalies=events, verdict=verdict, code="")
     assert "(2 anomalies); nothing was trained or published" in str(caught.value)
     assert "items/all, feature 'price': wrong: below -1" in str(caught.value)
     assert "events/eval, feature 'position': wrong: missing" in str(caught.value)
@@ -58,7 +58,7 @@ def test_gate_lets_sound_data_through(doors, tmp_path):
     items, events = artifact("ExampleAnomalies", tmp_path / "i"), artifact("ExampleAnomalies", tmp_path / "e")
     write_anomalies(tmp_path / "i" / "Split-all")
     verdict = artifact(doors.beam.GateVerdict, tmp_path / "v")
-    doors.beam.Gate.test_call(items_anomalies=items, events_anomalies=events, verdict=verdict, code="abc")
+    doors.beam.SchemaGate.test_call(items_anomalies=items, events_anomalies=events, verdict=verdict, code="abc")
     assert (tmp_path / "v" / "verdict.txt").read_text() == "No anomalies.\ncode abc\n"
 
 
@@ -280,11 +280,10 @@ def test_a_bundle_is_built_evaluated_and_published_where_all_artifacts_are_remot
     assert served == [(["1"], 8)]
 
     inputs = {"bundle": [bundle], "blessing": [blessing], "infra_blessing": [infra]}
-    for number in (1, 1):  # the newest version is not published again
-        pushed = remote_artifact("PushedModel", "pushed")
-        doors.serving.PusherExecutor().Do(inputs, {"pushed": [pushed]}, {"destination": f"{REMOTE}/published"})
-        assert read_remote("pushed/pushed.json")["version"] == number
-    assert read_remote("pushed/pushed.json")["new"] is False
+    for name, is_new in (("pushed", True), ("pushed-again", False)):  # the newest version is not published again
+        outputs = {"pushed": [remote_artifact("PushedModel", name)]}
+        doors.serving.PusherExecutor().Do(inputs, outputs, {"destination": f"{REMOTE}/published"})
+        assert read_remote(f"{name}/pushed.json") == {"version": 1, "new": is_new}
     assert doors.serving.published_versions(f"{REMOTE}/published") == [f"stock/1 {version}", f"scann/1 {version}"]
 
     # One item of the catalogue is gone.
@@ -313,7 +312,7 @@ def test_items_gate_stops_at_the_items_alone(doors, tmp_path):
     write_anomalies(tmp_path / "i" / "Split-all", price="below -1")
     verdict = artifact(doors.beam.GateVerdict, tmp_path / "v")
     with pytest.raises(doors.beam.AnomalyError, match="items/all, feature 'price': wrong: below -1"):
-        doors.beam.ItemsGate.test_call(items_anomalies=items, verdict=verdict, code="")
+        doors.beam.ItemsSchemaGate.test_call(items_anomalies=items, verdict=verdict, code="")
 
 
 def test_a_refreshed_bundle_that_does_not_serve_is_not_published(doors, tmp_path, monkeypatch):
@@ -382,4 +381,4 @@ def test_demo_shop_is_written_once(doors, tmp_path, monkeypatch):
     assert not (folder / "left over").exists()
     (folder / ".complete").unlink()  # as after a kill while it was written
     doors.beam.demo_shop(folder, code="2")
-    assert written == [doors.beam.EMBEDDED_SHOP] * 3
+    assert written == [doors.beam.DEMO_SHOP] * 3
