@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_additions import NEW_FILES
 from trainer.spec import markdown
 from trainer.spec.serving.signatures import QueryStatus
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [path for folder in (ROOT, ROOT / "docs", ROOT / "examples") for path in sorted(folder.glob("*.md"))]
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]
 
 
@@ -81,8 +82,10 @@ def test_links_and_named_files_exist(path):
     text = path.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         assert "://" in target or (path.parent / target).exists(), target
-    for name in re.findall(r"`((?:trainer|serving|beam_preprocess|tests|docs)/[\w/]+\.(?:py|md))`", text):
-        assert (ROOT / name).exists(), f"{path.name} names {name}"
+    for name in re.findall(
+        r"`((?:trainer|serving|beam_preprocess|vitrine|tests|docs|examples|benchmarks)/[\w/]+\.(?:py|md))`", text
+    ):
+        assert (ROOT / name).exists() or name in NEW_FILES, f"{path.name} names {name}"
 
 
 def test_make_targets_that_pages_name_exist():
