@@ -62,7 +62,7 @@ def validation_components(job: Job, side: str, examples: Any, *, features: Seque
 
 def ingestion(job: Job, name: str) -> Any:
     """The component `ItemsGen` or `EventsGen`; the code of the encoders counts only where it runs."""
-    import beam_preprocess.component as doors
+    import beam_preprocess.component as beam_components
 
     runs_encoders = name == "ItemsGen" and job.config.embedded
     code = source_hash(
@@ -70,7 +70,7 @@ def ingestion(job: Job, name: str) -> Any:
         alone=["beam_preprocess.component"],
         without=["serving.client.client", *([] if runs_encoders else ["trainer.model.pretrained"])],
     )
-    return getattr(doors, name)(shop=job.shop, kind=job.kind, config=job.config_of("wire", "data"), code=code)
+    return getattr(beam_components, name)(shop=job.shop, kind=job.kind, config=job.config_of("wire", "data"), code=code)
 
 
 def data_components(job: Job) -> dict[str, Any]:
@@ -81,13 +81,13 @@ def data_components(job: Job) -> dict[str, Any]:
     from tfx.proto import transform_pb2
     from tfx.v1.components import ImportSchemaGen, Transform
 
-    import beam_preprocess.component as doors
+    import beam_preprocess.component as beam_components
     from beam_preprocess import schema
 
     nodes: dict[str, Any] = {"ItemsGen": ingestion(job, "ItemsGen"), "EventsGen": ingestion(job, "EventsGen")}
     for side, features in (("Items", schema.VALIDATED_ITEMS), ("Events", schema.VALIDATED_EVENTS)):
         nodes |= validation_components(job, side, nodes[f"{side}Gen"].outputs["examples"], features=features)
-    nodes["Gate"] = doors.SchemaGate(
+    nodes["Gate"] = beam_components.SchemaGate(
         items_anomalies=nodes["ItemsValidator"].outputs["anomalies"],
         events_anomalies=nodes["EventsValidator"].outputs["anomalies"],
         code=source_hash([], alone=["beam_preprocess.component"]),
@@ -115,7 +115,7 @@ def data_components(job: Job) -> dict[str, Any]:
 
 def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
     """From Examples to a published bundle: {id: component}."""
-    import serving.component as doors
+    import serving.component as serving_components
     import trainer.component as training
     from beam_preprocess.component import ground_truth_of
 
@@ -147,27 +147,27 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
         from trainer.managed.component import ManagedTrainer, managed_arguments
 
         nodes["Trainer"] = ManagedTrainer(channels=channels, custom=custom | managed_arguments(job.cloud))
-    nodes["Indexer"] = doors.Indexer(
+    nodes["Indexer"] = serving_components.Indexer(
         model=nodes["Trainer"].outputs["model"],
         items=items,
         events=events,
         code=source_hash(["serving.bundle.build"], alone=["serving.component", "serving.evaluation.eval_requests"]),
     )
     bundle = nodes["Indexer"].outputs["bundle"]
-    nodes["Evaluator"] = doors.Evaluator(
+    nodes["Evaluator"] = serving_components.Evaluator(
         channels={"bundle": bundle, "items": items, "events": events},
         config=job.config_of("wire"),
         quality_gate=job.quality_gate,
         max_requests=MAX_EVALUATED_REQUESTS,
         code=source_hash(["serving.evaluation.gate"], alone=["serving.component"]),
     )
-    nodes["InfraValidator"] = doors.InfraValidator(
+    nodes["InfraValidator"] = serving_components.InfraValidator(
         bundle=bundle,
         events=events,
         config=job.config_of("wire"),
         code=source_hash(["serving.bundle.smoke_test", "serving.server.__main__"], alone=["serving.component"]),
     )
-    nodes["Pusher"] = doors.Pusher(
+    nodes["Pusher"] = serving_components.Pusher(
         channels={
             "bundle": bundle,
             "blessing": nodes["Evaluator"].outputs["blessing"],
@@ -181,21 +181,21 @@ def model_components(job: Job, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def refresh_components(job: Job) -> dict[str, Any]:
     """From the catalogue to a new version with the model as it is: {id: component}."""
-    import beam_preprocess.component as doors
-    import serving.component as serving_doors
+    import beam_preprocess.component as beam_components
+    import serving.component as serving_components
     from beam_preprocess import schema
 
     nodes: dict[str, Any] = {"ItemsGen": ingestion(job, "ItemsGen")}
     items = nodes["ItemsGen"].outputs["examples"]
     nodes |= validation_components(job, "Items", items, features=schema.VALIDATED_ITEMS)
-    nodes["ItemsGate"] = doors.ItemsSchemaGate(
+    nodes["ItemsGate"] = beam_components.ItemsSchemaGate(
         items_anomalies=nodes["ItemsValidator"].outputs["anomalies"],
         code=source_hash([], alone=["beam_preprocess.component"]),
     )
-    nodes["Refresher"] = serving_doors.Refresher(
+    nodes["Refresher"] = serving_components.Refresher(
         items=items,
         destination=str(job.published),
-        published=json.dumps(serving_doors.published_versions(job.published)),
+        published=json.dumps(serving_components.published_versions(job.published)),
         code=source_hash(["serving.bundle.refresh"], alone=["serving.component"]),
     )
     nodes["Refresher"].add_upstream_node(nodes["ItemsGate"])

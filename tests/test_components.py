@@ -1,4 +1,4 @@
-"""The doors into TFX, one by one: cache keys, the gate, blessings, and what is not pushed."""
+"""TFX components one by one: cache keys, the gate, blessings, and what is not pushed."""
 
 import json
 from types import SimpleNamespace
@@ -9,10 +9,10 @@ pytestmark = pytest.mark.slow  # importing TFX takes its time
 
 
 @pytest.fixture(scope="module")
-def doors():
-    from tests.support.tfx_import import import_doors
+def components():
+    from tests.support.tfx_import import import_components
 
-    return import_doors()
+    return import_components()
 
 
 def artifact(kind, path, **properties):
@@ -40,25 +40,25 @@ def write_anomalies(folder, **features):
     (folder / "SchemaDiff.pb").write_bytes(anomalies.SerializeToString())
 
 
-def test_gate_names_every_anomaly_and_stops(doors, tmp_path):
+def test_gate_names_every_anomaly_and_stops(components, tmp_path):
     items, events = artifact("ExampleAnomalies", tmp_path / "i"), artifact("ExampleAnomalies", tmp_path / "e")
     write_anomalies(tmp_path / "i" / "Split-all", price="below -1")
     write_anomalies(tmp_path / "e" / "Split-train")
     write_anomalies(tmp_path / "e" / "Split-eval", position="missing")
-    verdict = artifact(doors.beam.GateVerdict, tmp_path / "v")
-    with pytest.raises(doors.beam.AnomalyError) as caught:
-        doors.beam.SchemaGate.test_call(items_anomalies=items, events_anomalies=events, verdict=verdict, code="")
+    verdict = artifact(components.beam.GateVerdict, tmp_path / "v")
+    with pytest.raises(components.beam.AnomalyError) as caught:
+        components.beam.SchemaGate.test_call(items_anomalies=items, events_anomalies=events, verdict=verdict, code="")
     assert "(2 anomalies); nothing was trained or published" in str(caught.value)
     assert "items/all, feature 'price': wrong: below -1" in str(caught.value)
     assert "events/eval, feature 'position': wrong: missing" in str(caught.value)
     assert not (tmp_path / "v" / "verdict.txt").exists()
 
 
-def test_gate_lets_sound_data_through(doors, tmp_path):
+def test_gate_lets_sound_data_through(components, tmp_path):
     items, events = artifact("ExampleAnomalies", tmp_path / "i"), artifact("ExampleAnomalies", tmp_path / "e")
     write_anomalies(tmp_path / "i" / "Split-all")
-    verdict = artifact(doors.beam.GateVerdict, tmp_path / "v")
-    doors.beam.SchemaGate.test_call(items_anomalies=items, events_anomalies=events, verdict=verdict, code="abc")
+    verdict = artifact(components.beam.GateVerdict, tmp_path / "v")
+    components.beam.SchemaGate.test_call(items_anomalies=items, events_anomalies=events, verdict=verdict, code="abc")
     assert (tmp_path / "v" / "verdict.txt").read_text() == "No anomalies.\ncode abc\n"
 
 
@@ -69,35 +69,35 @@ def shop(tmp_path):
     return text_shop.write(tmp_path / "shop")
 
 
-def fingerprints(doors, shop):
+def fingerprints(components, shop):
     properties = {"shop": str(shop), "kind": "shop", "config": "{}"}
     info = SimpleNamespace(exec_properties=properties)
     return [
         driver(None).run(info).exec_properties["fingerprint"].string_value
-        for driver in (doors.beam.ItemsDriver, doors.beam.EventsDriver)
+        for driver in (components.beam.ItemsDriver, components.beam.EventsDriver)
     ]
 
 
-def test_each_side_is_keyed_on_its_own_content(doors, shop, tmp_path, monkeypatch):
+def test_each_side_is_keyed_on_its_own_content(components, shop, tmp_path, monkeypatch):
     from tests.support import text_shop
 
-    items, events = fingerprints(doors, shop)
-    assert fingerprints(doors, text_shop.write(tmp_path / "copy")) == [items, events]
+    items, events = fingerprints(components, shop)
+    assert fingerprints(components, text_shop.write(tmp_path / "copy")) == [items, events]
     text_shop.add_round(shop)
-    assert fingerprints(doors, shop)[0] == items
-    later = fingerprints(doors, shop)[1]
+    assert fingerprints(components, shop)[0] == items
+    later = fingerprints(components, shop)[1]
     assert later != events
     (shop / "media" / "4.jpg").write_bytes((shop / "media" / "0.jpg").read_bytes())
-    assert fingerprints(doors, shop)[0] != items
-    assert fingerprints(doors, shop)[1] == later
+    assert fingerprints(components, shop)[0] != items
+    assert fingerprints(components, shop)[1] == later
     monkeypatch.setenv("VITRINE_USER_KEY", "another key")
-    assert fingerprints(doors, shop)[1] != later
+    assert fingerprints(components, shop)[1] != later
 
 
-def test_dead_letters_outlive_a_failed_ingestion(doors, tmp_path):
+def test_dead_letters_outlive_a_failed_ingestion(components, tmp_path):
     folder = tmp_path / "report" / "7"
-    outputs = {"report": [artifact(doors.beam.IngestReport, folder)]}
-    report = doors.beam._Report(outputs)
+    outputs = {"report": [artifact(components.beam.IngestReport, folder)]}
+    report = components.beam._Report(outputs)
     report.__enter__()
     report.dead_letters("items").write_text("{}\n")
     report.__exit__(RuntimeError, RuntimeError("no item is valid"), None)
@@ -105,11 +105,11 @@ def test_dead_letters_outlive_a_failed_ingestion(doors, tmp_path):
     assert (tmp_path / "report" / "7-items.jsonl").read_text() == "{}\n"
 
 
-def test_a_report_holds_counts_text_and_dead_letters(doors, tmp_path):
+def test_a_report_holds_counts_text_and_dead_letters(components, tmp_path):
     from beam_preprocess.summary import Summary
 
     folder = tmp_path / "report" / "7"
-    with doors.beam._Report({"report": [artifact(doors.beam.IngestReport, folder)]}) as report:
+    with components.beam._Report({"report": [artifact(components.beam.IngestReport, folder)]}) as report:
         report.dead_letters("items").write_text("{}\n")
         report.summaries["items"] = Summary(record="items", counts={"read": 3, "dropped/no_title": 1})
     assert sorted(path.name for path in folder.iterdir()) == ["items.jsonl", "summary.json", "summary.txt"]
@@ -129,7 +129,7 @@ def blessing(number, *, content, path, blessed=1, live=True):
     return found
 
 
-def test_baseline_is_the_last_blessed_bundle_of_other_content(doors, tmp_path):
+def test_baseline_is_the_last_blessed_bundle_of_other_content(components, tmp_path):
     known = [
         blessing(1, content="one", path=tmp_path / "1"),
         blessing(2, content="two", path=tmp_path / "2"),
@@ -139,38 +139,38 @@ def test_baseline_is_the_last_blessed_bundle_of_other_content(doors, tmp_path):
         blessing(6, content="deleted", path=tmp_path / "6", live=False),
     ]
     (tmp_path / "4" / "stock" / "1").rmdir()
-    assert doors.serving._last_blessed(known, other_than="same") == str(tmp_path / "2")
-    assert doors.serving._last_blessed(known, other_than="two") == str(tmp_path / "5")
-    assert doors.serving._last_blessed([], other_than="same") == ""
+    assert components.serving._last_blessed(known, other_than="same") == str(tmp_path / "2")
+    assert components.serving._last_blessed(known, other_than="two") == str(tmp_path / "5")
+    assert components.serving._last_blessed([], other_than="same") == ""
 
 
 @pytest.mark.parametrize(("blessed", "infra_blessed"), [(0, 1), (1, 0)])
-def test_pusher_publishes_nothing_that_is_not_blessed_twice(doors, tmp_path, blessed, infra_blessed):
+def test_pusher_publishes_nothing_that_is_not_blessed_twice(components, tmp_path, blessed, infra_blessed):
     inputs = {
-        "bundle": [artifact(doors.serving.Bundle, tmp_path / "bundle")],
+        "bundle": [artifact(components.serving.Bundle, tmp_path / "bundle")],
         "blessing": [artifact("ModelBlessing", tmp_path / "b", blessed=blessed)],
         "infra_blessing": [artifact("InfraBlessing", tmp_path / "ib", blessed=infra_blessed)],
     }
     pushed = artifact("PushedModel", tmp_path / "pushed")
     destination = tmp_path / "published"
-    doors.serving.PusherExecutor().Do(inputs, {"pushed": [pushed]}, {"destination": str(destination)})
+    components.serving.PusherExecutor().Do(inputs, {"pushed": [pushed]}, {"destination": str(destination)})
     assert json.loads((tmp_path / "pushed" / "pushed.json").read_text()) == {"version": 0, "new": False}
     assert not destination.exists()
 
 
-def test_pusher_is_keyed_on_what_is_published(doors, tmp_path):
-    assert doors.serving.published_versions(tmp_path) == []
+def test_pusher_is_keyed_on_what_is_published(components, tmp_path):
+    assert components.serving.published_versions(tmp_path) == []
     for version, content in ((9, "old"), (10, "new")):
         folder = tmp_path / "stock" / str(version) / "assets.extra"
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text(json.dumps({"bundle_version": content}))
-    assert doors.serving.published_versions(tmp_path) == ["stock/10 new"]
+    assert components.serving.published_versions(tmp_path) == ["stock/10 new"]
     info = SimpleNamespace(exec_properties={"destination": str(tmp_path)})
-    driver = doors.serving.PusherDriver(None)
+    driver = components.serving.PusherDriver(None)
     assert driver.run(info).exec_properties["published"].string_value == '["stock/10 new"]'
 
 
-def test_serving_check_raises_so_that_it_is_tried_again(doors, tmp_path, monkeypatch):
+def test_serving_check_raises_so_that_it_is_tried_again(components, tmp_path, monkeypatch):
     from serving.bundle import smoke_test
     from serving.evaluation import eval_requests
 
@@ -183,9 +183,9 @@ def test_serving_check_raises_so_that_it_is_tried_again(doors, tmp_path, monkeyp
     events = artifact("Examples", tmp_path / "events")
     events.split_names = '["train", "eval"]'
     infra = artifact("InfraBlessing", tmp_path / "infra")
-    bundle = artifact(doors.serving.Bundle, tmp_path / "bundle")
-    with pytest.raises(doors.serving.InfraValidationError, match="nothing was published.\n  no answer"):
-        doors.serving.InfraValidator.test_call(bundle=bundle, events=events, blessing=infra, config="{}", code="")
+    bundle = artifact(components.serving.Bundle, tmp_path / "bundle")
+    with pytest.raises(components.serving.InfraValidationError, match="nothing was published.\n  no answer"):
+        components.serving.InfraValidator.test_call(bundle=bundle, events=events, blessing=infra, config="{}", code="")
 
 
 REMOTE = "ram://components"  # `ram://` represents gs:// and s3://: only tf.io.gfile reaches it
@@ -231,7 +231,7 @@ def read_remote(name):
 
 
 def test_a_bundle_is_built_evaluated_and_published_where_all_artifacts_are_remote(
-    doors, remote_shop, monkeypatch, tmp_path
+    components, remote_shop, monkeypatch, tmp_path
 ):
     from serving import remote_files
     from serving.bundle import smoke_test
@@ -239,15 +239,15 @@ def test_a_bundle_is_built_evaluated_and_published_where_all_artifacts_are_remot
     from trainer.spec.config import to_json
 
     monkeypatch.chdir(tmp_path)  # where a folder called `ram:` would appear
-    bundle = remote_artifact(doors.serving.Bundle, "bundle")
-    doors.serving.Indexer.test_call(**vars(remote_shop), bundle=bundle, code="")
+    bundle = remote_artifact(components.serving.Bundle, "bundle")
+    components.serving.Indexer.test_call(**vars(remote_shop), bundle=bundle, code="")
     version = bundle.get_string_custom_property("bundle_version")
     assert read_remote("bundle/stock/1/assets.extra/manifest.json")["bundle_version"] == version
     assert read_remote("bundle/scann/1/assets.extra/manifest.json")["n_items"] == tiny_shop.NUM_ITEMS
 
     blessing = remote_artifact("ModelBlessing", "blessing")
     gate = {"min_recall": 0.0, "min_lift_over_popularity": -1.0, "max_regression": 1.0}
-    doors.serving.EvaluatorExecutor().Do(
+    components.serving.EvaluatorExecutor().Do(
         {"bundle": [bundle], "items": [remote_shop.items], "events": [remote_shop.events]},
         {"evaluation": [remote_artifact("ModelEvaluation", "evaluation")], "blessing": [blessing]},
         {
@@ -262,7 +262,7 @@ def test_a_bundle_is_built_evaluated_and_published_where_all_artifacts_are_remot
     found = SimpleNamespace(
         **{"id": 1, "state": 2, "custom_properties": blessing.mlmd_artifact.custom_properties},
     )
-    assert doors.serving._last_blessed([found], other_than="another") == bundle.uri
+    assert components.serving._last_blessed([found], other_than="another") == bundle.uri
 
     served = []
     monkeypatch.setattr(
@@ -274,7 +274,7 @@ def test_a_bundle_is_built_evaluated_and_published_where_all_artifacts_are_remot
         ),
     )
     infra = remote_artifact("InfraBlessing", "infra")
-    doors.serving.InfraValidator.test_call(
+    components.serving.InfraValidator.test_call(
         bundle=bundle, events=remote_shop.events, blessing=infra, config=to_json(tiny_shop.CONFIG), code=""
     )
     assert served == [(["1"], 8)]
@@ -282,9 +282,9 @@ def test_a_bundle_is_built_evaluated_and_published_where_all_artifacts_are_remot
     inputs = {"bundle": [bundle], "blessing": [blessing], "infra_blessing": [infra]}
     for name, is_new in (("pushed", True), ("pushed-again", False)):  # the newest version is not published again
         outputs = {"pushed": [remote_artifact("PushedModel", name)]}
-        doors.serving.PusherExecutor().Do(inputs, outputs, {"destination": f"{REMOTE}/published"})
+        components.serving.PusherExecutor().Do(inputs, outputs, {"destination": f"{REMOTE}/published"})
         assert read_remote(f"{name}/pushed.json") == {"version": 1, "new": is_new}
-    assert doors.serving.published_versions(f"{REMOTE}/published") == [f"stock/1 {version}", f"scann/1 {version}"]
+    assert components.serving.published_versions(f"{REMOTE}/published") == [f"stock/1 {version}", f"scann/1 {version}"]
 
     # One item of the catalogue is gone.
     from tests.support.tiny_shop import example, items, write_records
@@ -292,30 +292,30 @@ def test_a_bundle_is_built_evaluated_and_published_where_all_artifacts_are_remot
 
     write_records(tmp_path / "fewer" / "items.tfrecord", [example(row, Side.ITEM) for row in items()[1:]])
     remote_files.copy_folder(tmp_path / "fewer", f"{REMOTE}/fewer/Split-all")
-    doors.serving.Refresher.test_call(
+    components.serving.Refresher.test_call(
         items=remote_artifact("Examples", "fewer", splits=["all"]),
-        bundle=remote_artifact(doors.serving.Bundle, "refreshed"),
+        bundle=remote_artifact(components.serving.Bundle, "refreshed"),
         pushed=remote_artifact("PushedModel", "refreshed-pushed"),
         **{"destination": f"{REMOTE}/published", "published": "", "code": ""},
     )
     report = read_remote("refreshed-pushed/pushed.json")
     assert (report["version"], report["removed"], report["encoded"]) == (2, 1, 0)
-    assert [line.split()[0] for line in doors.serving.published_versions(f"{REMOTE}/published")] == [
+    assert [line.split()[0] for line in components.serving.published_versions(f"{REMOTE}/published")] == [
         "stock/2",
         "scann/2",
     ]
     assert not [path for path in tmp_path.iterdir() if ":" in path.name]
 
 
-def test_items_gate_stops_at_the_items_alone(doors, tmp_path):
+def test_items_gate_stops_at_the_items_alone(components, tmp_path):
     items = artifact("ExampleAnomalies", tmp_path / "i")
     write_anomalies(tmp_path / "i" / "Split-all", price="below -1")
-    verdict = artifact(doors.beam.GateVerdict, tmp_path / "v")
-    with pytest.raises(doors.beam.AnomalyError, match="items/all, feature 'price': wrong: below -1"):
-        doors.beam.ItemsSchemaGate.test_call(items_anomalies=items, verdict=verdict, code="")
+    verdict = artifact(components.beam.GateVerdict, tmp_path / "v")
+    with pytest.raises(components.beam.AnomalyError, match="items/all, feature 'price': wrong: below -1"):
+        components.beam.ItemsSchemaGate.test_call(items_anomalies=items, verdict=verdict, code="")
 
 
-def test_a_refreshed_bundle_that_does_not_serve_is_not_published(doors, tmp_path, monkeypatch):
+def test_a_refreshed_bundle_that_does_not_serve_is_not_published(components, tmp_path, monkeypatch):
     from serving.bundle import publish, refresh, smoke_test
 
     report = refresh.RefreshReport(
@@ -331,17 +331,17 @@ def test_a_refreshed_bundle_that_does_not_serve_is_not_published(doors, tmp_path
     monkeypatch.setattr(publish, "publish", lambda *a, **k: pytest.fail("published"))
     items = artifact("Examples", tmp_path / "items")
     items.split_names = '["all"]'
-    bundle, pushed = artifact(doors.serving.Bundle, tmp_path / "b"), artifact("PushedModel", tmp_path / "p")
-    with pytest.raises(doors.serving.InfraValidationError, match="nothing was published.\n  no answer"):
-        doors.serving.Refresher.test_call(
+    bundle, pushed = artifact(components.serving.Bundle, tmp_path / "b"), artifact("PushedModel", tmp_path / "p")
+    with pytest.raises(components.serving.InfraValidationError, match="nothing was published.\n  no answer"):
+        components.serving.Refresher.test_call(
             items=items, bundle=bundle, pushed=pushed, destination="", published="", code=""
         )
 
 
-def test_trainer_is_given_items_and_graph_beside_the_events(doors, tmp_path, monkeypatch):
+def test_trainer_is_given_items_and_graph_beside_the_events(components, tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(
-        doors.trainer.GenericExecutor, "Do", lambda self, inputs, outputs, properties: given.update(properties)
+        components.trainer.GenericExecutor, "Do", lambda self, inputs, outputs, properties: given.update(properties)
     )
     items = artifact("Examples", tmp_path / "items")
     items.split_names = '["all"]'
@@ -350,7 +350,7 @@ def test_trainer_is_given_items_and_graph_beside_the_events(doors, tmp_path, mon
     graph = artifact("TransformGraph", tmp_path / "graph")
     inputs = {"items": [items], "examples": [events], "transform_graph": [graph]}
     properties = {"custom_config": json.dumps({"config": {}, "code": "abc"})}
-    doors.trainer.TowersExecutor().Do(inputs, {}, properties)
+    components.trainer.TowersExecutor().Do(inputs, {}, properties)
     assert json.loads(given["custom_config"]) == {
         "config": {},
         "code": "abc",
@@ -361,7 +361,7 @@ def test_trainer_is_given_items_and_graph_beside_the_events(doors, tmp_path, mon
     assert "items" not in json.loads(properties["custom_config"])
 
 
-def test_demo_shop_is_written_once(doors, tmp_path, monkeypatch):
+def test_demo_shop_is_written_once(components, tmp_path, monkeypatch):
     from beam_preprocess.synthetic import shop as synthetic
 
     written = []
@@ -372,13 +372,13 @@ def test_demo_shop_is_written_once(doors, tmp_path, monkeypatch):
 
     monkeypatch.setattr(synthetic, "write_shop", write_shop)
     folder = tmp_path / "shop"
-    assert doors.beam.demo_shop(folder, code="1") == folder
+    assert components.beam.demo_shop(folder, code="1") == folder
     (folder / "left over").touch()
-    doors.beam.demo_shop(folder, code="1")
+    components.beam.demo_shop(folder, code="1")
     assert len(written) == 1
-    doors.beam.demo_shop(folder, code="2")
+    components.beam.demo_shop(folder, code="2")
     assert len(written) == 2
     assert not (folder / "left over").exists()
     (folder / ".complete").unlink()  # as after a kill while it was written
-    doors.beam.demo_shop(folder, code="2")
-    assert written == [doors.beam.DEMO_SHOP] * 3
+    components.beam.demo_shop(folder, code="2")
+    assert written == [components.beam.DEMO_SHOP] * 3

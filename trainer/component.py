@@ -1,7 +1,7 @@
-"""The door of training into TFX: its own Trainer, given the item Examples beside the events.
+"""TFX Trainer component with the item Examples as a second input.
 
-Items are stored once and joined in training, so the Trainer has a second Examples input; `trainer.task.run_fn` is told
-its folder through `custom_config`, as it is told the configuration.
+Items are stored once and joined in training; `trainer.task.run_fn` receives their folder, like the configuration,
+through `custom_config`.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""Imports TFX with the doors that need it; slow, so only tests that use it do."""
+"""Import of TFX with the components that need it; slow, so only tests that use it import it."""
 
 from types import SimpleNamespace
 
 
-def import_doors() -> SimpleNamespace:
+def import_components() -> SimpleNamespace:
     """The three `component` modules."""
     import beam_preprocess.component
     import serving.component

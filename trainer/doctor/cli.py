@@ -1,4 +1,4 @@
-"""`vitrine doctor`: says what is wrong with this machine's environment, and how to mend it.
+"""`vitrine doctor`: reports problems of this machine's environment, and how to fix them.
 
 Standard library only, so that it also runs where nothing else is installed.
 """
@@ -32,7 +32,7 @@ MIN_MEMORY_GB = 4.0
 
 
 class Grade(enum.StrEnum):
-    """How a check came out; only a fault makes the exit code 1."""
+    """Status of a check; only a fault makes the exit code 1."""
 
     OK = "ok"
     NOTE = "note"
@@ -89,7 +89,7 @@ def check_room() -> Iterator[Finding]:
         ("disk", free_disk_gb, MIN_DISK_GB, "free some, or choose another --output"),
         ("memory", memory_gb, MIN_MEMORY_GB, "stop other programs or take a larger machine"),
     )
-    for subject, measure, minimum, mend in rows:
+    for subject, measure, minimum, fix in rows:
         try:
             free = measure()
         except (OSError, IndexError, ValueError) as error:
@@ -98,7 +98,7 @@ def check_room() -> Iterator[Finding]:
         if free >= minimum:
             yield Finding(Grade.OK, subject, f"{free:.1f} GB free")
         else:
-            yield Finding(Grade.FAULT, subject, f"{free:.1f} GB free, {minimum:.0f} GB wanted: {mend}")
+            yield Finding(Grade.FAULT, subject, f"{free:.1f} GB free, {minimum:.0f} GB wanted: {fix}")
 
 
 def check_packages(path: Sequence[str] | None = None) -> Iterator[Finding]:
@@ -209,7 +209,7 @@ def check_loading(probes: Sequence[Probe]) -> Iterator[Finding]:
         if outcome.ok:
             yield Finding(Grade.OK, f"load {probe.subject}", outcome.detail)
         else:
-            yield Finding(Grade.FAULT, f"load {probe.subject}", f"{outcome.detail}: {probe.mend}")
+            yield Finding(Grade.FAULT, f"load {probe.subject}", f"{outcome.detail}: {probe.fix}")
 
 
 def examine(*, pipeline: bool = False, quick: bool = False) -> Iterator[Finding]:

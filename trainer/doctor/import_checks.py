@@ -20,13 +20,13 @@ class Probe:
     Attributes:
       subject: What is checked.
       code: Python that fails, or prints what it found in its last line.
-      mend: What to do when it fails.
+      fix: Remedy when it fails.
       extra: Whether it belongs to the `pipeline` extra.
     """
 
     subject: str
     code: str
-    mend: str = SETUP
+    fix: str = SETUP
     extra: bool = False
 
 
@@ -77,7 +77,7 @@ PROBES = (
     ),
     Probe(
         "TFX, Transform, TFDV",
-        # TFDV imports only after tfx, which stands in for a module that TFDV misses.
+        # TFDV imports only after tfx, which provides a module that TFDV misses.
         "import trainer, tfx.v1 as tfx, tensorflow_data_validation as tfdv, tensorflow_transform as tft\n"
         "print('tfx', tfx.__version__, 'tfdv', tfdv.__version__, 'tft', tft.__version__)",
         extra=True,
@@ -109,7 +109,7 @@ for code in json.loads(sys.argv[1]):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a probe came out: what it printed, or the error."""
+    """Outcome of a probe: its output, or the error."""
 
     ok: bool
     detail: str

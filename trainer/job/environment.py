@@ -1,4 +1,4 @@
-"""What a managed training service says through the environment: where things are, and who the other workers are."""
+"""Environment variables of managed training services: locations of inputs and outputs, and the cluster."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ _POOLS = {"workerpool0": "chief", "workerpool1": "worker", "workerpool2": "ps", 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """The environment of a managed job; "" where it says nothing.
+    """The environment of a managed job; "" where a variable is not set.
 
     Attributes:
       model_dir: `AIP_MODEL_DIR`, where the model goes.
@@ -93,7 +93,7 @@ def _object(environment: Mapping[str, str], name: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{name} is not JSON ({error}); wanted the cluster as an object. Mend or unset it.") from None
+        raise ValueError(f"{name} is not JSON ({error}); wanted the cluster as an object. Fix or unset it.") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{name} is {text[:80]!r}; wanted the cluster as an object. Mend or unset it.")
+        raise ValueError(f"{name} is {text[:80]!r}; wanted the cluster as an object. Fix or unset it.")
     return value

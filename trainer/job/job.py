@@ -1,4 +1,4 @@
-"""What one run of the main job is asked to do."""
+"""Job: the settings of one run of the pipeline."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ class Job:
       output: Everything that the run writes is below it.
       beam_args: Flags for every Beam step.
       refresh: Only encodes what changed in the catalogue and publishes it with the model that is published.
-      min_recall: Floor of recall@10, below which a bundle is not published.
+      min_recall: Minimum of recall@10, below which a bundle is not published.
       min_lift_over_popularity: How much recall@10 above popularity it must have; -1 asks for nothing.
       max_regression: How much less recall@10 than the last blessed bundle is allowed.
       warm_start: A published version to go on from; "" trains from the start.

@@ -1,4 +1,4 @@
-"""What the metadata store of the pipeline knows: what a killed run left behind, where the last run put its outputs."""
+"""Queries of the metadata store: what a killed run left behind, and the outputs of the last run."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 Execution, Event = metadata_store_pb2.Execution, metadata_store_pb2.Event
 _UNFINISHED = (Execution.NEW, Execution.RUNNING)
-# What the store says when another program holds the lock of its file for longer than its own few tries.
+# The message of the store when another program holds the lock of its file for longer than its own few tries.
 _LOCKED = ("Concurrent writes aborted", "concurrent connection", "database is locked")
 _OUTPUTS = (Event.OUTPUT, Event.DECLARED_OUTPUT)
 
@@ -22,7 +22,7 @@ def open_store(path: Path) -> MetadataStore:
 
 
 def was_locked(error: BaseException) -> bool:
-    """Whether an error of the store, or of a component that uses it, only says that another program had it locked."""
+    """Whether an error of the store, or of a component that uses it, reports that another program had it locked."""
     return any(words in str(error) for words in _LOCKED)
 
 

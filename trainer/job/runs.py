@@ -1,4 +1,4 @@
-"""What a run keeps around it: one writer at a time, a log file for the libraries, one line on the screen per step."""
+"""Run context: one writer at a time, a log file for the libraries, one line on the screen per step."""
 
 import contextlib
 import fcntl
@@ -42,7 +42,7 @@ def writer_lock(directory: Path) -> Iterator[None]:
 
 
 def wait_for_database(path: Path, *, seconds: float, say: Callable[[str], None] = print) -> None:
-    """Returns once nobody else holds the write lock of the SQLite file `path` (at once when there is no such file).
+    """Returns once no other process holds the write lock of the SQLite file `path`; at once where there is none.
 
     Raises:
       BusyError: It is still locked after `seconds`.
@@ -50,7 +50,7 @@ def wait_for_database(path: Path, *, seconds: float, say: Callable[[str], None] 
     """
     if not path.exists():
         return
-    deadline, told = time.monotonic() + seconds, False
+    deadline, is_reported = time.monotonic() + seconds, False
     while True:
         try:
             with contextlib.closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
@@ -63,14 +63,14 @@ def wait_for_database(path: Path, *, seconds: float, say: Callable[[str], None] 
                     f"The metadata store {path} is still locked after {seconds:.0f} s ({error}); "
                     "wanted to write to it. Close the program that has it open and start again; nothing is lost."
                 ) from error
-            if not told:
+            if not is_reported:
                 say(f"Waiting: the metadata store {path} is locked by another program.")
-                told = True
+                is_reported = True
             time.sleep(0.3)
         except sqlite3.DatabaseError as error:
             raise ValueError(
                 f"The metadata store {path} is not a readable SQLite database ({error}). Move it away and start again: "
-                "the steps run anew, published bundles stay."
+                "the steps run again, published bundles stay."
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a person reads after a run: what went in, what was dropped, how good the model is, how to serve and ask it."""
+"""Summary of a run for people: input, dropped records, accuracy, and how to serve and query the model."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ SHOWN_METRICS = ("recall@10", "auc")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run did.
+    """Outcome of a run.
 
     Attributes:
       seconds: {component: seconds it took}, in the order of the run.
@@ -56,7 +56,7 @@ def summarize(outcome: Outcome, *, published: Path, references: Sequence[str] = 
     went_in = [line for side in ("Items", "Events") for line in _ingested(outcome, f"{side}Gen")]
     sections: list[tuple[str, Sequence[str]]] = [
         ("What went in", went_in),
-        ("Accuracy of the model, floors beside it", _accuracy(outcome)),
+        ("Accuracy of the model beside baselines", _accuracy(outcome)),
         *([("Reference figures for this data (plain methods)", references)] if references else []),
         ("Accuracy of the bundle, asked as shoppers asked", [outcome.quality["summary_line"]]),
         ("Published", _published(outcome, published)),
@@ -67,12 +67,12 @@ def summarize(outcome: Outcome, *, published: Path, references: Sequence[str] = 
 
 def summarize_refresh(outcome: Outcome, *, published: Path) -> str:
     """The summary of a run that refreshed the catalogue of the bundle in `published`."""
-    told = outcome.read_json("Refresher", output="pushed", name="pushed.json")
-    state = f"version {told['version']} in {published}" if told["new"] else "nothing changed, nothing published"
-    counts = ", ".join(f"{told[key]} {words}" for key, words in _REFRESH_COUNTS.items())
+    report = outcome.read_json("Refresher", output="pushed", name="pushed.json")
+    state = f"version {report['version']} in {published}" if report["new"] else "nothing changed, nothing published"
+    counts = ", ".join(f"{report[key]} {words}" for key, words in _REFRESH_COUNTS.items())
     sections: list[tuple[str, Sequence[str]]] = [
         ("What went in", _ingested(outcome, "ItemsGen")),
-        ("Catalogue", [counts + (", big index built again" if told["rebuilt"] else "")]),
+        ("Catalogue", [counts + (", base index built again" if report["rebuilt"] else "")]),
         ("Published", [state]),
         ("Time", _times(outcome)),
     ]

@@ -1,4 +1,4 @@
-"""The door of training as a managed job: the same Trainer, whose work a service's own machines do."""
+"""TFX Trainer component that runs as a managed job on the machines of a service."""
 
 from typing import Any
 

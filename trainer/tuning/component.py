@@ -1,4 +1,4 @@
-"""The door of the hyper-parameter search into TFX: its own Tuner, given the item Examples beside the events."""
+"""TFX Tuner component of the hyper-parameter search, with the item Examples as a second input."""
 
 import json
 import tempfile

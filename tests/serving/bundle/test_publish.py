@@ -59,7 +59,7 @@ def test_the_newest_content_is_not_published_again_but_an_older_one_is(tmp_path)
     assert versions(destination) == [1, 2, 3]
 
 
-def test_a_damaged_newest_version_is_published_anew(tmp_path):
+def test_a_damaged_newest_version_is_published_again(tmp_path):
     source, destination = make_bundle(tmp_path / "a", "a"), tmp_path / "to"
     publish(source, destination, check=no_check)
     (destination / "stock/1/saved_model.pb").write_bytes(b"")

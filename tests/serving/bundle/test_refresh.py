@@ -98,7 +98,7 @@ def test_only_new_and_changed_items_are_encoded(second):
 
 
 @pytest.mark.parametrize("flavour", ["stock", "scann"])
-def test_a_refreshed_bundle_answers_as_one_that_was_built_anew(second, changed, flavour):
+def test_a_refreshed_bundle_answers_as_one_that_was_built_from_scratch(second, changed, flavour):
     folder = second.paths[flavour]
     assert check_manifest(folder) == []
     manifest = read_manifest(folder)
@@ -165,9 +165,9 @@ def test_the_command_line_refreshes_and_publishes(built, changed, tmp_path, caps
     pattern = write_items(tmp_path / "items", list(changed.values()))
     command = ["--bundle", str(published), "--items", pattern, "--output", str(tmp_path / "out")]
     refresh.main([*command, "--publish", str(published)])
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (told["encoded"], told["published"]) == (3, 2)
-    assert read_manifest(published / "stock/2")["bundle_version"] == told["bundle_version"]
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (report["encoded"], report["published"]) == (3, 2)
+    assert read_manifest(published / "stock/2")["bundle_version"] == report["bundle_version"]
 
 
 def test_a_bundle_without_a_catalogue_is_refused(built, tmp_path):
