@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from serving.bundle.refresh import RefreshReport
     from serving.evaluation.gate import Quality
     from trainer.evaluation.report import Report
+    from trainer.tables.tables import Inputs
+    from trainer.training.fit import Places
+    from trainer.training.warm_start import Published
 
 Location = str | Path
 
@@ -92,37 +95,44 @@ def train(
       ValueError: The data holds nothing to train on, or does not fit the configuration.
       FloatingPointError: A loss became NaN or infinite, or exploded.
     """
-    from trainer.tables.tables import Inputs
     from trainer.task import train_and_export
-    from trainer.training.distributed.preemption import Preemption
-    from trainer.training.fit import Places
     from trainer.training.warm_start import load_published
 
     config, output = config or Config(), Path(output_dir)
     output.mkdir(parents=True, exist_ok=True)
+    published = load_published(str(warm_start)) if warm_start else None
     done = train_and_export(
         config,
-        Inputs(
-            items=(f"{data_dir}/items",),
-            train=(f"{data_dir}/events/train",),
-            evaluation=(f"{data_dir}/events/eval",),
-            transform_graph=f"{data_dir}/transform_graph",
-            days=(f"{data_dir}/events/days",),
-        ),
+        _inputs(data_dir),
         towers_dir=output / "towers",
         work_dir=output / "work",
         log_dir=str(output / "logs"),
         truth_path=str(truth) if truth else None,
-        places=Places(
-            checkpoints=str(output / "work"),
-            preemption=Preemption(config.run.grace_seconds),
-            published=load_published(str(warm_start)) if warm_start else None,
-        ),
+        places=_places(output / "work", config, published),
     )
     if done is None:
         raise ValueError("This worker is not the chief and exports nothing; start it with `vitrine train`.")
-    trained, report = done
-    return TrainingResult(towers_dir=output / "towers", model_id=trained.model_id, report=report)
+    return TrainingResult(towers_dir=output / "towers", model_id=done[0].model_id, report=done[1])
+
+
+def _inputs(data_dir: Location) -> "Inputs":
+    from trainer.tables.tables import Inputs
+
+    return Inputs(
+        items=(f"{data_dir}/items",),
+        train=(f"{data_dir}/events/train",),
+        evaluation=(f"{data_dir}/events/eval",),
+        transform_graph=f"{data_dir}/transform_graph",
+        days=(f"{data_dir}/events/days",),
+    )
+
+
+def _places(work_dir: Path, config: Config, published: "Published | None") -> "Places":
+    from trainer.training.distributed.preemption import Preemption
+    from trainer.training.fit import Places
+
+    preemption = Preemption(config.run.grace_seconds)
+    return Places(checkpoints=str(work_dir), preemption=preemption, published=published)
 
 
 def build_bundle(
