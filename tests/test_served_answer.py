@@ -24,14 +24,18 @@ QUERIES = {
     "image": {"image": PHOTO},
     "clip": {"video": CLIP},
     "voice": {"audio": VOICE},
-    "shopper": {"history": ["item-03", "item-07"], "searches": ["thing2", "colour1"], "profile": {"style": "airy"}},
+    "shopper": {
+        "history": ["item-03", "item-07"],
+        "search_history": ["thing2", "colour1"],
+        "profile": {"style": "airy"},
+    },
     "all": {
         "text": "thing1",
         "image": PHOTO,
         "video": CLIP,
         "audio": VOICE,
         "history": ["item-03"],
-        "searches": ["red"],
+        "search_history": ["red"],
     },
 }
 
@@ -64,7 +68,7 @@ def _wire(query):
     wire = tiny_shop.CONFIG.wire
     frames = video_wire(query["video"], frames=wire.num_frames, px=wire.frame_px) if "video" in query else []
     history = [item.encode() for item in query.get("history", [])]
-    searches = [text.encode() for text in query.get("searches", [])]
+    searches = [text.encode() for text in query.get("search_history", [])]
     profile = [f"{key}={value}".encode() for key, value in query.get("profile", {}).items()]
     return {
         "query_text": [query.get("text", "").encode()],
@@ -97,7 +101,7 @@ def _python_answer(trained, query):
 def test_the_served_answer_is_the_models_own(trained, served, protocol, name):
     address = {"grpc": f"127.0.0.1:{served.server.grpc_port}", "rest": served.url}[protocol]
     client = Client(**{protocol: address}, model_name="toy", timeout_seconds=PATIENCE_SECONDS)
-    found = client.search(**QUERIES[name], page_size=8, weights={"lexical": 0.0})
+    found = client.search(**QUERIES[name], page_size=8, score_weights={"lexical": 0.0})
     ids, scores = _python_answer(trained, QUERIES[name])
     assert list(found.ids) == ids[:8]
     np.testing.assert_allclose(found.scores, scores[:8], atol=1e-4)

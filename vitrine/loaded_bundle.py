@@ -10,7 +10,7 @@ import numpy as np
 from serving.bundle.publish import read_manifest
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
-from serving.server.protocol.signature import Signature, check_names
+from serving.server.protocol.signature import ServableSignature, check_input_names
 
 
 class LoadedBundle:
@@ -54,7 +54,7 @@ class LoadedBundle:
         signature = self._model.signatures.get(signature_name)
         if signature is None:
             raise ValueError(f"Signature {signature_name!r} is unknown; wanted one of {', '.join(self.signatures)}.")
-        check_names(signature, inputs)
+        check_input_names(signature, inputs)
         return predict_arrays(self._model, signature, _arrays(signature, inputs))
 
     def __getattr__(self, name: str) -> Any:
@@ -106,7 +106,7 @@ def load_bundle(path: str | Path) -> LoadedBundle:
     return LoadedBundle(folder)
 
 
-def _arrays(signature: Signature, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _arrays(signature: ServableSignature, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The inputs as arrays of the declared types; text as UTF-8 bytes."""
     found = {}
     for name, value in inputs.items():

@@ -29,7 +29,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from benchmarks.serving.memory import resident_megabytes
-from serving.server.rest_api.openapi import description
+from serving.server.rest_api.openapi import openapi_document
 
 CHECKS = [content_type_conformance, response_schema_conformance, status_code_conformance]
 CANARY = "canary-user-4711"
@@ -89,7 +89,7 @@ class Findings:
 
 def fuzz_description(url: str, *, examples: int, findings: Findings) -> None:
     """Calls every operation of the description, with values that fit its schemas and with others."""
-    schema = schemathesis.openapi.from_dict(_focused(description()))
+    schema = schemathesis.openapi.from_dict(_focused(openapi_document()))
     for found in schema.get_all_operations():
         operation: Any = found.ok()  # type: ignore[union-attr]
         for mode in GenerationMode:

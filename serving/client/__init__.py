@@ -1,4 +1,4 @@
-"""A client for a Vitrine bundle, behind TF Serving or `python -m serving.server`, over gRPC or REST.
+"""Client of a Vitrine bundle, behind TF Serving or `python -m serving.server`, over gRPC or REST.
 
     client = Client(rest="http://127.0.0.1:8501", model_name="vitrine")
     found = client.search(text="red shoe", image="photo.jpg", page_size=5)
@@ -11,10 +11,11 @@ new client.
 """
 
 from .audio import audio_wire
-from .client import Client, SearchResult
+from .client import Client
 from .errors import ClientError, MediaError
 from .images import Media, image_wire
-from .search_options import Filters
+from .results import SearchResult
+from .search_options import Filters, QueryOptions, ScoreOptions, SearchOptions
 from .specs import SignatureSpec, TensorSpec
 from .video import video_wire
 
@@ -24,6 +25,9 @@ __all__ = [
     "Filters",
     "Media",
     "MediaError",
+    "QueryOptions",
+    "ScoreOptions",
+    "SearchOptions",
     "SearchResult",
     "SignatureSpec",
     "TensorSpec",

@@ -1,4 +1,4 @@
-"""What a caller of the client has to expect."""
+"""Errors of the client."""
 
 
 class ClientError(Exception):
@@ -6,7 +6,7 @@ class ClientError(Exception):
 
     Args:
       code: The gRPC code by name, `HTTP` and the status, or a code of `MediaError`.
-      message: What the server said, or what is wrong with the media.
+      message: The server's message, or the fault of the media.
     """
 
     def __init__(self, code: str, message: str) -> None:

@@ -1,18 +1,95 @@
-"""What a search may ask for beside its content: filters, liked items, weights, boosts; as inputs of one row."""
+"""Search options: the keyword arguments that `search`, `explain`, `rank` and `embed_query` share, and filters."""
 
-import collections
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
-QUERY_WEIGHT_PREFIX = "query_weight_"
-WEIGHT_PREFIX = "weight_"
+from .images import Media
+
 CATEGORY_SEPARATOR = " > "
+
+
+class QueryOptions(TypedDict, total=False):
+    """The query: any mixture of text, media and the user's past.
+
+    Attributes:
+      text: In any language.
+      image: Path or bytes of a photo.
+      video: Path or bytes of a clip.
+      audio: Path or bytes of a voice or another sound.
+      history: Ids of items the user met before this query; an item that was met twice is listed twice.
+      history_age_days: The time since each was met, in days; zeros when left out.
+      search_history: Texts the user searched for before this query.
+      search_history_age_days: The time since each was typed, in days; zeros when left out.
+      profile: Properties of the user, such as a country, as in the event log.
+      user_id: Leaves this process only as a keyed hash.
+    """
+
+    text: str | None
+    image: Media | None
+    video: Media | None
+    audio: Media | None
+    history: Sequence[str]
+    history_age_days: Sequence[float] | None
+    search_history: Sequence[str]
+    search_history_age_days: Sequence[float] | None
+    profile: Mapping[str, str] | None
+    user_id: str | None
+
+
+class ScoreOptions(QueryOptions, total=False):
+    """The query, seed items, and the weights of its score.
+
+    Attributes:
+      seed_items: Ids of items to search by, or {id: weight}; below 0 = less like this. They are not among the results.
+      query_weights: Weight of each component of the query by name (`text`, `image`, ...), 1 where left out; below 0 =
+        less like it.
+      score_weights: Weight of each score component by name (`dense`, `lexical`, ...); the bundle's own where left out.
+      intent_weight: Strength with which the intent of the query changes weights and diversity; 0 = none.
+      boosts: {item id: addition to its score}.
+    """
+
+    seed_items: Mapping[str, float] | Sequence[str]
+    query_weights: Mapping[str, float] | None
+    score_weights: Mapping[str, float] | None
+    intent_weight: float | None
+    boosts: Mapping[str, float] | None
+
+
+class SearchOptions(ScoreOptions, total=False):
+    """Everything a search takes.
+
+    Attributes:
+      filters: Conditions on every result.
+      page: From 1.
+      page_size: Results a page; more than the bundle publishes is refused (TF Serving: brought into range).
+      diversity: 0 to 1; moves results that resemble those above them down.
+    """
+
+    filters: "Filters | None"
+    page: int
+    page_size: int
+    diversity: float | None
+
+
+def check_names(options: Mapping[str, Any], kind: Any) -> None:
+    """Refuses options by names that the kind of options lacks.
+
+    Raises:
+      TypeError: For an unknown name, with the nearest known one.
+    """
+    known = kind.__optional_keys__
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known are {', '.join(sorted(known))}."
+            raise TypeError(f"Unexpected keyword argument {name!r}. {hint}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Filters:
-    """What every result must pass. Values of one field are alternatives, fields among themselves must all hold.
+    """Conditions on every result. Values of one field are alternatives; all fields must hold together.
 
     Attributes:
       categories: Paths, root first: `["wear", "shoes"]`, or joined by ` > `.
@@ -20,7 +97,7 @@ class Filters:
       price_min: In the items' own currency; None = no limit.
       price_max: The same.
       currencies: Only items priced in these, as the catalogue writes them.
-      in_stock: Whether only what can be bought now.
+      in_stock: Only items that can be bought now.
       attributes: {key: value, or values that are alternatives}.
       include: Only these items.
       exclude: None of these items.
@@ -37,14 +114,14 @@ class Filters:
     exclude: Sequence[str] = ()
 
     def inputs(self) -> dict[str, Any]:
-        """The inputs of the filters that say anything."""
+        """Returns the inputs of the filters that are set."""
         paths = [path if isinstance(path, str) else CATEGORY_SEPARATOR.join(path) for path in self.categories]
         pairs = [
             f"{key}={value}"
             for key, values in self.attributes.items()
             for value in ([values] if isinstance(values, str) else values)
         ]
-        given: dict[str, Any] = {
+        inputs: dict[str, Any] = {
             "filter_category": paths,
             "filter_brand": list(self.brands),
             "filter_price_min": self.price_min,
@@ -55,111 +132,4 @@ class Filters:
             "include_ids": list(self.include),
             "exclude_ids": list(self.exclude),
         }
-        return {name: [value] for name, value in given.items() if value is not None and value != []}
-
-
-def latest(
-    names: Sequence[str], ages_days: Sequence[float] | None, *, most: int, what: str
-) -> tuple[list[str], list[float]]:
-    """The latest `most` of what a user did or typed and their ages, in the order given; of equal age the later.
-
-    Raises:
-      ValueError: There is not an age for each.
-    """
-    ages = [0.0] * len(names) if ages_days is None else [float(age) for age in ages_days]
-    if len(ages) != len(names):
-        raise ValueError(f"{what} has {len(ages)} values for {len(names)} items; give one for each.")
-    kept = sorted(sorted(range(len(names)), key=lambda index: (ages[index], -index))[:most])
-    return [names[index] for index in kept], [ages[index] for index in kept]
-
-
-def acted_on(
-    items: Sequence[str], ages_days: Sequence[float] | None, *, most: int
-) -> tuple[list[str], list[float], list[float]]:
-    """The latest `most` distinct items a user met: ids and ages as `latest`, and how often each was met.
-
-    Raises:
-      ValueError: There is not an age for each.
-    """
-    names, ages = latest(items, ages_days, most=len(items), what="history_ages_days")
-    youngest: dict[str, int] = {}
-    for place, (name, age) in enumerate(zip(names, ages, strict=True)):
-        if name not in youngest or age <= ages[youngest[name]]:
-            youngest[name] = place
-    once = sorted(youngest.values())
-    kept, kept_ages = latest(
-        [names[place] for place in once], [ages[place] for place in once], most=most, what="history_ages_days"
-    )
-    counts = collections.Counter(names)
-    return kept, kept_ages, [float(counts[name]) for name in kept]
-
-
-def who_asks(
-    history: Sequence[str],
-    history_ages_days: Sequence[float] | None,
-    searches: Sequence[str],
-    search_ages_days: Sequence[float] | None,
-    profile: Mapping[str, str] | None,
-    *,
-    wire_spec: Callable[[], Mapping[str, int]],
-) -> dict[str, Any]:
-    """The inputs that tell who asks; what is absent is left out. `wire_spec` is asked only for lengths that matter."""
-    inputs: dict[str, Any] = {}
-    if history:
-        limit = wire_spec().get("history_length", len(history))
-        ids, ages, counts = acted_on(history, history_ages_days, most=limit)
-        inputs |= {"history_ids": [ids], "history_age_days": [ages], "history_counts": [counts]}
-    if searches:
-        limit = wire_spec().get("max_searches", len(searches))
-        typed, ages = latest(searches, search_ages_days, most=limit, what="search_ages_days")
-        inputs |= {"search_history_texts": [typed], "search_history_age_days": [ages]}
-    if profile:
-        inputs["profile"] = [[f"{key}={value}" for key, value in sorted(profile.items())]]
-    return inputs
-
-
-def liked(like: Mapping[str, float] | Sequence[str]) -> dict[str, Any]:
-    """The inputs of liked items; a sequence gives each the weight 1."""
-    if not like:
-        return {}
-    weights = dict(like) if isinstance(like, Mapping) else dict.fromkeys(like, 1.0)
-    return {"seed_item_ids": [list(weights)], "seed_item_weights": [[float(weight) for weight in weights.values()]]}
-
-
-def boosted(boosts: Mapping[str, float] | None) -> dict[str, Any]:
-    """The inputs of boosts."""
-    if not boosts:
-        return {}
-    return {"boost_ids": [list(boosts)], "boost_values": [[float(value) for value in boosts.values()]]}
-
-
-def weighted(
-    weights: Mapping[str, float] | None, known: Mapping[str, Any], *, prefix: str, what: str
-) -> dict[str, Any]:
-    """The inputs of weights by name.
-
-    Args:
-      weights: {name: weight}.
-      known: The inputs of the signature.
-      prefix: What stands before the name in the input.
-      what: What the names are, for the message.
-
-    Raises:
-      ValueError: For a name the bundle lacks.
-    """
-    for name in weights or {}:
-        if prefix + name not in known:
-            names = ", ".join(key.removeprefix(prefix) for key in known if key.startswith(prefix))
-            raise ValueError(f"Weight {name!r} is not one of the bundle's {what}; it has {names}.")
-    return {prefix + name: [weight] for name, weight in (weights or {}).items()}
-
-
-def paged(page: int, page_size: int) -> dict[str, Any]:
-    """The inputs of a page.
-
-    Raises:
-      ValueError: Either is below 1; a page size beyond the published width is the server's to refuse.
-    """
-    if page < 1 or page_size < 1:
-        raise ValueError(f"page and page_size start at 1; got {page} and {page_size}.")
-    return {"page": [page], "page_size": [page_size]}
+        return {name: [value] for name, value in inputs.items() if value is not None and value != []}

@@ -1,4 +1,4 @@
-"""What a signature takes and gives, and its inputs filled up: given values and defaults as arrays."""
+"""Signature specs: inputs, outputs and defaults, and the complete inputs of a request as arrays."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TensorSpec:
-    """An input or output of a signature: numpy dtype, shape (-1 open, None unknown rank), default of an input."""
+    """Spec of an input or output: numpy dtype, shape (-1 open, None unknown rank), default of an input."""
 
     dtype: np.dtype
     shape: tuple[int, ...] | None
@@ -18,14 +18,14 @@ class TensorSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SignatureSpec:
-    """The inputs and outputs of a signature by name."""
+    """Spec of a signature: its inputs and outputs by name."""
 
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
 
 
-def fill(signature_name: str, inputs: Mapping[str, Any], spec: SignatureSpec) -> dict[str, np.ndarray]:
-    """Every input of the signature as an array; defaults are repeated to the batch of what is given.
+def fill_inputs(signature_name: str, inputs: Mapping[str, Any], spec: SignatureSpec) -> dict[str, np.ndarray]:
+    """Returns every input of the signature as an array; defaults are repeated to the batch of what is given.
 
     Stock TF Serving wants every key in REST, and equal batch sizes under `--enable_batching`.
     """
@@ -33,23 +33,23 @@ def fill(signature_name: str, inputs: Mapping[str, Any], spec: SignatureSpec) ->
     if unknown:
         names = ", ".join(sorted(spec.inputs))
         raise ValueError(f"Signature {signature_name!r} has no input {', '.join(unknown)}; it has {names}.")
-    given = {name: to_array(value, spec.inputs[name].dtype) for name, value in inputs.items()}
-    sizes = {len(array) for array in given.values() if array.ndim}
+    arrays = {name: to_array(value, spec.inputs[name].dtype) for name, value in inputs.items()}
+    sizes = {len(array) for array in arrays.values() if array.ndim}
     batch = sizes.pop() if len(sizes) == 1 else 1
     filled = {}
     for name, tensor in spec.inputs.items():
-        value = given.get(name, tensor.default)
+        value = arrays.get(name, tensor.default)
         if value is None:
             raise ValueError(f"Input {name!r} of signature {signature_name!r} has no default; give it.")
         open_batch = tensor.shape is None or tensor.shape[:1] == (-1,)
-        if name not in given and value.ndim and len(value) == 1 and open_batch:
+        if name not in arrays and value.ndim and len(value) == 1 and open_batch:
             value = np.repeat(value, batch, axis=0)
         filled[name] = value
     return filled
 
 
 def to_array(value: Any, dtype: np.dtype) -> np.ndarray:
-    """What a caller gave as an array of `dtype`; strings become UTF-8 bytes.
+    """Converts a value to an array of `dtype`; strings become UTF-8 bytes.
 
     Raises:
       ValueError: The values have no such dtype, or the lists differ in length.

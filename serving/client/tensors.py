@@ -1,4 +1,4 @@
-"""Tensor messages as arrays and back, and the specs in the messages that describe signatures."""
+"""Tensor messages to arrays and back, and signature specs from their messages."""
 
 from typing import Any
 

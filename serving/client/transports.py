@@ -1,4 +1,4 @@
-"""How requests travel: gRPC or REST, behind one interface."""
+"""Transports of requests: gRPC and REST, behind one interface."""
 
 import base64
 import contextlib
@@ -20,7 +20,7 @@ BYTES_SUFFIX = "_bytes"
 
 
 class Transport(Protocol):
-    """How requests travel."""
+    """Transport of requests to one model."""
 
     def signatures(self) -> dict[str, SignatureSpec]:
         """The signatures of the latest version."""
@@ -32,7 +32,7 @@ class Transport(Protocol):
 
 
 class Grpc:
-    """gRPC, with the messages of `PROTO`."""
+    """Transport over gRPC."""
 
     def __init__(self, address: str, *, model_name: str, timeout_seconds: float) -> None:
         import grpc
@@ -75,7 +75,7 @@ class Grpc:
 
 
 class Rest:
-    """REST, in columnar form."""
+    """Transport over REST, in columnar format."""
 
     def __init__(self, root: str, *, model_name: str, timeout_seconds: float) -> None:
         self._url = f"{root.rstrip('/')}/v1/models/{urllib.parse.quote(model_name, safe='')}"

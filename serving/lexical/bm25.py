@@ -14,13 +14,12 @@ import numpy as np
 import tensorflow as tf
 
 from serving.index.exact import NO_ROW
-from serving.lexical.spelling import SpellingCorrector
+from serving.lexical.spelling import NO_WORD, SpellingCorrector
 from trainer.ops.text import valid_utf8, words
 from trainer.spec.serving.search_fields import MAX_QUERY_WORDS
 
 K1 = 1.2  # how fast repetitions of a word stop to count
 B = 0.75  # how much a long field is held against an item
-NO_WORD = -1
 # A word in more than a tenth of the items (and in more than this many) proposes nothing where a rarer one can, because
 # its postings are most of the work; it counts in the score all the same.
 COMMON_SHARE = 0.1

@@ -1,4 +1,4 @@
-"""`python -m serving.server`: serves a model until SIGTERM, finishes what is in flight, exits 0."""
+"""Command line of the server (`python -m serving.server`): serves until SIGTERM, finishes calls in flight, exits 0."""
 
 import asyncio
 import logging
@@ -8,14 +8,14 @@ import sys
 
 from serving.server.flags import ServerFlags, parse_flags_and_warnings
 from serving.server.protocol.errors import ServingError
-from serving.server.telemetry.log import event, log_to_stderr
+from serving.server.telemetry.log import log_event, log_to_stderr
 from serving.server.workers.supervisor import Supervisor
-from serving.server.workers.worker import end_with_supervisor
+from serving.server.workers.worker import terminate_with_parent
 
 
 async def serve(flags: ServerFlags) -> None:
-    """Serves until SIGTERM or SIGINT; says on standard output when it is ready."""
-    from serving.server.models.memory import settle
+    """Serves until SIGTERM or SIGINT; prints a line on standard output when it is ready."""
+    from serving.server.models.memory import freeze_gc
     from serving.server.server import running
 
     stop, listening = asyncio.Event(), asyncio.Event()
@@ -23,20 +23,20 @@ async def serve(flags: ServerFlags) -> None:
     def end() -> None:
         stop.set()
         if flags.worker and not listening.is_set():
-            os._exit(0)  # A worker that still loads has nobody to answer.
+            os._exit(0)  # A worker that still loads has no client to answer.
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
-    async with running(flags, before_start=settle) as server:
+    async with running(flags, before_start=freeze_gc) as server:
         listening.set()
-        event("listening", grpc=server.grpc_port, rest=server.rest_port, host=flags.host, models=server.models.names)
+        log_event("listening", grpc=server.grpc_port, rest=server.rest_port, host=flags.host, models=server.core.names)
         stopped = asyncio.create_task(stop.wait())
         ready = asyncio.create_task(server.wait_until_ready())
         await asyncio.wait({stopped, ready}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
             rest = "off" if server.rest_port is None else server.rest_port
             print(
-                f"vitrine server ready grpc={server.grpc_port} rest={rest} model={','.join(server.models.names)}",
+                f"vitrine server ready grpc={server.grpc_port} rest={rest} model={','.join(server.core.names)}",
                 flush=True,
             )
         await stopped
@@ -44,21 +44,21 @@ async def serve(flags: ServerFlags) -> None:
 
 
 def main() -> int:
-    """The exit code: 0 after an orderly end, 1 when the server cannot start."""
+    """Runs the server; returns 0 after an orderly end, 1 when it cannot start."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     flags, warnings = parse_flags_and_warnings()
     if flags.worker:
-        end_with_supervisor()
+        terminate_with_parent()
     log_to_stderr(**({"worker": flags.worker} if flags.worker else {}))
     for warning in warnings:
-        event("flag_ignored", level=logging.WARNING, reason=warning)
+        log_event("flag_ignored", level=logging.WARNING, reason=warning)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         if flags.workers > 1 and not flags.worker:
             return asyncio.run(Supervisor(flags, sys.argv[1:]).run())
         asyncio.run(serve(flags))
     except (OSError, ValueError, ServingError) as error:
-        event("cannot_start", level=logging.ERROR, reason=str(error))
+        log_event("cannot_start", level=logging.ERROR, reason=str(error))
         return 1
     return 0
 

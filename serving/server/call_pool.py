@@ -1,4 +1,4 @@
-"""The bounded pool in which model calls run, so that the event loop never waits for a graph."""
+"""Bounded thread pool for model calls, so that the event loop never waits for a graph."""
 
 import asyncio
 import concurrent.futures
@@ -12,12 +12,12 @@ from serving.server.protocol.errors import Code, ServingError
 Answer = TypeVar("Answer")
 
 
-class Calls:
+class CallPool:
     """Runs calls in threads, and turns new ones away at once when too many wait.
 
     Args:
-      threads: How many run at once.
-      max_waiting: How many may wait or run.
+      threads: Number of calls that run at once.
+      max_waiting: Number of calls that may wait or run.
     """
 
     def __init__(self, *, threads: int, max_waiting: int) -> None:
@@ -28,11 +28,11 @@ class Calls:
 
     @property
     def pending(self) -> int:
-        """How many calls wait or run."""
+        """The number of calls that wait or run."""
         return self._pending
 
     async def run(self, call: Callable[[], Answer]) -> Answer:
-        """The call's answer. Cancelled while it waits, it never runs; one that runs is left to end, unheard.
+        """Runs a call and returns its answer. Cancelled while it waits, it never runs; a running call goes on.
 
         Raises:
           ServingError: UNAVAILABLE when too many calls wait; whatever the call raises.

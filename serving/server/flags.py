@@ -1,4 +1,4 @@
-"""The command line, with TF Serving's names: every one of its flags is accepted, and said so where it means nothing."""
+"""Command line with TF Serving's flags; those without a meaning here are accepted and logged as ignored."""
 
 import argparse
 import dataclasses
@@ -6,10 +6,10 @@ import importlib.metadata
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from serving.remote_files import is_remote
-from serving.server.protocol.compatibility import PROMISING, STRICT, Behaviour
+from serving.server.protocol.compatibility import EXTENDED, TF_SERVING, Compatibility
 
 MEGABYTE = 1 << 20
 UNLIMITED_BYTES = (1 << 31) - 1
@@ -19,8 +19,8 @@ ONE_LOOP = "requests are taken in by one event loop"
 NO_TFLITE = "this server runs SavedModels only"
 NO_XLA = "TensorFlow's own setting of XLA holds"
 
-# Flags of TF Serving that mean nothing here, and why; each that is given costs one line of log.
-MEANINGLESS: dict[str, str] = {
+# Flags of TF Serving without a meaning here, and the reason; each that is given costs one line of log.
+IGNORED_FLAGS: dict[str, str] = {
     "rest_api_num_threads": ONE_LOOP,
     "grpc_max_threads": ONE_LOOP,
     "num_unload_threads": "a version is unloaded by the thread that replaced it",
@@ -41,45 +41,45 @@ MEANINGLESS: dict[str, str] = {
 }
 
 
-def boolean(text: str) -> bool:
-    """True or false from a flag's value."""
+def parse_bool(text: str) -> bool:
+    """Parses the value of a boolean flag."""
     if text.lower() in (*TRUE_WORDS, *FALSE_WORDS):
         return text.lower() in TRUE_WORDS
     raise argparse.ArgumentTypeError(f"want true or false; got {text!r}")
 
 
-def location(text: str) -> Path | str:
-    """A local path, or a URI as it is."""
+def parse_location(text: str) -> Path | str:
+    """Returns a URI as it is, else a local path."""
     return text if is_remote(text) else Path(text)
 
 
-def _flag(default: Any, text: str, *, kind: Callable[[str], Any] = str, least: float | None = None) -> Any:
-    return dataclasses.field(default=default, metadata={"text": text, "kind": kind, "least": least})
+def _flag(default: Any, text: str, *, kind: Callable[[str], Any] = str, minimum: float | None = None) -> Any:
+    return dataclasses.field(default=default, metadata={"text": text, "kind": kind, "minimum": minimum})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Retries:
-    """How often a version that failed to load is tried again.
+class RetryPolicy:
+    """Retries of a version that failed to load.
 
     Args:
-      most: How often, as long as its files stay as they are; 0: never.
-      interval_seconds: How long it waits before each; 0 or less: not at all.
-      tells_at_once: A failure is told as END while it waits to be tried again; TF Serving says LOADING until it gives
-        up, and a reload waits for that.
+      max_retries: The number of retries as long as its files stay as they are; 0: none.
+      interval_seconds: The wait before each; 0 or less: none.
+      reports_failures_immediately: A failure is reported as END while it waits to be tried again; TF Serving reports
+        LOADING until the last retry has failed, and a reload waits for that.
     """
 
-    most: int = 0
+    max_retries: int = 0
     interval_seconds: float = 60.0
-    tells_at_once: bool = True
+    reports_failures_immediately: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerFlags:
-    """Everything the server is told; each field is the flag of its name and carries its own help."""
+    """The settings of the server; each field is the flag of its name and carries its own help."""
 
     model_name: str = _flag("default", "name of the model in requests; not with --model_config_file")
     model_base_path: Path | str | None = _flag(
-        None, "folder with the numbered versions, a path or a URI (gs://)", kind=location
+        None, "folder with the numbered versions, a path or a URI (gs://)", kind=parse_location
     )
     model_config_file: Path | None = _flag(None, "text-proto ModelServerConfig: the models to serve", kind=Path)
     model_config_file_poll_wait_seconds: float = _flag(0, "how often to read that file again; 0 never", kind=float)
@@ -89,38 +89,40 @@ class ServerFlags:
     grpc_channel_arguments: str = _flag("", "gRPC server arguments, name=value, by commas")
     rest_api_port: int | None = _flag(None, "REST port; left out: no REST; 0 picks a free one", kind=int)
     rest_api_timeout_in_ms: int = _flag(
-        30_000, "how long a REST request may take, its body included; 0 for ever", kind=int, least=0
+        30_000, "how long a REST request may take, its body included; 0 is without limit", kind=int, minimum=0
     )
-    rest_api_enable_cors_support: bool = _flag(False, "send CORS headers", kind=boolean)
+    rest_api_enable_cors_support: bool = _flag(False, "send CORS headers", kind=parse_bool)
     file_system_poll_wait_seconds: float = _flag(
         1.0, "how often to look for versions; 0 once, below 0 never", kind=float
     )
-    num_load_threads: int = _flag(0, "models loaded at once; 0 is 1", kind=int, least=0)
+    num_load_threads: int = _flag(0, "models loaded at once; 0 is 1", kind=int, minimum=0)
     max_num_load_retries: int = _flag(
-        5, "how often a version that failed to load is tried again as it is", kind=int, least=0
+        5, "how often a version that failed to load is tried again as it is", kind=int, minimum=0
     )
     load_retry_interval_micros: int = _flag(
         60_000_000, "how long it waits before each of these; negative: not at all", kind=int
     )
     saved_model_tags: str = _flag("serve", "tags of the graph to load, by commas")
-    enable_model_warmup: bool = _flag(True, "replay the requests recorded in a version before it serves", kind=boolean)
+    enable_model_warmup: bool = _flag(
+        True, "replay the requests recorded in a version before it serves", kind=parse_bool
+    )
     num_request_iterations_for_warmup: int = _flag(1, "how often each recorded request is replayed", kind=int)
     allow_version_labels_for_unavailable_models: bool = _flag(
-        False, "a new label may point to a version that is not there yet", kind=boolean
+        False, "a new label may point to a version that is not there yet", kind=parse_bool
     )
     enable_signature_method_name_check: bool = _flag(
-        False, "Classify and Regress want signatures of their own method name", kind=boolean
+        False, "Classify and Regress want signatures of their own method name", kind=parse_bool
     )
     enable_grpc_healthcheck_service: bool = _flag(
-        False, "gRPC's health service (on by default, unless --strict)", kind=boolean
+        False, "gRPC's health service (on by default, unless --strict)", kind=parse_bool
     )
     enable_serialization_as_tensor_content: bool = _flag(
-        False, "outputs of gRPC Predict as tensor_content", kind=boolean
+        False, "outputs of gRPC Predict as tensor_content", kind=parse_bool
     )
-    enable_batching: bool = _flag(False, "run calls of several clients as one batch", kind=boolean)
+    enable_batching: bool = _flag(False, "run calls of several clients as one batch", kind=parse_bool)
     batching_parameters_file: Path | None = _flag(None, "text-proto BatchingParameters", kind=Path)
     enable_per_model_batching_parameters: bool = _flag(
-        False, "read batching_params.pbtxt in each version's folder", kind=boolean
+        False, "read batching_params.pbtxt in each version's folder", kind=parse_bool
     )
     tensorflow_session_parallelism: int = _flag(0, "threads of a session; 0 lets TensorFlow choose", kind=int)
     tensorflow_intra_op_parallelism: int = _flag(0, "threads within an op; 0 lets TensorFlow choose", kind=int)
@@ -129,80 +131,87 @@ class ServerFlags:
     per_process_gpu_memory_fraction: float = _flag(0.0, "share of a GPU's memory to take", kind=float)
     ssl_config_file: Path | None = _flag(None, "text-proto SSLConfig: TLS for gRPC", kind=Path)
     monitoring_config_file: Path | None = _flag(None, "text-proto MonitoringConfig: Prometheus", kind=Path)
-    enable_profiler: bool = _flag(True, "TensorFlow's profiler service on the gRPC port", kind=boolean)
+    enable_profiler: bool = _flag(True, "TensorFlow's profiler service on the gRPC port", kind=parse_bool)
     admin_token_file: Path | None = _flag(
         None, "token with which reloads and profiles are accepted from elsewhere than loopback", kind=Path
     )
-    log_requests: bool = _flag(False, "log every request, not only those that failed", kind=boolean)
-    strict: bool = _flag(False, "exactly TF Serving's behaviour, nothing promised beyond", kind=boolean)
-    workers: int = _flag(1, "processes that share the ports", kind=int, least=1)
-    worker: int = _flag(0, "set by the process that starts the workers: the number of this one", kind=int, least=0)
-    allow_all_ops: bool = _flag(False, "load models whose graphs reach files, network or log", kind=boolean)
-    max_body_bytes: int = _flag(64 * MEGABYTE, "largest REST body and gRPC message", kind=int, least=1)
-    call_threads: int = _flag(8, "calls in the model at once", kind=int, least=1)
-    max_waiting_calls: int = _flag(1024, "calls waiting or running before more are turned away", kind=int, least=1)
+    log_requests: bool = _flag(False, "log every request, not only those that failed", kind=parse_bool)
+    strict: bool = _flag(False, "exactly TF Serving's behaviour, without extensions", kind=parse_bool)
+    workers: int = _flag(1, "processes that share the ports", kind=int, minimum=1)
+    worker: int = _flag(0, "set by the process that starts the workers: the number of this one", kind=int, minimum=0)
+    allow_all_ops: bool = _flag(False, "load models whose graphs reach files, network or log", kind=parse_bool)
+    max_body_bytes: int = _flag(64 * MEGABYTE, "largest REST body and gRPC message", kind=int, minimum=1)
+    call_threads: int = _flag(8, "calls in the model at once", kind=int, minimum=1)
+    max_waiting_calls: int = _flag(1024, "calls waiting or running before more are turned away", kind=int, minimum=1)
     grace_seconds: float = _flag(30.0, "how long calls may finish after SIGTERM", kind=float)
 
     @property
-    def behaviour(self) -> Behaviour:
-        """What is promised beyond TF Serving."""
-        return STRICT if self.strict else PROMISING
+    def compatibility(self) -> Compatibility:
+        """The deviations from TF Serving."""
+        return TF_SERVING if self.strict else EXTENDED
 
     @property
-    def retries(self) -> Retries:
-        """How often a version that failed to load is tried again."""
-        return Retries(
-            most=self.max_num_load_retries,
+    def retries(self) -> RetryPolicy:
+        """Retries of a version that failed to load."""
+        return RetryPolicy(
+            max_retries=self.max_num_load_retries,
             interval_seconds=self.load_retry_interval_micros / 1e6,
-            tells_at_once=self.behaviour.tells_failures_at_once,
+            reports_failures_immediately=self.compatibility.reports_failures_immediately,
         )
 
     @property
     def largest_body_bytes(self) -> int:
-        """The limit that holds."""
-        return self.max_body_bytes if self.behaviour.limits_sizes else UNLIMITED_BYTES
+        """The effective limit of a body or message."""
+        return self.max_body_bytes if self.compatibility.limits_message_sizes else UNLIMITED_BYTES
+
+
+class ParsedFlags(NamedTuple):
+    """The flags of a command line, and one warning for each flag that is ignored."""
+
+    flags: ServerFlags
+    warnings: list[str]
 
 
 def parse_flags(arguments: Sequence[str] | None = None) -> ServerFlags:
-    """The flags of a command line (`--name value` or `--name=value`); exits with a message when they are wrong."""
-    return parse_flags_and_warnings(arguments)[0]
+    """Parses a command line (`--name value` or `--name=value`); exits with a message when it is wrong."""
+    return parse_flags_and_warnings(arguments).flags
 
 
-def parse_flags_and_warnings(arguments: Sequence[str] | None = None) -> tuple[ServerFlags, list[str]]:
-    """The flags of a command line, and one line for each that means nothing here."""
+def parse_flags_and_warnings(arguments: Sequence[str] | None = None) -> ParsedFlags:
+    """Parses a command line, with warnings for the flags that are ignored."""
     made = parser()
     found = vars(made.parse_args(arguments))
     if found.pop("version"):
         print(f"Vitrine model server: {_version('vitrine-search')}\nTensorFlow Library: {_version('tensorflow')}")
         sys.exit(0)
-    reasons = [f"--{name} is ignored: {why}." for name, why in MEANINGLESS.items() if found.pop(name) is not None]
+    warnings = [f"--{name} is ignored: {why}." for name, why in IGNORED_FLAGS.items() if found.pop(name) is not None]
     for field in dataclasses.fields(ServerFlags):
-        least = field.metadata["least"]
-        if least is not None and found[field.name] < least:
-            made.error(f"--{field.name} must be at least {least}; got {found[field.name]}")
+        minimum = field.metadata["minimum"]
+        if minimum is not None and found[field.name] < minimum:
+            made.error(f"--{field.name} must be at least {minimum}; got {found[field.name]}")
     if not found["model_base_path"] and not found["model_config_file"]:
         made.error("--model_base_path or --model_config_file is required: what to serve")
     flags = ServerFlags(**found)
-    if not flags.behaviour.zero_is_a_port:
+    if not flags.compatibility.port_zero_is_ephemeral:
         flags = dataclasses.replace(flags, port=flags.port or None, rest_api_port=flags.rest_api_port or None)
-    return flags, reasons
+    return ParsedFlags(flags=flags, warnings=warnings)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line, flags that mean nothing here included."""
+    """Returns the parser of the command line, with the ignored flags."""
     made = argparse.ArgumentParser(
         prog="python -m serving.server",
         description="Serves SavedModels over TF Serving's gRPC and REST.",
-        epilog="Also accepted, with a warning: " + ", ".join(f"--{name}" for name in MEANINGLESS),
+        epilog="Also accepted, with a warning: " + ", ".join(f"--{name}" for name in IGNORED_FLAGS),
         allow_abbrev=False,
     )
-    made.add_argument("--version", nargs="?", const=True, default=False, type=boolean, help="print versions and end")
+    made.add_argument("--version", nargs="?", const=True, default=False, type=parse_bool, help="print versions and end")
     for field in dataclasses.fields(ServerFlags):
-        switch: dict[str, Any] = {"nargs": "?", "const": True} if field.metadata["kind"] is boolean else {}
+        switch: dict[str, Any] = {"nargs": "?", "const": True} if field.metadata["kind"] is parse_bool else {}
         text = f"{field.metadata['text']} (default: {field.default})"
         kind = field.metadata["kind"]
         made.add_argument(f"--{field.name}", type=kind, default=field.default, help=text, **switch)
-    for name in MEANINGLESS:
+    for name in IGNORED_FLAGS:
         made.add_argument(f"--{name}", nargs="?", const="", help=argparse.SUPPRESS)
     return made
 

@@ -1,4 +1,4 @@
-"""The answers both protocols give, as protos and as JSON."""
+"""Request handlers of both protocols: protos for gRPC, JSON for REST."""
 
 import contextlib
 from collections.abc import Callable, Iterable
@@ -17,127 +17,131 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.json_codec.examples import body_to_examples, classification_answer, regression_answer
+from serving.server.json_codec.examples import body_to_examples, classification_response, regression_response
 from serving.server.json_codec.inputs import body_to_arrays, parse_body
-from serving.server.json_codec.outputs import JsonAnswer, answer
-from serving.server.models.model_config import plans_of_config
-from serving.server.models.server_core import Models
-from serving.server.models.versions import Lease
-from serving.server.protocol.compatibility import PROMISING, Behaviour
-from serving.server.protocol.deadline import NEVER, Deadline
+from serving.server.json_codec.outputs import JsonResponse, predict_response
+from serving.server.models.loaded_versions import Lease
+from serving.server.models.model_config import model_configs_from_proto
+from serving.server.models.server_core import ServerCore
+from serving.server.protocol.compatibility import EXTENDED, Compatibility
+from serving.server.protocol.deadline import NO_DEADLINE, Deadline
 from serving.server.protocol.errors import invalid, quoted
-from serving.server.protocol.inference import classify, infer, regress
-from serving.server.protocol.model import Model
+from serving.server.protocol.inference import classify, multi_inference, regress
 from serving.server.protocol.predict import predict_arrays, predict_proto
+from serving.server.protocol.servable import Servable
 from serving.server.protocol.signature import DEFAULT_SIGNATURE
 
 SIGNATURE_DEF = "signature_def"
-Asking = Any  # A request with a `model_spec`: the generated messages share no type.
+ModelRequest = Any  # A request with a `model_spec_of_url`: the generated messages share no type.
 Response = TypeVar("Response", bound=Any)
 
 
-class Answers:
-    """What the server knows how to answer; blocking, so it runs in `Calls`.
+class RequestHandlers:
+    """The calls of the protocol; blocking, so they run in `Calls`.
 
     Args:
-      models: The models.
+      core: The models.
       max_body_bytes: The largest single input in memory.
-      behaviour: What is promised beyond TF Serving.
-      checks_method: Classify and Regress want signatures of their own method name.
-      as_content: Outputs of gRPC Predict as `tensor_content`.
-      reload: Serves the models of a configuration and no others, or raises; by default `models` does.
+      compatibility: Deviations from TF Serving.
+      checks_method_name: Classify and Regress accept only signatures of their own method name.
+      as_tensor_content: Outputs of gRPC Predict as `tensor_content`.
+      reload: Serves the models of a configuration and no others, or raises; by default `core` does.
     """
 
     def __init__(
         self,
-        models: Models,
+        core: ServerCore,
         *,
         max_body_bytes: int,
-        behaviour: Behaviour = PROMISING,
-        checks_method: bool = False,
-        as_content: bool = False,
+        compatibility: Compatibility = EXTENDED,
+        checks_method_name: bool = False,
+        as_tensor_content: bool = False,
         reload: Callable[[model_server_config_pb2.ModelServerConfig], None] | None = None,
     ) -> None:
-        self.models = models
-        self._reload = reload or (lambda config: models.reload(plans_of_config(config)))
+        self.core = core
+        self._reload = reload or (lambda config: core.reload(model_configs_from_proto(config)))
         self.max_body_bytes = max_body_bytes
-        self.behaviour = behaviour
-        self.checks_method = checks_method
-        self.as_content = as_content
+        self.compatibility = compatibility
+        self.checks_method_name = checks_method_name
+        self.as_tensor_content = as_tensor_content
 
     def predict(
-        self, request: predict_pb2.PredictRequest, *, deadline: Deadline = NEVER
+        self, request: predict_pb2.PredictRequest, *, deadline: Deadline = NO_DEADLINE
     ) -> predict_pb2.PredictResponse:
-        """Predict over gRPC: one version answers, and the response says which."""
+        """Predict over gRPC: one version answers, and the response names it."""
         with self._lease(request) as lease:
             response = predict_proto(
                 lease.model,
                 request,
                 max_bytes=self.max_body_bytes,
                 deadline=deadline,
-                as_content=self.as_content,
-                behaviour=self.behaviour,
+                as_tensor_content=self.as_tensor_content,
+                compatibility=self.compatibility,
             )
-        return _named(response, request.model_spec, lease.version)
+        return _with_model_spec(response, request.model_spec, lease.version)
 
     def classify(
-        self, request: classification_pb2.ClassificationRequest, *, deadline: Deadline = NEVER
+        self, request: classification_pb2.ClassificationRequest, *, deadline: Deadline = NO_DEADLINE
     ) -> classification_pb2.ClassificationResponse:
         """Classify over gRPC."""
         with self._lease(request) as lease:
             name, given = request.model_spec.signature_name, request.input
-            result = classify(lease.model, name, given, deadline=deadline, checks_method=self.checks_method)
+            result = classify(lease.model, name, given, deadline=deadline, checks_method_name=self.checks_method_name)
         response = classification_pb2.ClassificationResponse(result=result)
-        return _named(response, request.model_spec, lease.version)
+        return _with_model_spec(response, request.model_spec, lease.version)
 
     def regress(
-        self, request: regression_pb2.RegressionRequest, *, deadline: Deadline = NEVER
+        self, request: regression_pb2.RegressionRequest, *, deadline: Deadline = NO_DEADLINE
     ) -> regression_pb2.RegressionResponse:
         """Regress over gRPC."""
         with self._lease(request) as lease:
             name, given = request.model_spec.signature_name, request.input
-            result = regress(lease.model, name, given, deadline=deadline, checks_method=self.checks_method)
-        return _named(regression_pb2.RegressionResponse(result=result), request.model_spec, lease.version)
+            result = regress(lease.model, name, given, deadline=deadline, checks_method_name=self.checks_method_name)
+        return _with_model_spec(regression_pb2.RegressionResponse(result=result), request.model_spec, lease.version)
 
     def multi_inference(
-        self, request: inference_pb2.MultiInferenceRequest, *, deadline: Deadline = NEVER
+        self, request: inference_pb2.MultiInferenceRequest, *, deadline: Deadline = NO_DEADLINE
     ) -> inference_pb2.MultiInferenceResponse:
         """MultiInference over gRPC: the version of the first task's ModelSpec answers all tasks."""
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
         response = inference_pb2.MultiInferenceResponse()
         with self._lease_spec(spec) as lease:
-            results = infer(lease.model, request, deadline=deadline, checks_method=self.checks_method)
+            results = multi_inference(
+                lease.model, request, deadline=deadline, checks_method_name=self.checks_method_name
+            )
         for result in results:
             result.model_spec.name = spec.name
             result.model_spec.version.value = lease.version
             response.results.append(result)
         return response
 
-    def predict_json(self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NEVER) -> JsonAnswer:
+    def predict_json(self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NO_DEADLINE) -> JsonResponse:
         """Predict over REST: body in, body out, both from one version."""
-        parsed = parse_body(body, self.behaviour)
+        parsed = parse_body(body, self.compatibility)
         with self._lease_spec(spec) as lease:
             signature = lease.model.signatures.get(parsed.signature_name)
             if signature is None:
                 shown = quoted(parsed.signature_name)
                 raise invalid(f'Serving signature name: "{shown}" not found in signature def')
-            form, given = body_to_arrays(parsed, signature, self.behaviour)
+            form, given = body_to_arrays(parsed, signature, self.compatibility)
             outputs = predict_arrays(lease.model, signature, given, deadline=deadline)
-        return answer(outputs, form, self.behaviour)
+        return predict_response(outputs, form, self.compatibility)
 
-    def classify_json(self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NEVER) -> JsonAnswer:
+    def classify_json(
+        self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NO_DEADLINE
+    ) -> JsonResponse:
         """Classify over REST."""
-        name, given = body_to_examples(body, self.behaviour)
+        name, given = body_to_examples(body, self.compatibility)
         with self._lease_spec(spec) as lease:
-            result = classify(lease.model, name, given, deadline=deadline, checks_method=self.checks_method)
-        return classification_answer(result, self.behaviour)
+            result = classify(lease.model, name, given, deadline=deadline, checks_method_name=self.checks_method_name)
+        return classification_response(result, self.compatibility)
 
-    def regress_json(self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NEVER) -> JsonAnswer:
+    def regress_json(self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NO_DEADLINE) -> JsonResponse:
         """Regress over REST."""
-        name, given = body_to_examples(body, self.behaviour)
+        name, given = body_to_examples(body, self.compatibility)
         with self._lease_spec(spec) as lease:
-            result = regress(lease.model, name, given, deadline=deadline, checks_method=self.checks_method)
-        return regression_answer(result, self.behaviour)
+            result = regress(lease.model, name, given, deadline=deadline, checks_method_name=self.checks_method_name)
+        return regression_response(result, self.compatibility)
 
     def status(
         self, request: get_model_status_pb2.GetModelStatusRequest
@@ -145,10 +149,10 @@ class Answers:
         """The states of a model's versions."""
         spec = _spec(request)
         version = spec.version.value if spec.HasField("version") else None
-        if spec.version_label and self.behaviour.reads_label_of_status:
-            version = self.models.labelled(spec.name, spec.version_label)
+        if spec.version_label and self.compatibility.resolves_label_in_status:
+            version = self.core.version_of_label(spec.name, spec.version_label)
         response = get_model_status_pb2.GetModelStatusResponse()
-        for status in self.models.statuses(spec.name, version=version):
+        for status in self.core.statuses(spec.name, version=version):
             entry = response.model_version_status.add(version=status.version, state=int(status.state))
             entry.status.error_code = int(status.code)
             entry.status.error_message = status.message
@@ -169,7 +173,7 @@ class Answers:
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """The signatures of a version, defaults included."""
         spec = _spec(request)
-        _check_fields(request.metadata_field)
+        _check_metadata_fields(request.metadata_field)
         definitions = get_model_metadata_pb2.SignatureDefMap()
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         with self._lease_spec(spec) as lease:
@@ -180,18 +184,18 @@ class Answers:
         response.metadata[SIGNATURE_DEF].Pack(definitions)
         return response
 
-    def _lease(self, request: Asking) -> contextlib.AbstractContextManager[Lease[Model]]:
+    def _lease(self, request: ModelRequest) -> contextlib.AbstractContextManager[Lease[Servable]]:
         return self._lease_spec(_spec(request))
 
-    def _lease_spec(self, spec: model_pb2.ModelSpec) -> contextlib.AbstractContextManager[Lease[Model]]:
-        """Holds the version a ModelSpec asks for."""
+    def _lease_spec(self, spec: model_pb2.ModelSpec) -> contextlib.AbstractContextManager[Lease[Servable]]:
+        """Holds the version that a ModelSpec selects."""
         if not spec.name:
             raise invalid("ModelSpec has no name specified.")
         version = spec.version.value if spec.HasField("version") else None
-        return self.models.lease(spec.name, version=version, label=spec.version_label)
+        return self.core.lease(spec.name, version=version, label=spec.version_label)
 
 
-def model_spec(name: str, *, version: int | None, label: str = "") -> model_pb2.ModelSpec:
+def model_spec_of_url(name: str, *, version: int | None, label: str = "") -> model_pb2.ModelSpec:
     """The ModelSpec of a URL."""
     spec = model_pb2.ModelSpec(name=name)
     if label:
@@ -201,7 +205,7 @@ def model_spec(name: str, *, version: int | None, label: str = "") -> model_pb2.
     return spec
 
 
-def _spec(request: Asking) -> model_pb2.ModelSpec:
+def _spec(request: ModelRequest) -> model_pb2.ModelSpec:
     """The ModelSpec of a gRPC request.
 
     Raises:
@@ -212,7 +216,7 @@ def _spec(request: Asking) -> model_pb2.ModelSpec:
     return request.model_spec
 
 
-def _named(response: Response, asked: model_pb2.ModelSpec, version: int) -> Response:
+def _with_model_spec(response: Response, asked: model_pb2.ModelSpec, version: int) -> Response:
     """The response with the model that gave it."""
     response.model_spec.name = asked.name
     response.model_spec.version.value = version
@@ -220,7 +224,7 @@ def _named(response: Response, asked: model_pb2.ModelSpec, version: int) -> Resp
     return response
 
 
-def _check_fields(fields: Iterable[str]) -> None:
+def _check_metadata_fields(fields: Iterable[str]) -> None:
     named = list(fields)
     if not named:
         raise invalid("GetModelMetadataRequest must specify at least one metadata_field")

@@ -1,4 +1,4 @@
-"""The server as a whole: one event loop with gRPC and REST, the models beside it, an orderly end."""
+"""Model server: one event loop with gRPC and REST, the models beside it, an orderly end."""
 
 import asyncio
 import contextlib
@@ -9,56 +9,56 @@ from typing import Any
 import grpc
 from aiohttp import web
 
-from serving.server.batching.batched_model import call_threads
-from serving.server.call_pool import Calls
+from serving.server.batching.batched_model import num_call_threads
+from serving.server.call_pool import CallPool
 from serving.server.flags import ServerFlags
-from serving.server.grpc_api.interceptor import GrpcWatch
+from serving.server.grpc_api.interceptor import RequestLogInterceptor
 from serving.server.grpc_api.service import channel_options, grpc_server
-from serving.server.handlers import Answers
-from serving.server.models.config_watcher import ConfigFollower
+from serving.server.handlers import RequestHandlers
+from serving.server.models.config_watcher import ConfigWatcher
 from serving.server.models.loader import ModelLoader
-from serving.server.models.model_config import ModelPlan, plans_of_flags
-from serving.server.models.server_core import Models
-from serving.server.options import read_surroundings
-from serving.server.rest_api.middleware import RestWatch
+from serving.server.models.model_config import ModelConfig, model_configs_from_flags
+from serving.server.models.server_core import ServerCore
+from serving.server.options import read_server_options
+from serving.server.rest_api.middleware import RequestLogMiddleware
 from serving.server.rest_api.service import RestService
 from serving.server.rest_api.site import BACKLOG, RestSite
-from serving.server.telemetry.log import event
-from serving.server.telemetry.request_log import Watch
-from serving.server.workers.reload_group import cohort_of
+from serving.server.telemetry.log import log_event
+from serving.server.telemetry.request_log import RequestLog
+from serving.server.workers.reload_group import reload_group_of
 
 READY_POLL_SECONDS = 0.02
 REFRESH_SECONDS = 1.0
 
 
 class Server:
-    """Listens on both ports while its models follow their base paths.
+    """Server that listens on both ports while its models follow their base paths.
 
     Args:
-      flags: What to serve, and where.
+      flags: Models, ports and limits.
     """
 
     def __init__(self, flags: ServerFlags) -> None:
         self.flags = flags
-        self.surroundings = read_surroundings(flags)
-        self._cohort = cohort_of(worker=flags.worker, workers=flags.workers)
-        agreed = self._cohort.plans() if self._cohort else None
-        self._plans = plans_of_flags(flags) if agreed is None else agreed
+        self.options = read_server_options(flags)
+        self._reload_group = reload_group_of(worker=flags.worker, workers=flags.workers)
+        agreed = self._reload_group.agreed_configs() if self._reload_group else None
+        self._configs = model_configs_from_flags(flags) if agreed is None else agreed
         self._grpc_options = channel_options(flags.grpc_channel_arguments)
         loader = ModelLoader(flags)
-        self.models = Models(
+        self.core = ServerCore(
             loader,
             load_threads=flags.num_load_threads,
-            labels_may_wait=flags.allow_version_labels_for_unavailable_models,
+            allows_pending_labels=flags.allow_version_labels_for_unavailable_models,
             retries=flags.retries,
         )
-        self._follower = (
-            ConfigFollower(flags.model_config_file, reload=self._follow_file) if flags.model_config_file else None
+        self._config_watcher = (
+            ConfigWatcher(flags.model_config_file, reload=self._apply_config_file) if flags.model_config_file else None
         )
         threads = flags.call_threads
         if loader.batching:
-            threads = call_threads(loader.batching, at_least=threads)
-        self.calls = Calls(threads=threads, max_waiting=flags.max_waiting_calls)
+            threads = num_call_threads(loader.batching, at_least=threads)
+        self.call_pool = CallPool(threads=threads, max_waiting=flags.max_waiting_calls)
         self.grpc_port = 0
         self.rest_port: int | None = None
         self._draining = False
@@ -66,81 +66,90 @@ class Server:
         self._rest: web.AppRunner | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._health: Any = None
-        self._following_health: asyncio.Task[None] | None = None
+        self._health_task: asyncio.Task[None] | None = None
 
     @property
     def is_ready(self) -> bool:
         """True while every model serves and the server is not on its way out."""
-        return self.models.ready and not self._draining
+        return self.core.ready and not self._draining
 
     async def start(self) -> None:
         """Starts to load and opens the ports: at once, or, as one of several workers, when every model serves.
 
         Raises:
           OSError: When a port cannot be had.
-          ServingError: When the models cannot be what their configuration says.
+          ServingError: When the models do not match their configuration.
         """
-        flags, around = self.flags, self.surroundings
-        self.models.start(
-            self._plans,
+        flags = self.flags
+        self.core.start(
+            self._configs,
             poll_seconds=flags.file_system_poll_wait_seconds,
-            labels_may_wait=flags.behaviour.labels_may_wait or flags.allow_version_labels_for_unavailable_models,
+            allows_pending_labels=flags.compatibility.allows_pending_labels
+            or flags.allow_version_labels_for_unavailable_models,
         )
-        if self._follower:
-            self._follower.start(poll_seconds=flags.model_config_file_poll_wait_seconds)
+        if self._config_watcher:
+            self._config_watcher.start(poll_seconds=flags.model_config_file_poll_wait_seconds)
         if flags.worker:
             await self.wait_until_ready()
-        if self._cohort:
-            await asyncio.to_thread(self._cohort.join, self.models)
-        answers = Answers(
-            self.models,
+        if self._reload_group:
+            await asyncio.to_thread(self._reload_group.join, self.core)
+        handlers = RequestHandlers(
+            self.core,
             max_body_bytes=flags.largest_body_bytes,
-            behaviour=flags.behaviour,
-            checks_method=flags.enable_signature_method_name_check,
-            as_content=flags.enable_serialization_as_tensor_content,
-            reload=self._cohort.reload if self._cohort else None,
+            compatibility=flags.compatibility,
+            checks_method_name=flags.enable_signature_method_name_check,
+            as_tensor_content=flags.enable_serialization_as_tensor_content,
+            reload=self._reload_group.reload if self._reload_group else None,
         )
-        watch = Watch(knows=self.models.knows, metrics=around.metrics, log_all=flags.log_requests)
-        self._grpc = grpc_server(
-            answers,
-            calls=self.calls,
+        request_log = RequestLog(
+            is_known_model=self.core.is_known_model, metrics=self.options.metrics, log_all=flags.log_requests
+        )
+        self._grpc = self._grpc_server(handlers, request_log)
+        if flags.rest_api_port is not None:
+            await self._start_rest(handlers, request_log)
+        await self._grpc.start()
+        self._refreshing = asyncio.create_task(self._refresh_periodically())
+
+    def _grpc_server(self, handlers: RequestHandlers, request_log: RequestLog) -> grpc.aio.Server:
+        """The gRPC server with its ports, not started."""
+        flags = self.flags
+        server = grpc_server(
+            handlers,
+            call_pool=self.call_pool,
             max_message_bytes=flags.largest_body_bytes,
             share_port=flags.worker > 0,
             has_profiler=flags.enable_profiler,
-            interceptors=[GrpcWatch(watch, admins=around.admins)],
+            interceptors=[RequestLogInterceptor(request_log, admin_access=self.options.admin_access)],
             options=self._grpc_options,
         )
-        self._add_extras(self._grpc)
+        self._add_health_and_reflection(server)
         if flags.port is not None:
-            self.grpc_port = self._listen(self._grpc, f"{flags.host}:{flags.port}")
+            self.grpc_port = self._listen(server, f"{flags.host}:{flags.port}")
         if flags.grpc_socket_path and flags.worker <= 1:
-            self._listen(self._grpc, f"unix:{flags.grpc_socket_path}")
-        if flags.rest_api_port is not None:
-            await self._start_rest(answers, watch)
-        await self._grpc.start()
-        self._refreshing = asyncio.create_task(self._refresh_for_ever())
+            self._listen(server, f"unix:{flags.grpc_socket_path}")
+        return server
 
-    def _follow_file(self, plans: Sequence[ModelPlan]) -> None:
-        """Serves what the config file says now, whatever a reload said before."""
-        self.models.reload(plans)
-        if self._cohort:
-            self._cohort.forget()
+    def _apply_config_file(self, configs: Sequence[ModelConfig]) -> None:
+        """Serves the models of the config file, which replace those of an earlier reload."""
+        self.core.reload(configs)
+        if self._reload_group:
+            self._reload_group.forget_agreement()
 
-    def _add_extras(self, server: grpc.aio.Server) -> None:
+    def _add_health_and_reflection(self, server: grpc.aio.Server) -> None:
         try:
             from serving.server.grpc_api.health_reflection import Health, add_reflection
         except Exception as error:  # Their packages may have been generated for another protobuf.
             reason = f"{type(error).__name__}: {error}"
-            event("no_grpc_health_and_reflection", level=logging.ERROR, reason=reason)
+            log_event("no_grpc_health_and_reflection", level=logging.ERROR, reason=reason)
             return
-        has_health = self.flags.behaviour.has_health_urls or self.flags.enable_grpc_healthcheck_service
+        has_health = self.flags.compatibility.has_health_urls or self.flags.enable_grpc_healthcheck_service
         if has_health:
             self._health = Health(server, is_ready=lambda: self.is_ready)
-            self._following_health = asyncio.create_task(self._health.follow())
+            self._health_task = asyncio.create_task(self._health.publish())
         add_reflection(server, has_health=has_health)
 
     def _listen(self, server: grpc.aio.Server, address: str) -> int:
-        credentials = self.surroundings.credentials
+        credentials = self.options.credentials
         try:
             if credentials:
                 return int(server.add_secure_port(address, credentials))
@@ -148,18 +157,18 @@ class Server:
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {address}; is the port taken?") from error
 
-    async def _start_rest(self, answers: Answers, watch: Watch) -> None:
+    async def _start_rest(self, handlers: RequestHandlers, request_log: RequestLog) -> None:
         flags = self.flags
         application = RestService(
-            answers,
-            calls=self.calls,
+            handlers,
+            call_pool=self.call_pool,
             is_ready=lambda: self.is_ready,
             timeout_seconds=flags.rest_api_timeout_in_ms / 1000 or None,
             sends_cors=flags.rest_api_enable_cors_support,
         ).application()
         application.middlewares.append(
-            RestWatch(
-                watch,
+            RequestLogMiddleware(
+                request_log,
                 timeout_seconds=flags.rest_api_timeout_in_ms / 1000,
                 refresh=self._refresh_metrics,
                 strict=flags.strict,
@@ -180,52 +189,52 @@ class Server:
         await site.start()
         self.rest_port = self._rest.addresses[0][1]
 
-    async def _refresh_for_ever(self) -> None:
-        """Keeps the metrics that are states up to date, for the pages of the other workers too."""
-        while self.surroundings.metrics:
+    async def _refresh_periodically(self) -> None:
+        """Keeps gauges up to date, for the pages of the other workers too."""
+        while self.options.metrics:
             self._refresh_metrics()
             await asyncio.sleep(REFRESH_SECONDS)
 
     def _refresh_metrics(self) -> None:
-        metrics = self.surroundings.metrics
+        metrics = self.options.metrics
         if metrics:
-            versions = self.models.serving_versions()
-            metrics.refresh(ready=self.is_ready, pending=self.calls.pending, versions=versions)
+            versions = self.core.serving_versions()
+            metrics.refresh(ready=self.is_ready, pending=self.call_pool.pending, versions=versions)
 
     async def wait_until_ready(self) -> None:
         """Returns once every model has a version that serves."""
-        while not self.models.ready:
+        while not self.core.ready:
             await asyncio.sleep(READY_POLL_SECONDS)
 
     async def stop(self) -> None:
         """Stops accepting, lets calls in flight finish within the grace period, unloads the models."""
         self._draining = True
-        event("stopping")
+        log_event("stopping")
         if self._refreshing:
             self._refreshing.cancel()
-        if self._follower:
-            self._follower.stop()
-        if self._cohort:
-            self._cohort.leave()
-        if self._health and self._following_health:
-            self._following_health.cancel()
-            await self._health.leave()
-        doors = [self._grpc.stop(self.flags.grace_seconds)] if self._grpc else []
+        if self._config_watcher:
+            self._config_watcher.stop()
+        if self._reload_group:
+            self._reload_group.close()
+        if self._health and self._health_task:
+            self._health_task.cancel()
+            await self._health.stop()
+        servers = [self._grpc.stop(self.flags.grace_seconds)] if self._grpc else []
         if self._rest:
-            doors.append(self._rest.cleanup())
-        await asyncio.gather(*doors)
-        self.calls.close()
-        await asyncio.to_thread(self.models.stop, grace_seconds=1.0)
-        event("stopped")
+            servers.append(self._rest.cleanup())
+        await asyncio.gather(*servers)
+        self.call_pool.close()
+        await asyncio.to_thread(self.core.stop, grace_seconds=1.0)
+        log_event("stopped")
 
 
 @contextlib.asynccontextmanager
 async def running(flags: ServerFlags, *, before_start: Callable[[], None] | None = None) -> AsyncIterator[Server]:
-    """A started server, stopped at the end of the block; for tests and for `__main__`.
+    """Runs a server until the end of the block; for tests and for `__main__`.
 
     Args:
-      flags: What to serve, and where.
-      before_start: Called when all is imported and nothing is loaded.
+      flags: Models, ports and limits.
+      before_start: Called after all imports and before a model is loaded.
     """
     server = Server(flags)
     if before_start:

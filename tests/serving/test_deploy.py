@@ -12,9 +12,9 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server.flags import parse_flags_and_warnings
 from serving.server.grpc_api.tls import grpc_credentials
-from serving.server.models.model_config import read_plans
-from serving.server.protocol import config_protos
-from serving.server.rest_api.openapi import description
+from serving.server.models.model_config import read_model_configs
+from serving.server.protocol import protos
+from serving.server.rest_api.openapi import openapi_document
 from serving.server.telemetry.metrics import DEFAULT_PATH, Metrics, metrics_path
 
 DEPLOY = Path(__file__).resolve().parents[2] / "serving" / "deploy"
@@ -49,16 +49,16 @@ def test_yaml_parses(path):
 
 
 def test_config_files_are_what_the_servers_read():
-    (plan,) = read_plans(CONFIG / "models.config")
+    (plan,) = read_model_configs(CONFIG / "models.config")
     assert (plan.name, str(plan.base_path)) == ("vitrine", "/models/vitrine")
-    monitoring = config_protos.read_config(CONFIG / "monitoring.config", config_protos.MonitoringConfig(), flag="x")
+    monitoring = protos.read_config(CONFIG / "monitoring.config", protos.MonitoringConfig(), flag="x")
     assert metrics_path(monitoring) == DEFAULT_PATH
-    batching = config_protos.read_config(CONFIG / "batching.config", config_protos.BatchingParametersProto(), flag="x")
+    batching = protos.read_config(CONFIG / "batching.config", protos.BatchingParametersProto(), flag="x")
     assert list(batching.allowed_batch_sizes)[-1] == batching.max_batch_size.value
-    ssl = config_protos.read_config(CONFIG / "ssl.config", config_protos.SSLConfig(), flag="x")
+    ssl = protos.read_config(CONFIG / "ssl.config", protos.SSLConfig(), flag="x")
     assert ssl.client_verify
     assert all("-----BEGIN" in text for text in (ssl.server_key, ssl.server_cert, ssl.custom_ca))
-    models = config_protos.read_config(
+    models = protos.read_config(
         CONFIG / "models.config", model_server_config_pb2.ModelServerConfig(), flag="model_config_file"
     )
     assert models.model_config_list.config[0].model_platform == "tensorflow"
@@ -115,7 +115,7 @@ def test_services_of_the_compose_file_mount_what_is_there():
 def test_the_deployment_starts_probes_and_ends_as_the_server_does():
     found = container()
     accepted([*found["args"], "--port=8500", "--rest_api_port=8501"])
-    paths = description()["paths"]
+    paths = openapi_document()["paths"]
     ports = {port["name"]: port["containerPort"] for port in found["ports"]}
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         asked = found[probe]["httpGet"]

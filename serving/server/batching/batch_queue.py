@@ -1,4 +1,4 @@
-"""Tasks of several clients gathered into batches: queues with TF Serving's parameters and the threads that run them."""
+"""Batch queues with TF Serving's parameters, and the threads that run batches of several clients' tasks."""
 
 import collections
 import dataclasses
@@ -19,13 +19,13 @@ MICROSECOND = 1e-6
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchingParameters:
-    """TF Serving's parameters, with its defaults.
+    """Batching parameters of TF Serving, with its defaults.
 
     Args:
-      max_batch_size: The most rows in a batch.
-      batch_timeout_micros: How long an open batch waits for more rows, in microseconds.
-      max_enqueued_batches: How many batches of one signature may wait; beyond them UNAVAILABLE.
-      num_batch_threads: How many batches run at once, over all models.
+      max_batch_size: The largest number of rows in a batch.
+      batch_timeout_micros: Wait of an open batch for more rows, in microseconds.
+      max_enqueued_batches: Number of batches of one signature that may wait; beyond them UNAVAILABLE.
+      num_batch_threads: Number of batches that run at once, over all models.
       allowed_batch_sizes: Batches are filled up to one of these; the last is `max_batch_size`. Empty: any size.
       pad_variable_length_inputs: Rows of different shape share a batch, filled up with "" or 0.
       splits_large_tasks: A request of more rows than fit is spread over several batches.
@@ -40,7 +40,7 @@ class BatchingParameters:
     splits_large_tasks: bool = False
 
     def __post_init__(self) -> None:
-        """Checks what TF Serving checks.
+        """Checks the ranges, as TF Serving does.
 
         Raises:
           ValueError: When a parameter is out of range.
@@ -59,20 +59,20 @@ class BatchingParameters:
                 f"expected {self.max_batch_size}."
             )
 
-    def filled_size(self, rows: int) -> int:
-        """The allowed size that so many rows are filled up to."""
+    def padded_size(self, rows: int) -> int:
+        """Returns the allowed size to which that number of rows is padded."""
         return next((size for size in self.allowed_batch_sizes if size >= rows), rows)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Task:
-    """The rows of one request.
+class BatchTask:
+    """Task of a batch: the rows of one request.
 
     Args:
       inputs: [rows, ...] by alias, the same number of rows in each.
       rows: That number.
-      deadline: Until when the answer is wanted.
-      answer: Gets the outputs, or the error.
+      deadline: Of the answer.
+      answer: Receives the outputs or the error.
     """
 
     inputs: dict[str, np.ndarray]
@@ -82,22 +82,23 @@ class Task:
 
 
 class _Batch:
-    def __init__(self) -> None:
-        self.tasks: list[Task] = []
+    def __init__(self, queue: "BatchQueue") -> None:
+        self.queue = queue
+        self.tasks: list[BatchTask] = []
         self.rows = 0
         self.opened = time.monotonic()
 
 
 class BatchQueue:
-    """The batches of one signature of one version that wait to be run."""
+    """Queue of the batches of one signature of one version."""
 
-    def __init__(self, parameters: BatchingParameters, run: Callable[[list[Task]], None]) -> None:
+    def __init__(self, parameters: BatchingParameters, run: Callable[[list[BatchTask]], None]) -> None:
         self.parameters = parameters
         self.run = run
         self.batches: collections.deque[_Batch] = collections.deque()
 
-    def add(self, task: Task) -> None:
-        """Puts a task into the open batch, or opens one for it.
+    def add(self, task: BatchTask) -> None:
+        """Adds a task to the open batch, or opens one for it.
 
         Raises:
           ServingError: UNAVAILABLE when too many batches wait.
@@ -106,13 +107,13 @@ class BatchQueue:
         if not self.batches or self.batches[-1].rows + task.rows > limit:
             if len(self.batches) >= self.parameters.max_enqueued_batches:
                 raise ServingError(Code.UNAVAILABLE, self._full(task))
-            self.batches.append(_Batch())
+            self.batches.append(_Batch(self))
         batch = self.batches[-1]
         batch.tasks.append(task)
         batch.rows += task.rows
 
     def seconds_until_ready(self) -> float | None:
-        """How long the first batch still waits for more rows; 0 or less: it is to be run. None: there is none."""
+        """Returns the remaining wait of the first batch for more rows; 0 or less: run it now. None without a batch."""
         if not self.batches:
             return None
         first = self.batches[0]
@@ -120,7 +121,7 @@ class BatchQueue:
             return 0.0
         return first.opened + self.parameters.batch_timeout_micros * MICROSECOND - time.monotonic()
 
-    def _full(self, task: Task) -> str:
+    def _full(self, task: BatchTask) -> str:
         limit, waiting = self.parameters.max_batch_size, len(self.batches)
         open_rows = self.batches[-1].rows
         return (
@@ -132,10 +133,10 @@ class BatchQueue:
 
 
 class BatchScheduler:
-    """The threads that all models share; they take the queues in turn.
+    """Scheduler of batches: threads that all models share take the queues in turn.
 
     Args:
-      num_threads: How many batches run at once.
+      num_threads: Number of batches that run at once.
     """
 
     def __init__(self, num_threads: int) -> None:
@@ -144,8 +145,8 @@ class BatchScheduler:
         self._changed = threading.Condition()
         self._threads: list[threading.Thread] = []
 
-    def submit(self, key: Hashable, task: Task, *, make: Callable[[], BatchQueue]) -> None:
-        """Puts a task into the queue of that key, which `make` makes where there is none.
+    def submit(self, key: Hashable, task: BatchTask, *, make: Callable[[], BatchQueue]) -> None:
+        """Adds a task to the queue of that key, which `make` builds where there is none.
 
         Raises:
           ServingError: UNAVAILABLE when the queue is full.
@@ -161,7 +162,7 @@ class BatchScheduler:
                 thread.start()
             self._changed.notify()
 
-    def forget(self, owner: Any) -> None:
+    def remove_queues(self, owner: Any) -> None:
         """Drops the queues whose key begins with that owner; none of them holds a task any more."""
         with self._changed:
             for key in [key for key in self._queues if isinstance(key, tuple) and key[0] == owner]:
@@ -169,12 +170,12 @@ class BatchScheduler:
 
     def _work(self) -> None:
         while True:
-            queue, batch = self._next()
+            batch = self._next()
             # Answers reach the tasks inside `run`, whatever happens.
-            queue.run(batch.tasks)
-            del queue, batch  # They hold the version, which may be unloaded while this thread waits.
+            batch.queue.run(batch.tasks)
+            del batch  # It holds the version, which may be unloaded while this thread waits.
 
-    def _next(self) -> tuple[BatchQueue, _Batch]:
+    def _next(self) -> "_Batch":
         """The next batch to run; waits for one."""
         with self._changed:
             while True:
@@ -186,7 +187,7 @@ class BatchScheduler:
                         batch = queue.batches.popleft()
                         if queue.batches:
                             self._changed.notify()
-                        return queue, batch
+                        return batch
                     if seconds is not None:
                         shortest = seconds if shortest is None else min(shortest, seconds)
                 self._changed.wait(shortest)

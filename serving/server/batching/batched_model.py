@@ -1,4 +1,4 @@
-"""A version whose calls run in batches with those of other clients; the answers are those of calls apart."""
+"""Batched model: calls of several clients run as one batch, with the answers of separate calls."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,23 +8,23 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving.server.batching.batch_queue import BatchingParameters, BatchQueue, BatchScheduler, Task
-from serving.server.protocol.compatibility import Behaviour
-from serving.server.protocol.config_protos import BatchingParametersProto, read_config
-from serving.server.protocol.deadline import NEVER, Deadline, latest, too_late
+from serving.server.batching.batch_queue import BatchingParameters, BatchQueue, BatchScheduler, BatchTask
+from serving.server.protocol.compatibility import Compatibility
+from serving.server.protocol.deadline import NO_DEADLINE, Deadline, deadline_exceeded, latest_deadline
 from serving.server.protocol.errors import Code, ServingError, invalid
-from serving.server.protocol.model import Model
-from serving.server.protocol.signature import Signature
-from serving.server.telemetry.log import crash
+from serving.server.protocol.protos import BatchingParametersProto, read_config
+from serving.server.protocol.servable import Servable
+from serving.server.protocol.signature import ServableSignature
+from serving.server.telemetry.log import log_exception
 
 PER_MODEL_FILE = "batching_params.pbtxt"
 FLAG = "batching_parameters_file"
-MOST_CALL_THREADS = 256
-EMPTY = invalid("A call without rows; it is run by itself.")
+MAX_CALL_THREADS = 256
+EMPTY_CALL = invalid("A call without rows; it runs by itself.")
 
 
-def read_parameters(path: Path, *, flag: str = FLAG) -> BatchingParameters:
-    """The parameters of a text-proto BatchingParameters; what it leaves out has TF Serving's default.
+def read_batching_parameters(path: Path, *, flag: str = FLAG) -> BatchingParameters:
+    """Reads a text-proto BatchingParameters; absent fields have TF Serving's defaults.
 
     Raises:
       ValueError: When the file cannot be used.
@@ -48,30 +48,35 @@ def read_parameters(path: Path, *, flag: str = FLAG) -> BatchingParameters:
         raise ValueError(f"--{flag}: {str(path)!r}: {error}") from error
 
 
-def call_threads(parameters: BatchingParameters, *, at_least: int) -> int:
-    """How many calls must be able to wait for a batch at once: two full batches' worth of single rows."""
-    return max(at_least, min(2 * parameters.max_batch_size, MOST_CALL_THREADS))
+def num_call_threads(parameters: BatchingParameters, *, at_least: int) -> int:
+    """Returns the number of calls that must be able to wait for a batch at once: the rows of two full batches."""
+    return max(at_least, min(2 * parameters.max_batch_size, MAX_CALL_THREADS))
 
 
 class BatchedModel:
-    """A loaded version behind batch queues, one for each signature, set of outputs and shape of a row.
+    """Loaded version behind batch queues, one for each signature, set of outputs and shape of a row.
 
     Args:
       model: The version.
       scheduler: The threads all models share.
       parameters: Sizes and times.
-      behaviour: What cannot be batched runs apart, or is an error as in TF Serving.
+      compatibility: Unbatchable calls run separately, or are an error as in TF Serving.
     """
 
     def __init__(
-        self, model: Model, *, scheduler: BatchScheduler, parameters: BatchingParameters, behaviour: Behaviour
+        self,
+        model: Servable,
+        *,
+        scheduler: BatchScheduler,
+        parameters: BatchingParameters,
+        compatibility: Compatibility,
     ) -> None:
         self.path = model.path
         self.signatures = model.signatures
         self._model = model
         self._scheduler = scheduler
         self._parameters = parameters
-        self._runs_apart = behaviour.runs_unbatchable_apart
+        self._runs_unbatchable_separately = compatibility.runs_unbatchable_separately
         self._batchable: dict[tuple[str, tuple[str, ...]], bool] = {}
 
     @property
@@ -79,22 +84,22 @@ class BatchedModel:
         """The SignatureDef protos by name."""
         return self._model.signature_defs
 
-    def output_dtype(self, signature: Signature, alias: str) -> tf.DType:
+    def output_dtype(self, signature: ServableSignature, alias: str) -> tf.DType:
         """The dtype an output has in its signature."""
         return self._model.output_dtype(signature, alias)
 
     def close(self) -> None:
         """Frees the model and its queues."""
-        self._scheduler.forget(id(self))
+        self._scheduler.remove_queues(id(self))
         self._model.close()
 
     def run(
         self,
-        signature: Signature,
+        signature: ServableSignature,
         inputs: Mapping[str, np.ndarray],
         *,
         outputs: tuple[str, ...],
-        deadline: Deadline = NEVER,
+        deadline: Deadline = NO_DEADLINE,
     ) -> dict[str, np.ndarray]:
         """The outputs of one call, run with others.
 
@@ -103,14 +108,14 @@ class BatchedModel:
         """
         deadline.check()
         given = {alias: np.asarray(value) for alias, value in inputs.items()}
-        problem = self._why_unbatchable(signature, outputs, given)
-        if problem is not None:
-            if self._runs_apart or problem is EMPTY:
+        error = self._batching_error(signature, outputs, given)
+        if error is not None:
+            if self._runs_unbatchable_separately or error is EMPTY_CALL:
                 return self._model.run(signature, given, outputs=outputs, deadline=deadline)
-            raise problem
+            raise error
         rows, limit = len(next(iter(given.values()))), self._parameters.max_batch_size
         pieces = [
-            Task(
+            BatchTask(
                 inputs={alias: value[start : start + limit] for alias, value in given.items()},
                 rows=min(limit, rows - start),
                 deadline=deadline,
@@ -129,10 +134,10 @@ class BatchedModel:
             return answers[0]
         return {alias: np.concatenate([answer[alias] for answer in answers]) for alias in outputs}
 
-    def _why_unbatchable(
-        self, signature: Signature, outputs: tuple[str, ...], inputs: Mapping[str, np.ndarray]
+    def _batching_error(
+        self, signature: ServableSignature, outputs: tuple[str, ...], inputs: Mapping[str, np.ndarray]
     ) -> ServingError | None:
-        """What TF Serving's batching says against this call; None where it takes it."""
+        """The error of TF Serving's batching for this call; None for a batchable one."""
         if not inputs:
             return invalid("Batching Run() must have at least one input tensor")
         if any(value.ndim == 0 for value in inputs.values()):
@@ -142,14 +147,14 @@ class BatchedModel:
             return invalid("Batching Run() input tensors must have equal 0th-dimension size")
         size, limit = sizes.pop(), self._parameters.max_batch_size
         if size == 0:
-            return EMPTY
+            return EMPTY_CALL
         if size > limit and not self._parameters.splits_large_tasks:
             return invalid(f"Task size {size} is larger than maximum input batch size {limit}")
-        if self._runs_apart and not self._gives_rows(signature, outputs):
-            return Unsplittable(0)
+        if self._runs_unbatchable_separately and not self._has_batched_outputs(signature, outputs):
+            return UnbatchableOutputError(0)
         return None
 
-    def _gives_rows(self, signature: Signature, outputs: tuple[str, ...]) -> bool:
+    def _has_batched_outputs(self, signature: ServableSignature, outputs: tuple[str, ...]) -> bool:
         """True where every output may have one row for each row of the inputs, as far as its shape is known."""
         known = self._batchable.get((signature.name, outputs))
         if known is None:
@@ -159,33 +164,33 @@ class BatchedModel:
             self._batchable[signature.name, outputs] = bool(known)
         return known
 
-    def _submit(self, signature: Signature, outputs: tuple[str, ...], task: Task) -> None:
+    def _submit(self, signature: ServableSignature, outputs: tuple[str, ...], task: BatchTask) -> None:
         ranks: list[Any] = [
             value.ndim if self._parameters.pad_variable_length_inputs else value.shape[1:]
             for value in task.inputs.values()
         ]
 
-        def run(tasks: Sequence[Task]) -> None:
+        def run(tasks: Sequence[BatchTask]) -> None:
             self._run_batch(signature, outputs, tasks)
 
         key = (id(self), signature.name, outputs, tuple(ranks))
         self._scheduler.submit(key, task, make=lambda: BatchQueue(self._parameters, run))
 
-    def _run_batch(self, signature: Signature, outputs: tuple[str, ...], tasks: Sequence[Task]) -> None:
-        """Runs tasks as one batch and answers each; who has left or waited too long does not reach the model."""
+    def _run_batch(self, signature: ServableSignature, outputs: tuple[str, ...], tasks: Sequence[BatchTask]) -> None:
+        """Runs tasks as one batch and answers each; cancelled and late tasks do not reach the model."""
         wanted = []
         for task in tasks:
             if not task.answer.set_running_or_notify_cancel():
                 continue
-            problem = task.deadline.problem
-            if problem:
-                task.answer.set_exception(problem)
+            error = task.deadline.error
+            if error:
+                task.answer.set_exception(error)
             else:
                 wanted.append(task)
         if wanted:
             self._answer(signature, outputs, wanted)
 
-    def _answer(self, signature: Signature, outputs: tuple[str, ...], tasks: Sequence[Task]) -> None:
+    def _answer(self, signature: ServableSignature, outputs: tuple[str, ...], tasks: Sequence[BatchTask]) -> None:
         """Answers the tasks from one call; where that fails, each from a call of its own."""
         try:
             found = self._call(signature, outputs, tasks)
@@ -199,7 +204,7 @@ class BatchedModel:
             start = end
 
     def _answer_after(
-        self, error: Exception, signature: Signature, outputs: tuple[str, ...], tasks: Sequence[Task]
+        self, error: Exception, signature: ServableSignature, outputs: tuple[str, ...], tasks: Sequence[BatchTask]
     ) -> None:
         """Answers the tasks of a batch that failed."""
         failure = _as_serving_error(error)
@@ -209,7 +214,7 @@ class BatchedModel:
         elif len(tasks) > 1:
             for task in tasks:
                 self._answer(signature, outputs, [task])
-        elif isinstance(error, Unsplittable) and self._runs_apart:
+        elif isinstance(error, UnbatchableOutputError) and self._runs_unbatchable_separately:
             (task,) = tasks
             try:
                 found = self._model.run(signature, task.inputs, outputs=outputs, deadline=task.deadline)
@@ -219,25 +224,27 @@ class BatchedModel:
         else:
             tasks[0].answer.set_exception(failure)
 
-    def _call(self, signature: Signature, outputs: tuple[str, ...], tasks: Sequence[Task]) -> dict[str, np.ndarray]:
+    def _call(
+        self, signature: ServableSignature, outputs: tuple[str, ...], tasks: Sequence[BatchTask]
+    ) -> dict[str, np.ndarray]:
         """The outputs of all tasks' rows, one call.
 
         Raises:
           ServingError: What the model raises; FAILED_PRECONDITION where an output is not one row for each row.
         """
         rows = sum(task.rows for task in tasks)
-        fill = self._parameters.filled_size(rows) - rows
+        fill = self._parameters.padded_size(rows) - rows
         merged = {alias: _merge([task.inputs[alias] for task in tasks], fill) for alias in tasks[0].inputs}
-        deadline = latest([task.deadline for task in tasks])
+        deadline = latest_deadline([task.deadline for task in tasks])
         found = self._model.run(signature, merged, outputs=outputs, deadline=deadline)
         for value in found.values():
             if not value.ndim or len(value) != rows + fill:
-                raise Unsplittable(value.ndim)
+                raise UnbatchableOutputError(value.ndim)
         return found
 
 
-class Unsplittable(ServingError):
-    """FAILED_PRECONDITION for an output that is not one row for each row of the inputs."""
+class UnbatchableOutputError(ServingError):
+    """Error (FAILED_PRECONDITION) for an output that is not one row for each row of the inputs."""
 
     def __init__(self, num_dimensions: int) -> None:
         message = "Batched output tensor has 0 dimensions"
@@ -249,23 +256,23 @@ class Unsplittable(ServingError):
         super().__init__(Code.FAILED_PRECONDITION, message)
 
 
-def _wait(task: Task) -> dict[str, np.ndarray]:
+def _wait(task: BatchTask) -> dict[str, np.ndarray]:
     """The task's answer.
 
     Raises:
       ServingError: The call's; DEADLINE_EXCEEDED when it does not come in time.
     """
     try:
-        return task.answer.result(task.deadline.seconds_left)
+        return task.answer.result(task.deadline.remaining_seconds)
     except TimeoutError as error:
-        raise too_late() from error
+        raise deadline_exceeded() from error
 
 
 def _as_serving_error(error: Exception) -> ServingError:
     if isinstance(error, ServingError):
         return error
-    crash("batch_crashed", error)
-    return ServingError(Code.INTERNAL, "Internal error of the server; its log says where.")
+    log_exception("batch_crashed", error)
+    return ServingError(Code.INTERNAL, "Internal error of the server; its log has the details.")
 
 
 def _merge(parts: Sequence[np.ndarray], fill: int) -> np.ndarray:

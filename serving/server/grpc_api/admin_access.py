@@ -1,4 +1,4 @@
-"""Who may change the server: loopback, a Unix socket, or who knows the token."""
+"""Access of administrators: calls that change the server need loopback, a Unix socket or a token."""
 
 import hmac
 import ipaddress
@@ -15,20 +15,20 @@ PEER = re.compile(r"ipv[46]:\[?([^\]]+?)(?:%\w+)?\]?:\d+")
 MIN_TOKEN_CHARACTERS = 16
 
 
-class Admins:
-    """Decides about calls that change the server.
+class AdminAccess:
+    """Authorises calls that change the server.
 
     Args:
       token: Accepted as `authorization: Bearer TOKEN` from anywhere; None: loopback only.
-      everybody: All may, as in TF Serving.
+      allow_all: Every sender may, as in TF Serving.
     """
 
-    def __init__(self, token: str | None = None, *, everybody: bool = False) -> None:
+    def __init__(self, token: str | None = None, *, allow_all: bool = False) -> None:
         self._token = token
-        self._everybody = everybody
+        self._everybody = allow_all
 
     def check(self, method: str, *, peer: str, metadata: Iterable[tuple[str, str | bytes]]) -> None:
-        """Lets a call pass that changes nothing, or whose sender may.
+        """Authorises an administrative call; others pass.
 
         Args:
           method: The full gRPC method name.
@@ -73,7 +73,7 @@ def is_local(peer: str) -> bool:
 
 
 def read_token(path: Path) -> str:
-    """The token a file holds, on one line.
+    """Reads the token of a file of one line.
 
     Raises:
       ValueError: When there is none or it is too short to be a secret.

@@ -1,4 +1,4 @@
-"""gRPC's own services beside TF Serving's: health and reflection."""
+"""gRPC health and reflection services."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-Method = tuple[str, type[Message], type[Message]]
+RpcMethod = tuple[str, type[Message], type[Message]]
 # {(file, service): its methods}, as in TF Serving's .proto files; the generated modules of these two do not import.
-SERVICES: dict[tuple[str, str], tuple[Method, ...]] = {
+SERVICES: dict[tuple[str, str], tuple[RpcMethod, ...]] = {
     ("prediction_service", "PredictionService"): (
         ("Classify", classification_pb2.ClassificationRequest, classification_pb2.ClassificationResponse),
         ("Regress", regression_pb2.RegressionRequest, regression_pb2.RegressionResponse),
@@ -61,33 +61,33 @@ class Health:
         self._is_ready = is_ready
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
-    async def follow(self) -> None:
-        """Tells the state for ever, from now on and whenever it changes."""
-        told: bool | None = None
+    async def publish(self) -> None:
+        """Publishes the state now and whenever it changes, until cancelled."""
+        reported: bool | None = None
         while True:
             ready = self._is_ready()
-            if ready != told:
+            if ready != reported:
                 status = Status.Value("SERVING" if ready else "NOT_SERVING")
                 for service in ("", *SERVICE_NAMES):
                     await self._servicer.set(service, status)
-                told = ready
+                reported = ready
             await asyncio.sleep(POLL_SECONDS)
 
-    async def leave(self) -> None:
+    async def stop(self) -> None:
         """NOT_SERVING until the end."""
         await self._servicer.enter_graceful_shutdown()
 
 
 def add_reflection(server: grpc.aio.Server, *, has_health: bool) -> None:
-    """Lets clients ask which services there are and what their messages look like."""
+    """Adds server reflection: clients list services and read their message types."""
     names = [*SERVICE_NAMES, reflection.SERVICE_NAME]
     if has_health:
         names.append(health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-    reflection.enable_server_reflection(names, server, pool=_descriptions())
+    reflection.enable_server_reflection(names, server, pool=_descriptor_pool())
 
 
-def _descriptions() -> descriptor_pool.DescriptorPool:
-    """A pool of its own with every service of the server and the messages they need."""
+def _descriptor_pool() -> descriptor_pool.DescriptorPool:
+    """Builds a pool of its own with every service of the server and their messages."""
     pool, known = descriptor_pool.DescriptorPool(), set[str]()
 
     def add(file: Any) -> None:

@@ -1,4 +1,4 @@
-"""The interceptor around the calls of TF Serving's services: who may, what it was, how it ended."""
+"""gRPC interceptor around the calls of TF Serving's services: access, request log and metrics."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,25 +6,26 @@ from typing import Any
 
 import grpc
 
-from serving.server.grpc_api.admin_access import Admins
+from serving.server.grpc_api.admin_access import AdminAccess
 from serving.server.protocol.errors import ServingError
+from serving.server.protocol.grpc_status import GRPC_STATUS
 from serving.server.telemetry.request_id import METADATA_KEY, request_id
-from serving.server.telemetry.request_log import Watch
+from serving.server.telemetry.request_log import RequestLog
 
 SERVICES = "/tensorflow."
 
 
-class GrpcWatch(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Surrounds every unary call of the TensorFlow services; health and reflection pass untouched.
+class RequestLogInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Interceptor of every unary call of the TensorFlow services; health and reflection pass untouched.
 
     Args:
-      watch: Counts and logs.
-      admins: Decides who may change the server.
+      request_log: Counts and logs.
+      admin_access: Authorises calls that change the server.
     """
 
-    def __init__(self, watch: Watch, *, admins: Admins) -> None:
-        self._watch = watch
-        self._admins = admins
+    def __init__(self, request_log: RequestLog, *, admin_access: AdminAccess) -> None:
+        self._request_log = request_log
+        self._admin_access = admin_access
         self._wrapped: dict[str, grpc.RpcMethodHandler] = {}
 
     async def intercept_service(
@@ -53,28 +54,28 @@ class GrpcWatch(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         async def answer(request: Any, context: grpc.aio.ServicerContext) -> Any:
             metadata = context.invocation_metadata() or ()
             sent = next((value for key, value in metadata if key == METADATA_KEY), None)
-            with self._watch.request("GRPC", request_id=request_id(sent)) as seen:
-                seen.method, seen.model = name, _model_of(request)
+            with self._request_log.request("GRPC", request_id=request_id(sent)) as record:
+                record.method, record.model = name, _model_of(request)
                 try:
-                    await _admit(self._admins, method, metadata, context)
+                    await _authorise(self._admin_access, method, metadata, context)
                     response = await inner(request, context)
                 except asyncio.CancelledError:
-                    seen.status = "CANCELLED"
+                    record.status = "CANCELLED"
                     raise
                 except BaseException:
-                    seen.status = _status(context)
+                    record.status = _status(context)
                     raise
-                seen.status = "OK"
+                record.status = "OK"
                 return response
 
         return answer
 
 
-async def _admit(admins: Admins, method: str, metadata: Any, context: grpc.aio.ServicerContext) -> None:
+async def _authorise(admin_access: AdminAccess, method: str, metadata: Any, context: grpc.aio.ServicerContext) -> None:
     try:
-        admins.check(method, peer=context.peer(), metadata=metadata)
+        admin_access.check(method, peer=context.peer(), metadata=metadata)
     except ServingError as error:
-        await context.abort(grpc.StatusCode[error.code.name], error.message)
+        await context.abort(GRPC_STATUS[error.code], error.message)
 
 
 def _model_of(request: Any) -> str:

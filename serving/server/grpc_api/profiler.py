@@ -1,4 +1,4 @@
-"""TensorFlow's profiler service on the gRPC port, as TF Serving has it, for those who may change the server.
+"""TensorFlow's profiler service on the gRPC port, as in TF Serving, for administrators.
 
 The messages are those of TensorFlow's `profiler_service.proto`, which its Python package does not ship.
 """
@@ -14,10 +14,10 @@ from typing import Any
 import grpc
 import tensorflow as tf
 
-from serving.server.protocol.config_protos import message_classes
 from serving.server.protocol.deadline import Deadline
 from serving.server.protocol.errors import Code, ServingError, invalid
-from serving.server.telemetry.log import event
+from serving.server.protocol.protos import message_classes
+from serving.server.telemetry.log import log_event
 
 SERVICE = "tensorflow.ProfilerService"
 MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
@@ -52,8 +52,8 @@ METHODS = {
     "Terminate": (TerminateRequest, TerminateResponse),
     "Monitor": (MonitorRequest, MonitorResponse),
 }
-LONGEST_SECONDS = 600.0
-LOOK_SECONDS = 0.05
+MAX_SECONDS = 600.0
+POLL_SECONDS = 0.05
 TOOL = "xplane.pb"
 PLAIN_NAME = re.compile(r"[\w:.-]*", re.ASCII)
 
@@ -67,16 +67,16 @@ class Profiler:
         self._end = threading.Event()
 
     def profile(self, request: Any, *, deadline: Deadline) -> Any:
-        """Traces the process for `duration_ms`, or until `Terminate`, the client's deadline or its leaving.
+        """Traces the process for `duration_ms`, or until `Terminate`, the client's deadline or its cancellation.
 
-        The trace is written to REPOSITORY_ROOT/SESSION_ID/HOST_NAME.xplane.pb, or answered where no root is named.
+        The trace is written to REPOSITORY_ROOT/SESSION_ID/HOST_NAME.xplane.pb, or returned where no root is named.
 
         Raises:
-          ServingError: INVALID_ARGUMENT for names or times that cannot be, ALREADY_EXISTS while another profile runs.
+          ServingError: INVALID_ARGUMENT for invalid names or times, ALREADY_EXISTS while another profile runs.
         """
         seconds = request.duration_ms / 1e3
-        if not 0 < seconds <= LONGEST_SECONDS:
-            raise invalid(f"duration_ms must be above 0 and at most {LONGEST_SECONDS * 1e3:.0f}.")
+        if not 0 < seconds <= MAX_SECONDS:
+            raise invalid(f"duration_ms must be above 0 and at most {MAX_SECONDS * 1e3:.0f}.")
         for name in (request.session_id, request.host_name):
             if not PLAIN_NAME.fullmatch(name) or name.strip(".") != name:
                 raise invalid("session_id and host_name must be plain names: letters, digits, and - . : _ inside.")
@@ -88,8 +88,8 @@ class Profiler:
             trace = self._trace(request.opts, seconds, deadline)
         finally:
             self._running.release()
-        event("profiled", seconds=seconds, trace_bytes=len(trace))
-        return _answer(request, trace)
+        log_event("profiled", seconds=seconds, trace_bytes=len(trace))
+        return _response(request, trace)
 
     def terminate(self, request: Any) -> Any:
         """Ends the profile of that session early.
@@ -103,7 +103,7 @@ class Profiler:
         return TerminateResponse()
 
     def _trace(self, options: Any, seconds: float, deadline: Deadline) -> bytes:
-        """What TensorFlow recorded, as a serialised XSpace."""
+        """Records a serialised XSpace."""
         levels = tf.profiler.experimental.ProfilerOptions(
             host_tracer_level=options.host_tracer_level or 2,
             python_tracer_level=options.python_tracer_level,
@@ -113,15 +113,15 @@ class Profiler:
         with tempfile.TemporaryDirectory(prefix="vitrine-profile-") as folder:
             tf.profiler.experimental.start(folder, levels)
             try:
-                while time.monotonic() < until and deadline.problem is None:
-                    if self._end.wait(min(LOOK_SECONDS, max(0.0, until - time.monotonic()))):
+                while time.monotonic() < until and deadline.error is None:
+                    if self._end.wait(min(POLL_SECONDS, max(0.0, until - time.monotonic()))):
                         break
             finally:
                 tf.profiler.experimental.stop()
             return b"".join(path.read_bytes() for path in sorted(Path(folder).rglob(f"*.{TOOL}")))
 
 
-def _answer(request: Any, trace: bytes) -> Any:
+def _response(request: Any, trace: bytes) -> Any:
     """The response, with the trace in it or at the place that the request names."""
     response = ProfileResponse(empty_trace=not trace)
     if request.repository_root:
@@ -139,20 +139,20 @@ def _answer(request: Any, trace: bytes) -> Any:
     return response
 
 
-def add_profiler(server: grpc.aio.Server, *, answer: Any) -> None:
+def add_profiler(server: grpc.aio.Server, *, run: Any) -> None:
     """Adds the service to a server.
 
     Args:
       server: The server.
-      answer: Runs a blocking call apart from the model calls and turns its errors into those of gRPC.
+      run: Runs a blocking call outside the pool of model calls and turns its errors into those of gRPC.
     """
     profiler = Profiler()
 
     async def profile(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        return await answer(lambda until: profiler.profile(request, deadline=until), context)
+        return await run(lambda until: profiler.profile(request, deadline=until), context)
 
     async def terminate(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        return await answer(lambda _: profiler.terminate(request), context)
+        return await run(lambda _: profiler.terminate(request), context)
 
     async def monitor(request: Any, context: grpc.aio.ServicerContext) -> Any:
         await asyncio.sleep(0)

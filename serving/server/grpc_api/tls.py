@@ -1,16 +1,16 @@
-"""TLS of the gRPC port, from the file that TF Serving calls `ssl_config_file`."""
+"""TLS of the gRPC port, from TF Serving's `ssl_config_file`."""
 
 from pathlib import Path
 
 import grpc
 
-from serving.server.protocol.config_protos import SSLConfig, read_config
+from serving.server.protocol.protos import SSLConfig, read_config
 
 FLAG = "ssl_config_file"
 
 
 def grpc_credentials(path: Path) -> grpc.ServerCredentials:
-    """The credentials of a text-proto SSLConfig: key and certificate as PEM text, and whom clients must be signed by.
+    """Reads credentials from a text-proto SSLConfig: key and certificate as PEM text, and the authority of clients.
 
     Raises:
       ValueError: When the file cannot be used; the message never quotes the key.

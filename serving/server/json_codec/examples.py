@@ -7,25 +7,25 @@ from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
 from serving.server.json_codec.inputs import parse_document
-from serving.server.json_codec.outputs import JsonAnswer, json_numbers
-from serving.server.json_codec.text import dump, type_word, utf8, valid_text
+from serving.server.json_codec.outputs import JsonResponse, json_numbers
+from serving.server.json_codec.text import dump_json, json_type_name, utf8, valid_text
 from serving.server.json_codec.values import decode_base64, is_base64_object
-from serving.server.protocol.compatibility import Behaviour
+from serving.server.protocol.compatibility import Compatibility
 from serving.server.protocol.errors import invalid, quoted, quoted_value
 
 KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 
 
-def body_to_examples(body: bytes, behaviour: Behaviour) -> tuple[str, input_pb2.Input]:
+def body_to_examples(body: bytes, compatibility: Compatibility) -> tuple[str, input_pb2.Input]:
     """The signature a body names and the Examples it holds.
 
     Raises:
       ServingError: INVALID_ARGUMENT in TF Serving's words.
     """
-    document, signature_name = parse_document(body, behaviour)
+    document, signature_name = parse_document(body, compatibility)
     given = input_pb2.Input()
     if "context" in document:
-        _fill(given.example_list_with_context.context, document["context"], behaviour)
+        _fill(given.example_list_with_context.context, document["context"], compatibility)
         add = given.example_list_with_context.examples.add
     else:
         add = given.example_list.examples.add
@@ -38,39 +38,41 @@ def body_to_examples(body: bytes, behaviour: Behaviour) -> tuple[str, input_pb2.
     if not examples:
         raise invalid(f"JSON Value: {shown} 'examples' value is an empty array")
     for example in examples:
-        _fill(add(), example, behaviour)
+        _fill(add(), example, compatibility)
     return signature_name, given
 
 
-def classification_answer(result: classification_pb2.ClassificationResult, behaviour: Behaviour) -> JsonAnswer:
+def classification_response(
+    result: classification_pb2.ClassificationResult, compatibility: Compatibility
+) -> JsonResponse:
     """`{"results": [[[label, score], ...], ...]}`."""
     scores = [np.array([entry.score for entry in one.classes], np.float32) for one in result.classifications]
     rows = [
-        [[entry.label, score] for entry, score in zip(one.classes, json_numbers(values, behaviour), strict=True)]
+        [[entry.label, score] for entry, score in zip(one.classes, json_numbers(values, compatibility), strict=True)]
         for one, values in zip(result.classifications, scores, strict=True)
     ]
-    return _answer(rows, numbers=np.concatenate(scores), behaviour=behaviour)
+    return _results_response(rows, numbers=np.concatenate(scores), compatibility=compatibility)
 
 
-def regression_answer(result: regression_pb2.RegressionResult, behaviour: Behaviour) -> JsonAnswer:
+def regression_response(result: regression_pb2.RegressionResult, compatibility: Compatibility) -> JsonResponse:
     """`{"results": [value, ...]}`."""
     values = np.array([one.value for one in result.regressions], np.float32)
-    return _answer(json_numbers(values, behaviour), numbers=values, behaviour=behaviour)
+    return _results_response(json_numbers(values, compatibility), numbers=values, compatibility=compatibility)
 
 
-def _answer(results: list[Any], *, numbers: np.ndarray, behaviour: Behaviour) -> JsonAnswer:
-    nulls = behaviour.writes_valid_json and not bool(np.isfinite(numbers).all())
-    return JsonAnswer(body=dump({"results": results}, behaviour), has_nulls_for_numbers=nulls)
+def _results_response(results: list[Any], *, numbers: np.ndarray, compatibility: Compatibility) -> JsonResponse:
+    nulls = compatibility.writes_valid_json and not bool(np.isfinite(numbers).all())
+    return JsonResponse(body=dump_json({"results": results}, compatibility), has_null_numbers=nulls)
 
 
-def _fill(example: example_pb2.Example, value: Any, behaviour: Behaviour) -> None:
+def _fill(example: example_pb2.Example, value: Any, compatibility: Compatibility) -> None:
     """Fills an Example from a JSON object; a value that is no list is a list of one."""
     if not isinstance(value, dict):
-        raise invalid(f"Example must be JSON object but got JSON {type_word(value)}")
+        raise invalid(f"Example must be JSON object but got JSON {json_type_name(value)}")
     for name, content in value.items():
         feature = feature_pb2.Feature()
         for element in content if isinstance(content, list) else [content]:
-            _add(feature, element, name=name, raw=not behaviour.writes_valid_json)
+            _add(feature, element, name=name, raw=not compatibility.writes_valid_json)
         example.features.feature[valid_text(name)].CopyFrom(feature)
 
 
@@ -89,7 +91,7 @@ def _add(feature: feature_pb2.Feature, element: Any, *, name: str, raw: bool) ->
             raise invalid(f"Feature: {quoted(name)} has uint64 element. Only int64 is supported.")
         values.append(int(element))
     else:
-        raise invalid(f"Feature: {quoted(name)} has element with unexpected JSON type: {type_word(element)}")
+        raise invalid(f"Feature: {quoted(name)} has element with unexpected JSON type: {json_type_name(element)}")
 
 
 def _values(feature: feature_pb2.Feature, kind: str, name: str) -> Any:

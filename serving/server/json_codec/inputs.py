@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from serving.server.json_codec.text import parse
+from serving.server.json_codec.text import parse_json
 from serving.server.json_codec.values import is_base64_object, to_dense
-from serving.server.protocol.compatibility import PROMISING, Behaviour
+from serving.server.protocol.compatibility import EXTENDED, Compatibility
 from serving.server.protocol.errors import Code, ServingError, invalid, quoted, quoted_value
-from serving.server.protocol.signature import DEFAULT_SIGNATURE, InputSpec, Signature
+from serving.server.protocol.signature import DEFAULT_SIGNATURE, InputSpec, ServableSignature
 
 MAX_PADDED_ELEMENTS = 1 << 22
 DEFAULT_TYPES = (np.ndarray, np.generic, bytes)  # What a row of a default is; parsed JSON never is.
 
 
-class Form(enum.Enum):
+class RequestFormat(enum.Enum):
     """The form of a request, which its answer shares."""
 
     ROW = "instances"
@@ -37,13 +37,13 @@ class PredictBody:
     document: dict[str, Any]
 
 
-def parse_document(body: bytes, behaviour: Behaviour) -> tuple[dict[str, Any], str]:
+def parse_document(body: bytes, compatibility: Compatibility) -> tuple[dict[str, Any], str]:
     """The JSON object of a body and the signature it names.
 
     Raises:
       ServingError: INVALID_ARGUMENT when it is not a JSON object or its signature name is no string.
     """
-    document = parse(body, behaviour)
+    document = parse_json(body, compatibility)
     if not isinstance(document, dict):
         raise invalid(f"JSON Value: {quoted_value(document)} Is not object")
     name = document.get("signature_name", "")
@@ -53,57 +53,57 @@ def parse_document(body: bytes, behaviour: Behaviour) -> tuple[dict[str, Any], s
     return document, name or DEFAULT_SIGNATURE
 
 
-def parse_body(body: bytes, behaviour: Behaviour = PROMISING) -> PredictBody:
+def parse_body(body: bytes, compatibility: Compatibility = EXTENDED) -> PredictBody:
     """The parts of a Predict body.
 
     Raises:
       ServingError: INVALID_ARGUMENT when it is not a JSON object or its signature name is no string.
     """
-    document, name = parse_document(body, behaviour)
+    document, name = parse_document(body, compatibility)
     return PredictBody(signature_name=name, document=document)
 
 
 def body_to_arrays(
-    body: PredictBody, signature: Signature, behaviour: Behaviour = PROMISING
-) -> tuple[Form, dict[str, np.ndarray]]:
+    body: PredictBody, signature: ServableSignature, compatibility: Compatibility = EXTENDED
+) -> tuple[RequestFormat, dict[str, np.ndarray]]:
     """The form of a body, and the inputs it gives, by alias; those it leaves out are left out.
 
     Args:
       body: From `parse_body`.
       signature: The signature it names.
-      behaviour: Whether rows may leave out inputs and differ in length.
+      compatibility: Whether rows may leave out inputs and differ in length.
 
     Raises:
       ServingError: In the words of the protocol.
     """
     if not signature.inputs:
         raise invalid(f"Failed to get input map for signature: {signature.name}")
-    forms = [form for form in Form if form.value in body.document]
+    forms = [form for form in RequestFormat if form.value in body.document]
     if not forms:
         raise invalid("Missing 'inputs' or 'instances' key")
     if len(forms) == 2:
-        raise _wrong_form(body, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
+        raise _format_error(body, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
     value = body.document[forms[0].value]
-    if forms[0] is Form.COLUMNAR:
-        return Form.COLUMNAR, _columns_to_arrays(value, signature, behaviour)
+    if forms[0] is RequestFormat.COLUMNAR:
+        return RequestFormat.COLUMNAR, _columns_to_arrays(value, signature, compatibility)
     if not isinstance(value, list):
-        raise _wrong_form(body, "Expecting 'instances' to be an list/array")
+        raise _format_error(body, "Expecting 'instances' to be an list/array")
     if not value:
-        raise _wrong_form(body, "No values in 'instances' array")
-    columns = _rows_to_columns(value, signature, behaviour)
+        raise _format_error(body, "No values in 'instances' array")
+    columns = _rows_to_columns(value, signature, compatibility)
     named = isinstance(value[0], dict) and not is_base64_object(value[0])
-    return Form.ROW, {
-        alias: _stack(column, signature.inputs[alias], named=named, behaviour=behaviour)
+    return RequestFormat.ROW, {
+        alias: _stack(column, signature.inputs[alias], named=named, compatibility=compatibility)
         for alias, column in columns.items()
         if column
     }
 
 
-def _wrong_form(body: PredictBody, what: str) -> ServingError:
+def _format_error(body: PredictBody, what: str) -> ServingError:
     return invalid(f"JSON Value: {quoted_value(body.document)} {what}")
 
 
-def _columns_to_arrays(value: Any, signature: Signature, behaviour: Behaviour) -> dict[str, np.ndarray]:
+def _columns_to_arrays(value: Any, signature: ServableSignature, compatibility: Compatibility) -> dict[str, np.ndarray]:
     if not isinstance(value, dict) or is_base64_object(value):
         if len(signature.inputs) > 1:
             raise invalid(
@@ -111,18 +111,20 @@ def _columns_to_arrays(value: Any, signature: Signature, behaviour: Behaviour) -
                 "tensorinfo_map"
             )
         spec = next(iter(signature.inputs.values()))
-        return {spec.alias: to_dense(value, spec.dtype, behaviour)}
+        return {spec.alias: to_dense(value, spec.dtype, compatibility)}
     for alias, spec in signature.inputs.items():
-        if alias not in value and (spec.default is None or not behaviour.fills_rows):
+        if alias not in value and (spec.default is None or not compatibility.fills_and_pads_rows):
             raise invalid(f"Missing named input: {alias} in 'inputs' object.")
     return {
-        alias: to_dense(value[alias], spec.dtype, behaviour)
+        alias: to_dense(value[alias], spec.dtype, compatibility)
         for alias, spec in signature.inputs.items()
         if alias in value
     }
 
 
-def _rows_to_columns(rows: list[Any], signature: Signature, behaviour: Behaviour) -> dict[str, list[Any]]:
+def _rows_to_columns(
+    rows: list[Any], signature: ServableSignature, compatibility: Compatibility
+) -> dict[str, list[Any]]:
     """The values of each input over the rows, gaps filled with the default row; [] for an input no row gives."""
     named = isinstance(rows[0], dict) and not is_base64_object(rows[0])
     if not named:
@@ -138,7 +140,7 @@ def _rows_to_columns(rows: list[Any], signature: Signature, behaviour: Behaviour
         given.update(row)
     columns: dict[str, list[Any]] = {}
     for alias, spec in signature.inputs.items():
-        gap = (spec.default_row if alias in given else spec.default) if behaviour.fills_rows else None
+        gap = (spec.default_row if alias in given else spec.default) if compatibility.fills_and_pads_rows else None
         for number, row in enumerate(rows):
             if alias not in row and gap is None:
                 keys = ",".join(signature.inputs)
@@ -150,7 +152,7 @@ def _rows_to_columns(rows: list[Any], signature: Signature, behaviour: Behaviour
     return columns
 
 
-def _plain_rows(rows: list[Any], signature: Signature) -> dict[str, list[Any]]:
+def _plain_rows(rows: list[Any], signature: ServableSignature) -> dict[str, list[Any]]:
     """Rows that are bare values of the only input."""
     if len(signature.inputs) > 1:
         raise invalid(
@@ -163,11 +165,11 @@ def _plain_rows(rows: list[Any], signature: Signature) -> dict[str, list[Any]]:
     return {next(iter(signature.inputs)): rows}
 
 
-def _stack(column: list[Any], spec: InputSpec, *, named: bool, behaviour: Behaviour) -> np.ndarray:
+def _stack(column: list[Any], spec: InputSpec, *, named: bool, compatibility: Compatibility) -> np.ndarray:
     """The rows of one input as one array, [batch, ...]: at once where they agree, else row by row."""
     if not any(isinstance(value, DEFAULT_TYPES) for value in column):
         try:
-            return to_dense(column, spec.dtype, behaviour)
+            return to_dense(column, spec.dtype, compatibility)
         except ServingError:
             pass  # Row by row finds the row at fault, or pads.
     rows = []
@@ -175,20 +177,20 @@ def _stack(column: list[Any], spec: InputSpec, *, named: bool, behaviour: Behavi
         try:
             is_default = isinstance(value, DEFAULT_TYPES)
             rows.append(
-                np.array(value, _numpy_dtype(spec.dtype)) if is_default else to_dense(value, spec.dtype, behaviour)
+                np.array(value, _numpy_dtype(spec.dtype)) if is_default else to_dense(value, spec.dtype, compatibility)
             )
         except ServingError as error:
             if error.code is not Code.INVALID_ARGUMENT:
                 raise
-            message = f"INVALID_ARGUMENT: {error.marked}"
+            message = f"INVALID_ARGUMENT: {error.template}"
             raise _element_error(number, key=spec.alias if named else "", message=message) from error
-    return _stack_rows(rows, spec, named=named, pads=behaviour.fills_rows)
+    return _stack_rows(rows, spec, named=named, pads=compatibility.fills_and_pads_rows)
 
 
 def _stack_rows(rows: list[np.ndarray], spec: InputSpec, *, named: bool, pads: bool) -> np.ndarray:
     """The stacked rows, padded along the dimensions the signature leaves open."""
     for number, row in enumerate(rows):
-        if not (row.shape == rows[0].shape or (pads and _may_pad(row.shape, rows[0].shape, spec))):
+        if not (row.shape == rows[0].shape or (pads and _can_pad(row.shape, rows[0].shape, spec))):
             raise _element_error(number, key=spec.alias if named else "", message=_shape_message(rows[0], row))
     longest = np.max([row.shape for row in rows], axis=0)
     shape = (len(rows), *(int(size) for size in longest))
@@ -202,7 +204,7 @@ def _stack_rows(rows: list[np.ndarray], spec: InputSpec, *, named: bool, pads: b
     return stacked
 
 
-def _may_pad(shape: tuple[int, ...], first: tuple[int, ...], spec: InputSpec) -> bool:
+def _can_pad(shape: tuple[int, ...], first: tuple[int, ...], spec: InputSpec) -> bool:
     """True where two rows differ only along dimensions whose length the signature leaves open."""
     if spec.shape is None or not len(spec.shape) - 1 == len(shape) == len(first):
         return False

@@ -8,28 +8,30 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from serving.server.json_codec.inputs import Form
-from serving.server.json_codec.text import RAW_BYTES, dump
-from serving.server.protocol.compatibility import PROMISING, Behaviour
+from serving.server.json_codec.inputs import RequestFormat
+from serving.server.json_codec.text import RAW_BYTES, dump_json
+from serving.server.protocol.compatibility import EXTENDED, Compatibility
 from serving.server.protocol.errors import Code, ServingError, invalid
 
 BYTES_SUFFIX = "_bytes"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class JsonAnswer:
+class JsonResponse:
     """The body of a successful answer.
 
     Args:
       body: JSON in UTF-8.
-      has_nulls_for_numbers: True where NaN or an infinity became null.
+      has_null_numbers: True where NaN or an infinity became null.
     """
 
     body: bytes
-    has_nulls_for_numbers: bool = False
+    has_null_numbers: bool = False
 
 
-def answer(outputs: Mapping[str, np.ndarray], form: Form, behaviour: Behaviour = PROMISING) -> JsonAnswer:
+def predict_response(
+    outputs: Mapping[str, np.ndarray], form: RequestFormat, compatibility: Compatibility = EXTENDED
+) -> JsonResponse:
     """The answer to a Predict: `predictions` for rows, `outputs` for columns.
 
     Floats are written in the shortest form that reads back the same and always carry a point or an exponent; outputs
@@ -39,21 +41,21 @@ def answer(outputs: Mapping[str, np.ndarray], form: Form, behaviour: Behaviour =
     Raises:
       ServingError: INVALID_ARGUMENT when the row form is asked of outputs that have no common batch.
     """
-    if form is Form.ROW:
+    if form is RequestFormat.ROW:
         _check_batch(outputs)
-    nulls = behaviour.writes_valid_json and any(map(_has_odd_numbers, outputs.values()))
+    nulls = compatibility.writes_valid_json and any(map(_has_non_finite, outputs.values()))
     lists = {
-        alias: _to_lists(array, as_base64=alias.endswith(BYTES_SUFFIX), behaviour=behaviour)
+        alias: _to_lists(array, as_base64=alias.endswith(BYTES_SUFFIX), compatibility=compatibility)
         for alias, array in outputs.items()
     }
     values: Any = next(iter(lists.values())) if len(lists) == 1 else lists
-    if form is Form.ROW and len(lists) > 1:
+    if form is RequestFormat.ROW and len(lists) > 1:
         values = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-    key = "outputs" if form is Form.COLUMNAR else "predictions"
-    return JsonAnswer(body=dump({key: values}, behaviour), has_nulls_for_numbers=nulls)
+    key = "outputs" if form is RequestFormat.COLUMNAR else "predictions"
+    return JsonResponse(body=dump_json({key: values}, compatibility), has_null_numbers=nulls)
 
 
-def _has_odd_numbers(array: np.ndarray) -> bool:
+def _has_non_finite(array: np.ndarray) -> bool:
     is_float = array.dtype.kind == "f" or array.dtype == tf.bfloat16.as_numpy_dtype
     return is_float and not np.isfinite(array).all()
 
@@ -68,11 +70,11 @@ def _check_batch(outputs: Mapping[str, np.ndarray]) -> None:
         batch = len(array)
 
 
-def _to_lists(array: np.ndarray, *, as_base64: bool, behaviour: Behaviour) -> Any:
+def _to_lists(array: np.ndarray, *, as_base64: bool, compatibility: Compatibility) -> Any:
     """Nested lists of JSON values, or one value for a scalar."""
     kind = array.dtype.kind
     if kind in "OSU":
-        errors = "replace" if behaviour.writes_valid_json else RAW_BYTES
+        errors = "replace" if compatibility.writes_valid_json else RAW_BYTES
         text = _base64_object if as_base64 else lambda value: value.decode("utf-8", errors)
         flat = np.empty(array.size, object)
         flat[:] = [text(value if isinstance(value, bytes) else str(value).encode()) for value in array.flat]
@@ -82,21 +84,21 @@ def _to_lists(array: np.ndarray, *, as_base64: bool, behaviour: Behaviour) -> An
     dtype = tf.as_dtype(array.dtype)
     if not dtype.is_floating:
         raise ServingError(Code.UNIMPLEMENTED, f"Conversion of an output of type {dtype.name} to JSON")
-    return json_numbers(array, behaviour)
+    return json_numbers(array, compatibility)
 
 
-def json_numbers(array: np.ndarray, behaviour: Behaviour) -> Any:
+def json_numbers(array: np.ndarray, compatibility: Compatibility) -> Any:
     """The floats of an array as JSON writes them, nested like it; null for what valid JSON cannot carry."""
-    is_odd = behaviour.writes_valid_json and _has_odd_numbers(array)
+    is_odd = compatibility.writes_valid_json and _has_non_finite(array)
     if array.dtype.itemsize != 8:
-        array = _printed_alike(array.astype(np.float32))
+        array = _shortest_doubles(array.astype(np.float32))
     if is_odd:
         finite, array = np.isfinite(array), array.astype(object)
         array[~finite] = None
     return array.tolist()
 
 
-def _printed_alike(array: np.ndarray) -> np.ndarray:
+def _shortest_doubles(array: np.ndarray) -> np.ndarray:
     """The doubles that print as the float32 of `array` do (0.1, not 0.10000000149), by way of their shortest text."""
     doubles = array.astype(np.float64)
     spelled = array != 0  # Text is slow, and most of an answer is often padding.

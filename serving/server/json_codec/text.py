@@ -9,10 +9,10 @@ import json
 import re
 from typing import Any
 
-from serving.server.protocol.compatibility import PROMISING, Behaviour
+from serving.server.protocol.compatibility import EXTENDED, Compatibility
 from serving.server.protocol.errors import invalid
 
-RAPIDJSON_WORDS: tuple[tuple[str, str], ...] = (
+RAPIDJSON_MESSAGES: tuple[tuple[str, str], ...] = (
     ("Extra data", "The document root must not be followed by other values."),
     ("Unterminated string", "Missing a closing quotation mark in string."),
     ("Expecting property name", "Missing a name for object member."),
@@ -25,55 +25,55 @@ STRING = r'"(?:[^"\\]|\\.)*+"?'  # Possessive, and an open string runs to the en
 STRING_OR_INF = re.compile(rf"{STRING}|\bInf\b", re.DOTALL)
 STRING_OR_FLOAT = re.compile(rf"{STRING}|-?\d+(?:\.\d+(?:e[+-]?\d+)?|e[+-]?\d+)", re.DOTALL)
 RAW_BYTES = "surrogateescape"
-LOOKED_BACK_CHARACTERS = 100_000
+MAX_LOOKBACK_CHARACTERS = 100_000
 SURROGATE = re.compile("[\ud800-\udfff]")
-TYPE_WORDS: dict[type, str] = {dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
+JSON_TYPE_NAMES: dict[type, str] = {dict: "Object", list: "Array", str: "String", int: "Number", float: "Number"}
 
 
-def parse(body: bytes, behaviour: Behaviour = PROMISING) -> Any:
+def parse_json(body: bytes, compatibility: Compatibility = EXTENDED) -> Any:
     """The value of a JSON document.
 
     Args:
       body: The bytes of the request.
-      behaviour: Whether bytes that are not UTF-8 are replaced, and bytes behind the document are an error.
+      compatibility: Whether bytes that are not UTF-8 are replaced, and bytes behind the document are an error.
 
     Raises:
       ServingError: INVALID_ARGUMENT `JSON Parse error: ... at offset: N`, N in bytes of the UTF-8 text.
     """
-    text = body.decode("utf-8", "replace" if behaviour.writes_valid_json else RAW_BYTES).removeprefix("\ufeff")
+    text = body.decode("utf-8", "replace" if compatibility.writes_valid_json else RAW_BYTES).removeprefix("\ufeff")
     if not text.strip():
         raise invalid("JSON Parse error: The document is empty")
     try:
         try:
-            return _load(text, behaviour)
+            return _load(text, compatibility)
         except json.JSONDecodeError:
             if "Inf" not in text:
                 raise
-            return _load(STRING_OR_INF.sub(_spell_infinity, text), behaviour)
+            return _load(STRING_OR_INF.sub(_spell_infinity, text), compatibility)
     except json.JSONDecodeError as error:
         offset = len(text[: error.pos].encode("utf-8", "replace"))
-        raise invalid(f"JSON Parse error: {_words(error, text)} at offset: {offset}") from error
+        raise invalid(f"JSON Parse error: {_rapidjson_message(error, text)} at offset: {offset}") from error
     except RecursionError as error:
         raise invalid("JSON Parse error: Terminate parsing due to Handler error. It is nested too deeply.") from error
     except ValueError as error:
         raise invalid("JSON Parse error: Number too big to be stored in double.") from error
 
 
-def dump(value: Any, behaviour: Behaviour = PROMISING) -> bytes:
+def dump_json(value: Any, compatibility: Compatibility = EXTENDED) -> bytes:
     """The value as JSON in UTF-8; floats that are NaN or infinite are bare tokens, so valid JSON has none of them."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=True)
-    if behaviour.writes_valid_json:
+    if compatibility.writes_valid_json:
         return text.encode("utf-8", "replace")
     return STRING_OR_FLOAT.sub(_spell_float, text).encode("utf-8", RAW_BYTES)
 
 
-def type_word(value: Any) -> str:
+def json_type_name(value: Any) -> str:
     """What TF Serving calls the value's JSON type."""
     if value is None:
         return "Null"
     if isinstance(value, bool):
         return "True" if value else "False"
-    return TYPE_WORDS[type(value)]
+    return JSON_TYPE_NAMES[type(value)]
 
 
 def utf8(text: str, *, raw: bool = False) -> bytes:
@@ -89,8 +89,8 @@ def valid_text(text: str) -> str:
     return SURROGATE.sub("\ufffd", text)
 
 
-def _load(text: str, behaviour: Behaviour) -> Any:
-    if behaviour.reads_trailing_bytes:
+def _load(text: str, compatibility: Compatibility) -> Any:
+    if compatibility.rejects_trailing_bytes:
         return json.loads(text)
     start = len(text) - len(text.lstrip(" \t\r\n"))
     return json.JSONDecoder().raw_decode(text, start)[0]
@@ -111,16 +111,16 @@ def _spell_infinity(match: re.Match[str]) -> str:
     return "Infinity" if match.group() == "Inf" else match.group()
 
 
-def _words(error: json.JSONDecodeError, text: str) -> str:
+def _rapidjson_message(error: json.JSONDecodeError, text: str) -> str:
     """The words of TF Serving's JSON library for a fault that Python found."""
     if error.msg.startswith("Expecting ',' delimiter"):
         opened = re.sub(STRING, "", text[: error.pos], flags=re.DOTALL)
-        depth_of_list = _last_open(opened[-LOOKED_BACK_CHARACTERS:]) == "["
+        depth_of_list = _innermost_open_bracket(opened[-MAX_LOOKBACK_CHARACTERS:]) == "["
         return "Missing a comma or " + ("] after an array element." if depth_of_list else "} after an object member.")
-    return next((words for start, words in RAPIDJSON_WORDS if error.msg.startswith(start)), "Invalid value.")
+    return next((words for start, words in RAPIDJSON_MESSAGES if error.msg.startswith(start)), "Invalid value.")
 
 
-def _last_open(text: str) -> str:
+def _innermost_open_bracket(text: str) -> str:
     """The bracket that is still open at the end of the text (strings already taken out)."""
     closed = 0
     for character in reversed(text):

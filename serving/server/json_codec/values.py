@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from serving.server.json_codec.text import type_word, utf8
-from serving.server.protocol.compatibility import PROMISING, Behaviour
+from serving.server.json_codec.text import json_type_name, utf8
+from serving.server.protocol.compatibility import EXTENDED, Compatibility
 from serving.server.protocol.errors import HIDDEN, Code, ServingError, invalid, quoted_value
-from serving.server.protocol.signature import dtype_word
+from serving.server.protocol.signature import dtype_name
 
 FLOATS = (tf.float32, tf.float64)
 SMALL_INTEGERS = (tf.int8, tf.int16, tf.uint8)
@@ -22,7 +22,7 @@ MAX_RANK = 32
 BASE64_SPACE = re.compile(r"\s+")
 
 
-def to_dense(value: Any, dtype: tf.DType, behaviour: Behaviour = PROMISING) -> np.ndarray:
+def to_dense(value: Any, dtype: tf.DType, compatibility: Compatibility = EXTENDED) -> np.ndarray:
     """The array of a scalar, a list or nested lists.
 
     The shape is that of the first element at each level; every other element has to agree.
@@ -30,7 +30,7 @@ def to_dense(value: Any, dtype: tf.DType, behaviour: Behaviour = PROMISING) -> n
     Args:
       value: Parsed JSON.
       dtype: The dtype of the input.
-      behaviour: What is checked beyond TF Serving.
+      compatibility: What is checked beyond TF Serving.
 
     Raises:
       ServingError: INVALID_ARGUMENT for a wrong type, size or level; UNIMPLEMENTED for a dtype JSON cannot carry.
@@ -50,7 +50,7 @@ def to_dense(value: Any, dtype: tf.DType, behaviour: Behaviour = PROMISING) -> n
         leaves = list(itertools.chain.from_iterable(leaves))
     if any(type(leaf) is list for leaf in leaves):
         raise invalid(f"Encountered list at unexpected level: {len(shape)} expected < {len(shape)}")
-    return _leaves_to_array(leaves, dtype, behaviour).reshape(shape)
+    return _leaves_to_array(leaves, dtype, compatibility).reshape(shape)
 
 
 def dense_shape(value: Any) -> list[int]:
@@ -78,20 +78,20 @@ def _wrong_level(value: Any, *, level: int, rank: int) -> ServingError:
 
 def _wrong_type(value: Any, dtype: tf.DType) -> ServingError:
     return invalid(
-        f"JSON Value: {quoted_value(value)} Type: {type_word(value)} is not of expected type: {dtype_word(dtype)}"
+        f"JSON Value: {quoted_value(value)} Type: {json_type_name(value)} is not of expected type: {dtype_name(dtype)}"
     )
 
 
-def _leaves_to_array(leaves: list[Any], dtype: tf.DType, behaviour: Behaviour) -> np.ndarray:
-    if dtype in SMALL_INTEGERS and not behaviour.checks_small_integers:
+def _leaves_to_array(leaves: list[Any], dtype: tf.DType, compatibility: Compatibility) -> np.ndarray:
+    if dtype in SMALL_INTEGERS and not compatibility.checks_small_integers:
         return _integers(leaves, tf.int32).astype(dtype.as_numpy_dtype)
     if dtype == tf.string:
-        return _strings(leaves, raw=not behaviour.writes_valid_json)
+        return _strings(leaves, raw=not compatibility.writes_valid_json)
     for dtypes, convert in CONVERSIONS:
         if dtype in dtypes:
             return convert(leaves, dtype)
     shown = quoted_value(leaves[0]) if leaves else HIDDEN
-    raise ServingError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {shown} to type: {dtype_word(dtype)}")
+    raise ServingError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {shown} to type: {dtype_name(dtype)}")
 
 
 def _check_types(leaves: list[Any], allowed: set[type], dtype: tf.DType) -> None:

@@ -1,4 +1,4 @@
-"""The base path of a model: the folder whose numbered sub-folders are the versions, local or remote."""
+"""Base path of a model: the folder whose numbered sub-folders are its versions, local or remote."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Protocol
 
 from serving.remote_files import is_remote
-from serving.server.models.version_folder import VersionFolder, padded_name, version_numbers
+from serving.server.models.version_folder import VersionFolder, folder_name_of_version, version_numbers
 
 
 class BasePath(Protocol):
-    """Where the numbered versions of a model lie."""
+    """A folder with the numbered versions of a model."""
 
-    def numbers(self) -> list[int]:
-        """The numbers of the version folders, largest first; empty where the base path does not exist (yet)."""
+    def list_versions(self) -> list[int]:
+        """Returns the numbers of the version folders, largest first; none where the base path does not exist (yet)."""
 
-    def look_at(self, version: int) -> VersionFolder | None:
-        """The folder as it is now; None when it vanished. Leading zeros in its name are accepted."""
+    def snapshot(self, version: int) -> VersionFolder | None:
+        """Returns the folder as it is now; None when it vanished. Leading zeros in its name are accepted."""
 
-    def local(self, folder: VersionFolder) -> contextlib.AbstractContextManager[Path]:
-        """The folder on a local disk while the body runs."""
+    def materialize(self, folder: VersionFolder) -> contextlib.AbstractContextManager[Path]:
+        """Makes the folder available on a local disk while the body runs."""
 
 
 class LocalBasePath:
@@ -32,18 +32,18 @@ class LocalBasePath:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def numbers(self) -> list[int]:
-        """See `BasePath.numbers`."""
+    def list_versions(self) -> list[int]:
+        """See `BasePath.list_versions`."""
         try:
             return version_numbers(entry.name for entry in self._path.iterdir() if entry.is_dir())
         except OSError:
             return []
 
-    def look_at(self, version: int) -> VersionFolder | None:
-        """See `BasePath.look_at`."""
+    def snapshot(self, version: int) -> VersionFolder | None:
+        """See `BasePath.snapshot`."""
         path = self._path / str(version)
         if not path.is_dir():
-            name = padded_name((entry.name for entry in self._path.glob(f"0*{version}")), version=version)
+            name = folder_name_of_version((entry.name for entry in self._path.glob(f"0*{version}")), version=version)
             if name is None:
                 return None
             path = self._path / name
@@ -51,12 +51,14 @@ class LocalBasePath:
             files = [(entry, entry.stat()) for entry in sorted(path.rglob("*"))]
         except OSError:
             return None
-        prints = tuple((entry.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns) for entry, stat in files)
-        return VersionFolder(version=version, location=str(path), fingerprint=prints)
+        fingerprint = tuple(
+            (entry.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns) for entry, stat in files
+        )
+        return VersionFolder(version=version, location=str(path), fingerprint=fingerprint)
 
     @contextlib.contextmanager
-    def local(self, folder: VersionFolder) -> Iterator[Path]:
-        """See `BasePath.local`: the folder itself."""
+    def materialize(self, folder: VersionFolder) -> Iterator[Path]:
+        """See `BasePath.materialize`: the folder itself."""
         yield Path(folder.location)
 
 

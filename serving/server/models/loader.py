@@ -1,25 +1,25 @@
-"""From a version folder to a model that may serve: loaded as the flags say, and warmed up."""
+"""Loader of versions: from a folder to a model that is loaded by the flags and warmed up."""
 
 from pathlib import Path
 
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 
 from serving.server.batching.batch_queue import BatchingParameters, BatchScheduler
-from serving.server.batching.batched_model import PER_MODEL_FILE, BatchedModel, read_parameters
+from serving.server.batching.batched_model import PER_MODEL_FILE, BatchedModel, read_batching_parameters
 from serving.server.flags import ServerFlags
-from serving.server.models.op_allowlist import refuse_unsafe_ops
+from serving.server.models.op_allowlist import check_ops
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.models.warmup import warm_up
-from serving.server.protocol.config_protos import read_config
 from serving.server.protocol.input_limits import read_limits
-from serving.server.protocol.model import Model
+from serving.server.protocol.protos import read_config
+from serving.server.protocol.servable import Servable
 
 
 class ModelLoader:
-    """Loads versions.
+    """Loader of version folders.
 
     Args:
-      flags: How.
+      flags: Settings of the session, batching, warm-up and checks.
 
     Raises:
       ValueError: When a file that a flag names cannot be used.
@@ -30,23 +30,23 @@ class ModelLoader:
         self._tags = [tag for tag in flags.saved_model_tags.split(",") if tag]
         self._session_config = session_config(flags)
         self._missing_libraries = load_op_libraries()
-        self.batching = batching_of(flags)
+        self.batching = batching_parameters(flags)
         self._scheduler = BatchScheduler(self.batching.num_batch_threads) if self.batching else None
 
-    def __call__(self, path: Path) -> Model:
-        """The model of a version folder, warmed up.
+    def __call__(self, path: Path) -> Servable:
+        """Loads and warms up the model of a version folder.
 
         Raises:
           ServingError: When it is not fit to serve.
         """
-        if self._flags.behaviour.checks_ops and not self._flags.allow_all_ops:
-            refuse_unsafe_ops(path)
+        if self._flags.compatibility.checks_ops and not self._flags.allow_all_ops:
+            check_ops(path)
         model = LoadedModel(
             path,
             missing_libraries=self._missing_libraries,
             tags=self._tags,
             session_config=self._session_config,
-            limits=read_limits(path) if self._flags.behaviour.checks_values else None,
+            limits=read_limits(path) if self._flags.compatibility.checks_input_limits else None,
         )
         try:
             if self._flags.enable_model_warmup:
@@ -57,31 +57,37 @@ class ModelLoader:
             raise
         return self._batched(model)
 
-    def _batched(self, model: LoadedModel) -> Model:
-        """The model behind batch queues, where they are asked for."""
+    def _batched(self, model: LoadedModel) -> Servable:
+        """The model behind batch queues, where batching is enabled."""
         parameters, own = self.batching, model.path / PER_MODEL_FILE
         if parameters is None or self._scheduler is None:
             return model
         if self._flags.enable_per_model_batching_parameters:
             if not own.is_file():
                 return model
-            parameters = read_parameters(own, flag="enable_per_model_batching_parameters")
-        return BatchedModel(model, scheduler=self._scheduler, parameters=parameters, behaviour=self._flags.behaviour)
+            parameters = read_batching_parameters(own, flag="enable_per_model_batching_parameters")
+        return BatchedModel(
+            model, scheduler=self._scheduler, parameters=parameters, compatibility=self._flags.compatibility
+        )
 
 
-def batching_of(flags: ServerFlags) -> BatchingParameters | None:
-    """The batching parameters that hold for all models; None without batching.
+def batching_parameters(flags: ServerFlags) -> BatchingParameters | None:
+    """Returns the batching parameters of all models; None without batching.
 
     Raises:
       ValueError: When their file cannot be used.
     """
     if not flags.enable_batching:
         return None
-    return read_parameters(flags.batching_parameters_file) if flags.batching_parameters_file else BatchingParameters()
+    return (
+        read_batching_parameters(flags.batching_parameters_file)
+        if flags.batching_parameters_file
+        else BatchingParameters()
+    )
 
 
 def session_config(flags: ServerFlags) -> config_pb2.ConfigProto:
-    """The ConfigProto of every session: the file's where there is one, and over it the flags that are not 0.
+    """Returns the ConfigProto of every session: the file's where there is one, and over it the flags that are not 0.
 
     Raises:
       ValueError: When the file cannot be used.

@@ -1,4 +1,4 @@
-"""Memory that an unloaded version leaves behind, given back: to Python's collector, and to the system.
+"""Release of the memory of unloaded versions: to Python's collector, and to the system.
 
 A graph in Python is full of cycles, which only the collector frees, and what TensorFlow frees stays with malloc's
 arenas. Without help both happen some time later, or never, so that memory grows with every version.
@@ -9,11 +9,11 @@ import gc
 import sys
 import threading
 
-_GIVING_BACK = threading.Lock()
+_LOCK = threading.Lock()
 
 
-def settle() -> None:
-    """Takes everything there is (modules, functions, types) out of the collector's sight, for ever.
+def freeze_gc() -> None:
+    """Excludes all present objects (modules, functions, types) from garbage collection for the life of the process.
 
     To be called once, when all is imported and no model is loaded: from then on a collection looks at little more
     than the models and takes milliseconds, during which no request is answered.
@@ -22,9 +22,9 @@ def settle() -> None:
     gc.freeze()
 
 
-def give_back() -> None:
-    """Frees what nobody can reach any more, and returns what malloc holds free to the system."""
-    with _GIVING_BACK:
+def release_memory() -> None:
+    """Collects garbage, and returns free memory of malloc to the system."""
+    with _LOCK:
         gc.collect()
         if _TRIM is not None:
             _TRIM(0)

@@ -1,4 +1,4 @@
-"""The models a server is told to serve: from flags, from a config file or from a reload request."""
+"""Model configuration of the server: from flags, from a config file or from a reload request."""
 
 import dataclasses
 import logging
@@ -7,25 +7,25 @@ from pathlib import Path
 
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.flags import ServerFlags, location
-from serving.server.models.remote_base_path import unknown_scheme
+from serving.server.flags import ServerFlags, parse_location
+from serving.server.models.remote_base_path import scheme_problem
 from serving.server.models.version_policy import LATEST, VersionPolicy
-from serving.server.protocol.config_protos import read_config
 from serving.server.protocol.errors import Code, ServingError, invalid
-from serving.server.telemetry.log import event
+from serving.server.protocol.protos import read_config
+from serving.server.telemetry.log import log_event
 
 PLATFORM = "tensorflow"
 FILE_FLAG = "model_config_file"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelPlan:
-    """One model as it shall be served.
+class ModelConfig:
+    """Configuration of one served model.
 
     Args:
       name: The name in requests.
       base_path: The folder with the numbered versions, a local path or a URI.
-      policy: Which of them serve.
+      policy: Selects the versions to serve.
       labels: Version by label.
     """
 
@@ -35,70 +35,70 @@ class ModelPlan:
     labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
-def plans_of_flags(flags: ServerFlags) -> list[ModelPlan]:
-    """The models that the flags or their config file name.
+def model_configs_from_flags(flags: ServerFlags) -> list[ModelConfig]:
+    """Returns the models that the flags or their config file name.
 
     Raises:
       ValueError: When the file cannot be used.
     """
     if flags.model_config_file:
-        return read_plans(flags.model_config_file)
+        return read_model_configs(flags.model_config_file)
     if flags.model_base_path is None:
-        raise ValueError("Neither --model_base_path nor --model_config_file was given; say what to serve.")
-    problem = unknown_scheme(flags.model_base_path)
+        raise ValueError("Neither --model_base_path nor --model_config_file was given; give one of them.")
+    problem = scheme_problem(flags.model_base_path)
     if problem:
         raise ValueError(f"--model_base_path: {flags.model_base_path}: this server {problem}.")
-    return [ModelPlan(name=flags.model_name, base_path=flags.model_base_path)]
+    return [ModelConfig(name=flags.model_name, base_path=flags.model_base_path)]
 
 
-def read_plans(path: Path) -> list[ModelPlan]:
-    """The models of a config file.
+def read_model_configs(path: Path) -> list[ModelConfig]:
+    """Reads the models of a config file.
 
     Raises:
-      ValueError: When it cannot be read or parsed, or says what cannot be.
+      ValueError: When it cannot be read or parsed, or is invalid.
     """
     config = read_config(path, model_server_config_pb2.ModelServerConfig(), flag=FILE_FLAG)
     try:
-        return plans_of_config(config)
+        return model_configs_from_proto(config)
     except ServingError as error:
         raise ValueError(f"--{FILE_FLAG}: {str(path)!r}: {error.message}") from error
 
 
-def plans_of_config(config: model_server_config_pb2.ModelServerConfig) -> list[ModelPlan]:
-    """The models of a ModelServerConfig; an empty one has none.
+def model_configs_from_proto(config: model_server_config_pb2.ModelServerConfig) -> list[ModelConfig]:
+    """Returns the models of a ModelServerConfig; an empty one has none.
 
     Raises:
       ServingError: INVALID_ARGUMENT in TF Serving's words.
     """
     if config.WhichOneof("config") == "custom_model_config":
         raise invalid("Missing custom_model_config_loader in ServerCore Options")
-    plans: dict[str, ModelPlan] = {}
+    configs: dict[str, ModelConfig] = {}
     for model in config.model_config_list.config:
-        if model.name in plans:
+        if model.name in configs:
             raise invalid(f"Illegal to list model {model.name} multiple times in config list")
-        plans[model.name] = _plan(model)
-    return list(plans.values())
+        configs[model.name] = _model_config(model)
+    return list(configs.values())
 
 
-def _plan(model: model_server_config_pb2.ModelConfig) -> ModelPlan:
+def _model_config(model: model_server_config_pb2.ModelConfig) -> ModelConfig:
     if not model.name:
         raise invalid("A model of the config list has no name.")
-    problem = unknown_scheme(model.base_path)
+    problem = scheme_problem(model.base_path)
     if problem:
         raise ServingError(
             Code.UNIMPLEMENTED, f"Model {model.name} has the base_path {model.base_path}; this server {problem}."
         )
-    base_path = location(model.base_path)
+    base_path = parse_location(model.base_path)
     if isinstance(base_path, Path) and not base_path.is_absolute():
         raise invalid(f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}")
     platform = _platform(model)
     if platform != PLATFORM:
         raise invalid(f"Model {model.name} requests unsupported platform {platform}")
     if model.HasField("logging_config"):
-        event("request_logging_ignored", level=logging.WARNING, model=model.name)
+        log_event("request_logging_ignored", level=logging.WARNING, model=model.name)
     labels = dict(model.version_labels)
     policy = VersionPolicy.of(model.model_version_policy)
-    return ModelPlan(name=model.name, base_path=base_path, policy=policy, labels=labels)
+    return ModelConfig(name=model.name, base_path=base_path, policy=policy, labels=labels)
 
 
 def _platform(model: model_server_config_pb2.ModelConfig) -> str:

@@ -1,4 +1,4 @@
-"""Which ops a model may bring into the server. A SavedModel is a program; this one may compute, not act.
+"""Allow-list of ops that a served model may use: a SavedModel is a program; it may compute, not act.
 
 Allowed are the ops of the libraries that the server loads (TensorFlow, tensorflow_text, ScaNN; no other is known, so a
 model with others does not load), without those that read or write files, open connections, run Python, or print what
@@ -16,9 +16,9 @@ from tensorflow.python.saved_model import loader_impl
 
 from serving.server.protocol.errors import Code, ServingError
 
-INTERNAL = "_"  # TensorFlow's internal ops, which no exporter writes.
+INTERNAL_OP_PREFIX = "_"  # TensorFlow's internal ops, which no exporter writes.
 HIDDEN_SIGNATURES = "__saved_model_"
-REFUSED = re.compile(
+DENIED_OPS = re.compile(
     "|".join(
         (
             r"(Eager)?PyFunc(Stateless)?",
@@ -38,8 +38,8 @@ CHECKPOINT_OPS = frozenset(
 )
 
 
-def refuse_unsafe_ops(path: Path) -> None:
-    """Looks through every graph and function of a SavedModel before any of it is loaded.
+def check_ops(path: Path) -> None:
+    """Checks every graph and function of a SavedModel before any of it is loaded.
 
     Args:
       path: The version folder.
@@ -56,7 +56,7 @@ def refuse_unsafe_ops(path: Path) -> None:
     for meta_graph in meta_graphs:
         graph = _Graph(meta_graph)
         used = {node.op for node in graph.all_nodes()} - graph.functions.keys()
-        unsafe.update(op for op in used if op.startswith(INTERNAL) or REFUSED.fullmatch(op))
+        unsafe.update(op for op in used if op.startswith(INTERNAL_OP_PREFIX) or DENIED_OPS.fullmatch(op))
         unsafe.update({node.op for node in graph.reached_by_signatures()} & CHECKPOINT_OPS)
     if unsafe:
         raise ServingError(
@@ -67,7 +67,7 @@ def refuse_unsafe_ops(path: Path) -> None:
 
 
 class _Graph:
-    """A MetaGraph, to walk through."""
+    """Graph of a MetaGraph, for traversal."""
 
     def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         graph = meta_graph.graph_def

@@ -1,4 +1,4 @@
-"""Base paths that are URIs (`gs://bucket/models`): what TensorFlow's file systems read, copied here to be loaded.
+"""Remote base paths (`gs://bucket/models`), read by TensorFlow's file systems and copied to a local disk to be loaded.
 
 A version is loaded from a copy on a local disk, which is checked against its manifest like any other and removed once
 the model is in memory.
@@ -13,17 +13,18 @@ from pathlib import Path, PurePosixPath
 
 import tensorflow as tf
 
+from serving.bundle_layout import SAVED_MODEL_FILE
 from serving.manifest import MANIFEST_PATH
 from serving.remote_files import URI_MARK, is_remote
-from serving.server.models.version_folder import VersionFolder, padded_name, version_numbers
+from serving.server.models.version_folder import VersionFolder, folder_name_of_version, version_numbers
 from serving.server.protocol.errors import Code, ServingError
-from serving.server.telemetry.log import event
+from serving.server.telemetry.log import log_event
 
 CHUNK_BYTES = 16 << 20
 
 
-def unknown_scheme(location: str | Path) -> str:
-    """What to say about a URI whose scheme TensorFlow has no file system for; empty where it has one."""
+def scheme_problem(location: str | Path) -> str:
+    """Returns the problem of a URI whose scheme TensorFlow has no file system for; empty where it has one."""
     scheme = str(location).partition(URI_MARK)[0]
     known = sorted(name for name in tf.io.gfile.get_registered_schemes() if name)
     if not is_remote(location) or scheme in known:
@@ -42,39 +43,39 @@ class RemoteBasePath:
         self._uri = uri.rstrip("/")
         self._is_reachable = True
 
-    def numbers(self) -> list[int]:
-        """See `BasePath.numbers`; none where the store cannot be reached, which is said once and changes nothing."""
+    def list_versions(self) -> list[int]:
+        """See `BasePath.list_versions`; none where the store cannot be reached, which is logged once."""
         try:
             names = tf.io.gfile.listdir(self._uri)
         except tf.errors.NotFoundError:
             names = []
         except tf.errors.OpError as error:
             if self._is_reachable:
-                event("base_path_unreachable", level=logging.ERROR, base_path=self._uri, code=type(error).__name__)
+                log_event("base_path_unreachable", level=logging.ERROR, base_path=self._uri, code=type(error).__name__)
             self._is_reachable = False
             return []
         self._is_reachable = True
         return version_numbers(name.rstrip("/") for name in names)
 
-    def look_at(self, version: int) -> VersionFolder | None:
-        """See `BasePath.look_at`."""
+    def snapshot(self, version: int) -> VersionFolder | None:
+        """See `BasePath.snapshot`."""
         try:
             names = (name.rstrip("/") for name in tf.io.gfile.listdir(self._uri))
-            name = padded_name(names, version=version)
+            name = folder_name_of_version(names, version=version)
             if name is None:
                 return None
             location = f"{self._uri}/{name}"
-            prints = []
+            fingerprint = []
             for path in _files_below(location):
                 stat = tf.io.gfile.stat(f"{location}/{path}")
-                prints.append((path, int(stat.length), int(stat.mtime_nsec)))
+                fingerprint.append((path, int(stat.length), int(stat.mtime_nsec)))
         except tf.errors.OpError:
             return None
-        return VersionFolder(version=version, location=location, fingerprint=tuple(sorted(prints)))
+        return VersionFolder(version=version, location=location, fingerprint=tuple(sorted(fingerprint)))
 
     @contextlib.contextmanager
-    def local(self, folder: VersionFolder) -> Iterator[Path]:
-        """See `BasePath.local`: a copy, or, while files are missing, an empty folder.
+    def materialize(self, folder: VersionFolder) -> Iterator[Path]:
+        """See `BasePath.materialize`: a copy, or, while files are missing, an empty folder.
 
         Raises:
           ServingError: UNAVAILABLE when a file cannot be read.
@@ -96,7 +97,7 @@ def _may_be_complete(folder: VersionFolder) -> bool:
     """False where a file that the manifest lists is not there in its size, so that half an upload is not fetched."""
     sizes = {name: size for name, size, _ in folder.fingerprint}
     if MANIFEST_PATH not in sizes:
-        return "saved_model.pb" in sizes
+        return SAVED_MODEL_FILE in sizes
     try:
         files = json.loads(tf.io.gfile.GFile(f"{folder.location}/{MANIFEST_PATH}", "rb").read())["files"]
         return all(sizes.get(name) == entry["bytes"] for name, entry in files.items())

@@ -1,56 +1,56 @@
-"""Which versions were refused as they are, and when one of them is tried again although its files did not change."""
+"""Failed versions of a model, and the moments at which one is tried again although its files did not change."""
 
 import dataclasses
 import time
 
-from serving.server.flags import Retries
+from serving.server.flags import RetryPolicy
 from serving.server.models.version_folder import VersionFolder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Refused:
+class _Failure:
     folder: VersionFolder
     attempts: int
-    due: float | None
+    retry_at: float | None
 
 
-class RefusedVersions:
-    """The memory of what was refused.
+class FailedVersions:
+    """Versions that failed as they are, by number.
 
     Args:
-      retries: What holds for versions that failed to load.
+      retries: Holds for versions that failed to load.
     """
 
-    def __init__(self, retries: Retries) -> None:
+    def __init__(self, retries: RetryPolicy) -> None:
         self._retries = retries
-        self._refused: dict[int, _Refused] = {}
+        self._failures: dict[int, _Failure] = {}
 
-    def is_to_be_tried(self, folder: VersionFolder) -> bool:
-        """True where this folder was not refused as it is, or is due again."""
-        known = self._refused.get(folder.version)
+    def should_try(self, folder: VersionFolder) -> bool:
+        """True where this folder did not fail as it is, or its retry is due."""
+        known = self._failures.get(folder.version)
         if known is None or known.folder != folder:
             return True
-        return known.due is not None and known.due <= time.monotonic()
+        return known.retry_at is not None and known.retry_at <= time.monotonic()
 
-    def refuse(self, folder: VersionFolder, *, may_retry: bool = True) -> bool:
-        """Remembers a refusal; True where the version will be tried again as it is."""
-        known = self._refused.get(folder.version)
+    def record(self, folder: VersionFolder, *, may_retry: bool = True) -> bool:
+        """Remembers a failure; True where the version will be tried again as it is."""
+        known = self._failures.get(folder.version)
         attempts = 1 + (known.attempts if known and known.folder == folder else 0)
-        again = may_retry and attempts <= self._retries.most
-        due = time.monotonic() + max(0.0, self._retries.interval_seconds) if again else None
-        self._refused[folder.version] = _Refused(folder=folder, attempts=attempts, due=due)
-        return again
+        will_retry = may_retry and attempts <= self._retries.max_retries
+        retry_at = time.monotonic() + max(0.0, self._retries.interval_seconds) if will_retry else None
+        self._failures[folder.version] = _Failure(folder=folder, attempts=attempts, retry_at=retry_at)
+        return will_retry
 
     def forget(self, version: int) -> None:
-        """The version serves."""
-        self._refused.pop(version, None)
+        """Drops the failure of a version that serves now."""
+        self._failures.pop(version, None)
 
     def keep_only(self, versions: list[int]) -> None:
-        """Forgets versions that are no longer there."""
-        self._refused = {version: one for version, one in self._refused.items() if version in versions}
+        """Drops the failures of versions that are no longer there."""
+        self._failures = {version: failure for version, failure in self._failures.items() if version in versions}
 
     @property
-    def seconds_until_due(self) -> float | None:
-        """How long until a version is to be tried again; None where none is."""
-        moments = [one.due for one in self._refused.values() if one.due is not None]
+    def seconds_until_retry(self) -> float | None:
+        """The time until the next retry; None where none is due."""
+        moments = [failure.retry_at for failure in self._failures.values() if failure.retry_at is not None]
         return max(0.0, min(moments) - time.monotonic()) if moments else None

@@ -1,9 +1,9 @@
-"""A SavedModel in memory, run the way TF Serving runs it: one session, fed and fetched by tensor name.
+"""SavedModel in memory, run as in TF Serving: one session, fed and fetched by tensor name.
 
 A session takes SavedModels of TF1 and TF2 alike, costs less per call than `restored.signatures[...]`, and frees
 everything when it is closed. It is run by the function below `tf.compat.v1.Session.run`, which takes a time limit for
 each call and, like TF Serving, does not compare a fed shape with the placeholder's (half_plus_two is fed [batch] where
-its signature says [batch, 1]).
+its signature has [batch, 1]).
 """
 
 import importlib
@@ -18,11 +18,11 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from tensorflow.python.client import pywrap_tf_session as tf_session
 from tensorflow.python.saved_model import loader_impl
 
-from serving.server.protocol.deadline import NEVER, Deadline, too_late
+from serving.server.protocol.deadline import NO_DEADLINE, Deadline, deadline_exceeded
 from serving.server.protocol.errors import Code, ServingError, graph_error
 from serving.server.protocol.input_limits import Limits
-from serving.server.protocol.signature import Signature, signature_from_proto
-from serving.server.telemetry.log import event
+from serving.server.protocol.signature import ServableSignature, signature_from_proto
+from serving.server.telemetry.log import log_event
 
 OP_LIBRARIES = ("tensorflow_text", "scann")
 MAX_FETCHES = 64
@@ -32,7 +32,7 @@ def load_op_libraries() -> dict[str, str]:
     """Loads the op libraries a bundle may need.
 
     Returns:
-      Why a library is missing, by its name; empty when all are there.
+      {library: reason why it is missing}; empty when all are there.
     """
     missing = {}
     for name in OP_LIBRARIES:
@@ -40,17 +40,17 @@ def load_op_libraries() -> dict[str, str]:
             importlib.import_module(name)
         except Exception as error:
             missing[name] = f"{type(error).__name__}: {error}"
-            event("op_library_missing", library=name, reason=missing[name])
+            log_event("op_library_missing", library=name, reason=missing[name])
     return missing
 
 
 class LoadedModel:
-    """One SavedModel, ready to be called from several threads.
+    """SavedModel that may be called from several threads.
 
     Args:
       path: The version folder.
       missing_libraries: From `load_op_libraries`, for the message when an op is unknown.
-      tags: Which of its graphs.
+      tags: The tags of the graph.
       session_config: Threads and devices; None: TensorFlow's choice.
       limits: {signature: limits of its inputs} to check.
 
@@ -71,7 +71,7 @@ class LoadedModel:
         self._session: Any = None
         try:
             loader = loader_impl.SavedModelLoader(str(path))
-            config = config_for(session_config, loader.get_meta_graph_def_from_tags(list(tags)))
+            config = session_config_for(session_config, loader.get_meta_graph_def_from_tags(list(tags)))
             self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
             with self._session.graph.as_default():
                 self._meta_graph = loader.load(self._session, list(tags))
@@ -99,17 +99,17 @@ class LoadedModel:
         """The SignatureDef protos by name."""
         return {name: self._meta_graph.signature_def[name] for name in self.signatures}
 
-    def output_dtype(self, signature: Signature, alias: str) -> tf.DType:
+    def output_dtype(self, signature: ServableSignature, alias: str) -> tf.DType:
         """The dtype an output has in its signature."""
         return self._dtypes[signature.name][alias]
 
     def run(
         self,
-        signature: Signature,
+        signature: ServableSignature,
         inputs: Mapping[str, np.ndarray],
         *,
         outputs: tuple[str, ...],
-        deadline: Deadline = NEVER,
+        deadline: Deadline = NO_DEADLINE,
     ) -> dict[str, np.ndarray]:
         """The outputs of one call.
 
@@ -117,7 +117,7 @@ class LoadedModel:
           signature: One of `signatures`.
           inputs: Every input of the signature, with its dtype.
           outputs: The output aliases wanted, sorted.
-          deadline: When the graph is to be left, whatever it has done.
+          deadline: The time at which the graph is cancelled.
 
         Raises:
           ServingError: With the graph's code when it refuses the inputs; DEADLINE_EXCEEDED.
@@ -132,7 +132,7 @@ class LoadedModel:
         try:
             values = tf_session.TF_SessionRun_wrapper(self._session._session, options, feeds, fetches, [], None)
         except tf.errors.DeadlineExceededError as error:
-            raise too_late() from error
+            raise deadline_exceeded() from error
         except tf.errors.OpError as error:
             raise graph_error(signature.name, code=error.error_code, message=error.message) from error
         except (TypeError, ValueError) as error:
@@ -147,8 +147,8 @@ class LoadedModel:
         with self._lock:
             self._session.close()
 
-    def _fetched(self, signature: Signature, outputs: tuple[str, ...]) -> tuple[str, ...]:
-        """The outputs to fetch. Each set of them costs memory for ever, so beyond some all are fetched instead."""
+    def _fetched(self, signature: ServableSignature, outputs: tuple[str, ...]) -> tuple[str, ...]:
+        """The outputs to fetch. Each set of them costs memory that is never freed, so beyond some all are fetched."""
         with self._lock:
             if (signature.name, outputs) not in self._fetches and len(self._fetches) >= MAX_FETCHES:
                 return tuple(signature.outputs)
@@ -169,22 +169,24 @@ class LoadedModel:
             raise FileNotFoundError("variables/variables.index is missing")
 
 
-def config_for(given: config_pb2.ConfigProto | None, meta_graph: meta_graph_pb2.MetaGraphDef) -> config_pb2.ConfigProto:
-    """The ConfigProto of the session of a model: a copy of what is given, without optimizing twice.
+def session_config_for(
+    base: config_pb2.ConfigProto | None, meta_graph: meta_graph_pb2.MetaGraphDef
+) -> config_pb2.ConfigProto:
+    """Returns the ConfigProto of the session of a model: a copy of `base` without optimizing twice.
 
     All that a SavedModel of TF2 computes is in functions, which are optimized when they are first called. The session
     would do it for the whole library once more for each signature, a third of the time until a version is ready.
     """
     config = config_pb2.ConfigProto(allow_soft_placement=True)
-    if given:
-        config.CopyFrom(given)
+    if base:
+        config.CopyFrom(base)
     if meta_graph.HasField("object_graph_def"):
         config.graph_options.rewrite_options.disable_meta_optimizer = True
     return config
 
 
 def _load_error(error: Exception, missing_libraries: Mapping[str, str]) -> ServingError:
-    """What the server says about a SavedModel that did not load."""
+    """The error of a SavedModel that did not load."""
     text = getattr(error, "message", None) or str(error)
     if "not registered" in text and missing_libraries:
         reasons = "; ".join(f"{name} ({reason})" for name, reason in missing_libraries.items())

@@ -1,14 +1,15 @@
-"""Version folders: the numbered sub-folders of a base path, their fingerprints, and whether one is complete."""
+"""Version folders: the numbered sub-folders of a base path, their fingerprints and their completeness."""
 
 import dataclasses
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from serving.bundle_layout import SAVED_MODEL_FILE
 from serving.manifest import check_manifest, has_manifest
 
 VERSION_NAME = re.compile(r"\d{1,19}", re.ASCII)
-LARGEST_VERSION = 2**63 - 1
+MAX_VERSION = 2**63 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,22 +28,22 @@ class VersionFolder:
 
 
 def version_numbers(names: Iterable[str]) -> list[int]:
-    """The numbers among the names of folders, largest first."""
+    """Returns the numbers among the names of folders, largest first."""
     numbers = {int(name) for name in names if VERSION_NAME.fullmatch(name)}
-    return sorted((number for number in numbers if number <= LARGEST_VERSION), reverse=True)
+    return sorted((number for number in numbers if number <= MAX_VERSION), reverse=True)
 
 
-def padded_name(names: Iterable[str], *, version: int) -> str | None:
-    """The first of the names that is the version's number; None where there is none."""
+def folder_name_of_version(names: Iterable[str], *, version: int) -> str | None:
+    """Returns the first name that is the version's number, with or without leading zeros; None where there is none."""
     return next((name for name in sorted(names) if VERSION_NAME.fullmatch(name) and int(name) == version), None)
 
 
 def folder_problems(path: Path) -> list[str]:
-    """Why the folder must not be loaded yet; empty when it is complete.
+    """Returns the reasons why the folder must not be loaded yet; none when it is complete.
 
     A folder with a manifest is complete when every listed file has its size and hash. One without (a SavedModel of
-    another tool) counts as complete when it has a saved_model.pb; whether it loads is seen by loading it.
+    another tool) counts as complete when it has a saved_model.pb; loading it shows the rest.
     """
-    if not (path / "saved_model.pb").is_file():
-        return ["saved_model.pb is missing"]
+    if not (path / SAVED_MODEL_FILE).is_file():
+        return [f"{SAVED_MODEL_FILE} is missing"]
     return check_manifest(path) if has_manifest(path) else []

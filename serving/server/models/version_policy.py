@@ -1,4 +1,4 @@
-"""Which of the numbered folders of a model are served: the latest few, all of them, or named ones."""
+"""Version policy of a model: the latest few, all, or specific versions are served."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -9,10 +9,10 @@ from tensorflow_serving.config import file_system_storage_path_source_pb2 as sto
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VersionPolicy:
-    """What `model_version_policy` says.
+    """Policy of `model_version_policy`.
 
     Args:
-      num_latest: How many of the highest good versions serve; None: no limit.
+      num_latest: The number of highest good versions that serve; None: no limit.
       specific: Only these numbers; None: any.
     """
 
@@ -21,7 +21,7 @@ class VersionPolicy:
 
     @classmethod
     def of(cls, proto: storage.FileSystemStoragePathSourceConfig.ServableVersionPolicy) -> Self:
-        """The policy of a ServableVersionPolicy; the latest one where it says nothing."""
+        """Returns the policy of a ServableVersionPolicy; the latest version where it is empty."""
         choice = proto.WhichOneof("policy_choice")
         if choice == "specific":
             return cls(num_latest=None, specific=frozenset(proto.specific.versions))
@@ -30,11 +30,11 @@ class VersionPolicy:
         return cls(num_latest=max(1, proto.latest.num_versions))
 
     def candidates(self, versions: Iterable[int]) -> list[int]:
-        """Those of the versions that may serve, highest first; of these the first `num_latest` good ones do."""
+        """Returns the versions that may serve, highest first; of these the first `num_latest` good ones do."""
         return sorted((one for one in versions if self.specific is None or one in self.specific), reverse=True)
 
     def is_full(self, num_good: int) -> bool:
-        """True when no more versions are wanted beside so many good ones."""
+        """True when `num_good` versions are enough."""
         return self.num_latest is not None and num_good >= self.num_latest
 
 

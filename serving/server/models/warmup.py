@@ -1,4 +1,4 @@
-"""Replays the requests that a version carries with it, so that its first client does not pay for tracing and set-up."""
+"""Warm-up of a version by the requests recorded in it, so that its first client does not pay for set-up."""
 
 import itertools
 from pathlib import Path
@@ -7,21 +7,21 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.bundle_layout import WARMUP_PATH
-from serving.server.protocol.deadline import NEVER
+from serving.server.protocol.deadline import NO_DEADLINE
 from serving.server.protocol.errors import ServingError
-from serving.server.protocol.inference import classify, infer, regress
-from serving.server.protocol.model import Model
+from serving.server.protocol.inference import classify, multi_inference, regress
 from serving.server.protocol.predict import predict_proto
-from serving.server.telemetry.log import event
+from serving.server.protocol.servable import Servable
+from serving.server.telemetry.log import log_event
 
 MAX_WARMUP_REQUESTS = 1000
 
 
-def warm_up(model: Model, *, max_bytes: int, rounds: int = 1) -> int:
+def warm_up(model: Servable, *, max_bytes: int, rounds: int = 1) -> int:
     """Replays the recorded requests, each `rounds` times.
 
     Returns:
-      How many were replayed; 0 for a version without records.
+      The number of replayed requests; 0 for a version without records.
 
     Raises:
       ServingError: When one of them fails: the version is not fit to serve.
@@ -39,23 +39,25 @@ def warm_up(model: Model, *, max_bytes: int, rounds: int = 1) -> int:
             raise ServingError(error.code, f"warm-up request {number} failed: {error.message}") from error
         replayed += known
         skipped += not known
-    event("warmed_up", replayed=replayed, skipped=skipped)
+    log_event("warmed_up", replayed=replayed, skipped=skipped)
     return replayed
 
 
-def _replay(model: Model, log: prediction_log_pb2.PredictionLog, *, max_bytes: int) -> bool:
+def _replay(model: Servable, log: prediction_log_pb2.PredictionLog, *, max_bytes: int) -> bool:
     """Runs one record; False for a kind this server does not answer."""
     kind = log.WhichOneof("log_type")
     if kind == "predict_log":
         predict_proto(model, log.predict_log.request, max_bytes=max_bytes)
     elif kind == "classify_log":
-        asked = log.classify_log.request
-        classify(model, asked.model_spec.signature_name, asked.input, deadline=NEVER, checks_method=False)
+        request = log.classify_log.request
+        classify(
+            model, request.model_spec.signature_name, request.input, deadline=NO_DEADLINE, checks_method_name=False
+        )
     elif kind == "regress_log":
-        asked = log.regress_log.request
-        regress(model, asked.model_spec.signature_name, asked.input, deadline=NEVER, checks_method=False)
+        request = log.regress_log.request
+        regress(model, request.model_spec.signature_name, request.input, deadline=NO_DEADLINE, checks_method_name=False)
     elif kind == "multi_inference_log":
-        infer(model, log.multi_inference_log.request, deadline=NEVER, checks_method=False)
+        multi_inference(model, log.multi_inference_log.request, deadline=NO_DEADLINE, checks_method_name=False)
     else:
         return False
     return True

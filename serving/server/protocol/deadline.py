@@ -1,4 +1,4 @@
-"""Until when an answer is wanted, and whether anybody still wants it."""
+"""Deadline and cancellation of a request."""
 
 import dataclasses
 import threading
@@ -14,60 +14,60 @@ class Deadline:
 
     Args:
       at: The moment.
-      left: Set once the client has left; None where nobody can.
+      cancelled: Set once the client has cancelled; None if not cancellable.
     """
 
     at: float | None = None
-    left: threading.Event | None = dataclasses.field(default=None, compare=False)
+    cancelled: threading.Event | None = dataclasses.field(default=None, compare=False)
 
     @classmethod
     def after(cls, seconds: float | None) -> Self:
-        """So many seconds from now, of a client that can leave."""
+        """Returns the deadline that many seconds from now, cancellable."""
         return cls(None if seconds is None else time.monotonic() + seconds, threading.Event())
 
-    def leave(self) -> None:
-        """The client has left: what has not reached the model yet is dropped."""
-        if self.left:
-            self.left.set()
+    def cancel(self) -> None:
+        """Cancels the request: a call that has not reached the model yet is dropped."""
+        if self.cancelled:
+            self.cancelled.set()
 
     @property
-    def seconds_left(self) -> float | None:
-        """How long it still is, at least 0; None without end."""
+    def remaining_seconds(self) -> float | None:
+        """The remaining time, at least 0; None without a deadline."""
         return None if self.at is None else max(0.0, self.at - time.monotonic())
 
     @property
     def timeout_ms(self) -> int:
-        """The same in whole milliseconds, at least 1, as `RunOptions` has it; 0 without end."""
-        left = self.seconds_left
-        return 0 if left is None else max(1, int(left * 1000))
+        """The same in whole milliseconds, at least 1, as in `RunOptions`; 0 without a deadline."""
+        seconds = self.remaining_seconds
+        return 0 if seconds is None else max(1, int(seconds * 1000))
 
     def check(self) -> None:
-        """Lets pass what is still wanted.
+        """Checks that the answer is still wanted.
 
         Raises:
-          ServingError: DEADLINE_EXCEEDED when the moment has passed, CANCELLED when the client has left.
+          ServingError: DEADLINE_EXCEEDED when the moment has passed, CANCELLED when the client has cancelled.
         """
-        problem = self.problem
-        if problem:
-            raise problem
+        error = self.error
+        if error:
+            raise error
 
     @property
-    def problem(self) -> ServingError | None:
-        """Why the answer is not wanted any more; None while it is."""
-        if self.left and self.left.is_set():
+    def error(self) -> ServingError | None:
+        """The reason why the answer is not wanted any more; None while it is."""
+        if self.cancelled and self.cancelled.is_set():
             return ServingError(Code.CANCELLED, "The client has left.")
-        return too_late() if self.seconds_left == 0.0 else None
+        return deadline_exceeded() if self.remaining_seconds == 0.0 else None
 
 
-NEVER = Deadline()
+NO_DEADLINE = Deadline()
 
 
-def too_late() -> ServingError:
-    """DEADLINE_EXCEEDED, before or while the model ran."""
+def deadline_exceeded() -> ServingError:
+    """Returns DEADLINE_EXCEEDED, before or while the model ran."""
     return ServingError(Code.DEADLINE_EXCEEDED, "The deadline passed before the model had answered.")
 
 
-def latest(deadlines: list[Deadline]) -> Deadline:
-    """The one that ends last; without end where one of them is, or where there is none."""
+def latest_deadline(deadlines: list[Deadline]) -> Deadline:
+    """Returns the deadline that ends last; `NO_DEADLINE` where one has no end, or without deadlines."""
     ends = [deadline.at for deadline in deadlines if deadline.at is not None]
-    return Deadline(max(ends)) if ends and len(ends) == len(deadlines) else NEVER
+    return Deadline(max(ends)) if ends and len(ends) == len(deadlines) else NO_DEADLINE

@@ -1,7 +1,7 @@
-"""Errors as the protocol has them: a canonical code, a short message, and the HTTP status that goes with the code.
+"""Errors of the protocol: a canonical code, a short message, and the HTTP status of the code.
 
-TF Serving's messages quote the request. Where ours do, what came from the client is marked in the text (`quoted`,
-`quoted_value`), and only the door that answers decides how much of it is shown (`ServingError.told`).
+TF Serving's messages quote the request. Where ours do, the quotation is marked in the text (`quoted`, `quoted_value`),
+and only the API that answers decides how much of it is shown (`ServingError.client_message`).
 """
 
 import enum
@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from serving.server.protocol.compatibility import PROMISING, Behaviour
+from serving.server.protocol.compatibility import EXTENDED, Compatibility
 
 MAX_MESSAGE_BYTES = 1024
 MAX_QUOTED_BYTES = 256
 HIDDEN = "..."
 NAME_MARK, VALUE_MARK, END_MARK = "\ue000", "\ue001", "\ue002"
-MARKED = re.compile(f"([{NAME_MARK}{VALUE_MARK}])([^{END_MARK}]*){END_MARK}")
-MARKS = str.maketrans("", "", NAME_MARK + VALUE_MARK + END_MARK)
+QUOTED_SPAN = re.compile(f"([{NAME_MARK}{VALUE_MARK}])([^{END_MARK}]*){END_MARK}")
+STRIP_MARKS = str.maketrans("", "", NAME_MARK + VALUE_MARK + END_MARK)
 PLAIN_NAME = re.compile(r"[\w.:/ -]{0,64}", re.ASCII)
 GRAPH_NODE = re.compile(r"\{\{node ([\w./-]{1,128})\}\}", re.ASCII)
 
@@ -66,29 +66,29 @@ HTTP_STATUS: dict[Code, int] = {
 
 
 class ServingError(Exception):
-    """A request that is answered with an error.
+    """Error that answers a request.
 
     Args:
       code: The canonical code.
-      message: What the client reads; what came from the request is marked by `quoted` or `quoted_value`.
-      original: What TF Serving would say, where our own words stand in `message` because that may quote the request.
+      message: The message for the client; quotations of the request are marked by `quoted` or `quoted_value`.
+      tf_serving_message: The message of TF Serving, where `message` differs from it because it may quote the request.
 
     Attributes:
       message: The text with the request's values left out; at most 1,024 bytes.
     """
 
-    def __init__(self, code: Code, message: str, *, original: str = "") -> None:
+    def __init__(self, code: Code, message: str, *, tf_serving_message: str = "") -> None:
         self.code = code
-        self.marked = message
-        self.original = original
-        self.message = self.told(PROMISING)
+        self.template = message
+        self.tf_serving_message = tf_serving_message
+        self.message = self.client_message(EXTENDED)
         super().__init__(f"{code.name}: {self.message}")
 
-    def told(self, behaviour: Behaviour) -> str:
-        """The text for the client, cut at 1,024 bytes."""
-        if self.original and not behaviour.hides_requests:
-            return cut(self.original, limit=MAX_QUOTED_BYTES)
-        return cut(_show(self.marked, behaviour))
+    def client_message(self, compatibility: Compatibility) -> str:
+        """Returns the text for the client, truncated at 1,024 bytes."""
+        if self.tf_serving_message and not compatibility.hides_request_values:
+            return truncate(self.tf_serving_message, limit=MAX_QUOTED_BYTES)
+        return truncate(_render(self.template, compatibility))
 
 
 def invalid(message: str) -> ServingError:
@@ -96,8 +96,8 @@ def invalid(message: str) -> ServingError:
     return ServingError(Code.INVALID_ARGUMENT, message)
 
 
-def cut(message: str, *, limit: int = MAX_MESSAGE_BYTES) -> str:
-    """The message, at most that many bytes of it and then `...TRUNCATED`."""
+def truncate(message: str, *, limit: int = MAX_MESSAGE_BYTES) -> str:
+    """Returns at most `limit` bytes of the message and then `...TRUNCATED`."""
     encoded = message.encode("utf-8", "replace")
     if len(encoded) <= limit:
         return encoded.decode("utf-8")
@@ -109,7 +109,7 @@ def quoted(name: str) -> str:
 
     The protocol's messages name models, signatures and inputs; by default one is shown where it looks like a name.
     """
-    return f"{NAME_MARK}{name.translate(MARKS)}{END_MARK}"
+    return f"{NAME_MARK}{name.translate(STRIP_MARKS)}{END_MARK}"
 
 
 def quoted_names(names: Iterable[str]) -> str:
@@ -127,28 +127,28 @@ def quoted_value(value: Any) -> str:
                 break
     except (RecursionError, TypeError, ValueError):
         text = HIDDEN
-    return f"{VALUE_MARK}{text[: MAX_QUOTED_BYTES + 1].translate(MARKS)}{END_MARK}"
+    return f"{VALUE_MARK}{text[: MAX_QUOTED_BYTES + 1].translate(STRIP_MARKS)}{END_MARK}"
 
 
-def shown_name(name: str) -> str:
-    """A name that the client sent, where it looks like one; else `...`. For logs and for default answers."""
+def safe_name(name: str) -> str:
+    """Returns a name that the client sent where it looks like one, else `...`; for logs and default answers."""
     return name if PLAIN_NAME.fullmatch(name) else HIDDEN
 
 
-def _show(marked: str, behaviour: Behaviour) -> str:
+def _render(template: str, compatibility: Compatibility) -> str:
     """The text without marks; of what they mark, what the behaviour lets through."""
     left = MAX_QUOTED_BYTES
 
     def show(match: re.Match[str]) -> str:
         nonlocal left
         mark, text = match.groups()
-        if behaviour.hides_requests:
-            return shown_name(text) if mark == NAME_MARK else HIDDEN
+        if compatibility.hides_request_values:
+            return safe_name(text) if mark == NAME_MARK else HIDDEN
         encoded = text.encode("utf-8", "replace")
         left -= len(encoded)
         return encoded.decode("utf-8") if left >= 0 else HIDDEN
 
-    return MARKED.sub(show, marked)
+    return QUOTED_SPAN.sub(show, template)
 
 
 def graph_error(signature_name: str, *, code: int, message: str) -> ServingError:
@@ -166,5 +166,5 @@ def graph_error(signature_name: str, *, code: int, message: str) -> ServingError
         kind,
         f'Signature "{signature_name}" failed in the graph with {kind.name}{where}; the graph\'s own message is '
         "withheld because it may quote the request. Check shapes and values of the inputs.",
-        original=message,
+        tf_serving_message=message,
     )

@@ -1,4 +1,4 @@
-"""Classify, Regress and MultiInference: signatures over serialised Examples, run and read as TF Serving does."""
+"""Classify, Regress and MultiInference: signatures over serialised Examples, as in TF Serving."""
 
 from collections.abc import Mapping
 
@@ -9,68 +9,68 @@ from tensorflow_serving.apis import classification_pb2, inference_pb2, input_pb2
 
 from serving.server.protocol.deadline import Deadline
 from serving.server.protocol.errors import Code, ServingError, invalid, quoted
-from serving.server.protocol.model import Model
-from serving.server.protocol.signature import DEFAULT_SIGNATURE, Signature
+from serving.server.protocol.servable import Servable
+from serving.server.protocol.signature import DEFAULT_SIGNATURE, ServableSignature
 
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
 INPUTS, CLASSES, SCORES, OUTPUTS = "inputs", "classes", "scores", "outputs"
 
 
-def serialised_examples(given: input_pb2.Input) -> np.ndarray:
-    """The Examples of an Input, [batch] bytes; a common context is merged into each.
+def serialize_examples(examples: input_pb2.Input) -> np.ndarray:
+    """Serializes the Examples of an Input, [batch] bytes; a common context is merged into each.
 
     Raises:
       ServingError: INVALID_ARGUMENT when there is none.
     """
-    context, examples = b"", given.example_list.examples
-    if given.WhichOneof("kind") == "example_list_with_context":
-        listed = given.example_list_with_context
-        context, examples = listed.context.SerializeToString(), listed.examples
-    if not examples:
+    context, items = b"", examples.example_list.examples
+    if examples.WhichOneof("kind") == "example_list_with_context":
+        listed = examples.example_list_with_context
+        context, items = listed.context.SerializeToString(), listed.examples
+    if not items:
         raise invalid("Input is empty.")
-    batch = np.empty(len(examples), object)
-    # Two serialised messages in a row parse as their merge; what the example says comes last and holds.
-    batch[:] = [context + example.SerializeToString() for example in examples]
+    batch = np.empty(len(items), object)
+    # Two serialised messages in a row parse as their merge; the example comes last and wins.
+    batch[:] = [context + example.SerializeToString() for example in items]
     return batch
 
 
 def classify(
-    model: Model, name: str, given: input_pb2.Input, *, deadline: Deadline, checks_method: bool
+    model: Servable, name: str, examples: input_pb2.Input, *, deadline: Deadline, checks_method_name: bool
 ) -> classification_pb2.ClassificationResult:
     """The classes of every example.
 
     Args:
       model: The version that answers.
       name: The signature; "" is the default one.
-      given: The Examples.
+      examples: The Examples.
       deadline: Until when the answer is wanted.
-      checks_method: Refuse a signature whose method name is another.
+      checks_method_name: Refuse a signature of another method name.
 
     Raises:
       ServingError: In TF Serving's words.
     """
-    signature = _signature(model, name, method=CLASSIFY_METHOD if checks_method else "", kind="classification")
-    return _run_classify(model, signature, serialised_examples(given), deadline=deadline)
+    signature = _signature(model, name, method=CLASSIFY_METHOD if checks_method_name else "", kind="classification")
+    return _run_classify(model, signature, serialize_examples(examples), deadline=deadline)
 
 
 def regress(
-    model: Model, name: str, given: input_pb2.Input, *, deadline: Deadline, checks_method: bool
+    model: Servable, name: str, examples: input_pb2.Input, *, deadline: Deadline, checks_method_name: bool
 ) -> regression_pb2.RegressionResult:
     """The value of every example; arguments and errors as of `classify`."""
-    signature = _signature(model, name, method=REGRESS_METHOD if checks_method else "", kind="regression")
-    return _run_regress(model, signature, serialised_examples(given), deadline=deadline)
+    signature = _signature(model, name, method=REGRESS_METHOD if checks_method_name else "", kind="regression")
+    return _run_regress(model, signature, serialize_examples(examples), deadline=deadline)
 
 
-def infer(
-    model: Model, request: inference_pb2.MultiInferenceRequest, *, deadline: Deadline, checks_method: bool
+def multi_inference(
+    model: Servable, request: inference_pb2.MultiInferenceRequest, *, deadline: Deadline, checks_method_name: bool
 ) -> list[inference_pb2.InferenceResult]:
     """The result of every task, each from the same examples; the caller fills in name and version.
 
     Raises:
       ServingError: In TF Serving's words.
     """
-    signatures: dict[str, Signature] = {}
+    signatures: dict[str, ServableSignature] = {}
     for task in request.tasks:
         name = task.model_spec.signature_name or DEFAULT_SIGNATURE
         if not task.model_spec.name:
@@ -85,8 +85,8 @@ def infer(
         if task.method_name not in (CLASSIFY_METHOD, REGRESS_METHOD):
             raise ServingError(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {quoted(task.method_name)}")
         kind = "classification" if task.method_name == CLASSIFY_METHOD else "regression"
-        _check_method(signatures[name], method=task.method_name if checks_method else "", kind=kind)
-    examples = serialised_examples(request.input)
+        _check_method(signatures[name], method=task.method_name if checks_method_name else "", kind=kind)
+    examples = serialize_examples(request.input)
     results = []
     for (name, signature), task in zip(signatures.items(), request.tasks, strict=True):
         result = inference_pb2.InferenceResult()
@@ -99,7 +99,7 @@ def infer(
     return results
 
 
-def _signature(model: Model, name: str, *, method: str, kind: str) -> Signature:
+def _signature(model: Servable, name: str, *, method: str, kind: str) -> ServableSignature:
     name = name or DEFAULT_SIGNATURE
     signature = model.signatures.get(name)
     if signature is None:
@@ -108,12 +108,12 @@ def _signature(model: Model, name: str, *, method: str, kind: str) -> Signature:
     return signature
 
 
-def _check_method(signature: Signature, *, method: str, kind: str) -> None:
+def _check_method(signature: ServableSignature, *, method: str, kind: str) -> None:
     if method and signature.method_name != method:
         raise invalid(f"Expected {kind} signature method_name to be {method}. Was: {signature.method_name}")
 
 
-def _check_input(signature: Signature, *, kind: str) -> None:
+def _check_input(signature: ServableSignature, *, kind: str) -> None:
     if len(signature.inputs) != 1:
         raise invalid("Expected one input Tensor.")
     if INPUTS not in signature.inputs:
@@ -121,7 +121,7 @@ def _check_input(signature: Signature, *, kind: str) -> None:
 
 
 def _run_classify(
-    model: Model, signature: Signature, examples: np.ndarray, *, deadline: Deadline
+    model: Servable, signature: ServableSignature, examples: np.ndarray, *, deadline: Deadline
 ) -> classification_pb2.ClassificationResult:
     num_outputs = len(signature.outputs)
     if len(signature.inputs) == 1 and num_outputs not in (1, 2):
@@ -147,7 +147,9 @@ def _run_classify(
     return result
 
 
-def _check_columns(model: Model, signature: Signature, found: Mapping[str, np.ndarray], *, num_examples: int) -> None:
+def _check_columns(
+    model: Servable, signature: ServableSignature, found: Mapping[str, np.ndarray], *, num_examples: int
+) -> None:
     for alias, dtype in ((CLASSES, tf.string), (SCORES, tf.float32)):
         if alias not in found:
             continue
@@ -165,7 +167,7 @@ def _check_columns(model: Model, signature: Signature, found: Mapping[str, np.nd
 
 
 def _run_regress(
-    model: Model, signature: Signature, examples: np.ndarray, *, deadline: Deadline
+    model: Servable, signature: ServableSignature, examples: np.ndarray, *, deadline: Deadline
 ) -> regression_pb2.RegressionResult:
     if len(signature.inputs) == 1 and len(signature.outputs) != 1:
         raise invalid("Expected one output Tensor.")

@@ -1,4 +1,4 @@
-"""Limits that a model declares for its inputs in a file of its own, checked before a request is batched."""
+"""Input limits that a model declares in a file, checked before a request is batched."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from serving.server.protocol.errors import Code, ServingError, invalid
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limit:
-    """Valid range of the numbers of one input, which are finite besides."""
+    """Limit of one input: every number is finite, and from `minimum` to `maximum` where these are given."""
 
     minimum: float = -math.inf
     maximum: float = math.inf
@@ -25,10 +25,10 @@ Limits = Mapping[str, Limit]
 
 
 def read_limits(folder: Path) -> dict[str, dict[str, Limit]]:
-    """{signature: {input: limit}} that the model in `folder` declares; none without the file.
+    """Reads {signature: {input: limit}} of the model in `folder`; none without the file.
 
     Raises:
-      ServingError: FAILED_PRECONDITION when the file is not as it must be.
+      ServingError: FAILED_PRECONDITION when the file is malformed.
     """
     path = folder / LIMITS_PATH
     if not path.is_file():

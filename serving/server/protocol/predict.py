@@ -1,44 +1,50 @@
-"""Predict itself: one signature of one loaded model, called with a PredictRequest or with arrays."""
+"""Predict: one signature of one loaded model, called with a PredictRequest or with arrays."""
 
 from collections.abc import Mapping
 
 import numpy as np
 from tensorflow_serving.apis import predict_pb2
 
-from serving.server.protocol.compatibility import PROMISING, Behaviour
-from serving.server.protocol.deadline import NEVER, Deadline
+from serving.server.protocol.compatibility import EXTENDED, Compatibility
+from serving.server.protocol.deadline import NO_DEADLINE, Deadline
 from serving.server.protocol.errors import Code, ServingError, quoted
-from serving.server.protocol.model import Model
-from serving.server.protocol.signature import DEFAULT_SIGNATURE, Signature, check_names, choose_outputs, fill_defaults
+from serving.server.protocol.servable import Servable
+from serving.server.protocol.signature import (
+    DEFAULT_SIGNATURE,
+    ServableSignature,
+    check_input_names,
+    choose_outputs,
+    fill_defaults,
+)
 from serving.server.protocol.tensors import to_array, to_proto
 
 
 def predict_arrays(
-    model: Model, signature: Signature, given: Mapping[str, np.ndarray], *, deadline: Deadline = NEVER
+    model: Servable, signature: ServableSignature, given: Mapping[str, np.ndarray], *, deadline: Deadline = NO_DEADLINE
 ) -> dict[str, np.ndarray]:
-    """All outputs for the given inputs; missing ones are filled from the signature's defaults."""
+    """Returns all outputs for the given inputs; missing ones are filled from the signature's defaults."""
     inputs = fill_defaults(signature, given)
     return model.run(signature, inputs, outputs=tuple(signature.outputs), deadline=deadline)
 
 
 def predict_proto(
-    model: Model,
+    model: Servable,
     request: predict_pb2.PredictRequest,
     *,
     max_bytes: int,
-    deadline: Deadline = NEVER,
-    as_content: bool = False,
-    behaviour: Behaviour = PROMISING,
+    deadline: Deadline = NO_DEADLINE,
+    as_tensor_content: bool = False,
+    compatibility: Compatibility = EXTENDED,
 ) -> predict_pb2.PredictResponse:
-    """The answer to a gRPC Predict; the caller fills in `model_spec`.
+    """Answers a gRPC Predict; the caller fills in `model_spec`.
 
     Args:
       model: The version that answers.
       request: The request.
       max_bytes: How large one input may become in memory.
-      deadline: Until when the answer is wanted.
-      as_content: Outputs as `tensor_content`, not as values.
-      behaviour: What is checked beyond TF Serving.
+      deadline: Of the answer.
+      as_tensor_content: Outputs as `tensor_content`, not as values.
+      compatibility: Deviations from TF Serving.
 
     Raises:
       ServingError: In the words of the protocol.
@@ -47,14 +53,16 @@ def predict_proto(
     signature = model.signatures.get(name)
     if signature is None:
         raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{quoted(name)}" not found.')
-    check_names(signature, request.inputs)
+    check_input_names(signature, request.inputs)
     given = {
-        alias: to_array(alias, proto, max_bytes=max_bytes, behaviour=behaviour)
+        alias: to_array(alias, proto, max_bytes=max_bytes, compatibility=compatibility)
         for alias, proto in request.inputs.items()
     }
     outputs = choose_outputs(signature, request.output_filter)
     found = model.run(signature, fill_defaults(signature, given), outputs=outputs, deadline=deadline)
     response = predict_pb2.PredictResponse()
     for alias, array in found.items():
-        response.outputs[alias].CopyFrom(to_proto(array, model.output_dtype(signature, alias), as_content=as_content))
+        response.outputs[alias].CopyFrom(
+            to_proto(array, model.output_dtype(signature, alias), as_tensor_content=as_tensor_content)
+        )
     return response

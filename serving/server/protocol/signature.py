@@ -1,4 +1,4 @@
-"""A signature as the server needs it: names, dtypes, shapes, defaults; filling and checking inputs against it."""
+"""Signature of a servable: names, dtypes, shapes and defaults, and inputs filled and checked against it."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -11,19 +11,19 @@ from serving.server.protocol.errors import Code, ServingError, invalid, quoted, 
 from serving.server.protocol.input_limits import Limits, check_limits
 
 DEFAULT_SIGNATURE = "serving_default"
-DTYPE_WORDS = {tf.float32: "float", tf.float64: "double", tf.float16: "half"}
+DTYPE_NAMES = {tf.float32: "float", tf.float64: "double", tf.float16: "half"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """One input of a signature.
+    """Spec of one input of a signature.
 
     Args:
       alias: Its name in requests.
       tensor_name: The graph tensor it is fed to.
       dtype: Its TensorFlow dtype.
       shape: None where the rank is unknown; -1 for an unknown dimension.
-      default: What is fed when the client leaves it out; usually [1, ...], one row to be repeated.
+      default: The value when the client leaves it out; usually [1, ...], one row to be repeated.
     """
 
     alias: str
@@ -47,8 +47,8 @@ class InputSpec:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Signature:
-    """One signature: its inputs, and the graph tensor of each output, both by alias and sorted; what it is for.
+class ServableSignature:
+    """Signature: its inputs, and the graph tensor of each output, both by alias and sorted; its method.
 
     `limits` are those that the model declares for numbers of its inputs, and the server is to check.
     """
@@ -60,13 +60,15 @@ class Signature:
     limits: Limits = dataclasses.field(default_factory=dict)
 
 
-def dtype_word(dtype: tf.DType) -> str:
-    """The dtype as TensorFlow's C++ side writes it (`float`, not `float32`)."""
-    return str(DTYPE_WORDS.get(dtype, dtype.name))
+def dtype_name(dtype: tf.DType) -> str:
+    """Returns the dtype as TensorFlow's C++ side writes it (`float`, not `float32`)."""
+    return str(DTYPE_NAMES.get(dtype, dtype.name))
 
 
-def signature_from_proto(name: str, proto: meta_graph_pb2.SignatureDef, *, limits: Limits | None = None) -> Signature:
-    """The signature of a SignatureDef, its defaults included."""
+def signature_from_proto(
+    name: str, proto: meta_graph_pb2.SignatureDef, *, limits: Limits | None = None
+) -> ServableSignature:
+    """Returns the signature of a SignatureDef, its defaults included."""
     inputs = {}
     for alias in sorted(proto.inputs):
         info = proto.inputs[alias]
@@ -80,10 +82,12 @@ def signature_from_proto(name: str, proto: meta_graph_pb2.SignatureDef, *, limit
             default=default,
         )
     outputs = {alias: proto.outputs[alias].name for alias in sorted(proto.outputs)}
-    return Signature(name=name, inputs=inputs, outputs=outputs, method_name=proto.method_name, limits=limits or {})
+    return ServableSignature(
+        name=name, inputs=inputs, outputs=outputs, method_name=proto.method_name, limits=limits or {}
+    )
 
 
-def check_names(signature: Signature, names: Iterable[str]) -> None:
+def check_input_names(signature: ServableSignature, names: Iterable[str]) -> None:
     """Checks the input names of a gRPC request.
 
     Raises:
@@ -111,8 +115,8 @@ def check_names(signature: Signature, names: Iterable[str]) -> None:
         )
 
 
-def choose_outputs(signature: Signature, output_filter: Iterable[str]) -> tuple[str, ...]:
-    """The output aliases to fetch, sorted; all of them without a filter.
+def choose_outputs(signature: ServableSignature, output_filter: Iterable[str]) -> tuple[str, ...]:
+    """Returns the output aliases to fetch, sorted; all of them without a filter.
 
     Raises:
       ServingError: INVALID_ARGUMENT for an unknown or repeated alias.
@@ -131,8 +135,8 @@ def choose_outputs(signature: Signature, output_filter: Iterable[str]) -> tuple[
     return tuple(sorted(chosen)) or tuple(signature.outputs)
 
 
-def fill_defaults(signature: Signature, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Every input of the signature: those given, and defaults for the rest, repeated to the batch of the given ones.
+def fill_defaults(signature: ServableSignature, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns every input of the signature: the given ones, and defaults for the rest, repeated to the same batch.
 
     Args:
       signature: The signature.
@@ -145,7 +149,7 @@ def fill_defaults(signature: Signature, given: Mapping[str, np.ndarray]) -> dict
         want = signature.inputs[alias].dtype
         got = tf.as_dtype(value.dtype)
         if got != want and not (want == tf.string and value.dtype == object):
-            raise invalid(f"Expects input {alias} to be {dtype_word(want)} but {dtype_word(got)} is provided")
+            raise invalid(f"Expects input {alias} to be {dtype_name(want)} but {dtype_name(got)} is provided")
     check_limits(signature.limits, given)
     batch = _batch_size(signature, given)
     filled = {}
@@ -160,7 +164,7 @@ def fill_defaults(signature: Signature, given: Mapping[str, np.ndarray]) -> dict
     return filled
 
 
-def _batch_size(signature: Signature, given: Mapping[str, np.ndarray]) -> int:
+def _batch_size(signature: ServableSignature, given: Mapping[str, np.ndarray]) -> int:
     """The first dimension the given batched inputs agree on; 1 where there is none or they differ."""
     sizes = {len(value) for alias, value in given.items() if signature.inputs[alias].is_batched and value.ndim}
     return sizes.pop() if len(sizes) == 1 else 1

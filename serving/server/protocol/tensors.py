@@ -1,4 +1,4 @@
-"""TensorProto to numpy and back: bounded on the way in, `*_val` fields (as stock clients read them) on the way out."""
+"""TensorProto to numpy, bounded in size, and back to `*_val` fields, as stock clients read them."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
-from serving.server.protocol.compatibility import PROMISING, Behaviour
+from serving.server.protocol.compatibility import EXTENDED, Compatibility
 from serving.server.protocol.errors import Code, ServingError, invalid, quoted
 
 VALUE_FIELDS: dict[tf.DType, str] = {
@@ -35,18 +35,18 @@ TO_VALUES: dict[tf.DType, Callable[[np.ndarray], Any]] = {
 
 
 def to_array(
-    alias: str, proto: tensor_pb2.TensorProto, *, max_bytes: int, behaviour: Behaviour = PROMISING
+    alias: str, proto: tensor_pb2.TensorProto, *, max_bytes: int, compatibility: Compatibility = EXTENDED
 ) -> np.ndarray:
-    """The numpy array of a TensorProto.
+    """Converts a TensorProto to a numpy array.
 
     A few bytes of a TensorProto can announce a giant tensor (one value stands for all), so the announced size is
     checked before anything is made.
 
     Args:
       alias: The input's name, for the message.
-      proto: What the client sent.
-      max_bytes: How large the array may become.
-      behaviour: Whether integers that do not fit their dtype are an error; else they wrap.
+      proto: The message of the client.
+      max_bytes: The largest array.
+      compatibility: Whether integers that do not fit their dtype are an error; else they wrap.
 
     Raises:
       ServingError: INVALID_ARGUMENT when it does not parse, RESOURCE_EXHAUSTED when it is too large.
@@ -65,7 +65,7 @@ def to_array(
             )
         array: np.ndarray = tf.make_ndarray(proto)
     except OverflowError as error:
-        if behaviour.checks_small_integers:
+        if compatibility.checks_small_integers:
             raise failed from error
         array = _wrapped(proto, sizes)
     except (TypeError, ValueError, LookupError) as error:
@@ -82,16 +82,16 @@ def _wrapped(proto: tensor_pb2.TensorProto, sizes: list[int]) -> np.ndarray:
     return np.pad(values, (0, missing), mode="edge")[: math.prod(sizes)].reshape(sizes)
 
 
-def to_proto(array: np.ndarray, dtype: tf.DType, *, as_content: bool = False) -> tensor_pb2.TensorProto:
-    """The TensorProto of an output: in the field of its dtype (`float_val`, ...), one value for each element.
+def to_proto(array: np.ndarray, dtype: tf.DType, *, as_tensor_content: bool = False) -> tensor_pb2.TensorProto:
+    """Converts an output to a TensorProto: in the field of its dtype (`float_val`, ...), one value for each element.
 
     Args:
       array: The output.
       dtype: Its dtype in the signature.
-      as_content: As `tensor_content` instead; strings have none.
+      as_tensor_content: As `tensor_content` instead; strings have none.
     """
     field = VALUE_FIELDS.get(dtype)
-    if as_content and dtype != tf.string:
+    if as_tensor_content and dtype != tf.string:
         shape = [{"size": size} for size in array.shape]
         content = np.ascontiguousarray(array).tobytes()
         return tensor_pb2.TensorProto(dtype=dtype.as_datatype_enum, tensor_shape={"dim": shape}, tensor_content=content)

@@ -1,6 +1,6 @@
-"""The REST surface as an OpenAPI 3.1 description; `python -m serving.server.rest_api.openapi` prints it.
+"""OpenAPI 3.1 document of the REST API; `python -m serving.server.rest_api.openapi` prints it.
 
-`serving/deploy/openapi.json` is this, written out; a test compares the two and the description with the routes.
+`serving/deploy/openapi.json` is its output; a test compares the two, and the document with the routes.
 """
 
 import json
@@ -18,6 +18,7 @@ ERRORS = {
     "503": "Too many calls wait; come back after Retry-After seconds.",
     "504": "The request took longer than --rest_api_timeout_in_ms.",
 }
+TEXT = {"type": "string"}
 TARGETS = {
     "": (),
     "/versions/{version}": ("version",),
@@ -30,8 +31,8 @@ CALLS = {
 }
 
 
-def description() -> dict[str, Any]:
-    """The OpenAPI document."""
+def openapi_document() -> dict[str, Any]:
+    """Builds the OpenAPI document."""
     paths: dict[str, Any] = {}
     for target, names in TARGETS.items():
         root = f"/v1/models/{{model_name}}{target}"
@@ -97,71 +98,74 @@ def _ref(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _array(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
 def _object(properties: dict[str, Any], *required: str, **more: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(required), **more}
 
 
 def _schemas() -> dict[str, Any]:
-    text = {"type": "string"}
-    base64 = _object({"b64": text}, "b64", additionalProperties=False)
-    scalar = {"oneOf": [{"type": ["number", "boolean", "string", "null"]}, base64]}
-    value = {"anyOf": [_ref("Scalar"), {"type": "array", "items": _ref("Value")}]}
-    row = {"anyOf": [_ref("Value"), {"type": "object", "additionalProperties": _ref("Value")}]}
-    shape = _object({"dim": {"type": "array", "items": _object({"size": text, "name": text})}})
-    info = _object({"dtype": text, "tensor_shape": shape, "name": text})
-    infos = {"type": "object", "additionalProperties": info}
-    signature = _object({"inputs": infos, "outputs": infos, "method_name": text, "defaults": {"type": "object"}})
-    signatures = {"type": "object", "additionalProperties": signature}
-    state = {"type": "string", "enum": ["UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END"]}
-    status = _object({"error_code": text, "error_message": text}, "error_code", "error_message")
-    version = _object({"version": text, "state": state, "status": status}, "version", "state", "status")
-    named = _object({"name": text, "signature_name": text, "version": text}, "name", "version")
-    feature = {"anyOf": [_ref("Scalar"), {"type": "array", "items": _ref("Scalar")}]}
-    example = {"type": "object", "additionalProperties": feature}
-    rows, columns = {"type": "array", "items": row, "minItems": 1}, row
-    label = {"type": "array", "prefixItems": [text, {"type": ["number", "null"]}]}
+    return {**_value_schemas(), **_call_schemas(), **_model_schemas()}
+
+
+def _value_schemas() -> dict[str, Any]:
+    base64 = _object({"b64": TEXT}, "b64", additionalProperties=False)
     return {
-        "Scalar": scalar,
-        "Value": value,
+        "Scalar": {"oneOf": [{"type": ["number", "boolean", "string", "null"]}, base64]},
+        "Value": {"anyOf": [_ref("Scalar"), _array(_ref("Value"))]},
+    }
+
+
+def _call_schemas() -> dict[str, Any]:
+    row = {"anyOf": [_ref("Value"), {"type": "object", "additionalProperties": _ref("Value")}]}
+    feature = {"anyOf": [_ref("Scalar"), _array(_ref("Scalar"))]}
+    example = {"type": "object", "additionalProperties": feature}
+    label = {"type": "array", "prefixItems": [TEXT, {"type": ["number", "null"]}]}
+    return {
         "PredictRequest": {
             "oneOf": [
-                _object({"signature_name": text, "instances": rows}, "instances"),
-                _object({"signature_name": text, "inputs": columns}, "inputs"),
+                _object({"signature_name": TEXT, "instances": {**_array(row), "minItems": 1}}, "instances"),
+                _object({"signature_name": TEXT, "inputs": row}, "inputs"),
             ]
         },
         "PredictResponse": {
             "oneOf": [_object({"predictions": {"type": "array"}}, "predictions"), _object({"outputs": {}}, "outputs")]
         },
         "ExamplesRequest": _object(
-            {
-                "signature_name": text,
-                "context": example,
-                "examples": {"type": "array", "items": example, "minItems": 1},
-            },
-            "examples",
+            {"signature_name": TEXT, "context": example, "examples": {**_array(example), "minItems": 1}}, "examples"
         ),
-        "ClassifyResponse": _object(
-            {"results": {"type": "array", "items": {"type": "array", "items": label}}}, "results"
-        ),
-        "RegressResponse": _object({"results": {"type": "array", "items": {"type": ["number", "null"]}}}, "results"),
-        "ModelStatus": _object({"model_version_status": {"type": "array", "items": version}}, "model_version_status"),
-        "ModelMetadata": _object(
-            {
-                "model_spec": named,
-                "metadata": _object({"signature_def": _object({"signature_def": signatures}, "signature_def")}),
-            },
-            "model_spec",
-            "metadata",
-        ),
-        "Health": _object({"status": text}, "status"),
+        "ClassifyResponse": _object({"results": _array(_array(label))}, "results"),
+        "RegressResponse": _object({"results": _array({"type": ["number", "null"]})}, "results"),
+    }
+
+
+def _model_schemas() -> dict[str, Any]:
+    shape = _object({"dim": _array(_object({"size": TEXT, "name": TEXT}))})
+    tensors = {
+        "type": "object",
+        "additionalProperties": _object({"dtype": TEXT, "tensor_shape": shape, "name": TEXT}),
+    }
+    signature = _object({"inputs": tensors, "outputs": tensors, "method_name": TEXT, "defaults": {"type": "object"}})
+    signatures = {"type": "object", "additionalProperties": signature}
+    state = {"type": "string", "enum": ["UNKNOWN", "START", "LOADING", "AVAILABLE", "UNLOADING", "END"]}
+    status = _object({"error_code": TEXT, "error_message": TEXT}, "error_code", "error_message")
+    version = _object({"version": TEXT, "state": state, "status": status}, "version", "state", "status")
+    spec = _object({"name": TEXT, "signature_name": TEXT, "version": TEXT}, "name", "version")
+    metadata = _object({"signature_def": _object({"signature_def": signatures}, "signature_def")})
+    return {
+        "ModelStatus": _object({"model_version_status": _array(version)}, "model_version_status"),
+        "ModelMetadata": _object({"model_spec": spec, "metadata": metadata}, "model_spec", "metadata"),
+        "Health": _object({"status": TEXT}, "status"),
         "Error": _object({"error": {"type": "string", "maxLength": 1100}}, "error", additionalProperties=False),
     }
 
 
-def rendered() -> str:
-    """The document as it stands in `serving/deploy/openapi.json`."""
-    return json.dumps(description(), indent=1) + "\n"
+def openapi_text() -> str:
+    """Renders the text of `serving/deploy/openapi.json`."""
+    return json.dumps(openapi_document(), indent=1) + "\n"
 
 
 if __name__ == "__main__":
-    print(rendered(), end="")
+    print(openapi_text(), end="")

@@ -1,4 +1,4 @@
-"""The REST side: TF Serving's URLs over `Answers`, plus /healthz and /readyz."""
+"""REST API of TF Serving over `RequestHandlers`, plus /healthz and /readyz."""
 
 import asyncio
 import re
@@ -10,13 +10,13 @@ from aiohttp import web
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
-from serving.server.call_pool import Calls
-from serving.server.handlers import SIGNATURE_DEF, Answers, model_spec
-from serving.server.json_codec.outputs import JsonAnswer
-from serving.server.json_codec.text import dump
+from serving.server.call_pool import CallPool
+from serving.server.handlers import SIGNATURE_DEF, RequestHandlers, model_spec_of_url
+from serving.server.json_codec.outputs import JsonResponse
+from serving.server.json_codec.text import dump_json
 from serving.server.protocol.deadline import Deadline
 from serving.server.protocol.errors import HTTP_STATUS, Code, ServingError, invalid, quoted
-from serving.server.telemetry.log import crash
+from serving.server.telemetry.log import log_exception
 
 TARGET = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 CALL_URL = re.compile(
@@ -24,109 +24,113 @@ CALL_URL = re.compile(
 )
 STATUS_URL = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{TARGET}(?P<metadata>/metadata)?", re.IGNORECASE | re.ASCII)
 PAGE_404 = "<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"
-RETRY_SECONDS = "1"
+RETRY_AFTER_SECONDS = "1"
 ORIGIN = re.compile("https?://", re.IGNORECASE)
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
     "Access-Control-Allow-Headers": "Origin, Content-Type, Accept",
 }
-NULLS = {"Warning": '199 - "NaN and infinities of the outputs are null; --strict writes them as they are"'}
+NULLS_WARNING = {"Warning": '199 - "NaN and infinities of the outputs are null; --strict writes them as they are"'}
 
 
 class RestService:
-    """Answers HTTP requests.
+    """Service of HTTP requests.
 
     Args:
-      answers: What is answered.
-      calls: Where it runs.
+      handlers: The calls of the protocol.
+      call_pool: The threads in which they run.
       is_ready: True while the server wants traffic.
-      timeout_seconds: How long a request may take, its body included; None: for ever.
+      timeout_seconds: Time limit of a request, its body included; None: no limit.
       sends_cors: Let pages of any origin call the server.
     """
 
     def __init__(
         self,
-        answers: Answers,
+        handlers: RequestHandlers,
         *,
-        calls: Calls,
+        call_pool: CallPool,
         is_ready: Callable[[], bool],
         timeout_seconds: float | None = None,
         sends_cors: bool = False,
     ) -> None:
-        self.answers = answers
-        self._behaviour = answers.behaviour
-        self.calls = calls
+        self._handlers = handlers
+        self._compatibility = handlers.compatibility
+        self._call_pool = call_pool
         self.is_ready = is_ready
         self._timeout_seconds = timeout_seconds
         self._headers = CORS if sends_cors else {}
-        self._posts: dict[str, Callable[..., JsonAnswer]] = {
-            "predict": answers.predict_json,
-            "classify": answers.classify_json,
-            "regress": answers.regress_json,
+        self._posts: dict[str, Callable[..., JsonResponse]] = {
+            "predict": handlers.predict_json,
+            "classify": handlers.classify_json,
+            "regress": handlers.regress_json,
         }
 
     def application(self) -> web.Application:
-        """The aiohttp application; one handler looks at the raw path, as TF Serving does (a query never matches)."""
-        app = web.Application(client_max_size=self.answers.max_body_bytes)
+        """Builds the aiohttp application; one handler matches the raw path, as TF Serving does (never a query)."""
+        app = web.Application(client_max_size=self._handlers.max_body_bytes)
         app.router.add_route("*", "/{path:.*}", self.handle)
         return app
 
     async def handle(self, request: web.Request) -> web.Response:
-        """One request to one response; whatever goes wrong is a JSON error."""
+        """Answers one request; every failure is a JSON error."""
         path = request.raw_path
-        if path in ("/healthz", "/readyz") and self._behaviour.has_health_urls:
+        if path in ("/healthz", "/readyz") and self._compatibility.has_health_urls:
             return self._health(path)
         if not path.lower().startswith("/v1/"):
             return web.Response(status=404, text=PAGE_404, content_type="text/html")
         deadline = Deadline.after(self._timeout_seconds)
         try:
             found = await self._answer(request, path, deadline)
-            return self._json(found.body, headers=NULLS if found.has_nulls_for_numbers else None)
+            return self._json(found.body, headers=NULLS_WARNING if found.has_null_numbers else None)
         except asyncio.CancelledError:
-            deadline.leave()
+            deadline.cancel()
             raise
         except ServingError as error:
             return self._error(error)
         except web.HTTPRequestEntityTooLarge:
-            limit = self.answers.max_body_bytes
+            limit = self._handlers.max_body_bytes
             return self._error(ServingError(Code.RESOURCE_EXHAUSTED, f"The body exceeds {limit} bytes."), status=413)
         except web.HTTPException as error:
             return self._error(invalid("The body could not be read."), status=error.status)
         except Exception as error:
-            crash("rest_crashed", error)
-            return self._error(ServingError(Code.INTERNAL, "Internal error of the server; its log says where."))
+            log_exception("rest_crashed", error)
+            return self._error(ServingError(Code.INTERNAL, "Internal error of the server; its log has the details."))
 
     def _error(self, error: ServingError, *, status: int | None = None) -> web.Response:
         status = status or HTTP_STATUS[error.code]
-        headers = {"Retry-After": RETRY_SECONDS} if error.code is Code.UNAVAILABLE else None
-        return self._json(dump({"error": error.told(self._behaviour)}, self._behaviour), status=status, headers=headers)
+        headers = {"Retry-After": RETRY_AFTER_SECONDS} if error.code is Code.UNAVAILABLE else None
+        return self._json(
+            dump_json({"error": error.client_message(self._compatibility)}, self._compatibility),
+            status=status,
+            headers=headers,
+        )
 
     def _json(self, body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
         together = {**self._headers, **(headers or {})}
         return web.Response(body=body, status=status, headers=together, content_type="application/json")
 
-    async def _answer(self, request: web.Request, path: str, deadline: Deadline) -> JsonAnswer:
+    async def _answer(self, request: web.Request, path: str, deadline: Deadline) -> JsonResponse:
         if request.method == "OPTIONS":
             return _preflight(request)
         call = CALL_URL.fullmatch(path) if request.method == "POST" else None
         if call:
             body, spec, post = await _body(request), _spec(call), self._posts[call["call"].lower()]
-            return await self.calls.run(lambda: post(body, spec, deadline=deadline))
+            return await self._call_pool.run(lambda: post(body, spec, deadline=deadline))
         status = STATUS_URL.fullmatch(path) if request.method == "GET" else None
         if status is None:
             raise invalid(f"Malformed request: {request.method} {quoted(path)}")
         if not status["name"]:
             raise invalid("Missing model name in request.")
         spec, get = _spec(status), self._metadata if status["metadata"] else self._status
-        return await self.calls.run(lambda: JsonAnswer(body=dump(get(spec))))
+        return await self._call_pool.run(lambda: JsonResponse(body=dump_json(get(spec))))
 
     def _status(self, spec: model_pb2.ModelSpec) -> dict[str, Any]:
-        return _proto_json(self.answers.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
+        return _proto_json(self._handlers.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
 
     def _metadata(self, spec: model_pb2.ModelSpec) -> dict[str, Any]:
         request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_DEF])
-        response = self.answers.metadata(request)
+        response = self._handlers.metadata(request)
         definitions = get_model_metadata_pb2.SignatureDefMap()
         response.metadata[SIGNATURE_DEF].Unpack(definitions)
         version = str(response.model_spec.version.value)
@@ -137,18 +141,18 @@ class RestService:
 
     def _health(self, path: str) -> web.Response:
         good = path == "/healthz" or self.is_ready()
-        return self._json(dump({"status": "ok" if good else "not ready"}), status=200 if good else 503)
+        return self._json(dump_json({"status": "ok" if good else "not ready"}), status=200 if good else 503)
 
 
-def _preflight(request: web.Request) -> JsonAnswer:
-    """An empty answer to a browser that asks whether it may.
+def _preflight(request: web.Request) -> JsonResponse:
+    """Answers a CORS preflight.
 
     Raises:
-      ServingError: FAILED_PRECONDITION when no browser asks.
+      ServingError: FAILED_PRECONDITION without an Origin header.
     """
     if not ORIGIN.search(request.headers.get("Origin", "")):
         raise ServingError(Code.FAILED_PRECONDITION, "Origin header is missing in CORS preflight")
-    return JsonAnswer(body=b"")
+    return JsonResponse(body=b"")
 
 
 def _spec(match: re.Match[str]) -> model_pb2.ModelSpec:
@@ -160,14 +164,14 @@ def _spec(match: re.Match[str]) -> model_pb2.ModelSpec:
     version = int(match["version"][:20]) if match["version"] else None
     if version is not None and version >= 2**63:
         raise invalid(f"Failed to convert version: {match['version'][:64]} to numeric.")
-    return model_spec(unquote(match["name"]), version=version, label=unquote(match["label"] or ""))
+    return model_spec_of_url(unquote(match["name"]), version=version, label=unquote(match["label"] or ""))
 
 
 async def _body(request: web.Request) -> bytes:
     """The whole body, unzipped, within the size limit.
 
     Raises:
-      ServingError: INVALID_ARGUMENT when it is not what its encoding says.
+      ServingError: INVALID_ARGUMENT when it does not match its encoding.
     """
     try:
         return await request.read()

@@ -1,4 +1,4 @@
-"""The listening side of REST: connections that answer broken HTTP without quoting it, in the answer and in the log."""
+"""REST connections and port: malformed HTTP is answered without quoting it, in the response and in the log."""
 
 import asyncio
 import logging
@@ -6,22 +6,22 @@ from typing import Any
 
 from aiohttp import web
 
-from serving.server.json_codec.text import dump
-from serving.server.telemetry.log import event
+from serving.server.json_codec.text import dump_json
+from serving.server.telemetry.log import log_event
 
 KEEP_ALIVE_SECONDS = 75.0
 BACKLOG = 1024
 
 
 class RestConnection(web.RequestHandler):
-    """One client's connection.
+    """Connection of one client.
 
     A request whose head is not whole within `KEEP_ALIVE_SECONDS` ends it, and so does an answer that the client has
     not read within `answer_seconds`: until then the answer is in the server's memory.
 
     Args:
       manager: aiohttp's server.
-      answer_seconds: How long a client may take to read an answer; None: for ever.
+      answer_seconds: Time limit for a client to read an answer; None: no limit.
       **options: aiohttp's own.
     """
 
@@ -32,7 +32,7 @@ class RestConnection(web.RequestHandler):
         self._answer_seconds = answer_seconds
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Has the end of an answer wait until the kernel has taken all of it."""
+        """Makes the end of an answer wait until the kernel has taken all of it."""
         super().connection_made(transport)
         if isinstance(transport, asyncio.WriteTransport):
             transport.set_write_buffer_limits(high=0)
@@ -45,7 +45,7 @@ class RestConnection(web.RequestHandler):
             async with asyncio.timeout(self._answer_seconds):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
-            event("slow_reader_cut_off", level=logging.WARNING)
+            log_event("slow_reader_cut_off", level=logging.WARNING)
             if self.transport is not None:
                 self.transport.abort()
             return resp, True
@@ -57,33 +57,33 @@ class RestConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what is no HTTP; aiohttp's own quotes the offending bytes."""
-        event("http_refused", status=status, error_type=type(exc).__name__)
+        """Answers malformed HTTP; aiohttp's own answer quotes the offending bytes."""
+        log_event("http_refused", status=status, error_type=type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("The answer has begun; there is no room for an error in it.")
-        text = "Malformed HTTP request." if status < 500 else "Internal error of the server; its log says where."
-        response = web.Response(body=dump({"error": text}), status=status, content_type="application/json")
+        text = "Malformed HTTP request." if status < 500 else "Internal error of the server; its log has the details."
+        response = web.Response(body=dump_json({"error": text}), status=status, content_type="application/json")
         response.force_close()
         return response
 
     def log_exception(self, *arguments: Any, exc_info: Any = None, **_: Any) -> None:
         """One line without the exception's text, which may quote the request."""
-        event("http_failed", level=logging.ERROR, error_type=type(exc_info).__name__)
+        log_event("http_failed", level=logging.ERROR, error_type=type(exc_info).__name__)
 
 
 class RestSite(web.TCPSite):
     """A TCP port that hands its clients to `RestConnection`.
 
     Args:
-      *place: aiohttp's runner, the host and the port.
-      answer_seconds: How long a client may take to read an answer; None: for ever.
+      *address: aiohttp's runner, the host and the port.
+      answer_seconds: Time limit for a client to read an answer; None: no limit.
       **options: aiohttp's own.
     """
 
     __slots__ = ("_answer_seconds",)
 
-    def __init__(self, *place: Any, answer_seconds: float | None, **options: Any) -> None:
-        super().__init__(*place, **options)
+    def __init__(self, *address: Any, answer_seconds: float | None, **options: Any) -> None:
+        super().__init__(*address, **options)
         self._answer_seconds = answer_seconds
 
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""Structured log lines: one JSON object a line on standard error, never with anything a request carried."""
+"""Structured log: one JSON object a line on standard error, without any content of a request."""
 
 import json
 import logging
@@ -7,13 +7,13 @@ import time
 import traceback
 from typing import Any
 
-from serving.server.telemetry.request_id import CURRENT
+from serving.server.telemetry.request_id import CURRENT_REQUEST_ID
 
 LOGGER = logging.getLogger("vitrine.server")
 
 
 class JsonLines(logging.Formatter):
-    """Renders a record as one JSON object; fields come from `event`.
+    """Formatter that renders a record as one JSON object; fields come from `log_event`.
 
     Args:
       fixed: Fields of every line.
@@ -41,19 +41,19 @@ def log_to_stderr(**fixed: Any) -> None:
     LOGGER.propagate = False
 
 
-def event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
+def log_event(name: str, *, level: int = logging.INFO, **fields: Any) -> None:
     """Logs one event, with the id of the request it belongs to.
 
     Fields hold names, numbers and paths of the server, never values of a request.
     """
-    current = CURRENT.get()
+    current = CURRENT_REQUEST_ID.get()
     if current:
         fields["request_id"] = current
     LOGGER.log(level, name, extra={"fields": fields})
 
 
-def crash(name: str, error: BaseException, **fields: Any) -> None:
-    """Logs an unexpected exception by its type and place; its text is left out, as it may quote a request."""
+def log_exception(name: str, error: BaseException, **fields: Any) -> None:
+    """Logs an unexpected exception by its type and location; its text is left out, as it may quote a request."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-    event(name, level=logging.ERROR, error_type=type(error).__name__, where=where, **fields)
+    log_event(name, level=logging.ERROR, error_type=type(error).__name__, where=where, **fields)

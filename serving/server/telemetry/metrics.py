@@ -1,4 +1,4 @@
-"""The metrics page: TF Serving's counters under TF Serving's names, and what tells how the process is.
+"""Prometheus metrics: TF Serving's counters under TF Serving's names, and the state of the process.
 
 With several workers (`PROMETHEUS_MULTIPROC_DIR` is set by the supervisor before they start) every worker's page holds
 the sum over all of them; what belongs to one process carries its `pid`.
@@ -11,7 +11,7 @@ from typing import Literal
 import prometheus_client
 from prometheus_client import multiprocess
 
-from serving.server.protocol.config_protos import MonitoringConfig
+from serving.server.protocol.protos import MonitoringConfig
 
 DEFAULT_PATH = "/monitoring/prometheus/metrics"
 CONTENT_TYPE = "text/plain"
@@ -26,14 +26,14 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def metrics_path(config: MonitoringConfig) -> str | None:
-    """Where the page is; None where the configuration does not enable it."""
+    """Returns the path of the page; None where the configuration does not enable it."""
     if not config.prometheus_config.enable:
         return None
     return config.prometheus_config.path or DEFAULT_PATH
 
 
 class Metrics:
-    """What is counted. Labels come from closed sets: known models, methods, status codes.
+    """Metrics of the server. Labels come from closed sets: known models, methods, status codes.
 
     Args:
       path: The path of the page.
@@ -68,7 +68,7 @@ class Metrics:
             self.latency.labels(model, method, surface).observe(seconds * 1e6)
 
     def refresh(self, *, ready: bool, pending: int, versions: Mapping[str, int]) -> None:
-        """Sets what is a state rather than an event; called every second."""
+        """Sets the gauges; called every second."""
         self.ready.set(int(ready))
         self.pending.set(pending)
         self.resident.set(resident_bytes())
@@ -98,6 +98,6 @@ class Metrics:
 
 
 def resident_bytes() -> int:
-    """The memory that this process has in RAM."""
+    """Returns the resident memory of this process."""
     with open("/proc/self/statm", encoding="ascii") as stream:
         return int(stream.read().split()[1]) * PAGE_BYTES

@@ -1,4 +1,4 @@
-"""Several worker processes on one pair of ports: started, watched, started again when one dies, ended together.
+"""Supervisor of worker processes on one pair of ports: starts, watches, restarts and ends them.
 
 The kernel spreads connections over the workers (SO_REUSEPORT); a worker opens the ports once its models serve, so none
 is sent to one that cannot answer. This process loads no TensorFlow and holds the ports' numbers, not their traffic.
@@ -18,21 +18,21 @@ from collections.abc import Iterator, Sequence
 from prometheus_client import multiprocess
 
 from serving.server.flags import ServerFlags
-from serving.server.telemetry.log import event
+from serving.server.telemetry.log import log_event
 from serving.server.telemetry.metrics import SHARED_DIRECTORY
 from serving.server.workers.worker import WORKERS_DIRECTORY
 
-READY_WORD = b"vitrine server ready"
-SPARE_SECONDS = 10.0
-LONGEST_PAUSE_SECONDS = 30.0
-STEADY_SECONDS = 60.0
+READY_PREFIX = b"vitrine server ready"
+KILL_MARGIN_SECONDS = 10.0
+MAX_RESTART_DELAY_SECONDS = 30.0
+STABLE_SECONDS = 60.0
 
 
 class Supervisor:
-    """Keeps the workers alive until it is told to end.
+    """Supervisor that keeps the workers alive until a signal ends it.
 
     Args:
-      flags: What the workers serve; `workers` says how many they are.
+      flags: The flags of the workers; `workers` is their number.
       arguments: The command line they are started with, after `python -m serving.server`.
     """
 
@@ -68,14 +68,14 @@ class Supervisor:
             wanted = {"port": grpc, "rest_api_port": rest}
             ports = [f"--{name}={port}" for name, port in wanted.items() if port is not None]
             self._ready = {number: asyncio.Event() for number in range(1, flags.workers + 1)}
-            event("supervising", workers=flags.workers, grpc=grpc, rest=rest, host=flags.host)
+            log_event("supervising", workers=flags.workers, grpc=grpc, rest=rest, host=flags.host)
             keepers = [asyncio.create_task(self._keep(number, ports)) for number in self._ready]
             announcer = asyncio.create_task(self._announce())
             await self._stop.wait()
-            event("stopping")
+            log_event("stopping")
             announcer.cancel()
             await asyncio.gather(*keepers)
-        event("stopped")
+        log_event("stopped")
         return self._exit_code
 
     async def _announce(self) -> None:
@@ -85,30 +85,30 @@ class Supervisor:
         print(self._ready_line, flush=True)
 
     async def _keep(self, number: int, ports: list[str]) -> None:
-        """Starts one worker, and starts it again for as long as nobody says stop."""
+        """Starts one worker, and starts it again until the supervisor stops."""
         pause = 0.0
         while not self._stop.is_set():
             began = time.monotonic()
-            code = await self._live(number, ports)
+            code = await self._run_worker(number, ports)
             if self._stop.is_set():
                 return
-            event("worker_died", level=logging.ERROR, worker=number, exit_code=code)
+            log_event("worker_died", level=logging.ERROR, worker=number, exit_code=code)
             if not self._ready[number].is_set() and code in (1, 2):
                 self._exit_code = code
                 self._stop.set()
                 return
-            steady = time.monotonic() - began > STEADY_SECONDS
-            pause = 0.0 if steady else min(max(2 * pause, 0.1), LONGEST_PAUSE_SECONDS)
+            steady = time.monotonic() - began > STABLE_SECONDS
+            pause = 0.0 if steady else min(max(2 * pause, 0.1), MAX_RESTART_DELAY_SECONDS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), pause)
 
-    async def _live(self, number: int, ports: list[str]) -> int:
-        """One life of one worker; returns its exit code."""
+    async def _run_worker(self, number: int, ports: list[str]) -> int:
+        """Runs one worker process until it ends; returns its exit code."""
         command = [sys.executable, "-m", "serving.server", *self._arguments, *ports]
         process = await asyncio.create_subprocess_exec(
             *command, f"--worker={number}", stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL
         )
-        event("worker_started", worker=number, pid=process.pid)
+        log_event("worker_started", worker=number, pid=process.pid)
         reader = asyncio.create_task(self._read(number, process))
         ended, stopped = asyncio.create_task(process.wait()), asyncio.create_task(self._stop.wait())
         await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -124,9 +124,9 @@ class Supervisor:
         """SIGTERM, and SIGKILL to one that takes longer than its grace period."""
         process.terminate()
         try:
-            code = await asyncio.wait_for(process.wait(), self.flags.grace_seconds + SPARE_SECONDS)
+            code = await asyncio.wait_for(process.wait(), self.flags.grace_seconds + KILL_MARGIN_SECONDS)
         except TimeoutError:
-            event("worker_killed", level=logging.ERROR, worker=number)
+            log_event("worker_killed", level=logging.ERROR, worker=number)
             process.kill()
             code = await process.wait()
         if code != 0:
@@ -136,19 +136,19 @@ class Supervisor:
         if process.stdout is None:
             raise RuntimeError("The worker's standard output is not a pipe.")
         async for line in process.stdout:
-            if line.startswith(READY_WORD):
+            if line.startswith(READY_PREFIX):
                 self._ready_line = line.decode(errors="replace").rstrip()
                 self._ready[number].set()
 
 
 @contextlib.contextmanager
 def reserved_port(host: str, port: int | None) -> Iterator[int | None]:
-    """A port that only sockets with SO_REUSEPORT of this user can share; None stays None.
+    """Reserves a port that only sockets with SO_REUSEPORT of this user can share; None stays None.
 
     The socket is bound and never listens, so the kernel sends it no connection.
 
     Raises:
-      OSError: When somebody else has the port.
+      OSError: When another process has the port.
     """
     if port is None:
         yield None

@@ -1,4 +1,4 @@
-"""What a worker process owes its supervisor: it does not outlive it."""
+"""Worker process: it ends with its supervisor."""
 
 import ctypes
 import os
@@ -9,8 +9,8 @@ PR_SET_PDEATHSIG = 1
 WORKERS_DIRECTORY = "VITRINE_WORKERS_DIRECTORY"
 
 
-def end_with_supervisor() -> None:
-    """Has the kernel send SIGTERM to this process when its parent dies, so that no worker is left on the port."""
+def terminate_with_parent() -> None:
+    """Makes the kernel send SIGTERM to this process when its parent dies, so that no worker is left on the port."""
     if not sys.platform.startswith("linux"):
         return
     supervisor = os.getppid()

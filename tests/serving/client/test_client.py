@@ -44,7 +44,7 @@ def test_a_text_search_with_everything_else_left_out(client):
     # The toy answers with what it received: text, size of the photo, of the clip, joined history.
     assert found.ids == ("röd sko", "0", "0", "")
     assert found.scores == (1.5, 1.5, 1.5, 1.5)
-    assert dict(found.parts) == {"dense": (1.0,) * 4, "click": (0.5,) * 4}
+    assert dict(found.score_components) == {"dense": (1.0,) * 4, "click": (0.5,) * 4}
     assert (found.num_results, found.query_status, found.bundle_version) == (4, 1, "")
 
 
@@ -56,8 +56,8 @@ def test_photo_clip_history_weights_page_and_user(client, tmp_path):
         image=picture,
         video=film,
         history=["old", "b", "c", "d"],
-        history_ages_days=[9.0, 2.0, 0.5, 1.0],
-        weights={"dense": 2.0, "click": 0.25},
+        history_age_days=[9.0, 2.0, 0.5, 1.0],
+        score_weights={"dense": 2.0, "click": 0.25},
         page=3,
         page_size=2,
         user_id="alice",
@@ -68,21 +68,21 @@ def test_photo_clip_history_weights_page_and_user(client, tmp_path):
     assert found.bundle_version == "76fb55e929c06b97b01c35950ee5f72fe415b15ed3a7356c39e709906dbb5c45"
     assert "alice" not in repr(found)
     assert found.scores == (2.25, 2.25)
-    assert found.parts["dense"] == (2.0, 2.0)
-    whole = client.search(video=film, history=["old", "b", "c", "d"], history_ages_days=[9.0, 2.0, 0.5, 1.0])
+    assert found.score_components["dense"] == (2.0, 2.0)
+    whole = client.search(video=film, history=["old", "b", "c", "d"], history_age_days=[9.0, 2.0, 0.5, 1.0])
     frames = video_wire(film, frames=2, px=8)
     # The bundle takes three items, so the oldest stays behind: ages 2 + 0.5 + 1.
     assert whole.ids[2:] == (str(sum(map(len, frames))), "b+c+d")
-    assert whole.parts["click"] == (4.0,) * 4
+    assert whole.score_components["click"] == (4.0,) * 4
     # What was met three times stands there once, at its latest: 1 + two times more.
-    again = client.search(history=["b", "c", "b", "b"], history_ages_days=[3.0, 0.0, 1.0, 2.0])
+    again = client.search(history=["b", "c", "b", "b"], history_age_days=[3.0, 0.0, 1.0, 2.0])
     assert again.ids[3] == "c+b"
-    assert again.parts["click"] == (3.5,) * 4
+    assert again.score_components["click"] == (3.5,) * 4
 
 
 def test_similar_items_and_embeddings(client):
     found = client.similar_items("sku-1", page=2, page_size=3)
-    assert (found.ids, found.bundle_version, dict(found.parts)) == (("sku-1",) * 3, "2", {})
+    assert (found.ids, found.bundle_version, dict(found.score_components)) == (("sku-1",) * 3, "2", {})
     vector = client.embed_query(text="four")["vector"]
     np.testing.assert_array_equal(vector, np.float32([4.0, 1 / 3]))
     assert vector.dtype == np.float32
@@ -110,8 +110,8 @@ def test_the_wire_form_is_learnt_once(client, monkeypatch):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda c: c.search(weights={"stock": 1.0}), "Weight 'stock' is not one of .* it has click, dense"),
-        (lambda c: c.search(history=["a"], history_ages_days=[]), "has 0 values for 1 items"),
+        (lambda c: c.search(score_weights={"stock": 1.0}), "Weight 'stock' is not one of .* it has click, dense"),
+        (lambda c: c.search(history=["a"], history_age_days=[]), "has 0 values for 1 entries"),
         (lambda c: c.predict("rank", {}), "Signature 'rank' is not in the bundle; it has embed_query, search"),
         (lambda c: c.predict("search", {"q": [1]}), "'search' has no input q; it has"),
         (lambda c: c.predict("similar_items", {}), "Input 'item_id' of signature 'similar_items' has no default"),
@@ -158,7 +158,7 @@ def test_a_new_bundle_with_other_signatures_needs_no_new_client(tmp_path, kind):
         assert client.predict("serving_default", {"x": [2.0]})["y"].tolist() == [3.0]
         toy_models.save_words(tmp_path / "tmp-2")
         (tmp_path / "tmp-2").rename(tmp_path / "2")
-        while served.server.models.statuses("toy")[-1].state.name != "END":
+        while served.server.core.statuses("toy")[-1].state.name != "END":
             time.sleep(0.02)
         found = client.predict("serving_default", {"text": ["a", "b"]})
         assert found["page"].tolist() == [1, 1]

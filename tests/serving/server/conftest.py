@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.server.models.memory import settle
+from serving.server.models.memory import freeze_gc
 from tests.serving.server import toy_models
 from tests.serving.server.in_process import Served, serve
 from tests.serving.server.zoo import serve_zoo, write_zoo
@@ -15,7 +15,7 @@ from tests.serving.server.zoo import serve_zoo, write_zoo
 @pytest.fixture(scope="package", autouse=True)
 def settled() -> Iterator[None]:
     """As in a server process: a collection looks at what was made since, not at the whole test run."""
-    settle()
+    freeze_gc()
     yield
     gc.unfreeze()
 

@@ -55,38 +55,40 @@ def test_the_served_answer_equals_the_python_one(client, bundle):
             np.testing.assert_allclose(served[name], value.numpy(), atol=1e-4, err_msg=name)
 
 
-def test_every_way_to_ask_is_answered(client, shop):
+def test_every_kind_of_query_is_answered(client, shop):
     found = client.search(text="1 0 2", page_size=5)
     assert found.num_results == len(set(found.ids)) == 5
     assert list(found.scores) == sorted(found.scores, reverse=True)
     assert found.bundle_version == "model-index"
-    mixed = client.search(image=photo(), history=[shop.ids[3].decode(), "gone"], weights={"dense": 1.0}, page_size=3)
+    mixed = client.search(
+        image=photo(), history=[shop.ids[3].decode(), "gone"], score_weights={"dense": 1.0}, page_size=3
+    )
     assert len(mixed.ids) == 3
     assert shop.ids[0].decode() not in client.similar_items(shop.ids[0].decode(), page_size=4).ids
     assert np.linalg.norm(client.embed_query(text="1 0 2")["vector"]) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_wishes_reasons_and_scores_of_given_items(client):
-    wishes = {"like": {"item0003": -0.5}, "diversity": 0.3, "boosts": {"item0005": 5.0}}
-    search = {"text": "1 0 2", **wishes, "filters": Filters(exclude=["item0001"]), "page_size": 5}
+def test_options_explanations_and_scores_of_given_items(client):
+    options = {"seed_items": {"item0003": -0.5}, "diversity": 0.3, "boosts": {"item0005": 5.0}}
+    search = {"text": "1 0 2", **options, "filters": Filters(exclude=["item0001"]), "page_size": 5}
     found = client.search(**search)
     assert (found.ids[0], found.boosts) == ("item0005", (5.0, 0.0, 0.0, 0.0, 0.0))
     assert not {"item0001", "item0003"} & set(found.ids)
     assert found.total_matches > 5
-    assert all(count >= 1 for count in found.variants)
-    told = client.explain(found.ids[1], **search)
-    assert (told["stage"], told["position"], told["last_id"]) == ("shown", 2, found.ids[-1])
-    added = sum(value for branches in told["pairs"].values() for value in branches.values())
-    added += sum(value for name, value in told.items() if name.startswith("contribution_"))
-    assert added == pytest.approx(told["score"], abs=1e-4)
-    assert told["score"] == pytest.approx(found.scores[1], abs=1e-4)
-    assert told["pairs"]["like"]["text"] != 0.0
-    assert told["words"] == {}
+    assert all(count >= 1 for count in found.num_variants)
+    explained = client.explain(found.ids[1], **search)
+    assert (explained["stage"], explained["position"], explained["last_id"]) == ("shown", 2, found.ids[-1])
+    added = sum(value for branches in explained["contribution_matrix"].values() for value in branches.values())
+    added += sum(value for name, value in explained.items() if name.startswith("contribution_"))
+    assert added == pytest.approx(explained["score"], abs=1e-4)
+    assert explained["score"] == pytest.approx(found.scores[1], abs=1e-4)
+    assert explained["contribution_matrix"]["seed_items"]["text"] != 0.0
+    assert explained["word_contributions"] == {}
     assert client.explain("item0001", **search)["stage"] == "filter"
     assert client.explain("nobody", **search)["stage"] == "unknown"
-    ranked = client.rank([found.ids[1], "nobody"], text="1 0 2", like=wishes["like"])
+    ranked = client.rank([found.ids[1], "nobody"], text="1 0 2", seed_items=options["seed_items"])
     assert ranked["scores"] == pytest.approx((found.scores[1], 0.0), abs=1e-4)
-    assert ranked["dense"] == pytest.approx((found.parts["dense"][1], 0.0), abs=1e-4)
+    assert ranked["dense"] == pytest.approx((found.score_components["dense"][1], 0.0), abs=1e-4)
 
 
 def test_spelling_and_completion_of_a_catalogue_without_texts(client):

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from serving.server.flags import MEANINGLESS, UNLIMITED_BYTES, parse_flags, parse_flags_and_warnings
-from serving.server.protocol.compatibility import PROMISING, STRICT
+from serving.server.flags import IGNORED_FLAGS, UNLIMITED_BYTES, parse_flags, parse_flags_and_warnings
+from serving.server.protocol.compatibility import EXTENDED, TF_SERVING
 
 # The flags that TF Serving 2.20 lists under --help.
 TF_SERVING_HELP = """
@@ -28,7 +28,7 @@ TF_SERVING_FLAGS = set(re.findall(r"\w+", TF_SERVING_HELP))
 def test_every_flag_of_tf_serving_is_accepted_and_a_meaningless_one_costs_one_line(name):
     value = "true" if name.startswith(("enable", "allow", "rest_api_enable")) else "1"
     _, warnings = parse_flags_and_warnings(["--model_base_path=/m", f"--{name}={value}"])
-    assert len(warnings) == (name in MEANINGLESS)
+    assert len(warnings) == (name in IGNORED_FLAGS)
     assert all(line.startswith(f"--{name} is ignored: ") for line in warnings)
 
 
@@ -56,6 +56,6 @@ def test_strict_is_one_value():
     promising, strict = (
         parse_flags(["--model_base_path=/m", "--port=0", "--rest_api_port=0", *more]) for more in ((), ("--strict",))
     )
-    assert (promising.behaviour, promising.port, promising.rest_api_port) == (PROMISING, 0, 0)
-    assert (strict.behaviour, strict.port, strict.rest_api_port) == (STRICT, None, None)
+    assert (promising.compatibility, promising.port, promising.rest_api_port) == (EXTENDED, 0, 0)
+    assert (strict.compatibility, strict.port, strict.rest_api_port) == (TF_SERVING, None, None)
     assert (promising.largest_body_bytes, strict.largest_body_bytes) == (64 << 20, UNLIMITED_BYTES)

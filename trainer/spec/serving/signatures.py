@@ -175,7 +175,7 @@ def wire_spec(config: Config) -> dict[str, int]:
         "frame_px": config.wire.frame_px,
         "audio_ms": config.wire.audio_ms,
         "history_length": config.wire.history_length,
-        "max_searches": config.wire.search_history_length,
+        "search_history_length": config.wire.search_history_length,
         "max_page_size": config.search.max_page_size,
         "ranking_depth": config.search.ranking_depth,
     }

@@ -13,14 +13,19 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
 from serving.server.batching.batch_queue import BatchingParameters, BatchScheduler
-from serving.server.batching.batched_model import PER_MODEL_FILE, BatchedModel, call_threads, read_parameters
-from serving.server.protocol.compatibility import PROMISING, STRICT
-from serving.server.protocol.deadline import NEVER, Deadline
+from serving.server.batching.batched_model import (
+    PER_MODEL_FILE,
+    BatchedModel,
+    num_call_threads,
+    read_batching_parameters,
+)
+from serving.server.protocol.compatibility import EXTENDED, TF_SERVING
+from serving.server.protocol.deadline import NO_DEADLINE, Deadline
 from serving.server.protocol.errors import ServingError, invalid
-from serving.server.protocol.signature import InputSpec, Signature
+from serving.server.protocol.signature import InputSpec, ServableSignature
 from tests.serving.server import toy_models
 
-SIGNATURE = Signature(
+SIGNATURE = ServableSignature(
     name="double",
     inputs={"x": InputSpec(alias="x", tensor_name="x:0", dtype=tf.float32, shape=(-1,), default=None)},
     outputs={"y": "y:0", "rows": "rows:0"},
@@ -52,7 +57,7 @@ class Double:
     def output_dtype(self, signature, alias):
         return tf.float32
 
-    def run(self, signature, inputs, *, outputs, deadline=NEVER):
+    def run(self, signature, inputs, *, outputs, deadline=NO_DEADLINE):
         deadline.check()
         self.entered.set()
         assert self.go.wait(WAIT)
@@ -67,12 +72,14 @@ class Double:
         self.closed = True
 
 
-def batched(model, *, behaviour=PROMISING, **parameters):
+def batched(model, *, compatibility=EXTENDED, **parameters):
     made = BatchingParameters(**{"num_batch_threads": 1, "batch_timeout_micros": 1000, **parameters})
-    return BatchedModel(model, scheduler=BatchScheduler(made.num_batch_threads), parameters=made, behaviour=behaviour)
+    return BatchedModel(
+        model, scheduler=BatchScheduler(made.num_batch_threads), parameters=made, compatibility=compatibility
+    )
 
 
-def ask(model, *values, outputs=("y",), deadline=NEVER):
+def ask(model, *values, outputs=("y",), deadline=NO_DEADLINE):
     return model.run(SIGNATURE, {"x": np.float32(values)}, outputs=outputs, deadline=deadline)
 
 
@@ -208,7 +215,7 @@ def test_who_has_left_does_not_reach_the_model(pool):
     waiting = pool.submit(ask, model, 5.0, deadline=gone)
     neighbour = pool.submit(ask, model, 6.0)
     time.sleep(0.05)
-    gone.leave()
+    gone.cancel()
     inner.go.set()
     with pytest.raises(ServingError, match="CANCELLED"):
         waiting.result(WAIT)
@@ -217,7 +224,7 @@ def test_who_has_left_does_not_reach_the_model(pool):
 
 
 def test_what_cannot_share_a_batch_runs_apart_or_is_refused_in_strict_mode():
-    model, strict = batched(Double(), max_batch_size=2), batched(Double(), max_batch_size=2, behaviour=STRICT)
+    model, strict = batched(Double(), max_batch_size=2), batched(Double(), max_batch_size=2, compatibility=TF_SERVING)
     assert ask(model, 1, 2, 3)["y"].tolist() == [2, 4, 6]
     with pytest.raises(ServingError, match="Task size 3 is larger than maximum input batch size 2"):
         ask(strict, 1, 2, 3)
@@ -257,7 +264,7 @@ def test_parameters_are_read_from_tf_servings_file(tmp_path):
         "max_enqueued_batches { value: 100 }\nallowed_batch_sizes: 8\nallowed_batch_sizes: 128\n"
         'pad_variable_length_inputs: true\nthread_pool_name { value: "pool" }'
     )
-    assert read_parameters(path) == BatchingParameters(
+    assert read_batching_parameters(path) == BatchingParameters(
         max_batch_size=128,
         batch_timeout_micros=500,
         max_enqueued_batches=100,
@@ -266,9 +273,12 @@ def test_parameters_are_read_from_tf_servings_file(tmp_path):
         pad_variable_length_inputs=True,
     )
     path.write_text("enable_large_batch_splitting { value: true } max_execution_batch_size { value: 4 }")
-    assert (read_parameters(path).max_batch_size, read_parameters(path).splits_large_tasks) == (4, True)
+    assert (read_batching_parameters(path).max_batch_size, read_batching_parameters(path).splits_large_tasks) == (
+        4,
+        True,
+    )
     path.write_text("")
-    defaults = read_parameters(path)
+    defaults = read_batching_parameters(path)
     assert (defaults.max_batch_size, defaults.batch_timeout_micros, defaults.max_enqueued_batches) == (1000, 0, 10)
     for text, message in (
         ("max_batch_size { value: 0 }", "max_batch_size must be at least 1; got 0."),
@@ -279,9 +289,9 @@ def test_parameters_are_read_from_tf_servings_file(tmp_path):
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=f"--batching_parameters_file: .*{message}"):
-            read_parameters(path)
-    assert call_threads(BatchingParameters(max_batch_size=16), at_least=8) == 32
-    assert call_threads(BatchingParameters(max_batch_size=1), at_least=8) == 8
+            read_batching_parameters(path)
+    assert num_call_threads(BatchingParameters(max_batch_size=16), at_least=8) == 32
+    assert num_call_threads(BatchingParameters(max_batch_size=1), at_least=8) == 8
 
 
 def test_a_server_that_batches_answers_as_one_that_does_not(words, serve_toy, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from serving.server import handlers
-from serving.server.protocol.errors import HTTP_STATUS, Code, ServingError, cut
+from serving.server.protocol.errors import HTTP_STATUS, Code, ServingError, truncate
 from tests.serving.server.conformance import grpc_cases, rest_cases
 from tests.serving.server.conformance.expectations import Error, Grpc, Json, Rest, Text
 from tests.serving.server.in_process import Served
@@ -120,7 +120,7 @@ def test_a_long_message_is_cut(servers, monkeypatch):
     monkeypatch.setattr(handlers, "predict_proto", fail)
     with pytest.raises(grpc.RpcError) as caught:
         servers["strict"].predictions.Predict(grpc_cases.predict(spec(), x=[[1.0]]), timeout=30)
-    assert caught.value.details() == "x" * 1024 + "...TRUNCATED" == cut("x" * 2000)
+    assert caught.value.details() == "x" * 1024 + "...TRUNCATED" == truncate("x" * 2000)
 
 
 def test_status_and_metadata_are_printed_as_protos_are(servers):

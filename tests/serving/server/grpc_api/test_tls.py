@@ -8,7 +8,7 @@ import trustme
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
 from serving.server.grpc_api.tls import grpc_credentials
-from serving.server.protocol.config_protos import SSLConfig
+from serving.server.protocol.protos import SSLConfig
 
 STATUS = get_model_status_pb2.GetModelStatusRequest(model_spec={"name": "toy"})
 

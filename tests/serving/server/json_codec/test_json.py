@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from serving.server.json_codec import outputs as json_answers
 from serving.server.json_codec import text
 from serving.server.json_codec import values as json_values
-from serving.server.json_codec.inputs import Form, body_to_arrays, parse_body
-from serving.server.protocol.compatibility import PROMISING, STRICT
+from serving.server.json_codec.inputs import RequestFormat, body_to_arrays, parse_body
+from serving.server.protocol.compatibility import EXTENDED, TF_SERVING
 from serving.server.protocol.errors import (
     Code,
     ServingError,
-    cut,
     graph_error,
     invalid,
     quoted,
     quoted_value,
-    shown_name,
+    safe_name,
+    truncate,
 )
-from serving.server.protocol.signature import InputSpec, Signature
+from serving.server.protocol.signature import InputSpec, ServableSignature
 
 
 def spec(alias, dtype, shape, default=None):
@@ -33,7 +33,7 @@ def spec(alias, dtype, shape, default=None):
 
 
 def signature(*specs):
-    return Signature(name="s", inputs={one.alias: one for one in specs}, outputs={"y": "y:0"})
+    return ServableSignature(name="s", inputs={one.alias: one for one in specs}, outputs={"y": "y:0"})
 
 
 TEXT = spec("text", tf.string, (-1,))
@@ -67,26 +67,26 @@ def convert(body, *specs):
 )
 def test_parse_errors_carry_the_words_and_the_offset(body, message):
     with pytest.raises(ServingError) as caught:
-        text.parse(body)
+        text.parse_json(body)
     assert caught.value.code is Code.INVALID_ARGUMENT
     assert caught.value.message.startswith("JSON Parse error: ")
     assert message in caught.value.message
 
 
 def test_infinities_in_every_spelling():
-    found = text.parse(b'[NaN, Infinity, -Infinity, Inf, -Inf, "Inf \\" Inf"]')
+    found = text.parse_json(b'[NaN, Infinity, -Infinity, Inf, -Inf, "Inf \\" Inf"]')
     assert math.isnan(found[0])
     assert found[1:] == [math.inf, -math.inf, math.inf, -math.inf, 'Inf " Inf']
 
 
 def test_a_hostile_body_of_quotes_is_answered_at_once():
     with pytest.raises(ServingError, match="JSON Parse error"):
-        text.parse(b'Inf"' + b'\\"' * 2_000_000)
+        text.parse_json(b'Inf"' + b'\\"' * 2_000_000)
 
 
 def test_text_of_unknown_origin_becomes_valid_utf8():
-    assert text.parse(b'["a\xffb"]') == ["a\ufffdb"]
-    array = json_values.to_dense(text.parse(rb'["\ud800", "\u0000x", ""]'), tf.string)
+    assert text.parse_json(b'["a\xffb"]') == ["a\ufffdb"]
+    array = json_values.to_dense(text.parse_json(rb'["\ud800", "\u0000x", ""]'), tf.string)
     assert array.tolist() == ["\ufffd".encode(), b"\x00x", b""]
 
 
@@ -234,13 +234,13 @@ def test_answers_print_floats_in_their_shortest_form():
         "c": np.array([1, 2, 3, 4, 2**63 - 1], np.int64),
         "d": np.array([True, False, True, False, True]),
     }
-    found = json_answers.answer(outputs, Form.COLUMNAR)
-    assert found.has_nulls_for_numbers
+    found = json_answers.predict_response(outputs, RequestFormat.COLUMNAR)
+    assert found.has_null_numbers
     assert found.body.decode() == (
         '{"outputs": {"a": [0.1, 3.0, 9000000.0, null, null], "b": [0.3333333333333333, 3.0, 1e+300, 0.0, -0.5], '
         '"c": [1, 2, 3, 4, 9223372036854775807], "d": [true, false, true, false, true]}}'
     )
-    assert not json_answers.answer({"b": outputs["b"]}, Form.COLUMNAR).has_nulls_for_numbers
+    assert not json_answers.predict_response({"b": outputs["b"]}, RequestFormat.COLUMNAR).has_null_numbers
 
 
 def test_strict_answers_print_as_tf_serving_does():
@@ -248,8 +248,8 @@ def test_strict_answers_print_as_tf_serving_does():
         "a": np.array([0.1, 3, 9e6, 1 / 3, np.nan, -np.inf], np.float32),
         "t": np.array([b'9000000.0 "3.0', b"\xff", b"", b"", b"", b""], object),
     }
-    found = json_answers.answer(outputs, Form.COLUMNAR, STRICT)
-    assert not found.has_nulls_for_numbers
+    found = json_answers.predict_response(outputs, RequestFormat.COLUMNAR, TF_SERVING)
+    assert not found.has_null_numbers
     assert found.body == (
         b'{"outputs": {"a": [0.1, 3.0, 9e+06, 0.33333334, NaN, -Infinity], '
         b'"t": ["9000000.0 \\"3.0", "\xff", "", "", "", ""]}}'
@@ -258,23 +258,25 @@ def test_strict_answers_print_as_tf_serving_does():
 
 def test_row_answers():
     one = {"y": np.array([[1.0], [2.0]], np.float32)}
-    assert json.loads(json_answers.answer(one, Form.ROW).body) == {"predictions": [[1.0], [2.0]]}
+    assert json.loads(json_answers.predict_response(one, RequestFormat.ROW).body) == {"predictions": [[1.0], [2.0]]}
     two = {"a": np.array([1, 2]), "b_bytes": np.array([b"\xff", b"x"], object)}
-    assert json.loads(json_answers.answer(two, Form.ROW).body) == {
+    assert json.loads(json_answers.predict_response(two, RequestFormat.ROW).body) == {
         "predictions": [{"a": 1, "b_bytes": {"b64": "/w=="}}, {"a": 2, "b_bytes": {"b64": "eA=="}}]
     }
-    assert json.loads(json_answers.answer({"y": np.zeros([0, 3])}, Form.ROW).body) == {"predictions": []}
+    assert json.loads(json_answers.predict_response({"y": np.zeros([0, 3])}, RequestFormat.ROW).body) == {
+        "predictions": []
+    }
     with pytest.raises(ServingError, match="Tensor name: y has no shape information"):
-        json_answers.answer({"y": np.float32(1)}, Form.ROW)
+        json_answers.predict_response({"y": np.float32(1)}, RequestFormat.ROW)
     with pytest.raises(ServingError, match="Tensor name: b has inconsistent batch size: 2 expecting: 3"):
-        json_answers.answer({"a": np.zeros(3), "b": np.zeros(2)}, Form.ROW)
+        json_answers.predict_response({"a": np.zeros(3), "b": np.zeros(2)}, RequestFormat.ROW)
 
 
 @given(st.lists(st.binary(max_size=12), min_size=1, max_size=5))
 def test_any_bytes_make_valid_json(values):
     array = np.empty(len(values), object)
     array[:] = values
-    json.loads(json_answers.answer({"text": array, "x_bytes": array}, Form.ROW).body)
+    json.loads(json_answers.predict_response({"text": array, "x_bytes": array}, RequestFormat.ROW).body)
 
 
 def refusal(call):
@@ -312,32 +314,32 @@ def test_any_value_is_converted_or_refused(form, value):
 
 
 def test_messages_are_cut_and_names_that_are_no_names_are_hidden():
-    assert cut("a" * 1024) == "a" * 1024
-    assert cut("é" * 600) == "é" * 512 + "...TRUNCATED"
-    assert shown_name("search_text") == "search_text"
-    assert shown_name("alice@example.com") == "..."
-    assert shown_name("x" * 65) == "..."
+    assert truncate("a" * 1024) == "a" * 1024
+    assert truncate("é" * 600) == "é" * 512 + "...TRUNCATED"
+    assert safe_name("search_text") == "search_text"
+    assert safe_name("alice@example.com") == "..."
+    assert safe_name("x" * 65) == "..."
     error = graph_error("s", code=3, message="could not parse secret [[{{node a/b}}]]")
     assert error.code is Code.INVALID_ARGUMENT
     assert "a/b" in error.message
     assert "secret" not in error.message
     assert graph_error("s", code=99, message="").code is Code.UNKNOWN
-    assert error.told(STRICT) == "could not parse secret [[{{node a/b}}]]"
+    assert error.client_message(TF_SERVING) == "could not parse secret [[{{node a/b}}]]"
 
 
 def test_what_the_client_sent_is_hidden_by_default_and_bounded_in_strict_mode():
     error = invalid(f"JSON Value: {quoted_value({'a': ['canary']})} of {quoted('m')} and {quoted('a b@c')}")
-    assert error.told(PROMISING) == error.message == "JSON Value: ... of m and ..."
-    assert error.told(STRICT) == 'JSON Value: {"a": ["canary"]} of m and a b@c'
+    assert error.client_message(EXTENDED) == error.message == "JSON Value: ... of m and ..."
+    assert error.client_message(TF_SERVING) == 'JSON Value: {"a": ["canary"]} of m and a b@c'
     # 256 bytes in all: a value of 300 is left out, the name after it has no room either.
-    assert invalid(f"{quoted_value('x' * 300)} {quoted('m')}").told(STRICT) == "... ..."
-    assert invalid(quoted_value([[]] * 10**6)).told(STRICT) == "..."
-    assert invalid(quoted("a\ue000\ue002b")).told(STRICT) == "ab", "the marks themselves cannot be sent"
+    assert invalid(f"{quoted_value('x' * 300)} {quoted('m')}").client_message(TF_SERVING) == "... ..."
+    assert invalid(quoted_value([[]] * 10**6)).client_message(TF_SERVING) == "..."
+    assert invalid(quoted("a\ue000\ue002b")).client_message(TF_SERVING) == "ab", "the marks themselves cannot be sent"
 
 
 def test_strict_rows_want_every_key_and_equal_lengths_and_wrap_small_integers():
     def strict(body, *specs):
-        return body_to_arrays(parse_body(json.dumps(body).encode(), STRICT), signature(*specs), STRICT)[1]
+        return body_to_arrays(parse_body(json.dumps(body).encode(), TF_SERVING), signature(*specs), TF_SERVING)[1]
 
     with pytest.raises(ServingError, match="keys must be equal to: page,text"):
         strict({"instances": [{"text": "a"}]}, PAGE, TEXT)
@@ -353,6 +355,6 @@ def test_strict_rows_want_every_key_and_equal_lengths_and_wrap_small_integers():
 
 
 def test_strict_parsing_ignores_what_follows_and_keeps_bytes():
-    assert text.parse(b' {"a": 1} x', STRICT) == {"a": 1}
-    array = json_values.to_dense(text.parse(b'["a\xffb"]', STRICT), tf.string, STRICT)
+    assert text.parse_json(b' {"a": 1} x', TF_SERVING) == {"a": 1}
+    array = json_values.to_dense(text.parse_json(b'["a\xffb"]', TF_SERVING), tf.string, TF_SERVING)
     assert array.tolist() == [b"a\xffb"]

@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server.flags import parse_flags
-from serving.server.models.model_config import ModelPlan, plans_of_config, plans_of_flags
+from serving.server.models.model_config import ModelConfig, model_configs_from_flags, model_configs_from_proto
 from serving.server.models.version_policy import VersionPolicy
 from serving.server.protocol.errors import ServingError
 
@@ -33,15 +33,15 @@ model_config_list {
 """
 
 
-def plans(text: str) -> list[ModelPlan]:
-    return plans_of_config(text_format.Parse(text, model_server_config_pb2.ModelServerConfig()))
+def plans(text: str) -> list[ModelConfig]:
+    return model_configs_from_proto(text_format.Parse(text, model_server_config_pb2.ModelServerConfig()))
 
 
 def test_a_file_of_tf_serving_is_understood(tmp_path):
     path = tmp_path / "models.config"
     path.write_text(TEXT)
-    first, second, third, fourth = plans_of_flags(parse_flags([f"--model_config_file={path}"]))
-    assert first == ModelPlan(
+    first, second, third, fourth = model_configs_from_flags(parse_flags([f"--model_config_file={path}"]))
+    assert first == ModelConfig(
         name="my_first_model",
         base_path=Path("/tmp/my_first_model"),
         policy=VersionPolicy(num_latest=None, specific=frozenset({42, 43})),
@@ -76,7 +76,7 @@ def test_a_file_that_does_not_parse_says_where(tmp_path):
     path = tmp_path / "models.config"
     path.write_text("model_config_list {\n  confg {}\n}")
     with pytest.raises(ValueError, match=r"--model_config_file: .* 2:3 .*confg"):
-        plans_of_flags(parse_flags([f"--model_config_file={path}"]))
+        model_configs_from_flags(parse_flags([f"--model_config_file={path}"]))
     path.write_text("custom_model_config {}")
     with pytest.raises(ValueError, match="Missing custom_model_config_loader"):
-        plans_of_flags(parse_flags([f"--model_config_file={path}"]))
+        model_configs_from_flags(parse_flags([f"--model_config_file={path}"]))

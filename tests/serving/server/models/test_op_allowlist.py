@@ -6,7 +6,7 @@ import time
 import pytest
 import tensorflow as tf
 
-from serving.server.models.op_allowlist import REFUSED, refuse_unsafe_ops
+from serving.server.models.op_allowlist import DENIED_OPS, check_ops
 from serving.server.models.saved_model import LoadedModel
 from serving.server.protocol.errors import ServingError
 from tests.serving.server import toy_models
@@ -67,7 +67,7 @@ def python(x):
 def test_a_signature_that_acts_is_refused(tmp_path, body, op):
     path = save(tmp_path / "1", body)
     with pytest.raises(ServingError, match=f"FAILED_PRECONDITION: SavedModel uses the ops {op}, which a served model"):
-        refuse_unsafe_ops(path)
+        check_ops(path)
 
 
 def test_a_version_that_acts_never_replaces_a_good_one(serve_toy, tmp_path):
@@ -76,10 +76,10 @@ def test_a_version_that_acts_never_replaces_a_good_one(serve_toy, tmp_path):
     save(tmp_path / "models" / "1", tf.identity)
     with serve_toy(tmp_path / "models") as served:
         save(tmp_path / "aside", read_file).rename(tmp_path / "models" / "2")
-        wait_for(lambda: any(status.code for status in served.server.models.statuses("toy")))
+        wait_for(lambda: any(status.code for status in served.server.core.statuses("toy")))
         answer = served.post({"inputs": {"x": [str(secret)]}})
         assert answer.json()["outputs"]["y"] == [str(secret)]
-        (failed,) = (status for status in served.server.models.statuses("toy") if status.version == 2)
+        (failed,) = (status for status in served.server.core.statuses("toy") if status.version == 2)
         assert "ReadFile" in failed.message
     with serve_toy(tmp_path / "models", allow_all_ops=True) as served:
         assert served.post({"inputs": {"x": [str(secret)]}}).json()["outputs"]["y"] == ["canary"]
@@ -112,14 +112,14 @@ def test_models_with_savers_tables_and_text_are_let_through(half_plus_two_models
         half_plus_two_models["tf2"] / "1",
         toy_models.save_words(tmp_path / "words"),
     ):
-        refuse_unsafe_ops(path)
+        check_ops(path)
         LoadedModel(path, missing_libraries={}).close()
 
 
 def test_what_is_no_savedmodel_says_so(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"\xff\xff")
     with pytest.raises(ServingError, match="SavedModel cannot be read"):
-        refuse_unsafe_ops(tmp_path)
+        check_ops(tmp_path)
 
 
 def test_every_op_of_tensorflow_that_names_files_hosts_or_python_is_refused():
@@ -128,7 +128,7 @@ def test_every_op_of_tensorflow_that_names_files_hosts_or_python_is_refused():
     )
     named = {name for name in dir(tf.raw_ops) if suspects.search(name)}
     assert len(named) > 20
-    assert {name for name in named if not REFUSED.fullmatch(name)} == set()
+    assert {name for name in named if not DENIED_OPS.fullmatch(name)} == set()
     harmless = {
         "ReadVariableOp",
         "TensorArrayReadV3",
@@ -138,4 +138,4 @@ def test_every_op_of_tensorflow_that_names_files_hosts_or_python_is_refused():
         "StatefulPartitionedCall",
     }
     harmless |= {"DatasetToSingleElement", "ParallelMapDatasetV2", "InitializeTableFromTextFileV2", "LookupTableFindV2"}
-    assert not {name for name in harmless if REFUSED.fullmatch(name)}
+    assert not {name for name in harmless if DENIED_OPS.fullmatch(name)}

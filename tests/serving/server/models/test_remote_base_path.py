@@ -9,10 +9,11 @@ import tensorflow as tf
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.manifest import MANIFEST_PATH, write_manifest
-from serving.server.flags import Retries, parse_flags
-from serving.server.models.model_config import ModelPlan, plans_of_config, plans_of_flags
+from serving.server.flags import RetryPolicy, parse_flags
+from serving.server.models.loaded_versions import State
+from serving.server.models.model_config import ModelConfig, model_configs_from_flags, model_configs_from_proto
 from serving.server.models.remote_base_path import RemoteBasePath
-from serving.server.models.versions import ModelVersions, State
+from serving.server.models.versions import ModelVersions
 from serving.server.protocol.errors import ServingError
 from tests.serving.server import toy_models
 
@@ -63,7 +64,7 @@ def test_versions_of_a_store_are_served_once_they_are_complete(uri, scratch, ser
 
         assert answer() == 1.0
         upload(models[2], f"{uri}/2", only=("saved_model.pb", MANIFEST_PATH))
-        served.server.models.reload([ModelPlan(name="toy", base_path=uri)])
+        served.server.core.reload([ModelConfig(name="toy", base_path=uri)])
         assert answer() == 1.0
         upload(models[2], f"{uri}/2")
         wait_for(lambda: answer() == 2.0)
@@ -105,7 +106,7 @@ def test_numbers_are_read_as_they_are_on_a_disk(uri):
 def test_a_store_that_cannot_be_read_changes_nothing_and_is_tried_again(uri, scheme, tmp_path, monkeypatch):
     base = uri if scheme == "ram" else f"file://{tmp_path}/models"
     put(base, "1", "one")
-    versions = texts(base, retries=Retries(most=3, interval_seconds=0))
+    versions = texts(base, retries=RetryPolicy(max_retries=3, interval_seconds=0))
     versions.poll()
     put(base, "2", "two")
     with monkeypatch.context() as broken:
@@ -131,7 +132,7 @@ def test_names_that_lead_out_of_the_copy_are_not_fetched(tmp_path, scratch, monk
     base = RemoteBasePath(f"file://{tmp_path}/models")
     walked = [(f"file://{tmp_path}/models/1", [], ["saved_model.pb"]), (f"file://{tmp_path}/models/1/..", [], ["evil"])]
     monkeypatch.setattr(tf.io.gfile, "walk", lambda location: walked)
-    folder = base.look_at(1)
+    folder = base.snapshot(1)
     assert [name for name, _, _ in folder.fingerprint] == ["saved_model.pb"]
     with base.local(folder) as copy:
         assert sorted(path.name for path in copy.rglob("*")) == ["saved_model.pb"]
@@ -141,10 +142,10 @@ def test_an_unknown_scheme_is_refused_with_those_that_are_known(tmp_path):
     with pytest.raises(
         ValueError, match=r"--model_base_path: nope://b/m: this server has no file system for nope://; .*ram"
     ):
-        plans_of_flags(parse_flags(["--model_base_path=nope://b/m"]))
+        model_configs_from_flags(parse_flags(["--model_base_path=nope://b/m"]))
     flags = parse_flags(["--model_base_path=gs://bucket/models"])
-    assert plans_of_flags(flags) == [ModelPlan(name="default", base_path="gs://bucket/models")]
+    assert model_configs_from_flags(flags) == [ModelConfig(name="default", base_path="gs://bucket/models")]
     config = model_server_config_pb2.ModelServerConfig()
     config.model_config_list.config.add(name="m", base_path="nope://b", model_platform="tensorflow")
     with pytest.raises(ServingError, match="UNIMPLEMENTED: Model m has the base_path nope://b; this server has no"):
-        plans_of_config(config)
+        model_configs_from_proto(config)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from serving.server.flags import Retries
-from serving.server.models.config_watcher import ConfigFollower
-from serving.server.models.model_config import ModelPlan
-from serving.server.models.server_core import Models
+from serving.server.flags import RetryPolicy
+from serving.server.models.config_watcher import ConfigWatcher
+from serving.server.models.loaded_versions import State
+from serving.server.models.model_config import ModelConfig
+from serving.server.models.server_core import ServerCore
 from serving.server.models.version_policy import VersionPolicy
-from serving.server.models.versions import State
 from serving.server.protocol.errors import ServingError
 
 
@@ -35,9 +35,9 @@ def put(root: Path, name: str, version: int, text: str = "") -> None:
     (folder / "saved_model.pb").write_text(text or f"{name}{version}")
 
 
-def plan(root: Path, name: str, *, versions: tuple[int, ...] = (), **labels: int) -> ModelPlan:
+def plan(root: Path, name: str, *, versions: tuple[int, ...] = (), **labels: int) -> ModelConfig:
     policy = VersionPolicy(num_latest=None, specific=frozenset(versions)) if versions else VersionPolicy()
-    return ModelPlan(name=name, base_path=root / name, policy=policy, labels=labels)
+    return ModelConfig(name=name, base_path=root / name, policy=policy, labels=labels)
 
 
 def wait_for(condition):
@@ -51,8 +51,8 @@ def wait_for(condition):
 def models(tmp_path):
     put(tmp_path, "a", 1)
     put(tmp_path, "b", 7)
-    models = Models(FakeModel, load_threads=2)
-    models.start([plan(tmp_path, "a"), plan(tmp_path, "b")], poll_seconds=0.01, labels_may_wait=True)
+    models = ServerCore(FakeModel, load_threads=2)
+    models.start([plan(tmp_path, "a"), plan(tmp_path, "b")], poll_seconds=0.01, allows_pending_labels=True)
     wait_for(lambda: models.ready)
     yield models
     models.stop(grace_seconds=5)
@@ -123,14 +123,14 @@ def test_a_change_of_policy_shares_what_is_loaded_and_is_all_or_nothing(models, 
 def test_another_base_path_with_the_same_number_takes_over(models, tmp_path):
     put(tmp_path, "elsewhere", 1)
     with models.lease("a") as held:
-        models.reload([ModelPlan(name="a", base_path=tmp_path / "elsewhere"), plan(tmp_path, "b")])
+        models.reload([ModelConfig(name="a", base_path=tmp_path / "elsewhere"), plan(tmp_path, "b")])
         assert answer(models, "a") == "elsewhere1"
         assert not held.model.closed
     wait_for(lambda: held.model.closed)
     assert states(models, "a") == {1: State.AVAILABLE}
     put(tmp_path, "worse", 1, "broken")
     with pytest.raises(ServingError, match="did not become available"):
-        models.reload([ModelPlan(name="a", base_path=tmp_path / "worse"), plan(tmp_path, "b")])
+        models.reload([ModelConfig(name="a", base_path=tmp_path / "worse"), plan(tmp_path, "b")])
     assert states(models, "a") == {1: State.AVAILABLE}, "the failure of another path does not stain the one that serves"
 
 
@@ -151,8 +151,8 @@ def test_labels_point_to_versions_that_serve(models, tmp_path):
 
 def test_only_a_new_label_may_wait_for_its_version(tmp_path):
     put(tmp_path, "a", 1)
-    models = Models(FakeModel, labels_may_wait=True)
-    models.start([plan(tmp_path, "a")], poll_seconds=0, labels_may_wait=False)
+    models = ServerCore(FakeModel, allows_pending_labels=True)
+    models.start([plan(tmp_path, "a")], poll_seconds=0, allows_pending_labels=False)
     wait_for(lambda: models.ready)
     models.reload([plan(tmp_path, "a", canary=2)])
     with pytest.raises(ServingError, match=r"Specific\(a, 2\)"):
@@ -160,9 +160,9 @@ def test_only_a_new_label_may_wait_for_its_version(tmp_path):
     with pytest.raises(ServingError, match="FAILED_PRECONDITION"):
         models.reload([plan(tmp_path, "a", canary=3)])
     models.stop(grace_seconds=1)
-    strict = Models(FakeModel)
+    strict = ServerCore(FakeModel)
     with pytest.raises(ServingError, match="Request to assign label to version 1 of model a"):
-        strict.start([plan(tmp_path, "a", stable=1)], poll_seconds=0, labels_may_wait=False)
+        strict.start([plan(tmp_path, "a", stable=1)], poll_seconds=0, allows_pending_labels=False)
 
 
 def test_reloads_lose_no_request(models, tmp_path):
@@ -182,7 +182,7 @@ def test_reloads_lose_no_request(models, tmp_path):
         asker.start()
     for round_number in range(30):
         put(tmp_path, f"path{round_number}", 1)
-        models.reload([ModelPlan(name="a", base_path=tmp_path / f"path{round_number}")])
+        models.reload([ModelConfig(name="a", base_path=tmp_path / f"path{round_number}")])
     stop.set()
     for asker in askers:
         asker.join()
@@ -196,7 +196,7 @@ def test_the_config_file_is_followed(models, tmp_path):
 
     path = tmp_path / "models.config"
     write("a", "b")
-    follower = ConfigFollower(path, reload=models.reload)
+    follower = ConfigWatcher(path, reload=models.reload)
     put(tmp_path, "c", 1)
     write("a", "c")
     follower.poll()
@@ -224,10 +224,15 @@ def test_a_reload_waits_for_retries_where_failures_are_told_late(tmp_path):
             raise OSError("not now")
         return FakeModel(path)
 
-    for tells_at_once, attempts in ((True, 1), (False, 3)):
+    for reports_failures_immediately, attempts in ((True, 1), (False, 3)):
         left[0] = 2
-        models = Models(load, retries=Retries(most=5, interval_seconds=0, tells_at_once=tells_at_once))
-        if tells_at_once:
+        models = ServerCore(
+            load,
+            retries=RetryPolicy(
+                max_retries=5, interval_seconds=0, reports_failures_immediately=reports_failures_immediately
+            ),
+        )
+        if reports_failures_immediately:
             with pytest.raises(ServingError, match="not now"):
                 models.reload([plan(tmp_path, "a")])
         else:

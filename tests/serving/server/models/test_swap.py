@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from serving.bundle_layout import WARMUP_PATH
 from serving.manifest import write_manifest
 from serving.server.models import saved_model
-from serving.server.models.warmup import WARMUP_PATH
 from serving.server.protocol.errors import ServingError
 from tests.serving.server import toy_models
 
@@ -25,7 +25,7 @@ def wait_for(condition, seconds=120.0):
 
 
 def states(served):
-    return {one.version: one.state.name for one in served.server.models.statuses("toy")}
+    return {one.version: one.state.name for one in served.server.core.statuses("toy")}
 
 
 def publish(source: Path, target: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_foreign_model_without_its_variables_fails_and_is_tried_again(plus, se
         folder.mkdir()
         shutil.copy(plus[2] / "saved_model.pb", folder / "saved_model.pb")
         wait_for(lambda: states(served).get(5) == "END")
-        (failed,) = (one for one in served.server.models.statuses("toy") if one.version == 5)
+        (failed,) = (one for one in served.server.core.statuses("toy") if one.version == 5)
         assert "SavedModel does not load" in failed.message
         assert served.post({"instances": [0.0]}).json() == {"predictions": [1.0]}
         shutil.copytree(plus[2] / "variables", folder / "variables")
@@ -159,7 +159,7 @@ def test_a_version_that_fails_its_warm_up_never_serves(plus, serve_toy, tmp_path
     with serve_toy(tmp_path) as served:
         (tmp_path / "tmp-3").rename(tmp_path / "3")
         wait_for(lambda: states(served).get(3) == "END")
-        (failed,) = (one for one in served.server.models.statuses("toy") if one.version == 3)
+        (failed,) = (one for one in served.server.core.statuses("toy") if one.version == 3)
         assert failed.message.startswith("warm-up request 0 failed: ")
         assert states(served)[1] == "AVAILABLE"
         (tmp_path / "tmp-2").rename(tmp_path / "2")

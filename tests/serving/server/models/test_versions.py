@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from serving.manifest import MANIFEST_PATH, write_manifest
-from serving.server.flags import Retries
+from serving.server.flags import RetryPolicy
+from serving.server.models.loaded_versions import State
 from serving.server.models.version_policy import VersionPolicy
-from serving.server.models.versions import ModelVersions, State
+from serving.server.models.versions import ModelVersions
 from serving.server.protocol.errors import ServingError
 
 
@@ -287,9 +288,12 @@ class Flaky:
         return FakeModel(path)
 
 
-@pytest.mark.parametrize(("tells_at_once", "meanwhile"), [(True, State.END), (False, State.LOADING)])
-def test_a_version_that_failed_is_tried_again_as_often_as_asked(tmp_path, tells_at_once, meanwhile):
-    load, retries = Flaky(9), Retries(most=2, interval_seconds=0, tells_at_once=tells_at_once)
+@pytest.mark.parametrize(("reports_failures_immediately", "meanwhile"), [(True, State.END), (False, State.LOADING)])
+def test_a_version_that_failed_is_tried_again_as_often_as_asked(tmp_path, reports_failures_immediately, meanwhile):
+    load, retries = (
+        Flaky(9),
+        RetryPolicy(max_retries=2, interval_seconds=0, reports_failures_immediately=reports_failures_immediately),
+    )
     versions = ModelVersions("toy", base_path=tmp_path, load=load, retries=retries)
     put(tmp_path, 1, "one")
     told = []
@@ -309,7 +313,9 @@ def test_a_version_that_failed_is_tried_again_as_often_as_asked(tmp_path, tells_
 
 def test_a_retry_waits_for_its_interval_and_needs_no_polling_of_the_base_path(tmp_path):
     load = Flaky(2)
-    versions = ModelVersions("toy", base_path=tmp_path, load=load, retries=Retries(most=5, interval_seconds=0.05))
+    versions = ModelVersions(
+        "toy", base_path=tmp_path, load=load, retries=RetryPolicy(max_retries=5, interval_seconds=0.05)
+    )
     put(tmp_path, 1, "one")
     versions.poll()
     versions.poll()

@@ -4,9 +4,10 @@ import grpc
 import pytest
 from tensorflow_serving.apis import inference_pb2, input_pb2, model_pb2, prediction_log_pb2
 
+from serving.bundle_layout import WARMUP_PATH
 from serving.server.models.saved_model import LoadedModel
-from serving.server.models.warmup import WARMUP_PATH, warm_up
-from serving.server.protocol.deadline import NEVER, Deadline
+from serving.server.models.warmup import warm_up
+from serving.server.protocol.deadline import NO_DEADLINE, Deadline
 from serving.server.protocol.errors import ServingError
 from serving.server.protocol.inference import classify
 from tests.serving.server import toy_models
@@ -135,13 +136,13 @@ def test_a_deadline_ends_the_run_itself(tmp_path):
     with pytest.raises(ServingError, match="DEADLINE_EXCEEDED"):
         model.run(signature, steps, outputs=("trace",), deadline=Deadline.after(-1.0))
     steps["steps"][0] = 1
-    assert model.run(signature, steps, outputs=("trace",), deadline=NEVER)["trace"].tolist() == [256.0]
+    assert model.run(signature, steps, outputs=("trace",), deadline=NO_DEADLINE)["trace"].tolist() == [256.0]
     model.close()
 
 
 def test_an_empty_input_is_refused_before_the_model(zoo_config):
     model = LoadedModel(zoo_config.parent / "tf2" / "123", missing_libraries={})
     with pytest.raises(ServingError, match="INVALID_ARGUMENT: Input is empty."):
-        classify(model, "classify_x", input_pb2.Input(), deadline=NEVER, checks_method=False)
+        classify(model, "classify_x", input_pb2.Input(), deadline=NO_DEADLINE, checks_method_name=False)
     model.close()
     assert model_pb2.ModelSpec() == spec("")

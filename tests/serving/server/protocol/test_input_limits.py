@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from serving.bundle_layout import LIMITS_PATH
 from serving.server.protocol.errors import Code, ServingError
-from serving.server.protocol.input_limits import LIMITS_PATH, Limit, check_limits, read_limits
+from serving.server.protocol.input_limits import Limit, check_limits, read_limits
 from tests.serving.server import toy_models
 from tests.serving.server.in_process import serve
 

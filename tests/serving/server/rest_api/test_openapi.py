@@ -9,7 +9,7 @@ import pytest
 from benchmarks.serving import fuzz
 from benchmarks.serving.models import save_types
 from serving.server.rest_api.middleware import METHODS, URL
-from serving.server.rest_api.openapi import description, rendered
+from serving.server.rest_api.openapi import openapi_document, openapi_text
 
 WRITTEN = Path(__file__).resolve().parents[4] / "serving" / "deploy" / "openapi.json"
 VALUES = {"model_name": "toy", "version": "1", "label": "stable"}
@@ -26,18 +26,18 @@ def described(tmp_path_factory, serve_toy):
 
 def test_the_file_is_the_description():
     message = "run `python -m serving.server.rest_api.openapi > serving/deploy/openapi.json` and review the diff"
-    assert WRITTEN.read_text(encoding="utf-8") == rendered(), message
+    assert WRITTEN.read_text(encoding="utf-8") == openapi_text(), message
 
 
 def test_every_reference_leads_somewhere():
-    document = description()
+    document = openapi_document()
     names = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document)))
     assert names == set(document["components"]["schemas"])
 
 
 def test_every_method_of_the_protocol_is_described_and_nothing_else():
     operations_described = set()
-    for path, operations in description()["paths"].items():
+    for path, operations in openapi_document()["paths"].items():
         if not path.startswith("/v1/"):
             continue
         found = URL.fullmatch(path.format(**VALUES))
@@ -46,7 +46,7 @@ def test_every_method_of_the_protocol_is_described_and_nothing_else():
     assert operations_described == set(METHODS)
 
 
-@pytest.mark.parametrize("path", [path for path, what in description()["paths"].items() if "get" in what])
+@pytest.mark.parametrize("path", [path for path, what in openapi_document()["paths"].items() if "get" in what])
 def test_what_is_described_is_routed(described, path):
     answer = described.get(path.format(**VALUES))
     # The label is the only thing that is not there.

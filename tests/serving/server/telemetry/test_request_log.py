@@ -12,12 +12,12 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, predict_pb2
 
-from serving.server.grpc_api.admin_access import Admins, is_local, read_token
+from serving.server.grpc_api.admin_access import AdminAccess, is_local, read_token
 from serving.server.protocol.errors import ServingError
 from serving.server.telemetry.log import LOGGER, JsonLines
 from serving.server.telemetry.metrics import Metrics
 from serving.server.telemetry.request_id import HEADER
-from serving.server.telemetry.request_log import Watch
+from serving.server.telemetry.request_log import RequestLog
 from tests.serving.server import toy_models
 
 PAGE = "/monitoring/prometheus/metrics"
@@ -110,7 +110,7 @@ def test_names_that_are_no_models_never_become_labels(watched):
 
 def test_ten_thousand_names_leave_the_page_as_long_as_one():
     metrics = Metrics(PAGE)
-    watch = Watch(knows={"toy"}.__contains__, metrics=metrics, log_all=False)
+    watch = RequestLog(is_known_model={"toy"}.__contains__, metrics=metrics, log_all=False)
 
     def ask(name: str) -> None:
         with watch.request("REST", request_id="1") as seen:
@@ -163,7 +163,7 @@ def test_the_log_names_the_request_and_nothing_it_carried(watched, log):
 
 
 def test_successes_are_logged_when_asked_for(log):
-    watch = Watch(knows={"toy"}.__contains__, metrics=None, log_all=True)
+    watch = RequestLog(is_known_model={"toy"}.__contains__, metrics=None, log_all=True)
     with watch.request("REST", request_id="0123456789abcdef") as seen:
         seen.model, seen.method, seen.status = "toy", "Predict", "OK"
     (line,) = map(json.loads, log)
@@ -177,7 +177,7 @@ TOKEN = "a-token-of-some-length"
 @pytest.mark.parametrize("peer", ["ipv4:127.0.0.1:4000", "ipv6:[::1]:4000", "ipv6:%5B::1%5D:4000", "unix:/tmp/socket"])
 def test_loopback_may_reload(peer):
     assert is_local(peer)
-    Admins(TOKEN).check(RELOAD, peer=peer, metadata=())
+    AdminAccess(TOKEN).check(RELOAD, peer=peer, metadata=())
 
 
 @pytest.mark.parametrize(
@@ -192,11 +192,11 @@ def test_others_may_with_the_token_only(peer):
         (None, [("authorization", "Bearer None")]),
     ):
         with pytest.raises(ServingError, match="PERMISSION_DENIED: This call is answered on loopback"):
-            Admins(token).check(RELOAD, peer=peer, metadata=metadata)
-    Admins(TOKEN).check(RELOAD, peer=peer, metadata=[("a", "b"), ("authorization", f"Bearer {TOKEN}")])
-    Admins(TOKEN).check("/tensorflow.serving.PredictionService/Predict", peer=peer, metadata=())
+            AdminAccess(token).check(RELOAD, peer=peer, metadata=metadata)
+    AdminAccess(TOKEN).check(RELOAD, peer=peer, metadata=[("a", "b"), ("authorization", f"Bearer {TOKEN}")])
+    AdminAccess(TOKEN).check("/tensorflow.serving.PredictionService/Predict", peer=peer, metadata=())
     with pytest.raises(ServingError):
-        Admins(TOKEN).check("/tensorflow.ProfilerService/Profile", peer=peer, metadata=())
+        AdminAccess(TOKEN).check("/tensorflow.ProfilerService/Profile", peer=peer, metadata=())
 
 
 def test_a_reload_from_elsewhere_is_refused(watched, monkeypatch):

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.server.models.model_config import ModelPlan
-from serving.server.models.server_core import Models
+from serving.server.models.model_config import ModelConfig
+from serving.server.models.server_core import ServerCore
 from serving.server.protocol.errors import ServingError
 from serving.server.workers import reload_group
-from serving.server.workers.reload_group import Cohort
+from serving.server.workers.reload_group import ReloadGroup
 
 
 class FakeModel:
@@ -40,17 +40,17 @@ class Worker:
     """What one worker process has: its models and its part in the cohort."""
 
     def __init__(self, root: Path, number: int, *, load=FakeModel) -> None:
-        self.cohort = Cohort(root / "shared", worker=number, workers=2)
-        self.models = Models(load)
-        agreed = self.cohort.plans()
-        plans = [ModelPlan(name="a", base_path=root / "a")] if agreed is None else agreed
-        self.models.start(plans, poll_seconds=0, labels_may_wait=True)
-        while not self.models.ready:
+        self.reload_group = ReloadGroup(root / "shared", worker=number, workers=2)
+        self.core = ServerCore(load)
+        agreed = self.reload_group.agreed_configs()
+        plans = [ModelConfig(name="a", base_path=root / "a")] if agreed is None else agreed
+        self.core.start(plans, poll_seconds=0, allows_pending_labels=True)
+        while not self.core.ready:
             time.sleep(0.002)
 
     def die(self) -> None:
-        self.cohort.leave()
-        self.models.stop(grace_seconds=0.1)
+        self.reload_group.close()
+        self.core.stop(grace_seconds=0.1)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def started(root):
 
         def start(number: int, **more) -> Worker:
             worker = Worker(root, number, **more)
-            worker.cohort.join(worker.models)
+            worker.reload_group.join(worker.core)
             stack.callback(worker.die)
             return worker
 
@@ -84,14 +84,16 @@ def wait_for(condition, seconds=20.0):
 
 def test_a_reload_reaches_every_worker_and_those_that_start_later(root, started):
     first, second = started(1), started(2)
-    first.cohort.reload(config_of(root, "b"))
-    assert [worker.models.names for worker in (first, second)] == [["b"], ["b"]]
-    second.cohort.reload(config_of(root, "a", "b"))
-    assert [worker.models.names for worker in (first, second)] == [["a", "b"], ["a", "b"]]
+    first.reload_group.reload(config_of(root, "b"))
+    assert [worker.core.names for worker in (first, second)] == [["b"], ["b"]]
+    second.reload_group.reload(config_of(root, "a", "b"))
+    assert [worker.core.names for worker in (first, second)] == [["a", "b"], ["a", "b"]]
     second.die()
-    assert started(2).models.names == ["a", "b"], "one that is started again serves what was decided"
-    first.cohort.forget()
-    assert Cohort(root / "shared", worker=1, workers=2).plans() is None, "the file of the configuration holds again"
+    assert started(2).core.names == ["a", "b"], "one that is started again serves what was decided"
+    first.reload_group.forget_agreement()
+    assert ReloadGroup(root / "shared", worker=1, workers=2).agreed_configs() is None, (
+        "the file of the configuration holds again"
+    )
 
 
 def test_what_one_worker_cannot_load_changes_none(root, started):
@@ -102,20 +104,20 @@ def test_what_one_worker_cannot_load_changes_none(root, started):
 
     first, second = started(1), started(2, load=unable)
     with pytest.raises(ServingError, match=r"UNKNOWN: 1 model\(s\) did not become available: .*no room here"):
-        first.cohort.reload(config_of(root, "b"))
-    assert [worker.models.names for worker in (first, second)] == [["a"], ["a"]]
-    first.cohort.reload(config_of(root))
-    assert [worker.models.names for worker in (first, second)] == [[], []], "nothing was left locked"
+        first.reload_group.reload(config_of(root, "b"))
+    assert [worker.core.names for worker in (first, second)] == [["a"], ["a"]]
+    first.reload_group.reload(config_of(root))
+    assert [worker.core.names for worker in (first, second)] == [[], []], "nothing was left locked"
 
 
 def test_a_worker_that_is_not_there_keeps_all_as_they_are(root, started):
     first = started(1)
     with pytest.raises(ServingError, match=r"UNAVAILABLE: Worker 2 is not there \(yet\); nothing was changed"):
-        first.cohort.reload(config_of(root, "b"))
-    assert first.models.names == ["a"]
+        first.reload_group.reload(config_of(root, "b"))
+    assert first.core.names == ["a"]
     started(2)
-    first.cohort.reload(config_of(root, "b"))
-    assert first.models.names == ["b"]
+    first.reload_group.reload(config_of(root, "b"))
+    assert first.core.names == ["b"]
 
 
 def test_a_worker_that_starts_while_the_others_decide_catches_up(root, started):
@@ -123,11 +125,11 @@ def test_a_worker_that_starts_while_the_others_decide_catches_up(root, started):
     late = Worker(root, 2)
     second.die()
     second = started(2)
-    first.cohort.reload(config_of(root, "b"))
+    first.reload_group.reload(config_of(root, "b"))
     second.die()
-    assert late.models.names == ["a"], "it read the configuration of before"
-    late.cohort.join(late.models)
-    assert late.models.names == ["b"]
+    assert late.core.names == ["a"], "it read the configuration of before"
+    late.reload_group.join(late.core)
+    assert late.core.names == ["b"]
     late.die()
 
 
@@ -135,25 +137,25 @@ def test_a_worker_that_starts_while_the_others_decide_catches_up(root, started):
 def test_when_the_asker_dies_the_others_do_what_was_decided(root, started, is_decided):
     first, second = started(1), started(2)
     config = config_of(root, "b")
-    with first.cohort._alone(wait=True):
-        assert first.cohort._ask([2], "Prepare", "t1", config.SerializeToString()) == {}
+    with first.reload_group._exclusive(wait=True):
+        assert first.reload_group._call_workers([2], "Prepare", "t1", config.SerializeToString()) == {}
         if is_decided:
-            first.cohort._decide("t1", config)
+            first.reload_group._write_decision("t1", config)
         time.sleep(0.2)
-        assert second.models.names == ["a"], "it waits as long as somebody holds the lock"
-    wait_for(lambda: second.cohort._pending is None)
-    assert second.models.names == (["b"] if is_decided else ["a"])
+        assert second.core.names == ["a"], "it waits as long as somebody holds the lock"
+    wait_for(lambda: second.reload_group._pending is None)
+    assert second.core.names == (["b"] if is_decided else ["a"])
 
 
 def test_reloads_of_two_workers_at_once_come_one_after_the_other(root, started):
     workers = [started(1), started(2)]
     threads = [
-        threading.Thread(target=worker.cohort.reload, args=(config_of(root, *names),))
+        threading.Thread(target=worker.reload_group.reload, args=(config_of(root, *names),))
         for worker, names in zip(workers * 3, ("a", "b", "ab") * 2, strict=True)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert workers[0].models.names == workers[1].models.names
-    assert workers[0].cohort.plans() is not None
+    assert workers[0].core.names == workers[1].core.names
+    assert workers[0].reload_group.agreed_configs() is not None

@@ -1,4 +1,4 @@
-"""What the rest of the server needs of a loaded version, batched or not."""
+"""Servable: the interface of a loaded version, batched or not."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,30 +8,30 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving.server.protocol.deadline import NEVER, Deadline
-from serving.server.protocol.signature import Signature
+from serving.server.protocol.deadline import NO_DEADLINE, Deadline
+from serving.server.protocol.signature import ServableSignature
 
 
-class Model(Protocol):
-    """A loaded version that may be called from several threads."""
+class Servable(Protocol):
+    """Loaded version that may be called from several threads."""
 
     path: Path
-    signatures: dict[str, Signature]
+    signatures: dict[str, ServableSignature]
 
     @property
     def signature_defs(self) -> dict[str, meta_graph_pb2.SignatureDef]:
         """The SignatureDef protos by name."""
 
-    def output_dtype(self, signature: Signature, alias: str) -> tf.DType:
+    def output_dtype(self, signature: ServableSignature, alias: str) -> tf.DType:
         """The dtype an output has in its signature."""
 
     def run(
         self,
-        signature: Signature,
+        signature: ServableSignature,
         inputs: Mapping[str, np.ndarray],
         *,
         outputs: tuple[str, ...],
-        deadline: Deadline = NEVER,
+        deadline: Deadline = NO_DEADLINE,
     ) -> dict[str, np.ndarray]:
         """The outputs of one call."""
 

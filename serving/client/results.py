@@ -1,0 +1,91 @@
+"""Results of a call: a page of search results, and the explanation of one item's score."""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+SCORE_PREFIX = "score_"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """One page of results, best first.
+
+    Args:
+      ids: Item ids.
+      scores: The score of each.
+      score_components: The components of each score by name (dense, click, ...), one value a result.
+      boosts: The addition of boosts to each score.
+      intent: Probability of each intent, in the order of the signature's description; empty if the bundle has none.
+      num_variants: The number of items of the same product that pass the filters, for each result.
+      total_matches: The number of products that pass the filters; -1 if the bundle does not count them.
+      num_results: The number of results; the length of `ids`.
+      query_status: Remarks on the query as a bit mask; 0 means that everything was understood.
+      bundle_version: The version of the bundle that answered.
+    """
+
+    ids: tuple[str, ...]
+    scores: tuple[float, ...]
+    score_components: Mapping[str, tuple[float, ...]]
+    boosts: tuple[float, ...]
+    intent: tuple[float, ...]
+    num_variants: tuple[int, ...]
+    total_matches: int
+    num_results: int
+    query_status: int
+    bundle_version: str
+
+
+def search_result(outputs: Mapping[str, np.ndarray]) -> SearchResult:
+    """Returns the first row of the outputs of a search."""
+    count = int(outputs["num_results"][0])
+    return SearchResult(
+        ids=tuple(to_text(item) for item in outputs["ids"][0][:count]),
+        scores=_floats(outputs["scores"][0][:count]),
+        score_components=types.MappingProxyType(score_components(outputs, count=count)),
+        boosts=_floats(outputs.get("boosts", [[]])[0][:count]),
+        intent=_floats(outputs.get("intent", [[]])[0]),
+        num_variants=tuple(int(value) for value in outputs.get("num_variants", [[]])[0][:count]),
+        total_matches=int(outputs.get("total_matches", [-1])[0]),
+        num_results=count,
+        query_status=int(outputs["query_status"][0]),
+        bundle_version=to_text(outputs["bundle_version"][0]),
+    )
+
+
+def score_components(outputs: Mapping[str, np.ndarray], *, count: int | None = None) -> dict[str, tuple[float, ...]]:
+    """Returns the score components of the first row by name, of the first `count` items."""
+    return {
+        name.removeprefix(SCORE_PREFIX): _floats(values[0][:count])
+        for name, values in sorted(outputs.items())
+        if name.startswith(SCORE_PREFIX)
+    }
+
+
+def explanation(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Returns the first row of the outputs of `explain`, with names beside the numbers."""
+    row = {name: value[0] for name, value in outputs.items()}
+    branches, components = [[to_text(name) for name in row.pop(key)] for key in ("item_branches", "query_components")]
+    matrix, words = row.pop("contribution_matrix"), [to_text(word) for word in row.pop("words")]
+    by_word: dict[str, float] = {}
+    for word, value in zip(words, row.pop("word_contributions"), strict=True):
+        if word:
+            by_word[word] = by_word.get(word, 0.0) + float(value)
+    plain = {name: to_text(value) if isinstance(value, bytes) else value.tolist() for name, value in row.items()}
+    by_component = {
+        component: dict(zip(branches, map(float, line), strict=True))
+        for component, line in zip(components, matrix, strict=True)
+    }
+    return {**plain, "contribution_matrix": by_component, "word_contributions": by_word}
+
+
+def to_text(value: bytes) -> str:
+    """Returns UTF-8 bytes as text."""
+    return value.decode("utf-8", "replace")
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
