@@ -9,7 +9,7 @@ LOCAL = (
     "--runner=FnApiRunner",  # `DirectRunner` would first look for a runner of another language on the network
     "--direct_running_mode=in_memory",
     "--direct_num_workers=1",
-    # Not used on this machine. Without a flag like it, TFX packs its own source anew for every component.
+    # Not used on this machine. Without a flag like it, TFX packs its own source again for every component.
     "--sdk_container_image=none",
 )
 

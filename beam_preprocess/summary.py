@@ -1,4 +1,4 @@
-"""What a run read, kept and dropped, as a value and as text a person can read."""
+"""Summary of a preprocessing run: records read, kept and dropped, as a value and as text."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -88,7 +88,7 @@ def _file_problem(directory: Path, name: str, *, sha256: Any, size: Any) -> str 
             return f"{name!r} is missing"
         got = path.stat().st_size
         if got != size:
-            return f"{name!r} has {got} bytes, the manifest says {size}"
+            return f"{name!r} has {got} bytes, the manifest has {size}"
         return None if _sha256(path) == sha256 else f"{name!r} differs from its sha256 in the manifest"
     except OSError as error:
         return f"{name!r} cannot be read ({type(error).__name__})"

@@ -45,7 +45,7 @@ def test_problems_name_the_file(bundle):
         "'variables/variables.index' is missing",
     ]
     (bundle / "saved_model.pb").write_bytes(b"ab")
-    assert check_manifest(bundle)[0] == "'saved_model.pb' has 2 bytes, the manifest says 3"
+    assert check_manifest(bundle)[0] == "'saved_model.pb' has 2 bytes, the manifest has 3"
 
 
 @pytest.mark.parametrize(

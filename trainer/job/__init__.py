@@ -1,1 +1,1 @@
-"""What the main job keeps around its components: lock, log, progress, source hashes, recovery, summary."""
+"""Main job: lock, log, progress, source hashes, recovery and summary around the components."""

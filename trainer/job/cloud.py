@@ -1,4 +1,4 @@
-"""Where a compiled pipeline runs: project, region, image, machine; and the flags that Beam needs there."""
+"""Cloud settings of a compiled pipeline: project, region, image, machine, and the flags that Beam needs there."""
 
 import dataclasses
 from typing import Any
