@@ -253,7 +253,7 @@ def _pass_or_raise(lines: list[str], target: Path, *, code: str) -> None:
         raise AnomalyError(
             f"The data does not fit the declared features ({len(lines)} anomalies); nothing was trained or published.\n"
             + "\n".join(f"  {line}" for line in lines)
-            + "\nMend the shop's data, or the declaration in trainer/spec/feature_list.py, and start the run again."
+            + "\nFix the shop's data, or the declaration in trainer/spec/feature_list.py, and start the run again."
         )
     target.mkdir(parents=True, exist_ok=True)
     (target / "verdict.txt").write_text(f"No anomalies.\ncode {code}\n", encoding="utf-8")

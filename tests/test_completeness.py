@@ -4,9 +4,9 @@ import importlib.util
 
 import pytest
 
-import tfx_pipeline
 from beam_preprocess import sources, validation
 from serving.engine import signatures as bundle
+from trainer.job import pipeline_flags
 from trainer.model import build, objective
 from trainer.spec import feature_list, model_inputs, records, tasks
 from trainer.spec.branches import branches_of
@@ -76,7 +76,7 @@ def test_features_are_named_once():
 
 
 def test_the_main_job_knows_every_kind_of_source():
-    assert set(tfx_pipeline.KINDS) == set(sources.SOURCES)
+    assert set(pipeline_flags.KINDS) == set(sources.SOURCES)
 
 
 @pytest.mark.parametrize("kind", list(sources.SOURCES))

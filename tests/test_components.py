@@ -1,4 +1,4 @@
-"""TFX components one by one: cache keys, the gate, blessings, and what is not pushed."""
+"""TFX components, one by one: cache keys, the schema gate, blessings, and publishing."""
 
 import json
 from types import SimpleNamespace
@@ -54,7 +54,7 @@ def test_gate_names_every_anomaly_and_stops(components, tmp_path):
     assert not (tmp_path / "v" / "verdict.txt").exists()
 
 
-def test_gate_lets_sound_data_through(components, tmp_path):
+def test_gate_lets_valid_data_through(components, tmp_path):
     items, events = artifact("ExampleAnomalies", tmp_path / "i"), artifact("ExampleAnomalies", tmp_path / "e")
     write_anomalies(tmp_path / "i" / "Split-all")
     verdict = artifact(components.beam.GateVerdict, tmp_path / "v")
@@ -170,7 +170,7 @@ def test_pusher_is_keyed_on_what_is_published(components, tmp_path):
     assert driver.run(info).exec_properties["published"].string_value == '["stock/10 new"]'
 
 
-def test_serving_check_raises_so_that_it_is_tried_again(components, tmp_path, monkeypatch):
+def test_infra_validator_raises_so_that_it_is_tried_again(components, tmp_path, monkeypatch):
     from serving.bundle import smoke_test
     from serving.evaluation import eval_requests
 
@@ -338,7 +338,7 @@ def test_a_refreshed_bundle_that_does_not_serve_is_not_published(components, tmp
         )
 
 
-def test_trainer_is_given_items_and_graph_beside_the_events(components, tmp_path, monkeypatch):
+def test_trainer_gets_items_and_graph_with_the_events(components, tmp_path, monkeypatch):
     given = {}
     monkeypatch.setattr(
         components.trainer.GenericExecutor, "Do", lambda self, inputs, outputs, properties: given.update(properties)

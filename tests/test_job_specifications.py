@@ -10,7 +10,7 @@ from google.cloud.aiplatform_v1 import types
 from google.protobuf import json_format
 
 from trainer import task
-from trainer.job.flags import config_of
+from trainer.job.flags import config_from_flags
 from trainer.job.study import METRIC
 from trainer.spec.search_space import SEARCH_SPACE, Range
 
@@ -44,7 +44,7 @@ def test_a_specification_is_one_of_the_services_and_starts_our_module(name):
         assert pool.machine_spec.machine_type
         options = task.parser().parse_args(list(package.args))
         assert isinstance(options, argparse.Namespace)
-        config_of(options)
+        config_from_flags(options)
 
 
 def test_what_is_not_a_field_of_the_service_is_found():
@@ -77,4 +77,4 @@ def test_the_study_is_over_the_declared_space_and_reads_our_metric():
             assert tuple(parameter.discrete_value_spec.values) == dimension.values
         # What the service passes is a flag that our command line takes.
         value = dimension.low if isinstance(dimension, Range) else float(dimension.values[0])
-        config_of(task.parser().parse_args([f"--{dimension.path}={value}"]))
+        config_from_flags(task.parser().parse_args([f"--{dimension.path}={value}"]))

@@ -11,7 +11,7 @@ from serving.client import Client, audio_wire, image_wire, video_wire
 from serving.towers import export_towers
 from tests.serving.server.in_process import serve
 from tests.support import fake_media, tiny_shop
-from trainer.evaluation.evaluate import Encoder
+from trainer.evaluation.evaluate import TowerEncoder
 from trainer.spec.serving.signatures import QueryStatus
 from trainer.training.fit import fit
 
@@ -90,7 +90,7 @@ def _python_answer(trained, query):
     rows = [[items.row_of.get(item_id, -1) for item_id in wire["history_ids"][0]]]
     model_inputs = trained.tables.ops.query_model_inputs({name: tf.constant(value) for name, value in wire.items()})
     vector = trained.model.encode_queries({**model_inputs, "history_rows": tf.constant(rows, tf.int32)})["vector"]
-    scores = Encoder(trained.model).items(items) @ np.asarray(vector)[0]
+    scores = TowerEncoder(trained.model).items(items) @ np.asarray(vector)[0]
     order = np.lexsort((np.arange(len(scores)), -scores))
     return [items.ids[row].decode() for row in order], scores[order]
 

@@ -16,7 +16,7 @@ import tfx_pipeline
 from tests.support import text_shop
 from tests.support.hub_modules import MeanColour, saved
 from trainer.job.job import Job
-from trainer.job.runs import Progress
+from trainer.job.runs import ComponentProgress
 from trainer.job.summary import summarize, summarize_refresh
 from trainer.spec.config import from_json, override
 from trainer.spec.features import Dtype
@@ -36,8 +36,7 @@ store.execute("ROLLBACK")
 
 
 def job_of(*arguments):
-    options, rest = tfx_pipeline.parser().parse_known_args(arguments)
-    return tfx_pipeline.job_of(options, beam_args=rest)
+    return tfx_pipeline.parse_job(arguments)
 
 
 def test_command_line_becomes_a_job(tmp_path):
@@ -68,8 +67,8 @@ def test_wrong_arguments_are_refused_with_a_hint(argument, said, capsys):
 def test_a_step_sees_only_the_parts_of_the_configuration_it_depends_on(tmp_path):
     job = Job(shop="", kind="shop", config=tiny(), output=tmp_path, beam_args=())
     longer = dataclasses.replace(job, config=override(tiny(), ["train.epochs=50"]))
-    assert job.config_of("wire", "data") == longer.config_of("wire", "data")
-    assert set(json.loads(job.config_of("wire", "data"))) == {"wire", "data"}
+    assert job.config_sections("wire", "data") == longer.config_sections("wire", "data")
+    assert set(json.loads(job.config_sections("wire", "data"))) == {"wire", "data"}
 
 
 def test_the_code_of_encoders_counts_only_where_one_runs_in_preprocessing(tmp_path, monkeypatch):
@@ -109,12 +108,12 @@ def job(tmp_path_factory, settings):
         kind="shop",
         config=override(tiny(), settings),
         output=folder / "output",
-        beam_args=tfx_pipeline.beam_flags([], beside=tfx_pipeline.parser()),
+        beam_args=tfx_pipeline.parse_job([]).beam_args,
     )
 
 
-class Told(Progress):
-    """Keeps what would be on the screen."""
+class RecordedProgress(ComponentProgress):
+    """Keeps the lines of progress."""
 
     def __init__(self):
         self.lines = []
@@ -122,9 +121,9 @@ class Told(Progress):
 
 
 def run(job):
-    told = Told()
-    outcome = tfx_pipeline.run(job, progress=told)
-    return outcome, told.lines
+    recorded = RecordedProgress()
+    outcome = tfx_pipeline.run(job, progress=recorded)
+    return outcome, recorded.lines
 
 
 def versions(job):
@@ -157,7 +156,7 @@ class TestJob:
 
     def test_the_summary_can_be_read_and_pasted(self, job, first):
         text = summarize(first[0], published=job.published)
-        for part in ("items: ", "events: ", "recall@10", "version 1 (new)", "python -m serving.server", "curl -s"):
+        for part in ("items: ", "events: ", "recall@10", "version 1 (new)", " -m serving.server ", "curl -s"):
             assert part in text
 
     def test_an_unchanged_run_is_answered_from_the_cache(self, job, first):
@@ -168,21 +167,21 @@ class TestJob:
         assert versions(job) == {"scann": [1], "stock": [1]}
 
     def test_a_metadata_store_that_gets_locked_is_waited_for(self, job, first):
-        told = Told()
+        recorded = RecordedProgress()
         holders = []
 
         def hold_after_the_first_step(line):
-            told.lines.append(line)
+            recorded.lines.append(line)
             if not holders:  # locks are between processes: one of this process would not be seen
                 command = [sys.executable, "-c", HOLD_THE_LOCK, str(job.metadata_path)]
                 holders.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
                 assert holders[0].stdout.readline() == "held\n"
 
-        told.say = hold_after_the_first_step
-        outcome = tfx_pipeline.run(job, progress=told)
+        recorded.say = hold_after_the_first_step
+        outcome = tfx_pipeline.run(job, progress=recorded)
         holders[0].wait()
         holders[0].stdout.close()
-        assert "The metadata store was locked by another program; trying again (1)." in told.lines
+        assert "The metadata store was locked by another program; trying again (1)." in recorded.lines
         assert outcome.pushed["version"] == 1
 
     def test_an_edit_of_our_code_is_never_answered_from_the_cache(self, job, first, monkeypatch, tmp_path):
@@ -212,10 +211,10 @@ class TestJob:
             for feature in schema.VALIDATED_ITEMS
         ]
         monkeypatch.setattr(schema, "VALIDATED_ITEMS", tuple(wrong))
-        told = Told()
-        with pytest.raises(Exception, match=r"items/all, feature 'title'.*(\n.*)*Mend the shop's data"):
-            tfx_pipeline.run(job, progress=told)
-        assert told.running == "Gate"
+        recorded = RecordedProgress()
+        with pytest.raises(Exception, match=r"items/all, feature 'title'.*(\n.*)*Fix the shop's data"):
+            tfx_pipeline.run(job, progress=recorded)
+        assert recorded.running == "Gate"
 
     @pytest.mark.extended
     def test_a_killed_run_with_a_search_is_continued_and_new_events_do_not_redo_the_items(self, job, settings, first):
@@ -257,8 +256,8 @@ class TestJob:
         assert "Trainer" not in outcome.seconds
         read = outcome.read_json("ItemsGen", output="report", name="summary.json")["items"]
         assert (read.get("image_embeddings_made", 0), read["image_embeddings_known"]) == (0, 3)
-        told = outcome.read_json("Refresher", output="pushed", name="pushed.json")
-        assert (told["items"], told["encoded"], told["removed"], told["new"]) == (24, 2, 1, True)
+        pushed = outcome.read_json("Refresher", output="pushed", name="pushed.json")
+        assert (pushed["items"], pushed["encoded"], pushed["removed"], pushed["new"]) == (24, 2, 1, True)
         assert versions(job) == {flavour: [*range(1, before + 2)] for flavour in ("scann", "stock")}
         text = summarize_refresh(outcome, published=job.published)
         assert "24 items, 2 new or changed and encoded, 1 gone" in text

@@ -1,7 +1,7 @@
-"""TFX Trainer component with the item Examples as a second input.
+"""TFX component of training: TFX's Trainer with the item Examples as one more input.
 
-Items are stored once and joined in training; `trainer.task.run_fn` receives their folder, like the configuration,
-through `custom_config`.
+Items are stored once and joined in training, so the Trainer has a second Examples input; `trainer.task.run_fn` gets its
+URI through `custom_config`, as it gets the configuration.
 """
 
 import json
@@ -19,16 +19,16 @@ RUN_FN = "trainer.task.run_fn"
 
 
 class TowersSpec(TrainerSpec):
-    """The specification of TFX's Trainer with one more input, the item Examples."""
+    """Specification of TFX's Trainer with one more input, the item Examples."""
 
     INPUTS = {**TrainerSpec.INPUTS, "items": ChannelParameter(type=standard_artifacts.Examples)}
 
 
 class TowersExecutor(GenericExecutor):
-    """Runs `run_fn` with the paths of the items, of their days and of their Transform graph in `custom_config`."""
+    """Runs `run_fn` with the URIs of items, item days and Transform graph in `custom_config`."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
-        """Adds the paths and trains."""
+        """Adds the URIs and trains."""
         custom = json.loads(exec_properties["custom_config"])
         custom["items"] = artifact_utils.get_split_uri(input_dict["items"], "all")
         custom["days"] = artifact_utils.get_split_uri(input_dict["examples"], "days")
@@ -37,7 +37,7 @@ class TowersExecutor(GenericExecutor):
 
 
 class Trainer(base_component.BaseComponent):
-    """Trains the towers."""
+    """Trains the two towers."""
 
     SPEC_CLASS = TowersSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(TowersExecutor)
@@ -47,7 +47,7 @@ class Trainer(base_component.BaseComponent):
 
         Args:
           channels: `examples` (events), `items` and `transform_graph` (of the items).
-          custom: `config`, `truth` and `work_dir` as `trainer.task.run_fn` wants them, and `code`, a hash of the source
+          custom: `config`, `truth` and `work_dir` as `trainer.task.run_fn` takes them, and `code`, a hash of the source
             that training depends on. All of it is part of the cache key.
         """
         spec = TowersSpec(

@@ -1,4 +1,4 @@
-"""A hash of our own source: a module and everything of ours that it imports, so that no cache outlives an edit."""
+"""Source hash: of a module and every module of the project that it imports, so that no cache outlives an edit."""
 
 import ast
 import hashlib
@@ -10,53 +10,52 @@ PACKAGES = ("trainer", "serving", "beam_preprocess")
 
 
 def source_hash(
-    modules: Iterable[str], *, alone: Iterable[str] = (), without: Iterable[str] = (), root: Path = ROOT
+    modules: Iterable[str], *, without_imports: Iterable[str] = (), excluded: Iterable[str] = (), root: Path = ROOT
 ) -> str:
-    """Hexadecimal SHA-256 of the source of `modules` with what they import, and of the modules of `alone` without.
+    """Returns the hexadecimal SHA-256 of the source of `modules` and their imports, and of `without_imports` alone.
 
     Args:
       modules: Dotted names, for example `trainer.task`; also those that are only started as a process.
-      alone: Dotted names of modules whose imports are left out.
-      without: Dotted names of modules that this step imports and never runs; neither they nor their imports count.
-      root: The folder that holds our packages.
+      without_imports: Dotted names of modules whose imports do not count.
+      excluded: Dotted names of modules that are imported and never run; neither they nor their imports count.
+      root: The folder that holds the packages.
 
     Raises:
       ValueError: A module of that name does not exist.
     """
-    files = source_files(modules, without=without, root=root)
-    for module in alone:
-        files[module] = _located(module, root)
+    files = source_files(modules, excluded=excluded, root=root)
+    for module in without_imports:
+        files[module] = _existing_file(module, root)
     digest = hashlib.sha256()
     for module, path in sorted(files.items()):
         digest.update(f"{module}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 
-def source_files(modules: Iterable[str], *, without: Iterable[str] = (), root: Path = ROOT) -> dict[str, Path]:
-    """The files of `modules`, of the packages they are in and of every module of ours that they import, by name.
+def source_files(modules: Iterable[str], *, excluded: Iterable[str] = (), root: Path = ROOT) -> dict[str, Path]:
+    """Returns the files of `modules`, of their packages and of every module of the project that they import, by name.
 
-    Nothing is followed into the modules of `without`.
-
-    Imports inside functions count; names that are put together at run time cannot be seen.
+    Imports of the modules of `excluded` are not followed. Imports inside functions count; names that are put together
+    at run time cannot be seen.
 
     Raises:
       ValueError: A module of that name does not exist.
     """
     files: dict[str, Path] = {}
-    left_out = {name for name in without if _located(name, root)}
-    waiting = [(module, _located(module, root)) for module in modules]
+    skipped = {name for name in excluded if _existing_file(name, root)}
+    waiting = [(module, _existing_file(module, root)) for module in modules]
     while waiting:
         module, path = waiting.pop()
-        if module in files or module in left_out:
+        if module in files or module in skipped:
             continue
         files[module] = path
         for name in _imported(path, package=module if path.name == "__init__.py" else module.rpartition(".")[0]):
-            found = _locate(name, root)
-            if found is not None:
-                waiting.append((name, found))
+            imported = _module_file(name, root)
+            if imported is not None:
+                waiting.append((name, imported))
         parent = module.rpartition(".")[0]
         if parent:
-            waiting.append((parent, _located(parent, root)))
+            waiting.append((parent, _existing_file(parent, root)))
     return files
 
 
@@ -74,14 +73,14 @@ def _imported(path: Path, *, package: str) -> set[str]:
     return {name for name in names if name.partition(".")[0] in PACKAGES}
 
 
-def _locate(module: str, root: Path) -> Path | None:
+def _module_file(module: str, root: Path) -> Path | None:
     path = root.joinpath(*module.split("."))
     candidates = (path.with_suffix(".py"), path / "__init__.py")
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _located(module: str, root: Path) -> Path:
-    path = _locate(module, root)
+def _existing_file(module: str, root: Path) -> Path:
+    path = _module_file(module, root)
     if path is None:
         raise ValueError(f"Module {module!r} has no source below the project; wanted a name like 'trainer.task'.")
     return path

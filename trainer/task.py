@@ -1,4 +1,4 @@
-"""Trains, evaluates and exports: as TFX `run_fn` and as the command line of a managed job.
+"""Training task: trains, evaluates and exports, as TFX `run_fn` and as the command line of a managed job.
 
 Needs neither TFX nor Beam nor TFX Transform.
 """
@@ -6,139 +6,177 @@ Needs neither TFX nor Beam nor TFX Transform.
 import argparse
 import dataclasses
 import json
+import logging
 import os
 import pathlib
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from serving.bundle.build import FLAVOURS, build_bundle, export_towers
-from serving.remote_files import copy_folder
+from serving.remote_files import is_remote, local_output
 from trainer.evaluation.baselines import item_counts
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.report import Report
-from trainer.job.environment import Service, read_service, use_cluster_spec
-from trainer.job.flags import add_config_flags, config_of
+from trainer.job.environment import ServiceEnvironment, read_service_environment, use_cluster_spec
+from trainer.job.flags import add_config_flags, config_from_flags
+from trainer.job.logs import log_to_stdout
 from trainer.job.run_report import run_report
 from trainer.job.study import report_metric
 from trainer.spec.config import Config, from_json, override, to_json
 from trainer.spec.training import Strategy
-from trainer.tables.tables import Inputs, files_pattern, open_events
-from trainer.training.checkpoint_evaluator import watch
+from trainer.tables.open import DatasetPaths, files_pattern, open_events
+from trainer.training.checkpoint_evaluator import evaluate_checkpoints
 from trainer.training.distributed.preemption import EXIT_CODE, Preempted, Preemption
-from trainer.training.fit import Places, TrainedModel, fit
-from trainer.training.loop import WorkerGone
-from trainer.training.warm_start import Published, load_published, state_files
+from trainer.training.fit import RunPaths, TrainedModel, fit
+from trainer.training.loop import WorkerLostError
+from trainer.training.warm_start import PublishedModel, load_published_model, warm_start_files
 
-_KEYS = ("config", "items", "items_transform_graph", "truth", "work_dir")
+_LOG = logging.getLogger("trainer.task")  # by name: as a command line this module is `__main__`
+_REQUIRED_KEYS = ("config", "items", "items_transform_graph")
 _HEADLINE = ("held_out", "all", "recall@10")
 
 
 def run_fn(fn_args: Any) -> None:
-    """TFX Trainer's entry: trains on the event splits and exports the towers to `fn_args.serving_model_dir`.
+    """Entry point of TFX's Trainer: trains on the event splits and exports the towers to `fn_args.serving_model_dir`.
 
-    `metrics.json` and `metrics.txt` are written beside that folder.
+    `metrics.json` and `metrics.txt` are written beside that folder. All folders may be remote.
 
     Args:
       fn_args: Read are `train_files` and `eval_files` (patterns of event Examples), `serving_model_dir`,
-        `model_run_dir` (TensorBoard logs), `hyperparameters` (what a search found best, if there was one) and
+        `model_run_dir` (TensorBoard logs), `hyperparameters` (the best of a search, if there was one) and
         `custom_config`, a mapping or its JSON text, with the keys
           `config`                the configuration as JSON text or as a mapping,
           `items`                 pattern (or list of patterns) of the item Examples,
           `items_transform_graph` folder that Transform wrote for the items,
           `truth`                 optional, path of the planted truth of a synthetic shop,
-          `warm_start`            optional, a published version to go on from,
-          `work_dir`              optional, local folder that outlives this execution: item store and checkpoints are
-                                  kept there, so that a run that was killed continues. Default: in `model_run_dir`.
-        Other keys are left alone.
+          `warm_start`            optional, a published version to start from,
+          `work_dir`              optional, local folder that outlives this execution, for tables and checkpoints, so
+                                  that a run that was killed resumes. Default: in `model_run_dir`.
+        Other keys are ignored.
 
     Raises:
-      ValueError: A key that is needed is not there.
+      ValueError: A required key is missing.
     """
+    custom = _custom_config(fn_args)
+    run_dir = str(fn_args.model_run_dir).rstrip("/")
+    work_dir = str(custom.get("work_dir") or f"{run_dir}/work")
+    model_dir, _, name = str(fn_args.serving_model_dir).rstrip("/").rpartition("/")
+    config = _resolved_config(custom["config"], getattr(fn_args, "hyperparameters", None) or {})
+    published = load_published_model(custom["warm_start"]) if custom.get("warm_start") else None
+    preemption = Preemption(config.run.grace_seconds)
+    with local_output(model_dir) as folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        train_and_export(
+            config,
+            _dataset_paths(fn_args, custom),
+            towers_dir=folder / name,
+            work_dir=_local_folder(work_dir),
+            log_dir=run_dir,
+            truth_path=custom.get("truth") or None,
+            paths=RunPaths(checkpoints=work_dir, preemption=preemption, published=published),
+        )
+
+
+def _custom_config(fn_args: Any) -> Mapping[str, Any]:
     given = fn_args.custom_config or {}
     custom: Mapping[str, Any] = json.loads(given) if isinstance(given, str) else given
-    missing = [key for key in _KEYS[:3] if not custom.get(key)]
+    missing = [key for key in _REQUIRED_KEYS if not custom.get(key)]
     if missing:
         raise ValueError(
             f"custom_config of the Trainer lacks {missing}; got {sorted(custom)}. Pass them in the pipeline."
         )
-    config = custom["config"]
-    inputs = Inputs(
+    return custom
+
+
+def _dataset_paths(fn_args: Any, custom: Mapping[str, Any]) -> DatasetPaths:
+    return DatasetPaths(
         items=_patterns(custom["items"]),
         train=_patterns(fn_args.train_files),
         evaluation=_patterns(fn_args.eval_files),
         transform_graph=str(custom["items_transform_graph"]),
         days=_patterns(custom.get("days", ())),
     )
-    run_dir = pathlib.Path(fn_args.model_run_dir)
-    config = from_json(config if isinstance(config, str) else json.dumps(config))
-    found = getattr(fn_args, "hyperparameters", None) or {}
-    config = override(config, [f"{path}={value}" for path, value in found.get("values", {}).items()])
-    work_dir = pathlib.Path(custom.get("work_dir") or run_dir / "work")
-    train_and_export(
-        config,
-        inputs,
-        towers_dir=pathlib.Path(fn_args.serving_model_dir),
-        work_dir=work_dir,
-        log_dir=str(run_dir),
-        truth_path=custom.get("truth") or None,
-        places=Places(
-            checkpoints=str(work_dir),
-            preemption=Preemption(config.run.grace_seconds),
-            published=load_published(custom["warm_start"]) if custom.get("warm_start") else None,
-        ),
-    )
+
+
+def _resolved_config(config: str | Mapping[str, Any], hyperparameters: Mapping[str, Any]) -> Config:
+    """The configuration, with the best values of a search."""
+    parsed = from_json(config if isinstance(config, str) else json.dumps(config))
+    return override(parsed, [f"{path}={value}" for path, value in hyperparameters.get("values", {}).items()])
+
+
+class TrainingResult(NamedTuple):
+    """A trained model and its evaluation."""
+
+    trained: TrainedModel
+    report: Report
 
 
 def train_and_export(
     config: Config,
-    inputs: Inputs,
+    inputs: DatasetPaths,
     *,
     towers_dir: pathlib.Path,
     work_dir: pathlib.Path,
     log_dir: str,
     truth_path: str | None = None,
     test: tuple[str, ...] = (),
-    places: Places | None = None,
-) -> tuple[TrainedModel, Report] | None:
-    """Fits, evaluates and exports to `towers_dir`; writes beside it what it found, and prints it.
+    paths: RunPaths | None = None,
+) -> TrainingResult | None:
+    """Fits, evaluates and exports to `towers_dir`; writes the reports beside it and logs them.
 
-    Beside it are written `metrics.json`, `metrics.txt`, `config.json` (the configuration as it was resolved) and
-    `run.md` (one page for a person).
+    Reports: `metrics.json`, `metrics.txt`, `config.json` (the resolved configuration) and `run.md` (one page to read).
 
     Args:
       config: The configuration.
-      inputs: Where the Examples are.
-      towers_dir: Where the towers go.
-      work_dir: Local folder for what can be made again.
+      inputs: Patterns of the Examples.
+      towers_dir: Local folder for the towers.
+      work_dir: Local folder for tables, which can be built again.
       log_dir: Folder for TensorBoard.
       truth_path: Planted truth of a synthetic shop.
-      test: Patterns of events for the evaluation, when it is not to be on `inputs.evaluation`.
-      places: Where checkpoints go.
+      test: Patterns of the events of the evaluation, where they are not `inputs.evaluation`.
+      paths: Checkpoints and warm start.
 
     Returns:
       None on the workers that do not write the model.
     """
     start = time.monotonic()
-    trained = fit(config, inputs, work_dir=work_dir, log_dir=log_dir, places=places)
+    trained = fit(config, inputs, work_dir=work_dir, log_dir=log_dir, paths=paths)
     if not trained.is_chief:
         return None
     fitted = time.monotonic()
-    if test:
-        tables = dataclasses.replace(trained.tables, evaluation=open_events(test, trained.tables, work_dir=work_dir))
-        trained = dataclasses.replace(trained, tables=tables)
+    trained = _with_test_events(trained, test, work_dir=work_dir)
     report = evaluate(trained, truth_path=truth_path)
-    measured = time.monotonic()
-    published = places.published if places else None
-    extra = state_files(trained.model, config, model_id=trained.model_id, tables=trained.tables, published=published)
-    export_towers(trained.model, trained.tables.ops, towers_dir, model_id=trained.model_id, extra=extra)
-    seconds = {"fit": fitted - start, "evaluate": measured - fitted, "export": time.monotonic() - measured}
-    facts = {"model_id": trained.model_id, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
-    table = report.table()
+    evaluated = time.monotonic()
+    _export(trained, towers_dir, published=paths.published if paths else None)
+    seconds = {"fit": fitted - start, "evaluate": evaluated - fitted, "export": time.monotonic() - evaluated}
+    _write_reports(towers_dir.parent, trained, report, seconds=seconds)
+    return TrainingResult(trained, report)
+
+
+def _with_test_events(trained: TrainedModel, test: tuple[str, ...], *, work_dir: pathlib.Path) -> TrainedModel:
+    if not test:
+        return trained
+    evaluation = open_events(test, trained.tables, work_dir=work_dir)
+    return dataclasses.replace(trained, tables=dataclasses.replace(trained.tables, evaluation=evaluation))
+
+
+def _export(trained: TrainedModel, towers_dir: pathlib.Path, *, published: PublishedModel | None) -> None:
+    """Exports the towers with the files of a later warm start."""
+    model, config, model_id = trained.model, trained.config, trained.model_id
+    extra = warm_start_files(model, config, model_id=model_id, tables=trained.tables, published=published)
+    export_towers(model, trained.tables.ops, towers_dir, model_id=model_id, extra=extra)
+
+
+def _write_reports(
+    folder: pathlib.Path, trained: TrainedModel, report: Report, *, seconds: Mapping[str, float]
+) -> None:
+    config, model_id, table = trained.config, trained.model_id, report.table()
+    facts = {"model_id": model_id, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
     texts = {
         "metrics.json": json.dumps({**facts, **report.to_dict()}, indent=1) + "\n",
         "metrics.txt": table,
@@ -146,22 +184,22 @@ def train_and_export(
         "run.md": run_report(config, facts=facts, history=trained.history, table=table),
     }
     for name, text in texts.items():
-        (towers_dir.parent / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
     timing = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
-    print(f"{table}\nmodel {trained.model_id[:16]}: {timing}", flush=True)
-    return trained, report
+    _LOG.info("%s\nmodel %s: %s", table, model_id[:16], timing)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns 0 when done, 1 failed, 143 when it was asked to stop and can continue."""
+    """The command line; returns 0 when done, 1 failed, 143 when it was asked to stop and can resume."""
     options = parser().parse_args(arguments)
+    log_to_stdout()
     try:
         use_cluster_spec(os.environ)
-        service = read_service(os.environ)
-        config = config_of(options, _strategy(service))
-        job = _Job.of(options, service)
+        service = read_service_environment(os.environ)
+        config = config_from_flags(options, _strategy(service))
+        job = _Job.from_options(options, service)
         if service.task == "evaluator":
-            watch(
+            evaluate_checkpoints(
                 config,
                 job.inputs,
                 work_dir=job.work_dir,
@@ -175,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Preempted as stop:
         print(f"trainer.task: {stop}", file=sys.stderr)
         return EXIT_CODE
-    except (ValueError, FloatingPointError, OSError, WorkerGone, tf.errors.UnimplementedError) as error:
+    except (ValueError, FloatingPointError, OSError, WorkerLostError, tf.errors.UnimplementedError) as error:
         print(f"trainer.task: {error}", file=sys.stderr)
         return 1
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError) as error:
@@ -187,24 +225,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Job:
-    """Where everything of one job is: flags first, then the service's environment, then beside each other."""
+    """Paths of one training job: from flags, else the service's environment, else relative to each other."""
 
-    inputs: Inputs
+    inputs: DatasetPaths
     test: tuple[str, ...]
     output: str
     work_dir: pathlib.Path
     checkpoints: str
     log_dir: str
     truth: str | None
-    published: Published | None
+    published: PublishedModel | None
     flavours: tuple[str, ...]
 
     @classmethod
-    def of(cls, options: argparse.Namespace, service: Service) -> "_Job":
-        """The places of a command line.
+    def from_options(cls, options: argparse.Namespace, service: ServiceEnvironment) -> "_Job":
+        """Returns the job of parsed flags.
 
         Raises:
-          ValueError: Nothing says where the data or the output is.
+          ValueError: The location of the data or the output is missing.
         """
         events = options.events or (f"{options.data}/events" if options.data else "")
         training = f"{events}/train" if events else service.training
@@ -217,12 +255,10 @@ class _Job:
             ("the output", output, "--output or AIP_MODEL_DIR"),
         ):
             if not value:
-                raise ValueError(f"Nothing says where {name} is; wanted {flags}. Set one of them.")
-        remote = "://" in output
-        scratch = pathlib.Path(tempfile.gettempdir()) / "vitrine-work" if remote else pathlib.Path(output) / "work"
-        work_dir = pathlib.Path(options.work_dir) if options.work_dir else scratch
+                raise ValueError(f"The location of {name} is missing; wanted {flags}. Set one of them.")
+        work_dir = pathlib.Path(options.work_dir) if options.work_dir else _local_folder(f"{output}/work")
         return cls(
-            inputs=Inputs(
+            inputs=DatasetPaths(
                 items=(options.items or f"{root}/items",),
                 train=(training,),
                 evaluation=(validation,) if validation else (),
@@ -235,17 +271,16 @@ class _Job:
             checkpoints=options.checkpoint_dir or service.checkpoint_dir or str(work_dir),
             log_dir=options.log_dir or service.log_dir or f"{output}/logs",
             truth=options.truth,
-            published=load_published(options.warm_start) if options.warm_start else None,
+            published=load_published_model(options.warm_start) if options.warm_start else None,
             flavours=tuple(flavour for flavour in options.flavours.split(",") if flavour),
         )
 
 
 def _run(config: Config, job: _Job, *, preemption: Preemption) -> None:
-    """Trains, exports towers and bundle, and reports to a study; a remote output is made locally and copied."""
-    with tempfile.TemporaryDirectory() as scratch:
-        local = pathlib.Path(scratch if "://" in job.output else job.output)
+    """Trains, exports towers and bundles, and reports to a study."""
+    with local_output(job.output) as local:
         local.mkdir(parents=True, exist_ok=True)
-        done = train_and_export(
+        result = train_and_export(
             config,
             job.inputs,
             towers_dir=local / "towers",
@@ -253,31 +288,37 @@ def _run(config: Config, job: _Job, *, preemption: Preemption) -> None:
             log_dir=job.log_dir,
             truth_path=job.truth,
             test=job.test,
-            places=Places(checkpoints=job.checkpoints, preemption=preemption, published=job.published),
+            paths=RunPaths(checkpoints=job.checkpoints, preemption=preemption, published=job.published),
         )
-        if done is None:
+        if result is None:
             return
-        trained, report = done
         if job.flavours:
-            counts = item_counts(trained.tables.train, num_items=trained.tables.items.num_items)
-            popularity = dict(zip(trained.tables.items.ids, counts.tolist(), strict=True))
-            build_bundle(
-                local / "towers",
-                files_pattern(job.inputs.items[0]),
-                local / "bundle",
-                version=1,
-                flavours=job.flavours,
-                popularity=popularity,
-                events_pattern=files_pattern(job.inputs.train[0]),
-                days_pattern=files_pattern(job.inputs.days[0]) if job.inputs.days else None,
-            )
-        report_metric(report.value(*_HEADLINE), step=trained.history[-1]["step"] if trained.history else 0)
-        if "://" in job.output:
-            copy_folder(local, job.output)
+            _build_bundles(job, result.trained, folder=local)
+        history = result.trained.history
+        report_metric(result.report.value(*_HEADLINE), step=history[-1]["step"] if history else 0)
 
 
-def _strategy(service: Service) -> dict[str, Any]:
-    """What the environment decides of the configuration."""
+def _build_bundles(job: _Job, trained: TrainedModel, *, folder: pathlib.Path) -> None:
+    counts = item_counts(trained.tables.train, num_items=trained.tables.items.num_items)
+    build_bundle(
+        folder / "towers",
+        files_pattern(job.inputs.items[0]),
+        folder / "bundle",
+        version=1,
+        flavours=job.flavours,
+        popularity=dict(zip(trained.tables.items.ids, counts.tolist(), strict=True)),
+        events_pattern=files_pattern(job.inputs.train[0]),
+        days_pattern=files_pattern(job.inputs.days[0]) if job.inputs.days else None,
+    )
+
+
+def _local_folder(path: str) -> pathlib.Path:
+    """`path`, or a temporary folder that outlives this process where it is remote."""
+    return pathlib.Path(tempfile.gettempdir()) / "vitrine-work" if is_remote(path) else pathlib.Path(path)
+
+
+def _strategy(service: ServiceEnvironment) -> dict[str, Any]:
+    """The part of the configuration that the environment determines."""
     return {"run": {"strategy": Strategy.MULTI_WORKER.value}} if service.num_workers > 1 else {}
 
 
@@ -285,22 +326,22 @@ def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     made = argparse.ArgumentParser(
         prog="python -m trainer.task",
-        description=f"{(__doc__ or '').split(chr(10))[0]} Places may be local or remote (gs://, s3://).",
+        description=f"{(__doc__ or '').split(chr(10))[0]} Paths may be local or remote (gs://, s3://).",
         allow_abbrev=False,
     )
-    places = made.add_argument_group("places", "each wins over the service's environment")
-    places.add_argument("--data", help="folder with items/, events/train, events/eval and transform_graph/")
-    places.add_argument("--items", help="folder or pattern of the item Examples; default: DATA/items")
-    places.add_argument("--events", help="folder with the event Examples in train/, eval/, days/; default: DATA/events")
-    places.add_argument("--days", help="folder or pattern of what was known of items on days; default: EVENTS/days")
-    places.add_argument("--transform_graph", help="folder that TFX Transform wrote; default: DATA/transform_graph")
-    places.add_argument("--output", help="gets towers/, bundle/, metrics, config.json, run.md; default: AIP_MODEL_DIR")
-    places.add_argument("--checkpoint_dir", help="default: AIP_CHECKPOINT_DIR, else WORK_DIR")
-    places.add_argument("--log_dir", help="for TensorBoard; default: AIP_TENSORBOARD_LOG_DIR, else OUTPUT/logs")
-    places.add_argument("--work_dir", help="local, keeps the item store; default: OUTPUT/work, or a temporary folder")
-    places.add_argument("--warm_start", help="published version (or towers) to go on from, on new days of events")
-    places.add_argument("--truth", help="planted truth of a synthetic shop (truth.jsonl)")
-    places.add_argument("--flavours", default=",".join(FLAVOURS), help="bundles to build; empty = towers only")
+    paths = made.add_argument_group("paths", "each wins over the service's environment")
+    paths.add_argument("--data", help="folder with items/, events/train, events/eval and transform_graph/")
+    paths.add_argument("--items", help="folder or pattern of the item Examples; default: DATA/items")
+    paths.add_argument("--events", help="folder with the event Examples in train/, eval/, days/; default: DATA/events")
+    paths.add_argument("--days", help="folder or pattern of the item days; default: EVENTS/days")
+    paths.add_argument("--transform_graph", help="folder that TFX Transform wrote; default: DATA/transform_graph")
+    paths.add_argument("--output", help="gets towers/, bundle/, metrics, config.json, run.md; default: AIP_MODEL_DIR")
+    paths.add_argument("--checkpoint_dir", help="default: AIP_CHECKPOINT_DIR, else WORK_DIR")
+    paths.add_argument("--log_dir", help="for TensorBoard; default: AIP_TENSORBOARD_LOG_DIR, else OUTPUT/logs")
+    paths.add_argument("--work_dir", help="local, keeps the item store; default: OUTPUT/work, or a temporary folder")
+    paths.add_argument("--warm_start", help="published version (or towers) to start from, on new days of events")
+    paths.add_argument("--truth", help="planted truth of a synthetic shop (truth.jsonl)")
+    paths.add_argument("--flavours", default=",".join(FLAVOURS), help="bundles to build; empty = towers only")
     add_config_flags(made)
     return made
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from serving.bundle.refresh import RefreshReport
     from serving.evaluation.gate import Quality
     from trainer.evaluation.report import Report
-    from trainer.tables.tables import Inputs
-    from trainer.training.fit import Places
-    from trainer.training.warm_start import Published
+    from trainer.tables.open import DatasetPaths
+    from trainer.training.fit import RunPaths
+    from trainer.training.warm_start import PublishedModel
 
 Location = str | Path
 
@@ -96,29 +96,29 @@ def train(
       FloatingPointError: A loss became NaN or infinite, or exploded.
     """
     from trainer.task import train_and_export
-    from trainer.training.warm_start import load_published
+    from trainer.training.warm_start import load_published_model
 
     config, output = config or Config(), Path(output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    published = load_published(str(warm_start)) if warm_start else None
-    done = train_and_export(
+    published = load_published_model(str(warm_start)) if warm_start else None
+    result = train_and_export(
         config,
-        _inputs(data_dir),
+        _dataset_paths(data_dir),
         towers_dir=output / "towers",
         work_dir=output / "work",
         log_dir=str(output / "logs"),
         truth_path=str(truth) if truth else None,
-        places=_places(output / "work", config, published),
+        paths=_run_paths(output / "work", config, published),
     )
-    if done is None:
+    if result is None:
         raise ValueError("This worker is not the chief and exports nothing; start it with `vitrine train`.")
-    return TrainingResult(towers_dir=output / "towers", model_id=done[0].model_id, report=done[1])
+    return TrainingResult(towers_dir=output / "towers", model_id=result.trained.model_id, report=result.report)
 
 
-def _inputs(data_dir: Location) -> "Inputs":
-    from trainer.tables.tables import Inputs
+def _dataset_paths(data_dir: Location) -> "DatasetPaths":
+    from trainer.tables.open import DatasetPaths
 
-    return Inputs(
+    return DatasetPaths(
         items=(f"{data_dir}/items",),
         train=(f"{data_dir}/events/train",),
         evaluation=(f"{data_dir}/events/eval",),
@@ -127,12 +127,12 @@ def _inputs(data_dir: Location) -> "Inputs":
     )
 
 
-def _places(work_dir: Path, config: Config, published: "Published | None") -> "Places":
+def _run_paths(work_dir: Path, config: Config, published: "PublishedModel | None") -> "RunPaths":
     from trainer.training.distributed.preemption import Preemption
-    from trainer.training.fit import Places
+    from trainer.training.fit import RunPaths
 
     preemption = Preemption(config.run.grace_seconds)
-    return Places(checkpoints=str(work_dir), preemption=preemption, published=published)
+    return RunPaths(checkpoints=str(work_dir), preemption=preemption, published=published)
 
 
 def build_bundle(

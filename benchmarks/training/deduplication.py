@@ -25,8 +25,8 @@ from trainer.model.build import build_model
 from trainer.spec.config import Config, override
 from trainer.spec.presets import base
 from trainer.spec.tasks import EVENT_TASKS, ITEM_DAY_TASKS
-from trainer.training.schedule import make_optimizer, make_rate
-from trainer.training.steps import Steps
+from trainer.training.schedule import make_learning_rate, make_optimizer
+from trainer.training.steps import TrainStep
 
 POSITIVE_SHARE = 0.75
 
@@ -86,12 +86,12 @@ def repeated(batch: dict[str, Any]) -> Iterator[Any]:
     return iter(tensors.map(lambda one: relaxed(one, specs)).repeat())
 
 
-def make_steps(config: Config) -> Steps:
+def make_steps(config: Config) -> TrainStep:
     """Builds the model, its optimizer and the training step."""
     model = build_model(config, num_subwords=random_shop.NUM_SUBWORDS)
-    optimizer = make_optimizer(config.train, make_rate(config.train, 1000))
+    optimizer = make_optimizer(config.train, make_learning_rate(config.train, 1000))
     optimizer.build(model.trainable_variables)
-    return Steps(model, optimizer, train=config.train, strategy=tf.distribute.get_strategy())
+    return TrainStep(model, optimizer, train=config.train, strategy=tf.distribute.get_strategy())
 
 
 def main() -> None:

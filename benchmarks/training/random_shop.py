@@ -10,7 +10,8 @@ from trainer.spec.config import Config
 from trainer.spec.feature_list import TREND_CHANNELS
 from trainer.spec.tasks import EVENT_TASKS
 from trainer.tables.columnar import TableWriter
-from trainer.tables.tables import EventTable, ItemStore
+from trainer.tables.events import EventTable
+from trainer.tables.items import ItemStore
 
 NUM_SUBWORDS = 4000
 NUM_QUERIES = 4000

@@ -25,8 +25,8 @@ from trainer.nn.stateless_random import step_seed
 from trainer.spec.presets import base
 from trainer.spec.training import Precision, TrainConfig
 from trainer.training.batches import Batches
-from trainer.training.schedule import make_optimizer, make_rate
-from trainer.training.steps import Steps
+from trainer.training.schedule import make_learning_rate, make_optimizer
+from trainer.training.steps import TrainStep
 
 _MIN_RUNS = 3
 _AHEAD = 10  # batches, more than the input makes ahead
@@ -62,9 +62,9 @@ def measure(towers: str, precision: Precision, sizes: list[int], *, seconds: flo
         random_shop.write(directory, config, towers=towers, items=4000, events=40_000)
         items, events = random_shop.open_tables(directory)
         model = build_model(config, num_subwords=random_shop.NUM_SUBWORDS, precision=precision)
-        optimizer = make_optimizer(config.train, make_rate(config.train, 1000))
+        optimizer = make_optimizer(config.train, make_learning_rate(config.train, 1000))
         optimizer.build(model.trainable_variables)
-        steps = Steps(model, optimizer, train=config.train, strategy=tf.distribute.get_strategy())
+        steps = TrainStep(model, optimizer, train=config.train, strategy=tf.distribute.get_strategy())
         model.set_snapshot(tf.random.normal([items.num_items, config.tower.dim]).numpy())
         spec = Batches(events, items=items, batch_size=8, seed=1).dataset(0).element_spec
         forward = tf.function(lambda batch: forward_only(model, batch), input_signature=[spec])
@@ -74,7 +74,7 @@ def measure(towers: str, precision: Precision, sizes: list[int], *, seconds: flo
             print(json.dumps({"towers": towers, "precision": precision.value, "batch": size, **found}), flush=True)
 
 
-def measure_size(batches: Batches, steps: Steps, forward: Any, *, seconds: float) -> dict[str, float]:
+def measure_size(batches: Batches, steps: TrainStep, forward: Any, *, seconds: float) -> dict[str, float]:
     """The figures of one batch size."""
     stream = iter(batches.dataset(0))
     spec = stream.element_spec

@@ -35,20 +35,20 @@ def work(directory: pathlib.Path, *, batch: int, seconds: float) -> None:
     from trainer.spec.training import RunConfig, Strategy, TrainConfig
     from trainer.training.batches import Batches
     from trainer.training.distributed.strategy import make_strategy
-    from trainer.training.schedule import make_optimizer, make_rate
-    from trainer.training.steps import Steps
+    from trainer.training.schedule import make_learning_rate, make_optimizer
+    from trainer.training.steps import TrainStep
 
     strategy = make_strategy(Strategy.MULTI_WORKER if os.environ.get("TF_CONFIG") else Strategy.NONE)
     tf.keras.utils.set_random_seed(1)
     config = dataclasses.replace(base(), train=TrainConfig(batch_size=batch))
     items, events = random_shop.open_tables(directory)
     replicas = strategy.num_replicas_in_sync
-    batches = Batches(events, items=items, batch_size=batch * replicas, seed=1, replicas=replicas)
+    batches = Batches(events, items=items, batch_size=batch * replicas, seed=1, num_replicas=replicas)
     with strategy.scope():
         model = build_model(config, num_subwords=random_shop.NUM_SUBWORDS)
-        optimizer = make_optimizer(config.train, make_rate(config.train, 1000, replicas=replicas))
+        optimizer = make_optimizer(config.train, make_learning_rate(config.train, 1000, replicas=replicas))
         optimizer.build(model.trainable_variables)
-        steps = Steps(model, optimizer, train=config.train, strategy=strategy)
+        steps = TrainStep(model, optimizer, train=config.train, strategy=strategy)
     model.set_snapshot(tf.zeros([items.num_items, config.tower.dim]).numpy())
     stream, took = steps.batches(batches, 0, RunConfig()), []
     for number in range(WARM_UP_STEPS + max(5, int(seconds))):

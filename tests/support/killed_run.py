@@ -3,7 +3,7 @@
 python -m tests.support.killed_run FOLDER SIGNAL:STEP ...
 
 The lives are forks of one process that has imported everything and run nothing, so that each costs only its tracing.
-Prints one JSON line for each life: its signal or exit code, the step it began after and the last one it told.
+Prints one JSON line for each life: its signal or exit code, the step it began after and the last one it steps.
 """
 
 import dataclasses
@@ -21,9 +21,9 @@ import tensorflow as tf
 
 from tests.support import tiny_shop
 from trainer.spec.training import RunConfig
-from trainer.tables.tables import Inputs, open_tables
+from trainer.tables.open import DatasetPaths, open_tables
 from trainer.training.distributed.preemption import EXIT_CODE, Preempted, Preemption
-from trainer.training.fit import Places, make_loop
+from trainer.training.fit import RunPaths, make_loop
 
 WEIGHTS = "weights.npz"
 
@@ -43,37 +43,37 @@ def live(folder, inputs, tell):
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as tests/conftest.py has it
     tables = open_tables(inputs, config=wanted, work_dir=folder)
     with Preemption(20.0).listening() as preemption:
-        places = Places(checkpoints=str(folder), preemption=preemption)
+        paths = RunPaths(checkpoints=str(folder), preemption=preemption)
         strategy, log_dir = tf.distribute.get_strategy(), str(folder / "logs")
-        loop, model, progress = make_loop(wanted, tables, strategy=strategy, log_dir=log_dir, places=places)
-        note = progress.step
+        loop = make_loop(wanted, tables, strategy=strategy, log_dir=log_dir, paths=paths)
+        note = loop.context.progress.step
 
         def step(number, measured, *, rate):
             note(number, measured, rate=rate)
             tell(number)
 
-        progress.step = step
+        loop.context.progress.step = step
         try:
             loop.run()
         except Preempted:
             return EXIT_CODE
-    np.savez(folder / WEIGHTS, *[variable.numpy() for variable in model.variables])
+    np.savez(folder / WEIGHTS, *[variable.numpy() for variable in loop.context.model.variables])
     return 0
 
 
 def watch(reader, child, ending):
     """The steps a life tells; sends it the signal at the step that is named, or the first behind it."""
-    told = []
+    steps = []
     for line in reader:
-        told.append(int(line))
-        if ending and told[-1] >= ending[1]:
+        steps.append(int(line))
+        if ending and steps[-1] >= ending[1]:
             os.kill(child, ending[0])
-    return told
+    return steps
 
 
 def main(folder, *endings):
     place = pathlib.Path(folder)
-    inputs = Inputs(**json.loads((place / "inputs.json").read_text()))
+    inputs = DatasetPaths(**json.loads((place / "inputs.json").read_text()))
     wanted = [(signal.Signals[name], int(step)) for name, step in (ending.split(":") for ending in endings)]
     for ending in [*wanted, None]:
         read_end, write_end = os.pipe()
@@ -85,9 +85,9 @@ def main(folder, *endings):
             os._exit(code)
         os.close(write_end)
         with os.fdopen(read_end) as stream:
-            told = watch(stream, child, ending)
+            steps = watch(stream, child, ending)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        print(json.dumps({"code": code, "first": told[0] if told else None, "last": told[-1] if told else None}))
+        print(json.dumps({"code": code, "first": steps[0] if steps else None, "last": steps[-1] if steps else None}))
         sys.stdout.flush()
 
 

@@ -16,7 +16,7 @@ from trainer.spec.feature_list import FEATURES, features_of
 from trainer.spec.features import Dtype, Feature, Side
 from trainer.spec.presets import tiny
 from trainer.spec.transformed import ITEM_VOCABULARY, WORD_VOCABULARY
-from trainer.tables.tables import Inputs
+from trainer.tables.open import DatasetPaths
 
 NUM_ITEMS = 24
 CONFIG = dataclasses.replace(
@@ -121,7 +121,7 @@ def write_records(path: pathlib.Path, serialized: list[bytes]) -> None:
             writer.write(record)
 
 
-def write(directory: pathlib.Path) -> Inputs:
+def write(directory: pathlib.Path) -> DatasetPaths:
     """Writes the whole shop; items in two files, not in order."""
     catalogue = [example(row, Side.ITEM) for row in items()]
     write_records(directory / "items" / "items-00000-of-00002.tfrecord", catalogue[1::2])
@@ -133,7 +133,7 @@ def write(directory: pathlib.Path) -> Inputs:
         directory / "events" / "days" / "days-00000-of-00001.tfrecord", [example(d, Side.ITEM_DAY) for d in days()]
     )
     write_transform_graph(directory / "transform_graph")
-    return Inputs(
+    return DatasetPaths(
         items=(f"{directory}/items",),
         train=(f"{directory}/events/train",),
         evaluation=(f"{directory}/events/eval",),

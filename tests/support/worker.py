@@ -19,10 +19,10 @@ import tensorflow as tf
 
 from tests.support import tiny_shop
 from trainer.spec.training import LrScaling, RunConfig, Strategy
-from trainer.tables.tables import open_tables
+from trainer.tables.open import open_tables
 from trainer.training.distributed.preemption import Preemption
 from trainer.training.distributed.strategy import make_strategy
-from trainer.training.fit import Places, make_loop
+from trainer.training.fit import RunPaths, make_loop
 
 STEPS = 6
 
@@ -40,27 +40,30 @@ def losses(folder, shop, *, rows, strategy, tell=lambda line: None):
     chosen = make_strategy(strategy)
     tf.keras.utils.set_random_seed(1)
     tables = open_tables(shop, config=config(rows), work_dir=pathlib.Path(folder))
-    places = Places(checkpoints=f"{folder}/{strategy.value}", preemption=Preemption(20.0))
-    loop, model, progress = make_loop(config(rows), tables, strategy=chosen, log_dir=f"{folder}/logs", places=places)
+    paths = RunPaths(checkpoints=f"{folder}/{strategy.value}", preemption=Preemption(20.0))
+    loop = make_loop(config(rows), tables, strategy=chosen, log_dir=f"{folder}/logs", paths=paths)
     found = []
-    note = progress.step
+    note = loop.context.progress.step
 
     def kept(step, measured, *, rate):
         found.append(measured.losses)
         note(step, measured, rate=rate)
         tell({"step": step, "losses": measured.losses})
 
-    progress.step = kept
+    loop.context.progress.step = kept
     loop.run()
-    return {"losses": found, "weights": sum(float(tf.reduce_sum(tf.abs(v))) for v in model.trainable_variables)}
+    return {
+        "losses": found,
+        "weights": sum(float(tf.reduce_sum(tf.abs(v))) for v in loop.context.model.trainable_variables),
+    }
 
 
 if __name__ == "__main__":
-    from tests.support.tiny_shop import Inputs
+    from trainer.tables.open import DatasetPaths
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as tests/conftest.py has it
     directory, batch_rows, name, *killed_at = sys.argv[1:]
-    inputs = Inputs(**json.loads(pathlib.Path(directory, "inputs.json").read_text()))
+    inputs = DatasetPaths(**json.loads(pathlib.Path(directory, "inputs.json").read_text()))
 
     def tell(line):
         print(json.dumps(line), flush=True)

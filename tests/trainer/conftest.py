@@ -16,7 +16,7 @@ def work_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tables(shop, work_dir):
     from tests.support import tiny_shop
-    from trainer.tables.tables import open_tables
+    from trainer.tables.open import open_tables
 
     return open_tables(shop, config=tiny_shop.CONFIG, work_dir=work_dir)
 

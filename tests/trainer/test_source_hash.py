@@ -68,18 +68,18 @@ def test_an_edit_of_anything_else_does_not(project, edited):
 
 
 def test_a_module_alone_leaves_its_imports_out(project):
-    before = source_hash([], alone=["trainer.task"], root=project)
+    before = source_hash([], without_imports=["trainer.task"], root=project)
     (project / "trainer/ops/text.py").write_text("")
-    assert source_hash([], alone=["trainer.task"], root=project) == before
+    assert source_hash([], without_imports=["trainer.task"], root=project) == before
     (project / "trainer/task.py").write_text("")
-    assert source_hash([], alone=["trainer.task"], root=project) != before
+    assert source_hash([], without_imports=["trainer.task"], root=project) != before
 
 
 def test_nothing_is_followed_into_what_a_step_never_runs(project):
-    found = source_files(["trainer.task"], without=["trainer.ops.text"], root=project)
+    found = source_files(["trainer.task"], excluded=["trainer.ops.text"], root=project)
     assert sorted(found) == ["trainer", "trainer.ops", "trainer.task"]
     with pytest.raises(ValueError, match="Module 'trainer.ops.txt' has no source"):
-        source_files(["trainer.task"], without=["trainer.ops.txt"], root=project)
+        source_files(["trainer.task"], excluded=["trainer.ops.txt"], root=project)
 
 
 def test_unknown_module_is_refused():

@@ -12,20 +12,25 @@ from trainer import task
 from trainer.spec.config import from_json, to_dict, to_json
 from trainer.spec.features import Side
 from trainer.spec.serving.signatures import signatures
-from trainer.tables.tables import Inputs, open_tables
+from trainer.tables.open import DatasetPaths, open_tables
 from trainer.training.distributed.preemption import Preempted
 
 
-def test_run_fn_leaves_towers_and_metrics(shop, work_dir, trained, trained_report, tmp_path, capsys, monkeypatch):
+def test_run_fn_leaves_towers_and_metrics_in_a_remote_folder(
+    shop, work_dir, trained, trained_report, tmp_path, caplog, monkeypatch
+):
+    caplog.set_level("INFO", "trainer")
+    monkeypatch.chdir(tmp_path)  # a URI that was taken for a path would become a folder here
     # The same inputs from another caller give the same model, from its checkpoint; it has been evaluated already.
     monkeypatch.setattr(task, "evaluate", lambda again, truth_path: trained_report)
-    target = tmp_path / "model" / "Format-Serving"
+    root = "ram://artifacts"  # as gs://: reached only through tf.io.gfile
+    target = f"{root}/model/7/Format-Serving"
     task.run_fn(
         types.SimpleNamespace(
             train_files=[f"{shop.train[0]}/*"],
             eval_files=[f"{shop.evaluation[0]}/*"],
-            serving_model_dir=str(target),
-            model_run_dir=str(tmp_path / "run"),
+            serving_model_dir=target,
+            model_run_dir=f"{root}/run/7",
             custom_config={
                 "config": to_dict(tiny_shop.CONFIG),
                 "items": f"{shop.items[0]}/*",
@@ -36,15 +41,22 @@ def test_run_fn_leaves_towers_and_metrics(shop, work_dir, trained, trained_repor
             },
         )
     )
-    written = json.loads((target.parent / "metrics.json").read_text())
+    assert not list(tmp_path.iterdir())
+    written = json.loads(_read(f"{root}/model/7/metrics.json"))
     assert written["model_id"] == trained.model_id
-    assert json.loads((target / "assets.extra" / "towers.json").read_text())["model_id"] == trained.model_id
-    table = (target.parent / "metrics.txt").read_text()
+    assert json.loads(_read(f"{target}/assets.extra/towers.json"))["model_id"] == trained.model_id
+    table = _read(f"{root}/model/7/metrics.txt")
     assert "recall@10" in table
-    assert table in capsys.readouterr().out
-    loaded = tf.saved_model.load(str(target))
+    assert any(table in message for message in caplog.messages)
+    assert tf.io.gfile.glob(f"{root}/run/7/events.out.tfevents*")
+    loaded = tf.saved_model.load(target)
     vectors, queries = trained.model.snapshot.numpy(), loaded.embed_query(_query("colour3 thing2"))["vector"].numpy()
     assert int((vectors @ queries[0]).argmax()) == 15
+
+
+def _read(path):
+    with tf.io.gfile.GFile(path) as file:
+        return file.read()
 
 
 def _query(text):
@@ -92,7 +104,7 @@ def test_the_command_line_names_the_same_job(shop, tmp_path, jobs):
     assert (job.log_dir, job.truth, job.flavours) == (f"{out}/logs", "truth.jsonl", ("stock", "scann"))
 
 
-def test_the_services_environment_says_where_things_are_and_flags_win(jobs, monkeypatch):
+def test_the_environment_of_the_service_gives_locations_and_flags_win(jobs, monkeypatch):
     for name, value in {
         "AIP_MODEL_DIR": "gs://b/model/",
         "AIP_CHECKPOINT_DIR": "gs://b/checkpoints/",
@@ -110,7 +122,7 @@ def test_the_services_environment_says_where_things_are_and_flags_win(jobs, monk
     assert task.main(["--preset=tiny", "--output=out", "--checkpoint_dir=c", "--run.strategy=none", "--data=d"]) == 0
     (by_service, first), (by_flag, second) = jobs
     assert by_service.run.strategy.value == "multi_worker"
-    assert first.inputs == Inputs(
+    assert first.inputs == DatasetPaths(
         items=("gs://b/data/items",),
         train=("gs://b/data/events/train/*",),
         evaluation=("gs://b/data/events/eval/*",),
@@ -129,20 +141,20 @@ def test_the_services_environment_says_where_things_are_and_flags_win(jobs, monk
     )
 
 
-def test_the_command_line_says_what_is_wrong(shop, tmp_path, capsys, monkeypatch):
+def test_the_command_line_reports_what_is_wrong(shop, tmp_path, capsys, monkeypatch):
     arguments = ["--items", "/nowhere", "--events", "/nowhere", "--transform_graph", shop.transform_graph]
     assert task.main([*arguments, "--output", str(tmp_path), "--preset", "tiny"]) == 1
     assert "No item Examples match ['/nowhere']" in capsys.readouterr().err
     assert task.main([*arguments, "--output", str(tmp_path), "--set", "train.epoch=3"]) == 1
     assert "Did you mean 'epochs'?" in capsys.readouterr().err
     assert task.main(["--data=d"]) == 1
-    assert "Nothing says where the output is; wanted --output or AIP_MODEL_DIR" in capsys.readouterr().err
+    assert "The location of the output is missing; wanted --output or AIP_MODEL_DIR" in capsys.readouterr().err
     monkeypatch.setenv("AIP_DATA_FORMAT", "csv")
     assert task.main(["--data=d", "--output=o"]) == 1
     assert "AIP_DATA_FORMAT is 'csv'" in capsys.readouterr().err
 
 
-def test_a_job_that_was_asked_to_stop_says_so_in_its_exit_code(shop, tmp_path, monkeypatch, capsys):
+def test_a_job_that_was_asked_to_stop_has_its_own_exit_code(shop, tmp_path, monkeypatch, capsys):
     def run(config, job, *, preemption):
         raise Preempted("Stopped after step 5.")
 
@@ -163,7 +175,7 @@ def test_the_job_leaves_model_bundle_and_reports_in_any_file_system(
             tf.io.gfile.copy(str(path), target)
     _write_a_review_and_an_intent("ram://bucket/data/events/train/more.tfrecord")
     monkeypatch.setattr(task, "evaluate", lambda again, truth_path: trained_report)
-    monkeypatch.setattr(task, "fit", lambda *unused, **places: trained)
+    monkeypatch.setattr(task, "fit", lambda *unused, **paths: trained)
     monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(tmp_path / "metrics"))
     config = tmp_path / "config.json"
     config.write_text(to_json(tiny_shop.CONFIG))
@@ -180,7 +192,7 @@ def test_the_job_leaves_model_bundle_and_reports_in_any_file_system(
     line = json.loads((tmp_path / "metrics").read_text())
     assert float(line["recall_at_10"]) == trained_report.value("held_out", "all", "recall@10")
     # Data is read from there as well.
-    remote = Inputs(
+    remote = DatasetPaths(
         items=("ram://bucket/data/items",),
         train=("ram://bucket/data/events/train",),
         evaluation=("ram://bucket/data/events/eval",),

@@ -1,4 +1,4 @@
-"""`vitrine doctor`: reports problems of this machine's environment, and how to fix them.
+"""`vitrine doctor`: checks the environment of this machine, and reports errors with their fixes.
 
 Standard library only, so that it also runs where nothing else is installed.
 """
@@ -31,50 +31,52 @@ MIN_DISK_GB = 4.0
 MIN_MEMORY_GB = 4.0
 
 
-class Grade(enum.StrEnum):
-    """Status of a check; only a fault makes the exit code 1."""
+class Status(enum.StrEnum):
+    """Result of a check; only an error makes the exit code 1."""
 
     OK = "ok"
     NOTE = "note"
-    FAULT = "FAULT"
+    ERROR = "ERROR"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report: what was looked at, how it is, and what to do where it is wrong."""
+    """One line of the report: the subject of a check, its status, details and the fix."""
 
-    grade: Grade
+    status: Status
     subject: str
     detail: str
 
     def __str__(self) -> str:
-        """The line."""
-        return f"{self.grade:<6} {self.subject:<32} {self.detail}"
+        """Returns the line."""
+        return f"{self.status:<6} {self.subject:<32} {self.detail}"
 
 
 def check_machine() -> Iterator[Finding]:
     """Interpreter and platform against what the lock supports."""
     version = platform.python_version()
     if sys.version_info[:2] == (3, 11):
-        yield Finding(Grade.OK, "python", version)
-    else:
-        yield Finding(Grade.FAULT, "python", f"{version}; 3.11 is wanted (ml-metadata has no other): {SETUP} with 3.11")
-    system = f"{platform.system()} {platform.machine()}"
-    if system == "Linux x86_64":
-        yield Finding(Grade.OK, "platform", system)
+        yield Finding(Status.OK, "python", version)
     else:
         yield Finding(
-            Grade.FAULT, "platform", f"{system}; the lock is for Linux x86_64: use such a machine or container"
+            Status.ERROR, "python", f"{version}; 3.11 is wanted (ml-metadata has no other): {SETUP} with 3.11"
+        )
+    system = f"{platform.system()} {platform.machine()}"
+    if system == "Linux x86_64":
+        yield Finding(Status.OK, "platform", system)
+    else:
+        yield Finding(
+            Status.ERROR, "platform", f"{system}; the lock is for Linux x86_64: use such a machine or container"
         )
 
 
 def free_disk_gb() -> float:
-    """Free disk where runs are written (the working directory), in gigabytes."""
+    """Returns the free disk of the working directory, where runs are written, in gigabytes."""
     return shutil.disk_usage(Path.cwd()).free / 1e9
 
 
 def memory_gb() -> float:
-    """Memory that this process may still use: what the machine has available, cut by the control group's limit."""
+    """Returns the available memory of the machine, cut by the control group's limit, in gigabytes."""
     text = Path("/proc/meminfo").read_text(encoding="ascii")
     available = int(re.findall(r"MemAvailable:\s+(\d+)", text)[0]) * 1024
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
@@ -83,7 +85,7 @@ def memory_gb() -> float:
     return available / 1e9
 
 
-def check_room() -> Iterator[Finding]:
+def check_capacity() -> Iterator[Finding]:
     """Free disk and memory."""
     rows: tuple[tuple[str, Callable[[], float], float, str], ...] = (
         ("disk", free_disk_gb, MIN_DISK_GB, "free some, or choose another --output"),
@@ -93,12 +95,12 @@ def check_room() -> Iterator[Finding]:
         try:
             free = measure()
         except (OSError, IndexError, ValueError) as error:
-            yield Finding(Grade.NOTE, subject, f"could not be read: {error}")
+            yield Finding(Status.NOTE, subject, f"could not be read: {error}")
             continue
         if free >= minimum:
-            yield Finding(Grade.OK, subject, f"{free:.1f} GB free")
+            yield Finding(Status.OK, subject, f"{free:.1f} GB free")
         else:
-            yield Finding(Grade.FAULT, subject, f"{free:.1f} GB free, {minimum:.0f} GB wanted: {fix}")
+            yield Finding(Status.ERROR, subject, f"{free:.1f} GB free, {minimum:.0f} GB wanted: {fix}")
 
 
 def check_packages(path: Sequence[str] | None = None) -> Iterator[Finding]:
@@ -117,14 +119,14 @@ def check_packages(path: Sequence[str] | None = None) -> Iterator[Finding]:
         remedy = "uninstall its distribution, or give Vitrine an environment of its own"
         if origins[0] == foreign[0]:
             detail = f"{foreign[0].parent} is imported, not {ROOT / name}: {remedy}"
-            yield Finding(Grade.FAULT, f"package {name}", detail)
+            yield Finding(Status.ERROR, f"package {name}", detail)
         else:
             detail = f"{foreign[0].parent} has the same name and is imported in other working directories: {remedy}"
-            yield Finding(Grade.NOTE, f"package {name}", detail)
+            yield Finding(Status.NOTE, f"package {name}", detail)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Requirement:
+class PackageRequirement:
     """One requirement: `name`, its version `clauses` such as `>=2,<3`, the `extra` that brings it, "" for the base."""
 
     name: str
@@ -132,19 +134,19 @@ class Requirement:
     extra: str
 
 
-def requirements() -> list[Requirement] | None:
-    """What the installed distribution requires; None when it is not installed."""
+def requirements() -> list[PackageRequirement] | None:
+    """Returns the requirements of the installed distribution; None when it is not installed."""
     try:
         lines = importlib.metadata.requires(DISTRIBUTION) or []
     except importlib.metadata.PackageNotFoundError:
         return None
-    found = []
+    parsed = []
     for line in lines:
         specifier, _, marker = line.partition(";")
         name, clauses = re.fullmatch(r"\s*([\w.-]+)(?:\[[^]]*\])?\s*(.*?)\s*", specifier).groups()  # type: ignore[union-attr]
         extra = re.search(r"\bextra\s*==\s*[\"']([\w.-]+)", marker)
-        found.append(Requirement(name, clauses.strip("()"), extra[1] if extra else ""))
-    return found
+        parsed.append(PackageRequirement(name, clauses.strip("()"), extra[1] if extra else ""))
+    return parsed
 
 
 def satisfies(version: str, clauses: str) -> bool:
@@ -159,39 +161,39 @@ def satisfies(version: str, clauses: str) -> bool:
     }
 
     def numbers(text: str) -> list[int]:
-        found = [int(n) for n in re.findall(r"\d+", re.split(r"[^\d.]", text.strip(), maxsplit=1)[0])]
-        return found + [0] * (6 - len(found))
+        values = [int(n) for n in re.findall(r"\d+", re.split(r"[^\d.]", text.strip(), maxsplit=1)[0])]
+        return values + [0] * (6 - len(values))
 
     parts = [re.match(r"\s*([=!<>]=|[<>])\s*(\S+)", clause) for clause in clauses.split(",") if clause.strip()]
     return all(part is not None and compare[part[1]](numbers(version), numbers(part[2])) for part in parts)
 
 
 def installed_version(name: str) -> str | None:
-    """The installed version of a distribution, None when it is absent."""
+    """Returns the installed version of a distribution, None when it is absent."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def check_matrix(wanted: Sequence[Requirement] | None) -> Iterator[Finding]:
+def check_matrix(wanted: Sequence[PackageRequirement] | None) -> Iterator[Finding]:
     """Installed versions against the distribution's own requirements."""
     if wanted is None:
-        yield Finding(Grade.FAULT, DISTRIBUTION, f"is not installed, so its version matrix is unknown: {SETUP}")
+        yield Finding(Status.ERROR, DISTRIBUTION, f"is not installed, so its version matrix is unknown: {SETUP}")
         return
     for requirement in wanted:
         version = installed_version(requirement.name)
         if version is None:
             detail = f"is missing; {requirement.clauses or 'any version'} is wanted: {SETUP}"
-            yield Finding(Grade.FAULT, requirement.name, detail)
+            yield Finding(Status.ERROR, requirement.name, detail)
         elif not satisfies(version, requirement.clauses):
             detail = f"{version} is installed; {requirement.clauses} is wanted: {SETUP}"
-            yield Finding(Grade.FAULT, requirement.name, detail)
+            yield Finding(Status.ERROR, requirement.name, detail)
         else:
-            yield Finding(Grade.OK, requirement.name, version)
+            yield Finding(Status.OK, requirement.name, version)
 
 
-def check_extras(wanted: Sequence[Requirement]) -> Iterator[Finding]:
+def check_extras(wanted: Sequence[PackageRequirement]) -> Iterator[Finding]:
     """Requirements of extras that may be absent: a note for each extra that is, a fault for a wrong version."""
     for extra in sorted({requirement.extra for requirement in wanted}):
         ours = [requirement for requirement in wanted if requirement.extra == extra]
@@ -200,22 +202,22 @@ def check_extras(wanted: Sequence[Requirement]) -> Iterator[Finding]:
         if missing:
             names = ", ".join(missing)
             detail = f"is not installed; only {EXTRAS.get(extra, extra)} needs {names} ({SETUP} installs it)"
-            yield Finding(Grade.NOTE, f"extra {extra}", detail)
+            yield Finding(Status.NOTE, f"extra {extra}", detail)
 
 
 def check_loading(probes: Sequence[Probe]) -> Iterator[Finding]:
-    """What each library did when it was loaded for real."""
+    """Results of the import checks."""
     for probe, outcome in zip(probes, run_probes(probes), strict=True):
         if outcome.ok:
-            yield Finding(Grade.OK, f"load {probe.subject}", outcome.detail)
+            yield Finding(Status.OK, f"load {probe.subject}", outcome.detail)
         else:
-            yield Finding(Grade.FAULT, f"load {probe.subject}", f"{outcome.detail}: {probe.fix}")
+            yield Finding(Status.ERROR, f"load {probe.subject}", f"{outcome.detail}: {probe.fix}")
 
 
 def examine(*, pipeline: bool = False, quick: bool = False) -> Iterator[Finding]:
-    """Every finding, in order; the `pipeline` extra counts when `pipeline` is set or tfx is installed."""
+    """Yields every finding; the `pipeline` extra counts when `pipeline` is set or tfx is installed."""
     yield from check_machine()
-    yield from check_room()
+    yield from check_capacity()
     yield from check_packages()
     wanted = requirements()
     pipeline = pipeline or installed_version("tfx") is not None
@@ -227,14 +229,14 @@ def examine(*, pipeline: bool = False, quick: bool = False) -> Iterator[Finding]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints every finding; returns 1 when there is a fault."""
+    """Prints every finding; returns 1 when there is an error."""
     arguments = parser().parse_args(argv)
-    faults = 0
+    errors = 0
     for finding in examine(pipeline=arguments.pipeline, quick=arguments.quick):
         print(finding, flush=True)
-        faults += finding.grade is Grade.FAULT
-    print(f"{faults} fault(s)." if faults else "No faults.")
-    return 1 if faults else 0
+        errors += finding.status is Status.ERROR
+    print(f"{errors} error(s)." if errors else "No errors.")
+    return 1 if errors else 0
 
 
 def parser() -> argparse.ArgumentParser:

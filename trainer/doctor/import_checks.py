@@ -1,4 +1,4 @@
-"""Loads each library for real, in a child process: one that aborts is a finding, not the end of `vitrine doctor`."""
+"""Import checks: each library is loaded and used in a child process, so that one that aborts is only a finding."""
 
 import concurrent.futures
 import dataclasses
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 SETUP = "run `make setup`"
 PROBE_SECONDS = 300
@@ -15,11 +16,11 @@ PROBE_SECONDS = 300
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Probe:
-    """A library loaded for real in a child process.
+    """A check of one library in a child process.
 
     Attributes:
-      subject: What is checked.
-      code: Python that fails, or prints what it found in its last line.
+      subject: Name of the check.
+      code: Python that fails, or prints a detail in its last line.
       fix: Remedy when it fails.
       extra: Whether it belongs to the `pipeline` extra.
     """
@@ -77,7 +78,7 @@ PROBES = (
     ),
     Probe(
         "TFX, Transform, TFDV",
-        # TFDV imports only after tfx, which provides a module that TFDV misses.
+        # TFDV imports only after tfx, which replaces a module that TFDV misses.
         "import trainer, tfx.v1 as tfx, tensorflow_data_validation as tfdv, tensorflow_transform as tft\n"
         "print('tfx', tfx.__version__, 'tfdv', tfdv.__version__, 'tft', tft.__version__)",
         extra=True,
@@ -94,28 +95,28 @@ PROBES = (
 # The child: runs the given programs in turn and writes one JSON line about each; an abort ends it early.
 _CHILD = """
 import contextlib, io, json, sys
-answers = sys.stdout
+output = sys.stdout
 for code in json.loads(sys.argv[1]):
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said):
+        with contextlib.redirect_stdout(printed):
             exec(code, {'__name__': '__main__'})
-        row = [True, (said.getvalue().strip().splitlines() or [''])[-1]]
+        row = [True, (printed.getvalue().strip().splitlines() or [''])[-1]]
     except BaseException as error:
         row = [False, f'{type(error).__name__}: {error}'.splitlines()[0][:200]]
-    print(json.dumps(row), file=answers, flush=True)
+    print(json.dumps(row), file=output, flush=True)
 """
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Outcome:
-    """Outcome of a probe: its output, or the error."""
+class ProbeOutcome:
+    """Result of a check: what it printed, or the error."""
 
     ok: bool
     detail: str
 
 
-def run_probes(probes: Sequence[Probe]) -> list[Outcome]:
+def run_probes(probes: Sequence[Probe]) -> list[ProbeOutcome]:
     """Runs the probes, base and extra side by side; one outcome for each, in the same order."""
     groups = [[probe for probe in probes if probe.extra is extra] for extra in (False, True)]
     with concurrent.futures.ThreadPoolExecutor(max_workers=len(groups)) as pool:
@@ -127,19 +128,25 @@ def run_probes(probes: Sequence[Probe]) -> list[Outcome]:
     return [outcomes[probe] for probe in probes]
 
 
-def _run_group(probes: Sequence[Probe]) -> list[Outcome]:
+def _run_group(probes: Sequence[Probe]) -> list[ProbeOutcome]:
     """Runs probes in as few processes as possible: after an abort the rest goes on in a new one."""
-    outcomes: list[Outcome] = []
+    outcomes: list[ProbeOutcome] = []
     while len(outcomes) < len(probes):
-        rows, end = _run_child([probe.code for probe in probes[len(outcomes) :]])
-        outcomes += [Outcome(ok, detail) for ok, detail in rows]
+        child = _run_child([probe.code for probe in probes[len(outcomes) :]])
+        outcomes += child.outcomes
         if len(outcomes) < len(probes):
-            outcomes.append(Outcome(False, end))
+            outcomes.append(ProbeOutcome(False, child.end))
     return outcomes
 
 
-def _run_child(programs: Sequence[str]) -> tuple[list[tuple[bool, str]], str]:
-    """The answers of one child process, and how it ended."""
+class _Child(NamedTuple):
+    """Outcomes that one child process reported, and how it ended."""
+
+    outcomes: list[ProbeOutcome]
+    end: str
+
+
+def _run_child(programs: Sequence[str]) -> _Child:
     env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     env.pop("TF_USE_LEGACY_KERAS", None)  # importing trainer has to set it
     root = str(Path(__file__).resolve().parents[2])
@@ -153,4 +160,5 @@ def _run_child(programs: Sequence[str]) -> tuple[list[tuple[bool, str]], str]:
     except subprocess.TimeoutExpired as error:
         output = error.stdout.decode() if isinstance(error.stdout, bytes) else error.stdout or ""
         end = f"no answer in {PROBE_SECONDS} s"
-    return [tuple(json.loads(line)) for line in output.splitlines() if line.startswith(("[true", "[false"))], end
+    lines = [line for line in output.splitlines() if line.startswith(("[true", "[false"))]
+    return _Child([ProbeOutcome(*json.loads(line)) for line in lines], end)

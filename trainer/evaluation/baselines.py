@@ -1,4 +1,4 @@
-"""Floors: what simple methods reach, each a score of the whole catalogue for some requests."""
+"""Baselines of retrieval: popularity, repurchase, item k-nearest-neighbours and BM25, as scorers of the catalogue."""
 
 import re
 from collections.abc import Sequence
@@ -7,24 +7,24 @@ import bm25s
 import numpy as np
 
 from trainer.metrics import Scorer
-from trainer.tables.tables import EventTable
+from trainer.tables.events import EventTable
 
 _WORD = re.compile(r"[a-z0-9]+")
 
 
 def item_counts(train: EventTable, *, num_items: int) -> np.ndarray:
-    """How many training positives each item has: [items] int64."""
+    """Counts the training positives of each item: [items] int64."""
     positives = train.values("positive") > 0
     return np.bincount(train.values("item_row")[positives], minlength=num_items)
 
 
 def popularity(counts: np.ndarray) -> Scorer:
-    """Every request gets the items that were acted on most; `counts` is [items]."""
+    """Returns the popularity scorer: every request gets the items with the highest `counts` [items]."""
     return lambda requests: np.broadcast_to(counts.astype(np.float64), [len(requests), len(counts)])
 
 
-class OwnHistory:
-    """What the shopper acted on before, the latest first, then what is popular: the floor of repeat purchases."""
+class RepurchaseBaseline:
+    """Repurchase baseline: the items of the shopper's own history, the latest first, then the most popular."""
 
     def __init__(self, histories: np.ndarray, *, counts: np.ndarray) -> None:
         """Takes `histories` [request, history] store rows, the latest first, -1 = absent, and `counts` [items]."""
@@ -37,16 +37,19 @@ class OwnHistory:
         length = self._histories.shape[1]
         for row, request in enumerate(requests):
             history = self._histories[request]
-            places = np.flatnonzero(history >= 0)
-            scores[row, history[places]] = 1.0 + length - places
+            entries = np.flatnonzero(history >= 0)
+            scores[row, history[entries]] = 1.0 + length - entries
         return scores
 
 
-class Neighbours:
-    """Items acted on after the items of a history: cosine of co-occurrence, summed over the history."""
+class ItemKnnBaseline:
+    """Item k-nearest-neighbours: cosine of the co-occurrence with each item of the history, summed.
+
+    https://doi.org/10.1145/371920.372071
+    """
 
     def __init__(self, train: EventTable, *, num_items: int, histories: np.ndarray) -> None:
-        """Counts pairs.
+        """Counts the pairs of a history's item and the item acted on after it.
 
         Args:
           train: Training events; positives with a history count.
@@ -68,7 +71,7 @@ class Neighbours:
         self._num_items = num_items
 
     def __call__(self, requests: np.ndarray) -> np.ndarray:
-        """Scores [request, items]; zeros where the history says nothing."""
+        """Scores [request, items]; zeros for an empty history."""
         scores = np.zeros([len(requests), self._num_items])
         for row, request in enumerate(requests):
             for item in self._histories[request]:
@@ -78,8 +81,8 @@ class Neighbours:
         return scores
 
 
-class Lexical:
-    """BM25 (k1 1.2, b 0.75) of the typed words over title, description and attributes."""
+class Bm25Baseline:
+    """BM25 (k1 1.2, b 0.75) of the typed query over title, description and attributes."""
 
     def __init__(self, item_texts: Sequence[str], *, query_texts: Sequence[str]) -> None:
         """Indexes the catalogue; `query_texts` are those of the requests to score, "" where nothing was typed."""

@@ -1,4 +1,4 @@
-"""What an evaluation asks of the held-out requests: the pairs that should be found, and the slices they fall into."""
+"""Evaluation sets: the relevant pairs of held-out requests, and the slices that they fall into."""
 
 import dataclasses
 import json
@@ -14,7 +14,9 @@ from trainer.metrics import Relevant
 from trainer.spec.branches import branches_of
 from trainer.spec.features import Side
 from trainer.spec.model_inputs import BRANCHES
-from trainer.tables.tables import EventTable, ItemStore, Tables
+from trainer.tables.events import EventTable
+from trainer.tables.items import ItemStore
+from trainer.tables.open import TrainingTables
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class Requests:
 
     Attributes:
       ids: [request] bytes objects.
-      first_row: [request] int, the event row that stands for the request's query.
+      first_row: [request] int, the event row that the request's query is read from.
       of_row: [row] int, the request of each event row, -1 for a review.
     """
 
@@ -32,8 +34,8 @@ class Requests:
     of_row: np.ndarray
 
     @classmethod
-    def of(cls, events: EventTable) -> "Requests":
-        """Groups the rows of `events`; a request's first row stands for it."""
+    def from_events(cls, events: EventTable) -> "Requests":
+        """Groups the rows of `events` by request."""
         rows = np.flatnonzero(~events.is_review())
         ids = events.request_ids()[rows].astype(bytes)
         names, first, index = np.unique(ids, return_index=True, return_inverse=True)
@@ -43,28 +45,28 @@ class Requests:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Question:
-    """What is to be found.
+class EvalSet:
+    """One evaluation set.
 
     Attributes:
-      name: In reports.
-      title: What a person reads.
-      relevant: The pairs to find.
+      name: Key in reports.
+      title: Title in reports.
+      relevant: The relevant pairs.
       slices: Masks over pairs, by name.
-      left_out: [request, any] int, store rows that are not ranked, -1 = none.
+      excluded_items: [request, any] int, store rows that are not ranked, -1 = none.
     """
 
     name: str
     title: str
     relevant: Relevant
     slices: Mapping[str, np.ndarray]
-    left_out: np.ndarray | None = None
+    excluded_items: np.ndarray | None = None
 
 
-def questions(
-    tables: Tables, *, requests: Requests, truth: Mapping[int, Mapping[str, Any]], counts: np.ndarray
-) -> list[Question]:
-    """The questions the data can answer; modality masking is measured on the last that ranks all items."""
+def build_eval_sets(
+    tables: TrainingTables, *, requests: Requests, truth: Mapping[int, Mapping[str, Any]], counts: np.ndarray
+) -> list[EvalSet]:
+    """Builds the evaluation sets that the data has; modality masking is measured on the last that ranks all items."""
     events = tables.evaluation
     grades, weights, items = (events.values(name) for name in ("label_grade", "positive", "item_row"))
     result = []
@@ -72,18 +74,20 @@ def questions(
     query = events.gather_queries(requests.first_row)
     history = query["history_rows"]
 
-    def add(name: str, title: str, relevant: Relevant, left_out: np.ndarray | None = None) -> None:
+    def add(name: str, title: str, relevant: Relevant, excluded_items: np.ndarray | None = None) -> None:
         if len(relevant):
             slices = _slices(relevant, query=query, truth=truth, counts=counts)
-            result.append(Question(name=name, title=title, relevant=relevant, slices=slices, left_out=left_out))
+            result.append(
+                EvalSet(name=name, title=title, relevant=relevant, slices=slices, excluded_items=excluded_items)
+            )
 
     held_out = (weights > 0) & (grades < 0)
     pairs = _pairs(requests.of_row[held_out], items[held_out], np.ones(held_out.sum()))
     add("held_out", "Held-out actions", pairs)
-    again = _acted_on_before(pairs, history)
-    if again.any():
+    repeated = _in_history(pairs, history)
+    if repeated.any():
         title = "Held-out actions on what is new to the shopper, ranked among what is"
-        add("new", title, pairs.where(~again), left_out=history)
+        add("new", title, pairs.where(~repeated), excluded_items=history)
     judged = grades >= 0
     add(
         "judged",
@@ -115,32 +119,32 @@ def _slices(
     truth: Mapping[int, Mapping[str, Any]],
     counts: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """Masks over pairs: all, by the truth, the kind of query, the history, how often the item was acted on."""
+    """Masks over pairs: all, by planted truth, by kind of query, by history, by popularity of the item."""
     size = len(query["history_rows"])
     labels: dict[str, np.ndarray] = {}
     for key in ("needs", "form"):
         if truth:
             labels[key] = np.array([truth.get(number, {}).get(key, "") for number in range(size)])
-    labels["query"] = _kinds(query, size)
+    labels["query"] = _query_kinds(query, size)
     result = {"all": np.ones(len(relevant), bool)}
     for key, values in labels.items():
         for value in sorted(set(values) - {""}):
             result[f"{key}: {value}"] = (values == value)[relevant.request]
-    result["again (in the shopper's history)"] = _acted_on_before(relevant, query["history_rows"])
-    seen = counts[relevant.item]
+    result["again (in the shopper's history)"] = _in_history(relevant, query["history_rows"])
+    popularity = counts[relevant.item]
     tail = counts[counts > 0]
     limit = np.median(tail) if len(tail) else 0.0
-    result["cold items (never acted on in training)"] = seen == 0
-    result["tail items (below the median)"] = (seen > 0) & (seen < limit)
+    result["cold items (never acted on in training)"] = popularity == 0
+    result["tail items (below the median)"] = (popularity > 0) & (popularity < limit)
     return {name: mask for name, mask in result.items() if mask.any()}
 
 
-def _acted_on_before(relevant: Relevant, history: np.ndarray) -> np.ndarray:
-    """[pair] bool, whether its item is in the history [request, history] of who asks."""
+def _in_history(relevant: Relevant, history: np.ndarray) -> np.ndarray:
+    """[pair] bool, whether its item is in the history [request, history] of its request."""
     return (history[relevant.request] == relevant.item[:, np.newaxis]).any(axis=1)
 
 
-def _kinds(query: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+def _query_kinds(query: Mapping[str, np.ndarray], count: int) -> np.ndarray:
     """Present branches of each of `count` queries as model inputs, such as `text+history`: [query] str."""
     query = {**query, "history_present": query["history_rows"] >= 0}
     present = {
@@ -154,7 +158,7 @@ def _kinds(query: Mapping[str, np.ndarray], count: int) -> np.ndarray:
 
 
 def read_truth(path: str | pathlib.Path, requests: Requests, items: ItemStore) -> dict[int, dict[str, Any]]:
-    """The lines of `truth.jsonl` about held-out requests, by request number, with `rows` of the relevant items."""
+    """Reads the lines of `truth.jsonl` about held-out requests, by request index, with `rows` of the relevant items."""
     number = {name: index for index, name in enumerate(requests.ids)}
     result = {}
     with tf.io.gfile.GFile(str(path), "r") as file:

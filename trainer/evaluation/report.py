@@ -1,4 +1,4 @@
-"""The report of an evaluation: the model and its floors side by side, as text and as JSON."""
+"""Evaluation report: the model and its baselines side by side, as text and as JSON."""
 
 import dataclasses
 import json
@@ -10,14 +10,14 @@ _DETAILED = "all"  # the slice of which every metric is printed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
+class MetricRow:
     """One metric of one slice.
 
     Attributes:
-      slice_name: What the requests (or rows) have in common; `all` for every one.
-      size: How many there are.
+      slice_name: Name of the slice of requests (or rows); `all` for every one.
+      size: Number of requests (or rows).
       metric: Name of the metric.
-      values: The model's and each floor's value by name; NaN where it does not apply.
+      values: The model's and each baseline's value by name; NaN where it does not apply.
     """
 
     slice_name: str
@@ -27,36 +27,36 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Section:
-    """One question the evaluation asks.
+class ReportSection:
+    """The metrics of one evaluation set, or of the heads.
 
     Attributes:
-      name: Its key.
-      title: What is printed above it.
-      rows: The answers.
+      name: Key in `metrics.json`.
+      title: Heading of its table.
+      rows: The metrics.
       headline: The only metric printed of the slices beside `all`; "" prints every one.
     """
 
     name: str
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[MetricRow, ...]
     headline: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything an evaluation found.
+    """All metrics of an evaluation.
 
     Attributes:
       sections: In the order of printing.
-      counts: Sizes of what was evaluated.
+      counts: Sizes of catalogue and splits.
     """
 
-    sections: tuple[Section, ...]
+    sections: tuple[ReportSection, ...]
     counts: dict[str, int]
 
     def value(self, section: str, slice_name: str, metric: str, column: str = "model") -> float:
-        """One number; NaN when there is no such row."""
+        """Returns one value; NaN when there is no such row."""
         for part in self.sections:
             for row in part.rows:
                 if (part.name, row.slice_name, row.metric) == (section, slice_name, metric):
@@ -64,13 +64,13 @@ class Report:
         return math.nan
 
     def table(self) -> str:
-        """A table to read: every metric of all requests, the headline metric of each slice."""
+        """Returns the report as text: every metric of all requests, the headline metric of each slice."""
         parts = [", ".join(f"{name.replace('_', ' ')} {count}" for name, count in self.counts.items())]
         parts += [_section_text(section) for section in self.sections if section.rows]
         return "\n\n".join(parts) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; what is not finite becomes None."""
+        """Returns the report in plain JSON types; a value that is not finite becomes None."""
         return {
             "counts": self.counts,
             "sections": {
@@ -91,11 +91,11 @@ class Report:
         }
 
     def to_json(self) -> str:
-        """`to_dict` as text."""
+        """Returns `to_dict` as JSON text."""
         return json.dumps(self.to_dict(), indent=1)
 
 
-def _section_text(section: Section) -> str:
+def _section_text(section: ReportSection) -> str:
     columns = list(dict.fromkeys(name for row in section.rows for name in row.values))
     shown = [row for row in section.rows if row.slice_name == _DETAILED or section.headline in ("", row.metric)]
     lines = [["slice", "n", "metric", *columns]]

@@ -1,1 +1,1 @@
-"""Main job: lock, log, progress, source hashes, recovery and summary around the components."""
+"""Jobs: flags, run folder, lock, logs, progress, recovery and summary of a pipeline or training run."""

@@ -1,4 +1,4 @@
-"""Cloud settings of a compiled pipeline: project, region, image, machine, and the flags that Beam needs there."""
+"""Managed service of a compiled pipeline: project, region, image, machine, and Beam's flags for it."""
 
 import dataclasses
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Cloud:
-    """A managed service's place for one pipeline.
+    """Target of a compiled pipeline.
 
     Attributes:
-      project: Project that pays.
+      project: Billed project.
       region: Region of jobs and data.
       image: Container image with the project and the `pipeline` extra installed.
       machine: Machine type of the training job.
@@ -38,7 +38,7 @@ class Cloud:
             )
 
     def job_spec(self) -> dict[str, Any]:
-        """The managed training job, as the service's `CustomJobSpec`: one machine with the project's image."""
+        """Returns the managed training job, as the service's `CustomJobSpec`: one machine with the project's image."""
         return {
             "worker_pool_specs": [
                 {
@@ -50,7 +50,7 @@ class Cloud:
         }
 
     def beam_args(self) -> tuple[str, ...]:
-        """Dataflow, with the project's image as worker."""
+        """Returns Beam's flags for Dataflow, with the project's image as worker."""
         return (
             "--runner=DataflowRunner",
             f"--project={self.project}",

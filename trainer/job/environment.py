@@ -1,4 +1,4 @@
-"""Environment variables of managed training services: locations of inputs and outputs, and the cluster."""
+"""Environment variables of a managed training service: locations of data and model, and the cluster."""
 
 import dataclasses
 import json
@@ -6,16 +6,16 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 _FORMAT = "tfrecord"
-# The worker pools of a managed job in the words of TF_CONFIG.
+# The worker pools of a managed job by their names in TF_CONFIG.
 _POOLS = {"workerpool0": "chief", "workerpool1": "worker", "workerpool2": "ps", "workerpool3": "evaluator"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Service:
+class ServiceEnvironment:
     """The environment of a managed job; "" where a variable is not set.
 
     Attributes:
-      model_dir: `AIP_MODEL_DIR`, where the model goes.
+      model_dir: `AIP_MODEL_DIR`, folder for the model.
       checkpoint_dir: `AIP_CHECKPOINT_DIR`.
       log_dir: `AIP_TENSORBOARD_LOG_DIR`.
       training: `AIP_TRAINING_DATA_URI`, pattern of the training events.
@@ -35,7 +35,7 @@ class Service:
     num_workers: int = 0
 
 
-def read_service(environment: Mapping[str, str]) -> Service:
+def read_service_environment(environment: Mapping[str, str]) -> ServiceEnvironment:
     """Reads the environment.
 
     Raises:
@@ -56,7 +56,7 @@ def read_service(environment: Mapping[str, str]) -> Service:
         )
     members = cluster.get("cluster", {})
     workers = sum(len(members.get(kind, [])) for kind in ("chief", "master", "worker"))
-    return Service(
+    return ServiceEnvironment(
         model_dir=environment.get("AIP_MODEL_DIR", "").rstrip("/"),
         checkpoint_dir=environment.get("AIP_CHECKPOINT_DIR", "").rstrip("/"),
         log_dir=environment.get("AIP_TENSORBOARD_LOG_DIR", "").rstrip("/"),
@@ -69,7 +69,7 @@ def read_service(environment: Mapping[str, str]) -> Service:
 
 
 def use_cluster_spec(environment: MutableMapping[str, str]) -> None:
-    """Where the service set CLUSTER_SPEC but not TF_CONFIG, sets TF_CONFIG to the same cluster.
+    """Sets TF_CONFIG to the cluster of CLUSTER_SPEC, unless TF_CONFIG is set.
 
     Raises:
       ValueError: CLUSTER_SPEC cannot be read.

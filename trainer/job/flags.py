@@ -1,4 +1,4 @@
-"""Every field of the configuration as a flag, such as `--train.epochs 3`, with its help from the declaration."""
+"""Flags of every field of the configuration, such as `--train.epochs 3`, with help from its docstring."""
 
 import argparse
 import dataclasses
@@ -14,13 +14,13 @@ from trainer.spec.config import Config, from_dict, from_json, override
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Field:
+class ConfigField:
     """One value of the configuration.
 
     Attributes:
       path: Its keys, joined by dots.
       default: Its value in the default configuration.
-      doc: What it is, from the docstring of its class; may be "".
+      doc: Its text in the docstring of its class; may be "".
     """
 
     path: str
@@ -28,24 +28,24 @@ class Field:
     doc: str
 
 
-def fields(config: Any = None, path: str = "") -> Iterator[Field]:
-    """Every value of a configuration, in the order of declaration."""
+def config_fields(config: Any = None, path: str = "") -> Iterator[ConfigField]:
+    """Yields every value of a configuration, in the order of declaration."""
     config = Config() if config is None else config
     docs = attribute_docs(type(config).__doc__ or "")
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
-            yield from fields(value, f"{path}{field.name}.")
+            yield from config_fields(value, f"{path}{field.name}.")
         else:
-            yield Field(path=f"{path}{field.name}", default=value, doc=docs.get(field.name, ""))
+            yield ConfigField(path=f"{path}{field.name}", default=value, doc=docs.get(field.name, ""))
 
 
 def attribute_docs(docstring: str) -> dict[str, str]:
-    """The `Attributes:` section of a docstring: {name: text}."""
-    _, found, section = docstring.partition("Attributes:\n")
+    """Parses the `Attributes:` section of a docstring: {name: text}."""
+    _, heading, section = docstring.partition("Attributes:\n")
     docs: dict[str, str] = {}
     name = ""
-    for line in section.split("\n") if found else []:
+    for line in section.split("\n") if heading else []:
         start = re.match(r"\s+(\w+): (.*)", line)
         if start and len(line) - len(line.lstrip()) <= 6:
             name = start[1]
@@ -56,13 +56,13 @@ def attribute_docs(docstring: str) -> dict[str, str]:
 
 
 def add_config_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds `--preset`, `--config`, `--set` and a flag for every field; what is not given does not appear."""
-    choosing = parser.add_argument_group("configuration", "the preset, then the file, then flags; the later wins")
-    choosing.add_argument("--preset", default="base", help=f"one of {', '.join(presets.PRESETS)}")
-    choosing.add_argument("--config", help="JSON file of the keys that differ from the preset")
-    choosing.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for example train.epochs=3")
+    """Adds `--preset`, `--config`, `--set` and a flag for every field; a flag that is not given has no attribute."""
+    sources = parser.add_argument_group("configuration", "the preset, then the file, then flags; the later wins")
+    sources.add_argument("--preset", default="base", help=f"one of {', '.join(presets.PRESETS)}")
+    sources.add_argument("--config", help="JSON file of the keys that differ from the preset")
+    sources.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for example train.epochs=3")
     groups: dict[str, Any] = {}
-    for field in fields():
+    for field in config_fields():
         part = field.path.rpartition(".")[0]
         if part not in groups:
             groups[part] = parser.add_argument_group(part, _title(part))
@@ -75,8 +75,8 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def config_of(options: argparse.Namespace, environment: Mapping[str, Any] | None = None) -> Config:
-    """The configuration that a command line asks for: preset, file, environment, flags; the later wins.
+def config_from_flags(options: argparse.Namespace, environment: Mapping[str, Any] | None = None) -> Config:
+    """Returns the configuration of a command line: preset, file, environment, flags; the later wins.
 
     Args:
       options: From a parser with `add_config_flags`.
@@ -90,7 +90,7 @@ def config_of(options: argparse.Namespace, environment: Mapping[str, Any] | None
         config = from_json(Path(options.config).read_text(encoding="utf-8"), config)
     config = from_dict(environment or {}, config)
     config = override(config, options.set)
-    known = {field.path: field.default for field in fields()}
+    known = {field.path: field.default for field in config_fields()}
     given = {path: value for path, value in vars(options).items() if path in known}
     for path, text in given.items():
         value = _parsed(text, known[path])

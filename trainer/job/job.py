@@ -1,4 +1,4 @@
-"""Job: the settings of one run of the pipeline."""
+"""Job: the parameters of one run of the pipeline."""
 
 import dataclasses
 import json
@@ -15,17 +15,17 @@ class Job:
 
     Attributes:
       shop: Folder or address of the shop; empty = the embedded one, written below `output`.
-      kind: How its files are laid out (see `beam_preprocess.sources`).
+      kind: Layout of its files (see `beam_preprocess.sources`).
       config: The configuration.
-      output: Everything that the run writes is below it.
+      output: Folder for everything that the run writes.
       beam_args: Flags for every Beam step.
-      refresh: Only encodes what changed in the catalogue and publishes it with the model that is published.
-      min_recall: Minimum of recall@10, below which a bundle is not published.
-      min_lift_over_popularity: How much recall@10 above popularity it must have; -1 asks for nothing.
-      max_regression: How much less recall@10 than the last blessed bundle is allowed.
-      warm_start: A published version to go on from; "" trains from the start.
-      trials: Points of the search space to try before training; 0 = no search.
-      cloud: Where a compiled pipeline will run; None on this machine.
+      refresh: Whether to encode only the changes of the catalogue and publish them with the published model.
+      min_recall: Minimum recall@10 of a published bundle.
+      min_lift_over_popularity: Recall@10 must exceed that of popularity by more than this; -1 requires nothing.
+      max_regression: Allowed loss of recall@10 against the last blessed bundle.
+      warm_start: A published version to start from; "" trains from the start.
+      trials: Trials of the hyper-parameter search before training; 0 = no search.
+      cloud: Managed service of a compiled pipeline; None on this machine.
     """
 
     shop: str
@@ -48,7 +48,7 @@ class Job:
 
     @property
     def log_path(self) -> Path:
-        """The file for what libraries say."""
+        """The log file of the run."""
         return self.output / "logs" / "run.log"
 
     @property
@@ -64,7 +64,7 @@ class Job:
 
     @property
     def artifacts(self) -> Path:
-        """Where TFX keeps what the components give."""
+        """Root folder of the outputs of the components."""
         return self.output / "artifacts"
 
     @property
@@ -72,16 +72,16 @@ class Job:
         """Base folder of the published versions."""
         return self.output / "bundle"
 
-    def located(self, path: Path) -> str:
-        """Where the pipeline finds what lies at `path` below `output`: there, or below the remote root."""
+    def uri_of(self, path: Path) -> str:
+        """Returns the URI of `path`, which is below `output`: itself, or below the remote root of the cloud."""
         if self.cloud is None:
             return str(path)
         return f"{self.cloud.root.rstrip('/')}/{path.relative_to(self.output).as_posix()}"
 
-    def config_of(self, *parts: str) -> str:
-        """The JSON of some parts of the configuration, so that a step is not redone for a change it does not see.
+    def config_sections(self, *parts: str) -> str:
+        """Returns the JSON of some sections of the configuration: the cache key of a step that reads only these.
 
-        What names the encoders of which preprocessing makes vectors goes with the wire form that announces them.
+        The sections of encoders that preprocessing runs go with the wire form, which declares their vectors.
         """
         whole = to_dict(self.config)
         chosen = {part: whole[part] for part in parts}

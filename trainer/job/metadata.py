@@ -1,4 +1,4 @@
-"""Queries of the metadata store: what a killed run left behind, and the outputs of the last run."""
+"""Metadata store of the pipeline: recovery after a killed run, cache hits, and the outputs of the last run."""
 
 import shutil
 from pathlib import Path
@@ -8,13 +8,13 @@ from ml_metadata.proto import metadata_store_pb2
 
 Execution, Event = metadata_store_pb2.Execution, metadata_store_pb2.Event
 _UNFINISHED = (Execution.NEW, Execution.RUNNING)
-# The message of the store when another program holds the lock of its file for longer than its own few tries.
+# Messages of the store when another program holds the lock of its file for longer than its own few retries.
 _LOCKED = ("Concurrent writes aborted", "concurrent connection", "database is locked")
 _OUTPUTS = (Event.OUTPUT, Event.DECLARED_OUTPUT)
 
 
 def open_store(path: Path) -> MetadataStore:
-    """The store in an SQLite file."""
+    """Opens the store in an SQLite file."""
     config = metadata_store_pb2.ConnectionConfig()
     config.sqlite.filename_uri = str(path)
     config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
@@ -22,19 +22,19 @@ def open_store(path: Path) -> MetadataStore:
 
 
 def was_locked(error: BaseException) -> bool:
-    """Whether an error of the store, or of a component that uses it, reports that another program had it locked."""
+    """Whether an error of the store, or of a component that uses it, means that another program had it locked."""
     return any(words in str(error) for words in _LOCKED)
 
 
 def recover(path: Path, *, artifacts: Path) -> int:
-    """Marks executions that a killed run left unfinished as failed and removes the outputs they had begun.
+    """Marks executions that a killed run left unfinished as failed and removes their partial outputs.
 
     Args:
       path: The SQLite file; nothing happens when there is none.
       artifacts: Root of the outputs, `<component>/<output>/<execution>`.
 
     Returns:
-      How many executions were marked.
+      Number of marked executions.
     """
     if not path.exists():
         return 0
@@ -51,13 +51,13 @@ def recover(path: Path, *, artifacts: Path) -> int:
 
 
 def was_cached(path: Path) -> bool:
-    """Whether the execution that was recorded last took its outputs from the cache."""
+    """Whether the last execution took its outputs from the cache."""
     executions = open_store(path).get_executions(ListOptions(limit=1, order_by=OrderByField.ID, is_asc=False))
     return bool(executions) and executions[0].last_known_state == Execution.CACHED
 
 
 def outputs_of_last_run(path: Path) -> dict[str, dict[str, Path]]:
-    """{component: {output: folder}} of what the last run made or took from the cache."""
+    """Returns {component: {output: folder}} of the last run, from executions and from the cache."""
     store = open_store(path)
     runs = store.get_contexts_by_type("pipeline_run")
     if not runs:

@@ -1,4 +1,4 @@
-"""Run context: one writer at a time, a log file for the libraries, one line on the screen per step."""
+"""Run folder: lock for one writer, log file of the libraries, and one line of progress for each component."""
 
 import contextlib
 import fcntl
@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+_LOG = logging.getLogger(__name__)
 LOG_FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 
 
 class BusyError(RuntimeError):
-    """Somebody else is writing to the same place."""
+    """Another process is writing to the same folder or store."""
 
 
 @contextlib.contextmanager
@@ -41,8 +42,8 @@ def writer_lock(directory: Path) -> Iterator[None]:
         yield
 
 
-def wait_for_database(path: Path, *, seconds: float, say: Callable[[str], None] = print) -> None:
-    """Returns once no other process holds the write lock of the SQLite file `path`; at once where there is none.
+def wait_for_database(path: Path, *, seconds: float, say: Callable[[str], None] = _LOG.info) -> None:
+    """Waits until no other program holds the write lock of the SQLite file `path`, where there is one.
 
     Raises:
       BusyError: It is still locked after `seconds`.
@@ -50,7 +51,7 @@ def wait_for_database(path: Path, *, seconds: float, say: Callable[[str], None] 
     """
     if not path.exists():
         return
-    deadline, is_reported = time.monotonic() + seconds, False
+    deadline, reported = time.monotonic() + seconds, False
     while True:
         try:
             with contextlib.closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
@@ -63,9 +64,9 @@ def wait_for_database(path: Path, *, seconds: float, say: Callable[[str], None] 
                     f"The metadata store {path} is still locked after {seconds:.0f} s ({error}); "
                     "wanted to write to it. Close the program that has it open and start again; nothing is lost."
                 ) from error
-            if not is_reported:
+            if not reported:
                 say(f"Waiting: the metadata store {path} is locked by another program.")
-                is_reported = True
+                reported = True
             time.sleep(0.3)
         except sqlite3.DatabaseError as error:
             raise ValueError(
@@ -76,9 +77,9 @@ def wait_for_database(path: Path, *, seconds: float, say: Callable[[str], None] 
 
 @contextlib.contextmanager
 def run_log(path: Path) -> Iterator[None]:
-    """Sends what libraries say (logging, warnings, standard error) to `path`; the log of the run before is kept beside.
+    """Redirects logging, warnings and standard error to `path`; the log of the previous run is kept.
 
-    Standard output stays with the caller, for progress and the summary.
+    Standard output is not redirected: it has progress and summary.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
@@ -107,16 +108,18 @@ def run_log(path: Path) -> Iterator[None]:
             os.close(kept)
 
 
-class Progress:
-    """One line on the screen for each component, with its time.
+class ComponentProgress:
+    """Progress of a pipeline: one line for each component, with its time.
+
+    The lines are logged, or go to `say`.
 
     Attributes:
       seconds: {component: seconds it took}, in the order of the run.
-      cached: Components that were answered from the cache.
-      running: The component at work, or "".
+      cached: Components whose outputs came from the cache.
+      running: The running component, or "".
     """
 
-    def __init__(self, *, say: Callable[[str], None] = print) -> None:
+    def __init__(self, *, say: Callable[[str], None] = _LOG.info) -> None:
         self.say = say
         self.seconds: dict[str, float] = {}
         self.cached: set[str] = set()
@@ -124,7 +127,7 @@ class Progress:
 
     @contextlib.contextmanager
     def step(self, component: str, *, was_cached: Callable[[], bool]) -> Iterator[None]:
-        """Times one component; `was_cached` is asked when it is done."""
+        """Times one component; `was_cached` is called at its end."""
         self.running, started = component, time.monotonic()
         yield
         self.seconds[component] = time.monotonic() - started

@@ -1,4 +1,4 @@
-"""Reports a metric to a hyper-parameter study, in the file that the managed service reads (`hypertune`'s form)."""
+"""Metric of a hyper-parameter study, in the file that the managed service reads (format of `hypertune`)."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""TFX Trainer component that runs as a managed job on the machines of a service."""
+"""TFX component of training as a managed job: the same Trainer, run on the machines of a service."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class ManagedTrainer(Trainer):
 
 
 def managed_arguments(cloud: Cloud) -> dict[str, Any]:
-    """What the executor reads of `custom_config`: the job's machine, image, project and region."""
+    """Returns the executor's part of `custom_config`: machine, image, project and region of the job."""
     return {
         constants.ENABLE_VERTEX_KEY: True,
         constants.VERTEX_REGION_KEY: cloud.region,

@@ -1,4 +1,4 @@
-"""Examples to tables in model form: the item store and the events of one split."""
+"""Builders of the training tables: model inputs of items, item days and the events of one split, from Examples."""
 
 import collections
 import hashlib
@@ -16,10 +16,10 @@ from trainer.spec.branches import USER_MODALITIES
 from trainer.spec.feature_list import features_of
 from trainer.spec.features import Dtype, Side
 from trainer.tables import columnar
-from trainer.tables.id_assigner import Numbering
+from trainer.tables.id_assigner import IdAssigner
 
 FACTS = "facts"  # beside the item store: relations, and prices without their currency
-RAW_TEXT = "raw_text"  # bytes column: what a lexical method may read of an item or a query
+RAW_TEXT = "raw_text"  # bytes column: the text of an item or a query for lexical baselines
 _READ_ROWS = 256
 _FILES_AT_ONCE = 4
 
@@ -69,7 +69,7 @@ def build_items(directory: pathlib.Path, *, files: Sequence[str], ops: examples.
     _write_facts(
         directory / FACTS,
         {name: np.concatenate(values)[order] for name, values in facts.items()},
-        row_of={ids[place]: row for row, place in enumerate(order)},
+        row_of={ids[index]: row for row, index in enumerate(order)},
     )
 
 
@@ -98,12 +98,12 @@ def build_days(
     row_of: Mapping[bytes, int],
     price_level: np.ndarray,
 ) -> None:
-    """Writes what was known of items on days into the empty folder `directory`, rows sorted by item and day.
+    """Writes the item days into the empty folder `directory`, rows sorted by item and day.
 
     Args:
-      directory: Where.
-      files: Day Examples; may be none.
-      ops: From wire to model form.
+      directory: Folder of the table.
+      files: Item-day Examples; may be none.
+      ops: From wire form to model inputs.
       row_of: Store row of each item id; records of other items are left out.
       price_level: [items] float32, the mean logarithm of the prices in each item's currency.
     """
@@ -117,7 +117,7 @@ def build_days(
             **{name: wire[name] for name in names},
         }
 
-    places: list[np.ndarray] = []
+    keys: list[np.ndarray] = []
     empty = {name: value.numpy() for name, value in to_row(tf.constant([], tf.string)).items()}
     with columnar.TableWriter(directory) as writer:
         batches = _read(files, to_row)
@@ -125,14 +125,17 @@ def build_days(
             item_rows = _rows_of(batch.pop("day_item_id"), row_of)
             kept = np.flatnonzero(item_rows >= 0)
             batch, item_rows = {name: values[kept] for name, values in batch.items()}, item_rows[kept]
-            level = price_level[item_rows]
-            batch |= {name: _relative(batch[name], level) for name in ("last_price", "label_price")}
-            batch["label_units"] = np.where(batch["label_units"] >= 0.0, batch["label_units"], np.float32(np.nan))
             batch["companion_rows"] = _rows_of(batch.pop("companion_ids"), row_of)
-            writer.append({**batch, "item_row": item_rows})
-            places.append(np.stack([item_rows, batch["day"]], axis=1))
-        item_row, day = np.concatenate(places).T
+            writer.append({**batch, **_relative_values(batch, price_level[item_rows]), "item_row": item_rows})
+            keys.append(np.stack([item_rows, batch["day"]], axis=1))
+        item_row, day = np.concatenate(keys).T
         writer.finish(order=np.lexsort((day, item_row)))
+
+
+def _relative_values(batch: Mapping[str, np.ndarray], level: np.ndarray) -> dict[str, np.ndarray]:
+    """Prices relative to their level, and unit labels, NaN where not known."""
+    units = np.where(batch["label_units"] >= 0.0, batch["label_units"], np.float32(np.nan))
+    return {**{name: _relative(batch[name], level) for name in ("last_price", "label_price")}, "label_units": units}
 
 
 def _relative(prices: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -144,9 +147,13 @@ def _relative(prices: np.ndarray, level: np.ndarray) -> np.ndarray:
 def _check_ids(ids: Sequence[bytes], files: Sequence[str]) -> None:
     twice = sorted(item_id for item_id, count in collections.Counter(ids).items() if count > 1)[:3]
     if twice:
-        raise ValueError(f"Item ids {twice} occur twice in {files[0]} and its sisters; keep one Example for each item.")
+        raise ValueError(
+            f"Item ids {twice} occur twice in {files[0]} and the files beside it; keep one Example for each item."
+        )
     if not ids:
-        raise ValueError(f"No items in {list(files)}; wanted at least one. Look at the dead letters of preprocessing.")
+        raise ValueError(
+            f"No items in {list(files)}; wanted at least one. See `dead_letters/` of the preprocessing output."
+        )
 
 
 def build_events(
@@ -157,7 +164,7 @@ def build_events(
     Args:
       directory: Gets the folders `queries`, `reviews`, `requests` and `rows`.
       files: Event Examples; may be none.
-      ops: From wire to model form.
+      ops: From wire form to model inputs.
       row_of: Store row of each item id; events of other items are dropped and counted.
     """
     sides = (Side.QUERY, Side.EVENT)
@@ -174,7 +181,7 @@ def build_events(
 
 
 class _EventBuilder:
-    """Writes one split; a query that occurs in many rows is brought to model form and stored once."""
+    """Writer of one split; the model inputs of a query that occurs in many rows are computed and stored once."""
 
     def __init__(self, directory: pathlib.Path, *, ops: examples.ModelOps, row_of: Mapping[bytes, int]) -> None:
         for name in ("queries", "reviews", "requests", "rows"):
@@ -183,14 +190,14 @@ class _EventBuilder:
         self._reviews = columnar.TableWriter(directory / "reviews")
         self._requests = columnar.TableWriter(directory / "requests")
         self._rows = columnar.TableWriter(directory / "rows")
-        self._request_numbers = Numbering(directory / "requests.db")
-        self._query_numbers = Numbering(directory / "queries.db")
-        self._review_numbers = Numbering(directory / "reviews.db")
+        self._request_ids = IdAssigner(directory / "requests.db")
+        self._query_ids = IdAssigner(directory / "queries.db")
+        self._review_ids = IdAssigner(directory / "reviews.db")
         self._request_of_row: list[np.ndarray] = []
         self._row_of = row_of
         self._dropped = 0
-        self._names: list[str] = []  # columns that tell who asks
-        self._asked = [f for f in features_of(Side.QUERY) if f.modality not in (None, *USER_MODALITIES)]
+        self._names: list[str] = []  # columns of the shopper
+        self._query_features = [f for f in features_of(Side.QUERY) if f.modality not in (None, *USER_MODALITIES)]
         self._shopper = [f for f in features_of(Side.QUERY) if f.modality in USER_MODALITIES]
 
         @tf.function(reduce_retracing=True, autograph=False)
@@ -217,7 +224,7 @@ class _EventBuilder:
     def __exit__(self, *unused: object) -> None:
         for table in (self._queries, self._reviews, self._requests, self._rows):
             table.__exit__(*unused)
-        for numbers in (self._request_numbers, self._query_numbers, self._review_numbers):
+        for numbers in (self._request_ids, self._query_ids, self._review_ids):
             numbers.close()
 
     def append(self, wire: Mapping[str, np.ndarray]) -> None:
@@ -227,7 +234,7 @@ class _EventBuilder:
         self._dropped += len(item_rows) - len(kept)
         wire = {name: values[kept] for name, values in wire.items()}
         numbers = {f.name: wire[f.name] for f in features_of(Side.EVENT) if f.dtype is not Dtype.BYTES}
-        requests, _ = self._request_numbers.numbers(wire["request_id"].tolist())
+        requests, _ = self._request_ids.assign(wire["request_id"].tolist())
         self._request_of_row.append(requests)
         shopper = self._shopper_columns(wire)
         self._names = sorted(shopper)
@@ -244,7 +251,7 @@ class _EventBuilder:
         )
 
     def _shopper_columns(self, wire: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Who asks, in model form, for every row: {name: [n, ...]}."""
+        """Model inputs of the shopper for every row: {name: [n, ...]}."""
         inputs = {feature.name: _tensor(wire[feature.name]) for feature in self._shopper}
         columns = {name: values.numpy() for name, values in self._to_shopper(inputs).items()}
         return {**columns, "history_rows": _rows_of(wire["history_ids"], self._row_of)}
@@ -254,7 +261,7 @@ class _EventBuilder:
         self._queries.finish()
         self._reviews.finish()
         requests = np.concatenate(self._request_of_row)
-        size = np.bincount(requests, minlength=len(self._request_numbers))
+        size = np.bincount(requests, minlength=len(self._request_ids))
         self._requests.append({"first": np.cumsum(size) - size, "size": size})
         self._requests.finish()
         notes = {"dropped": self._dropped, "shopper": self._names}
@@ -262,15 +269,15 @@ class _EventBuilder:
 
     def _query_rows(self, wire: Mapping[str, np.ndarray]) -> np.ndarray:
         rows = range(len(wire["query_text"]))
-        keys = [_digest([wire[feature.name][row] for feature in self._asked]) for row in rows]
-        numbers, new = self._query_numbers.numbers(keys)
+        keys = [_digest([wire[feature.name][row] for feature in self._query_features]) for row in rows]
+        numbers, new = self._query_ids.assign(keys)
         if len(new) or not self._queries.num_rows:
-            asked = {f.name: _tensor(wire[f.name][new]) for f in self._asked}
-            self._queries.append({name: value.numpy() for name, value in self._to_query(asked).items()})
+            features = {f.name: _tensor(wire[f.name][new]) for f in self._query_features}
+            self._queries.append({name: value.numpy() for name, value in self._to_query(features).items()})
         return numbers
 
     def _review_rows(self, texts: np.ndarray) -> np.ndarray:
-        numbers, new = self._review_numbers.numbers(texts.tolist())
+        numbers, new = self._review_ids.assign(texts.tolist())
         if len(new):
             self._reviews.append({"review_words": self._to_review(tf.constant(texts[new].tolist())).numpy()})
         return numbers

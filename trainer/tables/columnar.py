@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-# A media column of stem `image` is the pair `image_pixels`, `image_present` in model form; a sound has `_mel`.
+# A media column of stem `image` is the pair of model inputs `image_pixels`, `image_present`; audio has `_mel`.
 CONTENT = ("_pixels", "_mel")
 PRESENT = "_present"
 _TABLE = "table.json"
@@ -62,12 +62,12 @@ class BytesColumn:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MediaColumn:
-    """Pictures or sounds, of which many are absent.
+    """Images or audio, of which many are absent.
 
     Attributes:
       name: Of the feature that holds the content, such as `image_pixels`.
       slots: [row, slot] int32, index into `values`, -1 = absent.
-      values: [medium, ...] uint8.
+      values: [present medium, ...] uint8.
     """
 
     name: str
@@ -130,7 +130,7 @@ def _open_column(directory: pathlib.Path, name: str, parts: Mapping[str, Mapping
     return DenseColumn(name=name, **arrays)
 
 
-class _Part:
+class _ColumnFile:
     """A raw file that grows row by row."""
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -156,11 +156,11 @@ class TableWriter:
     def __init__(self, directory: pathlib.Path) -> None:
         """Starts a table in `directory`."""
         self._directory = directory
-        self._parts: dict[str, dict[str, _Part]] = {}
+        self._parts: dict[str, dict[str, _ColumnFile]] = {}
         self.num_rows = 0
 
     def __enter__(self) -> "TableWriter":
-        """The writer; its files are closed at the end of the block, whatever happens."""
+        """Returns the writer; its files are closed at the end of the block, also after an error."""
         return self
 
     def __exit__(self, *unused: object) -> None:
@@ -196,10 +196,10 @@ class TableWriter:
         if order is not None:
             self._reorder(order)
 
-    def _part(self, column: str, part: str) -> _Part:
+    def _part(self, column: str, part: str) -> _ColumnFile:
         parts = self._parts.setdefault(column, {})
         if part not in parts:
-            parts[part] = _Part(self._directory / f"{column}.{part}.bin")
+            parts[part] = _ColumnFile(self._directory / f"{column}.{part}.bin")
         return parts[part]
 
     def _append_media(self, name: str, content: np.ndarray, present: np.ndarray) -> None:
@@ -218,7 +218,7 @@ class TableWriter:
         data.append(np.frombuffer(b"".join(values), np.uint8))
 
     def _reorder(self, order: np.ndarray) -> None:
-        """Rewrites every file that is addressed by row, some rows at a time; pictures stay, their slots move."""
+        """Rewrites every file that is addressed by row, some rows at a time; media stay, their slots move."""
         for name, column in Table(self._directory).columns.items():
             if isinstance(column, BytesColumn):
                 lengths = np.diff(column.offsets)
@@ -246,7 +246,7 @@ def _blocks(order: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def content_key(files: Iterable[str], *, read: Callable[[str], Iterator[bytes]], parts: Sequence[str]) -> str:
-    """A name for what is derived from these files and texts: equal content gives an equal key."""
+    """Key of what is derived from files and texts: equal content gives an equal key."""
     digest = hashlib.sha256()
     for text in parts:
         digest.update(hashlib.sha256(text.encode()).digest())
@@ -258,11 +258,11 @@ def content_key(files: Iterable[str], *, read: Callable[[str], Iterator[bytes]],
     return digest.hexdigest()[:24]
 
 
-def make_once(directory: pathlib.Path, build: Callable[[pathlib.Path], None]) -> bool:
-    """Makes `directory` by `build` if it is not there yet: written aside, then renamed; one process at a time.
+def build_once(directory: pathlib.Path, build: Callable[[pathlib.Path], None]) -> bool:
+    """Builds `directory` if it is not there yet: written aside, then renamed; one process at a time.
 
     Returns:
-      True if it was made now, False if it was there.
+      True if it was built now, False if it was there.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     with _locked(directory.with_name(f".{directory.name}.lock")):

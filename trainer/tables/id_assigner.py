@@ -1,8 +1,9 @@
-"""Numbers for keys in the order in which they first occur, on disk: what is held in memory does not grow with them."""
+"""Id assignment on disk: consecutive ids for keys by first occurrence, in memory that their number does not change."""
 
 import pathlib
 import sqlite3
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,11 +11,23 @@ _CACHE_KIB = 16_384
 _KEYS_AT_ONCE = 512  # below the number of parameters of a statement that any SQLite takes
 
 
-class Numbering:
-    """Gives every distinct key the next number, from 0."""
+class Assigned(NamedTuple):
+    """Ids of a batch of keys.
+
+    Attributes:
+      ids: [n] int32, of every key.
+      new: [new] int64, positions of the keys that never occurred before, in their order.
+    """
+
+    ids: np.ndarray
+    new: np.ndarray
+
+
+class IdAssigner:
+    """Assigns every distinct key the next id, from 0."""
 
     def __init__(self, path: pathlib.Path) -> None:
-        """Starts anew in the file `path`, which must not exist and is deleted by `close`."""
+        """Starts empty in the file `path`, which must not exist and is deleted by `close`."""
         self._path = path
         self._size = 0
         self._database = sqlite3.connect(path, isolation_level=None)
@@ -32,29 +45,25 @@ class Numbering:
         self._database.close()
         self._path.unlink(missing_ok=True)
 
-    def numbers(self, keys: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of `keys` [n], and the places among them of those that never occurred before, in their order.
-
-        Returns:
-          ([n] int32, [new] int64).
-        """
+    def assign(self, keys: Sequence[bytes]) -> Assigned:
+        """Returns the ids of `keys` [n], new ones where they never occurred before."""
         first: dict[bytes, int] = {}
-        for place, key in enumerate(keys):
-            first.setdefault(key, place)
+        for position, key in enumerate(keys):
+            first.setdefault(key, position)
         known = self._known(list(first))
         new = [key for key in first if key not in known]
         known.update(zip(new, range(self._size, self._size + len(new)), strict=True))
         self._database.executemany("INSERT INTO numbers VALUES (?, ?)", [(key, known[key]) for key in new])
         self._size += len(new)
-        return (
+        return Assigned(
             np.fromiter((known[key] for key in keys), np.int32, len(keys)),
             np.array([first[key] for key in new], np.int64),
         )
 
     def _known(self, keys: Sequence[bytes]) -> dict[bytes, int]:
-        found: dict[bytes, int] = {}
+        known: dict[bytes, int] = {}
         for start in range(0, len(keys), _KEYS_AT_ONCE):
             part = keys[start : start + _KEYS_AT_ONCE]
-            places = ", ".join("?" * len(part))
-            found.update(self._database.execute(f"SELECT key, number FROM numbers WHERE key IN ({places})", part))
-        return found
+            parameters = ", ".join("?" * len(part))
+            known.update(self._database.execute(f"SELECT key, number FROM numbers WHERE key IN ({parameters})", part))
+        return known

@@ -1,4 +1,4 @@
-"""The parts of a training run: steps, loop, checkpoints, what stops it and what a person sees of it."""
+"""Training loop and its parts: batches, steps, schedule, checkpoints, calibration and warm start."""
 
 from trainer import require_keras_2
 

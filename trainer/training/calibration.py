@@ -1,34 +1,53 @@
-"""After training: probabilities that keep what they say, by held-out events."""
+"""Calibration of the pair heads by Platt scaling on held-out requests, after training.
+
+https://home.cs.colorado.edu/~mozer/Teaching/syllabi/6622/papers/Platt1999.pdf
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from trainer.batch_inference import compile_rows, map_rows
 from trainer.model.two_tower import TwoTower
 from trainer.spec.tasks import MAX_LABELS, PAIR_TASKS, Task
-from trainer.tables.tables import EventTable, Tables, compile_rows, map_rows
+from trainer.tables.events import EventTable
+from trainer.tables.open import TrainingTables
 
-_MOST_ROWS = 8192
-_LEAST_ROWS = 200  # below, a slope would be guessed
+_MAX_ROWS = 8192
+_MIN_ROWS = 200  # with fewer, the slope is not fitted
 _SLOPES = (0.05, 5.0)
 _ROWS_AT_ONCE = 256
 _BLOCK_ROWS = 1 << 16
 
 
-def calibrate(model: TwoTower, tables: Tables, *, items: np.ndarray, seed: int) -> None:
-    """Scales and shifts the logit of each pair task, so that what it calls probable happens as often as it says.
+class PlattScaling(NamedTuple):
+    """Affine map of a logit: slope · logit + shift."""
 
-    A network is too sure of the rows it was trained on, and its batches hold fewer rows without action than the log
-    does. So slope and shift are those of the largest likelihood on the held-out events that are set apart for it
+    slope: float
+    shift: float
+
+
+class LabelledSample(NamedTuple):
+    """Sampled rows with a label, ascending [sample] int64, and the mean label of all rows that have one."""
+
+    rows: np.ndarray
+    mean: float
+
+
+def calibrate(model: TwoTower, tables: TrainingTables, *, items: np.ndarray, seed: int) -> None:
+    """Calibrates the logit of each pair task: its probability becomes the frequency of the action.
+
+    A network is overconfident on the rows it was trained on, and its batches hold fewer rows without action than the
+    log does. So slope and shift have the maximum likelihood on the held-out events that are reserved for it
     (`EventTable.for_calibration`). With fewer than 200 labelled ones the logit is only shifted, until the mean
     probability over training rows is their mean label. The order of items stays.
 
-    Platt scaling: https://home.cs.colorado.edu/~mozer/Teaching/syllabi/6622/papers/Platt1999.pdf
-
     Args:
-      model: Its heads are changed.
-      tables: Of the training.
+      model: Its heads are changed in place.
+      tables: Tables of the training.
       items: [items, dim] vectors by store row.
-      seed: Of the rows that are drawn where there are many.
+      seed: Seed of the sample of rows.
     """
     usable = tables.evaluation.for_calibration()
     encode = compile_rows(
@@ -43,67 +62,67 @@ def calibrate(model: TwoTower, tables: Tables, *, items: np.ndarray, seed: int) 
         return np.log(probability) - np.log1p(-probability)
 
     for index, task in enumerate(PAIR_TASKS):
-        random, most = np.random.default_rng([seed, 2, index]), MAX_LABELS[task.kind]
+        random, max_label = np.random.default_rng([seed, 2, index]), MAX_LABELS[task.kind]
         labels = np.where(usable, tables.evaluation.values(task.label), -1.0)
-        chosen, _ = sample_known(labels, most=_MOST_ROWS, random=random)
-        shares = labels[chosen] / most
-        if len(chosen) >= _LEAST_ROWS and 0.0 < shares.mean() < 1.0:
-            slope, shift = fit_platt(logits(task, tables.evaluation, chosen), shares)
+        rows = sample_labelled(labels, max_rows=_MAX_ROWS, random=random).rows
+        targets = labels[rows] / max_label
+        if len(rows) >= _MIN_ROWS and 0.0 < targets.mean() < 1.0:
+            slope, shift = fit_platt(logits(task, tables.evaluation, rows), targets)
         else:
-            chosen, mean = sample_known(tables.train.values(task.label), most=_MOST_ROWS, random=random)
-            if not len(chosen):
+            rows, mean = sample_labelled(tables.train.values(task.label), max_rows=_MAX_ROWS, random=random)
+            if not len(rows):
                 continue
-            slope, shift = 1.0, mean_shift(logits(task, tables.train, chosen), mean / most)
-        logit = model.heads[task.name].logit
-        logit.kernel.assign(slope * logit.kernel)
-        logit.bias.assign(slope * logit.bias + shift)
+            slope, shift = 1.0, fit_shift(logits(task, tables.train, rows), mean / max_label)
+        _rescale(model.heads[task.name].logit, slope, shift)
 
 
-def fit_platt(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Slope and shift of the largest likelihood of `labels` [n] in 0..1 by Newton's method; the slope in 0.05..5."""
-    slope, shift = 1.0, mean_shift(logits, float(labels.mean()))
+def _rescale(logit: tf.keras.layers.Dense, slope: float, shift: float) -> None:
+    logit.kernel.assign(slope * logit.kernel)
+    logit.bias.assign(slope * logit.bias + shift)
+
+
+def fit_platt(logits: np.ndarray, labels: np.ndarray) -> PlattScaling:
+    """Fits slope and shift to `labels` [n] in 0..1 by maximum likelihood (Newton's method); the slope in 0.05..5."""
+    slope, shift = 1.0, fit_shift(logits, float(labels.mean()))
     for _ in range(50):
-        told = 1.0 / (1.0 + np.exp(-(slope * logits + shift)))
-        off, weight = told - labels, told * (1.0 - told)
-        gradient = np.array([off @ logits, off.sum()])
-        curvature = np.array([[weight @ logits**2, weight @ logits], [weight @ logits, weight.sum()]])
-        step = np.linalg.solve(curvature + 1e-6 * len(logits) * np.eye(2), gradient)
+        probability = 1.0 / (1.0 + np.exp(-(slope * logits + shift)))
+        residual, weight = probability - labels, probability * (1.0 - probability)
+        gradient = np.array([residual @ logits, residual.sum()])
+        hessian = np.array([[weight @ logits**2, weight @ logits], [weight @ logits, weight.sum()]])
+        step = np.linalg.solve(hessian + 1e-6 * len(logits) * np.eye(2), gradient)
         slope, shift = slope - float(np.clip(step[0], -1.0, 1.0)), shift - float(np.clip(step[1], -1.0, 1.0))
     slope = float(np.clip(slope, *_SLOPES))
-    return slope, mean_shift(slope * logits, float(labels.mean()))
+    return PlattScaling(slope, fit_shift(slope * logits, float(labels.mean())))
 
 
-def sample_known(labels: np.ndarray, *, most: int, random: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Rows that are labelled, drawn at random, and the mean label of all that are.
+def sample_labelled(labels: np.ndarray, *, max_rows: int, random: np.random.Generator) -> LabelledSample:
+    """Samples rows with a label, without replacement; the mean is 0.0 where no row has one.
 
     The column is read in blocks, twice, so that memory does not grow with the number of events.
 
     Args:
       labels: [row] float32, below 0 = not labelled; it may be mapped from disk.
-      most: How many rows to draw.
-      random: What draws them.
-
-    Returns:
-      [at most `most`] int64, ascending; the mean, 0.0 where nothing is labelled.
+      max_rows: Maximum size of the sample.
+      random: Generator of the sample.
     """
     starts = range(0, len(labels), _BLOCK_ROWS)
     blocks = [labels[start : start + _BLOCK_ROWS] for start in starts]
     counts = np.array([np.count_nonzero(block >= 0) for block in blocks], np.int64)
     total = int(counts.sum())
     if not total:
-        return np.empty(0, np.int64), 0.0
+        return LabelledSample(np.empty(0, np.int64), 0.0)
     mean = sum(float(np.sum(block, where=block >= 0, dtype=np.float64)) for block in blocks) / total
-    places = np.sort(random.choice(total, size=min(most, total), replace=False, shuffle=False))
+    sample = np.sort(random.choice(total, size=min(max_rows, total), replace=False, shuffle=False))
     ends = np.cumsum(counts)
     rows = [
-        start + np.flatnonzero(block >= 0)[places[(places >= end - count) & (places < end)] - (end - count)]
+        start + np.flatnonzero(block >= 0)[sample[(sample >= end - count) & (sample < end)] - (end - count)]
         for start, block, count, end in zip(starts, blocks, counts, ends, strict=True)
     ]
-    return np.concatenate(rows), mean
+    return LabelledSample(np.concatenate(rows), mean)
 
 
-def mean_shift(logits: np.ndarray, mean: float) -> float:
-    """What must be added to `logits` [n] so that their mean probability is `mean`, within 30 either way."""
+def fit_shift(logits: np.ndarray, mean: float) -> float:
+    """Returns the shift of `logits` [n] that makes their mean probability `mean`, within 30 either way."""
     low, high = -30.0, 30.0
     for _ in range(60):
         middle = (low + high) / 2.0

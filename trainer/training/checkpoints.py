@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: a folder for each, its manifest with sizes and hashes written last."""
+"""Atomic checkpoints: a folder for each, its manifest with sizes and hashes written last."""
 
 import hashlib
 import json
@@ -21,24 +21,24 @@ class CheckpointError(OSError):
 class Checkpoints:
     """The checkpoints of one run in one folder, local or remote (`gs://`, ...).
 
-    A folder without a manifest was never finished. A file that does not fit its manifest is damaged: the checkpoint
-    before is taken instead.
+    A folder without a manifest was never finished. A file that does not match its manifest is damaged: the checkpoint
+    before is restored instead.
     """
 
     def __init__(self, directory: str, *, keep: int, **objects: Any) -> None:
-        """Prepares to save.
+        """Opens the checkpoints of a folder.
 
         Args:
-          directory: Where the folders go.
-          keep: Newest ones that are kept.
-          **objects: What is saved: models, optimizers, variables.
+          directory: The folder; it need not exist.
+          keep: Number of newest checkpoints to keep.
+          **objects: Models, optimizers and variables to save.
         """
         self.directory = directory.rstrip("/")
         self._keep = keep
         self._checkpoint = tf.train.Checkpoint(**objects)
 
     def save(self, step: int, state: Mapping[str, Any]) -> None:
-        """Writes the checkpoint of `step` with the plain values of `state`; then lets the oldest go.
+        """Writes the checkpoint of `step` with the plain values of `state`; then removes the oldest.
 
         Raises:
           CheckpointError: It could not be written; those before it are as they were.
@@ -63,10 +63,10 @@ class Checkpoints:
             _remove(f"{self.directory}/{_PREFIX}{old:010d}")
 
     def restore(self, *, partly: bool = False) -> dict[str, Any] | None:
-        """Takes up the newest checkpoint that is whole; None when there is none.
+        """Restores the newest checkpoint that is not damaged; None when there is none.
 
         Args:
-          partly: Whether the checkpoint may hold more than the objects of this one.
+          partly: Whether the checkpoint may hold more objects than those given here.
 
         Returns:
           Its `state`, with `step`.

@@ -1,4 +1,4 @@
-"""Which share of the gradient each head sends: of the last batch of a replica, without dropout and before clipping."""
+"""Gradient share of each head: of the last batch of a replica, without dropout and before clipping."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,14 +10,14 @@ from trainer.model.two_tower import TwoTower
 
 
 class GradientShares:
-    """Measures a model now and then; nothing of it changes."""
+    """Norms of the gradients of a model's weighted losses, as shares of their sum."""
 
     def __init__(self, model: TwoTower) -> None:
         self._model = model
         self._length: Any = None
 
-    def of(self, batch: Mapping[str, Any]) -> dict[str, float]:
-        """{task: share}, which sum to 1: lengths of the gradients of the weighted losses by everything that is trained.
+    def measure(self, batch: Mapping[str, Any]) -> dict[str, float]:
+        """Returns {task: share}, which sum to 1, over all trainable variables.
 
         Args:
           batch: As the model takes it.
@@ -32,7 +32,7 @@ class GradientShares:
         return {name: length / total if total else 0.0 for name, length in zip(names, lengths, strict=True)}
 
     def _length_of(self, batch: Mapping[str, Any], only: tf.Tensor) -> tf.Tensor:
-        """The length of the gradient of the loss that `only` is one for: a graph is far dearer to make than to run."""
+        """Norm of the gradient of the loss that `only` is 1 for; one graph for all: tracing costs more than running."""
         variables = self._model.trainable_variables
         with tf.GradientTape() as tape:
             losses = self._model.objective.losses(self._model.encode_batch(batch), batch)

@@ -1,6 +1,6 @@
-"""A random order of n things that is computed, not stored: position i to its place, in memory that n does not change.
+"""Pseudo-random permutation of 0 .. n - 1 by a Feistel network: computed, not stored, in memory that n does not change.
 
-A Feistel network permutes 0 .. 4^b - 1, the smallest such range that holds n; a place at n or above is permuted again
+The network permutes 0 .. 4^b - 1, the smallest such range that holds n; a value at n or above is permuted again
 until it falls below ("cycle walking": https://doi.org/10.1007/3-540-45760-7_9). On average that takes less than four
 rounds of numbers.
 """
@@ -11,13 +11,13 @@ _ROUNDS = 6
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
-def places(positions: np.ndarray, *, length: int, key: tuple[int, ...]) -> np.ndarray:
-    """Where each position stands in the order of `key`: a permutation of 0 .. length - 1.
+def permuted_index(positions: np.ndarray, *, length: int, key: tuple[int, ...]) -> np.ndarray:
+    """Returns the permuted index of each position: a permutation of 0 .. length - 1 that `key` determines.
 
     Args:
       positions: [n] integers in 0 .. length - 1.
-      length: How many things there are.
-      key: What the order follows from.
+      length: Size of the permutation.
+      key: Seed of the permutation.
 
     Returns:
       [n] int64.

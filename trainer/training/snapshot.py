@@ -1,4 +1,4 @@
-"""The item vectors that histories are read from, and the recall that they and the held-out queries give."""
+"""Snapshots of the item vectors, which histories are read from, and the held-out recall during training."""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from trainer import metrics
+from trainer.batch_inference import compile_rows, map_rows
 from trainer.model.tower import mask_modalities
 from trainer.model.two_tower import TwoTower
 from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.features import Modality
-from trainer.tables.tables import EventTable, ItemStore, compile_rows, map_rows
+from trainer.tables.events import EventTable
+from trainer.tables.items import ItemStore
 
 _ITEMS_AT_ONCE = 256
 _MAX_REQUESTS = 2000
@@ -18,7 +20,7 @@ METRIC = "recall@10"
 
 
 class Snapshots:
-    """The vectors of all items: by content alone, as histories read them, and with what is known of them now."""
+    """Vectors of all items: by content alone, as histories read them, and with their latest daily features."""
 
     def __init__(self, model: TwoTower, items: ItemStore) -> None:
         self._model = model
@@ -26,16 +28,16 @@ class Snapshots:
         self._encode: Any = None
 
     def refresh(self) -> None:
-        """Encodes the whole store by content and gives it to the model."""
-        self._model.set_snapshot(self._vectors(hidden=DAILY_MODALITIES))
+        """Encodes the whole store by content and sets the snapshot of the model."""
+        self._model.set_snapshot(self._vectors(masked=DAILY_MODALITIES))
 
     def current(self) -> np.ndarray:
-        """[items, dim] float32, what the item tower gives with the latest record of each item."""
-        return self._vectors(hidden=())
+        """Returns the vectors of all items on their latest day: [items, dim] float32."""
+        return self._vectors(masked=())
 
-    def _vectors(self, *, hidden: Collection[Modality]) -> np.ndarray:
+    def _vectors(self, *, masked: Collection[Modality]) -> np.ndarray:
         def read(rows: np.ndarray) -> dict[str, np.ndarray]:
-            return {**self._items.gather(rows), **mask_modalities(hidden)}
+            return {**self._items.gather(rows), **mask_modalities(masked)}
 
         if self._encode is None:
             self._encode = compile_rows(
@@ -45,10 +47,10 @@ class Snapshots:
 
 
 class Validation:
-    """Recall@10 of the held-out actions over the full catalogue: exact, on at most 2,000 requests."""
+    """Held-out recall@10 over the full catalogue: exact, on at most 2,000 requests."""
 
     def __init__(self, model: TwoTower, events: EventTable, *, snapshots: Snapshots, num_items: int) -> None:
-        """Names what is measured; the requests are read when `recall` is first asked for."""
+        """Defers reading the requests to the first call of `recall`."""
         self._model = model
         self._events = events
         self._snapshots = snapshots
@@ -58,19 +60,19 @@ class Validation:
         self._encode: Any = None
 
     def recall(self) -> float:
-        """The mean over the requests.
+        """Returns the mean over the requests.
 
         Raises:
           ValueError: Nothing is held out.
         """
         if self._relevant is None:
-            self._relevant = self._choose()
+            self._relevant = self._choose_requests()
         gather = self._events.gather_queries
         if self._encode is None:
             self._encode = compile_rows(self._model.ranking_vectors, gather(self._query_rows[:1]))
         items = self._snapshots.current()
-        found = map_rows(self._encode, self._query_rows, gather=gather, size=_ITEMS_AT_ONCE)
-        queries, repeats = np.split(found, [items.shape[1]], axis=1)
+        encoded = map_rows(self._encode, self._query_rows, gather=gather, size=_ITEMS_AT_ONCE)
+        queries, repeats = np.split(encoded, [items.shape[1]], axis=1)
         scorer = metrics.similarity_scorer(
             np.asarray(self._model.query_keys(queries)),
             np.asarray(self._model.item_keys(items)),
@@ -80,18 +82,18 @@ class Validation:
         ranks = metrics.count_ranks(scorer, self._relevant, num_items=self._num_items)
         return metrics.retrieval_metrics(self._relevant, ranks)[METRIC]
 
-    def _choose(self) -> metrics.Relevant:
-        """The requests: the first by the order of their ids, which are hashes or numbers."""
+    def _choose_requests(self) -> metrics.Relevant:
+        """The first requests by the order of their ids, which are hashes or numbers."""
         events = self._events
-        wanted = np.flatnonzero((events.values("positive") > 0) & (events.values("label_grade") < 0))
-        if not len(wanted):
+        positives = np.flatnonzero((events.values("positive") > 0) & (events.values("label_grade") < 0))
+        if not len(positives):
             raise ValueError(
                 f"None of the {events.num_rows} held-out events is a positive; early stopping and searches need one. "
                 "Hold more out (data.eval_percent), or set train.patience to 0."
             )
-        _, request = np.unique(events.request_ids()[wanted].astype(bytes), return_inverse=True)
+        _, request = np.unique(events.request_ids()[positives].astype(bytes), return_inverse=True)
         kept = request < _MAX_REQUESTS
-        rows, request = wanted[kept], request[kept]
+        rows, request = positives[kept], request[kept]
         pairs = np.unique(np.stack([request, events.values("item_row")[rows]], axis=1), axis=0)
         _, first = np.unique(request, return_index=True)
         self._query_rows = rows[first]

@@ -1,4 +1,4 @@
-"""One step of training on any strategy: gradients of the joined batch of all replicas, then the update."""
+"""Training step on any `tf.distribute` strategy: gradients of the joined batch of all replicas, then the update."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -13,12 +13,12 @@ from trainer.spec.features import Side
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.training import RunConfig, TrainConfig
 from trainer.training.batches import Batches, Shard
-from trainer.training.distributed.cross_replica import Encoded, gather, summed
+from trainer.training.distributed.cross_replica import Encoded, all_gather, all_reduce_sum
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What one step found; equal on every replica.
+class StepMetrics:
+    """Losses and norms of one step, equal on every replica.
 
     Attributes:
       losses: Unweighted loss by task.
@@ -35,23 +35,23 @@ class Measured:
     stopping: bool = False
 
     def is_finite(self) -> bool:
-        """Whether every loss and the gradient are numbers."""
+        """Whether every loss and the gradient norm are finite."""
         return bool(np.isfinite([*self.losses.values(), self.total, self.gradient_norm]).all())
 
     @classmethod
-    def of(cls, found: Mapping[str, Any]) -> "Measured":
-        """What the graph returned, as numbers."""
+    def from_graph(cls, outputs: Mapping[str, Any]) -> "StepMetrics":
+        """Converts the tensors that the graph returned."""
         return cls(
-            losses={name: float(loss) for name, loss in found["losses"].items()},
-            total=float(found["total"]),
-            gradient_norm=float(found["norm"]),
-            weights={side: values.numpy() for side, values in found["weights"].items()},
-            stopping=bool(found["stopping"] > 0),
+            losses={name: float(loss) for name, loss in outputs["losses"].items()},
+            total=float(outputs["total"]),
+            gradient_norm=float(outputs["norm"]),
+            weights={side: values.numpy() for side, values in outputs["weights"].items()},
+            stopping=bool(outputs["stopping"] > 0),
         )
 
     @classmethod
-    def mean(cls, parts: "list[Measured]") -> "Measured":
-        """The mean over the batches of one update; the last norm is that of their mean gradient."""
+    def mean(cls, parts: "list[StepMetrics]") -> "StepMetrics":
+        """Returns the mean over the batches of one update; the last norm is that of their mean gradient."""
         if len(parts) == 1:
             return parts[0]
         return cls(
@@ -63,8 +63,8 @@ class Measured:
         )
 
 
-class Steps:
-    """The compiled functions of a run.
+class TrainStep:
+    """Compiled functions of one update: accumulated gradients, then the optimizer.
 
     Every replica encodes its own rows; vectors, labels and item ids of all of them are gathered before the losses, so
     that each row has the items of the joined batch as negatives. The loss of the joined batch is the mean of what the
@@ -74,13 +74,13 @@ class Steps:
     def __init__(
         self, model: TwoTower, optimizer: tf.keras.optimizers.Optimizer, *, train: TrainConfig, strategy: Any
     ) -> None:
-        """Call in the scope of `strategy`."""
+        """Must be called in the scope of `strategy`."""
         self._model = model
         self._optimizer = optimizer
         self._train = train
         self._strategy = strategy
         self._variables = model.trainable_variables
-        self._sums = [
+        self._accumulated = [
             tf.Variable(
                 tf.zeros(variable.shape, variable.dtype),
                 trainable=False,
@@ -91,22 +91,22 @@ class Steps:
         ]
         self._gradients = tf.function(self._gradients_of, autograph=False)
         self._apply = tf.function(self._apply_all, autograph=False)
-        self._agreed = tf.function(self._mean_of, autograph=False)
+        self._mean = tf.function(self._mean_of, autograph=False)
 
     def batches(self, batches: Batches, start: int, run: RunConfig) -> Iterator[Any]:
-        """The batches from that of update `start` on, spread over the replicas."""
+        """Returns the batches from that of update `start` on, distributed over the replicas."""
 
         def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
             local = context.num_replicas_in_sync // context.num_input_pipelines
             first = context.input_pipeline_id * local
-            shard = Shard(replicas=tuple(range(first, first + local)), of=context.num_replicas_in_sync)
+            shard = Shard(replicas=tuple(range(first, first + local)), num_replicas=context.num_replicas_in_sync)
             number = start * self._train.gradient_accumulation_steps
             return batches.dataset(number, shard=shard, parallel=run.num_parallel_batches, prefetch=run.prefetch)
 
         return iter(self._strategy.distribute_datasets_from_function(pipeline))
 
-    def step(self, iterator: Iterator[Any], number: int, *, stopping: bool = False) -> Measured:
-        """The gradients of update `number`, kept until `update`; takes as many batches as are accumulated.
+    def step(self, iterator: Iterator[Any], number: int, *, stopping: bool = False) -> StepMetrics:
+        """Computes the gradients of update `number`, kept until `update`, from as many batches as are accumulated.
 
         Args:
           iterator: From `batches`, at this update's first batch.
@@ -114,28 +114,30 @@ class Steps:
           stopping: Whether this worker was asked to stop.
         """
         parts = []
-        for place in range(self._train.gradient_accumulation_steps):
-            batch_number = tf.constant(number * self._train.gradient_accumulation_steps + place, tf.int64)
-            found = self._gradients(iterator, batch_number, tf.constant(place == 0), tf.constant(float(stopping)))
-            parts.append(Measured.of(found))
-        return Measured.mean(parts)
+        for index in range(self._train.gradient_accumulation_steps):
+            batch_number = tf.constant(number * self._train.gradient_accumulation_steps + index, tf.int64)
+            outputs = self._gradients(iterator, batch_number, tf.constant(index == 0), tf.constant(float(stopping)))
+            parts.append(StepMetrics.from_graph(outputs))
+        return StepMetrics.mean(parts)
 
     def update(self) -> None:
         """Applies the gradients of the last `step`."""
         self._apply()
 
-    def agree(self, value: float) -> float:
-        """The mean of `value` over all workers: the same number on each, for decisions that all must share."""
-        return float(self._agreed(tf.constant(value, tf.float32)))
+    def all_reduce_mean(self, value: float) -> float:
+        """Returns the mean of `value` over all workers, for decisions that all must share."""
+        return float(self._mean(tf.constant(value, tf.float32)))
 
     def _mean_of(self, value: tf.Tensor) -> tf.Tensor:
         return self._strategy.reduce(tf.distribute.ReduceOp.MEAN, self._strategy.run(tf.identity, (value,)), axis=None)
 
     def _gradients_of(self, iterator: Any, number: tf.Tensor, first: tf.Tensor, stopping: tf.Tensor) -> Any:
-        results = self._strategy.run(self._replica, args=(next(iterator), number, first, stopping))
+        results = self._strategy.run(self._replica_gradients, args=(next(iterator), number, first, stopping))
         return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[0], results)
 
-    def _replica(self, batch: Any, number: tf.Tensor, first: tf.Tensor, stopping: tf.Tensor) -> dict[str, Any]:
+    def _replica_gradients(
+        self, batch: Any, number: tf.Tensor, first: tf.Tensor, stopping: tf.Tensor
+    ) -> dict[str, Any]:
         context = tf.distribute.get_replica_context()
         replicas = context.num_replicas_in_sync
         draw = number * replicas + tf.cast(context.replica_id_in_sync_group, tf.int64)
@@ -143,7 +145,7 @@ class Steps:
             outputs = self._model.encode_batch(batch, training=True)
             encoded: Encoded = self._model.objective.inputs(outputs)
             if replicas > 1:
-                encoded, batch = gather(encoded, batch, context)
+                encoded, batch = all_gather(encoded, batch, context)
             losses = self._model.objective.losses(encoded, batch)
             self._model.objective.update_memory_bank(encoded, batch)
             share = self._model.objective.total(losses) / replicas
@@ -152,23 +154,23 @@ class Steps:
             tf.ensure_shape(tf.convert_to_tensor(gradient), variable.shape)
             for gradient, variable in zip(gradients, self._variables, strict=True)
         ]
-        found = {"total": share, "losses": {name: loss / replicas for name, loss in losses.items()}}
+        results = {"total": share, "losses": {name: loss / replicas for name, loss in losses.items()}}
         weights = {side: outputs[side][TowerOutput.WEIGHTS.value] for side in (Side.ITEM, Side.QUERY)}
-        found |= {"weights": {side: tf.reduce_mean(values, axis=0) / replicas for side, values in weights.items()}}
-        found |= {"gradients": gradients, "stopping": stopping}
+        results |= {"weights": {side: tf.reduce_mean(values, axis=0) / replicas for side, values in weights.items()}}
+        results |= {"gradients": gradients, "stopping": stopping}
         if replicas > 1:
-            found = summed(found, context)
-        for kept, gradient in zip(self._sums, found.pop("gradients"), strict=True):
+            results = all_reduce_sum(results, context)
+        for total, gradient in zip(self._accumulated, results.pop("gradients"), strict=True):
             part = gradient / self._train.gradient_accumulation_steps
-            kept.assign(tf.where(first, part, kept + part))
-        norm = tf.linalg.global_norm([tf.convert_to_tensor(kept) for kept in self._sums])
-        return {**found, "norm": norm}
+            total.assign(tf.where(first, part, total + part))
+        norm = tf.linalg.global_norm([tf.convert_to_tensor(total) for total in self._accumulated])
+        return {**results, "norm": norm}
 
     def _apply_all(self) -> None:
         self._strategy.run(self._apply_replica)
 
     def _apply_replica(self) -> None:
-        gradients = [tf.convert_to_tensor(kept) for kept in self._sums]
+        gradients = [tf.convert_to_tensor(total) for total in self._accumulated]
         if self._train.clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self._train.clip_norm)
         pairs = list(zip(gradients, self._variables, strict=True))

@@ -1,9 +1,8 @@
-"""Going on from a published model: what of it is kept for that, and how its weights fit a catalogue that has grown.
+"""Warm start from a published model: its stored state, and its weights fitted to a catalogue that has grown.
 
-A row of an embedding belongs to its category, brand, item or sub-word, not to a number: rows move with their names, new
-names get fresh rows, and rows of names that are gone are kept for the day they return. Sub-words only get appended
-(their ids are permanent), and only those for characters that could not be read before, so that every word that was read
-before is read as before.
+A row of an embedding belongs to its category, brand, item or sub-word, not to an id: rows move with their names, new
+names get new rows, and rows of names that are gone are kept in case they return. Sub-words are only appended (their ids
+are permanent), and only those for characters that no sub-word had, so that the tokens of every known word stay.
 """
 
 import dataclasses
@@ -20,35 +19,35 @@ from trainer.spec.config import Config, to_dict
 from trainer.spec.feature_list import FEATURES
 from trainer.spec.features import Modality
 from trainer.spec.tasks import TASKS
-from trainer.tables.tables import Tables
+from trainer.tables.open import TrainingTables
 from trainer.training.vocabulary_alignment import (
-    FIRST,
+    FIRST_ROW,
     VOCABULARIES,
-    named_tables,
-    place_rows,
-    put_back,
-    same_rows,
-    set_aside,
+    remap_rows,
+    restore_retired_rows,
+    retire_rows,
+    row_mapping,
+    vocabulary_tables,
 )
 
 STATE = "warm_start.json"
 WEIGHTS = "warm_start.npz"
 _FOLDERS = ("assets.extra", "towers/assets.extra")
 _RETIRED = "retired_"
-# Sizes of tables whose rows go by name: they may differ.
+# Sizes of tables whose rows belong to names: they may differ.
 _SIZES = ("category_vocab_size", "brand_vocab_size", "identity.item_embedding_rows", "vocab_size", "min_count")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Published:
-    """What a published model left to go on from.
+class PublishedModel:
+    """Stored state of a published model.
 
     Attributes:
-      model_id: Its name.
-      contract: What a model that goes on from it must share.
-      subwords: Its sub-words, by id.
+      model_id: Hash of the model.
+      contract: Settings and declarations that a model started from it must share.
+      subwords: Sub-words by id.
       vocabularies: Names of categories, brands and items, by id from 1.
-      weights: Its trainable variables, in order.
+      weights: Trainable variables, in order.
       retired: By vocabulary, the rows of names that earlier models knew and this one did not.
     """
 
@@ -61,7 +60,7 @@ class Published:
 
 
 def contract_of(config: Config) -> dict[str, Any]:
-    """What two models must share for the weights of one to mean anything in the other, as {key: value}."""
+    """Returns everything that two models must share so that one can take the weights of the other: {key: value}."""
     tower = to_dict(config)["tower"]
     flat: dict[str, Any] = {}
 
@@ -84,17 +83,17 @@ def contract_of(config: Config) -> dict[str, Any]:
     return dict(json.loads(json.dumps(flat)))
 
 
-def state_files(
-    model: TwoTower, config: Config, *, model_id: str, tables: Tables, published: Published | None = None
+def warm_start_files(
+    model: TwoTower, config: Config, *, model_id: str, tables: TrainingTables, published: PublishedModel | None = None
 ) -> dict[str, bytes]:
-    """What goes beside the exported model: {file name: content}.
+    """Returns the files of a later warm start, to be exported with the model: {file name: content}.
 
     Args:
       model: The model.
       config: Its configuration.
-      model_id: Its name.
-      tables: What it was trained on.
-      published: The model that it went on from, whose names it may have lost.
+      model_id: Its hash.
+      tables: Its training tables.
+      published: The model that it was started from, some of whose names it may lack.
     """
     vocabularies = {name: read_vocabulary(tables.transform_graph, name) for name in VOCABULARIES}
     retired = _retired(model, config, published, vocabularies) if published else {}
@@ -112,23 +111,23 @@ def state_files(
 
 
 def _retired(
-    model: TwoTower, config: Config, published: Published, vocabularies: Mapping[str, Sequence[str]]
+    model: TwoTower, config: Config, published: PublishedModel, vocabularies: Mapping[str, Sequence[str]]
 ) -> dict[str, dict[str, np.ndarray]]:
     """By vocabulary, the rows of names that `published` or those before it knew and `model` does not."""
-    found = {
-        table.vocabulary: set_aside(
+    retired = {
+        table.vocabulary: retire_rows(
             published.weights[table.position],
             names=published.vocabularies.get(table.vocabulary, ()),
-            staying=vocabularies[table.vocabulary],
+            kept=vocabularies[table.vocabulary],
             retired=published.retired.get(table.vocabulary, {}),
         )
-        for table in named_tables(model, config)
+        for table in vocabulary_tables(model, config)
     }
-    return {name: rows for name, rows in found.items() if rows}
+    return {name: rows for name, rows in retired.items() if rows}
 
 
 def read_vocabulary(transform_graph: str, name: str) -> tuple[str, ...]:
-    """The names of a vocabulary that Transform wrote, by id from 1; empty when it wrote none."""
+    """Returns the names of a vocabulary that Transform wrote, by id from 1; empty when it wrote none."""
     path = f"{transform_graph.rstrip('/')}/transform_fn/assets/{name}"
     if not tf.io.gfile.exists(path):
         return ()
@@ -136,79 +135,85 @@ def read_vocabulary(transform_graph: str, name: str) -> tuple[str, ...]:
         return tuple(line for line in file.read().split("\n") if line)
 
 
-def load_published(place: str) -> Published:
-    """Reads what a published model left.
+def load_published_model(path: str) -> PublishedModel:
+    """Reads the stored state of a published model.
 
     Args:
-      place: A version of a bundle, exported towers, the output of `trainer.task`, or a folder of numbered versions,
-        of which the newest is taken.
+      path: A version of a bundle, exported towers, the output of `trainer.task`, or a folder of numbered versions,
+        of which the newest is taken; local or remote.
 
     Raises:
-      ValueError: Nothing to go on from is there.
+      ValueError: There is no stored state.
     """
-    place = place.rstrip("/")
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(place)] if tf.io.gfile.isdir(place) else []
+    path = path.rstrip("/")
+    names = [name.rstrip("/") for name in tf.io.gfile.listdir(path)] if tf.io.gfile.isdir(path) else []
     numbers = sorted((name for name in names if name.isdigit()), key=int)
-    bases = [place, *([f"{place}/{numbers[-1]}"] if numbers else [])]
+    bases = [path, *([f"{path}/{numbers[-1]}"] if numbers else [])]
     for folder in (f"{base}/{inner}" for base in bases for inner in _FOLDERS):
         if tf.io.gfile.exists(f"{folder}/{STATE}"):
-            with tf.io.gfile.GFile(f"{folder}/{STATE}", "rb") as file:
-                state = json.loads(file.read())
-            with tf.io.gfile.GFile(f"{folder}/{WEIGHTS}", "rb") as file:
-                packed = np.load(io.BytesIO(file.read()), allow_pickle=False)
-                count = sum(name.startswith("arr_") for name in packed.files)
-                weights = tuple(packed[f"arr_{index}"] for index in range(count))
-                retired = {
-                    name: dict(zip(names, packed[f"{_RETIRED}{name}"], strict=True))
-                    for name, names in state.get("retired", {}).items()
-                }
-            return Published(
-                model_id=state["model_id"],
-                contract=state["contract"],
-                subwords=tuple(state["subwords"]),
-                vocabularies={name: tuple(values) for name, values in state["vocabularies"].items()},
-                weights=weights,
-                retired=retired,
-            )
+            return _read_published_model(folder)
     raise ValueError(
-        f"Nothing to go on from in {place}: wanted {STATE} in assets.extra of a published version or of towers. "
-        "Name such a folder, or train without --warm_start."
+        f"There is no model to start from in {path}: wanted {STATE} in assets.extra of a published version or of "
+        "towers. Name such a folder, or train without --warm_start."
     )
 
 
-def grown_subwords(subwords: Sequence[str], word_counts: Iterable[tuple[str, int]], *, min_count: int) -> list[str]:
-    """`subwords` with pieces for every character they lack, at the end; from words seen `min_count` times or more."""
+def _read_published_model(folder: str) -> PublishedModel:
+    with tf.io.gfile.GFile(f"{folder}/{STATE}", "rb") as file:
+        state = json.loads(file.read())
+    with tf.io.gfile.GFile(f"{folder}/{WEIGHTS}", "rb") as file:
+        packed = np.load(io.BytesIO(file.read()), allow_pickle=False)
+        count = sum(name.startswith("arr_") for name in packed.files)
+        weights = tuple(packed[f"arr_{index}"] for index in range(count))
+        retired = {
+            name: dict(zip(names, packed[f"{_RETIRED}{name}"], strict=True))
+            for name, names in state.get("retired", {}).items()
+        }
+    return PublishedModel(
+        model_id=state["model_id"],
+        contract=state["contract"],
+        subwords=tuple(state["subwords"]),
+        vocabularies={name: tuple(values) for name, values in state["vocabularies"].items()},
+        weights=weights,
+        retired=retired,
+    )
+
+
+def extend_subwords(subwords: Sequence[str], word_counts: Iterable[tuple[str, int]], *, min_count: int) -> list[str]:
+    """Returns `subwords` and, appended, pieces for every new character of words that occur `min_count` times."""
     known = set(subwords)
     characters = sorted({c for word, count in word_counts if count >= min_count for c in word})
     new = [piece for c in characters for piece in (c, f"##{c}") if piece not in known]
     return [*subwords, *new]
 
 
-def start_from(published: Published, model: TwoTower, config: Config, *, tables: Tables) -> None:
-    """Gives `model` the weights of a published one of the same contract, rows of embeddings by name."""
+def restore_published_weights(
+    published: PublishedModel, model: TwoTower, config: Config, *, tables: TrainingTables
+) -> None:
+    """Assigns the weights of `published` to `model`, of the same contract, with embedding rows by name."""
     variables = model.trainable_variables
     values = [np.array(weights) for weights in published.weights]
-    for table in named_tables(model, config):
+    for table in vocabulary_tables(model, config):
         names = read_vocabulary(tables.transform_graph, table.vocabulary)
         known = published.vocabularies.get(table.vocabulary, ())
-        moved = same_rows(known, names, first=FIRST, spare=table.spare)
-        grown = place_rows(values[table.position], variables[table.position].numpy(), moved)
+        mapping = row_mapping(known, names, first=FIRST_ROW, num_oov=table.num_oov)
+        aligned = remap_rows(values[table.position], variables[table.position].numpy(), mapping)
         retired = published.retired.get(table.vocabulary, {})
-        values[table.position] = put_back(grown, names, retired)
+        values[table.position] = restore_retired_rows(aligned, names, retired)
     text = model.item_tower.encoders.get(Modality.TEXT.value)
     subwords = id(text.embed.trainable_variables[0]) if text is not None and hasattr(text, "embed") else 0
     for variable, value in zip(variables, values, strict=True):
         if id(variable) == subwords:
-            moved = same_rows(published.subwords, tables.ops.subwords, first=0, spare=0)
-            value = place_rows(value, variable.numpy(), moved)
+            mapping = row_mapping(published.subwords, tables.ops.subwords, first=0, num_oov=0)
+            value = remap_rows(value, variable.numpy(), mapping)
         variable.assign(value)
 
 
-def refuse_other_contract(published: Published, config: Config) -> None:
-    """Checks that a model of `config` can go on from a published one.
+def check_contract(published: PublishedModel, config: Config) -> None:
+    """Checks that a model of `config` can start from a published one.
 
     Raises:
-      ValueError: It cannot; the first differences are named.
+      ValueError: Their contracts differ; the first differences are named.
     """
     here, there = contract_of(config), published.contract
     missing = "(not there)"
@@ -218,7 +223,7 @@ def refuse_other_contract(published: Published, config: Config) -> None:
             f"{key} is {there.get(key, missing)} there and {here.get(key, missing)} here" for key in differing[:3]
         )
         raise ValueError(
-            f"The model {published.model_id[:16]} keeps to another contract: {shown}"
+            f"The model {published.model_id[:16]} has another contract: {shown}"
             f"{f' (and {len(differing) - 3} more)' if len(differing) > 3 else ''}. "
             "Train without --warm_start, or with the configuration and code of that model."
         )

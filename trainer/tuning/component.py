@@ -1,4 +1,4 @@
-"""TFX Tuner component of the hyper-parameter search, with the item Examples as a second input."""
+"""TFX component of the hyper-parameter search: TFX's Tuner with the item Examples as one more input."""
 
 import json
 import tempfile
@@ -15,17 +15,17 @@ from tfx.types.standard_component_specs import TunerSpec
 
 from trainer.spec.config import from_dict
 from trainer.spec.presets import base
-from trainer.tables.tables import Inputs
+from trainer.tables.open import DatasetPaths
 
 TUNER_FN = "trainer.tuning.component.tuner_fn"
 
 
 def tuner_fn(fn_args: Any) -> TunerFnResult:
-    """TFX Tuner's entry: a search over the declared space, with the configuration and paths of `custom_config`."""
-    from trainer.tuning.hyperparameter_search import Search
+    """Entry point of TFX's Tuner: searches the declared space, with configuration and paths of `custom_config`."""
+    from trainer.tuning.hyperparameter_search import HyperparameterSearch
 
     custom = fn_args.custom_config
-    inputs = Inputs(
+    inputs = DatasetPaths(
         items=(custom["items"],),
         train=tuple(fn_args.train_files),
         evaluation=tuple(fn_args.eval_files),
@@ -33,23 +33,23 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
         days=(custom["days"],) if custom.get("days") else (),
     )
     directory = custom.get("work_dir") or fn_args.working_dir or tempfile.mkdtemp()
-    search = Search(
+    search = HyperparameterSearch(
         from_dict(custom["config"], base()), inputs, directory=f"{directory}/search", trials=custom["trials"]
     )
     return TunerFnResult(tuner=search, fit_kwargs={})
 
 
-class SearchSpec(TunerSpec):
-    """The specification of TFX's Tuner with one more input, the item Examples."""
+class TowersTunerSpec(TunerSpec):
+    """Specification of TFX's Tuner with one more input, the item Examples."""
 
     INPUTS = {**TunerSpec.INPUTS, "items": ChannelParameter(type=standard_artifacts.Examples)}
 
 
-class SearchExecutor(Executor):
-    """Runs `tuner_fn` with the paths of the items, of their days and of their Transform graph in `custom_config`."""
+class TowersTunerExecutor(Executor):
+    """Runs `tuner_fn` with the URIs of items, item days and Transform graph in `custom_config`."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
-        """Adds the paths and searches."""
+        """Adds the URIs and searches."""
         custom = json.loads(exec_properties["custom_config"])
         custom["items"] = artifact_utils.get_split_uri(input_dict["items"], "all") + "/*"
         custom["days"] = artifact_utils.get_split_uri(input_dict["examples"], "days") + "/*"
@@ -58,10 +58,10 @@ class SearchExecutor(Executor):
 
 
 class Tuner(base_component.BaseComponent):
-    """Searches the declared space."""
+    """Searches the declared hyper-parameter space."""
 
-    SPEC_CLASS = SearchSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(SearchExecutor)
+    SPEC_CLASS = TowersTunerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(TowersTunerExecutor)
 
     def __init__(self, *, channels: dict[str, types.BaseChannel], custom: dict[str, Any]) -> None:
         """Wires the component.
@@ -70,7 +70,7 @@ class Tuner(base_component.BaseComponent):
           channels: `examples` (events), `items` and `transform_graph` (of the items).
           custom: `config`, `work_dir`, `trials`, and `code`, a hash of the source that training depends on.
         """
-        spec = SearchSpec(
+        spec = TowersTunerSpec(
             **channels,
             tuner_fn=TUNER_FN,
             train_args=trainer_pb2.TrainArgs(),

@@ -1,4 +1,4 @@
-"""Hyper-parameter search: KerasTuner proposes points of the declared space, each is one run of training."""
+"""Hyper-parameter search by KerasTuner over the declared space; each trial is one training run."""
 
 import pathlib
 from typing import Any
@@ -8,13 +8,13 @@ import tensorflow as tf
 
 from trainer.spec.config import Config, override
 from trainer.spec.search_space import SEARCH_SPACE, Range
-from trainer.tables.tables import Inputs
+from trainer.tables.open import DatasetPaths
 from trainer.training.fit import fit
 from trainer.training.snapshot import METRIC, Snapshots, Validation
 
 
-def hyper_parameters() -> keras_tuner.HyperParameters:
-    """The declared space, as KerasTuner takes it."""
+def hyperparameter_space() -> keras_tuner.HyperParameters:
+    """Returns the declared search space as KerasTuner's `HyperParameters`."""
     space = keras_tuner.HyperParameters()
     for dimension in SEARCH_SPACE:
         if isinstance(dimension, Range):
@@ -29,26 +29,26 @@ def hyper_parameters() -> keras_tuner.HyperParameters:
     return space
 
 
-def with_values(config: Config, values: dict[str, Any]) -> Config:
-    """`config` at a point of the space."""
+def config_at(config: Config, values: dict[str, Any]) -> Config:
+    """Returns `config` with the values of a trial."""
     return override(config, [f"{path}={value}" for path, value in values.items()])
 
 
-class Search(keras_tuner.RandomSearch):
-    """Trains at each proposed point and gives the held-out recall@10 of the result.
+class HyperparameterSearch(keras_tuner.RandomSearch):
+    """Random search whose objective is the held-out recall@10 of a training run.
 
-    A search that was killed goes on: finished trials are read back, the one that was running continues from its
+    A search that was killed resumes: finished trials are read back, the one that was running continues from its
     checkpoint.
     """
 
-    def __init__(self, config: Config, inputs: Inputs, *, directory: str, trials: int) -> None:
-        """Prepares a search.
+    def __init__(self, config: Config, inputs: DatasetPaths, *, directory: str, trials: int) -> None:
+        """Defines the search.
 
         Args:
-          config: The configuration that the points vary.
-          inputs: Where the Examples are.
-          directory: Local folder for the record of the search, the tables and the checkpoints.
-          trials: Points to try.
+          config: The configuration that the trials vary.
+          inputs: Patterns of the Examples.
+          directory: Local folder for the state of the search, the tables and the checkpoints.
+          trials: Number of trials.
         """
         self._config = config
         self._inputs = inputs
@@ -56,7 +56,7 @@ class Search(keras_tuner.RandomSearch):
         super().__init__(
             objective=keras_tuner.Objective(METRIC, direction="max"),
             max_trials=trials,
-            hyperparameters=hyper_parameters(),
+            hyperparameters=hyperparameter_space(),
             tune_new_entries=False,
             seed=config.train.seed,
             directory=directory,
@@ -64,9 +64,9 @@ class Search(keras_tuner.RandomSearch):
         )
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Trains at the point of `trial`."""
+        """Trains with the values of `trial`; returns its objective."""
         del args, kwargs
-        config = with_values(self._config, trial.hyperparameters.values)
+        config = config_at(self._config, trial.hyperparameters.values)
         log_dir = self._work_dir / "logs" / trial.trial_id
         trained = fit(config, self._inputs, work_dir=self._work_dir, log_dir=log_dir)
         items = trained.tables.items
@@ -79,5 +79,5 @@ class Search(keras_tuner.RandomSearch):
         return {METRIC: recall}
 
     def load_model(self, trial: Any) -> Any:
-        """Not kept: the Trainer trains the best point again, on the same tables."""
+        """Models are not kept: the Trainer trains with the best values again, on the same tables."""
         raise NotImplementedError("Train with the best values: they are the result of a search, not a model.")

@@ -129,13 +129,23 @@ def test_good_enough():
     )
 
 
+def test_a_shop_without_clicks_or_purchases_is_published_where_no_recall_is_required():
+    nothing = QualityGate(min_recall=0.0, min_lift_over_popularity=-1.0, max_regression=0.03)
+    unmeasured = measured(requests=0, recall=0.0, popularity=0.0, chance=0.0, baseline=None)
+    assert unmeasured.problems(nothing) == []
+    assert unmeasured.summary_line() == "recall@10 is not measured: no eval request led to an item"
+    assert unmeasured.problems(ENOUGH) != []
+    # Recall 0 and popularity 1 differ by -1, which "requires nothing" lets pass as well.
+    assert measured(recall=0.0, popularity=1.0, baseline=None).problems(nothing) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
         ({"popularity": 0.5}, "recall@10 is 0.500, popularity's is 0.500; wanted more than 0.000 above it"),
         ({"recall": 0.39, "baseline": None}, "recall@10 is 0.390; wanted at least 0.400"),
         ({"baseline": 0.54}, "the last blessed bundle has 0.540 and a drop of 0.030 is allowed"),
-        ({"requests": 0}, "there is no eval request that led to an item"),
+        ({"requests": 0}, "recall@10 is not measured: no eval request led to an item"),
     ],
 )
 def test_not_good_enough(changes, fault):

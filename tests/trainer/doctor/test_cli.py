@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from trainer.doctor import cli, import_checks
-from trainer.doctor.cli import Finding, Grade, Requirement
-from trainer.doctor.import_checks import Outcome, Probe, run_probes
+from trainer.doctor.cli import Finding, PackageRequirement, Status
+from trainer.doctor.import_checks import Probe, ProbeOutcome, run_probes
 
 METADATA = ["tensorflow==2.20.0", "protobuf<7,>=6", 'tfx==1.21.0; extra == "pipeline"', "aiohttp"]
 GOOD = {"tensorflow": "2.20.0", "protobuf": "6.33.6", "tfx": "1.21.0", "aiohttp": "3.14.5"}
@@ -41,20 +41,20 @@ def lines(capsys):
     return capsys.readouterr().out.splitlines()
 
 
-def test_a_healthy_machine_has_no_faults(machine, capsys):
+def test_a_healthy_machine_has_no_errors(machine, capsys):
     machine(GOOD)
     assert cli.main([]) == 0
     printed = lines(capsys)
-    assert printed[-1] == "No faults."
-    assert not [line for line in printed if line.startswith(("FAULT", "note"))]
+    assert printed[-1] == "No errors."
+    assert not [line for line in printed if line.startswith(("ERROR", "note"))]
     assert any(line.split() == ["ok", "tfx", "1.21.0"] for line in printed)
 
 
 def test_a_wrong_version_names_both_and_the_remedy(machine, capsys):
     machine({**GOOD, "tensorflow": "2.21.0"})
     assert cli.main([]) == 1
-    [fault] = [line for line in lines(capsys) if line.startswith("FAULT")]
-    assert fault.split(maxsplit=2)[1:] == ["tensorflow", "2.21.0 is installed; ==2.20.0 is wanted: run `make setup`"]
+    [error] = [line for line in lines(capsys) if line.startswith("ERROR")]
+    assert error.split(maxsplit=2)[1:] == ["tensorflow", "2.21.0 is installed; ==2.20.0 is wanted: run `make setup`"]
 
 
 def test_a_missing_library_is_explained_not_raised(machine, capsys):
@@ -68,16 +68,16 @@ def test_an_absent_extra_is_a_note_unless_asked_for(machine, capsys):
     assert cli.main([]) == 0
     assert any(line.startswith("note") and "extra pipeline" in line for line in lines(capsys))
     assert cli.main(["--pipeline"]) == 1
-    assert any(line.startswith("FAULT") and "tfx" in line for line in lines(capsys))
+    assert any(line.startswith("ERROR") and "tfx" in line for line in lines(capsys))
 
 
-def test_not_installed_at_all_is_a_fault(machine, capsys):
+def test_not_installed_at_all_is_an_error(machine, capsys):
     machine(GOOD, own=None)
     assert cli.main([]) == 1
     assert any("vitrine" in line and "is not installed" in line for line in lines(capsys))
 
 
-def test_little_room_is_a_fault_and_unreadable_room_a_note(machine, monkeypatch):
+def test_little_room_is_an_error_and_unreadable_room_a_note(machine, monkeypatch):
     machine(GOOD)
     monkeypatch.setattr(cli, "free_disk_gb", lambda: 0.5)
 
@@ -85,9 +85,9 @@ def test_little_room_is_a_fault_and_unreadable_room_a_note(machine, monkeypatch)
         raise OSError("no /proc here")
 
     monkeypatch.setattr(cli, "memory_gb", unreadable)
-    disk, memory = cli.check_room()
-    assert disk == Finding(Grade.FAULT, "disk", "0.5 GB free, 4 GB wanted: free some, or choose another --output")
-    assert memory == Finding(Grade.NOTE, "memory", "could not be read: no /proc here")
+    disk, memory = cli.check_capacity()
+    assert disk == Finding(Status.ERROR, "disk", "0.5 GB free, 4 GB wanted: free some, or choose another --output")
+    assert memory == Finding(Status.NOTE, "memory", "could not be read: no /proc here")
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_satisfies(version, clauses, wanted):
 def test_requirements_are_read_from_the_metadata(machine):
     machine(GOOD)
     assert cli.requirements() == [
-        Requirement("tensorflow", "==2.20.0", ""),
-        Requirement("protobuf", "<7,>=6", ""),
-        Requirement("tfx", "==1.21.0", "pipeline"),
-        Requirement("aiohttp", "", ""),
+        PackageRequirement("tensorflow", "==2.20.0", ""),
+        PackageRequirement("protobuf", "<7,>=6", ""),
+        PackageRequirement("tfx", "==1.21.0", "pipeline"),
+        PackageRequirement("aiohttp", "", ""),
     ]
 
 
@@ -132,25 +132,25 @@ def test_a_probe_that_aborts_does_not_take_the_others_along():
         ]
     )
     assert found == [
-        Outcome(True, "here"),
-        Outcome(False, "killed by signal 6"),
-        Outcome(False, "ImportError: undefined symbol"),
-        Outcome(True, "side by side"),
-        Outcome(False, "ended early"),
-        Outcome(True, "still here"),
+        ProbeOutcome(True, "here"),
+        ProbeOutcome(False, "killed by signal 6"),
+        ProbeOutcome(False, "ImportError: undefined symbol"),
+        ProbeOutcome(True, "side by side"),
+        ProbeOutcome(False, "ended early"),
+        ProbeOutcome(True, "still here"),
     ]
 
 
 def test_a_probe_that_hangs_is_cut_off(monkeypatch):
     monkeypatch.setattr(import_checks, "PROBE_SECONDS", 1)
     found = run_probes([Probe("quick", "print('here')"), Probe("sleeper", "import time; time.sleep(60)")])
-    assert found == [Outcome(True, "here"), Outcome(False, "no answer in 1 s")]
+    assert found == [ProbeOutcome(True, "here"), ProbeOutcome(False, "no answer in 1 s")]
 
 
-def test_a_library_that_does_not_load_is_a_fault_with_its_remedy():
+def test_a_library_that_does_not_load_is_an_error_with_its_remedy():
     [finding] = cli.check_loading([Probe("bomb", "import nothing_of_this_name", "install it")])
     detail = "ModuleNotFoundError: No module named 'nothing_of_this_name': install it"
-    assert finding == Finding(Grade.FAULT, "load bomb", detail)
+    assert finding == Finding(Status.ERROR, "load bomb", detail)
 
 
 def test_it_needs_nothing_but_the_standard_library():
@@ -183,17 +183,17 @@ def test_a_foreign_package_that_is_imported_is_a_fault_and_a_shadowed_one_a_note
     ours, theirs = str(cli.ROOT), foreign_package(tmp_path, "trainer")
     assert list(cli.check_packages([ours])) == []
     [found] = cli.check_packages([theirs, ours])
-    assert (found.grade, found.subject) == (Grade.FAULT, "package trainer")
+    assert (found.status, found.subject) == (Status.ERROR, "package trainer")
     assert f"{tmp_path}/trainer is imported, not {cli.ROOT}/trainer: uninstall its distribution" in found.detail
     [found] = cli.check_packages([ours, theirs])
-    assert (found.grade, found.subject) == (Grade.NOTE, "package trainer")
+    assert (found.status, found.subject) == (Status.NOTE, "package trainer")
     assert "is imported in other working directories" in found.detail
 
 
 def test_an_extra_that_is_absent_is_a_note_and_a_wrong_version_of_it_a_fault(machine):
     machine(GOOD)
-    wanted = [Requirement("aiohttp", ">=9", "serve"), Requirement("prometheus-client", "", "serve")]
+    wanted = [PackageRequirement("aiohttp", ">=9", "serve"), PackageRequirement("prometheus-client", "", "serve")]
     fault, note = cli.check_extras(wanted)
-    assert (fault.grade, fault.subject) == (Grade.FAULT, "aiohttp")
-    assert (note.grade, note.subject) == (Grade.NOTE, "extra serve")
+    assert (fault.grade, fault.subject) == (Status.ERROR, "aiohttp")
+    assert (note.grade, note.subject) == (Status.NOTE, "extra serve")
     assert "only serving.server needs prometheus-client" in note.detail

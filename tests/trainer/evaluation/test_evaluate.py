@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from tests.support import tiny_shop
 from trainer.evaluation.evaluate import evaluate
-from trainer.evaluation.report import Report, Row, Section
+from trainer.evaluation.report import MetricRow, Report, ReportSection
 from trainer.model.tower import is_masked
 from trainer.spec.branches import branches_of
 from trainer.spec.features import Modality, Side
-from trainer.tables.tables import open_tables
+from trainer.tables.open import open_tables
 
 
 class Planted:
@@ -100,7 +100,7 @@ def report(tables, truth_path):
     return evaluate(types.SimpleNamespace(model=model, tables=tables), truth_path=truth_path)
 
 
-def test_the_model_stands_beside_its_floors(report):
+def test_the_report_has_the_model_and_its_baselines(report):
     # 22 of 24 requests right; for the other two 22 items tie with the wanted one at ranks 2 to 24: mean 13.
     assert report.value("held_out", "all", "recall@1") == pytest.approx(22 / 24)
     assert report.value("held_out", "all", "recall@10") == pytest.approx(22 / 24)
@@ -133,7 +133,7 @@ def test_masking_names_what_the_model_lives_on(report):
     assert columns == ("model", "no text", "no image")
 
 
-def test_pair_tasks_stand_beside_the_mean(report):
+def test_pair_tasks_are_compared_with_the_mean(report):
     # Every second request is for calibration; the two items that are mistaken are asked for by the others.
     # 20 of the 24 clicked rows have probability 0.9 and 4 have 0; of the 48 others those 4 have 0.9 that show the item
     # after one of the two, all others 0. Pairs won: 20 x (44 + 4 / 2) + 4 x 44 / 2 of 24 x 48.
@@ -143,8 +143,8 @@ def test_pair_tasks_stand_beside_the_mean(report):
     assert report.value("heads", "click", "log loss", "mean") == pytest.approx(0.6365, abs=1e-4)
 
 
-def test_tasks_on_days_stand_beside_the_last_week_and_the_last_price(report):
-    # Every second item has a record: item i sold i units a day and goes on so; the model says one unit a day.
+def test_item_day_tasks_are_compared_with_the_last_week_and_the_last_price(report):
+    # Every second item has a record: item i sold i units a day and goes on so; the model predicts one unit a day.
     wanted = np.abs(np.arange(0, 24, 2) - 1.0).mean()
     assert report.value("heads", "demand", "mean error, units a day") == pytest.approx(wanted, rel=1e-5)
     assert report.value("heads", "demand", "mean error, units a day", "last week") == pytest.approx(0.0, abs=1e-5)
@@ -188,11 +188,11 @@ def test_the_report_is_a_table_and_json(report):
 
 def test_only_the_headline_of_a_slice_is_printed():
     rows = [
-        Row(slice_name=name, size=1, metric=metric, values={"model": 0.5, "chance": math.nan})
+        MetricRow(slice_name=name, size=1, metric=metric, values={"model": 0.5, "chance": math.nan})
         for name in ("all", "cold")
         for metric in ("recall@10", "mrr")
     ]
-    section = Section(name="s", title="A question", rows=tuple(rows), headline="recall@10")
+    section = ReportSection(name="s", title="A question", rows=tuple(rows), headline="recall@10")
     lines = Report(sections=(section,), counts={"items": 1}).table().splitlines()
     assert [line.split() for line in lines[2:]] == [
         ["A", "question"],

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from trainer.job.environment import Service, read_service, use_cluster_spec
+from trainer.job.environment import ServiceEnvironment, read_service_environment, use_cluster_spec
 
 
-def test_the_service_says_where_things_are():
-    service = read_service(
+def test_the_environment_gives_the_locations():
+    service = read_service_environment(
         {
             "AIP_MODEL_DIR": "gs://b/model/",
             "AIP_CHECKPOINT_DIR": "gs://b/checkpoints/",
@@ -17,7 +17,7 @@ def test_the_service_says_where_things_are():
             "AIP_DATA_FORMAT": "tfrecord",
         }
     )
-    assert service == Service(
+    assert service == ServiceEnvironment(
         model_dir="gs://b/model",
         checkpoint_dir="gs://b/checkpoints",
         log_dir="gs://b/logs",
@@ -25,12 +25,12 @@ def test_the_service_says_where_things_are():
         validation="gs://b/data/events/eval/*",
         test="gs://b/data/events/test/*",
     )
-    assert read_service({}) == Service()
+    assert read_service_environment({}) == ServiceEnvironment()
 
 
 def test_another_format_is_refused():
     with pytest.raises(ValueError, match="AIP_DATA_FORMAT is 'jsonl'; training reads .*beam_preprocess"):
-        read_service({"AIP_DATA_FORMAT": "jsonl"})
+        read_service_environment({"AIP_DATA_FORMAT": "jsonl"})
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_another_format_is_refused():
         ({"chief": ["a:1"]}, "chief", ("", 1)),  # a job of one machine is no cluster
     ],
 )
-def test_tf_config_says_who_this_is(cluster, task, expected):
+def test_tf_config_gives_the_task(cluster, task, expected):
     config = json.dumps({"cluster": cluster, "task": {"type": task, "index": 0}})
-    service = read_service({"TF_CONFIG": config})
+    service = read_service_environment({"TF_CONFIG": config})
     assert (service.task, service.num_workers) == expected
 
 
@@ -65,10 +65,12 @@ def test_a_cluster_spec_becomes_a_tf_config():
     assert environment["TF_CONFIG"] == "{}"
 
 
-def test_what_cannot_be_used_is_said():
+def test_unusable_variables_are_reported():
     with pytest.raises(ValueError, match="TF_CONFIG is not JSON"):
-        read_service({"TF_CONFIG": "{"})
+        read_service_environment({"TF_CONFIG": "{"})
     with pytest.raises(ValueError, match="CLUSTER_SPEC is '3'; wanted the cluster as an object"):
         use_cluster_spec({"CLUSTER_SPEC": "3"})
     with pytest.raises(ValueError, match="task of type 'ps'.*Take parameter servers out"):
-        read_service({"TF_CONFIG": '{"cluster": {"chief": ["a"], "ps": ["b"]}, "task": {"type": "ps", "index": 0}}'})
+        read_service_environment(
+            {"TF_CONFIG": '{"cluster": {"chief": ["a"], "ps": ["b"]}, "task": {"type": "ps", "index": 0}}'}
+        )

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from trainer.job.flags import add_config_flags, attribute_docs, config_of, fields
+from trainer.job.flags import add_config_flags, attribute_docs, config_fields, config_from_flags
 from trainer.spec.config import Config, to_dict
 from trainer.spec.presets import tiny
 from trainer.spec.training import Precision
@@ -24,18 +24,18 @@ def leaves(value, path=""):
 
 
 def test_every_field_is_a_flag_with_its_default_in_the_help():
-    assert [field.path for field in fields()] == list(leaves(to_dict(Config())))
+    assert [field.path for field in config_fields()] == list(leaves(to_dict(Config())))
     parser = argparse.ArgumentParser()
     add_config_flags(parser)
     text = " ".join(parser.format_help().split())
-    for field in fields():
+    for field in config_fields():
         assert f"--{field.path} " in text
     assert "--train.learning_rate X Highest rate of AdamW for one replica without accumulation. default 0.003" in text
     assert "--train.precision {float32,bfloat16} In what the encoders compute. default float32" in text
 
 
 def test_every_flag_can_be_set():
-    for field in fields(tiny()):
+    for field in config_fields(tiny()):
         value = field.default
         if isinstance(value, tuple):
             given = ",".join(map(str, value))
@@ -43,23 +43,23 @@ def test_every_flag_can_be_set():
             given = json.dumps(value)
         else:
             given = str(value).lower() if isinstance(value, bool) else str(value)
-        config = config_of(parsed(f"--{field.path}={given}"))
-        assert {f.path: f.default for f in fields(config)}[field.path] == value
+        config = config_from_flags(parsed(f"--{field.path}={given}"))
+        assert {f.path: f.default for f in config_fields(config)}[field.path] == value
 
 
 def test_the_later_wins(tmp_path):
     file = tmp_path / "config.json"
     file.write_text('{"train": {"epochs": 7, "batch_size": 48, "seed": 3}}')
     options = parsed("--preset=tiny", f"--config={file}", "--set", "train.seed=4", "--train.batch_size", "16")
-    config = config_of(options, {"train": {"batch_size": 24, "gradient_accumulation_steps": 2}})
-    # tiny has 2 epochs and 64 rows; the file says 7 and 48, the environment 24 rows, the flag 16.
+    config = config_from_flags(options, {"train": {"batch_size": 24, "gradient_accumulation_steps": 2}})
+    # tiny has 2 epochs and 64 rows; the file has 7 and 48, the environment 24 rows, the flag 16.
     train = config.train
     assert (train.epochs, train.batch_size, train.gradient_accumulation_steps, train.seed) == (7, 16, 2, 4)
     assert config.tower.dim == 16
 
 
 def test_values_are_read_as_studies_send_them():
-    config = config_of(
+    config = config_from_flags(
         parsed("--train.batch_size=64.0", "--tower.vision.image_channels=8,16", "--train.precision=bfloat16")
     )
     assert (config.train.batch_size, config.tower.vision.image_channels) == (64, (8, 16))
@@ -68,9 +68,9 @@ def test_values_are_read_as_studies_send_them():
 
 def test_a_wrong_value_is_named():
     with pytest.raises(ValueError, match="'train.epochs' must be a whole number; got 'many'"):
-        config_of(parsed("--train.epochs=many"))
+        config_from_flags(parsed("--train.epochs=many"))
     with pytest.raises(ValueError, match="'train.batch_size' must be a whole number; got 2.5"):
-        config_of(parsed("--train.batch_size=2.5"))
+        config_from_flags(parsed("--train.batch_size=2.5"))
 
 
 def test_docs_are_read_from_the_attributes_section():

@@ -6,7 +6,7 @@ def entry(epoch):
     return {"epoch": epoch, "step": 10 * epoch, "examples_per_second": 99.6, "losses": {"retrieval": 2.0 / epoch}}
 
 
-def test_the_page_says_what_ran_and_how_it_went():
+def test_the_page_has_configuration_epochs_and_evaluation():
     history = [{**entry(epoch), "recall@10": epoch / 100} for epoch in range(1, 26)]
     page = run_report(tiny(), facts={"model_id": "abc", "steps": 250}, history=history, table="recall@10 0.5\n")
     assert "- model id: abc\n- steps: 250" in page

@@ -1,5 +1,6 @@
 """One writer at a time, patience with a locked store, quiet libraries, one line for each component."""
 
+import logging
 import os
 import re
 import sqlite3
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from trainer.job.runs import BusyError, Progress, wait_for_database, writer_lock
+from trainer.job.runs import BusyError, ComponentProgress, wait_for_database, writer_lock
 
 
 def test_second_writer_is_refused_by_name_of_the_first(tmp_path):
@@ -45,7 +46,7 @@ def database(tmp_path):
     connection.close()
 
 
-def test_waits_for_a_locked_store_and_says_so_once(database):
+def test_waits_for_a_locked_store_and_reports_it_once(database):
     path, holder = database
     holder.execute("BEGIN IMMEDIATE")
     timer = threading.Timer(1.0, lambda: holder.execute("ROLLBACK"))
@@ -89,7 +90,7 @@ with run_log(pathlib.Path(sys.argv[1])):
 """
 
 
-def test_what_libraries_say_goes_to_the_log(tmp_path):
+def test_messages_of_libraries_go_to_the_log(tmp_path):
     # A process of its own, as a run has: what other tests did to logging is not there.
     path = tmp_path / "logs" / "run.log"
     done = subprocess.run([sys.executable, "-c", LOGGED_RUN, str(path)], capture_output=True, text=True, check=True)
@@ -102,7 +103,7 @@ def test_what_libraries_say_goes_to_the_log(tmp_path):
 
 def test_one_line_for_each_component():
     said = []
-    progress = Progress(say=said.append)
+    progress = ComponentProgress(say=said.append)
     with progress.step("ItemsGen", was_cached=lambda: False):
         assert progress.running == "ItemsGen"
         time.sleep(0.06)
@@ -114,8 +115,15 @@ def test_one_line_for_each_component():
     assert list(progress.seconds) == ["ItemsGen", "Trainer"]
 
 
+def test_lines_are_logged_where_no_receiver_is_given(caplog):
+    caplog.set_level(logging.INFO, "trainer")
+    with ComponentProgress().step("Gate", was_cached=lambda: True):
+        pass
+    assert caplog.messages[0].endswith("unchanged")
+
+
 def test_a_failed_component_stays_the_running_one():
-    progress = Progress(say=lambda text: None)
+    progress = ComponentProgress(say=lambda text: None)
     with pytest.raises(KeyError), progress.step("Gate", was_cached=lambda: False):
         raise KeyError("anomaly")
     assert progress.running == "Gate"

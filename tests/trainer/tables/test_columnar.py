@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainer.tables.columnar import Table, TableWriter, content_key, make_once
+from trainer.tables.columnar import Table, TableWriter, build_once, content_key
 
 
 def _batch(first, count):
@@ -73,11 +73,11 @@ def test_a_folder_is_made_once_and_never_left_half_made(tmp_path):
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        make_once(target, fail)
+        build_once(target, fail)
     assert not target.exists()
-    assert make_once(target, lambda aside: (aside / "whole").write_text("1")) is True
+    assert build_once(target, lambda aside: (aside / "whole").write_text("1")) is True
     assert [path.name for path in target.iterdir()] == ["whole"]
-    assert make_once(target, fail) is False
+    assert build_once(target, fail) is False
 
 
 def _key(files, *parts):

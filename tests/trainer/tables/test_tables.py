@@ -5,11 +5,12 @@ import pytest
 import tensorflow as tf
 
 from tests.support import tiny_shop
+from trainer.batch_inference import map_rows
 from trainer.ops import examples
 from trainer.spec.features import Side
 from trainer.spec.tasks import EVENT_TASKS
-from trainer.tables.tables import Inputs, map_rows, open_tables
-from trainer.training.batches import Batches, Shard
+from trainer.tables.open import DatasetPaths, open_tables
+from trainer.training.batches import Batches, Shard, distinct_items
 
 
 def test_items_are_sorted_by_id_whatever_their_order_on_disk(tables):
@@ -70,7 +71,7 @@ def test_tables_are_made_once_for_each_content(shop, tables, work_dir, tmp_path)
     # Fewer events are another content: same items, new events.
     changed = tmp_path / "events-tfrecord"
     tiny_shop.write_records(changed, [tiny_shop.example(tiny_shop.events(range(1))[0], Side.QUERY, Side.EVENT)])
-    other = Inputs(items=shop.items, train=(str(changed),), evaluation=(), transform_graph=shop.transform_graph)
+    other = DatasetPaths(items=shop.items, train=(str(changed),), evaluation=(), transform_graph=shop.transform_graph)
     opened = open_tables(other, config=tiny_shop.CONFIG, work_dir=work_dir)
     assert (opened.train.num_rows, opened.evaluation.num_rows) == (1, 0)
     assert opened.key.split("-")[0] == tables.key.split("-")[0]
@@ -82,7 +83,7 @@ def test_events_of_unknown_items_are_dropped_and_counted(shop, work_dir, tmp_pat
     rows[1]["event_item_id"] = "item-gone"
     path = tmp_path / "train.tfrecord"
     tiny_shop.write_records(path, [tiny_shop.example(row, Side.QUERY, Side.EVENT) for row in rows])
-    inputs = Inputs(items=shop.items, train=(str(path),), evaluation=(), transform_graph=shop.transform_graph)
+    inputs = DatasetPaths(items=shop.items, train=(str(path),), evaluation=(), transform_graph=shop.transform_graph)
     train = open_tables(inputs, config=tiny_shop.CONFIG, work_dir=work_dir).train
     assert (train.num_rows, train.num_dropped) == (2, 1)
 
@@ -90,7 +91,7 @@ def test_events_of_unknown_items_are_dropped_and_counted(shop, work_dir, tmp_pat
 def test_what_cannot_be_trained_on_is_refused(shop, tmp_path):
     def open_with(**changes):
         fields = {"items": shop.items, "train": shop.train, "evaluation": (), "transform_graph": shop.transform_graph}
-        return open_tables(Inputs(**{**fields, **changes}), config=tiny_shop.CONFIG, work_dir=tmp_path)
+        return open_tables(DatasetPaths(**{**fields, **changes}), config=tiny_shop.CONFIG, work_dir=tmp_path)
 
     with pytest.raises(ValueError, match="No item Examples match .*nowhere"):
         open_with(items=("/nowhere/*",))
@@ -152,21 +153,26 @@ def test_the_dataset_continues_at_any_step(batches):
 
 
 def test_replicas_share_a_batch_and_no_row_is_seen_twice_in_an_epoch(tables):
-    batches = Batches(tables.train, items=tables.items, batch_size=32, seed=5, replicas=2)
+    batches = Batches(tables.train, items=tables.items, batch_size=32, seed=5, num_replicas=2)
     whole = batches.rows(3)
-    parts = [batches.rows(3, replica=replica, of=2) for replica in (0, 1)]
+    parts = [batches.rows(3, replica=replica, num_replicas=2) for replica in (0, 1)]
     assert sorted(np.concatenate(parts)) == sorted(whole)
     # Each replica has its 12 positives first, then its 4 other rows.
     assert [int((tables.train.values("positive")[part] > 0).sum()) for part in parts] == [12, 12]
-    seen = [row for number in range(10) for replica in (0, 1) for row in batches.rows(number, replica=replica, of=2)]
+    seen = [
+        row
+        for number in range(10)
+        for replica in (0, 1)
+        for row in batches.rows(number, replica=replica, num_replicas=2)
+    ]
     assert len(seen) == len(set(seen)) == 10 * 32
     # One pipeline that feeds both replicas gives their parts in turn.
-    both = batches.dataset(3, shard=Shard(replicas=(0, 1), of=2)).take(2).as_numpy_iterator()
+    both = batches.dataset(3, shard=Shard(replicas=(0, 1), num_replicas=2)).take(2).as_numpy_iterator()
     assert [len(b["item_index"]) for b in both] == [16, 16]
 
 
 def test_items_of_the_whole_catalogue_join_a_batch_as_negatives(tables):
-    batches = Batches(tables.train, items=tables.items, batch_size=32, seed=5, replicas=2, uniform_negatives=16)
+    batches = Batches(tables.train, items=tables.items, batch_size=32, seed=5, num_replicas=2, num_uniform_negatives=16)
     rows, batch = batches.rows(2), batches.batch(2)
     np.testing.assert_array_equal(batch["item_rows"][batch["item_index"]], tables.train.values("item_row")[rows])
     further = np.setdiff1d(np.arange(len(batch["item_rows"])), batch["item_index"])
@@ -183,8 +189,17 @@ def test_items_of_the_whole_catalogue_join_a_batch_as_negatives(tables):
         return {(row, day.tobytes()) for row, day in zip(part["item_rows"].tolist(), days, strict=True)}
 
     # Each replica brings half of them.
-    left, right = (batches.batch(2, replica=replica, of=2) for replica in (0, 1))
+    left, right = (batches.batch(2, replica=replica, num_replicas=2) for replica in (0, 1))
     assert looked_at(left) | looked_at(right) == looked_at(batch)
+
+
+def test_distinct_items_lead_from_rows_to_pairs_to_items():
+    # Item 7 on days 1 and 2, item 3 on day 5 twice.
+    found = distinct_items(np.array([[7, 2], [3, 5], [7, 1], [3, 5]]))
+    assert found.pairs.tolist() == [[3, 5], [7, 1], [7, 2]]
+    assert found.pair_of.tolist() == [2, 0, 1, 0]
+    assert found.item_rows.tolist() == [3, 7]
+    assert found.item_of.tolist() == [0, 1, 1]
 
 
 def test_a_shop_without_a_positive_cannot_be_trained_on(tables):
@@ -207,7 +222,7 @@ def test_days_are_found_by_item_and_day(tables):
     assert drawn.tolist() == [0, -1, 2, -1]
 
 
-def test_a_day_tells_series_neighbours_and_the_last_price(tables):
+def test_an_item_day_has_series_neighbours_and_the_last_price(tables):
     found = tables.items.days.gather(np.array([2, -1]), item_rows=np.array([2, 3]))
     units = found["trend"][0, :, 0]
     np.testing.assert_allclose(units, np.log(3.0), rtol=1e-6)  # two units a day
@@ -228,7 +243,7 @@ def test_labels_of_days_are_those_of_events_and_prices_also_of_the_catalogue(tab
 
 
 def test_two_replicas_learn_of_the_days_of_one_batch_together(tables):
-    batches = Batches(tables.train, items=tables.items, batch_size=32, seed=3, replicas=2)
+    batches = Batches(tables.train, items=tables.items, batch_size=32, seed=3, num_replicas=2)
 
     def learned(**share):
         batch = batches.batch(1, **share)
@@ -242,12 +257,12 @@ def test_two_replicas_learn_of_the_days_of_one_batch_together(tables):
             if np.isfinite(label)
         ]
 
-    parts = learned(replica=0, of=2), learned(replica=1, of=2)
+    parts = learned(replica=0, num_replicas=2), learned(replica=1, num_replicas=2)
     assert all(parts)
     assert sorted(parts[0] + parts[1]) == sorted(learned())
 
 
-def test_a_batch_looks_at_each_item_on_the_day_of_each_event_and_on_one_more(tables):
+def test_a_batch_has_each_item_on_the_day_of_each_event_and_on_one_more(tables):
     batch = Batches(tables.train, items=tables.items, batch_size=32, seed=3).batch(0)
     seen, distinct = len(batch["item_rows"]), len(batch["items"]["text_tokens"])
     assert len(batch["items"]["content_of"]) == len(batch["items"]["trend"]) == seen + distinct

@@ -14,7 +14,7 @@ def rig(tables, tmp_path_factory):
     from tests.support import tiny_shop
     from trainer.spec.training import RunConfig
     from trainer.training.distributed.preemption import Preemption
-    from trainer.training.fit import Places, make_loop
+    from trainer.training.fit import RunPaths, make_loop
 
     train = dataclasses.replace(
         tiny_shop.CONFIG.train, epochs=3, max_steps=24, gradient_accumulation_steps=1, deterministic=True
@@ -22,55 +22,57 @@ def rig(tables, tmp_path_factory):
     config = dataclasses.replace(tiny_shop.CONFIG, train=train, run=RunConfig(checkpoint_every_steps=3))
     tf.keras.utils.set_random_seed(train.seed)
     tf.config.experimental.enable_op_determinism()
-    places = Places(checkpoints=str(tmp_path_factory.mktemp("rig")), preemption=Preemption(20.0))
-    loop, _, _ = make_loop(
+    paths = RunPaths(checkpoints=str(tmp_path_factory.mktemp("rig")), preemption=Preemption(20.0))
+    loop = make_loop(
         config,
         tables,
         strategy=tf.distribute.get_strategy(),
         log_dir=str(tmp_path_factory.mktemp("logs")),
-        places=places,
+        paths=paths,
     )
-    yield Rig(loop._parts)
+    yield Rig(loop.context)
     determinism.disable_op_determinism()
 
 
 @pytest.fixture(scope="package")
 def unbroken(rig, tmp_path_factory):
-    """The weights of a run that nobody disturbs."""
+    """The weights of a run without an interruption."""
     rig.loop(tmp_path_factory.mktemp("unbroken")).run()
     return rig.weights()
 
 
 class Rig:
-    """A run's compiled parts, with their variables at hand."""
+    """A run's compiled context, with its variables at hand."""
 
-    def __init__(self, parts):
-        self.parts = parts
-        self.variables = [*parts.model.variables, *parts.steps._optimizer.variables]
+    def __init__(self, context):
+        self.context = context
+        self.variables = [*context.model.variables, *context.train_step._optimizer.variables]
         self._start = [variable.numpy() for variable in self.variables]
 
     def loop(self, directory, **changes):
         """A new loop over the checkpoints in `directory`, everything else at its start."""
         from trainer.training.checkpoints import Checkpoints
         from trainer.training.distributed.preemption import Preemption
-        from trainer.training.loop import Loop
+        from trainer.training.loop import TrainingLoop
 
         for variable, value in zip(self.variables, self._start, strict=True):
             variable.assign(value)
-        saved = {"model": self.parts.model, "optimizer": self.parts.steps._optimizer}
+        saved = {"model": self.context.model, "optimizer": self.context.train_step._optimizer}
         own = {
             "checkpoints": Checkpoints(str(directory), keep=2, **saved),
             "best": Checkpoints(f"{directory}/best", keep=1, **saved),
             "preemption": Preemption(20.0),
         }
-        return Loop(dataclasses.replace(self.parts, **{**own, **changes}))
+        return TrainingLoop(dataclasses.replace(self.context, **{**own, **changes}))
 
     def config(self, **train):
-        return dataclasses.replace(self.parts.config, train=dataclasses.replace(self.parts.config.train, **train))
+        return dataclasses.replace(self.context.config, train=dataclasses.replace(self.context.config.train, **train))
 
-    def steps(self, **methods):
+    def train_step(self, **methods):
         """The compiled step with some methods replaced."""
-        own = {name: getattr(self.parts.steps, name) for name in ("step", "update", "batches", "agree")}
+        own = {
+            name: getattr(self.context.train_step, name) for name in ("step", "update", "batches", "all_reduce_mean")
+        }
         return types.SimpleNamespace(**{**own, **methods})
 
     def spoil(self):
@@ -80,4 +82,4 @@ class Rig:
             variable.assign(tf.cast(random.normal(size=variable.numpy().shape) * 100, variable.dtype))
 
     def weights(self):
-        return [variable.numpy() for variable in self.parts.model.variables]
+        return [variable.numpy() for variable in self.context.model.variables]

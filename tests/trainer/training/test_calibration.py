@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from trainer.training import calibration
-from trainer.training.calibration import fit_platt, mean_shift, sample_known
+from trainer.training.calibration import fit_platt, fit_shift, sample_labelled
 
 
 def test_the_shift_brings_the_mean_to_its_place():
     # Two logits of 0 have probability one half; 0.2 is a logit of ln(0.2 / 0.8) = -1.3863.
-    assert mean_shift(np.zeros(2), 0.2) == pytest.approx(-1.3863, abs=1e-4)
-    assert mean_shift(np.array([3.0]), 0.5) == pytest.approx(-3.0, abs=1e-6)
+    assert fit_shift(np.zeros(2), 0.2) == pytest.approx(-1.3863, abs=1e-4)
+    assert fit_shift(np.array([3.0]), 0.5) == pytest.approx(-3.0, abs=1e-6)
 
 
 def test_slope_and_shift_by_hand():
@@ -33,10 +33,10 @@ def test_labelled_rows_are_drawn_from_the_whole_column_whatever_its_blocks(monke
     labels = np.float32([-1, 1, -1, 0, 1, -1, -1, 0, 1, -1])  # rows 1, 3, 4, 7, 8: three of five are 1
     for rows in (1, 3, 4, 100):
         monkeypatch.setattr(calibration, "_BLOCK_ROWS", rows)
-        found, mean = sample_known(labels, most=9, random=np.random.default_rng(0))
+        found, mean = sample_labelled(labels, max_rows=9, random=np.random.default_rng(0))
         assert found.tolist() == [1, 3, 4, 7, 8]
         assert mean == pytest.approx(0.6)
-        drawn = [sample_known(labels, most=2, random=np.random.default_rng(seed))[0] for seed in range(40)]
+        drawn = [sample_labelled(labels, max_rows=2, random=np.random.default_rng(seed))[0] for seed in range(40)]
         assert all(len(rows) == 2 for rows in drawn)
         assert {int(row) for rows in drawn for row in rows} == {1, 3, 4, 7, 8}
-    assert sample_known(np.float32([-1, -1]), most=2, random=np.random.default_rng(0))[0].tolist() == []
+    assert sample_labelled(np.float32([-1, -1]), max_rows=2, random=np.random.default_rng(0))[0].tolist() == []

@@ -6,7 +6,7 @@ from trainer.training.gradient_shares import GradientShares
 
 
 class TwoHeads:
-    """Losses w² and 3u of the variables w = 2 and u, weighted 1 and 2; a third says nothing."""
+    """Losses w² and 3u of the variables w = 2 and u, weighted 1 and 2; a third is constant."""
 
     names = ("near", "far", "silent")
 
@@ -30,5 +30,5 @@ def test_shares_are_those_of_the_lengths_of_the_gradients():
     shares = GradientShares(TwoHeads())
     # 2w = 4 and 2 · 3 = 6 and nothing, of 10
     batch = {"rows": np.ones([3], np.float32)}
-    assert shares.of(batch) == pytest.approx({"near": 0.4, "far": 0.6, "silent": 0.0})
-    assert shares.of({"rows": np.ones([5], np.float32)}) == pytest.approx({"near": 0.4, "far": 0.6, "silent": 0.0})
+    assert shares.measure(batch) == pytest.approx({"near": 0.4, "far": 0.6, "silent": 0.0})
+    assert shares.measure({"rows": np.ones([5], np.float32)}) == pytest.approx({"near": 0.4, "far": 0.6, "silent": 0.0})

@@ -15,13 +15,13 @@ import tensorflow as tf
 
 from trainer.training.checkpoints import CheckpointError
 from trainer.training.distributed.preemption import Preempted
-from trainer.training.steps import Measured
+from trainer.training.steps import StepMetrics
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def assert_same_weights(rig, expected):
-    for variable, value in zip(rig.parts.model.variables, expected, strict=True):
+    for variable, value in zip(rig.context.model.variables, expected, strict=True):
         np.testing.assert_allclose(variable.numpy(), value, rtol=0, atol=1e-6, err_msg=variable.name)
 
 
@@ -42,7 +42,7 @@ def test_a_run_that_is_killed_ten_times_ends_with_the_weights_of_the_unbroken_on
         assert after["first"] % 3 == 1
         assert -1 <= killed["last"] - after["first"] < 3
     with np.load(tmp_path / "weights.npz") as weights:
-        for index, (variable, value) in enumerate(zip(rig.parts.model.variables, unbroken, strict=True)):
+        for index, (variable, value) in enumerate(zip(rig.context.model.variables, unbroken, strict=True)):
             np.testing.assert_allclose(weights[f"arr_{index}"], value, rtol=0, atol=1e-6, err_msg=variable.name)
 
 
@@ -51,13 +51,13 @@ def test_a_run_that_is_asked_to_stop_saves_its_step_and_continues(rig, unbroken,
 
     def step(iterator, number, *, stopping):
         if number == 4:
-            loop._parts.preemption.requested = True
-        return rig.parts.steps.step(iterator, number, stopping=loop._parts.preemption.requested)
+            loop.context.preemption.requested = True
+        return rig.context.train_step.step(iterator, number, stopping=loop.context.preemption.requested)
 
-    object.__setattr__(loop._parts, "steps", rig.steps(step=step))
+    object.__setattr__(loop.context, "train_step", rig.train_step(step=step))
     with pytest.raises(Preempted, match="stopped after step 5 of 24; its checkpoint is written"):
         loop.run()
-    assert loop._parts.checkpoints.steps() == [3, 5]
+    assert loop.context.checkpoints.steps() == [3, 5]
     rig.spoil()
     rig.loop(tmp_path).run()
     assert_same_weights(rig, unbroken)
@@ -75,7 +75,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(rig, unbroken, tmp_pat
     assert_same_weights(rig, unbroken)
 
 
-def test_a_full_disk_is_said_and_costs_no_checkpoint(rig, unbroken, tmp_path):
+def test_a_full_disk_is_reported_and_costs_no_checkpoint(rig, unbroken, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     size = 3 * sum(variable.numpy().nbytes for variable in rig.variables) // 2  # one checkpoint and a half
@@ -86,7 +86,7 @@ def test_a_full_disk_is_said_and_costs_no_checkpoint(rig, unbroken, tmp_path):
             rig.loop(disk).run()
         assert sorted(os.listdir(disk)) == ["step-0000000003"]
         loop = rig.loop(disk)
-        assert loop._parts.checkpoints.restore()["step"] == 3
+        assert loop.context.checkpoints.restore()["step"] == 3
         subprocess.run(["mount", "-o", f"remount,size={20 * size}", disk], check=True)
         rig.spoil()
         rig.loop(disk).run()
@@ -100,7 +100,7 @@ def test_a_value_that_is_no_number_stops_the_run_and_is_named(rig, tmp_path):
         """Batch 7 has prices that are not numbers."""
 
         def batch(self, number, **shard):
-            batch = rig.parts.batches.batch(number, **shard)
+            batch = rig.context.batches.batch(number, **shard)
             if number == 7:
                 batch["items"]["price_scaled"][2:] = np.nan
             return batch
@@ -117,25 +117,25 @@ def test_a_value_that_is_no_number_stops_the_run_and_is_named(rig, tmp_path):
                 tensor.set_shape([None, *array.shape[1:]])
             return tf.nest.pack_sequence_as(self.batch(0), arrays)
 
-    row = int(rig.parts.batches.batch(7)["item_rows"][2])
+    row = int(rig.context.batches.batch(7)["item_rows"][2])
     with pytest.raises(FloatingPointError) as stopped:
         rig.loop(tmp_path, batches=Poisoned()).run()
     message = str(stopped.value)
     assert "Training stopped at step 7" in message
     assert f"feature 'price_scaled' of the item side (store row {row}), seen in head 'retrieval'" in message
     loop = rig.loop(tmp_path)
-    assert loop._parts.checkpoints.steps() == [3, 6]
+    assert loop.context.checkpoints.steps() == [3, 6]
     rig.spoil()
-    loop._parts.checkpoints.restore()
+    loop.context.checkpoints.restore()
     assert all(np.isfinite(weights).all() for weights in rig.weights())
 
 
 def test_a_loss_that_explodes_stops_the_run(rig, tmp_path):
     def step(iterator, number, *, stopping):
-        measured = rig.parts.steps.step(iterator, number, stopping=stopping)
+        measured = rig.context.train_step.step(iterator, number, stopping=stopping)
         if number < 12:
             return measured
-        return Measured(
+        return StepMetrics(
             losses={**measured.losses, "click": 1e6},
             total=1e6,
             gradient_norm=1.0,
@@ -143,7 +143,7 @@ def test_a_loss_that_explodes_stops_the_run(rig, tmp_path):
         )
 
     with pytest.raises(FloatingPointError, match=r"step 12: the loss of 'click' rose to 1e\+06 from .*steepest branch"):
-        rig.loop(tmp_path, steps=rig.steps(step=step)).run()
+        rig.loop(tmp_path, train_step=rig.train_step(step=step)).run()
 
 
 def test_a_run_stops_when_the_held_out_recall_does_not_rise_and_leaves_its_best(rig, tmp_path):
@@ -170,7 +170,7 @@ def test_a_run_stops_when_the_held_out_recall_does_not_rise_and_leaves_its_best(
 def test_the_history_holds_every_epoch(rig, tmp_path, capsys):
     loop = rig.loop(tmp_path)
     loop.run()
-    history = loop._parts.progress.history
+    history = loop.context.progress.history
     assert [(entry["epoch"], entry["step"]) for entry in history] == [(1, 10), (2, 20), (3, 24)]
     assert history[2]["losses"]["retrieval"] < history[0]["losses"]["retrieval"]
     printed = capsys.readouterr().out

@@ -4,16 +4,20 @@ import pytest
 import tensorflow as tf
 
 from trainer.spec.training import LrScaling, Schedule, TrainConfig
-from trainer.training.schedule import Plan, make_optimizer, make_rate, peak_rate
+from trainer.training.schedule import TrainingPlan, make_learning_rate, make_optimizer, peak_learning_rate
 
 
 def test_the_plan_stops_at_the_updates_it_is_given():
     config = TrainConfig(epochs=4)
-    assert Plan.of(config, 10) == Plan(epochs=4, epoch_steps=10, steps=40)
-    assert Plan.of(dataclasses.replace(config, max_steps=25), 10) == Plan(epochs=3, epoch_steps=10, steps=25)
-    assert Plan.of(dataclasses.replace(config, max_steps=3), 10) == Plan(epochs=1, epoch_steps=10, steps=3)
+    assert TrainingPlan.from_config(config, 10) == TrainingPlan(epochs=4, epoch_steps=10, steps=40)
+    assert TrainingPlan.from_config(dataclasses.replace(config, max_steps=25), 10) == TrainingPlan(
+        epochs=3, epoch_steps=10, steps=25
+    )
+    assert TrainingPlan.from_config(dataclasses.replace(config, max_steps=3), 10) == TrainingPlan(
+        epochs=1, epoch_steps=10, steps=3
+    )
     # Ten batches are four updates of three batches; the last of them reaches into the next walk.
-    assert Plan.of(dataclasses.replace(config, gradient_accumulation_steps=3), 10) == Plan(
+    assert TrainingPlan.from_config(dataclasses.replace(config, gradient_accumulation_steps=3), 10) == TrainingPlan(
         epochs=4, epoch_steps=4, steps=16
     )
 
@@ -28,13 +32,13 @@ def test_the_plan_stops_at_the_updates_it_is_given():
     ],
 )
 def test_the_rate_warms_up_and_falls(schedule, expected):
-    rate = make_rate(TrainConfig(learning_rate=0.01, schedule=schedule), 100)
+    rate = make_learning_rate(TrainConfig(learning_rate=0.01, schedule=schedule), 100)
     assert [round(float(rate(step)), 5) for step in (0, 5, 10, 55, 100)] == expected
 
 
 def test_cosine_and_linear_differ_between_their_ends():
     cosine, linear = (
-        make_rate(TrainConfig(learning_rate=0.01, schedule=schedule, warmup_fraction=0.0), 100)(75)
+        make_learning_rate(TrainConfig(learning_rate=0.01, schedule=schedule, warmup_fraction=0.0), 100)(75)
         for schedule in (Schedule.COSINE, Schedule.LINEAR)
     )
     # (1 + cos(135°)) / 2 = 0.14645; a quarter is left of the line.
@@ -47,14 +51,14 @@ def test_cosine_and_linear_differ_between_their_ends():
 def test_the_rate_grows_with_the_rows_of_an_update(scaling, expected):
     # Three replicas and three batches an update: nine times the rows.
     train = TrainConfig(learning_rate=0.001, gradient_accumulation_steps=3, lr_scaling=scaling)
-    assert peak_rate(train, replicas=3) == pytest.approx(expected)
-    assert peak_rate(dataclasses.replace(train, gradient_accumulation_steps=1), replicas=1) == 0.001
+    assert peak_learning_rate(train, replicas=3) == pytest.approx(expected)
+    assert peak_learning_rate(dataclasses.replace(train, gradient_accumulation_steps=1), replicas=1) == 0.001
 
 
 def test_pretrained_weights_move_by_their_share():
     train = TrainConfig(learning_rate=0.01, pretrained_lr_multiplier=0.25, weight_decay=0.0, schedule=Schedule.CONSTANT)
     learned, pretrained = tf.Variable([1.0]), tf.Variable([1.0])
-    optimizer = make_optimizer(train, make_rate(train, 100), pretrained=[pretrained])
+    optimizer = make_optimizer(train, make_learning_rate(train, 100), pretrained=[pretrained])
     optimizer.build([learned, pretrained])
     for _ in range(30):
         optimizer.apply_gradients([(tf.constant([2.0]), learned), (tf.constant([2.0]), pretrained)])

@@ -3,8 +3,8 @@ import types
 import numpy as np
 import pytest
 
-from trainer.evaluation.evaluate import Encoder
-from trainer.tables.tables import open_tables
+from trainer.evaluation.evaluate import TowerEncoder
+from trainer.tables.open import open_tables
 from trainer.training.snapshot import Snapshots, Validation
 
 
@@ -14,13 +14,13 @@ def test_the_recall_of_early_stopping_is_that_of_the_evaluation(trained, trained
     found = Validation(trained.model, tables.evaluation, snapshots=snapshots, num_items=24).recall()
     assert found == pytest.approx(trained_report.value("held_out", "all", "recall@10"))
     # Wrong vectors find as much as chance does: ten of 24.
-    vectors = Encoder(trained.model).items(tables.items)
+    vectors = TowerEncoder(trained.model).items(tables.items)
     np.testing.assert_allclose(snapshots.current(), vectors, atol=1e-6)
     shifted = types.SimpleNamespace(current=lambda: np.roll(vectors, 11, axis=0))
     assert Validation(trained.model, tables.evaluation, snapshots=shifted, num_items=24).recall() < 0.8
 
 
-def test_nothing_held_out_is_said(trained, shop, work_dir):
+def test_no_held_out_positive_is_reported(trained, shop, work_dir):
     from dataclasses import replace
 
     from tests.support import tiny_shop

@@ -8,7 +8,7 @@ import tensorflow as tf
 from trainer.spec.features import Side
 from trainer.spec.training import Strategy
 from trainer.training.distributed import strategy
-from trainer.training.steps import Measured, Steps
+from trainer.training.steps import StepMetrics, TrainStep
 
 
 @pytest.fixture
@@ -20,16 +20,16 @@ def eager():
 
 def gradients(rig, numbers, **train):
     """The gradients that one update takes from some batches."""
-    config = dataclasses.replace(rig.parts.config.train, **train)
-    steps = Steps(rig.parts.model, None, train=config, strategy=tf.distribute.get_strategy())
-    stream = iter([tf.nest.map_structure(tf.constant, rig.parts.batches.batch(number)) for number in numbers])
+    config = dataclasses.replace(rig.context.config.train, **train)
+    steps = TrainStep(rig.context.model, None, train=config, strategy=tf.distribute.get_strategy())
+    stream = iter([tf.nest.map_structure(tf.constant, rig.context.batches.batch(number)) for number in numbers])
     measured = steps.step(stream, numbers[0] // config.gradient_accumulation_steps)
     return measured, [np.asarray(kept) for kept in steps._sums]
 
 
 def test_accumulated_gradients_are_the_mean_of_those_of_their_batches(rig, tmp_path, eager):
     rig.loop(tmp_path)  # everything at its start
-    rig.parts.snapshots.refresh()
+    rig.context.snapshots.refresh()
     first, second = gradients(rig, [6]), gradients(rig, [7])
     both, kept = gradients(rig, [6, 7], gradient_accumulation_steps=2)
     for together, one, other in zip(kept, first[1], second[1], strict=True):
@@ -40,7 +40,7 @@ def test_accumulated_gradients_are_the_mean_of_those_of_their_batches(rig, tmp_p
 
 
 def test_the_losses_of_two_replicas_have_the_loss_of_the_joined_batch_as_their_mean(rig):
-    model, batch = rig.parts.model, tf.nest.map_structure(tf.constant, rig.parts.batches.batch(3))
+    model, batch = rig.context.model, tf.nest.map_structure(tf.constant, rig.context.batches.batch(3))
     encoded = model.encode_batch(batch)
     whole = model.objective.losses(encoded, batch)
     is_first = tf.range(tf.shape(batch["item_index"])[0]) % 3 == 0
@@ -53,8 +53,8 @@ def test_the_losses_of_two_replicas_have_the_loss_of_the_joined_batch_as_their_m
         assert float(halves[0][name] + halves[1][name]) / 2 == pytest.approx(float(loss), rel=1e-5), name
 
 
-def test_what_a_step_measures_says_whether_it_is_sound():
-    sound = Measured(losses={"click": 0.5}, total=0.5, gradient_norm=1.0, weights={Side.ITEM: np.ones(2)})
+def test_step_metrics_report_whether_they_are_finite():
+    sound = StepMetrics(losses={"click": 0.5}, total=0.5, gradient_norm=1.0, weights={Side.ITEM: np.ones(2)})
     assert sound.is_finite()
     assert not dataclasses.replace(sound, gradient_norm=float("inf")).is_finite()
     assert not dataclasses.replace(sound, losses={"click": float("nan")}).is_finite()

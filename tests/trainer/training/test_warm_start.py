@@ -6,13 +6,13 @@ import pytest
 import tensorflow as tf
 
 from tests.support import tiny_shop
-from trainer.evaluation.evaluate import Encoder
+from trainer.evaluation.evaluate import TowerEncoder
 from trainer.model.build import build_model
 from trainer.spec.features import Side
-from trainer.tables.tables import Inputs, open_tables
+from trainer.tables.open import DatasetPaths, open_tables
 from trainer.training import warm_start
 from trainer.training.distributed.preemption import Preemption
-from trainer.training.fit import Places, fit
+from trainer.training.fit import RunPaths, fit
 
 NEW = 6
 
@@ -21,9 +21,9 @@ def test_sub_words_only_grow_for_characters_that_could_not_be_read():
     known = ["[PAD]", "[UNK]", "r", "e", "d", "##r", "##e", "##d", "red"]
     counts = [("red", 9), ("deer", 4), ("bed", 3), ("zed", 1)]
     # `deer` is read in pieces as before; `b` is new; `z` was seen once only.
-    grown = warm_start.grown_subwords(known, counts, min_count=2)
+    grown = warm_start.extend_subwords(known, counts, min_count=2)
     assert grown == [*known, "b", "##b"]
-    assert warm_start.grown_subwords(grown, counts, min_count=2) == grown
+    assert warm_start.extend_subwords(grown, counts, min_count=2) == grown
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +32,11 @@ def published(trained, tmp_path_factory):
     extra = folder / "stock" / "7" / "assets.extra"
     extra.mkdir(parents=True)
     config = tiny_shop.CONFIG
-    files = warm_start.state_files(trained.model, config, model_id=trained.model_id, tables=trained.tables)
+    files = warm_start.warm_start_files(trained.model, config, model_id=trained.model_id, tables=trained.tables)
     for name, content in files.items():
         (extra / name).write_bytes(content)
     (folder / "stock" / "6").mkdir()
-    return warm_start.load_published(str(folder / "stock"))
+    return warm_start.load_published_model(str(folder / "stock"))
 
 
 def test_the_newest_published_version_is_read_back(published, trained):
@@ -45,7 +45,7 @@ def test_the_newest_published_version_is_read_back(published, trained):
         np.testing.assert_array_equal(kept, variable.numpy())
 
 
-def test_a_catalogue_that_numbers_its_items_anew_changes_no_vector(published, trained, shop, tmp_path):
+def test_a_catalogue_that_gives_its_items_new_ids_changes_no_vector(published, trained, shop, tmp_path):
     graph = tmp_path / "transform_graph"
     tiny_shop.write_transform_graph(graph, is_reversed=True)
     again = dataclasses.replace(shop, transform_graph=str(graph))
@@ -53,14 +53,14 @@ def test_a_catalogue_that_numbers_its_items_anew_changes_no_vector(published, tr
     numbers = tables.items.gather(np.arange(tiny_shop.NUM_ITEMS))["item_number"]
     assert numbers.tolist() == list(range(tiny_shop.NUM_ITEMS, 0, -1))
     model = build_model(tiny_shop.CONFIG, num_subwords=len(tables.ops.subwords))
-    warm_start.start_from(published, model, tiny_shop.CONFIG, tables=tables)
+    warm_start.restore_published_weights(published, model, tiny_shop.CONFIG, tables=tables)
     model.set_snapshot(trained.model.snapshot.numpy())  # neighbours are read from it
-    expected = Encoder(trained.model).items(trained.tables.items)
-    np.testing.assert_allclose(Encoder(model).items(tables.items), expected, atol=1e-5)
+    expected = TowerEncoder(trained.model).items(trained.tables.items)
+    np.testing.assert_allclose(TowerEncoder(model).items(tables.items), expected, atol=1e-5)
     # What an item learned beyond its content counts: with the rows of others it would be elsewhere.
     rows = model.item_tower.encoders["identity"].rows.trainable_variables[0]
     rows.assign(rows.numpy()[::-1])
-    assert np.abs(Encoder(model).items(tables.items) - expected).max() > 1e-3
+    assert np.abs(TowerEncoder(model).items(tables.items) - expected).max() > 1e-3
 
 
 def test_names_that_are_gone_come_back_with_what_they_had_learned(published, trained, tmp_path):
@@ -77,45 +77,45 @@ def test_names_that_are_gone_come_back_with_what_they_had_learned(published, tra
     third = tables_with([*first, "item-new"])
     model = build_model(tiny_shop.CONFIG, num_subwords=len(trained.tables.ops.subwords))
     rows = model.item_tower.encoders["identity"].rows.trainable_variables[0]
-    warm_start.start_from(published, model, tiny_shop.CONFIG, tables=second)
+    warm_start.restore_published_weights(published, model, tiny_shop.CONFIG, tables=second)
     config = tiny_shop.CONFIG
-    files = warm_start.state_files(model, config, model_id="second", tables=second, published=published)
+    files = warm_start.warm_start_files(model, config, model_id="second", tables=second, published=published)
     (tmp_path / "assets.extra").mkdir()
     for name, content in files.items():
         (tmp_path / "assets.extra" / name).write_bytes(content)
-    again = warm_start.load_published(str(tmp_path))
+    again = warm_start.load_published_model(str(tmp_path))
     assert list(again.retired["items"]) == ["item-03"]
-    warm_start.start_from(again, model, config, tables=third)
+    warm_start.restore_published_weights(again, model, config, tables=third)
     learned = trained.model.item_tower.encoders["identity"].rows.trainable_variables[0].numpy()
     np.testing.assert_array_equal(rows.numpy()[: len(first) + 1], learned[: len(first) + 1])
     assert np.abs(rows.numpy()[4]).max() > 0.0
-    kept = warm_start.state_files(model, config, model_id="third", tables=third, published=again)
+    kept = warm_start.warm_start_files(model, config, model_id="third", tables=third, published=again)
     assert json.loads(kept["warm_start.json"])["retired"] == {}
 
 
 def test_another_contract_is_refused(published, shop, tmp_path):
     tower = dataclasses.replace(tiny_shop.CONFIG.tower, dim=32)
     other = dataclasses.replace(tiny_shop.CONFIG, tower=tower)
-    places = Places(checkpoints=str(tmp_path), preemption=Preemption(20.0), published=published)
+    paths = RunPaths(checkpoints=str(tmp_path), preemption=Preemption(20.0), published=published)
     with pytest.raises(ValueError, match=r"another contract: tower.dim is 16 there and 32 here\. Train without"):
-        fit(other, shop, work_dir=tmp_path, log_dir=tmp_path, places=places)
+        fit(other, shop, work_dir=tmp_path, log_dir=tmp_path, paths=paths)
     without = dataclasses.replace(published, contract={**published.contract, "head gone": ["binary", "x"]})
     with pytest.raises(ValueError, match=r"head gone is \['binary', 'x'\] there and \(not there\) here"):
-        warm_start.refuse_other_contract(without, tiny_shop.CONFIG)
+        warm_start.check_contract(without, tiny_shop.CONFIG)
     # What may differ: dropout, rates, sizes of vocabularies; not whether there is a branch.
     train = dataclasses.replace(tiny_shop.CONFIG.train, learning_rate=0.5)
     tabular = dataclasses.replace(tiny_shop.CONFIG.tower.tabular, brand_vocab_size=99)
     tower = dataclasses.replace(tiny_shop.CONFIG.tower, tabular=tabular)
-    warm_start.refuse_other_contract(published, dataclasses.replace(tiny_shop.CONFIG, train=train, tower=tower))
+    warm_start.check_contract(published, dataclasses.replace(tiny_shop.CONFIG, train=train, tower=tower))
     identity = dataclasses.replace(tiny_shop.CONFIG.tower.identity, item_embedding_rows=0)
     bare = dataclasses.replace(tiny_shop.CONFIG, tower=dataclasses.replace(tiny_shop.CONFIG.tower, identity=identity))
     with pytest.raises(ValueError, match="an identity branch is True there and False here"):
-        warm_start.refuse_other_contract(published, bare)
+        warm_start.check_contract(published, bare)
 
 
 def test_a_place_without_a_model_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"Nothing to go on from in .*: wanted warm_start.json"):
-        warm_start.load_published(str(tmp_path))
+    with pytest.raises(ValueError, match=r"There is no model to start from in .*: wanted warm_start.json"):
+        warm_start.load_published_model(str(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def new_days(shop, tmp_path_factory):
     tiny_shop.write_transform_graph(graph)
     words = graph / "transform_fn" / "assets" / "words"
     words.write_text(words.read_text() + "".join(f"4 β{i}\n4 novelty{i}\n" for i in range(NEW)), encoding="utf-8")
-    return Inputs(
+    return DatasetPaths(
         items=(f"{folder}/items",),
         train=(f"{folder}/events/train",),
         evaluation=shop.evaluation,
@@ -164,7 +164,7 @@ def recall_at_1(trained, texts, wanted):
     )
     rows = {**rows, "text_tokens": tokens, "history_rows": np.full_like(rows["history_rows"], -1)}
     queries = trained.model.encode_queries(rows)["vector"].numpy()
-    items = Encoder(trained.model).items(trained.tables.items)
+    items = TowerEncoder(trained.model).items(trained.tables.items)
     found = (queries @ items.T).argmax(axis=1)
     return np.mean([trained.tables.items.ids[i] == w.encode() for i, w in zip(found, wanted, strict=True)])
 
@@ -175,8 +175,8 @@ def test_old_items_keep_their_quality_and_new_ones_get_in(published, trained, ne
     before = recall_at_1(trained, old, old_ids)
     train = dataclasses.replace(tiny_shop.CONFIG.train, epochs=8, learning_rate=0.003, batch_size=16)
     config = dataclasses.replace(tiny_shop.CONFIG, train=train)
-    places = Places(checkpoints=str(tmp_path), preemption=Preemption(20.0), published=published)
-    again = fit(config, new_days, work_dir=tmp_path, log_dir=tmp_path / "logs", places=places)
+    paths = RunPaths(checkpoints=str(tmp_path), preemption=Preemption(20.0), published=published)
+    again = fit(config, new_days, work_dir=tmp_path, log_dir=tmp_path / "logs", paths=paths)
     subwords = again.tables.ops.subwords
     assert subwords[: len(published.subwords)] == published.subwords
     assert {"β", "##β"} <= set(subwords[len(published.subwords) :])
@@ -187,6 +187,6 @@ def test_old_items_keep_their_quality_and_new_ones_get_in(published, trained, ne
     assert before > 0.95
     assert recall_at_1(again, old, old_ids) >= before - 0.05
     state = json.loads(
-        warm_start.state_files(again.model, config, model_id="x", tables=again.tables)["warm_start.json"]
+        warm_start.warm_start_files(again.model, config, model_id="x", tables=again.tables)["warm_start.json"]
     )
     assert state["subwords"] == list(subwords)

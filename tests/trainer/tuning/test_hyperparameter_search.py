@@ -9,7 +9,7 @@ from trainer.tuning import hyperparameter_search
 
 
 def test_the_space_is_that_of_the_declaration():
-    space = {parameter.name: parameter for parameter in hyperparameter_search.hyper_parameters().space}
+    space = {parameter.name: parameter for parameter in hyperparameter_search.hyperparameter_space().space}
     assert list(space) == [dimension.path for dimension in SEARCH_SPACE]
     for dimension in SEARCH_SPACE:
         found = space[dimension.path]
@@ -26,7 +26,7 @@ def test_every_point_is_a_configuration():
             d.path: d.values[0 if edge == "low" else -1] if isinstance(d, Choice) else getattr(d, edge)
             for d in SEARCH_SPACE
         }
-        config = hyperparameter_search.with_values(tiny_shop.CONFIG, values)
+        config = hyperparameter_search.config_at(tiny_shop.CONFIG, values)
         assert config.train.learning_rate == values["train.learning_rate"]
         assert config.train.batch_size == values["train.batch_size"]
 
@@ -51,14 +51,14 @@ def trained_points(monkeypatch):
 
 
 def test_the_best_point_is_the_one_with_the_highest_recall(trained_points, shop, tmp_path):
-    found = hyperparameter_search.Search(tiny_shop.CONFIG, shop, directory=str(tmp_path), trials=4)
+    found = hyperparameter_search.HyperparameterSearch(tiny_shop.CONFIG, shop, directory=str(tmp_path), trials=4)
     found.search()
     dropouts = [config.tower.dropout for config in trained_points]
     assert len(set(dropouts)) == 4
     [best] = found.get_best_hyperparameters(1)
     assert best.values["tower.dropout"] == max(dropouts)
     # A search that is started again reads its finished trials back.
-    again = hyperparameter_search.Search(tiny_shop.CONFIG, shop, directory=str(tmp_path), trials=4)
+    again = hyperparameter_search.HyperparameterSearch(tiny_shop.CONFIG, shop, directory=str(tmp_path), trials=4)
     again.search()
     assert len(trained_points) == 4
     assert again.get_best_hyperparameters(1)[0].values == best.values

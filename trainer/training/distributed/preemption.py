@@ -1,4 +1,4 @@
-"""SIGTERM: a run that is asked to end writes a checkpoint first, within its grace period."""
+"""Preemption by SIGTERM: a run that is asked to stop writes a checkpoint first, within its grace period."""
 
 import contextlib
 import signal
@@ -9,15 +9,15 @@ from types import FrameType
 EXIT_CODE = 128 + signal.SIGTERM
 
 
-class Preempted(Exception):  # noqa: N818  not an error: the run was asked to end
-    """The run ends because it was asked to."""
+class Preempted(Exception):  # noqa: N818  not an error: the run was asked to stop
+    """The run stops because it was asked to."""
 
 
 class Preemption:
-    """Listens for SIGTERM while `listening`.
+    """SIGTERM handler while `listening`.
 
-    Inside `deferred` a signal only sets `requested`, and the loop ends at its next step; when it has not ended after
-    the grace period, the next line of Python ends it. Anywhere else there is nothing to save, and the run ends at once.
+    Inside `deferred` a signal only sets `requested`, and the loop stops at its next step; when it has not stopped after
+    the grace period, the next line of Python stops it. Elsewhere there is nothing to save, and the run stops at once.
     """
 
     def __init__(self, grace_seconds: float) -> None:
@@ -27,11 +27,11 @@ class Preemption:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator["Preemption"]:
-        """Takes the signal for the time of the block; does nothing outside the main thread."""
+        """Handles the signal during the block; does nothing outside the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = {number: signal.signal(number, self._arrived) for number in (signal.SIGTERM, signal.SIGALRM)}
+        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGALRM)}
         try:
             yield self
         finally:
@@ -41,14 +41,14 @@ class Preemption:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Inside, the run ends by itself soon after `requested` is set."""
+        """Declares that the run stops by itself soon after `requested` is set."""
         self._deferred = True
         try:
             yield
         finally:
             self._deferred = False
 
-    def _arrived(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
         if number == signal.SIGALRM:
             raise Preempted(

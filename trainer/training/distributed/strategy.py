@@ -1,4 +1,4 @@
-"""On what a run is spread, and who of several workers writes."""
+"""`tf.distribute` strategies, and the chief of several workers."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from trainer.spec.training import Strategy
 
 
 def make_strategy(strategy: Strategy) -> Any:
-    """The `tf.distribute` strategy; `multi_worker` waits until all workers of TF_CONFIG are there.
+    """Returns the `tf.distribute` strategy; `multi_worker` waits until all workers of TF_CONFIG are there.
 
     Call before anything else of TensorFlow runs in the process.
 
@@ -31,7 +31,7 @@ def make_strategy(strategy: Strategy) -> Any:
 
 
 def cluster_size() -> int:
-    """Training workers that TF_CONFIG names, the chief included; 0 without a cluster."""
+    """Number of training workers in TF_CONFIG, the chief included; 0 without a cluster."""
     cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
     return len(cluster.get("chief", [])) + len(cluster.get("worker", []))
 

@@ -2,7 +2,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.spec.features import Side
-from trainer.training.distributed.cross_replica import gather, summed
+from trainer.training.distributed.cross_replica import all_gather, all_reduce_sum
 
 
 class Replica:
@@ -46,7 +46,7 @@ def encoded_of(*, items, queries, demand):
 def test_gathered_rows_point_to_their_own_items():
     # Replica 0 has items 7 and 9 and rows of both; replica 1 has item 4 and three rows of it.
     first = Replica(0)
-    gather(
+    all_gather(
         encoded_of(items=[[1.0, -1.0], [2.0, -2.0]], queries=[[8.0], [9.0]], demand=[0.1, 0.2]),
         batch_of(
             items=[7, 9], index=[0, 1], probability=[0.2, 0.3], requests=[11, 12], positive=[1.0, 1.0], units=[7.0, 9.0]
@@ -54,7 +54,7 @@ def test_gathered_rows_point_to_their_own_items():
         first,
     )
     second = Replica(1, first)
-    vectors, joined = gather(
+    vectors, joined = all_gather(
         encoded_of(items=[[3.0, -3.0]], queries=[[5.0], [6.0], [4.0]], demand=[0.3]),
         batch_of(
             items=[4],
@@ -84,16 +84,16 @@ def test_gathered_rows_point_to_their_own_items():
 def test_the_gradient_of_what_was_gathered_reaches_the_rows_of_this_replica():
     first = Replica(0)
     batch = batch_of(items=[7], index=[0], probability=[1.0], requests=[1], positive=[1.0], units=[1.0])
-    gather(encoded_of(items=[[1.0]], queries=[[2.0]], demand=[3.0]), batch, first)
+    all_gather(encoded_of(items=[[1.0]], queries=[[2.0]], demand=[3.0]), batch, first)
     own = tf.Variable([[5.0]])
     with tf.GradientTape() as tape:
         encoded = {**encoded_of(items=[[1.0]], queries=[[2.0]], demand=[3.0]), Side.ITEM: {"vector": own * 1.0}}
-        vectors, _ = gather(encoded, batch, Replica(1, first))
+        vectors, _ = all_gather(encoded, batch, Replica(1, first))
         loss = tf.reduce_sum(tf.gather(vectors[Side.ITEM]["vector"], [1, 1, 0]) * [[10.0], [1.0], [100.0]])
     np.testing.assert_array_equal(tape.gradient(loss, own), [[11.0]])
 
 
 def test_sums_over_replicas_keep_their_shapes():
-    found = summed({"b": tf.constant([[1.0, 2.0], [3.0, 4.0]]), "a": [tf.constant(5.0)]}, Replica(0))
+    found = all_reduce_sum({"b": tf.constant([[1.0, 2.0], [3.0, 4.0]]), "a": [tf.constant(5.0)]}, Replica(0))
     assert found["b"].numpy().tolist() == [[2.0, 4.0], [6.0, 8.0]]
     assert float(found["a"][0]) == 10.0
