@@ -1,5 +1,6 @@
 """A working copy of the tree in which command blocks of pages run, on small data and free ports."""
 
+import contextlib
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ from tests.support import public_sets
 from tests.support.document_blocks import Block
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 1200.0
+SECONDS = 2400.0
 # What makes a run short; a page's own settings come before and lose. A gate means nothing on forty items.
 SHORT = (
     "--preset tiny --set train.epochs=2 --set train.max_steps=30 --set train.batch_size=16 "
@@ -95,9 +96,8 @@ class Session:
 
     def close(self) -> None:
         """Stops the server."""
-        if self._server is not None and self._server.poll() is None:
-            os.killpg(self._server.pid, signal.SIGTERM)
-            self._server.wait(60.0)
+        if self._server is not None:
+            _end(self._server)
         self._server = None
 
     def _with_ports(self, text: str) -> str:
@@ -106,39 +106,47 @@ class Session:
         return text
 
     def _check(self, arguments: list[str], *, place: str) -> str:
-        done = subprocess.run(
+        process = self._open(arguments, stderr=subprocess.PIPE)
+        try:
+            out, err = process.communicate(timeout=SECONDS)
+        finally:
+            _end(process)
+        end = f"{out[-3000:]}\n{err[-3000:]}"
+        assert process.returncode == 0, f"{place} ended with {process.returncode}:\n{end}"
+        assert '"error":' not in out, f"{place} was answered with an error:\n{end}"
+        return out
+
+    def _open(self, arguments: list[str], *, stderr: int) -> subprocess.Popen[str]:
+        """Starts a program in the working copy, in a process group of its own."""
+        return subprocess.Popen(
             arguments,
             cwd=self.folder,
             env=self.environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
             text=True,
-            check=False,
-            timeout=SECONDS,
+            start_new_session=True,
         )
-        end = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        assert done.returncode == 0, f"{place} ended with {done.returncode}:\n{end}"
-        assert '"error":' not in done.stdout, f"{place} was answered with an error:\n{end}"
-        return done.stdout
 
     def _start(self, block: Block) -> str:
         """Starts the server of a block, in the place of the one before, and waits for its ready line."""
         self.close()
         (command,) = block.commands
-        self._server = subprocess.Popen(
-            ["bash", "-c", f"exec {self.line_of(command)}"],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        self._server = self._open(["bash", "-c", f"exec {self.line_of(command)}"], stderr=subprocess.STDOUT)
         assert self._server.stdout is not None
         seen, is_ready = [], threading.Event()
         threading.Thread(target=_read, args=(self._server.stdout, seen, is_ready), daemon=True).start()
         assert is_ready.wait(SECONDS), f"{block.place} is not ready:\n{''.join(seen[-40:])}"
         assert self._server.poll() is None, f"{block.place} ended:\n{''.join(seen[-40:])}"
         return "".join(seen)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Stops a process and what it started; whatever has ended already is left alone."""
+    for number, seconds in ((signal.SIGTERM, 60.0), (signal.SIGKILL, 10.0)):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, number)
+            process.wait(seconds)
 
 
 def _read(stream: IO[str], seen: list[str], is_ready: threading.Event) -> None:

@@ -43,7 +43,7 @@ def tables(config: Config) -> dict[str, str]:
         "signatures": _signatures(config),
         "input_groups": _groups(input_groups(config)),
         "output_groups": _groups(output_groups()),
-        "intent_shifts": _table(
+        "intent_adjustments": _table(
             ("intent", "adds"),
             (
                 (f"`{intent}`", ", ".join(f"{value:g} to `{name}`" for name, value in shifts.items()))
