@@ -32,12 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     first = found.ids[0]
     show(f"like {first}", client.similar_items(first, page_size=5))
     show("after a visit", client.search(history=[first], page_size=5))
-    show("text, less like the first", client.search(text=text, like={first: -0.5}, page_size=5))
+    show("text, less like the first", client.search(text=text, seed_items={first: -0.5}, page_size=5))
     show("the last one boosted", client.search(text=text, boosts={found.ids[-1]: 10.0}, page_size=5))
 
     why = client.explain(first, text=text)
     print(f"{first}: {why['stage']}, position {why['position']}, score {why['score']:.3f}")
-    print("  words:", why["words"])
+    print("  words:", why["word_contributions"])
     print("suggest:", client.suggest(text[:-1] + "x"), "| complete:", ", ".join(client.complete(text[:3])[:3]))
 
 
