@@ -75,7 +75,7 @@ class Client:
           **options: As of `search`.
 
         Returns:
-          The outputs of `explain` without the batch axis, texts as str; `contribution_matrix` is {component of the
+          The outputs of `explain` without the batch axis, texts as str; `contributions` is {component of the
           query: {branch of the item: contribution}} and `word_contributions` {word: contribution} without the words
           that contribute nothing.
 

@@ -79,7 +79,7 @@ def explanation(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
         component: dict(zip(branches, map(float, line), strict=True))
         for component, line in zip(components, matrix, strict=True)
     }
-    return {**plain, "contribution_matrix": by_component, "word_contributions": by_word}
+    return {**plain, "contributions": by_component, "word_contributions": by_word}
 
 
 def to_text(value: bytes) -> str:

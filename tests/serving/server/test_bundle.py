@@ -78,11 +78,11 @@ def test_options_explanations_and_scores_of_given_items(client):
     assert all(count >= 1 for count in found.num_variants)
     explained = client.explain(found.ids[1], **search)
     assert (explained["stage"], explained["position"], explained["last_id"]) == ("shown", 2, found.ids[-1])
-    added = sum(value for branches in explained["contribution_matrix"].values() for value in branches.values())
+    added = sum(value for branches in explained["contributions"].values() for value in branches.values())
     added += sum(value for name, value in explained.items() if name.startswith("contribution_"))
     assert added == pytest.approx(explained["score"], abs=1e-4)
     assert explained["score"] == pytest.approx(found.scores[1], abs=1e-4)
-    assert explained["contribution_matrix"]["seed_items"]["text"] != 0.0
+    assert explained["contributions"]["seed_items"]["text"] != 0.0
     assert explained["word_contributions"] == {}
     assert client.explain("item0001", **search)["stage"] == "filter"
     assert client.explain("nobody", **search)["stage"] == "unknown"
