@@ -1,16 +1,17 @@
-"""`python -m beam_preprocess`: a source's records to everything that `trainer.task` needs, without TFX.
+"""Command line of preprocessing, `python -m beam_preprocess`: a source's records to the inputs of `trainer.task`.
 
 Arguments that are not listed here go to Beam: `--runner=DataflowRunner --project=...`.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
+import logging
 import pathlib
-import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from beam_preprocess import pipeline, sharded_writer, summary, transform
 from beam_preprocess.events.splits import DAYS, SPLITS
@@ -19,9 +20,11 @@ from beam_preprocess.sources import SOURCES, Source, open_source
 from trainer.spec.config import Config, from_json, override, to_dict
 from trainer.spec.presets import PRESETS, preset
 
+_LOG = logging.getLogger("vitrine.preprocess")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the pipelines one after the other and prints what went in and what was dropped."""
+    """Runs the pipelines one after the other and shows the counts of each."""
     flags = parser()
     options, rest = flags.parse_known_args(arguments)
     try:
@@ -31,11 +34,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config = from_json(options.config.read_text(encoding="utf-8"), base=config)
         config = override(config, options.set)
         source = open_source(options.source, options.kind, allow_outside=options.allow_outside)
-        run(source, options.output, config=config, beam_options=beam_arguments, now=options.now)
+        with _console_log():
+            run(source, options.output, config=config, beam_options=beam_arguments, now=options.now)
     except (ValueError, OSError, pipeline.MediaLimitError, pipeline.EmptyCatalogueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def _console_log() -> Iterator[None]:
+    """Shows the messages of preprocessing, which are the result of the command, on standard output."""
+    handler, level = logging.StreamHandler(sys.stdout), _LOG.level
+    _LOG.addHandler(handler)
+    _LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        _LOG.removeHandler(handler)
+        _LOG.setLevel(level)
 
 
 def run(
@@ -50,7 +67,7 @@ def run(
 
     Args:
       source: The records of the shop.
-      output_dir: Directory or address to write to; what is in it is replaced.
+      output_dir: Directory or address to write to; its content is replaced.
       config: Wire sizes, shards, split and history.
       beam_options: Arguments or options of the runner.
       now: Epoch seconds; later events are quarantined. A day from now when None.
@@ -66,9 +83,9 @@ def run(
     )
     text = json.dumps({**counts, "config": to_dict(config)}, indent=1, sort_keys=True)
     sharded_writer.write_file(f"{output}/summary.json", f"{text}\n".encode())
-    if source.ground_truth_path is not None and not sharded_writer.is_remote(output):
-        shutil.copyfile(source.ground_truth_path, pathlib.Path(output) / "truth.jsonl")
-    print(f"{output}: written in {time.monotonic() - began:.0f} s; what was dropped is in dead_letters/")
+    if source.ground_truth_path is not None:
+        sharded_writer.write_file(f"{output}/truth.jsonl", source.ground_truth_path.read_bytes())
+    _LOG.info("%s: written in %.0f s; dropped rows are in dead_letters/", output, time.monotonic() - began)
     return counts
 
 
@@ -79,40 +96,40 @@ def _ingest(
     rules = pipeline.default_rules()
     if now is not None:
         rules = dataclasses.replace(rules, now=now)
-    letters = {record: f"{output}/dead_letters/{record}.jsonl" for record in ("items", "events", "signals")}
+    dead_letters = {record: f"{output}/dead_letters/{record}.jsonl" for record in ("items", "events", "signals")}
     began = time.monotonic()
     items = pipeline.ingest_items(
         source,
         config=config,
         output_dir=f"{output}/items",
-        dead_letter_path=letters["items"],
+        dead_letter_path=dead_letters["items"],
         beam_options=beam_options,
     )
-    _say(items, began)
+    _log_summary(items, began)
     events = pipeline.ingest_events(
         source,
         config=config,
         output_dirs={split: f"{output}/events/{split}" for split in (*SPLITS, DAYS)},
-        dead_letter_path=letters["events"],
+        dead_letter_path=dead_letters["events"],
         beam_options=beam_options,
         rules=rules,
     )
-    _say(events, began)
-    signals = pipeline.ingest_signals(source, dead_letter_path=letters["signals"], beam_options=beam_options)
-    _say(signals, began)
+    _log_summary(events, began)
+    signals = pipeline.ingest_signals(source, dead_letter_path=dead_letters["signals"], beam_options=beam_options)
+    _log_summary(signals, began)
     return {found.record: dict(found.counts) for found in (items, events, signals)}
 
 
-def _say(counted: summary.Summary, began: float) -> None:
-    print(f"[{time.monotonic() - began:4.0f} s] {counted.table()}", flush=True)
+def _log_summary(counted: summary.Summary, began: float) -> None:
+    _LOG.info("[%4.0f s] %s", time.monotonic() - began, counted.table())
 
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line; Beam's flags come beside its own."""
     made = argparse.ArgumentParser(prog="python -m beam_preprocess", description=__doc__, allow_abbrev=False)
     made.add_argument("--source", required=True, help="directory of the records, or an address Beam can read")
-    made.add_argument("--kind", default="shop", choices=tuple(SOURCES), help="what is there (default: shop)")
-    made.add_argument("--output", required=True, help="directory to write to; what is in it is replaced")
+    made.add_argument("--kind", default="shop", choices=tuple(SOURCES), help="kind of source (default: shop)")
+    made.add_argument("--output", required=True, help="directory to write to; its content is replaced")
     made.add_argument("--preset", default="base", help=f"configuration to start from: {', '.join(PRESETS)}")
     made.add_argument("--config", type=pathlib.Path, help="JSON file with values that differ from the preset")
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one value that differs")

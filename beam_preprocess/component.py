@@ -1,4 +1,4 @@
-"""The doors of preprocessing into TFX: ingestion of items and of events, the gate behind validation, the default shop.
+"""TFX components of preprocessing: ingestion of items and of events, the schema gate, and the demo shop.
 
 The two ingesting components are keyed on a fingerprint of their own input's content, so that new events do not redo
 the catalogue. Transform is TFX's own, with `beam_preprocess.transform.preprocessing_fn`.
@@ -6,12 +6,12 @@ the catalogue. Transform is TFX's own, with `beam_preprocess.transform.preproces
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx import types
 from tfx.components.util import examples_utils
@@ -25,6 +25,7 @@ from tfx.proto.orchestration import driver_output_pb2
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from beam_preprocess import sharded_writer
 from beam_preprocess.events.splits import DAYS, SPLITS
 from trainer.spec.config import from_json
 
@@ -33,23 +34,23 @@ DEMO_SHOP = {"items": 600, "users": 200, "events": 42_000, "seed": 7}
 
 
 class IngestReport(types.Artifact):
-    """What one ingestion read, kept and dropped: `summary.json` and the dead letters."""
+    """Report of one ingestion: counts in `summary.json` and `summary.txt`, and the dead letters."""
 
     TYPE_NAME = "vitrine.IngestReport"
 
 
 class GateVerdict(types.Artifact):
-    """Written only when no anomaly was found; `verdict.txt` says what was looked at."""
+    """Verdict of the schema gate; `verdict.txt` is written only when no anomaly was found."""
 
     TYPE_NAME = "vitrine.GateVerdict"
 
 
 class AnomalyError(RuntimeError):
-    """The data does not fit the declaration."""
+    """Data that does not fit the declared features."""
 
 
 class IngestSpec(ComponentSpec):
-    """What both ingesting components take and give."""
+    """Parameters and outputs of both ingesting components."""
 
     PARAMETERS = {
         "shop": ExecutionParameter(type=str),
@@ -65,12 +66,12 @@ class IngestSpec(ComponentSpec):
 
 
 class _FingerprintDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver):
-    """Adds the fingerprint of the component's own input to what its cache entry is keyed on."""
+    """Driver that adds the fingerprint of the component's own input to its cache key."""
 
     side = ""
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
-        """The execution properties to add."""
+        """Returns the execution properties to add."""
         from beam_preprocess import pipeline, sources
 
         properties = execution_info.exec_properties
@@ -84,25 +85,25 @@ class _FingerprintDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver
 
 
 class ItemsDriver(_FingerprintDriver):
-    """Keys on the catalogue and its media."""
+    """Cache key of items: the catalogue and its media."""
 
     side = "items"
 
 
 class EventsDriver(_FingerprintDriver):
-    """Keys on the events and their media, and on the key of the user hashes."""
+    """Cache key of events: the events, their media, and the key of the user hashes."""
 
     side = "events"
 
 
 class ItemsExecutor(base_beam_executor.BaseBeamExecutor):
-    """Writes the item Examples, one split."""
+    """Executor that writes the item Examples, one split."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Runs the Beam pipeline of the items."""
         from beam_preprocess.pipeline import ingest_items
 
-        (directory,) = _split_directories(output_dict, ("all",)).values()
+        (directory,) = _split_uris(output_dict, ("all",)).values()
         with _Report(output_dict) as report:
             report.summaries["items"] = ingest_items(
                 _source(exec_properties),
@@ -114,14 +115,14 @@ class ItemsExecutor(base_beam_executor.BaseBeamExecutor):
 
 
 class EventsExecutor(base_beam_executor.BaseBeamExecutor):
-    """Writes the event Examples, split by time, and the days of items beside them, and checks the signals."""
+    """Executor that writes event Examples by split and the records of item days, and checks the signals."""
 
     def Do(self, input_dict: Any, output_dict: Any, exec_properties: dict[str, Any]) -> None:
         """Runs the Beam pipelines of the events and of the signals, where there are any."""
         from beam_preprocess.pipeline import ingest_events, ingest_signals
 
         source, beam_args = _source(exec_properties), self._beam_pipeline_args
-        directories = _split_directories(output_dict, (*SPLITS, DAYS))
+        directories = _split_uris(output_dict, (*SPLITS, DAYS))
         with _Report(output_dict) as report:
             report.summaries["events"] = ingest_events(
                 source,
@@ -142,15 +143,12 @@ def _source(properties: Mapping[str, Any]) -> Any:
     return open_source(properties["shop"], kind=properties["kind"])
 
 
-def _split_directories(output_dict: Mapping[str, Any], splits: tuple[str, ...]) -> dict[str, Path]:
-    """{split: folder}, made; the artifact is told its splits and format."""
+def _split_uris(output_dict: Mapping[str, Any], splits: tuple[str, ...]) -> dict[str, str]:
+    """{split: URI}, local or remote; names and format of the splits are set on the artifact."""
     examples = artifact_utils.get_single_instance(output_dict[EXAMPLES])
     examples.split_names = artifact_utils.encode_split_names(list(splits))
     examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
-    directories = {split: Path(artifact_utils.get_split_uri([examples], split)) for split in splits}
-    for directory in directories.values():
-        directory.mkdir(parents=True, exist_ok=True)
-    return directories
+    return {split: artifact_utils.get_split_uri([examples], split) for split in splits}
 
 
 class _Report:
@@ -161,32 +159,31 @@ class _Report:
     """
 
     def __init__(self, output_dict: Mapping[str, Any]) -> None:
-        self._folder = Path(artifact_utils.get_single_uri(output_dict[REPORT]))
+        self._uri = artifact_utils.get_single_uri(output_dict[REPORT]).rstrip("/")
         self.summaries: dict[str, Any] = {}
 
-    def dead_letters(self, record: str) -> Path:
-        """Where the dead letters of a record type are written."""
-        return self._folder.with_name(f"{self._folder.name}-{record}.jsonl")
+    def dead_letters(self, record: str) -> str:
+        """Returns the path or address for the dead letters of a record type."""
+        return f"{self._uri}-{record}.jsonl"
 
     def __enter__(self) -> "_Report":
-        """Makes the folder."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Starts an execution."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Writes the report of an execution that succeeded."""
         if kind is not None:
             return
-        for record in list(self.summaries):
-            os.replace(self.dead_letters(record), self._folder / f"{record}.jsonl")
         counts = {record: dict(summary.counts) for record, summary in self.summaries.items()}
-        (self._folder / "summary.json").write_text(json.dumps(counts, indent=1, sort_keys=True), encoding="utf-8")
         tables = "".join(f"{summary.table()}\n" for summary in self.summaries.values())
-        (self._folder / "summary.txt").write_text(tables, encoding="utf-8")
+        sharded_writer.write_file(f"{self._uri}/summary.json", json.dumps(counts, indent=1, sort_keys=True).encode())
+        sharded_writer.write_file(f"{self._uri}/summary.txt", tables.encode())
+        for record in self.summaries:
+            sharded_writer.move_file(self.dead_letters(record), f"{self._uri}/{record}.jsonl")
 
 
 class _Ingest(base_beam_component.BaseBeamComponent):
-    """One ingesting component."""
+    """Base of the ingesting components."""
 
     SPEC_CLASS = IngestSpec
 
@@ -197,25 +194,26 @@ class _Ingest(base_beam_component.BaseBeamComponent):
 
 
 class ItemsGen(_Ingest):
-    """The catalogue of a shop as Examples of one split, `all`."""
+    """Component that writes the catalogue of a shop as Examples of one split, `all`."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(ItemsExecutor)
     DRIVER_CLASS = ItemsDriver
 
 
 class EventsGen(_Ingest):
-    """The events of a shop as Examples, `train` and `eval`, and beside them `days`, what was known of its items."""
+    """Component that writes the events of a shop as Examples: `train`, `eval`, and `days`, the records of item days."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(EventsExecutor)
     DRIVER_CLASS = EventsDriver
 
 
-def describe_anomalies(directory: Path, *, subject: str) -> list[str]:
-    """One line for each anomaly below the folder of an ExampleAnomalies artifact."""
+def describe_anomalies(uri: str, *, subject: str) -> list[str]:
+    """Returns one line for each anomaly of an ExampleAnomalies artifact."""
     lines = []
-    for path in sorted(directory.glob("Split-*/SchemaDiff.pb")):
-        split = path.parent.name.removeprefix("Split-")
-        anomalies = anomalies_pb2.Anomalies.FromString(path.read_bytes())
+    for path in sorted(tf.io.gfile.glob(f"{uri}/Split-*/SchemaDiff.pb")):
+        split = path.rsplit("/", 2)[1].removeprefix("Split-")
+        with tf.io.gfile.GFile(path, "rb") as file:
+            anomalies = anomalies_pb2.Anomalies.FromString(file.read())
         if anomalies.HasField("dataset_anomaly_info"):
             lines.append(f"{subject}/{split}: {anomalies.dataset_anomaly_info.description}")
         for feature, info in sorted(anomalies.anomaly_info.items()):
@@ -230,11 +228,9 @@ def SchemaGate(
     verdict: OutputArtifact[GateVerdict],
     code: Parameter[str],
 ) -> None:
-    """Stops the run when the data does not fit the declaration."""
-    lines = describe_anomalies(Path(items_anomalies.uri), subject="items")
-    _pass_or_raise(
-        lines + describe_anomalies(Path(events_anomalies.uri), subject="events"), Path(verdict.uri), code=code
-    )
+    """Stops the run when items or events do not fit the declared features."""
+    lines = describe_anomalies(items_anomalies.uri, subject="items")
+    _pass_or_raise(lines + describe_anomalies(events_anomalies.uri, subject="events"), verdict.uri, code=code)
 
 
 @component
@@ -243,11 +239,11 @@ def ItemsSchemaGate(
     verdict: OutputArtifact[GateVerdict],
     code: Parameter[str],
 ) -> None:
-    """The gate of a run that reads the catalogue alone."""
-    _pass_or_raise(describe_anomalies(Path(items_anomalies.uri), subject="items"), Path(verdict.uri), code=code)
+    """Stops the run when the items do not fit the declared features; for runs that read the catalogue alone."""
+    _pass_or_raise(describe_anomalies(items_anomalies.uri, subject="items"), verdict.uri, code=code)
 
 
-def _pass_or_raise(lines: list[str], target: Path, *, code: str) -> None:
+def _pass_or_raise(lines: list[str], verdict_uri: str, *, code: str) -> None:
     """Writes the verdict, or raises with the anomalies."""
     if lines:
         raise AnomalyError(
@@ -255,26 +251,25 @@ def _pass_or_raise(lines: list[str], target: Path, *, code: str) -> None:
             + "\n".join(f"  {line}" for line in lines)
             + "\nFix the shop's data, or the declaration in trainer/spec/feature_list.py, and start the run again."
         )
-    target.mkdir(parents=True, exist_ok=True)
-    (target / "verdict.txt").write_text(f"No anomalies.\ncode {code}\n", encoding="utf-8")
+    sharded_writer.write_file(f"{verdict_uri.rstrip('/')}/verdict.txt", f"No anomalies.\ncode {code}\n".encode())
 
 
 def ground_truth_of(shop: str, *, kind: str) -> str:
-    """Path of the planted truth of a shop, empty for a shop without; its content is in the events' fingerprint."""
+    """Returns the path of a synthetic shop's ground truth, "" without one; the events' fingerprint covers it."""
     from beam_preprocess.sources import open_source
 
     return str(open_source(shop, kind=kind).ground_truth_path or "")
 
 
 def published_results_of(shop: str, *, kind: str) -> tuple[str, ...]:
-    """Figures that plain methods reach on a public set; none for a shop of one's own."""
+    """Returns figures that others reach on a public data set; none for a shop of one's own."""
     from beam_preprocess.sources import open_source
 
     return open_source(shop, kind=kind).published_results
 
 
 def demo_shop(directory: Path, *, code: str) -> Path:
-    """The demo shop, written to `directory` unless it is there already, whole and by the same generator."""
+    """Writes the demo shop to `directory` unless it is there already, whole and by the same generator."""
     from beam_preprocess.synthetic.shop import write_shop
 
     marker, wanted = directory / ".complete", json.dumps({**DEMO_SHOP, "code": code})

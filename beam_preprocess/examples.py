@@ -1,4 +1,4 @@
-"""A row in wire form to a `tf.train.Example`, by the declaration in `trainer.spec.features`."""
+"""Serialization of rows in wire form as `tf.train.Example`, by the declaration in `trainer.spec.feature_list`."""
 
 import dataclasses
 import functools
@@ -12,11 +12,11 @@ from trainer.spec.features import Dtype, Feature, Side
 
 
 def serialize(row: Mapping[str, Any], *, sides: tuple[Side, ...], wire: WireConfig) -> bytes:
-    """The Example of one row, the same bytes for the same row.
+    """Returns the Example of one row, the same bytes for the same row.
 
     Args:
-      row: {feature: value}; a list for a feature with an axis. What is missing gets the feature's default.
-      sides: Which features the Example has: all of these sides, and only they.
+      row: {feature: value}; a list for a feature with an axis. A missing feature gets its default.
+      sides: The sides whose features the Example has, all of them and no others.
       wire: Lengths of the axes; longer lists are cut, shorter ones padded.
 
     Raises:
@@ -53,7 +53,7 @@ def _stored(value: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Template:
-    """The features of some sides, by name, and the Example in which all of them are absent."""
+    """Features of some sides, by name, and the Example in which all of them are absent."""
 
     features: Mapping[str, Feature]
     example: Any

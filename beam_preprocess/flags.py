@@ -1,4 +1,4 @@
-"""The flags of Beam on our command lines: the local default, and a refusal of flags that Beam would quietly ignore."""
+"""Beam flags of the command lines: the local default, and an error for flags that Beam would silently ignore."""
 
 import argparse
 import difflib
@@ -15,7 +15,7 @@ LOCAL = (
 
 
 def beam_flags(given: Sequence[str], *, beside: argparse.ArgumentParser) -> tuple[str, ...]:
-    """What every Beam step gets: `given` where it names a runner, else the local runner with `given` behind.
+    """Returns the flags of every Beam step: `given` where it names a runner, else `LOCAL` and `given`.
 
     Args:
       given: The arguments that our own command line does not know.

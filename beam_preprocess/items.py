@@ -1,4 +1,4 @@
-"""Catalogue rows to item Examples: validation, one record for each id, media in wire form."""
+"""Item Examples from catalogue rows: validation, one record for each id, media in wire form."""
 
 import functools
 import json

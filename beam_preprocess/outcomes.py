@@ -1,4 +1,4 @@
-"""What may become of an input row: it is kept, a part of it is counted and dropped, or it goes to the dead letters."""
+"""Outcomes of an input row: it is kept, a part of it is counted and dropped, or it becomes a dead letter."""
 
 import dataclasses
 import enum
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Reason(enum.StrEnum):
-    """Why a row, or one field of it, was dropped. Media add the kinds of `MediaErrorKind`."""
+    """Reason for dropping a row or one field of it. Media add the codes of the client's `MediaError`, in lower case."""
 
     MALFORMED = "malformed"  # not a record at all: broken JSON, a CSV row of another width
     MISSING_FIELD = "missing_field"
@@ -26,11 +26,11 @@ class Reason(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RecordError:
-    """Why a row cannot be used.
+    """Error of a record that cannot be used.
 
     Attributes:
       reason: Class of the error, for counting.
-      detail: What was found and what was wanted; never holds personal data.
+      detail: The value found and the one wanted; never holds personal data.
     """
 
     reason: str
@@ -39,7 +39,7 @@ class RecordError:
 
 @dataclasses.dataclass(frozen=True, order=True, slots=True)
 class SourceRef:
-    """Where a row came from: a file and its line or row, from 1."""
+    """Reference to a row of the input: a file and its line or row, from 1."""
 
     file: str
     number: int
@@ -54,8 +54,8 @@ class SourceRow:
     """One row of input as a source reads it.
 
     Attributes:
-      ref: Where it came from.
-      values: The record, or the error that keeps it from being one.
+      ref: Its place in the input.
+      values: The record, or why there is none.
     """
 
     ref: SourceRef
@@ -64,7 +64,7 @@ class SourceRow:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Count:
-    """Adds `amount` to the counter `name`; parts of a name are separated by `/`."""
+    """Increment of the counter `name` by `amount`; parts of a name are separated by `/`."""
 
     name: str
     amount: int = 1
@@ -75,10 +75,10 @@ class DeadLetter:
     """One line of a dead-letter file.
 
     Attributes:
-      ref: Where the row came from.
-      error: Why it is here.
-      key: The item or event it is about, "" where unknown.
-      uri: The medium that could not be used, "" for other faults.
+      ref: Its row in the input.
+      error: The reason.
+      key: Id of the item or event, "" where unknown.
+      uri: The medium that could not be used, "" for other errors.
       sha256: Of the bytes of that medium, "" where there were none.
     """
 
@@ -90,11 +90,11 @@ class DeadLetter:
 
     @property
     def counter(self) -> str:
-        """Name of the counter of letters of this kind; a medium does not take its row with it."""
+        """Counter of such dead letters; a row whose medium cannot be used is kept."""
         return f"media_unusable/{self.error.reason}" if self.uri else f"dropped/{self.error.reason}"
 
     def to_json(self) -> str:
-        """The line."""
+        """Returns the line."""
         line = {"source": str(self.ref), "reason": str(self.error.reason), "detail": self.error.detail, "key": self.key}
         if self.uri:
             line |= {"uri": self.uri, "sha256": self.sha256}

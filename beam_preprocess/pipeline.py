@@ -24,7 +24,7 @@ from beam_preprocess.days import signals
 from beam_preprocess.events import examples, history, joins, pseudo_queries, splits
 from beam_preprocess.events.rows import TRAIN, Interaction
 from beam_preprocess.outcomes import Count, DeadLetter, SourceRow
-from beam_preprocess.sources import ReadRecords, Source
+from beam_preprocess.sources import ReadRecords, Source, fingerprint
 from beam_preprocess.steps import OutcomeCollector, read_counts
 from beam_preprocess.summary import Summary
 from trainer.spec.config import Config, to_dict
@@ -65,11 +65,11 @@ def default_rules() -> joins.EventRules:
 
 def input_fingerprint(source: Source, part: str, config: Config) -> str:
     """Returns the hash of all content that `ingest_items` or `ingest_events` reads with this configuration."""
-    parts = [part, source.fingerprint("items" if part == "items" else "events")]
+    parts = [part, fingerprint(source, "items" if part == "items" else "events")]
     if part == "events" and config.data.pseudo_queries:
-        parts.append(source.fingerprint("items"))
+        parts.append(fingerprint(source, "items"))
     elif part == "events" and source.shards("signals"):
-        parts.append(source.fingerprint("catalogue"))  # signals are about its categories
+        parts.append(fingerprint(source, "catalogue"))  # signals are about its categories
     if part == "items":
         parts += [precomputed_embeddings.FrozenEncoder(config, modality).identity() for modality in config.embedded]
     plain = to_dict(config)

@@ -1,6 +1,6 @@
-"""The TFX schema of an Examples side, made from the declaration: what validation and Transform expect.
+"""TFX schemas of Examples, derived from the declaration, for validation and Transform.
 
-Media is kept out (statistics of JPEG bytes say nothing and cost much), and strings have open domains, so that a new
+Media is left out (statistics of JPEG bytes are useless and costly), and strings have open domains, so that a new
 category or brand is no anomaly.
 """
 
@@ -18,7 +18,7 @@ from trainer.spec.features import Dtype, Feature, Side
 
 _TYPES = {Dtype.BYTES: schema_pb2.BYTES, Dtype.FLOAT: schema_pb2.FLOAT, Dtype.INT: schema_pb2.INT}
 
-# What each schema of the pipeline covers.
+# Features of each schema of the pipeline.
 VALIDATED_ITEMS = tuple(
     f for f in features_of(Side.ITEM) if f.modality not in MEDIA and f.name not in EMBEDDINGS.values()
 )
@@ -27,7 +27,7 @@ TRANSFORMED_ITEMS = tuple(f for f in features_of(Side.ITEM) if f.transform)
 
 
 def make_schema(features: Iterable[Feature], *, wire: WireConfig) -> schema_pb2.Schema:
-    """The schema of `features`: all of them in every Example, at their full length.
+    """Returns the schema of `features`: all of them in every Example, at their full length.
 
     Numbers are finite and at least 0, or at least the default where a negative default means "absent".
     """

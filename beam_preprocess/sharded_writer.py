@@ -1,7 +1,8 @@
-"""Writing that can be run again: every file is written aside and renamed, every directory appears whole.
+"""Sharded TFRecord writer, idempotent: every file is written aside and renamed, every directory appears whole.
 
-Shards are our own: a row's shard follows from a hash of its name, rows of a shard are sorted, and Examples are
-serialised deterministically, so that the same input gives the same bytes on every runner.
+A row's shard follows from a hash of its name, rows of a shard are sorted, and Examples are serialised
+deterministically, so that the same input gives the same bytes on every runner. Paths are local paths or addresses that
+Beam has a file system for.
 """
 
 import hashlib
@@ -21,17 +22,27 @@ _STAGED = ".partial"
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is an address for one of Beam's file systems."""
+    """Returns whether a path is an address for one of Beam's file systems."""
     return "://" in path
 
 
 def write_file(path: str, data: bytes) -> None:
-    """Writes a file aside and renames it into place; making it twice gives the same file."""
+    """Writes a file aside and renames it into place; writing it twice gives the same file."""
     aside = f"{path}.{uuid.uuid4().hex}"
     _make_directory(path.rpartition("/")[0])
     with FileSystems.create(aside, "application/octet-stream") as file:
         file.write(data)
-    _replace(aside, path)
+    move_file(aside, path)
+
+
+def move_file(source: str, target: str) -> None:
+    """Renames a file, local or remote, in place of `target`."""
+    if not is_remote(target):
+        os.replace(source, target)
+        return
+    if FileSystems.exists(target):
+        FileSystems.delete([target])
+    FileSystems.rename([source], [target])
 
 
 def remove_file(path: str) -> None:
@@ -40,12 +51,12 @@ def remove_file(path: str) -> None:
 
 
 def shard_of(name: bytes, shards: int) -> int:
-    """The shard of a row, for ever the same for one name and number of shards."""
+    """Returns the shard of a row, which depends on its name and the number of shards alone."""
     return int.from_bytes(hashlib.sha256(name).digest()[:8], "big") % shards
 
 
 class WriteShards(beam.PTransform):
-    """Writes (shard, (sort key, serialized Example)) into `directory/prefix-0000i-of-0000n.tfrecord`, all n of them."""
+    """Sharded writer of (shard, (sort key, serialized Example)): all `directory/prefix-0000i-of-0000n.tfrecord`."""
 
     def __init__(self, directory: str, *, prefix: str, shards: int) -> None:
         super().__init__()
@@ -54,7 +65,7 @@ class WriteShards(beam.PTransform):
         self.shards = shards
 
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
-        """The paths written. A shard is sorted in memory: give large sets more shards."""
+        """Returns the paths written. A shard is sorted in memory: give large sets more shards."""
         types = tuple[int, Any]
         seed = [(shard, None) for shard in range(self.shards)]
         every = rows.pipeline | f"{self.label} shards" >> beam.Create(seed).with_output_types(types)
@@ -91,7 +102,7 @@ def _write_records(writer: Any, examples: Iterable[bytes]) -> None:
 
 
 def staged(directory: str) -> str:
-    """An empty directory beside `directory`; `publish` makes it the real one. What a killed run left there goes."""
+    """Makes an empty directory beside `directory`, which `publish` makes the real one; leftovers there are removed."""
     aside = f"{directory.rstrip('/')}{_STAGED}"
     _remove(aside)
     _make_directory(aside)
@@ -99,7 +110,7 @@ def staged(directory: str) -> str:
 
 
 def publish(directory: str) -> None:
-    """Puts what was staged in the place of `directory`, whole; an object store gets it file by file."""
+    """Replaces `directory` by its staged directory, whole; an object store gets it file by file."""
     aside = f"{directory.rstrip('/')}{_STAGED}"
     if is_remote(directory):
         _remove(directory)
@@ -114,7 +125,7 @@ def publish(directory: str) -> None:
 
 
 def discard(directories: Iterable[str]) -> None:
-    """Removes what was staged for these directories and not published."""
+    """Removes the staged directories of `directories` that were not published."""
     for directory in directories:
         _remove(f"{directory.rstrip('/')}{_STAGED}")
 
@@ -122,15 +133,6 @@ def discard(directories: Iterable[str]) -> None:
 def _make_directory(path: str) -> None:
     if not is_remote(path):
         os.makedirs(path, exist_ok=True)
-
-
-def _replace(source: str, target: str) -> None:
-    if not is_remote(target):
-        os.replace(source, target)
-        return
-    if FileSystems.exists(target):
-        FileSystems.delete([target])
-    FileSystems.rename([source], [target])
 
 
 def _remove(directory: str) -> None:

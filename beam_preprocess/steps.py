@@ -1,4 +1,4 @@
-"""Steps of a Beam pipeline as plain generator functions, whose dead letters and counts are gathered on the way.
+"""Beam steps as plain generator functions, and the collector of their dead letters and counts.
 
 A step takes one element and yields results, `Count`s and `DeadLetter`s in any order, so that it can be tested without
 Beam. Counts travel through the pipeline as data: unlike runner metrics they are exact when a bundle is run again.
@@ -18,11 +18,11 @@ from beam_preprocess import sharded_writer
 from beam_preprocess.outcomes import Count, DeadLetter
 
 Step = Callable[..., Iterator[Any]]
-_COUNTS, _LETTERS = "counts", "letters"
+_COUNTS, _DEAD_LETTERS = "counts", "dead_letters"
 
 
 class StepDoFn(beam.DoFn):
-    """Runs a step on each element; letters and counts leave by outputs of their own, counts summed by bundle."""
+    """DoFn of a step, with outputs of their own for dead letters and for counts, which are summed by bundle."""
 
     def __init__(self, step: Step) -> None:
         super().__init__()
@@ -34,19 +34,19 @@ class StepDoFn(beam.DoFn):
         self._totals.clear()
 
     def process(self, element: Any, *side_inputs: Any) -> Iterator[Any]:
-        """Results, and tagged dead letters."""
+        """Yields results, and tagged dead letters."""
         for outcome in self.step(element, *side_inputs):
             if isinstance(outcome, Count):
                 self._totals[outcome.name] += outcome.amount
             elif isinstance(outcome, DeadLetter):
                 self._totals[outcome.counter] += 1
                 line = (outcome.ref.file, outcome.ref.number, outcome.to_json())
-                yield beam.pvalue.TaggedOutput(_LETTERS, line)
+                yield beam.pvalue.TaggedOutput(_DEAD_LETTERS, line)
             else:
                 yield outcome
 
     def finish_bundle(self) -> Iterator[Any]:
-        """The counts of this bundle."""
+        """Yields the counts of this bundle."""
         window = GlobalWindow()
         for name, amount in sorted(self._totals.items()):
             value = WindowedValue((name, amount), window.max_timestamp(), (window,))
@@ -54,27 +54,29 @@ class StepDoFn(beam.DoFn):
 
 
 class OutcomeCollector:
-    """Gathers the dead letters and the counts of every step of one pipeline, and writes them at its end."""
+    """Collector of the dead letters and counts of every step of one pipeline."""
 
     def __init__(self) -> None:
-        self._letters: list[beam.PCollection] = []
+        self._dead_letters: list[beam.PCollection] = []
         self._counts: list[beam.PCollection] = []
 
     def run(
         self, rows: beam.PCollection, label: str, step: Step, *side_inputs: Any, out: Any = Any
     ) -> beam.PCollection:
-        """The results of `step` over `rows`, of type `out`."""
-        outputs = rows | label >> beam.ParDo(StepDoFn(step), *side_inputs).with_outputs(_LETTERS, _COUNTS, main="rows")
-        self._letters.append(outputs[_LETTERS])
+        """Returns the results of `step` over `rows`, of type `out`."""
+        outputs = rows | label >> beam.ParDo(StepDoFn(step), *side_inputs).with_outputs(
+            _DEAD_LETTERS, _COUNTS, main="rows"
+        )
+        self._dead_letters.append(outputs[_DEAD_LETTERS])
         self._counts.append(outputs[_COUNTS])
         results = outputs["rows"]
         results.element_type = out
         return results
 
     def write(self, *, dead_letter_path: str, counts_path: str) -> None:
-        """Ends the pipeline: dead letters in the order of their rows, counts as one JSON object."""
-        lines = tuple(self._letters) | "letters" >> beam.Flatten()
-        _gather(lines, dead_letter_path, "letters", _letter_lines)
+        """Writes dead letters in the order of their rows, and counts as one JSON object."""
+        lines = tuple(self._dead_letters) | "letters" >> beam.Flatten()
+        _gather(lines, dead_letter_path, "letters", _dead_letter_lines)
         counts = tuple(self._counts) | "counts" >> beam.Flatten()
         sums = counts | "sum counts" >> beam.CombinePerKey(sum).with_output_types(tuple[str, int])
         _gather(sums, counts_path, "counts", _counts_json)
@@ -96,7 +98,7 @@ def _write_text(group: tuple[int, Iterable[Any]], *, path: str, text: Callable[[
     sharded_writer.write_file(path, text([row for row in group[1] if row is not None]).encode())
 
 
-def _letter_lines(rows: Iterable[tuple[str, int, str]]) -> str:
+def _dead_letter_lines(rows: Iterable[tuple[str, int, str]]) -> str:
     return "".join(f"{line}\n" for _, _, line in sorted(rows))
 
 
@@ -105,6 +107,6 @@ def _counts_json(rows: Iterable[tuple[str, int]]) -> str:
 
 
 def read_counts(path: str) -> Mapping[str, int]:
-    """What `Ledger.write` counted."""
+    """Returns the counts that `OutcomeCollector.write` wrote."""
     with FileSystems.open(path) as file:
         return json.loads(file.read())

@@ -1,14 +1,14 @@
-"""Summary of a preprocessing run: records read, kept and dropped, as a value and as text."""
+"""Summary of a run: counts of read, kept and dropped rows, as a value and as text."""
 
 import dataclasses
 from collections.abc import Mapping
 
-_MOST_UNKNOWN = 20  # names of unknown fields listed; the data may invent any number of them
+_MAX_LISTED = 20  # names of unknown fields listed; the data may invent any number of them
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """The counts of one pipeline.
+    """Counts of one pipeline.
 
     Attributes:
       record: items, events or signals.
@@ -20,11 +20,11 @@ class Summary:
 
     @property
     def dropped(self) -> int:
-        """Rows that were not used."""
+        """Number of rows that were not used."""
         return sum(amount for name, amount in self.counts.items() if name.startswith("dropped/"))
 
     def table(self) -> str:
-        """One line for each counter, those of one kind together, the largest first."""
+        """Returns one line for each kind of counters, the largest first."""
         plain = {name: amount for name, amount in self.counts.items() if "/" not in name}
         kinds: dict[str, list[tuple[str, int]]] = {}
         for name, amount in self.counts.items():
@@ -34,7 +34,7 @@ class Summary:
         lines = [f"{self.record}: " + (", ".join(f"{name} {amount:,}" for name, amount in plain.items()) or "none")]
         for kind, found in sorted(kinds.items()):
             found.sort(key=lambda pair: (-pair[1], pair[0]))
-            shown = ", ".join(f"{name} {amount:,}" for name, amount in found[:_MOST_UNKNOWN])
-            more = f", and {len(found) - _MOST_UNKNOWN} more" if len(found) > _MOST_UNKNOWN else ""
+            shown = ", ".join(f"{name} {amount:,}" for name, amount in found[:_MAX_LISTED])
+            more = f", and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
             lines.append(f"  {kind.replace('_', ' ')}: {shown}{more}")
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What needs a full pass over the catalogue: vocabularies and the scale of prices, as a TFX Transform graph.
+"""Transform graph: vocabularies and price scale, which need a full pass over the catalogue.
 
 `preprocessing_fn` is named by TFX; `write_transform_graph` runs it without TFX. Either way the graph is loaded by
 `tf.saved_model.load(...).transform_fn`, without the Transform library.
@@ -21,13 +21,13 @@ from trainer.spec.transformed import (
     Transformed,
 )
 
-# What a worker in a process of its own imports before it loads the graph: the ops of tensorflow-text come with it.
+# Imported by a worker in a process of its own before it loads the graph: the ops of tensorflow-text come with it.
 # TFX's Transform needs the same, as `--beam_plugin=trainer.ops.text`.
 WORKER_IMPORT = "trainer.ops.text"
 
 
 def preprocessing_fn(inputs: Mapping[str, Any], custom_config: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The outputs of `Transformed`; as side effects the vocabularies of words, categories, brands and items.
+    """Returns the outputs of `Transformed`; as side effects the vocabularies of words, categories, brands and items.
 
     Args:
       inputs: Every item feature with `transform`, dense: [batch] or [batch, length].
@@ -111,7 +111,7 @@ def _scaled_price(price: Any) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """0 in place of what the statistics of nothing are."""
+    """0 in place of the statistics of an empty set."""
     import tensorflow as tf
 
     return tf.where(tf.math.is_finite(value), value, tf.zeros_like(value))
@@ -162,7 +162,7 @@ def write_transform_graph(
 
 
 def _without_default(spec: Any) -> Any:
-    """Every feature stands in every Example, and the schema of Transform knows no defaults."""
+    """A feature without default: it is in every Example, and Transform's schema has no defaults."""
     import tensorflow as tf
 
     return tf.io.FixedLenFeature(spec.shape, spec.dtype)

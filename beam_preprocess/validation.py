@@ -1,7 +1,7 @@
 """Validation of input records, driven by their declaration in `trainer.spec.records`.
 
-A wrong type or a missing required field costs the record; a number out of range in a field that is not required costs
-the field; an unknown field is left out. Everything that is dropped is counted.
+A record with a wrong type or without a required field is dropped; an optional field with a number out of range is
+dropped alone; an unknown field is left out. Everything that is dropped is counted.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ from trainer.spec.features import Modality
 from trainer.spec.records import Field, Kind
 from trainer.spec.units import MICROSECONDS_PER_SECOND, SECONDS_PER_DAY
 
-_LARGEST_FLOAT = 3.0e38  # what a 32-bit float holds, in round numbers
-_LARGEST_INTEGER = 2**63 - 1
+_MAX_FLOAT = 3.0e38  # what a 32-bit float holds, in round numbers
+_MAX_INTEGER = 2**63 - 1
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 QUERY_COMPONENTS = ("text", "image", "audio", "video")
 _RELATION_PARTS = ("type", "item_id")
@@ -30,12 +30,12 @@ _MAY_BE_EMPTY = {feature.name for feature in FEATURES if feature.modality not in
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CheckedRecord:
-    """Outcome of checking one record.
+    """Result of checking one record.
 
     Attributes:
       values: The known, valid fields in their declared types; times are whole microseconds since 1970 UTC.
-      error: Why the record cannot be used; None when it can.
-      warnings: Names of counters for what was dropped or repaired.
+      error: The reason why the record cannot be used, None when it can.
+      warnings: Counters of dropped or repaired fields.
     """
 
     values: dict[str, Any]
@@ -44,7 +44,7 @@ class CheckedRecord:
 
 
 class _RejectedValue(Exception):
-    """A value that cannot be read as its declared kind."""
+    """Value that cannot be read as its declared kind."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -52,7 +52,7 @@ class _RejectedValue(Exception):
 
 
 def entries(values: Mapping[str, str]) -> list[str]:
-    """A map as it stands in an Example: `key=value`, sorted by key."""
+    """Returns a map in the form of an Example: `key=value`, sorted by key."""
     return [f"{key}={value}" for key, value in sorted(values.items())]
 
 
@@ -91,7 +91,7 @@ def _names(fields: tuple[Field, ...]) -> frozenset[str]:
 
 
 def clean(text: str) -> str:
-    """`text` in NFC without NUL and without lone surrogates, which no encoding can carry."""
+    """Returns `text` in NFC without NUL and without lone surrogates, which no encoding can carry."""
     if text.isascii():
         return text.replace("\0", "") if "\0" in text else text
     kept = "".join(c for c in text if c != "\0" and not 0xD800 <= ord(c) <= 0xDFFF)
@@ -99,7 +99,7 @@ def clean(text: str) -> str:
 
 
 def pseudonym(name: str, *, key: bytes) -> str:
-    """Keyed hash of a user or session id, hexadecimal: the same for one key, useless without it."""
+    """Returns the keyed hash of a user or session id, hexadecimal."""
     return hmac.new(key, name.encode(), hashlib.sha256).hexdigest()
 
 
@@ -153,14 +153,14 @@ def _optional_text(raw: Any, field: Field) -> str | None:
 def _number(raw: Any, field: Field) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise _wrong_type(raw, field)
-    if not abs(raw) <= _LARGEST_FLOAT:  # also for NaN, and for whole numbers that no float holds
+    if not abs(raw) <= _MAX_FLOAT:  # also for NaN, and for whole numbers that no float holds
         raise _RejectedValue(Reason.BAD_NUMBER, f"{field.name} is not a finite number that 32 bits hold")
     return float(raw)
 
 
 def _integer(raw: Any, field: Field) -> int:
     if isinstance(raw, int) and not isinstance(raw, bool):
-        if abs(raw) > _LARGEST_INTEGER:
+        if abs(raw) > _MAX_INTEGER:
             raise _RejectedValue(Reason.BAD_NUMBER, f"{field.name} is a number that 64 bits do not hold")
         return raw
     number = _number(raw, field)
@@ -257,7 +257,7 @@ _READERS: dict[Kind, Callable[[Any, Field], Any]] = {
 
 
 def uris(values: Mapping[str, Any], fields: Sequence[Field]) -> Iterator[str]:
-    """Every media URI that a record names, checked or not."""
+    """Yields every media URI that a record names, checked or not."""
     for field in fields:
         value = values.get(field.name)
         if field.kind is Kind.URI and isinstance(value, str):

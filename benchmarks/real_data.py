@@ -140,7 +140,7 @@ def source_of(task: Task, data: pathlib.Path) -> Source:
     """Returns the data set of a task."""
     source = open_source(data / task.kind, task.kind)
     if isinstance(source, SpokenDigitsSource):
-        return dataclasses.replace(source, left_out=task.left_out)
+        return dataclasses.replace(source, held_out_speaker=task.left_out)
     return source
 
 

@@ -1,6 +1,7 @@
 """TFX components, one by one: cache keys, the schema gate, blessings, and publishing."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -99,7 +100,7 @@ def test_dead_letters_outlive_a_failed_ingestion(components, tmp_path):
     outputs = {"report": [artifact(components.beam.IngestReport, folder)]}
     report = components.beam._Report(outputs)
     report.__enter__()
-    report.dead_letters("items").write_text("{}\n")
+    Path(report.dead_letters("items")).write_text("{}\n")
     report.__exit__(RuntimeError, RuntimeError("no item is valid"), None)
     folder.rmdir()  # as TFX does
     assert (tmp_path / "report" / "7-items.jsonl").read_text() == "{}\n"
@@ -110,11 +111,55 @@ def test_a_report_holds_counts_text_and_dead_letters(components, tmp_path):
 
     folder = tmp_path / "report" / "7"
     with components.beam._Report({"report": [artifact(components.beam.IngestReport, folder)]}) as report:
-        report.dead_letters("items").write_text("{}\n")
+        Path(report.dead_letters("items")).write_text("{}\n")
         report.summaries["items"] = Summary(record="items", counts={"read": 3, "dropped/no_title": 1})
     assert sorted(path.name for path in folder.iterdir()) == ["items.jsonl", "summary.json", "summary.txt"]
     assert json.loads((folder / "summary.json").read_text()) == {"items": {"read": 3, "dropped/no_title": 1}}
     assert (folder / "summary.txt").read_text() == "items: read 3\n  dropped: no_title 1\n"
+
+
+@pytest.mark.parametrize("name", ["ItemsExecutor", "EventsExecutor"])
+def test_ingestion_writes_the_same_to_a_remote_address(components, shop, tmp_path, monkeypatch, name):
+    from tfx.types import standard_artifacts
+
+    from tests.support.ram_filesystem import file_bytes
+    from trainer.spec.config import to_json
+    from trainer.spec.presets import tiny
+
+    with (shop / "catalog.jsonl").open("a") as catalog, (shop / "events.jsonl").open("a") as events:
+        catalog.write("{broken\n")
+        events.write("{broken\n")
+    monkeypatch.chdir(tmp_path)  # a URI that is read as a path would be written here
+    written = {}
+    for root in (str(tmp_path / "local"), f"ram://{name.lower()}"):
+        examples, report = standard_artifacts.Examples(), components.beam.IngestReport()
+        examples.uri, report.uri = f"{root}/examples/1", f"{root}/report/1"
+        properties = {"shop": str(shop), "kind": "shop", "config": to_json(tiny())}
+        getattr(components.beam, name)().Do({}, {"examples": [examples], "report": [report]}, properties)
+        written[root] = file_bytes(root)
+    local, remote = written.values()
+    assert remote == local
+    record = "items" if name == "ItemsExecutor" else "events"
+    assert {f"report/1/{record}.jsonl", "report/1/summary.json", "report/1/summary.txt"} <= set(remote)
+    assert json.loads(remote[f"report/1/{record}.jsonl"])["reason"] == "malformed"
+    assert json.loads(remote["report/1/summary.json"])[record]["dropped/malformed"] == 1
+    assert any(path.endswith(".tfrecord") and data for path, data in remote.items())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["local", "shop"]
+
+
+def test_the_gate_reads_and_writes_remote_addresses(components):
+    import tensorflow as tf
+    from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+    from tests.support import ram_filesystem
+
+    anomalies = anomalies_pb2.Anomalies()
+    anomalies.anomaly_info["price"].short_description = "wrong"
+    with ram_filesystem.RamFileSystem(None).create("ram://gate/i/Split-all/SchemaDiff.pb") as file:
+        file.write(anomalies.SerializeToString())
+    assert components.beam.describe_anomalies("ram://gate/i", subject="items") == ["items/all, feature 'price': wrong: "]
+    components.beam._pass_or_raise([], "ram://gate/v", code="abc")
+    assert tf.io.gfile.exists("ram://gate/v/verdict.txt")
 
 
 def blessing(number, *, content, path, blessed=1, live=True):

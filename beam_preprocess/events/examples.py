@@ -1,4 +1,4 @@
-"""Rows of events to Examples: the query's media in wire form, and the features of the row."""
+"""Event Examples from interactions: the query's media in wire form, and the features of the row."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -18,18 +18,18 @@ _TIME_ZERO = 2**63  # so that times before 1970 sort first
 
 
 def media_key(row: Interaction) -> str:
-    """The media of a row's query; "" when it has none."""
+    """Returns the media of a row's query as one key; "" when it has none."""
     named = [row.query.get(part, "") for part in _MEDIA]
     return "\n".join(named) if any(named) else ""
 
 
 def without_media(row: Interaction, *, config: Config) -> Iterator[Any]:
-    """(split, shard, (sort key, serialized Example)) of a row whose query is text or nothing."""
+    """Yields (split, shard, (sort key, serialized Example)) of a row whose query is text or empty."""
     yield from serialize_row(row, {}, config=config)
 
 
 def with_media(group: tuple[str, Iterable[Interaction]], *, media_root: MediaRoot, config: Config) -> Iterator[Any]:
-    """The same for all rows whose query has the same media, which is decoded once."""
+    """Yields the same for all rows whose query has the same media, which is decoded once."""
     rows = sorted(group[1], key=lambda row: (row.ref, row.item_id))
     media: dict[str, bytes | list[bytes]] = {}
     for part, modality in _MEDIA.items():
@@ -47,7 +47,7 @@ def with_media(group: tuple[str, Iterable[Interaction]], *, media_root: MediaRoo
 
 
 def serialize_row(row: Interaction, media: Mapping[str, Any], *, config: Config) -> Iterator[Any]:
-    """(split, shard, (sort key, serialized Example)) of one row."""
+    """Yields (split, shard, (sort key, serialized Example)) of one row."""
     features = {
         "event_item_id": row.item_id,
         "request_id": row.request_id,

@@ -8,14 +8,14 @@ import urllib.parse
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-_LARGEST_MEDIUM_BYTES = 256 * 2**20
+_MAX_MEDIUM_BYTES = 256 * 2**20
 
 
 class MediaUnavailable(Exception):
-    """The bytes of a medium cannot be had.
+    """Error of a medium whose bytes cannot be read.
 
     Attributes:
-      kind: Class of the fault, for counting: missing, outside_shop, unsupported_scheme or too_large.
+      kind: Class of the error, for counting: missing, outside_shop, unsupported_scheme or too_large.
       detail: One line for a person.
     """
 
@@ -27,7 +27,7 @@ class MediaUnavailable(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class MediaRoot:
-    """A directory, and the rule for URIs that are met in its records.
+    """Root directory of media, and the rule for the URIs of its records.
 
     A relative URI, an absolute path and file:// must stay inside the directory, links followed; addresses that Beam has
     a file system for (gs://, s3://) are read as they are; http and https are refused, so that no record can make
@@ -42,25 +42,25 @@ class MediaRoot:
     allow_outside: bool = False
 
     def read(self, uri: str) -> bytes:
-        """The bytes behind `uri`.
+        """Returns the bytes behind `uri`.
 
         Raises:
-          MediaUnavailable: They cannot be had.
+          MediaUnavailable: They cannot be read.
         """
         address = self.resolve(uri)
         try:
             with FileSystems.open(address, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-                data = file.read(_LARGEST_MEDIUM_BYTES + 1)
+                data = file.read(_MAX_MEDIUM_BYTES + 1)
         except (OSError, BeamIOError) as error:
             raise MediaUnavailable("missing", f"cannot be read ({type(error).__name__})") from error
         except ValueError as error:
             raise MediaUnavailable("unsupported_scheme", "no file system for this address is installed") from error
-        if len(data) > _LARGEST_MEDIUM_BYTES:
-            raise MediaUnavailable("too_large", f"more than {_LARGEST_MEDIUM_BYTES} bytes")
+        if len(data) > _MAX_MEDIUM_BYTES:
+            raise MediaUnavailable("too_large", f"more than {_MAX_MEDIUM_BYTES} bytes")
         return data
 
     def resolve(self, uri: str) -> str:
-        """The path or address that `uri` means here.
+        """Returns the path or address of `uri`.
 
         Raises:
           MediaUnavailable: It may not be read.

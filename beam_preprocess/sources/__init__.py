@@ -1,12 +1,13 @@
-"""Where a shop's records come from. A new source is a class with the methods of `Source` and a row in `SOURCES`."""
+"""Sources of a shop's records: a class that implements the `Source` protocol, and its row in `SOURCES`."""
 
 import pathlib
 from collections.abc import Callable
 
 from beam_preprocess.media.media_root import MediaRoot
-from beam_preprocess.sources.base import ReadRecords, Source, SourceShard, fingerprint, read_all
+from beam_preprocess.sources.base import ReadRecords, Source, SourceShard, read_all
 from beam_preprocess.sources.chorus import ChorusSource
 from beam_preprocess.sources.clothing_reviews import ClothingReviewsSource
+from beam_preprocess.sources.fingerprint import fingerprint
 from beam_preprocess.sources.grocery import GrocerySource
 from beam_preprocess.sources.online_retail import OnlineRetailSource
 from beam_preprocess.sources.shop import ShopSource
@@ -33,7 +34,7 @@ SOURCES: dict[str, Callable[[MediaRoot], Source]] = {
 
 
 def open_source(location: str | pathlib.Path, kind: str = "shop", *, allow_outside: bool = False) -> Source:
-    """The source of one kind at a directory or address.
+    """Opens the source of one kind at a directory or address.
 
     Args:
       location: A local directory, or an address that Beam has a file system for.

@@ -1,22 +1,20 @@
-"""What every source offers, and what they share: rows in Beam, media, and a fingerprint of their content."""
+"""Source protocol: reader of a shop's catalogue, events and signals, in shards that Beam's workers read.
+
+A new source is a class with these members and a row in `beam_preprocess.sources.SOURCES`.
+"""
 
 import dataclasses
 import functools
-import hashlib
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Literal, Protocol
 
 import apache_beam as beam
 
-from beam_preprocess import validation
-from beam_preprocess.media.media_root import MediaRoot, MediaUnavailable
-from beam_preprocess.outcomes import RecordError, SourceRow
-from beam_preprocess.sources import record_files
-from trainer.spec.records import RECORDS
+from beam_preprocess.media.media_root import MediaRoot
+from beam_preprocess.outcomes import SourceRow
 
 Record = Literal["catalog", "events", "signals"]
-Part = Literal["items", "catalogue", "events"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,34 +39,31 @@ class Source(Protocol):
 
     @property
     def has_official_split(self) -> bool:
-        """Whether the set has a split of its own: judgments are its test set, all other events train."""
+        """Whether the data has a split of its own: judgments are its test set, all other events train."""
 
     @property
     def published_results(self) -> tuple[str, ...]:
-        """Figures that plain methods reach on a public set, to be read beside ours; none for a shop of one's own."""
-
-    def shards(self, record: Record) -> list[SourceShard]:
-        """What there is to read of one record type; [] when there is none."""
-
-    def read(self, shard: SourceShard) -> Iterator[SourceRow]:
-        """The rows of one shard, in order, without holding them all."""
+        """Figures that others reach on a public data set, to be read beside ours; none for a shop of one's own."""
 
     @property
     def ground_truth_path(self) -> pathlib.Path | None:
-        """The planted truth of a generated local shop, where there is one."""
+        """Ground truth of a synthetic local shop, None without one."""
 
-    def fingerprint(self, part: Part) -> str:
-        """Hash of the content of one part, media included."""
+    def shards(self, record: Record) -> list[SourceShard]:
+        """Returns the shards of one record type; [] when there is none."""
+
+    def read(self, shard: SourceShard) -> Iterator[SourceRow]:
+        """Yields the rows of one shard, in order, without holding them all."""
 
 
 def read_all(source: Source, record: Record) -> Iterator[SourceRow]:
-    """Every row of one record type."""
+    """Yields every row of one record type."""
     for shard in source.shards(record):
         yield from source.read(shard)
 
 
 class ReadRecords(beam.PTransform):
-    """A pipeline's start: every `SourceRow` of one record type of a source, one worker for each shard."""
+    """Beam transform that reads every `SourceRow` of one record type, one worker for each shard."""
 
     def __init__(self, source: Source, record: Record) -> None:
         super().__init__()
@@ -76,7 +71,7 @@ class ReadRecords(beam.PTransform):
         self.record = record
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        """The rows."""
+        """Returns the rows."""
         return (
             pipeline
             | beam.Create([(shard.path, shard.mode) for shard in self.source.shards(self.record)])
@@ -87,46 +82,3 @@ class ReadRecords(beam.PTransform):
 
 def _read_shard(shard: tuple[str, str], *, source: Source) -> Iterator[SourceRow]:
     return source.read(SourceShard(*shard))
-
-
-def fingerprint(source: Source, part: Part) -> str:
-    """Hash of the content of the catalogue with its media (`items`) or without, or of events and signals with theirs.
-
-    The same content in another directory has the same fingerprint; a medium that cannot be read counts as such.
-    """
-    digest = hashlib.sha256()
-    records: tuple[Record, ...] = ("events", "signals") if part == "events" else ("catalog",)
-    for record in records:
-        for path in dict.fromkeys(shard.path for shard in source.shards(record)):
-            _update(digest, record.encode(), record_files.name_of(path).encode(), _file_hash(path))
-        for uri in sorted(set(_media(read_all(source, record), record))) if part != "catalogue" else ():
-            _update(digest, uri.encode("utf-8", "surrogatepass"), _medium_hash(source.media_root, uri))
-    truth = source.ground_truth_path if part == "events" else None
-    if truth is not None:
-        _update(digest, b"truth", _file_hash(str(truth)))
-    return digest.hexdigest()
-
-
-def _media(records: Iterable[SourceRow], record: Record) -> Iterator[str]:
-    for row in records:
-        if not isinstance(row.values, RecordError) and isinstance(row.values, dict):
-            yield from validation.uris(row.values, RECORDS[record])
-
-
-def _update(digest: "hashlib._Hash", *parts: bytes) -> None:
-    """Adds parts so that no two lists of parts look alike."""
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-
-
-def _file_hash(path: str) -> bytes:
-    with record_files.open_bytes(path) as file:
-        return hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
-
-
-def _medium_hash(media_root: MediaRoot, uri: str) -> bytes:
-    try:
-        return hashlib.sha256(media_root.read(uri)).digest()
-    except MediaUnavailable as error:
-        return error.kind.encode()

@@ -9,12 +9,12 @@ from apache_beam.io.filesystems import FileSystems
 from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
+from beam_preprocess.sources.base import Record, SourceShard
 
 _PRODUCTS = "products.jsonl.gz"
 _JUDGMENTS = "judgments*.csv"
 _MOMENT = "2021-01-01T00:00:00Z"  # the judgments have no times
-# Of some 900 attributes, those that say what a thing is; the first eight that a product has are kept.
+# Of some 900 attributes, those that describe the product; the first eight that a product has are kept.
 _ATTRIBUTES = (
     "product_type",
     "type",
@@ -32,8 +32,8 @@ _ATTRIBUTES = (
     "compatibility",
     "market_segment",
 )
-_MOST_ATTRIBUTES = 8
-_LONGEST_VALUE = 60
+_MAX_ATTRIBUTES = 8
+_MAX_VALUE_LENGTH = 60
 _CENTS = 100.0
 
 
@@ -48,6 +48,7 @@ class ChorusSource:
         "nDCG@10 0.640, recall@100 0.815",
         "the same BM25 on all 135 queries: nDCG@10 0.715, recall@100 0.850; on titles alone 0.622 and 0.699",
     )
+    ground_truth_path: None = None
 
     def __post_init__(self) -> None:
         """Checks that the set is there.
@@ -55,12 +56,10 @@ class ChorusSource:
         Raises:
           ValueError: It is not.
         """
-        path = FileSystems.join(self.media_root.root, _PRODUCTS)
-        if not FileSystems.exists(path):
-            raise ValueError(f"{self.media_root.root} is no chorus set: {_PRODUCTS} is missing. Check the path.")
+        record_files.find_any(self.media_root.root, (_PRODUCTS,), data_set="chorus set")
 
     def shards(self, record: Record) -> list[SourceShard]:
-        """The products for the catalogue, the judgments for the events."""
+        """Returns the products for the catalogue, the judgments for the events."""
         if record == "catalog":
             return [SourceShard(FileSystems.join(self.media_root.root, _PRODUCTS), "catalog")]
         if record == "events":
@@ -69,7 +68,7 @@ class ChorusSource:
         return []
 
     def read(self, shard: SourceShard) -> Iterator[SourceRow]:
-        """Products or judgments of one file."""
+        """Yields products or judgments of one file."""
         if shard.mode == "catalog":
             for row in record_files.json_lines(shard.path):
                 yield SourceRow(row.ref, product(row.values) if isinstance(row.values, dict) else row.values)
@@ -77,17 +76,9 @@ class ChorusSource:
         for ref, cells in record_files.csv_dicts(shard.path):
             yield SourceRow(ref, cells if isinstance(cells, RecordError) else judgment(cells))
 
-    @property
-    def ground_truth_path(self) -> None:
-        """None is planted."""
-
-    def fingerprint(self, part: Part) -> str:
-        """Hash of the content of one part."""
-        return fingerprint(self, part)
-
 
 def product(record: dict[str, Any]) -> dict[str, Any]:
-    """A product as a catalogue record; what has the wrong type is left as it is, for validation to say so."""
+    """Returns a product as a catalogue record; values of the wrong type are kept and fail validation."""
     title = record.get("title")
     parts = [record.get("name"), record.get("short_description")]
     description = ". ".join(dict.fromkeys(part for part in parts if isinstance(part, str) and part not in str(title)))
@@ -109,13 +100,13 @@ def _attributes(record: dict[str, Any]) -> dict[str, str]:
     for name in _ATTRIBUTES:
         value = record.get(f"attr_t_{name}")
         # Some attributes hold the number of another table's row.
-        if isinstance(value, str) and value and not value.isdigit() and len(value) <= _LONGEST_VALUE:
+        if isinstance(value, str) and value and not value.isdigit() and len(value) <= _MAX_VALUE_LENGTH:
             found[name.replace("_", " ")] = value
-    return dict(list(found.items())[:_MOST_ATTRIBUTES])
+    return dict(list(found.items())[:_MAX_ATTRIBUTES])
 
 
 def judgment(cells: dict[str, str]) -> dict[str, Any] | RecordError:
-    """A judged pair as an event; all pairs of one query become one request."""
+    """Returns a judged pair as an event; all pairs of one query become one request."""
     query, item_id, grade = (cells.get(name, "") for name in ("query", "docid", "rating"))
     if not query or not item_id or not grade.isdecimal():
         return RecordError(Reason.MALFORMED, "not a query, a docid and a rating")

@@ -1,18 +1,16 @@
-"""Women's E-Commerce Clothing Reviews: what customers wrote of some thousand garments, and whether they recommend them.
+"""Women's E-Commerce Clothing Reviews: reviews of some thousand garments, with the customer's recommendation.
 
-Public domain (CC0). The set knows a garment by number, division, department and class only.
+Public domain (CC0). The set describes a garment by number, division, department and class only.
 """
 
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from apache_beam.io.filesystems import FileSystems
-
 from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
+from beam_preprocess.sources.base import Record, SourceShard
 
 _NAMES = ("reviews.csv.gz", "reviews.csv")
 _NUMBER, _TITLE, _TEXT = "Clothing ID", "Title", "Review Text"
@@ -31,6 +29,7 @@ class ClothingReviewsSource:
     published_results: tuple[str, ...] = (
         "recommended or not, word 1-2-gram TF-IDF and logistic regression: AUC 0.953, macro-F1 0.853",
     )
+    ground_truth_path: None = None
 
     def __post_init__(self) -> None:
         """Checks that the set is there.
@@ -41,11 +40,11 @@ class ClothingReviewsSource:
         self._path()
 
     def shards(self, record: Record) -> list[SourceShard]:
-        """The one file, read as a catalogue or as events."""
+        """Returns the one file, read as a catalogue or as events."""
         return [] if record == "signals" else [SourceShard(self._path(), record)]
 
     def read(self, shard: SourceShard) -> Iterator[SourceRow]:
-        """Garments or reviews."""
+        """Yields garments or reviews."""
         if shard.mode == "events":
             for ref, cells in record_files.csv_dicts(shard.path):
                 yield SourceRow(ref, cells if isinstance(cells, RecordError) else review(cells))
@@ -56,26 +55,12 @@ class ClothingReviewsSource:
                 seen.add(cells[_NUMBER])
                 yield SourceRow(ref, garment(cells))
 
-    @property
-    def ground_truth_path(self) -> None:
-        """None is planted."""
-
-    def fingerprint(self, part: Part) -> str:
-        """Hash of the content of one part."""
-        return fingerprint(self, part)
-
     def _path(self) -> str:
-        for name in _NAMES:
-            path = FileSystems.join(self.media_root.root, name)
-            if FileSystems.exists(path):
-                return path
-        raise ValueError(
-            f"{self.media_root.root} is no set of clothing reviews: {_NAMES[0]} is missing. Check the path."
-        )
+        return record_files.find_any(self.media_root.root, _NAMES, data_set="set of clothing reviews")
 
 
 def garment(cells: Mapping[str, str]) -> dict[str, Any]:
-    """A garment as its first line knows it."""
+    """Returns a garment as its first line describes it."""
     path = [cells.get(name, "").strip() for name in _PATH]
     return {
         "item_id": cells[_NUMBER],
@@ -85,7 +70,7 @@ def garment(cells: Mapping[str, str]) -> dict[str, Any]:
 
 
 def review(cells: Mapping[str, str]) -> dict[str, Any] | RecordError:
-    """A line as a review; title and text are one text."""
+    """Returns a line as a review; title and text are one text."""
     number, rating, recommended = (cells.get(name, "") for name in (_NUMBER, _RATING, _RECOMMENDED))
     if not number or not rating.isdecimal() or recommended not in _SENTIMENTS:
         return RecordError(Reason.MALFORMED, "not a garment, a rating and a recommendation")

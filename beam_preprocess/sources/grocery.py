@@ -13,7 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_preprocess.media.media_root import MediaRoot, MediaUnavailable
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
+from beam_preprocess.sources.base import Record, SourceShard
 
 _CLASSES, _TRAIN, _VAL = "classes.csv", "train.txt", "val.txt"
 _COLUMNS = {
@@ -39,6 +39,7 @@ class GrocerySource:
         "linear probe on frozen MobileNet V1, official test photos: accuracy 0.732; published 0.860",
         "photo to iconic image by MobileNet cosine, no training: recall@1 0.248, recall@5 0.498",
     )
+    ground_truth_path: None = None
 
     def __post_init__(self) -> None:
         """Checks that the set is there.
@@ -46,12 +47,11 @@ class GrocerySource:
         Raises:
           ValueError: It is not.
         """
-        missing = [name for name in (_CLASSES, _TRAIN, _VAL) if not FileSystems.exists(self._path(name))]
-        if missing:
-            raise ValueError(f"{self.media_root.root} is no grocery set: {', '.join(missing)} missing. Check the path.")
+        for name in (_CLASSES, _TRAIN, _VAL):
+            record_files.find_any(self.media_root.root, (name,), data_set="grocery set")
 
     def shards(self, record: Record) -> list[SourceShard]:
-        """The class list for the catalogue; both photo lists and the names for the events."""
+        """Returns the class list for the catalogue; both photo lists and the names for the events."""
         if record == "catalog":
             return [SourceShard(self._path(_CLASSES))]
         if record == "events":
@@ -60,18 +60,10 @@ class GrocerySource:
         return []
 
     def read(self, shard: SourceShard) -> Iterator[SourceRow]:
-        """Products, or events, of one file."""
+        """Yields products, or events, of one file."""
         if shard.mode == "":
             return self._products(shard.path)
         return self._name_queries(shard.path) if shard.mode == _NAMES else self._photo_queries(shard)
-
-    @property
-    def ground_truth_path(self) -> None:
-        """None is planted."""
-
-    def fingerprint(self, part: Part) -> str:
-        """Hash of the content of one part."""
-        return fingerprint(self, part)
 
     def _path(self, name: str) -> str:
         return FileSystems.join(self.media_root.root, name)

@@ -11,12 +11,10 @@ import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from apache_beam.io.filesystems import FileSystems
-
 from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
+from beam_preprocess.sources.base import Record, SourceShard
 
 _NAMES = ("transactions.csv.gz", "transactions.csv")
 _COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
@@ -26,7 +24,7 @@ _PRODUCT = re.compile(r"\d{5}[A-Z]*|DCGS\w+|PADS")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OnlineRetailSource:
-    """Invoices as requests: lines are purchases, lines of cancellations are returns, a missing customer is nobody."""
+    """Invoices as requests: lines are purchases, lines of cancellations are returns, a missing customer is unknown."""
 
     media_root: MediaRoot
     has_official_split: bool = False
@@ -34,6 +32,7 @@ class OnlineRetailSource:
         "last month, the customer's ten most frequent filled by popularity: hit rate@10 0.796",
         "last month, popularity on items never bought before: hit rate@10 0.226",
     )
+    ground_truth_path: None = None
 
     def __post_init__(self) -> None:
         """Checks that the set is there.
@@ -44,27 +43,15 @@ class OnlineRetailSource:
         self._path()
 
     def shards(self, record: Record) -> list[SourceShard]:
-        """The one file, read as a catalogue or as events."""
+        """Returns the one file, read as a catalogue or as events."""
         return [] if record == "signals" else [SourceShard(self._path(), record)]
 
     def read(self, shard: SourceShard) -> Iterator[SourceRow]:
-        """Products or events."""
+        """Yields products or events."""
         return _catalogue(shard.path) if shard.mode == "catalog" else _events(shard.path)
 
-    @property
-    def ground_truth_path(self) -> None:
-        """None is planted."""
-
-    def fingerprint(self, part: Part) -> str:
-        """Hash of the content of one part."""
-        return fingerprint(self, part)
-
     def _path(self) -> str:
-        for name in _NAMES:
-            path = FileSystems.join(self.media_root.root, name)
-            if FileSystems.exists(path):
-                return path
-        raise ValueError(f"{self.media_root.root} is no online retail set: {_NAMES[0]} is missing. Check the path.")
+        return record_files.find_any(self.media_root.root, _NAMES, data_set="online retail set")
 
 
 @dataclasses.dataclass(slots=True)
@@ -105,7 +92,7 @@ def _events(path: str) -> Iterator[SourceRow]:
 
 
 def event(cells: Mapping[str, str]) -> dict[str, Any] | RecordError:
-    """One line of an invoice as a purchase or a return, or why it is neither; `text` holds the description."""
+    """Returns one line of an invoice as a purchase or a return, or why it is neither; `text` holds the description."""
     code = cells["StockCode"].strip().upper()
     if not _PRODUCT.fullmatch(code):
         return RecordError(Reason.NOT_A_PRODUCT, f"stock code {code[:20]!r} is no product")

@@ -18,7 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 from trainer.spec.records import Field, Kind
 
-_LONGEST_ROW_BYTES = 16 * 2**20
+_MAX_ROW_BYTES = 16 * 2**20
 _JSON_KINDS = {Kind.TEXT_LIST, Kind.URI_LIST, Kind.TEXT_MAP, Kind.RELATIONS, Kind.QUERY}
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -31,7 +31,7 @@ def open_bytes(path: str) -> Iterator[BinaryIO]:
 
 
 def find(directory: str, stem: str) -> list[str]:
-    """The files of one record type in a directory: `stem.<format>`, or `stem-*.<format>`, sorted.
+    """Returns the files of one record type in a directory: `stem.<format>`, or `stem-*.<format>`, sorted.
 
     Raises:
       ValueError: Files of more than one format.
@@ -47,8 +47,21 @@ def find(directory: str, stem: str) -> list[str]:
     return paths
 
 
+def find_any(directory: str, names: Sequence[str], *, data_set: str) -> str:
+    """Returns the path of the first of `names` that exists in a directory.
+
+    Raises:
+      ValueError: None exists.
+    """
+    for name in names:
+        path = FileSystems.join(directory, name)
+        if FileSystems.exists(path):
+            return path
+    raise ValueError(f"{directory} is no {data_set}: {names[0]} is missing. Check the path.")
+
+
 def format_of(path: str) -> str:
-    """The row of `READERS` for a path.
+    """Returns the key of `READERS` for a path.
 
     Raises:
       ValueError: No reader for it.
@@ -60,12 +73,12 @@ def format_of(path: str) -> str:
 
 
 def name_of(path: str) -> str:
-    """The last part of a path or address."""
+    """Returns the last part of a path or address."""
     return path.rstrip("/").rpartition("/")[2]
 
 
 def read_rows(path: str, fields: Sequence[Field]) -> Iterator[SourceRow]:
-    """The rows of one record file, in order, without holding them.
+    """Yields the rows of one record file, in order, without holding them.
 
     Raises:
       ValueError: The file is cut off or not of its format.
@@ -77,17 +90,17 @@ def read_rows(path: str, fields: Sequence[Field]) -> Iterator[SourceRow]:
 
 
 def json_lines(path: str) -> Iterator[SourceRow]:
-    """One row for each line that is not empty; bytes that are not UTF-8 are replaced."""
+    """Yields one row for each line that is not empty; bytes that are not UTF-8 are replaced."""
     name = name_of(path)
     with open_bytes(path) as file:
-        lines = iter(lambda: file.readline(_LONGEST_ROW_BYTES), b"")
+        lines = iter(lambda: file.readline(_MAX_ROW_BYTES), b"")
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield SourceRow(SourceRef(name, number), _parse(line))
 
 
 def _parse(line: bytes) -> Any:
-    """The record of one line of JSON, or its fault."""
+    """The record of one line of JSON, or why it is none."""
     try:
         return json.loads(line.decode("utf-8-sig", "replace"))
     except (ValueError, RecursionError) as error:
@@ -95,8 +108,8 @@ def _parse(line: bytes) -> Any:
 
 
 def csv_dicts(path: str) -> Iterator[tuple[SourceRef, dict[str, str] | RecordError]]:
-    """The rows of a CSV file with a header; a row of another width is a fault."""
-    csv.field_size_limit(_LONGEST_ROW_BYTES)
+    """Yields the rows of a CSV file with a header; a row of another width is an error."""
+    csv.field_size_limit(_MAX_ROW_BYTES)
     name = name_of(path)
     with open_bytes(path) as file:
         reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline=""))
@@ -116,7 +129,7 @@ def _csv_rows(path: str, fields: Sequence[Field]) -> Iterator[SourceRow]:
 
 
 def _typed(cells: Iterable[tuple[str, str]], by_name: dict[str, Field]) -> dict[str, Any]:
-    """Cells in their declared types; what cannot be converted stays text, and validation says so."""
+    """Cells in their declared types; what cannot be converted stays text and fails validation."""
     record: dict[str, Any] = {}
     for name, cell in cells:
         field = by_name.get(name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.outcomes import SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
+from beam_preprocess.sources.base import Record, SourceShard
 from trainer.spec.records import RECORDS
 
 
@@ -32,11 +32,11 @@ class ShopSource:
             )
 
     def shards(self, record: Record) -> list[SourceShard]:
-        """One shard for each file."""
+        """Returns one shard for each file."""
         return [SourceShard(path, record) for path in record_files.find(self.media_root.root, record)]
 
     def read(self, shard: SourceShard) -> Iterator[SourceRow]:
-        """The rows of one file."""
+        """Yields the rows of one file."""
         return record_files.read_rows(shard.path, RECORDS[shard.mode])
 
     @property
@@ -44,7 +44,3 @@ class ShopSource:
         """`truth.jsonl` of a local shop, where it exists."""
         path = pathlib.Path(self.media_root.root) / "truth.jsonl"
         return path if path.is_file() else None
-
-    def fingerprint(self, part: Part) -> str:
-        """Hash of the content of one part."""
-        return fingerprint(self, part)

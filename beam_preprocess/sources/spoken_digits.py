@@ -12,7 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.outcomes import SourceRef, SourceRow
 from beam_preprocess.sources import record_files
-from beam_preprocess.sources.base import Part, Record, SourceShard, fingerprint
+from beam_preprocess.sources.base import Record, SourceShard
 
 _NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>\w+)_(?P<index>\d+)\.wav")
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -26,12 +26,11 @@ class SpokenDigitsSource:
 
     media_root: MediaRoot
     has_official_split: bool = True
-    left_out: str = (
-        ""  # a speaker whose recordings are the test set, all of them and no others; "" = the set's own split
-    )
+    held_out_speaker: str = ""  # all recordings of the speaker are the test set, no others; "" = the set's own split
     published_results: tuple[str, ...] = (
         "MFCC and SVM, official split: accuracy (recall@1) 0.987; a speaker never heard: 0.53 to 0.92",
     )
+    ground_truth_path: None = None
 
     def __post_init__(self) -> None:
         """Checks that the set is there.
@@ -45,12 +44,12 @@ class SpokenDigitsSource:
             )
 
     def shards(self, record: Record) -> list[SourceShard]:
-        """The recordings as events, one shard each; the digits need no file, so the first stands for them."""
+        """Returns the recordings as events, one shard each; the digits need no file, so the first stands for them."""
         paths = {"catalog": self._paths()[:1], "events": self._paths(), "signals": []}[record]
         return [SourceShard(path, record) for path in paths]
 
     def read(self, shard: SourceShard) -> Iterator[SourceRow]:
-        """The digits, or one recording."""
+        """Yields the digits, or one recording."""
         if shard.mode == "catalog":
             for digit, word in enumerate(_WORDS):
                 yield SourceRow(SourceRef("digits", digit + 1), {"item_id": str(digit), "title": word})
@@ -58,16 +57,12 @@ class SpokenDigitsSource:
         name = record_files.name_of(shard.path)
         match = _NAME.fullmatch(name)
         if match is not None:
-            test = match["speaker"] == self.left_out if self.left_out else int(match["index"]) < _TEST_INDICES
+            test = (
+                match["speaker"] == self.held_out_speaker
+                if self.held_out_speaker
+                else int(match["index"]) < _TEST_INDICES
+            )
             yield SourceRow(SourceRef(name, 1), _event(name, match, test=test))
-
-    @property
-    def ground_truth_path(self) -> None:
-        """None is planted."""
-
-    def fingerprint(self, part: Part) -> str:
-        """Hash of the content of one part."""
-        return fingerprint(self, part)
 
     def _paths(self) -> list[str]:
         (found,) = FileSystems.match([FileSystems.join(self.media_root.root, "*_*_*.wav")])

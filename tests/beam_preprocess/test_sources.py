@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from beam_preprocess.media.media_root import MediaRoot, MediaUnavailable
 from beam_preprocess.outcomes import RecordError
-from beam_preprocess.sources import SOURCES, open_source, read_all
+from beam_preprocess.sources import SOURCES, fingerprint, open_source, read_all
 from tests.beam_preprocess.little_shop import write_jsonl, write_shop
 
 CATALOG = [
@@ -208,7 +208,7 @@ def test_fingerprints_follow_the_content_of_their_own_part(tmp_path):
     one, two = (open_source(shop) for shop in shops)
 
     def both(source):
-        return source.fingerprint("items"), source.fingerprint("events")
+        return fingerprint(source, "items"), fingerprint(source, "events")
 
     items, events = both(one)
     assert (items, events) == both(two)  # another place, the same content
