@@ -4,7 +4,7 @@ import dataclasses
 import enum
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Reason(enum.StrEnum):
@@ -37,8 +37,7 @@ class RecordError:
     detail: str
 
 
-@dataclasses.dataclass(frozen=True, order=True, slots=True)
-class SourceRef:
+class SourceRef(NamedTuple):
     """Reference to a row of the input: a file and its line or row, from 1."""
 
     file: str

@@ -1,7 +1,6 @@
 """Shopper history: items and searches strictly before each row, and purchases that were returned."""
 
 import bisect
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -148,7 +147,7 @@ def apply_returns(rows: Sequence[Interaction], returns: Iterable[CheckedEvent]) 
             if not wanted:
                 break
         counts.append(Count("returns_matched" if candidates else "returns_unmatched"))
-    kept = [dataclasses.replace(row, purchase=0.0) if index in returned else row for index, row in enumerate(rows)]
+    kept = [row._replace(purchase=0.0) if index in returned else row for index, row in enumerate(rows)]
     return AppliedReturns(kept, counts)
 
 

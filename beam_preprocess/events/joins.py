@@ -178,7 +178,7 @@ def pair_rows(group: tuple[str, Iterable[CheckedEvent]]) -> Iterator[Any]:
 
 def _first_marked(rows: Sequence[Interaction]) -> list[Interaction]:
     """The same rows, of which the first stands for its request."""
-    return [dataclasses.replace(row, is_first_of_request=index == 0) for index, row in enumerate(rows)]
+    return [row._replace(is_first_of_request=index == 0) for index, row in enumerate(rows)]
 
 
 class _Attribution(NamedTuple):
@@ -258,11 +258,11 @@ def _latest_judgments(judgments: Sequence[CheckedEvent]) -> Iterable[CheckedEven
 
 def _judgment(event: CheckedEvent, request: _Request) -> Interaction:
     row = _interaction(event, request)
-    return dataclasses.replace(row, is_judgment=True, positive=float(row.grade >= RELEVANT_GRADE))
+    return row._replace(is_judgment=True, positive=float(row.grade >= RELEVANT_GRADE))
 
 
 def _review(event: CheckedEvent, request: _Request) -> Interaction:
     """A row that holds the review of an item, and nothing else of its request."""
     row = _interaction(event, dataclasses.replace(request, query={}, intent="", start_us=event.time_us))
     own_request = f"review-{event.event_id}"
-    return dataclasses.replace(row, request_id=own_request, position=-1, review=event.text, sentiment=event.sentiment)
+    return row._replace(request_id=own_request, position=-1, review=event.text, sentiment=event.sentiment)

@@ -1,7 +1,7 @@
-"""Draws the synthetic shop's photos, clips and sounds: what is meant is distinct, everything else varies.
+"""Media of the synthetic shop: rendered photos, clips and sounds that show attribute values, with random nuisance.
 
-A photo means its colour and pattern, a clip its motion, a sound its tone. Position, size, shape, light, background and
-noise come from the seed and mean nothing. The same seed gives the same bytes.
+A photo shows a colour and a pattern, a clip a motion, a sound a tone. Position, size, shape, light, background and
+noise come from the seed and carry no meaning. The same seed gives the same bytes.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "black": (22, 22, 24),
 }
 
-# Where the colour is, over object coordinates u (to the right) and v (down) of -1 to 1; elsewhere the object is white.
+# Area of the colour, over object coordinates u (to the right) and v (down) of -1 to 1; elsewhere the object is white.
 PATTERNS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "plain": lambda u, v: np.full_like(u, True, dtype=bool),
     "banded": lambda u, v: np.cos(2.5 * np.pi * v) > 0,
@@ -63,32 +63,32 @@ _SHAPES: tuple[tuple[tuple[float, float], ...], ...] = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Drawing:
-    """A file to be made at `uri`, relative to the shop: it shows those of `values` that its suffix has room for."""
+class MediaSpec:
+    """Specification of a media file at `uri`, relative to the shop; its suffix decides which of `values` it shows."""
 
     uri: str
     values: dict[str, str]
     seed: int
 
 
-def drawing(uri: str, *, values: dict[str, str], seed: int) -> Drawing:
-    """The drawing at this address of the shop with this seed; each address gets nuisance of its own."""
+def media_spec(uri: str, *, values: dict[str, str], seed: int) -> MediaSpec:
+    """Returns the specification of the file at an address; each address gets nuisance of its own."""
     digest = hashlib.sha256(f"{seed}/{uri}".encode()).digest()
-    return Drawing(uri=uri, values=values, seed=int.from_bytes(digest[:8], "big"))
+    return MediaSpec(uri=uri, values=values, seed=int.from_bytes(digest[:8], "big"))
 
 
-def file_bytes(drawing: Drawing) -> bytes:
-    """The bytes of a drawing's file: a photo (jpg, png), a clip (mp4) or a sound (wav)."""
-    suffix, values, seed = drawing.uri.rsplit(".", 1)[1], drawing.values, drawing.seed
+def render(spec: MediaSpec) -> bytes:
+    """Returns the bytes of a media file: a photo (jpg, png), a clip (mp4) or a sound (wav)."""
+    suffix, values, seed = spec.uri.rsplit(".", 1)[1], spec.values, spec.seed
     if suffix == "mp4":
-        return clip_bytes(clip_frames(motion=values["motion"], seed=seed))
+        return encode_clip(draw_clip(motion=values["motion"], seed=seed))
     if suffix == "wav":
-        return sound_bytes(tone=values["tone"], seed=seed)
-    return photo_bytes(photo(colour=values["colour"], pattern=values["pattern"], seed=seed), suffix=suffix)
+        return render_sound(tone=values["tone"], seed=seed)
+    return encode_photo(draw_photo(colour=values["colour"], pattern=values["pattern"], seed=seed), suffix=suffix)
 
 
-def photo(*, colour: str, pattern: str, seed: int) -> Image.Image:
-    """RGB photo, `PHOTO_PX` square, of an object of this colour and pattern on a grey ground."""
+def draw_photo(*, colour: str, pattern: str, seed: int) -> Image.Image:
+    """Returns an RGB photo, `PHOTO_PX` square, of an object of this colour and pattern on a grey ground."""
     rng = np.random.default_rng(seed)
     half = rng.uniform(0.62, 0.86)
     x, y = rng.uniform(-1, 1, size=2) * (0.95 - half)
@@ -111,8 +111,8 @@ def photo(*, colour: str, pattern: str, seed: int) -> Image.Image:
     return Image.fromarray(np.clip(np.round(pixels), 0, 255).astype(np.uint8))
 
 
-def photo_bytes(image: Image.Image, *, suffix: str) -> bytes:
-    """The photo as the bytes of a `jpg` or `png` file."""
+def encode_photo(image: Image.Image, *, suffix: str) -> bytes:
+    """Returns the photo as the bytes of a `jpg` or `png` file."""
     target = io.BytesIO()
     if suffix == "png":
         image.save(target, "PNG", compress_level=1)
@@ -121,28 +121,30 @@ def photo_bytes(image: Image.Image, *, suffix: str) -> bytes:
     return target.getvalue()
 
 
-def clip_frames(*, motion: str, seed: int) -> list[Image.Image]:
-    """Grey frames, `CLIP_PX` square, of a light object that moves this way; no single frame tells left from right."""
+def draw_clip(*, motion: str, seed: int) -> list[Image.Image]:
+    """Returns grey frames, `CLIP_PX` square, of a light object in motion; no single frame shows the direction."""
     rng = np.random.default_rng(seed)
     corners = np.array(_SHAPES[rng.integers(len(_SHAPES))])
     ground, shade = int(rng.integers(30, 90)), int(rng.integers(190, 250))
     radius, turn = rng.uniform(0.21, 0.27), rng.uniform(0, 2 * np.pi)
     centre, reach = rng.uniform(-0.12, 0.12, size=2), rng.uniform(0.52, 0.62)
-    way = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}.get(motion, (0, 0))
+    direction = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}.get(motion, (0, 0))
     phase = rng.integers(2)
     frames = []
     for index in range(CLIP_FRAMES):
         progress = index / (CLIP_FRAMES - 1) * 2 - 1
         size = radius * {"grow": 1.25 + 0.85 * progress, "shrink": 1.25 - 0.85 * progress}.get(motion, 1.0)
         angle = turn + (np.pi * 0.9 * progress if motion == "spin" else 0.0)
-        place = centre + np.array(way) * reach * progress
-        gone = motion == "blink" and (index // 2 + phase) % 2 == 0
-        frames.append(_frame(None if gone else _turned(corners, angle) * size + place, ground=ground, shade=shade))
+        position = centre + np.array(direction) * reach * progress
+        hidden = motion == "blink" and (index // 2 + phase) % 2 == 0
+        frames.append(
+            _draw_frame(None if hidden else _rotated(corners, angle) * size + position, ground=ground, shade=shade)
+        )
     return frames
 
 
-def clip_bytes(frames: list[Image.Image]) -> bytes:
-    """MP4 of the frames. One thread, no dates and no version strings, so that the same frames give the same bytes."""
+def encode_clip(frames: list[Image.Image]) -> bytes:
+    """Returns an MP4 of the frames; one thread, no dates and no versions, so that equal frames give equal bytes."""
     target = io.BytesIO()
     with av.open(target, "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
         options = {"g": "6", "qscale": "3", "flags": "+bitexact+qscale", "idct": "simple"}
@@ -157,8 +159,8 @@ def clip_bytes(frames: list[Image.Image]) -> bytes:
     return target.getvalue()
 
 
-def sound_bytes(*, tone: str, seed: int) -> bytes:
-    """16 kHz mono WAV of the vowels of `tone`, one syllable each, by a voice of some pitch."""
+def render_sound(*, tone: str, seed: int) -> bytes:
+    """Returns a 16 kHz mono WAV of the vowels of `tone`, one syllable each, by a voice of some pitch."""
     rng = np.random.default_rng(seed)
     pitch_hz = rng.uniform(100, 210)
     time = np.arange(round(SYLLABLE_SECONDS * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
@@ -182,13 +184,13 @@ def _vowel(vowel: str, *, time: np.ndarray, pitch_hz: float) -> np.ndarray:
     return np.asarray(loudness @ np.sin(2 * np.pi * harmonics[:, None] * time))
 
 
-def _turned(corners: np.ndarray, angle: float) -> np.ndarray:
+def _rotated(corners: np.ndarray, angle: float) -> np.ndarray:
     """The corners [corners, 2] turned by an angle in radians."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.asarray(corners @ np.array([[cos, sin], [-sin, cos]]))
 
 
-def _frame(corners: np.ndarray | None, *, ground: int, shade: int) -> Image.Image:
+def _draw_frame(corners: np.ndarray | None, *, ground: int, shade: int) -> Image.Image:
     """One grey frame with a polygon, in coordinates of -1 to 1, drawn four times too large and reduced."""
     fine = CLIP_PX * 4
     image = Image.new("L", (fine, fine), ground)

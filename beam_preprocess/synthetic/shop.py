@@ -1,10 +1,10 @@
-"""Writes a small shop whose truth is known: which items answer a query, and which modality tells it.
+"""Synthetic shop with known ground truth: the relevant items of every judged query, and the modality it needs.
 
     python -m beam_preprocess.synthetic.shop --output DIR --items 600 --users 200 --events 42000 --seed 7
 
 The same arguments give the same bytes. Beside the shop's own files (`catalog.jsonl`, `events.jsonl`, `signals.jsonl`
-and `media/`, in the public input format) it writes what only a test may read: `truth.jsonl`, the answer to every judged
-query, and `items_truth.jsonl`, what every item is.
+and `media/`, in the public input format) it writes the ground truth, for tests only: `truth.jsonl`, the
+relevant items of every judged query, and `items_truth.jsonl`, the attributes of every item.
 """
 
 import argparse
@@ -16,24 +16,24 @@ import random
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from beam_preprocess.synthetic import events as synthetic_events
 from beam_preprocess.synthetic import media
 from beam_preprocess.synthetic.items import FULL_SIZE, Item, make_items
-from beam_preprocess.synthetic.queries import FORMS, JUDGED_HISTORIES, LEFT_FORM, Query, QueryMaker
+from beam_preprocess.synthetic.queries import ABANDONED_FORM, NUM_HISTORY_QUERIES, QUERY_FORMS, Query, QueryGenerator
 from trainer.spec.units import SECONDS_PER_DAY
 
-LEAST_ITEMS = 8
+MIN_ITEMS = 8
 _HISTORY_CLICKS = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class ShopSummary:
-    """What was written.
+    """Summary of a written shop.
 
     Attributes:
-      directory: Where.
+      directory: Its directory.
       items: Catalogue lines.
       users: Users that may appear in events.
       events: Event lines, judgments not counted.
@@ -71,70 +71,85 @@ def write_shop(directory: str | Path, *, items: int, users: int, events: int, se
     Raises:
       ValueError: Fewer than 8 items, or a negative number of users or events.
     """
-    if items < LEAST_ITEMS or users < 0 or events < 0:
+    if items < MIN_ITEMS or users < 0 or events < 0:
         raise ValueError(
-            f"A shop needs at least {LEAST_ITEMS} items and no negative numbers; "
+            f"A shop needs at least {MIN_ITEMS} items and no negative numbers; "
             f"got items={items}, users={users}, events={events}. Ask for more."
         )
     root = Path(directory)
     catalogue = make_items(items, seed=seed)
     people = synthetic_events.make_users(catalogue, num_users=users, seed=seed)
-    queries = QueryMaker(catalogue, seed=seed)
+    queries = QueryGenerator(catalogue, seed=seed)
     rng = random.Random(f"{seed}/returning")
-    returning = queries.judged(LEFT_FORM, rng, unseen=False)[:events]
-    log = synthetic_events.Shoppers(catalogue, people, queries, seed=seed).events(events - len(returning))
-    log = sorted([*log, *_left(returning)], key=lambda event: str(event["timestamp"]))
-    judgments, truth = _judge(catalogue, people, queries, log, returning=returning, seed=seed)
+    returning = queries.judged_queries(ABANDONED_FORM, rng, unseen=False)[:events]
+    simulator = synthetic_events.ShopperSimulator(catalogue, people, queries, seed=seed)
+    log = simulator.events(events - len(returning))
+    log = sorted([*log, *_abandoned_searches(returning)], key=lambda event: str(event["timestamp"]))
+    judged = _judge(catalogue, people, queries, log, returning=returning, seed=seed)
     signals = synthetic_events.make_signals(log, catalogue, seed=seed)
-    drawings = [*queries.drawings, *_item_drawings(catalogue, seed=seed)]
-    media_bytes = sum(_write(root / entry.uri, media.file_bytes(entry)) for entry in drawings)
+    files = [*queries.media, *_item_media(catalogue, seed=seed)]
+    media_bytes = sum(_write(root / entry.uri, media.render(entry)) for entry in files)
     _write_lines(root / "catalog.jsonl", [item.record for item in catalogue])
-    _write_lines(root / "events.jsonl", [*log, *judgments])
+    _write_lines(root / "events.jsonl", [*log, *judged.events])
     _write_lines(root / "signals.jsonl", signals)
-    _write_lines(root / "truth.jsonl", truth)
-    _write_lines(root / "items_truth.jsonl", [item.truth() for item in catalogue])
+    _write_lines(root / "truth.jsonl", judged.ground_truth)
+    _write_lines(root / "items_truth.jsonl", [item.ground_truth() for item in catalogue])
     return ShopSummary(
         directory=root,
         items=len(catalogue),
         users=len(people),
         events=len(log),
         searches=sum(event["type"] == "search" for event in log),
-        judgments=len(judgments),
-        judged=dict(sorted(collections.Counter(f"{line['needs']}/{line['form']}" for line in truth).items())),
-        media_files=len(drawings),
+        judgments=len(judged.events),
+        judged=judged.counts(),
+        media_files=len(files),
         media_bytes=media_bytes,
     )
+
+
+class _Judgments(NamedTuple):
+    """Judgment events, and the lines of `truth.jsonl`."""
+
+    events: list[dict[str, Any]]
+    ground_truth: list[dict[str, Any]]
+
+    def counts(self) -> dict[str, int]:
+        """Number of judged queries by "needs/form"."""
+        return dict(
+            sorted(collections.Counter(f"{line['needs']}/{line['form']}" for line in self.ground_truth).items())
+        )
 
 
 def _judge(
     items: Sequence[Item],
     users: Sequence[synthetic_events.User],
-    queries: QueryMaker,
+    queries: QueryGenerator,
     log: Sequence[dict[str, Any]],
     *,
     returning: Sequence[Query],
     seed: int,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Judgment events after the last ordinary one, and the lines of `truth.jsonl`."""
+) -> _Judgments:
+    """Judgments after the last ordinary event."""
     rng = random.Random(f"{seed}/judged")
-    asked = [_Judged.of_query(query) for form in FORMS for query in queries.judged(form, rng)]
-    asked += [_Judged.of_returning(number, query) for number, query in enumerate(returning)]
-    asked += [_Judged.of_user(user) for user in _with_history(users, log, most=_most_histories(len(items)))]
-    timestamp = synthetic_events.moment(synthetic_events.DAYS * SECONDS_PER_DAY)
-    judgments, truth = [], []
-    for number, case in enumerate(asked):
+    cases = [_JudgedRequest.of_query(query) for form in QUERY_FORMS for query in queries.judged_queries(form, rng)]
+    cases += [_JudgedRequest.of_returning(number, query) for number, query in enumerate(returning)]
+    with_history = _users_with_history(users, log, limit=_num_history_queries(len(items)))
+    cases += [_JudgedRequest.of_user(user) for user in with_history]
+    timestamp = synthetic_events.timestamp_of(synthetic_events.LOG_DAYS * SECONDS_PER_DAY)
+    judgments = _Judgments([], [])
+    for number, case in enumerate(cases):
         request_id = f"judged-{number:06d}"
         for item_id in case.relevant:
             event = {"timestamp": timestamp, "event_id": f"{request_id}-{item_id}", "type": "judgment"}
-            judgments.append(event | {"request_id": request_id, **case.fields, "item_id": item_id, "grade": 3})
+            judgments.events.append(event | {"request_id": request_id, **case.fields, "item_id": item_id, "grade": 3})
         line = {"request_id": request_id, "needs": case.needs, "form": case.form}
-        truth.append(line | {"relevant": list(case.relevant), "wants": case.wants})
-    return judgments, truth
+        judgments.ground_truth.append(line | {"relevant": list(case.relevant), "wants": case.wants})
+    return judgments
 
 
-def _left(returning: Sequence[Query]) -> list[dict[str, Any]]:
-    """The searches that were typed and left on the last day, by those who come back when it is over."""
-    timestamp = synthetic_events.moment((synthetic_events.DAYS - 1) * SECONDS_PER_DAY)
+def _abandoned_searches(returning: Sequence[Query]) -> list[dict[str, Any]]:
+    """Searches that were abandoned on the last day, by shoppers who come back after the end of the log."""
+    timestamp = synthetic_events.timestamp_of((synthetic_events.LOG_DAYS - 1) * SECONDS_PER_DAY)
     return [
         {
             "timestamp": timestamp,
@@ -153,8 +168,8 @@ def _returning_id(number: int) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class _Judged:
-    """One judged request: `fields` are what its judgment events say of who asked and for what."""
+class _JudgedRequest:
+    """Judged request: `fields` are the shopper and the query of its judgment events."""
 
     needs: str
     form: str
@@ -163,47 +178,51 @@ class _Judged:
     wants: dict[str, str]
 
     @staticmethod
-    def of_query(query: Query) -> "_Judged":
+    def of_query(query: Query) -> "_JudgedRequest":
         form = query.form
         fields = {"query": query.record, **({"profile": query.profile} if query.profile else {})}
-        return _Judged(needs=form.needs, form=form.name, fields=fields, relevant=query.relevant, wants=query.wants)
+        return _JudgedRequest(
+            needs=form.needs, form=form.name, fields=fields, relevant=query.relevant, wants=query.wants
+        )
 
     @staticmethod
-    def of_returning(number: int, query: Query) -> "_Judged":
+    def of_returning(number: int, query: Query) -> "_JudgedRequest":
         fields = {"user_id": _returning_id(number)}
-        return _Judged(needs="searches", form="searches", fields=fields, relevant=query.relevant, wants=query.wants)
+        return _JudgedRequest(
+            needs="searches", form="searches", fields=fields, relevant=query.relevant, wants=query.wants
+        )
 
     @staticmethod
-    def of_user(user: synthetic_events.User) -> "_Judged":
+    def of_user(user: synthetic_events.User) -> "_JudgedRequest":
         fields = {"user_id": user.user_id}
-        return _Judged(needs="history", form="history", fields=fields, relevant=user.likes, wants=user.taste)
+        return _JudgedRequest(needs="history", form="history", fields=fields, relevant=user.likes, wants=user.taste)
 
 
-def _most_histories(num_items: int) -> int:
-    return max(2, round(JUDGED_HISTORIES * math.sqrt(min(1.0, num_items / FULL_SIZE))))
+def _num_history_queries(num_items: int) -> int:
+    return max(2, round(NUM_HISTORY_QUERIES * math.sqrt(min(1.0, num_items / FULL_SIZE))))
 
 
-def _with_history(
-    users: Sequence[synthetic_events.User], log: Sequence[dict[str, Any]], *, most: int
+def _users_with_history(
+    users: Sequence[synthetic_events.User], log: Sequence[dict[str, Any]], *, limit: int
 ) -> list[synthetic_events.User]:
-    """The first users who clicked at least twice on what they like."""
+    """The first users with at least two clicks on items of their taste."""
     likes = {user.user_id: set(user.likes) for user in users}
     clicks = collections.Counter(
         event["user_id"]
         for event in log
         if event["type"] == "click" and event["item_id"] in likes.get(event.get("user_id", ""), ())
     )
-    return [user for user in users if clicks[user.user_id] >= _HISTORY_CLICKS][:most]
+    return [user for user in users if clicks[user.user_id] >= _HISTORY_CLICKS][:limit]
 
 
-def _item_drawings(items: Iterable[Item], *, seed: int) -> list[media.Drawing]:
+def _item_media(items: Iterable[Item], *, seed: int) -> list[media.MediaSpec]:
     """The media files that the catalogue names."""
-    drawings = []
+    files = []
     for item in items:
         record = item.record
         uris = [*record.get("images", []), record.get("video"), record.get("audio")]
-        drawings += [media.drawing(uri, values=item.latents, seed=seed) for uri in uris if uri is not None]
-    return drawings
+        files += [media.media_spec(uri, values=item.latents, seed=seed) for uri in uris if uri is not None]
+    return files
 
 
 def _write(path: Path, data: bytes) -> int:
@@ -235,7 +254,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    made = argparse.ArgumentParser(description="Write a synthetic shop whose truth is known.")
+    made = argparse.ArgumentParser(description="Write a synthetic shop with known ground truth.")
     made.add_argument("--output", required=True, type=Path, help="directory to write into")
     made.add_argument("--items", type=int, default=600, help="catalogue lines")
     made.add_argument("--users", type=int, default=200, help="known users")

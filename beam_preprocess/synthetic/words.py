@@ -1,4 +1,4 @@
-"""Words of the synthetic shop. Words for colour, pattern, motion and tone stand only in queries, never in an item."""
+"""Words of the synthetic shop. Those for colour, pattern, motion and tone are in queries only, never in an item."""
 
 # Kind of product: its category path, root first.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -17,7 +17,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 MATERIALS = ("oak", "linen", "steel", "glass", "bamboo", "marble", "leather", "wool", "copper", "ceramic")
 
-# What a shopper who likes a material calls their style; no text of an item says it.
+# Style of a shopper who likes a material; no text of an item names it.
 STYLES: dict[str, str] = dict(
     zip(
         MATERIALS,
@@ -47,7 +47,7 @@ MODELS = (
     "Orla", "Pero", "Runa", "Silo", "Tove", "Una",
 )  # fmt: skip
 SIZES = ("S", "M", "L")
-FILLER = (
+FILLER_SENTENCES = (
     "A quiet companion for every day.",
     "Designed to last and easy to care for.",
     "Ships in a recyclable box.",
@@ -59,23 +59,22 @@ FILLER = (
     "Made in small series.",
     "Simple to clean with a damp cloth.",
 )
-MADE_OF = ("Made of {material}.", "The main part is {material}.", "Crafted from {material}.")
+MATERIAL_SENTENCES = ("Made of {material}.", "The main part is {material}.", "Crafted from {material}.")
 
-# A wish in words, from the words that describe it and the kind of product.
-WISHES = ("{words} {kind}", "{kind} {words}", "{kind}, {words}")
-# Wishes for what goes with something, and for what is in fashion.
-ACCESSORY_WISHES = ("match for my {kind}", "accessory for a {kind}", "something that suits the {kind}")
-STYLE_WISHES = ("{kind} for me", "a {kind} in my style", "{kind} that suits me")
-FASHION_WISHES = ("trending {kind}", "{kind} in fashion now", "{kind} everyone wants")
-# What stands around the wish, and the intent it gives away.
+# Text of a query, from the words for its attributes and the kind of product.
+QUERY_PATTERNS = ("{words} {kind}", "{kind} {words}", "{kind}, {words}")
+# Texts of queries for items in a style, and for items in fashion.
+STYLE_PATTERNS = ("{kind} for me", "a {kind} in my style", "{kind} that suits me")
+FASHION_PATTERNS = ("trending {kind}", "{kind} in fashion now", "{kind} everyone wants")
+# Phrase around the text, and the intent it expresses.
 PHRASES: tuple[tuple[str, str | None], ...] = (
-    ("{wish}", None),
-    ("a {wish}", None),
-    ("looking for a {wish}", None),
-    ("show me a {wish}", None),
-    ("buy {wish} today", "buy"),
-    ("compare {wish} offers", "compare"),
-    ("advice on a {wish}", "consult"),
+    ("{query}", None),
+    ("a {query}", None),
+    ("looking for a {query}", None),
+    ("show me a {query}", None),
+    ("buy {query} today", "buy"),
+    ("compare {query} offers", "compare"),
+    ("advice on a {query}", "consult"),
 )
 
 REVIEWS: dict[int, tuple[str, ...]] = {

@@ -32,7 +32,7 @@ def test_the_first_five_recordings_are_the_test_set(digits):
 
 
 def test_a_speaker_who_is_left_out_is_the_test_set(digits):
-    events = [row.values for row in read_all(dataclasses.replace(digits, left_out="bob"), "events")]
+    events = [row.values for row in read_all(dataclasses.replace(digits, held_out_speaker="bob"), "events")]
     assert [event["type"] for event in events] == ["click", "click", "judgment"]
 
 

@@ -53,7 +53,8 @@ class RamFileSystem(FileSystem):
             tf.io.gfile.rename(source, target, overwrite=True)
 
     def exists(self, path: str) -> bool:
-        return tf.io.gfile.exists(path)
+        folder, _, name = path.rpartition("/")  # TensorFlow's own `exists` is also true of a prefix of a name
+        return tf.io.gfile.isdir(folder) and name in {entry.rstrip("/") for entry in tf.io.gfile.listdir(folder)}
 
     def size(self, path: str) -> int:
         return tf.io.gfile.stat(path).length

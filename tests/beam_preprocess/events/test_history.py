@@ -1,7 +1,5 @@
 """History is strictly before, never of the same request; returns take purchases back."""
 
-import dataclasses
-
 import pytest
 
 from beam_preprocess.events.history import with_history
@@ -94,7 +92,7 @@ def test_an_item_stands_once_at_its_latest():
 
 def test_how_often_counts_other_requests_of_the_days_that_count():
     # A click and a purchase: one request.
-    twice = dataclasses.replace(row("2", "a", 2 * DAY), action_times_us=(2 * DAY, 2 * DAY + 5))
+    twice = row("2", "a", 2 * DAY)._replace(action_times_us=(2 * DAY, 2 * DAY + 5))
     found, _, _ = histories(row("1", "a", 0), twice, row("3", "b", 3 * DAY), row("3", "a", 4 * DAY))
     assert [entry[2] for entry in found["3", "b"]] == [2]
     assert [entry[2] for entry in found["3", "a"]] == [2]  # b is of its own request
@@ -103,7 +101,7 @@ def test_how_often_counts_other_requests_of_the_days_that_count():
 
 
 def test_a_request_that_began_too_long_ago_and_acted_lately_counts_as_one():
-    long = dataclasses.replace(row("1", "a", 0), action_times_us=(0, 3 * DAY))
+    long = row("1", "a", 0)._replace(action_times_us=(0, 3 * DAY))
     found, _, _ = histories(long, row("2", "b", 4 * DAY), days=2)
     assert found["2", "b"] == [["a", 1.0, 1]]
 
