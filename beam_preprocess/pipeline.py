@@ -158,11 +158,7 @@ def ingest_events(
         catalog = _catalog(run)
         _write_days(run, rows, cutoff=cutoff, catalog=catalog, directory=aside[splits.DAYS])
         finished = (_serialize(run, rows), *_pseudo_queries(run, catalog))
-        every = finished | "all rows" >> beam.Flatten()
-        for split in splits.SPLITS:
-            shards = every | f"{split} rows" >> beam.FlatMap(_of_split, split=split).with_output_types(tuple[int, Any])
-            write = sharded_writer.WriteShards(aside[split], prefix="events", shards=config.data.event_shards)
-            _ = shards | f"{split} events" >> write
+        _write_splits(run, finished | "all rows" >> beam.Flatten(), aside)
         outcomes.write(dead_letter_path=str(dead_letter_path), counts_path=f"{counts_dir}/{_COUNTS_FILE}")
     counts = _take_counts(counts_dir)
     for directory in targets.values():
@@ -180,7 +176,7 @@ class _EventsRun(NamedTuple):
 
     @property
     def has_signals(self) -> bool:
-        """Whether market signals go into the days of items."""
+        """True when market signals go into the days of items."""
         return bool(self.source.shards("signals")) and not self.source.has_official_split
 
 
@@ -268,6 +264,15 @@ def _write_days(
         made = days.make_item_days(sources, config=run.config, outcomes=run.outcomes)
     shards = run.config.data.event_shards
     _ = made | "days" >> sharded_writer.WriteShards(directory, prefix="days", shards=shards)
+
+
+def _write_splits(run: _EventsRun, rows: beam.PCollection, directories: Mapping[str, str]) -> None:
+    """Writes the serialized rows of each split into its directory."""
+    for split in splits.SPLITS:
+        shards = rows | f"{split} rows" >> beam.FlatMap(_of_split, split=split).with_output_types(tuple[int, Any])
+        num_shards = run.config.data.event_shards
+        write = sharded_writer.WriteShards(directories[split], prefix="events", shards=num_shards)
+        _ = shards | f"{split} events" >> write
 
 
 def _serialize(run: _EventsRun, rows: beam.PCollection) -> beam.PCollection:

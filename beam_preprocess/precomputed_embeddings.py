@@ -1,7 +1,8 @@
-"""Texts, photos, clips and sounds of items through a frozen pretrained encoder, batched and kept by content.
+"""Precomputed embeddings: media and texts of items through a frozen pretrained encoder, batched and cached by content.
 
-A vector depends on the wire form of what it is of and on the encoder alone, so it is kept under the hash of both: what
-did not change is never encoded twice, in one run or in the next. The encoder is the tower's own, so both give the same.
+A vector depends on the wire form of its content and on the encoder alone, so it is cached under the hash of both:
+unchanged content is never encoded twice, in one run or in the next. The encoder is the tower's own, so both give equal
+vectors.
 """
 
 import functools
@@ -26,43 +27,44 @@ from trainer.spec.config import Config, override
 from trainer.spec.feature_list import EMBEDDINGS, input_features
 from trainer.spec.features import Modality, Side
 
-_MOST_AT_ONCE = 64
+_MAX_BATCH_SIZE = 64
 _SHARD_DIGITS = 2
-# Of the configuration, what the model inputs of a modality depend on.
+# Sizes of the configuration that the model inputs of a modality depend on.
 _SIZES: dict[Modality, Callable[[Config], Sequence[int]]] = {
     Modality.TEXT: lambda config: [config.tower.text.max_item_tokens],
     Modality.IMAGE: lambda config: [config.wire.image_px],
     Modality.VIDEO: lambda config: [config.wire.num_frames, config.wire.frame_px],
     Modality.AUDIO: lambda config: [config.wire.audio_ms],
 }
-Row = tuple[int, sharded_writer.Sorted]
+ShardedExample = tuple[int, sharded_writer.Sorted]
+Keyed = tuple[str, tuple[str, bytes]]  # shard of the cache, (hash, content or vector)
 
 
 def cached_counter(modality: Modality) -> str:
-    """Counts what of a modality was encoded in an earlier run."""
+    """Returns the counter of contents of a modality that were encoded in an earlier run."""
     return f"{modality.value}_embeddings_known"
 
 
 def encoded_counter(modality: Modality) -> str:
-    """Counts what of a modality was encoded in this run."""
+    """Returns the counter of contents of a modality that were encoded in this run."""
     return f"{modality.value}_embeddings_made"
 
 
 class FrozenEncoder(ModelHandler[bytes, bytes, Any]):
-    """Contents of one modality, as `contents` gives them, to vectors, as the float32 bytes of [features]."""
+    """Model handler of a frozen encoder: contents of one modality to vectors, as the float32 bytes of [features]."""
 
     def __init__(self, config: Config, modality: Modality) -> None:
         """Takes the encoder that the tower of this configuration has for the modality."""
-        super().__init__(max_batch_size=_MOST_AT_ONCE)
+        super().__init__(max_batch_size=_MAX_BATCH_SIZE)
         self.config = override(config, ["wire.num_images=1"])  # each photo is a content of its own
         self.modality = modality
         self.features = config.wire.precomputed_dim(modality)
 
     def load_model(self) -> Callable[[Sequence[bytes]], np.ndarray]:
-        """What turns contents into vectors, [batch, features] float32.
+        """Returns the function from contents to vectors, [batch, features] float32.
 
         Raises:
-          ValueError: The encoder cannot be loaded, or gives vectors of another length than was announced.
+          ValueError: The encoder cannot be loaded, or gives vectors of another length than configured.
         """
         import tensorflow as tf
 
@@ -89,7 +91,7 @@ class FrozenEncoder(ModelHandler[bytes, bytes, Any]):
             name = modality.value
             raise ValueError(
                 f"The {name} encoder {config.tower.pretrained(modality)!r} gives vectors of {given} numbers; "
-                f"wire.{name}_features is {self.features}. Set it to {given}."
+                f"wire.{name}_embedding_dim is {self.features}. Set it to {given}."
             )
         return encode
 
@@ -99,28 +101,28 @@ class FrozenEncoder(ModelHandler[bytes, bytes, Any]):
         model: Callable[[Sequence[bytes]], np.ndarray],
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[bytes]:
-        """The vectors of a batch."""
+        """Returns the vectors of a batch."""
         del inference_args
         return [vector.tobytes() for vector in model(batch)]
 
     def get_metrics_namespace(self) -> str:
-        """Where Beam counts its batches."""
+        """Returns the namespace of Beam's metrics of batches."""
         return f"vitrine_{self.modality.value}"
 
     def identity(self) -> str:
-        """Names the encoder by its content, where it is a folder or a file, else by its handle; and what it reads."""
+        """Returns a hash of the encoder's files, or of its handle where it has none, and of the sizes of its inputs."""
         kind, _, address = self.config.tower.pretrained(self.modality).rpartition(":")
-        sizes, place = [*_SIZES[self.modality](self.config), self.features], pathlib.Path(address)
+        sizes, root = [*_SIZES[self.modality](self.config), self.features], pathlib.Path(address)
         digest = hashlib.sha256(f"{self.modality.value} {kind} {sizes}\n".encode())
-        if not place.exists():
+        if not root.exists():
             digest.update(address.encode())
-        for path in sorted(path for path in (place, *place.rglob("*")) if path.is_file()):
-            digest.update(f"{path.relative_to(place)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+        for path in sorted(path for path in (root, *root.rglob("*")) if path.is_file()):
+            digest.update(f"{path.relative_to(root)}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()[:24]
 
 
 def contents(serialized: bytes, modality: Modality) -> list[bytes]:
-    """What is encoded of an item, each a small Example: every photo, or all of its text; b"" where there is nothing."""
+    """Returns the contents of an item to encode, each a small Example: every photo, or all text; b"" where absent."""
     import tensorflow as tf
 
     given = tf.train.Example.FromString(serialized).features.feature
@@ -140,14 +142,14 @@ def contents(serialized: bytes, modality: Modality) -> list[bytes]:
 
 
 class VectorCache:
-    """Vectors by the hash of what they are of, kept in one file for each first byte of it."""
+    """Cache of vectors by the hash of their content, in one file for each first byte of it."""
 
     def __init__(self, directory: str) -> None:
-        """Keeps them in `directory`, local or remote; "" keeps nothing."""
+        """Opens the cache in `directory`, local or remote; "" caches nothing."""
         self.directory = directory
 
     def read(self, shard: str) -> dict[str, bytes]:
-        """{hash: vector} of the hashes that begin with `shard`."""
+        """Returns {hash: vector} of the hashes that begin with `shard`."""
         path = self._path(shard)
         if not self.directory or not FileSystems.exists(path):
             return {}
@@ -174,15 +176,15 @@ class VectorCache:
 def with_embeddings(
     rows: beam.PCollection, modality: Modality, config: Config, outcomes: OutcomeCollector
 ) -> beam.PCollection:
-    """Item Examples (shard, (name, Example)) with the vectors of what they hold of a modality.
+    """Returns item Examples (shard, (name, Example)) with the vectors of their contents of a modality.
 
     Raises:
       ValueError: The encoder cannot be used; it is tried here, before anything runs.
     """
     encoder, of = FrozenEncoder(config, modality), modality.value
     encoder.load_model()
-    places = getattr(config.wire, EMBEDDINGS[modality]) // encoder.features
-    kept = VectorCache(
+    num_vectors = getattr(config.wire, EMBEDDINGS[modality]) // encoder.features
+    cache = VectorCache(
         os.path.join(config.data.embedding_cache_dir, encoder.identity()) if config.data.embedding_cache_dir else ""
     )
     texts, keyed = Tuple[str, bytes], Tuple[str, AnyType]
@@ -191,48 +193,48 @@ def with_embeddings(
     wanted = copies | f"wanted {of}" >> beam.FlatMapTuple(_wanted).with_output_types(keyed)
     once = copies | f"each {of} once" >> beam.MapTuple(_first_by_shard).with_output_types(keyed)
     shards = once | f"{of} by shard of content" >> beam.GroupByKey()
-    looked = outcomes.run(shards, f"look up {of}", functools.partial(look_up, kept=kept, modality=modality))
+    looked = outcomes.run(shards, f"look up {of}", functools.partial(look_up, cache=cache, modality=modality))
     before = looked | f"known {of}" >> beam.FlatMap(_known).with_output_types(texts)
     new = looked | f"new {of}" >> beam.FlatMap(_new).with_output_types(texts)
     made = new | f"encode {of}" >> RunInference(KeyedModelHandler(encoder))
     made = made | f"new vectors of {of}" >> beam.MapTuple(lambda name, vector: (name, vector)).with_output_types(texts)
     fresh = made | f"new vectors of {of} under shards" >> beam.MapTuple(_under_shard).with_output_types(keyed)
     together = fresh | f"new vectors of {of} by shard" >> beam.GroupByKey()
-    _ = together | f"keep vectors of {of}" >> beam.MapTuple(lambda shard, vectors: kept.add(shard, dict(vectors)))
+    _ = together | f"cache vectors of {of}" >> beam.MapTuple(lambda shard, vectors: cache.add(shard, dict(vectors)))
     vectors = (before, made) | f"all vectors of {of}" >> beam.Flatten()
     joined = {"wanted": wanted, "found": vectors} | f"join vectors of {of}" >> beam.CoGroupByKey()
     by_item = joined | f"{of} vectors by item" >> beam.FlatMap(_for_items).with_output_types(Tuple[bytes, AnyType])
     named = rows | f"items with {of}" >> beam.Map(lambda row: (row[1][0], row)).with_output_types(Tuple[bytes, AnyType])
     both = {"rows": named, "vectors": by_item} | f"join items with {of}" >> beam.CoGroupByKey()
-    finish = functools.partial(_finished, name=EMBEDDINGS[modality], shape=(places, encoder.features))
+    finish = functools.partial(_finished, name=EMBEDDINGS[modality], shape=(num_vectors, encoder.features))
     return both | f"with vectors of {of}" >> beam.FlatMap(finish).with_output_types(Tuple[int, AnyType])
 
 
-def look_up(group: tuple[str, Iterable[tuple[str, bytes]]], *, kept: VectorCache, modality: Modality) -> Iterator[Any]:
-    """(hash, content, vector) of the contents of one shard; the vector is None where none is kept."""
+def look_up(group: tuple[str, Iterable[tuple[str, bytes]]], *, cache: VectorCache, modality: Modality) -> Iterator[Any]:
+    """Yields (hash, content, vector) of the contents of one shard; the vector is None where none is cached."""
     shard, found = group
-    vectors = kept.read(shard)
+    vectors = cache.read(shard)
     for name, content in found:
         yield Count(cached_counter(modality) if name in vectors else encoded_counter(modality))
         yield name, b"" if name in vectors else content, vectors.get(name)
 
 
-def _named(row: Row, *, modality: Modality) -> list[tuple[str, tuple[bytes, int, bytes]]]:
-    """(hash, (item, place, content)) of what an item holds."""
+def _named(row: ShardedExample, *, modality: Modality) -> list[tuple[str, tuple[bytes, int, bytes]]]:
+    """(hash, (item, index, content)) of the contents of an item."""
     item, serialized = row[1]
     found = enumerate(contents(serialized, modality))
-    return [(hashlib.sha256(content).hexdigest(), (item, place, content)) for place, content in found if content]
+    return [(hashlib.sha256(content).hexdigest(), (item, index, content)) for index, content in found if content]
 
 
 def _wanted(name: str, copies: Iterable[tuple[bytes, int, bytes]]) -> Iterator[tuple[str, tuple[bytes, int]]]:
-    return ((name, (item, place)) for item, place, _ in copies)
+    return ((name, (item, index)) for item, index, _ in copies)
 
 
-def _first_by_shard(name: str, copies: Iterable[tuple[bytes, int, bytes]]) -> tuple[str, tuple[str, bytes]]:
+def _first_by_shard(name: str, copies: Iterable[tuple[bytes, int, bytes]]) -> Keyed:
     return _under_shard(name, next(content for _, _, content in copies))
 
 
-def _under_shard(name: str, value: bytes) -> tuple[str, tuple[str, bytes]]:
+def _under_shard(name: str, value: bytes) -> Keyed:
     return name[:_SHARD_DIGITS], (name, value)
 
 
@@ -246,17 +248,19 @@ def _new(found: tuple[str, bytes, bytes | None]) -> list[tuple[str, bytes]]:
 
 def _for_items(joined: tuple[str, Mapping[str, Iterable[Any]]]) -> Iterator[tuple[bytes, tuple[int, bytes]]]:
     (vector,) = joined[1]["found"]
-    for item, place in joined[1]["wanted"]:
-        yield item, (place, vector)
+    for item, index in joined[1]["wanted"]:
+        yield item, (index, vector)
 
 
-def _finished(joined: tuple[bytes, Mapping[str, Iterable[Any]]], *, name: str, shape: tuple[int, int]) -> Iterator[Row]:
-    """The Example of an item with a feature `name`, the vectors at their places; zeros where there is nothing."""
+def _finished(
+    joined: tuple[bytes, Mapping[str, Iterable[Any]]], *, name: str, shape: tuple[int, int]
+) -> Iterator[ShardedExample]:
+    """The Example of an item with a feature `name`: its vectors by index, zeros for absent contents."""
     import tensorflow as tf
 
     placed = np.zeros(shape, np.float32)
-    for place, vector in joined[1]["vectors"]:
-        placed[place] = np.frombuffer(vector, np.float32)
+    for index, vector in joined[1]["vectors"]:
+        placed[index] = np.frombuffer(vector, np.float32)
     for shard, (item, serialized) in joined[1]["rows"]:
         example = tf.train.Example.FromString(serialized)
         example.features.feature[name].float_list.value[:] = placed.ravel().tolist()

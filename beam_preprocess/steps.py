@@ -85,13 +85,9 @@ class OutcomeCollector:
 def _gather(rows: beam.PCollection, path: str, label: str, text: Callable[[Iterable[Any]], str]) -> None:
     """Writes all rows into one file, also when there are none."""
     seed = rows.pipeline | f"{label} seed" >> beam.Create([(0, None)]).with_output_types(tuple[int, Any])
-    keyed = rows | f"{label} key" >> beam.Map(_under_zero).with_output_types(tuple[int, Any])
+    keyed = rows | f"{label} key" >> beam.Map(lambda row: (0, row)).with_output_types(tuple[int, Any])
     groups = (seed, keyed) | f"{label} with seed" >> beam.Flatten() | f"{label} together" >> beam.GroupByKey()
     _ = groups | f"{label} write" >> beam.Map(_write_text, path=path, text=text)
-
-
-def _under_zero(row: Any) -> tuple[int, Any]:
-    return 0, row
 
 
 def _write_text(group: tuple[int, Iterable[Any]], *, path: str, text: Callable[[Iterable[Any]], str]) -> None:

@@ -124,7 +124,7 @@ def _read(raw: Any, field: Field, warnings: list[str]) -> Any:
 
 
 def _is_repaired(raw: Any, value: Any) -> bool:
-    """Whether cleaning took anything away, or the reader had to replace bytes that are not UTF-8."""
+    """True when cleaning removed a character, or the reader had to replace bytes that are not UTF-8."""
     if value is raw and raw.isascii():
         return False
     if isinstance(value, Mapping):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from beam_preprocess.events.rows import TRAIN, Interaction
 from trainer.spec.units import MICROSECONDS_PER_DAY
 
-# Of a larger basket, such as a trader's, this many items are taken, by hash: it says little, and its pairs are many.
+# Of a larger basket, such as a trader's, this many items are taken, by hash: it is weak evidence with many pairs.
 MAX_BASKET_ITEMS = 16
 
 

@@ -7,7 +7,7 @@ sentiment is the mean sentiment of the reviews that contain it.
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.typehints import Any as AnyType
@@ -51,21 +51,28 @@ def review_words(row: Interaction) -> Iterator[tuple[str, float]]:
             yield word, sentiment
 
 
+class _Sum(NamedTuple):
+    """Sum of the sentiments of reviews, and their number."""
+
+    total: float
+    num_reviews: int
+
+
 class _MeanSentiment(beam.CombineFn):
     """Mean sentiment, shrunk to 0 where there are few reviews."""
 
-    def create_accumulator(self) -> tuple[float, int]:
-        return 0.0, 0
+    def create_accumulator(self) -> _Sum:
+        return _Sum(0.0, 0)
 
-    def add_input(self, accumulator: tuple[float, int], sentiment: float) -> tuple[float, int]:
-        return accumulator[0] + sentiment, accumulator[1] + 1
+    def add_input(self, accumulator: _Sum, sentiment: float) -> _Sum:
+        return _Sum(accumulator.total + sentiment, accumulator.num_reviews + 1)
 
-    def merge_accumulators(self, accumulators: Iterable[tuple[float, int]]) -> tuple[float, int]:
+    def merge_accumulators(self, accumulators: Iterable[_Sum]) -> _Sum:
         parts = list(accumulators)
-        return sum(total for total, _ in parts), sum(count for _, count in parts)
+        return _Sum(sum(part.total for part in parts), sum(part.num_reviews for part in parts))
 
-    def extract_output(self, accumulator: tuple[float, int]) -> float:
-        return accumulator[0] / (accumulator[1] + _NEUTRAL_REVIEWS)
+    def extract_output(self, accumulator: _Sum) -> float:
+        return accumulator.total / (accumulator.num_reviews + _NEUTRAL_REVIEWS)
 
 
 def tone(text: str, lexicon: Lexicon) -> float:

@@ -57,7 +57,7 @@ def check_event(row: SourceRow, *, rules: EventRules) -> Iterator[Any]:
 
 
 def _event_error(record: Mapping[str, Any], rules: EventRules) -> RecordError | None:
-    """Why a record whose fields are valid one by one cannot be used, None where it can."""
+    """The error of a record whose fields are valid one by one, None where it can be used."""
     kind = record["type"]
     if record["timestamp"] > rules.now * MICROSECONDS_PER_SECOND:
         return RecordError(
@@ -121,7 +121,7 @@ def deduplicate_event(group: tuple[str, Iterable[CheckedEvent]]) -> Iterator[Any
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class _Request:
-    """What the events of one request share: the shopper, its start, and the query of its search."""
+    """Data that the events of one request share: the shopper, its start, and the query of its search."""
 
     start_us: int
     query: Mapping[str, str]

@@ -66,7 +66,7 @@ def wire_form(
     """Returns the medium behind a URI in wire form, or why it has none; never raises for what a file holds.
 
     Args:
-      uri: As it stands in the record.
+      uri: The URI of the record.
       modality: A key of `WIRE_FORMS`.
       media_root: The rule for URIs.
       wire: Sizes of the wire form.

@@ -39,7 +39,7 @@ class Source(Protocol):
 
     @property
     def has_official_split(self) -> bool:
-        """Whether the data has a split of its own: judgments are its test set, all other events train."""
+        """True when the data has a split of its own: judgments are its test set, all other events train."""
 
     @property
     def published_results(self) -> tuple[str, ...]:

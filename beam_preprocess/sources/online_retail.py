@@ -56,7 +56,7 @@ class OnlineRetailSource:
 
 @dataclasses.dataclass(slots=True)
 class _Product:
-    """What the lines of one stock code say."""
+    """Descriptions and prices of one stock code."""
 
     ref: SourceRef
     descriptions: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)

@@ -59,39 +59,30 @@ def write_shop(directory: str | Path, *, items: int, users: int, events: int, se
     """Writes a shop into `directory`, which is created when missing; files of the same names are replaced.
 
     Args:
-      directory: Where to write.
-      items: Number of catalogue lines, at least 8. Up to about 600, a judged query has at most 10 answers.
+      directory: Directory of the shop.
+      items: Number of catalogue lines, at least 8. Up to about 600, a judged query has at most 10 relevant items.
       users: Number of known users.
       events: Number of event lines, judgments not counted; the last request may add a few.
       seed: Same arguments, same bytes.
 
-    Returns:
-      What was written.
-
     Raises:
       ValueError: Fewer than 8 items, or a negative number of users or events.
     """
-    if items < MIN_ITEMS or users < 0 or events < 0:
-        raise ValueError(
-            f"A shop needs at least {MIN_ITEMS} items and no negative numbers; "
-            f"got items={items}, users={users}, events={events}. Ask for more."
-        )
-    root = Path(directory)
+    _check_sizes(items=items, users=users, events=events)
     catalogue = make_items(items, seed=seed)
     people = synthetic_events.make_users(catalogue, num_users=users, seed=seed)
     queries = QueryGenerator(catalogue, seed=seed)
-    rng = random.Random(f"{seed}/returning")
-    returning = queries.judged_queries(ABANDONED_FORM, rng, unseen=False)[:events]
+    returning = queries.judged_queries(ABANDONED_FORM, random.Random(f"{seed}/returning"), unseen=False)[:events]
     simulator = synthetic_events.ShopperSimulator(catalogue, people, queries, seed=seed)
-    log = simulator.events(events - len(returning))
-    log = sorted([*log, *_abandoned_searches(returning)], key=lambda event: str(event["timestamp"]))
+    log = [*simulator.events(events - len(returning)), *_abandoned_searches(returning)]
+    log.sort(key=lambda event: str(event["timestamp"]))
     judged = _judge(catalogue, people, queries, log, returning=returning, seed=seed)
-    signals = synthetic_events.make_signals(log, catalogue, seed=seed)
     files = [*queries.media, *_item_media(catalogue, seed=seed)]
+    root = Path(directory)
     media_bytes = sum(_write(root / entry.uri, media.render(entry)) for entry in files)
     _write_lines(root / "catalog.jsonl", [item.record for item in catalogue])
     _write_lines(root / "events.jsonl", [*log, *judged.events])
-    _write_lines(root / "signals.jsonl", signals)
+    _write_lines(root / "signals.jsonl", synthetic_events.make_signals(log, catalogue, seed=seed))
     _write_lines(root / "truth.jsonl", judged.ground_truth)
     _write_lines(root / "items_truth.jsonl", [item.ground_truth() for item in catalogue])
     return ShopSummary(
@@ -105,6 +96,14 @@ def write_shop(directory: str | Path, *, items: int, users: int, events: int, se
         media_files=len(files),
         media_bytes=media_bytes,
     )
+
+
+def _check_sizes(*, items: int, users: int, events: int) -> None:
+    if items < MIN_ITEMS or users < 0 or events < 0:
+        raise ValueError(
+            f"A shop needs at least {MIN_ITEMS} items and no negative numbers; "
+            f"got items={items}, users={users}, events={events}. Ask for more."
+        )
 
 
 class _Judgments(NamedTuple):

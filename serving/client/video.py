@@ -180,7 +180,7 @@ class _FrameCursor:
             raise MediaError("CORRUPT", "Clip has no frame that decodes; send a whole file.")
 
     def _worth_seeking(self, stamp: int) -> bool:
-        """Whether a key frame lies between the current frame and `stamp`, in units of the stream's time base."""
+        """True when a key frame lies between the current frame and `stamp`, in units of the stream's time base."""
         entries = self._stream.index_entries
         position = entries.search_timestamp(stamp) if len(entries) else -1
         if position < 0:
