@@ -157,7 +157,9 @@ def test_the_gate_reads_and_writes_remote_addresses(components):
     anomalies.anomaly_info["price"].short_description = "wrong"
     with ram_filesystem.RamFileSystem(None).create("ram://gate/i/Split-all/SchemaDiff.pb") as file:
         file.write(anomalies.SerializeToString())
-    assert components.beam.describe_anomalies("ram://gate/i", subject="items") == ["items/all, feature 'price': wrong: "]
+    assert components.beam.describe_anomalies("ram://gate/i", subject="items") == [
+        "items/all, feature 'price': wrong: "
+    ]
     components.beam._pass_or_raise([], "ram://gate/v", code="abc")
     assert tf.io.gfile.exists("ram://gate/v/verdict.txt")
 

@@ -78,6 +78,8 @@ def file_bytes(folder: str) -> dict[str, bytes]:
     found = {}
     for directory, _, names in tf.io.gfile.walk(folder):
         for name in names:
+            if name.startswith("."):  # of `a.partial` beside `a`, `ram://` lists `.partial` in `a`
+                continue
             path = f"{directory.rstrip('/')}/{name}"
             with tf.io.gfile.GFile(path, "rb") as file:
                 found[path.removeprefix(folder).lstrip("/")] = file.read()
