@@ -1,4 +1,4 @@
-"""The manifest of a bundle: the size and SHA-256 of every file, so that a half-written version is never loaded.
+"""Manifest of a bundle: the size and SHA-256 of every file, so that a half-written version is never loaded.
 
 It lives in `assets.extra/manifest.json` and does not list itself. Publishing writes it last; the server checks it
 before a version is loaded. No TensorFlow here.
@@ -18,7 +18,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def write_manifest(directory: Path, *, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest of everything below `directory`, written to `assets.extra/manifest.json`.
+    """Writes the manifest of all files below `directory` to `assets.extra/manifest.json`.
 
     The file is written aside, synced and renamed, so that it is either whole or absent.
 
@@ -55,12 +55,12 @@ def write_manifest(directory: Path, *, extra: Mapping[str, Any]) -> dict[str, An
 
 
 def has_manifest(directory: Path) -> bool:
-    """True where the version folder carries a manifest at all (foreign SavedModels do not)."""
+    """Returns whether the version folder has a manifest at all (foreign SavedModels do not)."""
     return (directory / MANIFEST_PATH).is_file()
 
 
 def check_manifest(directory: Path) -> list[str]:
-    """What is wrong with the folder, one line each; empty where every listed file has its size and hash."""
+    """Returns the problems of the folder, one line each; empty where every listed file has its size and hash."""
     try:
         manifest = json.loads((directory / MANIFEST_PATH).read_bytes())
         files = manifest["files"]
@@ -76,7 +76,7 @@ def check_manifest(directory: Path) -> list[str]:
 
 
 def _file_problem(directory: Path, name: str, *, sha256: Any, size: Any) -> str | None:
-    """One line about what is wrong with one listed file, or None. Sizes are compared before anything is hashed."""
+    """Returns the problem of one listed file in one line, or None. Sizes are compared before anything is hashed."""
     parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or not parts:
         return f"{name!r} does not stay inside the bundle"

@@ -1,4 +1,4 @@
-"""The two towers as one SavedModel: wire form in, vectors out; written by the trainer, wrapped by the bundle.
+"""Export of the two towers as one SavedModel: wire form in, vectors out; the trainer writes it, the bundle wraps it.
 
 The functions and their inputs are described in `trainer/spec/serving/signatures.py`.
 """
@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,8 +18,8 @@ import tensorflow as tf  # isort: skip
 import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops, without which towers do not load
 
 from trainer.ops.examples import ModelOps, tensor_spec
-from trainer.spec import config as configs
 from trainer.spec.branches import branches_of, content_features
+from trainer.spec.config import Config, from_dict, to_dict
 from trainer.spec.feature_list import HISTORY_IDS, features_of, input_features
 from trainer.spec.features import Feature, Modality, Side
 from trainer.spec.serving.signatures import TowerOutput
@@ -30,19 +30,19 @@ WARM_START_FILES = "warm_start.*"
 
 
 class Model(Protocol):
-    """What the towers need of a trained model."""
+    """Interface of a trained model whose towers are exported."""
 
     def encode_items_without_price(self, item_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """Model form of the content of items to `TowerOutput`s, of which `encoded` knows nothing of their prices."""
+        """Model inputs of the content of items to `TowerOutput`s; `encoded` is without prices."""
 
     def encode_queries(self, query_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """Model form of queries to `TowerOutput`s, `repeats` among them."""
+        """Model inputs of queries to `TowerOutput`s, `repeats` among them."""
 
     def encode_days(self, encoded: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """`encoded` of items and the model form of days to {"branches": [batch, changing, dim], day task: [batch]}."""
+        """`encoded` and model inputs of days to {"branches": [batch, daily branch, dim], day task: [batch]}."""
 
     def query_keys(self, query_vectors: tf.Tensor) -> tf.Tensor:
-        """[batch, dim] to [batch, key_dim], what is compared with the keys of items by dot product."""
+        """[batch, dim] to [batch, key_dim], which are compared with the keys of items by dot product."""
 
     def item_keys(self, item_vectors: tf.Tensor) -> tf.Tensor:
         """[n, dim] to [n, key_dim]."""
@@ -54,40 +54,40 @@ class Model(Protocol):
         """[batch, branch, dim] to {query task: [batch, classes]}."""
 
     def classify_reviews(self, words: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        """Model form of reviews [review, words] to {review task: [review, classes]}."""
+        """Model inputs of reviews [review, words] to {review task: [review, classes]}."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadedTowers:
-    """Towers read back from disk.
+    """Towers loaded from disk.
 
     Attributes:
       module: The SavedModel, with the functions that `trainer/spec/serving/signatures.py` describes.
       config: The configuration they were trained with.
       model_id: SHA-256 that names the trained model.
-      reads_intent: Whether the head that reads the intent of a query was taught; its answers count only then.
-      carried: Files beside their own description that a bundle carries on, such as weights to go on training from.
+      has_intent_head: Whether the head that classifies the intent of a query was trained; its output counts only then.
+      warm_start_files: Files that a bundle of these towers copies, such as weights to continue training from.
     """
 
     module: Any
-    config: configs.Config
+    config: Config
     model_id: str
-    reads_intent: bool = True
-    carried: tuple[Path, ...] = ()
+    has_intent_head: bool = True
+    warm_start_files: tuple[Path, ...] = ()
 
 
 def query_features() -> tuple[Feature, ...]:
-    """The query features that `embed_query` reads in wire form; the items of the history reach it as vectors."""
+    """Returns the query features that `embed_query` reads in wire form; it reads history items as vectors."""
     return tuple(f for f in features_of(Side.QUERY) if f.modality is not None and f.name != HISTORY_IDS)
 
 
 def day_features() -> tuple[Feature, ...]:
-    """The day features that `embed_day` reads in wire form; neighbours reach it as vectors."""
+    """Returns the day features that `embed_day` reads in wire form; it reads neighbours as vectors."""
     return input_features(Side.ITEM_DAY, Modality.TREND)
 
 
-def day_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
-    """The inputs of `embed_day`."""
+def day_specs(config: Config) -> dict[str, tf.TensorSpec]:
+    """Returns the inputs of `embed_day`."""
     dim, wire = config.tower.dim, config.wire
     neighbours = wire.max_relations + wire.max_copurchased
     specs = [
@@ -102,8 +102,8 @@ def day_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
     return {spec.name: spec for spec in specs}
 
 
-def query_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
-    """The inputs of `embed_query`; the lengths of what is known of who asks are those of the configuration."""
+def query_specs(config: Config) -> dict[str, tf.TensorSpec]:
+    """Returns the inputs of `embed_query`; histories have the lengths of the configuration."""
     length = config.wire.history_length
     history = {
         "history_vectors": tf.TensorSpec([None, length, config.tower.dim], tf.float32, name="history_vectors"),
@@ -113,65 +113,57 @@ def query_specs(config: configs.Config) -> dict[str, tf.TensorSpec]:
 
 
 class TowersModule(tf.Module):
-    """A trained model behind its wire form, ready to be saved."""
+    """Trained model as functions of the wire form, ready to be saved."""
 
     def __init__(self, model: Model, *, ops: ModelOps) -> None:
         super().__init__(name="towers")
         self.ops = ops
         config = ops.config
         item_specs = {feature.name: tensor_spec(feature, config.wire) for feature in content_features()}
-        dim = config.tower.dim
-
-        def embed_item(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            inputs = dict(ops.item_model_inputs(wire))
-            status = inputs.pop(TowerOutput.STATUS.value)
-            encoded = model.encode_items_without_price(inputs)
-            return {**_outputs(encoded, status), TowerOutput.ENCODED.value: encoded[TowerOutput.ENCODED.value]}
-
-        def embed_day(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            vectors = {name: wire[name] for name in ("neighbour_vectors", "neighbour_present")}
-            prices = {name: wire[name] for name in ("last_price", "last_price_present")}
-            inputs = {**ops.day_model_inputs(wire), **vectors, **prices}
-            return dict(model.encode_days(wire[TowerOutput.ENCODED.value], inputs))
-
-        def embed_query(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            inputs = dict(ops.query_model_inputs(wire))
-            status = inputs.pop(TowerOutput.STATUS.value)
-            history = {name: wire[name] for name in ("history_vectors", "history_present")}
-            encoded = model.encode_queries({**inputs, **history})
-            return {**_outputs(encoded, status), TowerOutput.REPEATS.value: encoded[TowerOutput.REPEATS.value]}
-
-        def score_pairs(query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> dict[str, tf.Tensor]:
-            return dict(model.score_pairs(query_vectors, item_vectors))
-
-        def classify_queries(branches: tf.Tensor) -> dict[str, tf.Tensor]:
-            return dict(model.classify_queries(branches))
-
-        def classify_reviews(texts: tf.Tensor) -> dict[str, tf.Tensor]:
-            return dict(model.classify_reviews(ops.review_model_inputs(texts)))
-
-        self.embed_item = tf.function(embed_item, input_signature=[item_specs], autograph=False)
-        self.embed_day = tf.function(embed_day, input_signature=[day_specs(config)], autograph=False)
-        self.embed_query = tf.function(embed_query, input_signature=[query_specs(config)], autograph=False)
-        pairs = [tf.TensorSpec([None, dim], tf.float32), tf.TensorSpec([None, None, dim], tf.float32)]
-        self.score_pairs = tf.function(score_pairs, input_signature=pairs, autograph=False)
-        # Only what the functions use is saved: neither the optimizer nor the training snapshot of item vectors.
-        branches = tf.TensorSpec([None, len(branches_of(Side.QUERY)), dim], tf.float32)
-        self.classify_queries = tf.function(classify_queries, input_signature=[branches], autograph=False)
-        self.classify_reviews = tf.function(
-            classify_reviews, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        vectors = tf.TensorSpec([None, config.tower.dim], tf.float32)
+        item_vectors = tf.TensorSpec([None, None, config.tower.dim], tf.float32)
+        branches = tf.TensorSpec([None, len(branches_of(Side.QUERY)), config.tower.dim], tf.float32)
+        self.embed_item = _function(lambda wire: _embed_item(model, ops, wire), item_specs)
+        self.embed_day = _function(lambda wire: _embed_day(model, ops, wire), day_specs(config))
+        self.embed_query = _function(lambda wire: _embed_query(model, ops, wire), query_specs(config))
+        self.score_pairs = _function(lambda query, item: dict(model.score_pairs(query, item)), vectors, item_vectors)
+        self.classify_queries = _function(lambda branches: dict(model.classify_queries(branches)), branches)
+        self.classify_reviews = _function(
+            lambda texts: dict(model.classify_reviews(ops.review_model_inputs(texts))), tf.TensorSpec([None], tf.string)
         )
-        self.query_keys = tf.function(
-            lambda vectors: model.query_keys(vectors), input_signature=pairs[:1], autograph=False
-        )
-        self.item_keys = tf.function(
-            lambda vectors: model.item_keys(vectors), input_signature=pairs[:1], autograph=False
-        )
+        self.query_keys = _function(lambda vectors: model.query_keys(vectors), vectors)
+        self.item_keys = _function(lambda vectors: model.item_keys(vectors), vectors)
         embedding = (self.embed_item, self.embed_day, self.embed_query)
-        compared = (self.query_keys, self.item_keys, self.score_pairs)
-        functions = (*embedding, *compared, self.classify_queries, self.classify_reviews)
-        traced = [f.get_concrete_function() for f in functions]
+        matching = (self.query_keys, self.item_keys, self.score_pairs)
+        functions = (*embedding, *matching, self.classify_queries, self.classify_reviews)
+        traced = [function.get_concrete_function() for function in functions]
+        # Only what the functions use is saved: neither the optimizer nor the training snapshot of item vectors.
         self.model_variables = list({id(v): v for function in traced for v in function.graph.variables}.values())
+
+
+def _function(python_function: Callable[..., Any], *specs: Any) -> Any:
+    return tf.function(python_function, input_signature=specs, autograph=False)
+
+
+def _embed_item(model: Model, ops: ModelOps, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    inputs = dict(ops.item_model_inputs(wire))
+    status = inputs.pop(TowerOutput.STATUS.value)
+    encoded = model.encode_items_without_price(inputs)
+    return {**_outputs(encoded, status), TowerOutput.ENCODED.value: encoded[TowerOutput.ENCODED.value]}
+
+
+def _embed_day(model: Model, ops: ModelOps, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    passed_on = ("neighbour_vectors", "neighbour_present", "last_price", "last_price_present")
+    inputs = {**ops.day_model_inputs(wire), **{name: wire[name] for name in passed_on}}
+    return dict(model.encode_days(wire[TowerOutput.ENCODED.value], inputs))
+
+
+def _embed_query(model: Model, ops: ModelOps, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    inputs = dict(ops.query_model_inputs(wire))
+    status = inputs.pop(TowerOutput.STATUS.value)
+    history = {name: wire[name] for name in ("history_vectors", "history_present")}
+    encoded = model.encode_queries({**inputs, **history})
+    return {**_outputs(encoded, status), TowerOutput.REPEATS.value: encoded[TowerOutput.REPEATS.value]}
 
 
 def _outputs(encoded: Mapping[str, tf.Tensor], status: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -184,20 +176,20 @@ def _outputs(encoded: Mapping[str, tf.Tensor], status: tf.Tensor) -> dict[str, t
 def export_towers(
     model: Model, ops: ModelOps, directory: str | Path, *, model_id: str, extra: Mapping[str, bytes] | None = None
 ) -> Path:
-    """Saves the towers; the folder appears whole or not at all, and replaces one that is there.
+    """Saves the towers; the folder appears whole or not at all, and replaces an existing one.
 
     Args:
       model: The trained model.
-      ops: Wire form to model form, with its vocabularies.
+      ops: Wire form to model inputs, with its vocabularies.
       directory: Where the SavedModel goes.
       model_id: SHA-256 that names the trained model; with the catalogue it decides the bundle's version.
-      extra: Files for `assets.extra`, by name; a bundle of these towers carries on those of `WARM_START_FILES`.
+      extra: Files for `assets.extra`, by name; a bundle of these towers copies those of `WARM_START_FILES`.
     """
     directory = Path(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     aside = directory.with_name(f".tmp-{directory.name}-{uuid.uuid4().hex[:8]}")
     info = {
-        "config": configs.to_dict(ops.config),
+        "config": to_dict(ops.config),
         "model_id": model_id,
         "subwords": len(ops.subwords),
         **_structure(),
@@ -217,7 +209,7 @@ def export_towers(
 
 
 def _structure() -> dict[str, Any]:
-    """What towers are made of, by this code."""
+    """Returns the branches and heads of this code."""
     return {
         "branches": {str(side): [str(branch) for branch in branches_of(side)] for side in (Side.ITEM, Side.QUERY)},
         "heads": [task.name for task in TASKS],
@@ -225,10 +217,10 @@ def _structure() -> dict[str, Any]:
 
 
 def load_towers(directory: str | Path) -> LoadedTowers:
-    """Reads towers back.
+    """Loads towers.
 
     Raises:
-      ValueError: The folder holds no towers, or towers with other branches or heads than this code knows.
+      ValueError: The folder holds no towers, or towers with other branches or heads than this code has.
     """
     path = Path(directory) / TOWERS_JSON
     if not path.is_file():
@@ -240,15 +232,15 @@ def load_towers(directory: str | Path) -> LoadedTowers:
                 f"Towers at {directory} have {what} {info.get(what)}; this code has {want}. "
                 "Train again with this version."
             )
-    config = configs.from_dict(info["config"], configs.Config())
+    config = from_dict(info["config"], Config())
     return LoadedTowers(
         module=tf.saved_model.load(str(directory)),
         config=config,
         model_id=info["model_id"],
-        carried=warm_start_files(directory),
+        warm_start_files=warm_start_files(directory),
     )
 
 
 def warm_start_files(directory: str | Path) -> tuple[Path, ...]:
-    """What towers or a bundle keep to go on training from."""
+    """Returns the files of towers or a bundle to continue training from."""
     return tuple(sorted((Path(directory) / TOWERS_JSON).parent.glob(WARM_START_FILES)))

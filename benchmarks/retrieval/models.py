@@ -39,11 +39,11 @@ def save_ours(name: str, vectors: np.ndarray, folder: Path, *, queries: np.ndarr
     holder.ids = tf.Variable(np.append(ids_of(len(vectors)), b""), trainable=False)
 
     def search(queries: tf.Tensor) -> dict[str, tf.Tensor]:
-        rows = built.index.propose(queries, K)
+        rows = built.index.retrieve(queries, K)
         return {"ids": tf.gather(holder.ids, tf.where(rows < 0, len(vectors), rows))}
 
     _save(holder, search, vectors.shape[1], folder)
-    (folder / "facts.json").write_text(json.dumps(built.facts))
+    (folder / "facts.json").write_text(json.dumps(built.metadata))
 
 
 def save_brute_force(vectors: np.ndarray, folder: Path) -> None:

@@ -55,7 +55,7 @@ def seconds_to_encode(bundle: Path, pattern: str) -> float:
     """Measures the item tower of a bundle over the whole catalogue, reading included."""
     path = next(iter(newest_bundles(bundle).values()))
     manifest = read_manifest(path)
-    module = tf.saved_model.load(str(path)).answers.towers
+    module = tf.saved_model.load(str(path)).functions.towers
     config = configs.from_dict(manifest["config"], configs.Config())
     towers = LoadedTowers(module=module, config=config, model_id=manifest["model_id"])
     started = time.monotonic()

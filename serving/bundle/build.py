@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from serving.bundle.input_limits import write_limits
 from serving.bundle.op_check import FLAVOUR_NAMESPACES, check_supported_ops, ops_of
 from serving.bundle.saved_model import Bundle
@@ -94,7 +96,9 @@ def build_bundle(
     _check_flavours(flavours)
     (output_dir := Path(output_dir)).mkdir(parents=True, exist_ok=True)
     towers = load_towers(towers_dir)
-    towers = dataclasses.replace(towers, reads_intent=bool(events_pattern) and has_intent_labels(str(events_pattern)))
+    towers = dataclasses.replace(
+        towers, has_intent_head=bool(events_pattern) and has_intent_labels(str(events_pattern))
+    )
     item_values = {SENTIMENT: item_sentiment(towers, events_pattern)} if events_pattern else {}
     catalogue = encode_catalogue(
         towers, items_pattern, days_pattern=days_pattern, popularity=popularity, item_values=item_values
@@ -124,21 +128,21 @@ def write_bundles(
     Raises:
       ValueError: A bundle uses ops that its flavour's server does not have.
     """
-    name = bundle_version(towers.model_id, f"{catalogue.content_id} intent {towers.reads_intent}")
+    name = bundle_version(towers.model_id, f"{catalogue.content_id} intent {towers.has_intent_head}")
     texts = build_text_indexes(catalogue, search=towers.config.search)
     if catalogue.quarantined:
         _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
     for flavour, built in indexes.items():
         extra = _manifest_entries(name, flavour, built, towers=towers, catalogue=catalogue)
         bundle = Bundle(SignatureFunctions(towers, tables=tables, index=built.index, texts=texts, version=name))
-        _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra, carried=towers.carried)
+        _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra, copied=towers.warm_start_files)
         _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.alive_ids), built.index.kind.value)
     return BundleReport(
         bundle_version=name,
         num_items=len(catalogue.alive_ids),
         quarantined=tuple(item.decode(errors="replace") for item in catalogue.quarantined),
         index_kinds={flavour: built.index.kind.value for flavour, built in indexes.items()},
-        recall={flavour: built.facts["recall_at_10"] for flavour, built in indexes.items()},
+        recall={flavour: built.metadata["recall_at_10"] for flavour, built in indexes.items()},
         paths=paths,
     )
 
@@ -153,16 +157,17 @@ def index_for(
     flavour: str, catalogue: Catalogue, *, towers: LoadedTowers, tables: ItemTables, work_dir: Path
 ) -> BuiltIndex:
     """A big index over the whole of `catalogue`, of the kind that its size and the configuration ask for."""
-    search, comparison = towers.config.search, Similarity(towers)
-    kind = choose_kind(catalogue.num_indexed, flavour=flavour, search=search, similarity=towers.config.tower.similarity)
+    search, similarity = towers.config.search, Similarity(towers)
+    kind = choose_kind(catalogue.num_indexed, flavour=flavour, search=search, similarity=similarity.kind)
     titles = catalogue.columns["title"][: catalogue.num_indexed].tolist()
     vectors = catalogue.vectors[: catalogue.num_indexed]
+    # Titles are closest to the queries to come, but cost a pass of the query tower; without any, items plus noise do.
     queries = sample_queries(vectors) if kind in EXACT_KINDS else title_queries(towers, titles)
-    vectors, queries = comparison.arrays(vectors, queries if len(queries) else sample_queries(vectors))
+    queries = queries if len(queries) else sample_queries(vectors)
     with tempfile.TemporaryDirectory(prefix=".tmp-index-", dir=work_dir) as scratch:
         return build_index(
-            vectors,
-            queries=queries,
+            np.asarray(similarity.item_keys(vectors)),
+            queries=np.asarray(similarity.query_keys(queries)),
             kind=kind,
             storage=search.vector_dtype,
             k=tables.num_candidates,
@@ -175,10 +180,10 @@ def _manifest_entries(
 ) -> dict[str, Any]:
     return {
         "flavour": flavour,
-        "index": dict(built.facts),
+        "index": dict(built.metadata),
         "bundle_version": name,
         "model_id": towers.model_id,
-        "reads_intent": towers.reads_intent,
+        "has_intent_head": towers.has_intent_head,
         "content_id": catalogue.content_id,
         "n_items": len(catalogue.alive_ids),
         "quarantined": [item.decode(errors="replace") for item in catalogue.quarantined],
@@ -193,7 +198,7 @@ def _save(
     flavour: str,
     catalogue: Catalogue,
     extra: Mapping[str, Any],
-    carried: Sequence[Path] = (),
+    copied: Sequence[Path] = (),
 ) -> None:
     """Writes one bundle aside, checks its ops, adds warm-up and manifest, and renames it."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -201,10 +206,10 @@ def _save(
     try:
         bundle.save(str(aside), namespaces=FLAVOUR_NAMESPACES[flavour])
         check_supported_ops(aside, flavour=flavour)
-        write_limits(aside, config=bundle.answers.config)
-        write_warmup(aside, config=bundle.answers.config, item_ids=catalogue.alive_ids[:10])
+        write_limits(aside, config=bundle.functions.config)
+        write_warmup(aside, config=bundle.functions.config, item_ids=catalogue.alive_ids[:10])
         write_catalogue(aside, catalogue)
-        for path in carried:
+        for path in copied:
             shutil.copy(path, aside / "assets.extra" / path.name)
         write_manifest(aside, extra={**extra, "ops": sorted(ops_of(aside))})
         aside.chmod(0o755)

@@ -95,11 +95,11 @@ class _SourceBundle:
         catalogue = read_catalogue(folders[first])
         modules = {flavour: _load_module(path, manifests[flavour]) for flavour, path in folders.items()}
         towers = LoadedTowers(
-            module=modules[first].answers.towers,
+            module=modules[first].functions.towers,
             config=configs.from_dict(manifests[first]["config"], configs.Config()),
             model_id=manifests[first]["model_id"],
-            reads_intent=manifests[first]["reads_intent"],
-            carried=warm_start_files(folders[first]),
+            has_intent_head=manifests[first]["has_intent_head"],
+            warm_start_files=warm_start_files(folders[first]),
         )
         return cls(manifests=manifests, modules=modules, catalogue=catalogue, towers=towers)
 
@@ -121,7 +121,7 @@ def refresh_bundle(
       rebuild: Whether the base index is built again.
 
     Raises:
-      ValueError: No intact bundle, one that cannot be refresh_catalogue, or items that do not fit.
+      ValueError: No intact bundle, one that cannot be refreshed, or items that do not fit.
     """
     stopwatch = _Stopwatch()
     source = _SourceBundle.load(Path(bundle_dir))
@@ -130,8 +130,8 @@ def refresh_bundle(
     known = KnownItems(old)
     encoded = encode_items(towers, items_pattern, is_known=known.contains)
     stopwatch.lap("read_and_encode")
-    day_features, previous = encode_changed(towers, old, encoded), source.bundle_version
-    catalogue = refresh_catalogue(old, encoded, day_features, known=known, previous=previous, search=search)
+    day_encoding, previous = encode_changed(towers, old, encoded), source.bundle_version
+    catalogue = refresh_catalogue(old, encoded, day_encoding, known=known, previous=previous, search=search)
     if is_unchanged(old, catalogue) and rebuild is not Rebuild.ALWAYS:
         return _report(old, previous, known=old, encoded=encoded, stopwatch=stopwatch)
     is_rebuilt = _needs_rebuild(catalogue, rebuild)
@@ -188,22 +188,22 @@ def _rebuilt_indexes(
 
 def _tiered_indexes(source: _SourceBundle, catalogue: Catalogue, tables: ItemTables) -> dict[str, BuiltIndex]:
     """The base index of each flavour with a new delta index and new tombstones."""
-    by = Similarity(source.towers)
+    similarity = Similarity(source.towers)
     indexes = {}
     for flavour, module in source.modules.items():
-        facts = source.manifests[flavour]["index"]
-        was_tiered = "delta_items" in facts
-        base = restore_index(module.answers.index.base if was_tiered else module.answers.index, facts)
-        newer = np.asarray(by.item_keys(catalogue.vectors[catalogue.num_base : catalogue.num_indexed]))
+        metadata = source.manifests[flavour]["index"]
+        was_tiered = "delta_items" in metadata
+        base = restore_index(module.functions.index.base if was_tiered else module.functions.index, metadata)
+        newer = np.asarray(similarity.item_keys(catalogue.vectors[catalogue.num_base : catalogue.num_indexed]))
         removed = catalogue.removed[: catalogue.num_base]
         index = TieredIndex(
             base,
             removed=removed,
             delta=ExactIndex(VectorStore.of(newer, storage=configs.VectorDtype.FLOAT32)),
-            vectors_of=lambda rows: by.item_keys(tables.vectors_of(rows)),
+            vectors_of=lambda rows: similarity.item_keys(tables.vectors_of(rows)),
         )
         counts = {"delta_items": len(newer), "tombstones": int(removed.sum())}
-        indexes[flavour] = BuiltIndex(index=index, facts={**facts, **counts}, keep=module)
+        indexes[flavour] = BuiltIndex(index=index, metadata={**metadata, **counts}, keep_alive=module)
     return indexes
 
 

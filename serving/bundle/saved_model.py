@@ -20,12 +20,12 @@ DEFAULT_SIGNATURE = "search"
 class Bundle(tf.Module):
     """Module to save as a bundle; each signature function is an attribute of its name."""
 
-    def __init__(self, answers: SignatureFunctions) -> None:
+    def __init__(self, functions: SignatureFunctions) -> None:
         super().__init__(name="bundle")
-        self.answers = answers
-        self.declared = tuple(signature.name for signature in signatures(answers.config))
-        for signature in signatures(answers.config):
-            setattr(self, signature.name, as_signature_function(signature, getattr(answers, signature.name)))
+        self.functions = functions
+        self.declared = tuple(signature.name for signature in signatures(functions.config))
+        for signature in signatures(functions.config):
+            setattr(self, signature.name, as_signature_function(signature, getattr(functions, signature.name)))
 
     def save(self, directory: str, *, namespaces: tuple[str, ...] = ()) -> None:
         """Writes the SavedModel; `namespaces` are those of ops that are not TensorFlow's own."""

@@ -1,5 +1,6 @@
-"""A catalogue encoded by the item tower: ids, groups, columns and branch vectors, in the row order of a bundle."""
+"""Catalogue of encoded items: ids, groups, columns and branch vectors, in the row order of a bundle."""
 
+import collections
 import dataclasses
 import functools
 import hashlib
@@ -9,13 +10,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from serving.catalogue import day_features as days
+from serving.catalogue.day_features import (
+    encode_day_features,
+    forecast_scores,
+    latest_days,
+    with_daily_branches,
+)
 from serving.catalogue.item_encoder import EncodedItems, absent_columns, encode_items
 from serving.catalogue.item_scores import ItemValues, scores_from_columns, to_table
-from serving.similarity import Similarity
+from serving.similarity import sum_branches, vector_lengths
 from serving.towers import LoadedTowers
 from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.config import SearchConfig, to_dict
+from trainer.spec.tower import SimilarityKind
 
 HASH_BYTES = 32
 _LOG = logging.getLogger(__name__)
@@ -23,7 +30,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Catalogue:
-    """Every item of a bundle.
+    """Catalogue of a bundle.
 
     Rows: first the `num_indexed` items that search can find, then the rest. Among the first, `num_base` are those of
     the big index, by id as it was built; what was added or changed since follows, by id. In a bundle that was built and
@@ -34,7 +41,7 @@ class Catalogue:
       group_ids: [n] group ids, empty for a product of its own.
       branches: [n, branch, dim] float32, which add up to an item's vector.
       vectors: [n, dim] float32; zeros for an item that is not indexed.
-      unit_length: Whether a vector is the sum of its branches over its length; else it is the sum.
+      similarity: The similarity of the towers, which decides whether vectors have length 1.
       num_indexed: Rows with a usable vector.
       num_base: Rows of the big index; term statistics too are frozen over them.
       removed: [n] bool, rows of the big index whose item is gone or has changed; nothing may show them.
@@ -58,16 +65,16 @@ class Catalogue:
     columns: Mapping[str, np.ndarray]
     tower_hashes: np.ndarray
     content_id: str
-    unit_length: bool = True
+    similarity: SimilarityKind = SimilarityKind.COSINE
 
     @property
     def quarantined(self) -> tuple[bytes, ...]:
-        """Items whose vector is zero or not a number; only the popularity order shows them."""
+        """Ids of items whose vector is zero or not finite; only the popularity order shows them."""
         return self.ids[self.num_indexed :]
 
     @property
     def alive_ids(self) -> tuple[bytes, ...]:
-        """The ids of the items that are there."""
+        """Ids of the items that are not removed."""
         return tuple(name for name, removed in zip(self.ids, self.removed.tolist(), strict=True) if not removed)
 
     @functools.cached_property
@@ -78,90 +85,83 @@ class Catalogue:
         return np.array([codes[name] for name in names], np.int32)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CatalogueItems:
+    """Encoded items in any order, from which a catalogue is built.
+
+    Attributes:
+      ids: [n] item ids.
+      groups: [n] group ids; an empty one is a product of its own.
+      branches: [n, branch, dim] as the item tower gives them.
+      popularity: A number for each item id, larger first; 0 where there is none, and the catalogue order decides.
+      item_values: {score component that the item alone decides: {item id: -1 to 1}}; 0 where there is no entry. What
+        follows from columns is added.
+      columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form; one that is left out is absent from every item.
+      tower_hashes: [n, 32] uint8; zeros when left out.
+    """
+
+    ids: Sequence[bytes]
+    groups: Sequence[bytes]
+    branches: np.ndarray
+    popularity: Mapping[bytes, float] = dataclasses.field(default_factory=dict)
+    item_values: ItemValues = dataclasses.field(default_factory=dict)
+    columns: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    tower_hashes: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where an item id is empty or comes twice."""
+        counts = collections.Counter(self.ids)
+        bad = sorted({name.decode(errors="replace") for name, count in counts.items() if not name or count > 1})[:5]
+        if bad:
+            raise ValueError(f"Item ids must be unique and not empty; got {bad} more than once or empty. Ingest again.")
+
+
 def build_catalogue(
-    ids: list[bytes],
-    *,
-    groups: list[bytes],
-    branches: np.ndarray,
-    popularity: Mapping[bytes, float] | None = None,
-    item_values: ItemValues | None = None,
-    columns: Mapping[str, np.ndarray] | None = None,
-    tower_hashes: np.ndarray | None = None,
-    content_id: str = "",
-    unit_length: bool = True,
+    items: CatalogueItems, *, content_id: str = "", similarity: SimilarityKind = SimilarityKind.COSINE
 ) -> Catalogue:
     """Puts encoded items into row order and sets aside those that no index may hold.
 
     Args:
-      ids: [n] item ids, in any order.
-      groups: [n] group ids; an empty one is a product of its own.
-      branches: [n, branch, dim] as the item tower gives them.
-      popularity: A number for each item id, larger first; without it the catalogue order stands for popularity.
-      item_values: {score component that the item alone decides: {item id: -1 to 1}}; 0 where there is no entry. What
-        columns say is added.
-      columns: {name of `COLUMNS`: [n] or [n, entry]} in wire form; one that is left out is absent from every item.
-      tower_hashes: [n, 32] uint8; zeros when left out.
+      items: The items, in any order.
       content_id: SHA-256 of the items.
-      unit_length: Whether vectors have length 1.
-
-    Raises:
-      ValueError: An item id is empty or comes twice.
+      similarity: The similarity of the towers.
     """
-    if len(set(ids)) != len(ids) or b"" in ids:
-        twice = sorted({name.decode(errors="replace") for name in ids if not name or ids.count(name) > 1})[:5]
-        raise ValueError(f"Item ids must be unique and not empty; got {twice} more than once or empty. Ingest again.")
-    branches = branches.astype(np.float32)
+    branches = items.branches.astype(np.float32)
     usable = usable_rows(branches)
-    order = sorted(range(len(ids)), key=lambda row: (not usable[row], ids[row]))
+    order = sorted(range(len(items.ids)), key=lambda row: (not usable[row], items.ids[row]))
     branches = np.where(usable[order][:, None, None], branches[order], np.float32(0.0))
-    ordered = tuple(ids[row] for row in order)
-
-    liked = np.array([(popularity or {}).get(name, 0.0) for name in ordered], np.float32)
-    all_columns = {**absent_columns(len(ids)), **(columns or {})}
-    values = {**(item_values or {}), **scores_from_columns(ids, all_columns)}
-    if tower_hashes is None:
-        tower_hashes = np.zeros([len(ids), HASH_BYTES], np.uint8)
+    ids = tuple(items.ids[row] for row in order)
+    popularity = np.array([items.popularity.get(name, 0.0) for name in ids], np.float32)
+    columns = {**absent_columns(len(ids)), **items.columns}
+    hashes = np.zeros([len(ids), HASH_BYTES], np.uint8) if items.tower_hashes is None else items.tower_hashes
     num_indexed = int(usable.sum())
     return Catalogue(
-        ids=ordered,
-        group_ids=tuple(groups[row] for row in order),
+        ids=ids,
+        group_ids=tuple(items.groups[row] for row in order),
         branches=branches,
-        vectors=vectors_from(branches, unit_length=unit_length),
-        unit_length=unit_length,
+        vectors=sum_branches(np, branches, similarity),
+        similarity=similarity,
         num_indexed=num_indexed,
         num_base=num_indexed,
         removed=np.zeros(len(ids), bool),
-        popularity=np.where(np.isfinite(liked), liked, np.float32(0.0)),
-        item_scores=to_table(ordered, values),
-        columns={name: column[order] for name, column in all_columns.items()},
-        tower_hashes=tower_hashes[order],
+        popularity=np.where(np.isfinite(popularity), popularity, np.float32(0.0)),
+        item_scores=to_table(ids, {**items.item_values, **scores_from_columns(items.ids, columns)}),
+        columns={name: column[order] for name, column in columns.items()},
+        tower_hashes=hashes[order],
         content_id=content_id,
     )
 
 
 def usable_rows(branches: np.ndarray) -> np.ndarray:
-    """[n] bool, True where branches [n, branch, dim] make a vector that an index may hold."""
+    """Returns [n] bool, True where branches [n, branch, dim] make a vector that an index may hold."""
     with np.errstate(all="ignore"):
-        lengths = _lengths(branches.sum(axis=1))
+        lengths = vector_lengths(branches.sum(axis=1))
         return np.isfinite(branches).all(axis=(1, 2)) & np.isfinite(lengths) & (lengths > 1e-6)
 
 
-def vectors_from(branches: np.ndarray, *, unit_length: bool = True) -> np.ndarray:
-    """[n, dim] float32: the sum of each item's branches, with `unit_length` over its length; zeros stay zeros."""
-    sums = branches.sum(axis=1)
-    if not unit_length:
-        return sums.astype(np.float32)
-    lengths = _lengths(sums)
-    return (sums / np.where(lengths > 0.0, lengths, 1.0)[:, None]).astype(np.float32)
-
-
-def content_vectors(ids: Sequence[bytes], branches: np.ndarray, *, unit_length: bool = True) -> dict[bytes, np.ndarray]:
-    """{item id: [dim]}, what histories and neighbours are made of; branches are [n, branch, dim]."""
-    return dict(zip(ids, vectors_from(branches[:, : -len(DAILY_MODALITIES)], unit_length=unit_length), strict=True))
-
-
-def _lengths(vectors: np.ndarray) -> np.ndarray:
-    return np.sqrt((vectors.astype(np.float64) ** 2).sum(axis=-1))
+def content_vectors(ids: Sequence[bytes], branches: np.ndarray, similarity: SimilarityKind) -> dict[bytes, np.ndarray]:
+    """{item id: [dim]}, the vectors of histories and neighbours; branches are [n, branch, dim]."""
+    return dict(zip(ids, sum_branches(np, branches[:, : -len(DAILY_MODALITIES)], similarity), strict=True))
 
 
 def encode_catalogue(
@@ -177,42 +177,45 @@ def encode_catalogue(
     Args:
       towers: The towers.
       items_pattern: Glob of TFRecord files of item Examples.
-      days_pattern: Glob of day Examples, whose latest are known of the items; None where nothing is.
-      popularity: As `build_catalogue` takes it.
-      item_values: The same; what the towers forecast is added.
+      days_pattern: Glob of day Examples, of which the latest of each item is used; None = no day features.
+      popularity: As in `CatalogueItems`.
+      item_values: As in `CatalogueItems`; the forecasts of the towers are added.
 
     Raises:
       ValueError: No file matches, an id comes twice, or the towers' vectors are not the sum of their branches.
     """
     encoded = encode_items(towers, items_pattern)
     _LOG.info("encoded %d items", len(encoded.ids))
-    known_days = days.latest_days(days_pattern, towers) if days_pattern else {}
-    contents = content_vectors(encoded.ids, encoded.branches, unit_length=Similarity(towers).unit_length)
-    seen = days.encode_day_features(towers, encoded, days=known_days, vectors=contents)
-    item_values = {**(item_values or {}), **days.forecast_scores(encoded, seen)}
-    return build_catalogue(
-        encoded.ids,
+    similarity = towers.config.tower.similarity
+    days = latest_days(days_pattern, towers) if days_pattern else {}
+    contents = content_vectors(encoded.ids, encoded.branches, similarity)
+    day_encoding = encode_day_features(towers, encoded, days=days, vectors=contents)
+    popularity = popularity or {}
+    item_values = {**(item_values or {}), **forecast_scores(encoded, day_encoding)}
+    items = CatalogueItems(
+        ids=encoded.ids,
         groups=encoded.group_ids,
-        branches=days.with_daily_branches(encoded.branches, seen.branches),
+        branches=with_daily_branches(encoded.branches, day_encoding.branches),
         popularity=popularity,
         item_values=item_values,
         columns=encoded.columns,
         tower_hashes=encoded.tower_hashes,
-        content_id=content_id(encoded, search=towers.config.search, known=(popularity or {}, *item_values.values())),
-        unit_length=Similarity(towers).unit_length,
     )
+    known = (popularity, *item_values.values())
+    name = content_id(encoded, search=towers.config.search, known=known)
+    return build_catalogue(items, content_id=name, similarity=similarity)
 
 
 def content_id(
     encoded: EncodedItems, *, search: SearchConfig, known: Sequence[Mapping[bytes, float]], previous: str = ""
 ) -> str:
-    """Names what a bundle is made from.
+    """Returns the SHA-256 of the content of a bundle.
 
     Args:
       encoded: The items.
       search: Search settings.
-      known: What else is known of the items: popularity, item values.
-      previous: Content id of the bundle that it was refreshed from.
+      known: Other data of the items: popularity, item values.
+      previous: Bundle version that it was refreshed from.
     """
     values = [sorted((key.hex(), value) for key, value in part.items()) for part in known]
     shared = json.dumps(to_dict(search)) + json.dumps(values) + previous

@@ -1,13 +1,14 @@
-"""Item Examples to what a catalogue keeps of them, through the item tower where it is not known yet."""
+"""Item encoder: item Examples to columns, hashes and branch vectors; known items do not pass the item tower again."""
 
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from serving.similarity import Similarity
+from serving.similarity import is_unit_length, sum_branches, vector_lengths
 from serving.towers import LoadedTowers, query_specs
 from trainer.ops.example_reader import matching_files, serialized_batches
 from trainer.ops.examples import axis_lengths, parse
@@ -16,7 +17,9 @@ from trainer.spec.config import WireConfig
 from trainer.spec.feature_list import features_of, input_features
 from trainer.spec.features import Dtype, Modality, Side
 from trainer.spec.serving.signatures import TowerOutput
+from trainer.spec.tower import SimilarityKind
 
+_ID_COLUMNS = ("item_id", "group_id")
 RELATIONS = ("relation_ids", "relation_types")
 COLUMNS = ("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock")
 _NUMBER_DTYPES = {Dtype.FLOAT: np.float32, Dtype.INT: np.int64}
@@ -28,7 +31,7 @@ Wire = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncodedItems:
-    """Items as they were read, in the order of the files.
+    """Encoded items in the order of the files.
 
     Attributes:
       ids: [n] item ids.
@@ -37,7 +40,7 @@ class EncodedItems:
       relations: {name of `RELATIONS`: [n, relation]}.
       tower_hashes: [n, 32] uint8, SHA-256 of what the item tower reads of each item.
       is_encoded: [n] bool, True for the items that went through the tower.
-      branches: [encoded, branch, dim] float32, for those; the changing ones are absent.
+      branches: [encoded, branch, dim] float32, for those; the daily ones are absent.
       contents: [encoded, branch, dim] float32, what `embed_day` reads of them.
       items_id: SHA-256 of all Examples, in any order.
     """
@@ -56,7 +59,7 @@ class EncodedItems:
 def encode_items(
     towers: LoadedTowers, items_pattern: str, *, is_known: Callable[[bytes, bytes], bool] = lambda name, digest: False
 ) -> EncodedItems:
-    """Reads item Examples and encodes those that are not known.
+    """Reads item Examples and encodes those that are not known yet.
 
     Args:
       towers: Their item tower.
@@ -66,12 +69,7 @@ def encode_items(
     Raises:
       ValueError: No file matches, or the towers' vectors are not the sum of their branches.
     """
-    ids: list[bytes] = []
-    group_ids: list[bytes] = []
-    digests: list[bytes] = []
-    prints: list[bytes] = []
-    is_encoded: list[bool] = []
-    columns = {name: [nothing] for name, nothing in absent_columns(0, towers.config.wire, RELATIONS + COLUMNS).items()}
+    batches: list[_ItemBatch] = []
     tower = _ItemTower(towers)
     for serialized in _batches(items_pattern):
         parsed = parse(serialized, sides=[Side.ITEM], wire=towers.config.wire)
@@ -79,30 +77,40 @@ def encode_items(
         hashes = tower_hashes(wire)
         fresh = [not is_known(*pair) for pair in zip(wire["item_id"].tolist(), hashes, strict=True)]
         tower.add({feature.name: wire[feature.name][fresh] for feature in content_features()})
-        ids += wire["item_id"].tolist()
-        group_ids += wire["group_id"].tolist()
-        digests += hashes
-        is_encoded += fresh
-        prints += [hashlib.sha256(example).digest() for example in serialized.numpy()]
-        for name, parts in columns.items():
-            parts.append(wire[name])
-    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-    branches, contents = tower.finish()
+        fingerprints = [hashlib.sha256(example).digest() for example in serialized.numpy()]
+        kept = {name: wire[name] for name in (*_ID_COLUMNS, *RELATIONS, *COLUMNS)}
+        batches.append(_ItemBatch(columns=kept, hashes=hashes, is_encoded=fresh, fingerprints=fingerprints))
+    return _join_batches(batches, tower.finish(), wire=towers.config.wire)
+
+
+class _ItemBatch(NamedTuple):
+    """Items of one batch: columns in wire form, tower hashes, whether each is encoded, and hashes of the Examples."""
+
+    columns: dict[str, np.ndarray]
+    hashes: list[bytes]
+    is_encoded: list[bool]
+    fingerprints: list[bytes]
+
+
+def _join_batches(batches: Sequence[_ItemBatch], result: "_TowerResult", *, wire: WireConfig) -> EncodedItems:
+    blank = absent_columns(0, wire, (*_ID_COLUMNS, *RELATIONS, *COLUMNS))
+    columns = {name: np.concatenate([empty, *(b.columns[name] for b in batches)]) for name, empty in blank.items()}
+    hashes = [digest for batch in batches for digest in batch.hashes]
+    fingerprints = sorted(digest for batch in batches for digest in batch.fingerprints)
     return EncodedItems(
-        ids=ids,
-        group_ids=group_ids,
-        columns={name: joined[name] for name in COLUMNS},
-        relations={name: joined[name] for name in RELATIONS},
-        tower_hashes=np.frombuffer(b"".join(digests), np.uint8).reshape(len(ids), -1 if ids else 32),
-        is_encoded=np.array(is_encoded, bool),
-        branches=branches,
-        contents=contents,
-        items_id=hashlib.sha256(b"".join(sorted(prints))).hexdigest(),
+        ids=columns["item_id"].tolist(),
+        group_ids=columns["group_id"].tolist(),
+        columns={name: columns[name] for name in COLUMNS},
+        relations={name: columns[name] for name in RELATIONS},
+        tower_hashes=np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), -1 if hashes else 32),
+        is_encoded=np.array([fresh for batch in batches for fresh in batch.is_encoded], bool),
+        **result._asdict(),
+        items_id=hashlib.sha256(b"".join(fingerprints)).hexdigest(),
     )
 
 
 def title_queries(towers: LoadedTowers, titles: Sequence[bytes]) -> np.ndarray:
-    """[query, dim] float32: what a search for the first words of some titles is to the query tower; none empty."""
+    """Returns query vectors [query, dim] float32 of searches for the first words of some titles; none is zero."""
     (text,) = input_features(Side.QUERY, Modality.TEXT)
     named = [title for title in titles if title]
     words = [
@@ -124,7 +132,7 @@ def title_queries(towers: LoadedTowers, titles: Sequence[bytes]) -> np.ndarray:
 def absent_columns(
     num_items: int, wire: WireConfig | None = None, names: Sequence[str] = COLUMNS
 ) -> dict[str, np.ndarray]:
-    """The columns of `num_items` items that say nothing about themselves."""
+    """Returns the columns of `num_items` items without any content."""
     features = {feature.name: feature for feature in features_of(Side.ITEM)}
     return {
         name: np.full(
@@ -137,7 +145,7 @@ def absent_columns(
 
 
 def tower_hashes(wire: Mapping[str, np.ndarray]) -> list[bytes]:
-    """SHA-256 of each item's features that the item tower reads, in wire form, with those of its relations."""
+    """Returns the SHA-256 of each item's features that the item tower reads, in wire form, with its relations."""
     digests = [hashlib.sha256() for _ in range(len(wire["item_id"]))]
     for feature in features_of(Side.ITEM):
         if feature.modality is None:
@@ -150,41 +158,48 @@ def tower_hashes(wire: Mapping[str, np.ndarray]) -> list[bytes]:
     return [digest.digest() for digest in digests]
 
 
+class _TowerResult(NamedTuple):
+    """Outputs of the item tower: `branches` and `contents` as in `EncodedItems`."""
+
+    branches: np.ndarray
+    contents: np.ndarray
+
+
 class _ItemTower:
-    """The item tower, fed in full batches."""
+    """Item tower that is fed in full batches."""
 
     def __init__(self, towers: LoadedTowers) -> None:
         self._embed = towers.module.embed_item
-        self._unit_length = Similarity(towers).unit_length
-        self._waiting: list[Wire] = []
+        self._similarity = towers.config.tower.similarity
+        self._pending: list[Wire] = []
         self._branches = [np.zeros([0, len(branches_of(Side.ITEM)), towers.config.tower.dim], np.float32)]
         self._contents = list(self._branches)
 
     def add(self, wire: Wire) -> None:
-        self._waiting.append(wire)
-        if sum(len(batch["title"]) for batch in self._waiting) >= _BATCH_SIZE:
+        self._pending.append(wire)
+        if sum(len(batch["title"]) for batch in self._pending) >= _BATCH_SIZE:
             self._encode_full_batches()
 
-    def finish(self) -> tuple[np.ndarray, np.ndarray]:
-        """Branches and contents of everything that was added."""
+    def finish(self) -> "_TowerResult":
+        """Encodes the rest and returns the results of everything that was added."""
         self._encode_full_batches()
-        if self._waiting and len(self._waiting[0]["title"]):
-            self._encode(self._waiting[0])
-        return np.concatenate(self._branches), np.concatenate(self._contents)
+        if self._pending and len(self._pending[0]["title"]):
+            self._encode(self._pending[0])
+        return _TowerResult(branches=np.concatenate(self._branches), contents=np.concatenate(self._contents))
 
     def _encode_full_batches(self) -> None:
-        if not self._waiting:
+        if not self._pending:
             return
-        wire = {name: np.concatenate([batch[name] for batch in self._waiting]) for name in self._waiting[0]}
+        wire = {name: np.concatenate([batch[name] for batch in self._pending]) for name in self._pending[0]}
         full = len(wire["title"]) // _BATCH_SIZE * _BATCH_SIZE
         for start in range(0, full, _BATCH_SIZE):
             self._encode({name: values[start : start + _BATCH_SIZE] for name, values in wire.items()})
-        self._waiting = [{name: values[full:] for name, values in wire.items()}]
+        self._pending = [{name: values[full:] for name, values in wire.items()}]
 
     def _encode(self, wire: Wire) -> None:
         outputs = self._embed({name: tf.constant(values, _dtype_of(values)) for name, values in wire.items()})
         branches = outputs[TowerOutput.BRANCHES.value].numpy()
-        _check_sum(outputs[TowerOutput.VECTOR.value].numpy(), branches, unit_length=self._unit_length)
+        _check_sum(outputs[TowerOutput.VECTOR.value].numpy(), branches, self._similarity)
         self._branches.append(branches)
         self._contents.append(outputs[TowerOutput.ENCODED.value].numpy())
 
@@ -200,16 +215,15 @@ def _batches(items_pattern: str) -> Iterator[tf.Tensor]:
     return iter(serialized_batches(paths).prefetch(2))
 
 
-def _check_sum(vectors: np.ndarray, branches: np.ndarray, *, unit_length: bool) -> None:
-    """The contract on which every served score rests: the branches add up to the vector, or to a multiple of it."""
-    sums = branches.sum(axis=1)
-    lengths = np.linalg.norm(sums, axis=-1, keepdims=True)
+def _check_sum(vectors: np.ndarray, branches: np.ndarray, similarity: SimilarityKind) -> None:
+    """Checks the contract of every served score: branches add up to the vector, or to a multiple of it."""
     with np.errstate(all="ignore"):
-        off = np.abs(vectors - (sums / np.maximum(lengths, 1e-6) if unit_length else sums))
-    off = off[np.isfinite(off).all(axis=-1) & (lengths[:, 0] > 1e-6)]
+        off = np.abs(vectors - sum_branches(np, branches, similarity))
+        lengths = vector_lengths(branches.sum(axis=1))
+    off = off[np.isfinite(off).all(axis=-1) & (lengths > 1e-6)]
     if off.size and off.max() > 1e-3:
+        over_length = " over its length" if is_unit_length(similarity) else ""
         raise ValueError(
-            f"Item vectors differ from the sum of their branches{' over its length' if unit_length else ''} by "
-            f"{off.max():.3g}; wanted < 0.001. "
+            f"Item vectors differ from the sum of their branches{over_length} by {off.max():.3g}; wanted < 0.001. "
             "Check the fusion of the item tower."
         )

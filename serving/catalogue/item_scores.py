@@ -1,4 +1,4 @@
-"""The score components that an item alone decides, as columns of a catalogue."""
+"""Static item scores: the score components that an item alone decides, as columns of a catalogue."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,19 +11,19 @@ ITEM_SCORE_NAMES = tuple(part.name for part in ITEM_SCORES)
 
 
 def scores_from_columns(ids: Sequence[bytes], columns: Mapping[str, np.ndarray]) -> dict[str, dict[bytes, float]]:
-    """The parts that follow from what an item says of itself: {part: {item id: value}}."""
+    """Returns the scores that follow from the columns of items: {component: {item id: value}}."""
     return {STOCK: dict(zip(ids, (columns["in_stock"] != 0).astype(float).tolist(), strict=True))}
 
 
 def to_table(ids: Sequence[bytes], values: ItemValues) -> np.ndarray:
-    """[item, part] float32 in -1..1, in the order of `ids` and of `ITEM_SCORES`; 0 where no number is known.
+    """Returns [item, component] float32 in -1..1, in the order of `ids` and of `ITEM_SCORES`; 0 where none is known.
 
     Raises:
-      ValueError: A part is not declared.
+      ValueError: A component is not declared.
     """
     unknown = sorted(set(values) - set(ITEM_SCORE_NAMES))
     if unknown:
-        raise ValueError(f"Item parts {unknown} are not declared; wanted some of {', '.join(ITEM_SCORE_NAMES)}.")
+        raise ValueError(f"Item scores {unknown} are not declared; wanted some of {', '.join(ITEM_SCORE_NAMES)}.")
     table = np.zeros([len(ids), len(ITEM_SCORE_NAMES)], np.float32)
     for column, name in enumerate(ITEM_SCORE_NAMES):
         known = values.get(name, {})
@@ -32,7 +32,7 @@ def to_table(ids: Sequence[bytes], values: ItemValues) -> np.ndarray:
 
 
 def from_table(ids: Sequence[bytes], table: np.ndarray) -> dict[str, dict[bytes, float]]:
-    """A table back as {part: {item id: value}}."""
+    """Returns a table as {component: {item id: value}}."""
     return {
         name: dict(zip(ids, table[:, column].tolist(), strict=True)) for column, name in enumerate(ITEM_SCORE_NAMES)
     }

@@ -1,4 +1,4 @@
-"""What the events of a shop say beside actions: what reviews think of each item, and whether intents are known."""
+"""Review sentiment: the mean sentiment of the reviews of each item, and whether events have intent labels."""
 
 import collections
 import itertools
@@ -15,13 +15,13 @@ from trainer.spec.feature_list import features_of
 from trainer.spec.features import Side
 from trainer.spec.tasks import QUERY_TASKS, REVIEW_TASKS
 
-# As many reviews of an item must agree before the mean is believed half.
+# Strength of the prior at 0: this many equal reviews move an item's sentiment half of the way.
 PRIOR_REVIEWS = 2.0
 _BATCH_SIZE = 512
 
 
 def item_sentiment(towers: LoadedTowers, events_pattern: str) -> dict[bytes, float]:
-    """Mean of P(positive) - P(negative) over the reviews of each item, drawn to 0 where there are few.
+    """Returns the mean of P(positive) - P(negative) over the reviews of each item, shrunk to 0 where there are few.
 
     Args:
       towers: With a sentiment head.
@@ -45,7 +45,7 @@ def item_sentiment(towers: LoadedTowers, events_pattern: str) -> dict[bytes, flo
 
 
 def has_intent_labels(events_pattern: str) -> bool:
-    """Whether some event says what its search was for; if none does, the head that reads it was never taught."""
+    """Returns whether some event has an intent label; if none has, the intent head was not trained."""
     (task,) = QUERY_TASKS
     label = [feature for feature in features_of(Side.EVENT) if feature.name == task.label]
     return any((batch[task.label] >= 0).any() for batch in read_batches(events_pattern, label, WireConfig()))

@@ -1,4 +1,4 @@
-"""The catalogue of a bundle as a file beside it, so that a refresh knows what every row was made from.
+"""Storage of a bundle's catalogue as a file beside its SavedModel, which a refresh reads.
 
 The branch vectors are not repeated: they are read from the variables of the SavedModel.
 """
@@ -9,21 +9,24 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from serving.catalogue.catalogue import Catalogue, vectors_from
+from serving.catalogue.catalogue import Catalogue
 from serving.catalogue.item_scores import ITEM_SCORE_NAMES
+from serving.similarity import sum_branches
+from trainer.spec.tower import SimilarityKind
 
 CATALOGUE_PATH = "assets.extra/catalogue.npz"
-FORMAT = 5
-_BRANCHES = "answers/tables/branches/.ATTRIBUTES/VARIABLE_VALUE"
+FORMAT = 6
+_BRANCHES = "functions/tables/branches/.ATTRIBUTES/VARIABLE_VALUE"
 _TEXTS = ("ids", "group_ids")
 _ARRAYS = ("popularity", "item_scores", "tower_hashes", "removed")
-_COUNTS = ("num_indexed", "num_base", "unit_length")
+_COUNTS = ("num_indexed", "num_base")
 
 
 def write_catalogue(directory: Path, catalogue: Catalogue) -> None:
-    """Writes everything but the branch vectors into the bundle at `directory`."""
+    """Writes a catalogue without its branch vectors into the bundle at `directory`."""
     arrays: dict[str, np.ndarray] = {"format": np.array(FORMAT), "content_id": np.array(catalogue.content_id)}
-    arrays["item_part_names"] = np.array(ITEM_SCORE_NAMES)
+    arrays["item_score_names"] = np.array(ITEM_SCORE_NAMES)
+    arrays["similarity"] = np.array(catalogue.similarity.value)
     arrays |= {name: np.array(getattr(catalogue, name)) for name in (*_ARRAYS, *_COUNTS)}
     for name in _TEXTS:
         arrays |= _pack_strings(name, np.array([*getattr(catalogue, name), b""], object)[:-1])
@@ -35,10 +38,10 @@ def write_catalogue(directory: Path, catalogue: Catalogue) -> None:
 
 
 def read_catalogue(directory: Path) -> Catalogue:
-    """The catalogue of the bundle at `directory`.
+    """Reads the catalogue of the bundle at `directory`.
 
     Raises:
-      ValueError: The bundle has no catalogue, or one of another format or with other item parts.
+      ValueError: The bundle has no catalogue, or one of another format or with other item scores.
     """
     path = directory / CATALOGUE_PATH
     if not path.is_file():
@@ -46,23 +49,23 @@ def read_catalogue(directory: Path) -> Catalogue:
     with np.load(path, allow_pickle=False) as arrays:
         if int(arrays["format"]) != FORMAT:
             raise ValueError(f"{path} has format {int(arrays['format'])}; this code reads {FORMAT}. Build it again.")
-        if arrays["item_part_names"].tolist() != list(ITEM_SCORE_NAMES):
-            names = ", ".join(arrays["item_part_names"].tolist())
+        if arrays["item_score_names"].tolist() != list(ITEM_SCORE_NAMES):
+            names = ", ".join(arrays["item_score_names"].tolist())
             raise ValueError(
-                f"{path} has the item parts {names}; this code has {', '.join(ITEM_SCORE_NAMES)}. Build it again."
+                f"{path} has the item scores {names}; this code has {', '.join(ITEM_SCORE_NAMES)}. Build it again."
             )
         content = {name: arrays[name] for name in arrays.files}
     branches = tf.train.load_variable(str(directory / "variables" / "variables"), _BRANCHES)[:-1]  # the blank row
     columns = {name.split(".")[1] for name in content if name.startswith("column.")}
     fields: dict[str, Any] = {name: content[name] for name in _ARRAYS}
-    unit_length = bool(content["unit_length"])
+    similarity = SimilarityKind(str(content["similarity"]))
     return Catalogue(
         **fields,
         ids=tuple(_unpack_strings("ids", content).tolist()),
         group_ids=tuple(_unpack_strings("group_ids", content).tolist()),
         branches=branches,
-        vectors=vectors_from(branches, unit_length=unit_length),
-        unit_length=unit_length,
+        vectors=sum_branches(np, branches, similarity),
+        similarity=similarity,
         num_indexed=int(content["num_indexed"]),
         num_base=int(content["num_base"]),
         columns={
@@ -76,7 +79,7 @@ def read_catalogue(directory: Path) -> Catalogue:
 
 
 def _pack_strings(name: str, texts: np.ndarray) -> dict[str, np.ndarray]:
-    """Byte strings of any shape as three arrays without pickling."""
+    """Returns byte strings of any shape as three arrays without pickling."""
     flat = texts.ravel().tolist()
     return {
         f"{name}.data": np.frombuffer(b"".join(flat), np.uint8),

@@ -1,103 +1,108 @@
-"""Why an item stands where it does: what each part of the query and of the item adds, and where an item was lost.
+"""Explanation of a result: the contributions to the score of an item, and the stage at which it was lost.
 
-Contributions are shares of the score, in its own unit: they sum to it. They do not say what the score would be without
-a branch, for which the other branches would have to be weighed anew.
+Contributions are shares of the score, in its own unit: they sum to it. They are not the change of the score without
+a branch, for which the other branches would have to be weighted again.
 """
 
 from collections.abc import Mapping
 
 import tensorflow as tf
 
-from serving.engine import ranking as rank
 from serving.engine.candidates import bonus_of
-from serving.engine.ranking import RankedResults
+from serving.engine.ranking import RankedResults, total_score
 from serving.engine.search import SearchEngine, SearchState
 from serving.index.exact import NO_ROW
 from trainer.spec.serving.search_fields import ITEM_BRANCHES, MAX_QUERY_WORDS, QUERY_COMPONENTS, Stage
 from trainer.spec.tasks import DENSE, LEXICAL, SCORE_COMPONENTS
 
 
-def contributions(search: SearchEngine, ranking: SearchState, item: tf.Tensor) -> dict[str, tf.Tensor]:
-    """What adds up to the score of one item for each request.
+def contributions(engine: SearchEngine, state: SearchState, item: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the contributions to the score of one item for each request.
 
     Args:
-      search: The bundle's search.
-      ranking: The search carried through.
+      engine: The bundle's search engine.
+      state: The search.
       item: [batch] int32 rows, `NO_ROW` where the item is unknown.
 
     Returns:
       `score`, `contribution_*`, `words`, `word_contributions`, and the names of the pairs.
     """
-    query, weights, row = ranking.query, ranking.weights.asked, item[:, tf.newaxis]
-    scored = search.score(query, row, weights=ranking.weights.total, boosts=ranking.boosts)
-    branches = search.tables.gather(search.tables.branches, item)
-    if search.comparison.unit_length:
-        length = tf.norm(tf.reduce_sum(branches, axis=1), axis=-1)[:, tf.newaxis, tf.newaxis]
-        branches = tf.math.divide_no_nan(branches, length)
-    pairs = tf.einsum("bpd,bid->bpi", query.parts, branches)
-    counts = (item != NO_ROW) & ~query.empty
-    by_word = search.word_scores(query, row)[:, 0] * weights[LEXICAL][:, tf.newaxis]
-    by_word = tf.where(counts[:, tf.newaxis], by_word, 0.0)
-    names = tf.where(by_word != 0.0, search.lexical.names(query.terms), b"")
-    batch, known = tf.shape(item)[0], item != NO_ROW
-    rest = MAX_QUERY_WORDS - tf.shape(by_word)[1]
+    query, weights, row, known = state.query, state.weights.requested, item[:, tf.newaxis], item != NO_ROW
+    scores = engine.score(query, row, weights=state.weights.total, boosts=state.boosts)
+    branches = engine.similarity.scale_branches(engine.tables.gather(engine.tables.branches, item))
+    pairs = tf.einsum("bpd,bid->bpi", query.components, branches)
+    counts = (known & ~query.empty)[:, tf.newaxis, tf.newaxis]
+    batch = tf.shape(item)[0]
     return {
-        "score": tf.where(known, scored.scores[:, 0], 0.0),
-        "contribution_matrix": tf.where(counts[:, tf.newaxis, tf.newaxis], pairs, 0.0)
-        * weights[DENSE][:, tf.newaxis, tf.newaxis],
+        "score": tf.where(known, scores.scores[:, 0], 0.0),
+        "contribution_matrix": tf.where(counts, pairs, 0.0) * weights[DENSE][:, tf.newaxis, tf.newaxis],
         **{
-            f"contribution_{part}": tf.where(known, scored.parts[part][:, 0] * weights[part], 0.0)
-            for part in SCORE_COMPONENTS
-            if part != DENSE
+            f"contribution_{name}": tf.where(known, scores.components[name][:, 0] * weights[name], 0.0)
+            for name in SCORE_COMPONENTS
+            if name != DENSE
         },
-        "contribution_intent": tf.where(known, rank.total_score(scored.parts, ranking.weights.shift)[:, 0], 0.0),
-        "contribution_boost": bonus_of(row, ranking.boosts)[:, 0],
+        "contribution_intent": tf.where(known, total_score(scores.components, state.weights.adjustment)[:, 0], 0.0),
+        "contribution_boost": bonus_of(row, state.boosts)[:, 0],
         "query_components": tf.broadcast_to(tf.constant(QUERY_COMPONENTS), [batch, len(QUERY_COMPONENTS)]),
         "item_branches": tf.broadcast_to(tf.constant(ITEM_BRANCHES), [batch, len(ITEM_BRANCHES)]),
-        "words": tf.pad(names, [[0, 0], [0, rest]], constant_values=b""),
-        "word_contributions": tf.pad(by_word, [[0, 0], [0, rest]]),
+        **_word_contributions(engine, state, item),
     }
 
 
-def locate(search: SearchEngine, ranking: SearchState, item: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Where one item stands for each request, and the last result of the page beside it.
+def _word_contributions(engine: SearchEngine, state: SearchState, item: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The words of the query that the item has, and what each adds to its score."""
+    query = state.query
+    counts = ((item != NO_ROW) & ~query.empty)[:, tf.newaxis]
+    by_word = engine.term_scores(query, item[:, tf.newaxis])[:, 0] * state.weights.requested[LEXICAL][:, tf.newaxis]
+    by_word = tf.where(counts, by_word, 0.0)
+    texts = tf.where(by_word != 0.0, engine.lexical.terms_text(query.terms), b"")
+    padding = [[0, 0], [0, MAX_QUERY_WORDS - tf.shape(by_word)[1]]]
+    return {"words": tf.pad(texts, padding, constant_values=b""), "word_contributions": tf.pad(by_word, padding)}
+
+
+def locate(engine: SearchEngine, state: SearchState, item: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Locates one item in the results of each request, beside the last result of the page.
 
     Args:
-      search: The bundle's search.
-      ranking: The search carried through, asked about the item.
+      engine: The bundle's search engine.
+      state: The search, with the item as its probe row.
       item: [batch] int32 rows.
 
     Returns:
       `stage`, `position`, `last_score`, `last_id`.
     """
-    tables, pool = search.tables, ranking.pool
-    end = ranking.pages.start + ranking.pages.size
-    position = _position(pool.rows, ranking.order, item)
-    by_score = _position(pool.rows, ranking.by_score, item)
+    tables, rows, results = engine.tables, state.candidates.rows, state.reranked
+    end = state.pages.start + state.pages.size
+    position = _position(rows, results, item)
+    by_score = _position(rows, state.by_score, item)
     shown = (position >= 0) & (position < end)
-    groups = tables.gather(tables.groups, _ranked_rows(pool.rows, ranking.order))
-    place = tf.range(ranking.order.positions.shape[1])
-    mine = (groups == tables.gather(tables.groups, item)[:, tf.newaxis]) & (place < ranking.order.count[:, tf.newaxis])
+    groups = tables.gather(tables.groups, _ranked_rows(rows, results))
+    place = tf.range(results.positions.shape[1])
+    is_variant = groups == tables.gather(tables.groups, item)[:, tf.newaxis]
+    is_variant &= place < results.count[:, tf.newaxis]
     stage = tf.fill(tf.shape(item), Stage.SCORE.value)
     lost: Mapping[Stage, tf.Tensor] = {
         Stage.DIVERSITY: (by_score >= 0) & (by_score < end),
-        Stage.VARIANT: (position < 0) & tf.reduce_any(mine, axis=-1),
-        Stage.CANDIDATES: tf.reduce_all(pool.rows != item[:, tf.newaxis], axis=-1),
-        Stage.FILTER: ~pool.passes[:, 0],
+        Stage.VARIANT: (position < 0) & tf.reduce_any(is_variant, axis=-1),
+        Stage.CANDIDATES: tf.reduce_all(rows != item[:, tf.newaxis], axis=-1),
+        Stage.FILTER: ~state.candidates.probe_passes[:, 0],
         Stage.UNKNOWN: item == NO_ROW,
         Stage.SHOWN: shown,
     }
     for name, holds in lost.items():
         stage = tf.where(holds, name.value, stage)
-    last = tf.minimum(end, ranking.order.count) - 1
-    place_of_last = tf.gather(ranking.order.positions, tf.maximum(last, 0), batch_dims=1)
-    row_of_last = tf.where(last >= 0, tf.gather(pool.rows, place_of_last, batch_dims=1), NO_ROW)
-    last_score = tf.gather(ranking.scored.scores, place_of_last, batch_dims=1)
+    return {"stage": stage, "position": position + 1, **_last_result(engine, state, end)}
+
+
+def _last_result(engine: SearchEngine, state: SearchState, end: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Score and id of the last result before place `end` [batch]."""
+    last = tf.minimum(end, state.reranked.count) - 1
+    place = tf.gather(state.reranked.positions, tf.maximum(last, 0), batch_dims=1)
+    row = tf.where(last >= 0, tf.gather(state.candidates.rows, place, batch_dims=1), NO_ROW)
+    score = tf.gather(state.scores.scores, place, batch_dims=1)
     return {
-        "stage": stage,
-        "position": position + 1,
-        "last_score": tf.where(last >= 0, last_score, 0.0),
-        "last_id": tables.gather(tables.item_ids, row_of_last),
+        "last_score": tf.where(last >= 0, score, 0.0),
+        "last_id": engine.tables.gather(engine.tables.item_ids, row),
     }
 
 
@@ -106,7 +111,7 @@ def _ranked_rows(rows: tf.Tensor, ranked: RankedResults) -> tf.Tensor:
 
 
 def _position(rows: tf.Tensor, ranked: RankedResults, item: tf.Tensor) -> tf.Tensor:
-    """[batch] int32, where the item stands in the ranking, from 0; -1 where it does not."""
+    """[batch] int32, the place of the item in the ranking, from 0; -1 where it is not in it."""
     place = tf.range(ranked.positions.shape[1])
     here = (_ranked_rows(rows, ranked) == item[:, tf.newaxis]) & (place < ranked.count[:, tf.newaxis])
     found = tf.argmax(tf.cast(here, tf.int32), axis=-1, output_type=tf.int32)

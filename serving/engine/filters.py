@@ -1,7 +1,7 @@
-"""Filters in the graph: what a request demands becomes a mask over the rows of the catalogue.
+"""Filters in the graph: the filter inputs of a request become a mask over the rows of the catalogue.
 
-Categories, brands, currencies and attributes are found through lists of rows by value, so that a filter costs what it
-matches.
+Categories, brands, currencies and attributes are found through inverted lists, so that a filter costs in
+proportion to its matches.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from serving.index.vector_store import as_variable
 from trainer.spec.serving.filters import FILTERS, FilterName
 
 UNKNOWN = -1
@@ -17,7 +18,7 @@ Lookup = Callable[[tf.Tensor], tf.Tensor]
 
 
 class FilterResult(NamedTuple):
-    """What the filters of a batch come to.
+    """Result of the filters of a batch.
 
     Attributes:
       given: [batch] bool, True where the request has any filter.
@@ -29,7 +30,7 @@ class FilterResult(NamedTuple):
 
 
 class InvertedFacet(tf.Module):
-    """Rows by value: which items carry one of some texts."""
+    """Inverted lists of a column: the rows of items by value."""
 
     def __init__(self, values: Iterable[Iterable[bytes]], *, name: str) -> None:
         """Indexes the texts of each row, in row order; blank ones are left out.
@@ -42,8 +43,8 @@ class InvertedFacet(tf.Module):
         pairs = sorted({(value, row) for row, texts in enumerate(values) for value in texts if value})
         words = sorted({value for value, _ in pairs})
         starts = np.searchsorted(np.array([value for value, _ in pairs], object), np.array(words, object))
-        self.starts = _variable(np.append(starts, len(pairs)).astype(np.int64), "starts")
-        self.rows = _variable(np.array([row for _, row in pairs], np.int32), "rows")
+        self.starts = as_variable(np.append(starts, len(pairs)).astype(np.int64), "starts")
+        self.rows = as_variable(np.array([row for _, row in pairs], np.int32), "rows")
         self.code_of = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant([*words, b""]), tf.constant([*range(len(words)), UNKNOWN], tf.int32)
@@ -67,26 +68,25 @@ class FilterTables(tf.Module):
     """The columns of the catalogue that filters read."""
 
     def __init__(self, columns: Mapping[str, np.ndarray]) -> None:
-        """Reads `columns` as `serving.catalogue.catalogue.Catalogue` has them, in row order."""
+        """Indexes `columns` of a `serving.catalogue.catalogue.Catalogue`, in row order."""
         super().__init__(name="filters")
         self.num_rows = len(columns["price"])
         self.categories = InvertedFacet(columns["category"], name="categories")
         self.brands = InvertedFacet(([brand] for brand in columns["brand"]), name="brands")
         self.currencies = InvertedFacet(([currency] for currency in columns["currency"]), name="currencies")
         self.attributes = InvertedFacet(columns["attributes"], name="attributes")
-        self.prices = _variable(columns["price"].astype(np.float32), "prices")
-        self.in_stock = _variable(columns["in_stock"] != 0, "in_stock")
+        self.prices = as_variable(columns["price"].astype(np.float32), "prices")
+        self.in_stock = as_variable(columns["in_stock"] != 0, "in_stock")
 
-    def filtered(self, inputs: Mapping[str, tf.Tensor], *, rows_of: Lookup) -> FilterResult:
-        """What the filter inputs of a batch come to; a number that is none counts as no filter.
+    def apply(self, inputs: Mapping[str, tf.Tensor], *, rows_of: Lookup) -> FilterResult:
+        """Evaluates the filter inputs of a batch.
 
         Args:
-          inputs: The inputs of `trainer.spec.serving.filters`, all of one batch length; others may be among them.
+          inputs: The inputs of `trainer.spec.serving.filters`, all of one batch length and finite; others may be among
+            them.
           rows_of: Rows of item ids, negative for unknown ones.
         """
         values = {filter_.name: inputs[filter_.name] for filter_ in FILTERS}
-        for name in (FilterName.PRICE_MIN, FilterName.PRICE_MAX):
-            values[name] = tf.where(tf.math.is_finite(values[name]), values[name], -1.0)
         given = {name: _is_given(name, value) for name, value in values.items()}
         any_given = tf.reduce_any(tf.stack(list(given.values())), axis=0)
         return FilterResult(given=any_given, allowed=lambda: self._allowed(values, given, rows_of=rows_of))
@@ -115,21 +115,21 @@ class FilterTables(tf.Module):
         return passing & (self.prices.read_value() >= 0.0)
 
     def _with_attributes(self, wanted: tf.Tensor) -> tf.Tensor:
-        """Every key that is asked for must match by one of its values: one mask for each key, then all of them."""
+        """Every key of the filter must match by one of its values: one mask for each key, then all of them."""
         keys = tf.where(wanted == b"", b"", tf.strings.regex_replace(wanted, r"(?s)=.*$", "=", replace_global=False))
         same = tf.cast(keys[:, :, tf.newaxis] == keys[:, tf.newaxis, :], tf.int32)
-        first = tf.argmax(same, axis=-1, output_type=tf.int32)  # [batch, entry]: where this entry's key stands first
+        first = tf.argmax(same, axis=-1, output_type=tf.int32)  # [batch, entry]: the first entry with this key
         heads = (first == tf.range(tf.shape(keys)[1])) & (keys != b"")
         rank = tf.gather(tf.cumsum(tf.cast(heads, tf.int32), axis=1) - 1, first, batch_dims=1)
         num_keys = tf.reduce_sum(tf.cast(heads, tf.int32), axis=1)
         everything = tf.ones([tf.shape(wanted)[0], self.num_rows], tf.bool)
 
-        def step(key: tf.Tensor, passing: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def step(key: tf.Tensor, passing: tf.Tensor) -> tuple[tf.Tensor, ...]:
             mask = self.attributes.mask(tf.where(rank == key, wanted, b""), num_rows=self.num_rows)
             return key + 1, passing & (mask | (key >= num_keys)[:, tf.newaxis])
 
-        most = tf.reduce_max(tf.concat([[0], num_keys], axis=0))
-        _, passing = tf.while_loop(lambda key, _: key < most, step, (tf.constant(0), everything))
+        max_keys = tf.reduce_max(tf.concat([[0], num_keys], axis=0))
+        _, passing = tf.while_loop(lambda key, _: key < max_keys, step, (tf.constant(0), everything))
         return passing
 
     def _items(self, rows: tf.Tensor) -> tf.Tensor:
@@ -140,14 +140,14 @@ class FilterTables(tf.Module):
 
 
 def _is_given(name: FilterName, value: tf.Tensor) -> tf.Tensor:
-    """[batch] bool, True where this filter says anything."""
+    """[batch] bool, True where the request has this filter."""
     if value.dtype == tf.string:
         return tf.reduce_any(value != b"", axis=-1)
     return value != 0 if name is FilterName.IN_STOCK else value >= 0.0
 
 
 def _intersect(allowed: tf.Tensor, mask: Callable[[], tf.Tensor], *, given: tf.Tensor) -> tf.Tensor:
-    """`allowed` and, in the rows where the filter is given, its mask; nothing is computed where no row has it."""
+    """Intersects `allowed` with the mask where the filter is given; nothing is computed where no row has it."""
     return tf.cond(
         tf.reduce_any(given), lambda: allowed & (mask() | ~given[:, tf.newaxis]), lambda: tf.identity(allowed)
     )
@@ -159,7 +159,3 @@ def _scatter_mask(requests: tf.Tensor, rows: tf.Tensor, *, batch: tf.Tensor, num
     return tf.tensor_scatter_nd_update(
         tf.zeros([batch, num_rows], tf.bool), where, tf.ones(tf.shape(requests), tf.bool)
     )
-
-
-def _variable(values: np.ndarray, name: str) -> tf.Variable:
-    return tf.Variable(values, trainable=False, name=name)

@@ -1,4 +1,4 @@
-"""The tables of a bundle as variables: what a row of the catalogue is called, belongs to, and looks like."""
+"""Item tables of a bundle as variables: ids, product groups, branch vectors, scores and filter columns by row."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,7 @@ import tensorflow as tf
 from serving.catalogue.catalogue import Catalogue
 from serving.engine.filters import FilterResult, FilterTables
 from serving.index.exact import NO_ROW
+from serving.similarity import sum_branches
 from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.config import SearchConfig
 
@@ -16,7 +17,7 @@ MAX_CANDIDATES_PER_RESULT = 10
 
 
 def num_candidates(groups: np.ndarray, search: SearchConfig) -> int:
-    """How many candidates certainly hold `ranking_depth` products, where the catalogue has that many.
+    """Returns how many candidates certainly hold `ranking_depth` products, where the catalogue has that many.
 
     The worst case is that the first candidates are all variants of the `ranking_depth - 1` products with
     the most variants.
@@ -28,31 +29,32 @@ def num_candidates(groups: np.ndarray, search: SearchConfig) -> int:
 
 
 class ItemTables(tf.Module):
-    """Rows 0 to n - 1 are items; row n is blank (id "", no group, zero vectors), so that every gather has a row.
+    """Tables of the items of a catalogue.
 
-    A row whose item was removed since the big index was built keeps its place; it has no id and no id leads to it.
+    Rows 0 to n - 1 are items; row n is blank (id "", no group, zero vectors), so that every gather has a row. A row
+    whose item was removed since the big index was built keeps its place; it has no id and no id leads to it.
 
     Attributes:
       num_items: n.
       num_indexed: The first rows, which search can find.
-      unit_length: Whether vectors have length 1.
+      similarity: The similarity of the vectors.
       num_candidates: How many candidates an index is asked for.
       item_ids: [n + 1] string.
       groups: [n + 1] int32, `NO_ROW` for the blank row.
       branches: [n + 1, branch, dim] float32.
-      item_scores: [n + 1, part] float32, the score components that the item alone decides, as `ITEM_SCORES`.
+      item_scores: [n + 1, component] float32, the score components that the item alone decides, as `ITEM_SCORES`.
       filters: The columns that filters read.
       num_groups: How many products there are.
       group_sizes: [num_groups] int32, how many variants each product has.
-      counted_groups: [n] int32, as `groups`, -1 for a row whose item was removed.
-      by_popularity: [items that are there] int32 rows, the most popular first.
+      alive_groups: [n] int32, as `groups`, -1 for a row whose item was removed.
+      by_popularity: [items that are not removed] int32 rows, the most popular first.
     """
 
     def __init__(self, catalogue: Catalogue, *, search: SearchConfig) -> None:
         super().__init__(name="tables")
         self.num_items = len(catalogue.ids)
         self.num_indexed = catalogue.num_indexed
-        self.unit_length = catalogue.unit_length
+        self.similarity = catalogue.similarity
         self.num_candidates = num_candidates(catalogue.groups, search)
         alive = np.flatnonzero(~catalogue.removed)
         item_ids = np.full([self.num_items + 1], b"", object)
@@ -66,8 +68,8 @@ class ItemTables(tf.Module):
         sizes = np.bincount(catalogue.groups[alive], minlength=1 + int(catalogue.groups.max(initial=0)))
         self.num_groups = int(np.count_nonzero(sizes))
         self.group_sizes = _table(sizes.astype(np.int32), "group_sizes")
-        counted = np.where(catalogue.removed, np.int32(-1), catalogue.groups)
-        self.counted_groups = _table(counted, "counted_groups")
+        alive_groups = np.where(catalogue.removed, np.int32(-1), catalogue.groups)
+        self.alive_groups = _table(alive_groups, "alive_groups")
         self.filters = FilterTables(catalogue.columns)
         self.row_of_id = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
@@ -77,30 +79,24 @@ class ItemTables(tf.Module):
         )
 
     def rows_of(self, item_ids: tf.Tensor) -> tf.Tensor:
-        """Rows of item ids of any shape; `NO_ROW` for one that is not in the catalogue."""
+        """Returns rows of item ids of any shape; `NO_ROW` for one that is not in the catalogue."""
         return self.row_of_id.lookup(item_ids)
 
     def vectors_of(self, rows: tf.Tensor) -> tf.Tensor:
-        """Item vectors [..., dim] of rows of any shape; zeros for `NO_ROW` and for what is not indexed."""
-        return self.summed(self.gather(self.branches, rows))
+        """Returns item vectors [..., dim] of rows of any shape; zeros for `NO_ROW` and rows that are not indexed."""
+        return sum_branches(tf, self.gather(self.branches, rows), self.similarity)
 
     def content_of(self, rows: tf.Tensor) -> tf.Tensor:
-        """As `vectors_of`, of the content of the items alone: what histories and neighbours are made of."""
-        return self.summed(self.gather(self.branches, rows)[..., : -len(DAILY_MODALITIES), :])
+        """Returns content vectors [..., dim], without daily branches: those of histories and neighbours."""
+        content = self.gather(self.branches, rows)[..., : -len(DAILY_MODALITIES), :]
+        return sum_branches(tf, content, self.similarity)
 
-    def summed(self, branches: tf.Tensor) -> tf.Tensor:
-        """The vectors [..., dim] that branches [..., branch, dim] make; zeros stay zeros."""
-        sums = tf.reduce_sum(branches, axis=-2)
-        if not self.unit_length:
-            return sums
-        return tf.math.divide_no_nan(sums, tf.norm(sums, axis=-1, keepdims=True))
+    def apply_filters(self, inputs: Mapping[str, tf.Tensor]) -> FilterResult:
+        """Evaluates the filter inputs of a batch; see `serving.engine.filters.FilterTables.apply`."""
+        return self.filters.apply(inputs, rows_of=self.rows_of)
 
-    def filtered(self, inputs: Mapping[str, tf.Tensor]) -> FilterResult:
-        """What the filter inputs of a batch come to; see `serving.engine.filters.FilterTables.filtered`."""
-        return self.filters.filtered(inputs, rows_of=self.rows_of)
-
-    def popular(self, allowed: tf.Tensor | None, *, batch: tf.Tensor) -> tf.Tensor:
-        """The most popular items that pass: [batch, num_candidates] int32 rows, `NO_ROW` where there is none."""
+    def most_popular(self, allowed: tf.Tensor | None, *, batch: tf.Tensor) -> tf.Tensor:
+        """Returns the most popular items that pass: [batch, num_candidates] int32 rows, padded with `NO_ROW`."""
         found = min(self.num_candidates, self.by_popularity.shape[0])
         if allowed is None:
             best = tf.broadcast_to(self.by_popularity[:found], [batch, found])
@@ -111,14 +107,14 @@ class ItemTables(tf.Module):
             best = tf.where(passes, tf.gather(self.by_popularity, places), NO_ROW)
         return tf.pad(best, [[0, 0], [0, self.num_candidates - found]], constant_values=NO_ROW)
 
-    def count_groups(self, allowed: tf.Tensor) -> tf.Tensor:
-        """How many variants of each product pass: [batch, groups] int32 of a mask [batch, rows]."""
+    def count_variants(self, allowed: tf.Tensor) -> tf.Tensor:
+        """Returns how many variants of each product pass: [batch, groups] int32 of a mask [batch, rows]."""
         passing = tf.cast(tf.transpose(allowed), tf.int32)
-        counted = tf.math.unsorted_segment_sum(passing, self.counted_groups, self.group_sizes.shape[0])
+        counted = tf.math.unsorted_segment_sum(passing, self.alive_groups, self.group_sizes.shape[0])
         return tf.transpose(counted)
 
     def gather(self, table: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
-        """Entries of one of the tables; `NO_ROW` gives the blank one."""
+        """Returns entries of one of the tables; `NO_ROW` gives the blank one."""
         return tf.gather(table, tf.where(rows == NO_ROW, self.num_items, rows))
 
 

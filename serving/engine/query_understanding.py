@@ -1,8 +1,7 @@
-"""What a query gives away beside what it looks for: the intent of the search, and how much opinion its words carry.
+"""Query understanding: intent and subjectivity of a query, and the score weights that follow.
 
-Both move the weights of the score components: an intent by `INTENT_ADJUSTMENTS`, in proportion to its probability;
-opinion by
-being the share of its weight with which the sentiment of reviews counts.
+An intent changes the weights of the score components by `INTENT_ADJUSTMENTS`, in proportion to its probability;
+subjectivity is the share of its weight with which the sentiment of reviews counts.
 """
 
 from collections.abc import Mapping
@@ -10,121 +9,114 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from serving.engine import request_inputs
 from trainer.ops.numbers import finite
 from trainer.spec.tasks import DIVERSITY, INTENT_ADJUSTMENTS, QUERY_TASKS, REVIEW_TASKS, SCORE_COMPONENTS, SENTIMENT
 
 (INTENT_TASK,) = QUERY_TASKS
 (SENTIMENT_TASK,) = REVIEW_TASKS
-_MIN_PROBABILITY = 1e-6  # of a probability whose logarithm is taken
+_MIN_PROBABILITY = 1e-6  # below which no logarithm is taken
 
 
 class QueryUnderstanding(NamedTuple):
-    """What queries give away.
+    """Intent, sentiment and subjectivity of queries.
 
     Attributes:
-      intent: [batch, intent] float32 probabilities; zeros where the query says nothing.
+      intent: [batch, intent] float32 probabilities; zeros where the query is empty.
       sentiment: [batch, sentiment] float32 probabilities of its text; zeros where there is none.
-      opinion: [batch] float32 in 0..1.
+      subjectivity: [batch] float32 in 0..1.
     """
 
     intent: tf.Tensor
     sentiment: tf.Tensor
-    opinion: tf.Tensor
+    subjectivity: tf.Tensor
 
 
 class ScoreWeights(NamedTuple):
-    """How much each score component counts.
+    """Weights of the score components.
 
     Attributes:
-      asked: {score component: [batch] float32}, by the request and the opinion in the query.
-      shift: {score component: [batch] float32}, what the intent adds.
+      requested: {score component: [batch] float32}, by the request and the subjectivity of the query.
+      adjustment: {score component: [batch] float32}, added by the intent.
       total: {score component: [batch] float32}, their sum, by which scores are made.
-      diversity: [batch] float32, what the intent adds to diversity.
-      status: [batch] int32 `QueryStatus` bits of what had to be changed.
+      diversity: [batch] float32, added to diversity by the intent.
     """
 
-    asked: Mapping[str, tf.Tensor]
-    shift: Mapping[str, tf.Tensor]
+    requested: Mapping[str, tf.Tensor]
+    adjustment: Mapping[str, tf.Tensor]
     total: Mapping[str, tf.Tensor]
     diversity: tf.Tensor
-    status: tf.Tensor
 
 
 def understand(towers: Any, *, text: tf.Tensor, branches: tf.Tensor) -> QueryUnderstanding:
-    """Reads queries with the heads of the towers.
+    """Classifies queries with the heads of the towers.
 
     Args:
       towers: With `classify_queries` and `classify_reviews`.
-      text: [batch] string that was typed; "" where there is none, or where it counts against.
-      branches: [batch, branch, dim] float32 of the query tower, zeros for what does not count.
+      text: [batch] string that was typed; "" where there is none, or where its weight is negative.
+      branches: [batch, branch, dim] float32 of the query tower, zeros for inactive ones.
     """
-    says = tf.reduce_any(branches != 0.0, axis=[1, 2])[:, tf.newaxis]
+    has_content = tf.reduce_any(branches != 0.0, axis=[1, 2])[:, tf.newaxis]
     intent = finite(towers.classify_queries(branches)[INTENT_TASK.name])
-    # Beside the texts one without words: what the head thinks before it has read anything.
+    # The last text is empty: its sentiment is the prior of the head.
     texts = tf.concat([text, [b""]], axis=0)
     sentiment = finite(towers.classify_reviews(texts)[SENTIMENT_TASK.name])
     return QueryUnderstanding(
-        intent=tf.where(says, intent, 0.0),
+        intent=tf.where(has_content, intent, 0.0),
         sentiment=tf.where((text != b"")[:, tf.newaxis], sentiment[:-1], 0.0),
-        opinion=subjectivity(sentiment[:-1], before=sentiment[-1:]),
+        subjectivity=subjectivity(sentiment[:-1], prior=sentiment[-1:]),
     )
 
 
 def empty(batch: tf.Tensor) -> QueryUnderstanding:
-    """The reading of queries that hold neither words nor anything else that was made for this search."""
+    """Returns the understanding of `batch` queries without words or other content."""
     return QueryUnderstanding(
         intent=tf.zeros([batch, len(INTENT_TASK.classes)]),
         sentiment=tf.zeros([batch, len(SENTIMENT_TASK.classes)]),
-        opinion=tf.zeros([batch]),
+        subjectivity=tf.zeros([batch]),
     )
 
 
-def subjectivity(sentiment: tf.Tensor, *, before: tf.Tensor) -> tf.Tensor:
-    """How much opinion texts carry, from 0 to 1, however one-sided reviews are.
+def subjectivity(sentiment: tf.Tensor, *, prior: tf.Tensor) -> tf.Tensor:
+    """Returns the subjectivity [batch] of texts, from 0 to 1, however one-sided reviews are.
 
-    It is |P(positive) - P(negative)| as it were if both had been as likely as each other without the text: the
-    hyperbolic tangent of half of what the text adds to their log odds.
+    It is |P(positive) - P(negative)| under an even prior of both: the hyperbolic tangent of half of the log odds that
+    the text adds.
 
     Args:
       sentiment: [batch, sentiment] probabilities, from negative to positive.
-      before: [1, sentiment], those of a text without words.
+      prior: [1, sentiment], those of a text without words.
     """
 
     def log_odds(probabilities: tf.Tensor) -> tf.Tensor:
         logs = tf.math.log(tf.maximum(probabilities, _MIN_PROBABILITY))
         return logs[:, -1] - logs[:, 0]
 
-    return tf.abs(tf.tanh((log_odds(sentiment) - log_odds(before)) / 2.0))
+    return tf.abs(tf.tanh((log_odds(sentiment) - log_odds(prior)) / 2.0))
 
 
 def score_weights(
-    reading: QueryUnderstanding, given: Mapping[str, tf.Tensor], *, defaults: Mapping[str, float], strength: tf.Tensor
+    understanding: QueryUnderstanding, requested: Mapping[str, tf.Tensor], *, intent_weight: tf.Tensor
 ) -> ScoreWeights:
-    """The weight of each score component for each request.
+    """Returns the weight of each score component for each request.
 
     Args:
-      reading: What the queries give away.
-      given: {score component: [batch] float32}, the weights of the requests.
-      defaults: {score component: the weight that stands in for one that is no number}.
-      strength: [batch] float32, how much the intent counts; 0 = not at all. What is no number counts as 0.
+      understanding: Of the queries.
+      requested: {score component: [batch] float32}, the weights of the requests, finite.
+      intent_weight: [batch] float32, finite, how much the intent counts; 0 = not at all.
     """
-    asked, odd = request_inputs.clean_weights(given, defaults)
-    asked[SENTIMENT] *= reading.opinion
-    cleaned, odd_strength = request_inputs.clean_weights({"intent": strength}, {"intent": 0.0})
-    shifts = intent_adjustments(reading.intent * cleaned["intent"][:, tf.newaxis])
-    shift = {part: shifts[part] for part in SCORE_COMPONENTS}
+    requested = {**requested, SENTIMENT: requested[SENTIMENT] * understanding.subjectivity}
+    adjustments = intent_adjustments(understanding.intent * intent_weight[:, tf.newaxis])
+    adjustment = {component: adjustments[component] for component in SCORE_COMPONENTS}
     return ScoreWeights(
-        asked=asked,
-        shift=shift,
-        total={part: asked[part] + shift[part] for part in SCORE_COMPONENTS},
-        diversity=shifts[DIVERSITY],
-        status=odd | odd_strength,
+        requested=requested,
+        adjustment=adjustment,
+        total={component: requested[component] + adjustment[component] for component in SCORE_COMPONENTS},
+        diversity=adjustments[DIVERSITY],
     )
 
 
 def intent_adjustments(intent: tf.Tensor) -> dict[str, tf.Tensor]:
-    """What intents [batch, intent] add to each score component and to diversity: {name: [batch] float32}."""
+    """Returns what intents [batch, intent] add to score components and to diversity: {name: [batch] float32}."""
     names = (*SCORE_COMPONENTS, DIVERSITY)
     table = [[INTENT_ADJUSTMENTS[intent].get(name, 0.0) for name in names] for intent in INTENT_TASK.classes]
     return dict(zip(names, tf.unstack(tf.matmul(intent, tf.constant(table)), axis=1), strict=True))

@@ -6,16 +6,16 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from serving.index.exact import NO_ROW
+from serving.similarity import Similarity
 from trainer.ops.numbers import finite, status_bit
 from trainer.spec.serving.signatures import QueryStatus
 from trainer.spec.tasks import DENSE, PAIR_TASKS, SCORE_COMPONENTS
 
-Compare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 ScorePairs = Callable[[tf.Tensor, tf.Tensor], Mapping[str, tf.Tensor]]
 
 
 class RankedResults(NamedTuple):
-    """Results in order.
+    """Ranked results.
 
     Attributes:
       positions: [batch, depth] int32, places in the candidate list; 0 beyond `count`.
@@ -26,12 +26,24 @@ class RankedResults(NamedTuple):
     count: tf.Tensor
 
 
+class PageSlice(NamedTuple):
+    """Results of one page.
+
+    Attributes:
+      positions: [batch, width] int32, places in the candidate list.
+      shown: [batch, width] bool, True where there is a result.
+    """
+
+    positions: tf.Tensor
+    shown: tf.Tensor
+
+
 class Pages(NamedTuple):
-    """Which page each row asks for, brought into range.
+    """Pages of results, in range.
 
     Attributes:
       start: [batch] int32, first result of the page, from 0.
-      size: [batch] int32, results a page.
+      size: [batch] int32, results per page.
       status: [batch] int32 `QueryStatus` bits.
     """
 
@@ -40,43 +52,34 @@ class Pages(NamedTuple):
     status: tf.Tensor
 
 
-def dot_product(query_keys: tf.Tensor, item_keys: tf.Tensor) -> tf.Tensor:
-    """[batch, key_dim] and [batch, candidates, key_dim] to [batch, candidates]."""
-    return tf.einsum("bd,bcd->bc", query_keys, item_keys)
-
-
 def score_components(
     query_vectors: tf.Tensor,
     branches: tf.Tensor,
     *,
     score_pairs: ScorePairs,
-    unit_length: bool = True,
-    compare: Compare = dot_product,
+    similarity: Similarity,
 ) -> dict[str, tf.Tensor]:
-    """Every score component of every candidate that the towers give, from the float32 branch vectors.
+    """Returns the score components of candidates that the towers give, from the float32 branch vectors.
 
     Args:
       query_vectors: [batch, dim].
       branches: [batch, candidates, branch, dim] of the candidates.
       score_pairs: The pair heads of the towers.
-      unit_length: Whether an item's vector has length 1.
-      compare: The similarity of query and item vectors.
+      similarity: The similarity of the towers.
 
     Returns:
-      {part: [batch, candidates] float32}, never NaN or infinite.
+      {component: [batch, candidates] float32}, never NaN or infinite.
     """
-    sums = tf.reduce_sum(branches, axis=2)
-    lengths = tf.norm(sums, axis=-1, keepdims=True)
-    item_vectors = sums / tf.where(lengths > 0.0, lengths, 1.0) if unit_length else sums
-    dense = compare(query_vectors, item_vectors)
+    item_vectors = similarity.item_vectors(branches)
     pairs = score_pairs(query_vectors, item_vectors)
-    parts = {DENSE: dense, **{task.name: pairs[task.name] for task in PAIR_TASKS}}
-    return {part: finite(values) for part, values in parts.items()}
+    components = {DENSE: similarity.scores(query_vectors, item_vectors)}
+    components |= {task.name: pairs[task.name] for task in PAIR_TASKS}
+    return {name: finite(values) for name, values in components.items()}
 
 
-def total_score(parts: Mapping[str, tf.Tensor], weights: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """The score [batch, candidates]: the sum of the parts, each times its weight [batch]."""
-    return tf.add_n([parts[part] * weights[part][:, tf.newaxis] for part in SCORE_COMPONENTS])
+def total_score(components: Mapping[str, tf.Tensor], weights: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """Returns the score [batch, candidates]: the sum of the components, each times its weight [batch]."""
+    return tf.add_n([components[name] * weights[name][:, tf.newaxis] for name in SCORE_COMPONENTS])
 
 
 def rank_candidates(
@@ -111,7 +114,7 @@ def _pick(values: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
 
 
 def _is_repeated(groups: tf.Tensor) -> tf.Tensor:
-    """True where the same number stands further left in the row; [batch, candidates]."""
+    """[batch, candidates] bool, True where the same number occurs further left in the row."""
     together = tf.argsort(groups, axis=-1, stable=True)
     ordered = _pick(groups, together)
     first = tf.zeros_like(ordered[:, :1], tf.bool)
@@ -123,7 +126,7 @@ def clamp_pages(page: tf.Tensor, page_size: tf.Tensor, *, depth: int, width: int
     """Brings page (from 1) and page size into range.
 
     A page before the first is the first, a page size outside 1..width is the nearest inside; a page that begins beyond
-    `depth` stays empty. Each of these is said in the status.
+    `depth` stays empty. Each of these sets the status.
     """
     size = tf.clip_by_value(page_size, 1, width)
     first = tf.clip_by_value(page, 1, depth + 1)
@@ -132,13 +135,9 @@ def clamp_pages(page: tf.Tensor, page_size: tf.Tensor, *, depth: int, width: int
     return Pages(start=start, size=size, status=status_bit(clamped, QueryStatus.PAGE_CLAMPED))
 
 
-def slice_page(ranked: RankedResults, pages: Pages, *, width: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The page of each row.
-
-    Returns:
-      Places in the candidate list [batch, width] int32, and [batch, width] bool, True where there is a result.
-    """
+def slice_page(ranked: RankedResults, pages: Pages, *, width: int) -> PageSlice:
+    """Returns the page of each row."""
     column = tf.range(width)[tf.newaxis]
     wanted = pages.start[:, tf.newaxis] + column
     shown = (column < pages.size[:, tf.newaxis]) & (wanted < ranked.count[:, tf.newaxis])
-    return _pick(ranked.positions, tf.where(shown, wanted, 0)), shown
+    return PageSlice(positions=_pick(ranked.positions, tf.where(shown, wanted, 0)), shown=shown)

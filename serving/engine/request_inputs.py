@@ -1,6 +1,7 @@
-"""Requests as rows: inputs of length 1 stretched to the batch, numbers made finite, histories brought to one length."""
+"""Request inputs: batch broadcasting, cleaning of numbers, and padding of lists."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -8,22 +9,114 @@ from trainer.ops.examples import axis_lengths
 from trainer.ops.numbers import status_bit
 from trainer.spec.config import WireConfig
 from trainer.spec.features import VARIABLE_AXES, Feature
+from trainer.spec.serving.filters import FilterName
+from trainer.spec.serving.search_fields import INTENT_WEIGHT, QUERY_COMPONENTS, SEED_ITEMS
 from trainer.spec.serving.signature_fields import SignatureField
 from trainer.spec.serving.signatures import QueryStatus
+from trainer.spec.tasks import SCORE_COMPONENTS
 
 MAX_WEIGHT = 1e6
+MAX_SEED_ITEMS = 100  # later ones are not read
+MAX_BOOSTS = 100  # later ones are not read
+QUERY_BRANCHES = tuple(part for part in QUERY_COMPONENTS if part != SEED_ITEMS)
+PRICE_FILTERS = (FilterName.PRICE_MIN.value, FilterName.PRICE_MAX.value)
 
 
-def default_input(port: SignatureField) -> tf.Tensor:
-    """The default of an optional input as a batch of length 1: [1, ...], an open dimension having length 0.
+class CleanNumbers(NamedTuple):
+    """Finite numbers.
+
+    Attributes:
+      values: As the numbers that were given.
+      is_replaced: [batch] bool, True where a number of the row was NaN, infinite or out of range.
+    """
+
+    values: tf.Tensor
+    is_replaced: tf.Tensor
+
+
+class RequestInputs(NamedTuple):
+    """Inputs of a batch of requests, parsed: every number is usable and no list is too long.
+
+    Attributes:
+      values: {input: tensor}, with the names and types of the signature.
+      status: [batch] int32 `QueryStatus` bits of what had to be changed.
+    """
+
+    values: dict[str, tf.Tensor]
+    status: tf.Tensor
+
+    @classmethod
+    def parse(cls, inputs: Mapping[str, tf.Tensor], *, default_weights: Mapping[str, float]) -> "RequestInputs":
+        """Cleans the inputs of `search`, `rank` or `explain`, all of one batch length; others pass as they are.
+
+        Weights become finite and stay within ±1e6: of query branches, seed items, boosts, score components and the
+        intent. The diversity and the limits of prices become finite. Seed items and boosts are cut to
+        the first 100 and get a weight each.
+
+        Args:
+          inputs: As a signature takes them.
+          default_weights: {score component: the weight in place of one that is not finite}.
+        """
+        values = dict(inputs)
+        _pad_weights(values, "seed_item_ids", "seed_item_weights", length=MAX_SEED_ITEMS, default=1.0)
+        _pad_weights(values, "boost_ids", "boost_values", length=MAX_BOOSTS, default=0.0)
+        weights = {f"query_weight_{branch}": 1.0 for branch in QUERY_BRANCHES} | {INTENT_WEIGHT: 0.0}
+        weights |= {f"weight_{component}": default_weights[component] for component in SCORE_COMPONENTS}
+        replaced = _clean(values, weights, limit=MAX_WEIGHT)
+        replaced += _clean(values, {"diversity": 0.0, **dict.fromkeys(PRICE_FILTERS, -1.0)})
+        replaced += _clean(values, {"seed_item_weights": 1.0}, limit=MAX_WEIGHT)
+        replaced += _clean(values, {"boost_values": 0.0}, limit=MAX_WEIGHT)
+        if "seed_item_weights" in values:
+            values["seed_item_weights"] = tf.where(values["seed_item_ids"] == b"", 0.0, values["seed_item_weights"])
+        any_replaced = tf.reduce_any(tf.stack(replaced), axis=0)
+        return cls(values=values, status=status_bit(any_replaced, QueryStatus.NUMBER_REPLACED))
+
+
+def _pad_weights(
+    values: dict[str, tf.Tensor], ids_name: str, weights_name: str, *, length: int, default: float
+) -> None:
+    """Cuts the ids to the first `length` and the weights to as many as there are ids, missing ones being `default`."""
+    if ids_name not in values:
+        return
+    ids = values[ids_name][:, :length]
+    count = tf.shape(ids)[1]
+    weights = values[weights_name][:, :count]
+    padding = [[0, 0], [0, count - tf.shape(weights)[1]]]
+    values |= {ids_name: ids, weights_name: tf.pad(weights, padding, constant_values=default)}
+
+
+def _clean(
+    values: dict[str, tf.Tensor], defaults: Mapping[str, float], *, limit: float | None = None
+) -> list[tf.Tensor]:
+    """Replaces in `values` what is not finite by its default and, with `limit`, clips the others to ±limit.
+
+    The inputs of `defaults` have one shape, so that a few ops clean all of them; those that are not there are left out.
+
+    Returns:
+      [batch] bool, True where a number of the row was changed, or an empty list without any input.
+    """
+    names = [name for name in defaults if name in values]
+    if not names:
+        return []
+    default = tf.reshape([defaults[name] for name in names], [-1, *[1] * (values[names[0]].shape.rank - 1)])
+    numbers, is_changed = replace_non_finite(tf.stack([values[name] for name in names], axis=1), default=default)
+    if limit is not None:
+        is_changed |= _any_in_row(tf.abs(numbers) > limit)
+        numbers = tf.clip_by_value(numbers, -limit, limit)
+    values |= dict(zip(names, tf.unstack(numbers, num=len(names), axis=1), strict=True))
+    return [is_changed]
+
+
+def default_input(field: SignatureField) -> tf.Tensor:
+    """Returns the default of an optional input as a batch of length 1: [1, ...], an open dimension having length 0.
 
     Raises:
-      ValueError: The port is required.
+      ValueError: The input is required.
     """
-    if port.default is None:
-        raise ValueError(f"Input {port.name!r} has no default; pass it in the request.")
-    shape = [1, *(length or 0 for length in port.shape)]
-    return tf.fill(shape, tf.constant(port.default, port.dtype.value))
+    if field.default is None:
+        raise ValueError(f"Input {field.name!r} has no default; pass it in the request.")
+    shape = [1, *(length or 0 for length in field.shape)]
+    return tf.fill(shape, tf.constant(field.default, field.dtype.value))
 
 
 def broadcast(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -39,10 +132,11 @@ def broadcast(inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return {name: tf.gather(value, own) for (name, value), own in zip(inputs.items(), rows, strict=True)}
 
 
-def replace_non_finite(values: tf.Tensor, *, default: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """`values` with what is no number read as `default`, and per row [batch] whether that happened."""
-    good = tf.math.is_finite(values)
-    return tf.where(good, values, tf.constant(default, values.dtype)), _any_in_row(~good)
+def replace_non_finite(values: tf.Tensor, *, default: tf.Tensor | float) -> CleanNumbers:
+    """Replaces NaN and infinity in [batch, ...] by `default`."""
+    finite = tf.math.is_finite(values)
+    cleaned = tf.where(finite, values, tf.constant(default, values.dtype) if isinstance(default, float) else default)
+    return CleanNumbers(values=cleaned, is_replaced=_any_in_row(~finite))
 
 
 def _any_in_row(condition: tf.Tensor) -> tf.Tensor:
@@ -50,20 +144,8 @@ def _any_in_row(condition: tf.Tensor) -> tf.Tensor:
     return tf.reduce_any(condition, axis=tf.range(1, tf.rank(condition)))
 
 
-def clean_weights(
-    weights: Mapping[str, tf.Tensor], defaults: Mapping[str, float]
-) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """Weights [batch, ...] made finite and kept within ±1e6, and the status bits [batch] of what had to be changed."""
-    cleaned, status = {}, tf.constant(0, tf.int32)
-    for part, values in weights.items():
-        values, odd = replace_non_finite(values, default=defaults[part])
-        status |= status_bit(odd | _any_in_row(tf.abs(values) > MAX_WEIGHT), QueryStatus.NUMBER_REPLACED)
-        cleaned[part] = tf.clip_by_value(values, -MAX_WEIGHT, MAX_WEIGHT)
-    return cleaned, status
-
-
 def pad_or_truncate(values: tf.Tensor, feature: Feature, *, wire: WireConfig) -> tf.Tensor:
-    """The first entries of [batch, any] as many as `feature` has in wire form; fewer are padded with its default.
+    """Returns the first entries of [batch, any], as many as `feature` has in wire form, padded with its default.
 
     A feature that has a fixed number of entries in a request comes back as it is.
     """

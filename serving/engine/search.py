@@ -1,139 +1,148 @@
-"""The search behind the signatures: a mixed query, candidates of both sides, scores, an order, a page."""
+"""Search engine behind the signatures: query encoding, retrieval, scoring, ranking and pages."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from serving.engine import candidates, mmr, query_understanding
-from serving.engine import query as queries
-from serving.engine import ranking as rank
-from serving.engine import request_inputs as rows
-from serving.engine.candidates import ScoreBonuses
+from serving.engine import mmr, query_understanding
+from serving.engine.candidates import ScoreBonuses, bonus_of
 from serving.engine.item_tables import ItemTables
-from serving.engine.query import Query
+from serving.engine.query import (
+    Query,
+    active_branches,
+    branch_weights,
+    lexical_text,
+    mix_components,
+    query_specs,
+    sanitize_outputs,
+    weighted_repurchase,
+    with_empty_bit,
+)
 from serving.engine.query_understanding import ScoreWeights
+from serving.engine.ranking import (
+    Pages,
+    RankedResults,
+    clamp_pages,
+    rank_candidates,
+    score_components,
+    total_score,
+)
+from serving.engine.request_inputs import RequestInputs, pad_or_truncate
+from serving.engine.retrieval import CandidateSet, Retriever
 from serving.index.exact import NO_ROW, Index
 from serving.lexical.bm25 import LexicalIndex
 from serving.similarity import Similarity
 from serving.towers import LoadedTowers, day_features
 from trainer.ops.examples import axis_lengths
+from trainer.ops.numbers import status_bit
 from trainer.spec.feature_list import HISTORY_IDS, features_of
 from trainer.spec.features import Side
 from trainer.spec.serving import search_fields
-from trainer.spec.serving.filters import FILTERS, FilterName
 from trainer.spec.serving.search_fields import QUERY_COMPONENTS
 from trainer.spec.serving.signature_fields import SignatureField
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput, signatures
-from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, DENSE, ITEM_SCORES, LEXICAL, REPURCHASE, SCORE_COMPONENTS
+from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, ITEM_SCORES, LEXICAL, REPURCHASE, SCORE_COMPONENTS
 
 Inputs = Mapping[str, tf.Tensor]
-
-
-class CandidateSet(NamedTuple):
-    """What may become a result.
-
-    Attributes:
-      rows: [batch, candidates] int32, `NO_ROW` where there is none; no row twice.
-      variants: [batch, candidates] int32, items of the same product that pass the filters.
-      total: [batch] int32, products that pass the filters.
-      passes: [batch, asked] bool, whether each row that was asked about passes the filters.
-    """
-
-    rows: tf.Tensor
-    variants: tf.Tensor
-    total: tf.Tensor
-    passes: tf.Tensor
 
 
 class CandidateScores(NamedTuple):
     """Scores of some rows.
 
     Attributes:
-      parts: {score component: [batch, rows] float32}, finite.
+      components: {score component: [batch, rows] float32}, finite.
       boosts: [batch, rows] float32.
-      scores: [batch, rows] float32, the sum of the parts, each times its weight, and the boost.
+      scores: [batch, rows] float32, the sum of the components, each times its weight, and the boost.
     """
 
-    parts: Mapping[str, tf.Tensor]
+    components: Mapping[str, tf.Tensor]
     boosts: tf.Tensor
     scores: tf.Tensor
 
 
 class SearchState(NamedTuple):
-    """A search carried through.
+    """Intermediate results of a search, for pages and explanations.
 
     Attributes:
-      query: What was asked.
-      pool: The candidates.
-      scored: Their scores.
-      weights: How much each score component counts.
-      boosts: What the request adds to some items.
+      query: The queries.
+      candidates: The candidate set.
+      scores: The scores of the candidates.
+      weights: The weights of the score components.
+      boosts: The boosts of the request.
       by_score: The results by score.
-      order: The results as they are shown.
-      pages: Which page each row asks for.
+      reranked: The results in the order of the pages, after reranking for diversity.
+      pages: The page of each row.
       status: [batch] int32 `QueryStatus` bits.
     """
 
     query: Query
-    pool: CandidateSet
-    scored: CandidateScores
+    candidates: CandidateSet
+    scores: CandidateScores
     weights: ScoreWeights
     boosts: ScoreBonuses
-    by_score: rank.RankedResults
-    order: rank.RankedResults
-    pages: rank.Pages
+    by_score: RankedResults
+    reranked: RankedResults
+    pages: Pages
     status: tf.Tensor
 
 
 class SearchEngine(tf.Module):
-    """Towers, tables, dense and lexical index of one version."""
+    """Search engine over the towers, tables, dense and lexical index of one version."""
 
     def __init__(self, towers: LoadedTowers, *, tables: ItemTables, index: Index, lexical: LexicalIndex) -> None:
-        super().__init__(name="search")
+        super().__init__(name="engine")
         self.config = towers.config
         self.towers = towers.module
-        self.comparison = Similarity(towers)
-        self.reads_intent = towers.reads_intent
+        self.similarity = Similarity(towers)
+        self.has_intent_head = towers.has_intent_head
         self.tables = tables
-        self.index = index
         self.lexical = lexical
+        self._retriever = Retriever(tables=tables, index=index, lexical=lexical, similarity=self.similarity)
         declared = {signature.name: signature for signature in signatures(towers.config)}
-        asked = _specs(declared["search"].inputs)
-        mixing = {port.name for port in declared["rank"].inputs} & set(asked)
-        mixing -= {port.name for port in search_fields.weight_inputs(towers.config)}
-        self._query_inputs = {name: asked[name] for name in sorted(mixing)}
+        search_specs = _specs(declared["search"].inputs)
+        query_inputs = {field.name for field in declared["rank"].inputs} & set(search_specs)
+        query_inputs -= {field.name for field in search_fields.weight_inputs(towers.config)}
+        self._query_inputs = {name: search_specs[name] for name in sorted(query_inputs)}
         self._ranking_inputs = {
-            name: spec for name, spec in asked.items() if name not in mixing or name == "seed_item_ids"
+            name: spec for name, spec in search_specs.items() if name not in query_inputs or name == "seed_item_ids"
         }
-        rows_asked, row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
-        ranked = [queries.query_specs(towers.config.tower.dim), self._ranking_inputs, rows_asked, row]
+        probe_rows, excluded_row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
+        ranking_specs = [query_specs(towers.config.tower.dim), self._ranking_inputs, probe_rows, excluded_row]
         self._traced_query = tf.function(self._query, input_signature=[self._query_inputs], autograph=False)
-        self._traced_ranking = tf.function(self._ranking, input_signature=ranked, autograph=False)
+        self._traced_search = tf.function(self._search, input_signature=ranking_specs, autograph=False)
 
-    def query(self, inputs: Inputs) -> Query:
-        """The mixed query of a batch of requests; the graph is shared by the signatures."""
-        return self._traced_query({name: inputs[name] for name in self._query_inputs})
+    def parse(self, inputs: Inputs) -> RequestInputs:
+        """Cleans the inputs of a signature; see `RequestInputs.parse`."""
+        return RequestInputs.parse(inputs, default_weights=self.default_weights())
 
-    def ranking(self, query: Query, inputs: Inputs, *, asked: tf.Tensor, left_out: tf.Tensor) -> SearchState:
-        """Candidates of both sides, scored, in order, and the page that is asked for; the graph is shared as well.
+    def query(self, request: RequestInputs) -> Query:
+        """Returns the mixed query of a batch of requests; the signatures share its graph."""
+        query = self._traced_query({name: request.values[name] for name in self._query_inputs})
+        return query._replace(status=query.status | request.status)
+
+    def search(
+        self, query: Query, request: RequestInputs, *, probe_rows: tf.Tensor, excluded_row: tf.Tensor
+    ) -> SearchState:
+        """Retrieves, scores and ranks candidates; the signatures share its graph.
 
         Args:
           query: From `query` or `query_by_item`.
-          inputs: Filters, page, weights, boosts, diversity; liked items do not come back.
-          asked: [batch, asked] int32 rows of which to say whether they pass the filters.
-          left_out: [batch] int32 rows that do not come back, `NO_ROW` where all may.
+          request: Filters, page, weights, boosts, diversity; seed items are not among the results.
+          probe_rows: [batch, probes] int32 rows that are checked against the filters.
+          excluded_row: [batch] int32 rows that are not among the results, `NO_ROW` = none.
         """
-        return self._traced_ranking(query, {name: inputs[name] for name in self._ranking_inputs}, asked, left_out)
+        inputs = {name: request.values[name] for name in self._ranking_inputs}
+        return self._traced_search(query, inputs, probe_rows, excluded_row)
 
     def default_weights(self) -> dict[str, float]:
-        """The weight of each score component in a request that does not say."""
+        """Returns the default weight of each score component."""
         return {**DEFAULT_SCORE_WEIGHTS, **self.config.search.score_weights}
 
-    def encode(self, inputs: Inputs) -> dict[str, tf.Tensor]:
-        """The query tower's outputs, finite, and `history_rows`, the history looked up in this bundle's own items."""
+    def encode_query(self, inputs: Inputs) -> dict[str, tf.Tensor]:
+        """Returns the query tower's outputs, finite, and `history_rows`, the rows of the items of the history."""
         wire = {
-            feature.name: rows.pad_or_truncate(inputs[feature.name], feature, wire=self.config.wire)
+            feature.name: pad_or_truncate(inputs[feature.name], feature, wire=self.config.wire)
             for feature in features_of(Side.QUERY)
             if feature.modality is not None
         }
@@ -141,247 +150,159 @@ class SearchEngine(tf.Module):
         history = self.tables.rows_of(ids)
         unknown = tf.reduce_any((history == NO_ROW) & (ids != b""), axis=-1)
         vectors = self.tables.content_of(history)
-        present = tf.reduce_any(vectors != 0.0, axis=-1)  # an item without a usable vector says nothing
-        encoded = queries.sanitize_outputs(
+        present = tf.reduce_any(vectors != 0.0, axis=-1)  # an item without a usable vector counts as absent
+        encoded = sanitize_outputs(
             self.towers.embed_query({**wire, "history_vectors": vectors, "history_present": present})
         )
-        status = rows.status_bit(unknown, QueryStatus.HISTORY_UNKNOWN)
+        status = status_bit(unknown, QueryStatus.HISTORY_UNKNOWN)
         status |= encoded[TowerOutput.STATUS.value]
         return {**encoded, "history_rows": history, TowerOutput.STATUS.value: status}
 
-    def with_relations(self, content: Inputs, inputs: Inputs) -> dict[str, tf.Tensor]:
-        """What `embed_item` gave, with the graph branch of an item that is related to items of this bundle."""
+    def add_daily_branches(self, content: Inputs, inputs: Inputs) -> dict[str, tf.Tensor]:
+        """Adds the graph branch, of relations to items of the bundle, to the outputs of `embed_item`."""
         wire, batch = self.config.wire, tf.shape(inputs["relation_ids"])[0]
         related = self.tables.content_of(self.tables.rows_of(inputs["relation_ids"]))
         vectors = tf.pad(related, [[0, 0], [0, wire.max_copurchased], [0, 0]])
         trend = {f.name: tf.zeros([batch, *axis_lengths(f, wire)]) for f in day_features()}
-        unknown = tf.zeros([batch])
-        known = self.towers.embed_day(
+        no_price = tf.zeros([batch])
+        outputs = self.towers.embed_day(
             {
                 **trend,
                 TowerOutput.ENCODED.value: content[TowerOutput.ENCODED.value],
                 "neighbour_vectors": vectors,
                 "neighbour_present": tf.reduce_any(vectors != 0.0, axis=-1),
                 "relation_types": inputs["relation_types"],
-                "last_price": unknown,
-                "last_price_present": unknown,
+                "last_price": no_price,
+                "last_price_present": no_price,
             }
         )
-        changing = known[TowerOutput.BRANCHES.value]
-        count = changing.shape[1]
-        branches = tf.concat([content[TowerOutput.BRANCHES.value][:, :-count], changing], axis=1)
-        present = tf.cast(tf.reduce_any(changing != 0.0, axis=-1), tf.float32)
+        daily = outputs[TowerOutput.BRANCHES.value]
+        count = daily.shape[1]
+        branches = tf.concat([content[TowerOutput.BRANCHES.value][:, :-count], daily], axis=1)
+        present = tf.cast(tf.reduce_any(daily != 0.0, axis=-1), tf.float32)
         return {
-            TowerOutput.VECTOR.value: self.tables.summed(branches),
+            TowerOutput.VECTOR.value: self.similarity.item_vectors(branches),
             TowerOutput.BRANCHES.value: branches,
             TowerOutput.WEIGHTS.value: tf.concat([content[TowerOutput.WEIGHTS.value][:, :-count], present], axis=1),
             TowerOutput.STATUS.value: content[TowerOutput.STATUS.value],
         }
 
     def _query(self, inputs: Inputs) -> Query:
-        encoded = self.encode(inputs)
-        weights, odd_weights = queries.branch_weights(inputs)
-        ids, seed_item_weights, odd_likes = queries.pad_seed_items(inputs["seed_item_ids"], inputs["seed_item_weights"])
-        liked = self.tables.rows_of(ids)
-        unknown = tf.reduce_any((liked == NO_ROW) & (ids != b""), axis=-1)
-        mixed = queries.mix_components(
+        encoded = self.encode_query(inputs)
+        weights = branch_weights(inputs)
+        seed_rows = self.tables.rows_of(inputs["seed_item_ids"])
+        unknown = tf.reduce_any((seed_rows == NO_ROW) & (inputs["seed_item_ids"] != b""), axis=-1)
+        mixed = mix_components(
             encoded,
             weights=weights,
-            liked=self.tables.vectors_of(liked),
-            seed_item_weights=seed_item_weights,
-            unit_length=self.comparison.unit_length,
+            seed_items=self.tables.vectors_of(seed_rows),
+            seed_item_weights=inputs["seed_item_weights"],
+            similarity=self.similarity,
         )
-        text = queries.lexical_text(inputs["query_text"], weights)
+        text = lexical_text(inputs["query_text"], weights)
         terms = self.lexical.terms(text)
-        reading = query_understanding.understand(
-            self.towers, text=text, branches=queries.active_branches(encoded, weights)
-        )
-        if not self.reads_intent:
-            reading = reading._replace(intent=tf.zeros_like(reading.intent))
-        empty = tf.reduce_all(mixed.vectors == 0.0, axis=-1) & (self.lexical.most(terms) == 0.0)
-        status = encoded[TowerOutput.STATUS.value] | odd_weights | odd_likes
-        status |= rows.status_bit(unknown, QueryStatus.ITEM_UNKNOWN)
+        branches = active_branches(encoded, weights)
+        understanding = query_understanding.understand(self.towers, text=text, branches=branches)
+        if not self.has_intent_head:
+            understanding = understanding._replace(intent=tf.zeros_like(understanding.intent))
+        empty = tf.reduce_all(mixed.vectors == 0.0, axis=-1) & (self.lexical.max_score(terms) == 0.0)
+        status = encoded[TowerOutput.STATUS.value] | status_bit(unknown, QueryStatus.ITEM_UNKNOWN)
         return Query(
             **mixed._asdict(),
             terms=terms,
             history_rows=encoded["history_rows"],
-            repeats=queries.weighted_repurchase(encoded, weights),
-            reading=reading,
+            repurchase=weighted_repurchase(encoded, weights),
+            understanding=understanding,
             empty=empty,
-            status=queries.with_empty_bit(status, empty),
+            status=with_empty_bit(status, empty),
         )
 
-    def query_by_item(self, own: tf.Tensor) -> Query:
-        """The query that is nothing but an item: rows [batch], `NO_ROW` for an unknown one."""
-        vectors = self.tables.vectors_of(own)
-        blank = tf.zeros([tf.shape(own)[0], len(QUERY_COMPONENTS) - 1, vectors.shape[-1]])
-        parts = tf.concat([blank, vectors[:, tf.newaxis]], axis=1)
+    def query_by_item(self, rows: tf.Tensor) -> Query:
+        """Returns queries by nothing but an item: rows [batch], `NO_ROW` for an unknown one."""
+        batch, vectors = tf.shape(rows)[0], self.tables.vectors_of(rows)
+        blank = tf.zeros([batch, len(QUERY_COMPONENTS) - 1, vectors.shape[-1]])
+        components = tf.concat([blank, vectors[:, tf.newaxis]], axis=1)
         empty = tf.reduce_all(vectors == 0.0, axis=-1)
         return Query(
             vectors=vectors,
-            parts=parts,
-            weights=tf.cast(tf.reduce_any(parts != 0.0, axis=-1), tf.float32),
-            terms=self.lexical.terms(tf.fill(tf.shape(own), b"")),
-            reading=query_understanding.empty(tf.shape(own)[0]),
+            components=components,
+            weights=tf.cast(tf.reduce_any(components != 0.0, axis=-1), tf.float32),
+            terms=self.lexical.terms(tf.fill([batch], b"")),
+            understanding=query_understanding.empty(batch),
             text_share=tf.zeros_like(empty, tf.float32),
-            history_rows=tf.zeros([tf.shape(own)[0], 0], tf.int32),
-            repeats=tf.zeros([tf.shape(own)[0], 0]),
+            history_rows=tf.zeros([batch, 0], tf.int32),
+            repurchase=tf.zeros([batch, 0]),
             empty=empty,
-            status=rows.status_bit(own == NO_ROW, QueryStatus.ITEM_UNKNOWN) | rows.status_bit(empty, QueryStatus.EMPTY),
+            status=status_bit(rows == NO_ROW, QueryStatus.ITEM_UNKNOWN) | status_bit(empty, QueryStatus.EMPTY),
         )
 
-    def _ranking(self, query: Query, inputs: Inputs, asked: tf.Tensor, left_out: tf.Tensor) -> SearchState:
-        search = self.config.search
+    def _search(self, query: Query, inputs: Inputs, probe_rows: tf.Tensor, excluded_row: tf.Tensor) -> SearchState:
+        depth = self.config.search.ranking_depth
         weights = self.score_weights(query, inputs)
-        boosts, odd_boosts = candidates.fit_boosts(self.tables.rows_of(inputs["boost_ids"]), inputs["boost_values"])
-        pool = self._pool(query, inputs, weights=weights.total, boosts=boosts, asked=asked, left_out=left_out)
-        scored = self.score(query, pool.rows, weights=weights.total, boosts=boosts)
-        groups = self.tables.gather(self.tables.groups, pool.rows)
-        by_score = rank.rank_candidates(
-            pool.rows, scores=scored.scores, groups=groups, in_given_order=query.empty, depth=search.ranking_depth
+        boosts = ScoreBonuses(rows=self.tables.rows_of(inputs["boost_ids"]), values=inputs["boost_values"])
+        repurchase = _repurchase_bonuses(query)
+        weighted = repurchase._replace(values=repurchase.values * weights.total[REPURCHASE][:, tf.newaxis])
+        candidates = self._retriever.candidates(
+            query,
+            inputs,
+            weights=weights.total,
+            bonuses=(boosts, weighted),
+            probe_rows=probe_rows,
+            excluded_row=excluded_row,
         )
-        strength, odd_strength = rows.replace_non_finite(inputs["diversity"], default=0.0)
-        prices = [inputs[name.value] for name in (FilterName.PRICE_MIN, FilterName.PRICE_MAX)]
-        _, odd_prices = rows.replace_non_finite(tf.stack(prices, axis=1), default=0.0)
-        pages = rank.clamp_pages(
-            inputs["page"], inputs["page_size"], depth=search.ranking_depth, width=search.max_page_size
+        scores = self.score(query, candidates.rows, weights=weights.total, boosts=boosts)
+        groups = self.tables.gather(self.tables.groups, candidates.rows)
+        by_score = rank_candidates(
+            candidates.rows, scores=scores.scores, groups=groups, in_given_order=query.empty, depth=depth
         )
+        pages = clamp_pages(inputs["page"], inputs["page_size"], depth=depth, width=self.config.search.max_page_size)
         last = tf.reduce_max(tf.concat([[0], pages.start + pages.size], axis=0))
-        asked_about = tf.reduce_any(asked != NO_ROW)  # then its place is wanted, wherever it is
-        order = mmr.rerank(
+        has_probes = tf.reduce_any(probe_rows != NO_ROW)  # then their places are needed, however deep
+        reranked = mmr.rerank(
             by_score,
-            scores=tf.gather(scored.scores, by_score.positions, batch_dims=1),
-            vectors=self.tables.vectors_of(tf.gather(pool.rows, by_score.positions, batch_dims=1)),
-            strength=tf.clip_by_value(strength + weights.diversity, 0.0, 1.0),
-            until=tf.where(asked_about, search.ranking_depth, last),
+            scores=tf.gather(scores.scores, by_score.positions, batch_dims=1),
+            vectors=self.tables.vectors_of(tf.gather(candidates.rows, by_score.positions, batch_dims=1)),
+            diversity=tf.clip_by_value(inputs["diversity"] + weights.diversity, 0.0, 1.0),
+            num_needed=tf.where(has_probes, depth, last),
         )
-        odd = rows.status_bit(odd_strength | odd_prices, QueryStatus.NUMBER_REPLACED) | odd_boosts | weights.status
-        return SearchState(
-            query=query,
-            pool=pool,
-            scored=scored,
-            weights=weights,
-            boosts=boosts,
-            by_score=by_score,
-            order=order,
-            pages=pages,
-            status=query.status | odd | pages.status,
-        )
+        status = query.status | pages.status
+        return SearchState(query, candidates, scores, weights, boosts, by_score, reranked, pages, status)
 
     def score_weights(self, query: Query, inputs: Inputs) -> ScoreWeights:
-        """How much each score component counts: what the request says, moved by what the query gives away."""
-        given = {part: inputs[f"weight_{part}"] for part in SCORE_COMPONENTS}
+        """Returns the weights of the score components: those of the request, adjusted by the intent of the query."""
+        requested = {component: inputs[f"weight_{component}"] for component in SCORE_COMPONENTS}
         return query_understanding.score_weights(
-            query.reading, given, defaults=self.default_weights(), strength=inputs[search_fields.INTENT_WEIGHT]
+            query.understanding, requested, intent_weight=inputs[search_fields.INTENT_WEIGHT]
         )
 
     def score(
-        self, query: Query, asked: tf.Tensor, *, weights: Mapping[str, tf.Tensor], boosts: ScoreBonuses
+        self, query: Query, rows: tf.Tensor, *, weights: Mapping[str, tf.Tensor], boosts: ScoreBonuses
     ) -> CandidateScores:
-        """Scores of rows [batch, rows]; an empty query scores nothing but boosts."""
-        branches = self.tables.gather(self.tables.branches, asked)
-        parts = rank.score_components(
-            query.vectors,
-            branches,
-            score_pairs=self.towers.score_pairs,
-            unit_length=self.comparison.unit_length,
-            compare=self._similarity,
+        """Returns the scores of rows [batch, rows]; for an empty query these are the boosts alone."""
+        branches = self.tables.gather(self.tables.branches, rows)
+        components = score_components(
+            query.vectors, branches, score_pairs=self.towers.score_pairs, similarity=self.similarity
         )
-        parts[LEXICAL] = tf.reduce_sum(self.word_scores(query, asked), axis=-1)
-        parts[REPURCHASE] = candidates.bonus_of(asked, repeats_of(query))
-        columns = tf.unstack(self.tables.gather(self.tables.item_scores, asked), len(ITEM_SCORES), axis=-1)
-        parts |= {part.name: values for part, values in zip(ITEM_SCORES, columns, strict=True)}
-        parts = {part: tf.where(query.empty[:, tf.newaxis], 0.0, parts[part]) for part in SCORE_COMPONENTS}
-        added = candidates.bonus_of(asked, boosts)
-        return CandidateScores(parts=parts, boosts=added, scores=rank.total_score(parts, weights) + added)
-
-    def _similarity(self, query_vectors: tf.Tensor, item_vectors: tf.Tensor) -> tf.Tensor:
-        """[batch, dim] and [batch, candidates, dim] to [batch, candidates]."""
-        return rank.dot_product(self.comparison.query_keys(query_vectors), self.comparison.item_keys(item_vectors))
-
-    def word_scores(self, query: Query, asked: tf.Tensor) -> tf.Tensor:
-        """What each word adds to the lexical score component: [batch, rows, terms] float32; the part is in 0..1."""
-        most = self.lexical.most(query.terms)
-        scale = tf.math.divide_no_nan(query.text_share, most)[:, tf.newaxis, tf.newaxis]
-        return self.lexical.word_scores(query.terms, asked) * scale
-
-    def _pool(
-        self,
-        query: Query,
-        inputs: Inputs,
-        *,
-        weights: Mapping[str, tf.Tensor],
-        boosts: ScoreBonuses,
-        asked: tf.Tensor,
-        left_out: tf.Tensor,
-    ) -> CandidateSet:
-        filters = {filter_.name.value: inputs[filter_.name.value] for filter_ in FILTERS}
-        liked = inputs["seed_item_ids"][:, : queries.MAX_SEED_ITEMS]
-        filters[FilterName.EXCLUDE.value] = tf.concat([filters[FilterName.EXCLUDE.value], liked], axis=1)
-        filtered = self.tables.filtered(filters)
-        repeats = repeats_of(query)
-        lifts = (boosts, repeats._replace(values=repeats.values * weights[REPURCHASE][:, tf.newaxis]))
-
-        def some() -> CandidateSet:
-            allowed = filtered.allowed()
-            found = self._proposed(query, weights, allowed)
-            found = candidates.append_boosted(found, lifts, allowed=allowed)
-            counts = self.tables.count_groups(allowed)
-            groups = self.tables.gather(self.tables.groups, found)
-            return CandidateSet(
-                rows=found,
-                variants=tf.gather(counts, tf.maximum(groups, 0), batch_dims=1),
-                total=tf.math.count_nonzero(counts, axis=-1, dtype=tf.int32),
-                passes=candidates.passes_filters(asked, allowed),
-            )
-
-        def everything() -> CandidateSet:
-            found = candidates.append_boosted(self._proposed(query, weights, None), lifts, allowed=None)
-            groups = self.tables.gather(self.tables.groups, found)
-            return CandidateSet(
-                rows=found,
-                variants=tf.gather(self.tables.group_sizes, tf.maximum(groups, 0)),
-                total=tf.fill(tf.shape(query.empty), self.tables.num_groups),
-                passes=asked != NO_ROW,
-            )
-
-        pool = tf.cond(tf.reduce_any(filtered.given), some, everything)
-        out = left_out[:, tf.newaxis]
-        own_groups = self.tables.gather(self.tables.groups, left_out)
-        groups = self.tables.gather(self.tables.groups, pool.rows)
-        same = (groups == own_groups[:, tf.newaxis]) & (out != NO_ROW)
-        alone = (left_out != NO_ROW) & (tf.gather(self.tables.group_sizes, tf.maximum(own_groups, 0)) == 1)
-        return pool._replace(
-            rows=tf.where((pool.rows == out) & (out != NO_ROW), NO_ROW, pool.rows),
-            variants=pool.variants - tf.cast(same, tf.int32),
-            total=pool.total - tf.cast(alone, tf.int32),
-        )
-
-    def _proposed(self, query: Query, weights: Mapping[str, tf.Tensor], allowed: tf.Tensor | None) -> tf.Tensor:
-        """[batch, candidates] rows of both sides; the popular ones where the query is empty."""
-        k = self.tables.num_candidates
-        dense = self.index.propose(self.comparison.query_keys(query.vectors), k, allowed)
-        dense = tf.where(tf.reduce_all(query.vectors == 0.0, axis=-1, keepdims=True), NO_ROW, dense)
-
-        def both() -> tf.Tensor:
-            lexical = self.lexical.propose(query.terms, k, allowed=allowed)
-            return candidates.reciprocal_rank_fusion(
-                dense, lexical, dense_weight=weights[DENSE], lexical_weight=weights[LEXICAL]
-            )
-
-        found = tf.cond(tf.reduce_any(self.lexical.most(query.terms) > 0.0), both, lambda: dense)
+        components[LEXICAL] = tf.reduce_sum(self.term_scores(query, rows), axis=-1)
+        components[REPURCHASE] = bonus_of(rows, _repurchase_bonuses(query))
+        columns = tf.unstack(self.tables.gather(self.tables.item_scores, rows), len(ITEM_SCORES), axis=-1)
+        components |= {score.name: values for score, values in zip(ITEM_SCORES, columns, strict=True)}
         empty = query.empty[:, tf.newaxis]
-        return tf.cond(
-            tf.reduce_any(empty),
-            lambda: tf.where(empty, self.tables.popular(allowed, batch=tf.shape(found)[0]), found),
-            lambda: found,
-        )
+        components = {name: tf.where(empty, 0.0, components[name]) for name in SCORE_COMPONENTS}
+        added = bonus_of(rows, boosts)
+        return CandidateScores(components=components, boosts=added, scores=total_score(components, weights) + added)
+
+    def term_scores(self, query: Query, rows: tf.Tensor) -> tf.Tensor:
+        """Returns the share of each term in the lexical score component, which is in 0..1: [batch, rows, terms]."""
+        max_score = self.lexical.max_score(query.terms)
+        scale = tf.math.divide_no_nan(query.text_share, max_score)[:, tf.newaxis, tf.newaxis]
+        return self.lexical.term_scores(query.terms, rows) * scale
 
 
-def repeats_of(query: Query) -> ScoreBonuses:
-    """What the items of the history have as score component `repurchase`."""
-    return ScoreBonuses(rows=query.history_rows, values=query.repeats)
+def _repurchase_bonuses(query: Query) -> ScoreBonuses:
+    """The score component `repurchase` of the items of the history."""
+    return ScoreBonuses(rows=query.history_rows, values=query.repurchase)
 
 
-def _specs(ports: tuple[SignatureField, ...]) -> dict[str, tf.TensorSpec]:
-    return {port.name: tf.TensorSpec([None, *port.shape], port.dtype.value) for port in ports}
+def _specs(fields: tuple[SignatureField, ...]) -> dict[str, tf.TensorSpec]:
+    return {field.name: tf.TensorSpec([None, *field.shape], field.dtype.value) for field in fields}

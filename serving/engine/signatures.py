@@ -1,25 +1,24 @@
-"""What each signature of `trainer.spec.serving.signatures` answers; `serving.bundle.saved_model` exports them."""
+"""Functions of the signatures of `trainer.spec.serving.signatures`; `serving.bundle.saved_model` exports them."""
 
 import json
 from collections.abc import Mapping
 
 import tensorflow as tf
 
-from serving.engine import explain
-from serving.engine import ranking as rank
-from serving.engine import request_inputs as rows
 from serving.engine.candidates import ScoreBonuses
+from serving.engine.explain import contributions, locate
 from serving.engine.item_tables import ItemTables
 from serving.engine.query import Query, sanitize_outputs
 from serving.engine.query_understanding import ScoreWeights
+from serving.engine.ranking import slice_page
+from serving.engine.request_inputs import broadcast, default_input, replace_non_finite
 from serving.engine.search import SearchEngine, SearchState
 from serving.engine.text_index import TextIndexes
 from serving.index.exact import NO_ROW, Index
 from serving.towers import LoadedTowers
 from trainer.ops.numbers import status_bit
 from trainer.spec.branches import content_features
-from trainer.spec.serving import signatures as spec
-from trainer.spec.serving.signatures import QueryStatus, TowerOutput
+from trainer.spec.serving.signatures import QueryStatus, TowerOutput, signatures, wire_spec
 from trainer.spec.tasks import SCORE_COMPONENTS
 
 Outputs = dict[str, tf.Tensor]
@@ -27,127 +26,132 @@ Inputs = Mapping[str, tf.Tensor]
 
 
 class SignatureFunctions(tf.Module):
-    """What each signature computes; one method per signature, {input: tensor} to {output: tensor}."""
+    """Functions of the signatures: one method per signature, {input: tensor} to {output: tensor}."""
 
     def __init__(
         self, towers: LoadedTowers, *, tables: ItemTables, index: Index, texts: TextIndexes, version: str
     ) -> None:
-        super().__init__(name="answers")
+        super().__init__(name="functions")
         self.config = towers.config
         self.towers = towers.module
         self.engine = SearchEngine(towers, tables=tables, index=index, lexical=texts.lexical)
-        self.completion = texts.completion
+        self.autocomplete = texts.autocomplete
         self.tables = tables
         self.index = index  # under this name a refresh finds it again
         self.version = version
-        self.declared = {signature.name: signature for signature in spec.signatures(self.config)}
+        self.declared = {signature.name: signature for signature in signatures(self.config)}
 
     def search(self, inputs: Inputs) -> Outputs:
         """Multimodal search."""
-        inputs = rows.broadcast(inputs)
-        query = self.engine.query(inputs)
-        nobody = tf.fill(tf.shape(query.empty), NO_ROW)
-        return self._page(self.engine.ranking(query, inputs, asked=nobody[:, tf.newaxis], left_out=nobody))
+        request = self.engine.parse(broadcast(inputs))
+        query = self.engine.query(request)
+        no_row = tf.fill(tf.shape(query.empty), NO_ROW)
+        return self._page(self.engine.search(query, request, probe_rows=no_row[:, tf.newaxis], excluded_row=no_row))
 
     def search_text(self, inputs: Inputs) -> Outputs:
-        """Text search: `search` with everything else left at its default."""
-        return self.search(self._filled(inputs))
+        """Text search: `search` with the defaults of all other inputs."""
+        return self.search(self._with_defaults(inputs))
 
     def similar_items(self, inputs: Inputs) -> Outputs:
-        """Items like one item, which itself is left out."""
-        filled = rows.broadcast(self._filled(inputs))
-        own = self.tables.rows_of(filled["item_id"])
-        query = self.engine.query_by_item(own)
-        return self._page(self.engine.ranking(query, filled, asked=own[:, tf.newaxis], left_out=own))
+        """Items like one item, which itself is excluded."""
+        request = self.engine.parse(broadcast(self._with_defaults(inputs)))
+        row = self.tables.rows_of(request.values["item_id"])
+        query = self.engine.query_by_item(row)
+        return self._page(self.engine.search(query, request, probe_rows=row[:, tf.newaxis], excluded_row=row))
 
     def rank(self, inputs: Inputs) -> Outputs:
         """Scores of given items for a query; unknown items score 0."""
-        inputs = rows.broadcast(inputs)
-        query = self.engine.query(inputs)
-        asked = self.tables.rows_of(inputs["item_ids"])
-        weights = self.engine.score_weights(query, inputs)
-        nothing = ScoreBonuses(rows=asked[:, :0], values=tf.zeros([tf.shape(asked)[0], 0]))
-        scored = self.engine.score(query, asked, weights=weights.total, boosts=nothing)
-        known = asked != NO_ROW
-        unknown = tf.reduce_any(~known & (inputs["item_ids"] != b""), axis=-1)
+        request = self.engine.parse(broadcast(inputs))
+        query = self.engine.query(request)
+        item_ids = request.values["item_ids"]
+        rows = self.tables.rows_of(item_ids)
+        weights = self.engine.score_weights(query, request.values)
+        no_boosts = ScoreBonuses(rows=rows[:, :0], values=tf.zeros([tf.shape(rows)[0], 0]))
+        scores = self.engine.score(query, rows, weights=weights.total, boosts=no_boosts)
+        known = rows != NO_ROW
+        unknown = tf.reduce_any(~known & (item_ids != b""), axis=-1)
         return {
-            "scores": tf.where(known, scored.scores, 0.0),
-            **{f"score_{part}": tf.where(known, scored.parts[part], 0.0) for part in SCORE_COMPONENTS},
+            "scores": tf.where(known, scores.scores, 0.0),
+            **{f"score_{name}": tf.where(known, scores.components[name], 0.0) for name in SCORE_COMPONENTS},
             **_understanding_outputs(query, weights),
-            **self._remarks(query.status | weights.status | status_bit(unknown, QueryStatus.ITEM_UNKNOWN)),
+            **self._status_outputs(query.status | status_bit(unknown, QueryStatus.ITEM_UNKNOWN)),
         }
 
     def explain(self, inputs: Inputs) -> Outputs:
-        """Why an item stands where it does in the answer to a search, or why it does not."""
-        inputs = rows.broadcast(inputs)
-        query = self.engine.query(inputs)
-        item = self.tables.rows_of(inputs["item_id"])
-        nobody = tf.fill(tf.shape(item), NO_ROW)
-        ranking = self.engine.ranking(query, inputs, asked=item[:, tf.newaxis], left_out=nobody)
+        """Explanation of the place of an item in the results of a search, or of its absence."""
+        request = self.engine.parse(broadcast(inputs))
+        query = self.engine.query(request)
+        row = self.tables.rows_of(request.values["item_id"])
+        no_row = tf.fill(tf.shape(row), NO_ROW)
+        state = self.engine.search(query, request, probe_rows=row[:, tf.newaxis], excluded_row=no_row)
         return {
-            **explain.locate(self.engine, ranking, item),
-            **explain.contributions(self.engine, ranking, item),
-            **_understanding_outputs(query, ranking.weights),
-            **self._remarks(ranking.status | status_bit(item == NO_ROW, QueryStatus.ITEM_UNKNOWN)),
+            **locate(self.engine, state, row),
+            **contributions(self.engine, state, row),
+            **_understanding_outputs(query, state.weights),
+            **self._status_outputs(state.status | status_bit(row == NO_ROW, QueryStatus.ITEM_UNKNOWN)),
         }
 
     def suggest(self, inputs: Inputs) -> Outputs:
-        """The text with its spelling mended by the words of the catalogue."""
-        mended, changed = self.engine.lexical.mended(inputs["query_text"])
-        return {"suggestion": mended, "num_changed": changed, "bundle_version": self._version_of(changed)}
+        """The text with its spelling corrected by the words of the catalogue."""
+        corrected = self.engine.lexical.correct_spelling(inputs["query_text"])
+        return {
+            "suggestion": corrected.text,
+            "num_changed": corrected.num_changed,
+            "bundle_version": self._version_of(corrected.num_changed),
+        }
 
     def complete(self, inputs: Inputs) -> Outputs:
-        """How a text that was begun may go on."""
-        found = self.completion.complete(inputs["query_text"])
-        count = tf.math.count_nonzero(found != b"", axis=-1, dtype=tf.int32)
-        return {"completions": found, "num_results": count, "bundle_version": self._version_of(count)}
+        """Completions of a text."""
+        completions = self.autocomplete.complete(inputs["query_text"])
+        count = tf.math.count_nonzero(completions != b"", axis=-1, dtype=tf.int32)
+        return {"completions": completions, "num_results": count, "bundle_version": self._version_of(count)}
 
     def embed_query(self, inputs: Inputs) -> Outputs:
         """The query vector."""
-        return _vector_outputs(self.engine.encode(rows.broadcast(inputs)))
+        return _vector_outputs(self.engine.encode_query(broadcast(inputs)))
 
     def embed_item(self, inputs: Inputs) -> Outputs:
         """The vector of an item given by its content and its relations, on its first day."""
-        inputs = rows.broadcast(inputs)
-        price, odd = rows.replace_non_finite(inputs["price"], default=-1.0)
+        inputs = broadcast(inputs)
+        price = replace_non_finite(inputs["price"], default=-1.0)
         wire = {feature.name: inputs[feature.name] for feature in content_features()}
-        content = self.towers.embed_item({**wire, "price": price})
-        encoded = sanitize_outputs(self.engine.with_relations(content, inputs))
-        status = encoded[TowerOutput.STATUS.value] | status_bit(odd, QueryStatus.NUMBER_REPLACED)
+        content = self.towers.embed_item({**wire, "price": price.values})
+        encoded = sanitize_outputs(self.engine.add_daily_branches(content, inputs))
+        status = encoded[TowerOutput.STATUS.value] | status_bit(price.is_replaced, QueryStatus.NUMBER_REPLACED)
         return _vector_outputs({**encoded, TowerOutput.STATUS.value: status})
 
     def wire_spec(self, inputs: Inputs) -> Outputs:
-        """What a client must know to make requests."""
-        return {"spec_json": tf.fill(tf.shape(inputs["placeholder"]), json.dumps(spec.wire_spec(self.config)))}
+        """Sizes of the wire form, which clients need to make requests."""
+        return {"spec_json": tf.fill(tf.shape(inputs["placeholder"]), json.dumps(wire_spec(self.config)))}
 
-    def _filled(self, inputs: Inputs) -> dict[str, tf.Tensor]:
-        """The inputs with those of `search` that are not among them at their defaults."""
-        ports = self.declared["search"].inputs
-        return {**{port.name: rows.default_input(port) for port in ports if port.name not in inputs}, **inputs}
+    def _with_defaults(self, inputs: Inputs) -> dict[str, tf.Tensor]:
+        """The inputs, and those of `search` that are not among them at their defaults."""
+        fields = self.declared["search"].inputs
+        return {**{field.name: default_input(field) for field in fields if field.name not in inputs}, **inputs}
 
-    def _page(self, ranking: SearchState) -> Outputs:
-        """Cuts out the page."""
+    def _page(self, state: SearchState) -> Outputs:
+        """The outputs of one page."""
         width, tables = self.config.search.max_page_size, self.tables
-        places, shown = rank.slice_page(ranking.order, ranking.pages, width=width)
+        page = slice_page(state.reranked, state.pages, width=width)
 
         def cut(values: tf.Tensor, blank: float | int) -> tf.Tensor:
-            return tf.where(shown, tf.gather(values, places, batch_dims=1), blank)
+            return tf.where(page.shown, tf.gather(values, page.positions, batch_dims=1), blank)
 
-        scored, pool = ranking.scored, ranking.pool
+        scores, candidates = state.scores, state.candidates
         return {
-            "ids": tables.gather(tables.item_ids, cut(pool.rows, NO_ROW)),
-            "scores": cut(scored.scores, 0.0),
-            **{f"score_{part}": cut(scored.parts[part], 0.0) for part in SCORE_COMPONENTS},
-            "boosts": cut(scored.boosts, 0.0),
-            "num_variants": cut(pool.variants, 0),
-            "num_results": tf.reduce_sum(tf.cast(shown, tf.int32), axis=-1),
-            "total_matches": pool.total,
-            "query_weights": ranking.query.weights,
-            **_understanding_outputs(ranking.query, ranking.weights),
-            **self._remarks(ranking.status),
+            "ids": tables.gather(tables.item_ids, cut(candidates.rows, NO_ROW)),
+            "scores": cut(scores.scores, 0.0),
+            **{f"score_{name}": cut(scores.components[name], 0.0) for name in SCORE_COMPONENTS},
+            "boosts": cut(scores.boosts, 0.0),
+            "num_variants": cut(candidates.num_variants, 0),
+            "num_results": tf.reduce_sum(tf.cast(page.shown, tf.int32), axis=-1),
+            "total_matches": candidates.total_matches,
+            "query_weights": state.query.weights,
+            **_understanding_outputs(state.query, state.weights),
+            **self._status_outputs(state.status),
         }
 
-    def _remarks(self, status: tf.Tensor) -> Outputs:
+    def _status_outputs(self, status: tf.Tensor) -> Outputs:
         return {"query_status": status, "bundle_version": self._version_of(status)}
 
     def _version_of(self, each: tf.Tensor) -> tf.Tensor:
@@ -155,12 +159,12 @@ class SignatureFunctions(tf.Module):
 
 
 def _understanding_outputs(query: Query, weights: ScoreWeights) -> Outputs:
-    """What the query gives away beside what it looks for, and the weights that follow."""
+    """Intent, sentiment and subjectivity of the query, and the score weights that follow."""
     return {
-        "intent": query.reading.intent,
-        "sentiment": query.reading.sentiment,
-        "subjectivity": query.reading.opinion,
-        "score_weights": tf.stack([weights.total[part] for part in SCORE_COMPONENTS], axis=1),
+        "intent": query.understanding.intent,
+        "sentiment": query.understanding.sentiment,
+        "subjectivity": query.understanding.subjectivity,
+        "score_weights": tf.stack([weights.total[component] for component in SCORE_COMPONENTS], axis=1),
     }
 
 

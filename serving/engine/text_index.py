@@ -1,4 +1,4 @@
-"""What a bundle knows of its items' texts: the lexical index and the completions."""
+"""Text indexes of a bundle: BM25 and autocomplete."""
 
 import dataclasses
 
@@ -12,14 +12,14 @@ from trainer.spec.config import DEFAULT_FIELD_WEIGHTS, SearchConfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TextIndexes:
-    """Built once for every flavour of a bundle."""
+    """Text indexes, built once for every flavour of a bundle."""
 
     lexical: LexicalIndex
-    completion: Autocomplete
+    autocomplete: Autocomplete
 
 
 def build_text_indexes(catalogue: Catalogue, *, search: SearchConfig) -> TextIndexes:
-    """Reads the texts of the items that search can find; term statistics are those of the big index."""
+    """Indexes the texts of the items that search can find; term statistics are those of the big index."""
     columns = {name: values[: catalogue.num_indexed] for name, values in catalogue.columns.items()}
     removed = catalogue.removed[: catalogue.num_indexed]
     weights = {**DEFAULT_FIELD_WEIGHTS, **search.field_weights}
@@ -27,11 +27,11 @@ def build_text_indexes(catalogue: Catalogue, *, search: SearchConfig) -> TextInd
     fields["attributes"] = _join_entries(columns["attributes"], without_keys=True)
     postings = build_postings(fields, weights=weights, num_base=catalogue.num_base, removed=removed)
     titles, brands = _join_entries(columns["title"][~removed]), _join_entries(columns["brand"][~removed])
-    return TextIndexes(lexical=LexicalIndex(postings), completion=Autocomplete(build_phrases(titles, brands)))
+    return TextIndexes(lexical=LexicalIndex(postings), autocomplete=Autocomplete(build_phrases(titles, brands)))
 
 
 def _join_entries(column: np.ndarray, *, without_keys: bool = False) -> list[bytes]:
-    """One text an item: entries of a list one after the other, of `key=value` only the value where that is asked."""
+    """Joins the entries of each item to one text; with `without_keys` only the value of each `key=value`."""
     return [
         text
         if isinstance(text, bytes)

@@ -130,7 +130,7 @@ def run_bm25(items: str, requests: Sequence[JudgedRequest]) -> list[list[bytes]]
     fields = zip(columns["title"], columns["description"], columns["brand"], strict=True)
     index = LexicalIndex(build_postings({"text": [b" ".join(parts) for parts in fields]}, weights={"text": 1.0}))
     terms = index.terms(tf.constant([request.query["query_text"] for request in requests]))
-    rows = index.propose(terms, DEPTH).numpy()
+    rows = index.retrieve(terms, DEPTH).numpy()
     return [[columns["item_id"][row] for row in found if row >= 0] for found in rows]
 
 

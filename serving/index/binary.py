@@ -1,4 +1,4 @@
-"""Binary codes in stock ops: a few bits an item, compared by Hamming distance, then the nearest compared exactly."""
+"""Binary index in stock ops: a few bits per item, compared by Hamming distance, then the nearest compared exactly."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ MAX_UINT8 = 255
 
 
 class BinaryIndex(tf.Module):
-    """Compares the signs of rotated vectors with those of every item and reorders the nearest."""
+    """Binary index: signs of rotated vectors by Hamming distance, then exact reordering of the nearest."""
 
     kind = IndexKind.BINARY
 
@@ -24,7 +24,7 @@ class BinaryIndex(tf.Module):
           store: The vectors, by row.
           words: [word, row] int64, the bits of each item.
           rotation: [dim, word * 64] float32; a bit is the sign of one column's product.
-          mean: [dim] float32, taken off before the rotation.
+          mean: [dim] float32, subtracted before the rotation.
           share: Share of the items that are compared exactly.
         """
         super().__init__(name="binary_index")
@@ -35,7 +35,7 @@ class BinaryIndex(tf.Module):
         self.share = share
 
     def nearest(self, query_vectors: tf.Tensor, k: int) -> tf.Tensor:
-        """See `serving.index.exact.Approximate`."""
+        """See `serving.index.exact.ApproximateIndex`."""
         candidates = min(self.store.num_items, max(2 * k, round(self.share * self.store.num_items)))
         found = min(k, candidates)
 
@@ -59,7 +59,7 @@ class BinaryIndex(tf.Module):
 
 
 def pack_bits(bits: tf.Tensor) -> tf.Tensor:
-    """[batch, words * 64] bool as [batch, words] int64, the first bit lowest."""
+    """Packs [batch, words * 64] bool into [batch, words] int64, the first bit lowest."""
     values = tf.bitwise.left_shift(tf.ones([WORD_BITS], tf.int64), tf.range(WORD_BITS, dtype=tf.int64))
     grouped = tf.reshape(bits, [-1, bits.shape[1] // WORD_BITS, WORD_BITS])
     return tf.reduce_sum(tf.where(grouped, values, tf.constant(0, tf.int64)), axis=-1)

@@ -1,7 +1,7 @@
-"""Builds an index in a process of its own: memory goes back to the system, and a crash is an error and no more.
+"""Index build in a process of its own: memory goes back to the system, and a crash is an error and no more.
 
-A failed check in ScaNN aborts the process without an exception. What is built is left in a folder: `built.json` with
-the numbers that were chosen, and `parts.npz` or, for ScaNN, the SavedModel `index`.
+A failed check in ScaNN aborts the process without an exception. The result is a folder: `built.json` with the
+parameters that were chosen, and `parts.npz` or, for ScaNN, the SavedModel `index`.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,14 +24,14 @@ from trainer.spec.config import VectorDtype
 def build_in_subprocess(
     vectors: np.ndarray, *, queries: np.ndarray, kind: IndexKind, storage: VectorDtype, k: int, directory: Path
 ) -> dict[str, Any]:
-    """Builds an index into `directory` and returns the numbers that were chosen.
+    """Builds an index into `directory` and returns the parameters that were chosen.
 
     Args:
       vectors: [n, dim] float32 of length 1.
-      queries: [query, dim] float32 of length 1, for which the index must be good; they decide how much it reads.
+      queries: [query, dim] float32 of length 1, for which the index is tuned; they decide how much it reads.
       kind: Anything but exact.
       storage: How the vectors are stored.
-      k: How many candidates will be asked for.
+      k: How many candidates are retrieved.
       directory: A new folder.
 
     Raises:
@@ -53,8 +53,15 @@ def build_in_subprocess(
     return built
 
 
-def build_ivf(vectors: np.ndarray, queries: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and numbers of an inverted file: about 4 √n lists, and as many probes as the target needs."""
+class IndexParts(NamedTuple):
+    """Parts of an index: {name: array}, and {name: parameter} as JSON."""
+
+    arrays: dict[str, np.ndarray]
+    parameters: dict[str, Any]
+
+
+def build_ivf(vectors: np.ndarray, queries: np.ndarray) -> IndexParts:
+    """Builds an inverted file: about 4 √n lists, and as many probes as the target needs."""
     lists = clustering.build_inverted_lists(vectors, num_lists=max(1, round(4 * math.sqrt(len(vectors)))))
     list_of = np.empty(len(vectors), np.int64)
     list_of[lists.order] = np.repeat(np.arange(len(lists.centres)), np.diff(lists.starts))
@@ -63,25 +70,26 @@ def build_ivf(vectors: np.ndarray, queries: np.ndarray) -> tuple[dict[str, np.nd
     places = np.argsort(order, axis=1)  # [query, list]: how many lists are nearer
     reads = int(np.quantile(np.take_along_axis(places, wanted, axis=1), TARGET_RECALL, method="higher")) + 1
     arrays = {"centres": lists.centres, "starts": lists.starts, "order": lists.order}
-    return arrays, {"probes": reads, "longest": int(np.diff(lists.starts).max())}
+    return IndexParts(arrays, {"probes": reads, "longest": int(np.diff(lists.starts).max())})
 
 
-def build_binary(vectors: np.ndarray, queries: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and numbers of binary codes: two bits a dimension, and as many comparisons as the target needs."""
-    rotation, mean = clustering.learn_rotation(vectors, words=-(-2 * vectors.shape[1] // 64))
-    words = clustering.pack_signs(vectors, rotation, mean)
+def build_binary(vectors: np.ndarray, queries: np.ndarray) -> IndexParts:
+    """Builds binary codes: two bits per dimension, and as many comparisons as the target needs."""
+    rotation = clustering.learn_rotation(vectors, words=-(-2 * vectors.shape[1] // 64))
+    words = clustering.pack_signs(vectors, rotation)
     wanted = clustering.nearest_rows(queries, vectors, k=RECALL_AT)
     ranks = []
-    for bits, rows in zip(clustering.pack_signs(queries, rotation, mean).T, wanted, strict=True):
+    for bits, rows in zip(clustering.pack_signs(queries, rotation).T, wanted, strict=True):
         distance = np.bitwise_count(words ^ bits[:, None]).sum(axis=0, dtype=np.int32)
         at = np.searchsorted(np.sort(distance), distance[rows], side="right")  # the worst place among equals
         ranks += at.tolist()
     share = float(np.quantile(ranks, TARGET_RECALL)) / len(vectors)
-    return {"words": words.view(np.int64), "rotation": rotation, "mean": mean}, {"share": share}
+    arrays = {"words": words.view(np.int64), "rotation": rotation.matrix, "mean": rotation.mean}
+    return IndexParts(arrays, {"share": share})
 
 
 def main() -> None:
-    """The child process."""
+    """Runs the child process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--kind", type=IndexKind, required=True)
@@ -94,11 +102,11 @@ def main() -> None:
         from serving.index import scann_builder  # TensorFlow, needed for this alone
 
         setting = {"kind": arguments.kind, "storage": arguments.storage, "k": arguments.k}
-        numbers = scann_builder.build(vectors, queries=queries, directory=arguments.directory, **setting)
+        parameters = scann_builder.build(vectors, queries=queries, directory=arguments.directory, **setting)
     else:
-        arrays, numbers = (build_ivf if arguments.kind is IndexKind.IVF else build_binary)(vectors, queries)
+        arrays, parameters = (build_ivf if arguments.kind is IndexKind.IVF else build_binary)(vectors, queries)
         np.savez(arguments.directory / "parts.npz", allow_pickle=False, **arrays)
-    (arguments.directory / "built.json").write_text(json.dumps(numbers))
+    (arguments.directory / "built.json").write_text(json.dumps(parameters))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ RECALL_AT = 10
 
 
 def check_vectors(vectors: np.ndarray) -> None:
-    """Refuses what would abort ScaNN or be found by nobody.
+    """Checks vectors before they are indexed: others would abort ScaNN or never be found.
 
     Raises:
       ValueError: A vector is zero or not finite.

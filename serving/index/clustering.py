@@ -1,6 +1,7 @@
-"""Near items in lists, signs of rotated vectors: what IVF and binary indexes learn from a catalogue. NumPy only."""
+"""Clustering and binary codes: spherical k-means lists, iterative quantization, and sample queries. NumPy only."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ NUM_SAMPLE_QUERIES = 400
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InvertedLists:
-    """A catalogue in lists.
+    """Inverted lists of a catalogue.
 
     Attributes:
       centres: [list, dim] float32 of length 1.
@@ -30,7 +31,7 @@ class InvertedLists:
 
 
 def build_inverted_lists(vectors: np.ndarray, *, num_lists: int, seed: int = SEED) -> InvertedLists:
-    """Spherical k-means; a list that has become much longer than the mean is halved until it is not.
+    """Builds inverted lists by spherical k-means; a list much longer than the mean is halved until it is not.
 
     Args:
       vectors: [n, dim] float32 of length 1, n at least 1.
@@ -60,14 +61,14 @@ def build_inverted_lists(vectors: np.ndarray, *, num_lists: int, seed: int = SEE
 
 
 def nearest_centre(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """[n] int64, the centre with the largest dot product for each vector."""
+    """Returns [n] int64, the centre with the largest dot product for each vector."""
     return np.concatenate(
         [(vectors[start : start + _BLOCK] @ centres.T).argmax(axis=1) for start in range(0, len(vectors), _BLOCK)]
     )
 
 
 def _split_large_list(vectors: np.ndarray, rows: np.ndarray, limit: int) -> list[np.ndarray]:
-    """`rows` in pieces of at most `limit`, cut in the middle along the direction in which they differ most."""
+    """Splits `rows` into pieces of at most `limit`, in the middle along the direction in which they differ most."""
     if len(rows) <= limit:
         return [rows]
     centred = vectors[rows] - vectors[rows].mean(axis=0)
@@ -77,11 +78,23 @@ def _split_large_list(vectors: np.ndarray, rows: np.ndarray, limit: int) -> list
     return [*_split_large_list(vectors, along[:half], limit), *_split_large_list(vectors, along[half:], limit)]
 
 
-def learn_rotation(vectors: np.ndarray, *, words: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
-    """A rotation [dim, words * 64] whose signs say as much as they can about a vector, and the mean [dim] before it.
+class Rotation(NamedTuple):
+    """Rotation of centred vectors.
+
+    Attributes:
+      matrix: [dim, bits] float32.
+      mean: [dim] float32, subtracted before the rotation.
+    """
+
+    matrix: np.ndarray
+    mean: np.ndarray
+
+
+def learn_rotation(vectors: np.ndarray, *, words: int, seed: int = SEED) -> Rotation:
+    """Learns a rotation to words * 64 dimensions whose signs lose as little of a vector as they can.
 
     Iterative quantization (https://slazebni.cs.illinois.edu/publications/cvpr11_small_code.pdf): from random orthogonal
-    columns, each step turns them towards the corners of the cube that the signs stand for.
+    columns, each step turns them towards the corners of the cube of all sign patterns.
     """
     random = np.random.default_rng(seed)
     sample = vectors[random.permutation(len(vectors))[:_ROTATION_SAMPLES]]
@@ -96,27 +109,27 @@ def learn_rotation(vectors: np.ndarray, *, words: int, seed: int = SEED) -> tupl
             left, _, right = np.linalg.svd(centred.T @ signs)
             rotation = left @ right
         blocks.append(rotation)
-    return np.concatenate(blocks, axis=1)[:, :bits].astype(np.float32), mean
+    return Rotation(matrix=np.concatenate(blocks, axis=1)[:, :bits].astype(np.float32), mean=mean)
 
 
-def pack_signs(vectors: np.ndarray, rotation: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """[word, n] uint64: the signs of the rotated vectors, the first column lowest."""
+def pack_signs(vectors: np.ndarray, rotation: Rotation) -> np.ndarray:
+    """Returns [word, n] uint64: the signs of the rotated vectors, the first column lowest."""
     parts = []
     for start in range(0, len(vectors), _BLOCK):
-        bits = (vectors[start : start + _BLOCK] - mean) @ rotation > 0.0
+        bits = (vectors[start : start + _BLOCK] - rotation.mean) @ rotation.matrix > 0.0
         parts.append(np.packbits(bits, axis=1, bitorder="little").view("<u8"))
     return np.ascontiguousarray(np.concatenate(parts).T)
 
 
 def sample_queries(vectors: np.ndarray, *, count: int = NUM_SAMPLE_QUERIES, seed: int = SEED) -> np.ndarray:
-    """[at most count, dim] float32 of length 1: evenly spaced items moved by half their length, as a query is off."""
+    """Returns queries [at most count, dim] float32 of length 1: evenly spaced items plus noise of half their length."""
     chosen = vectors[:: max(1, len(vectors) // count)][:count]
     noise = _unit(np.random.default_rng(seed).normal(size=chosen.shape).astype(np.float32))
     return _unit(chosen + np.float32(_QUERY_NOISE) * noise)
 
 
 def nearest_rows(queries: np.ndarray, vectors: np.ndarray, *, k: int) -> np.ndarray:
-    """[query, min(k, n)] int64, the rows with the largest dot product, in no order."""
+    """Returns [query, min(k, n)] int64, the rows with the largest dot product, in no order."""
     width = min(k, len(vectors))
     return np.stack([np.argpartition(-(vectors @ query), width - 1)[:width] for query in queries])
 

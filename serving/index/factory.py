@@ -1,4 +1,4 @@
-"""Item vectors to an index of any kind, and an index back from a SavedModel with the numbers of its manifest."""
+"""Index factory: item vectors to an index of any kind, and an index restored from a SavedModel."""
 
 import dataclasses
 import math
@@ -28,105 +28,108 @@ _SCANN_VARIABLES = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuiltIndex:
-    """An index and what the manifest says about it.
+    """Index with its metadata.
 
     Attributes:
       index: The index.
-      facts: As JSON: `kind`, `storage`, `items`, `recall_at_10`, `bytes_per_item`, and the numbers of the kind.
-      keep: What must stay alive as long as `index` is used.
+      metadata: As JSON, for the manifest: `kind`, `storage`, `items`, `recall_at_10`, `bytes_per_item`, and the
+        parameters of the kind.
+      keep_alive: An object that must stay alive as long as `index` is used.
     """
 
     index: Index
-    facts: Mapping[str, Any]
-    keep: Any = None
+    metadata: Mapping[str, Any]
+    keep_alive: Any = None
 
 
 def build_index(
-    vectors: np.ndarray,
-    *,
-    queries: np.ndarray | None = None,
-    kind: IndexKind,
-    storage: VectorDtype,
-    k: int,
-    work_dir: Path,
+    vectors: np.ndarray, *, queries: np.ndarray, kind: IndexKind, storage: VectorDtype, k: int, work_dir: Path
 ) -> BuiltIndex:
     """Indexes `vectors` [n, dim] float32 by dot product; anything but exact is built in a child process.
 
     Args:
       vectors: Rows in the order of the catalogue.
-      queries: [query, dim] float32, like those that will come: half of them decide how much an index reads,
-        over the others its recall is measured. None = items moved by noise.
+      queries: [query, dim] float32, a sample of the queries to come: half of them decide how much an index reads,
+        over the others its recall is measured. See `sample_queries`.
       kind: Which index.
       storage: How the vectors are stored.
-      k: How many candidates will be asked for.
-      work_dir: Where files lie meanwhile; the caller removes it.
+      k: How many candidates are retrieved.
+      work_dir: Folder for temporary files; the caller removes it.
 
     Raises:
       ValueError: A vector is zero or not finite.
       RuntimeError: The child process failed.
     """
     check_vectors(vectors)
-    if queries is None or not len(queries):
-        queries = clustering.sample_queries(vectors)
-    numbers: dict[str, Any] = {}
-    keep = None
+    parameters: dict[str, Any] = {}
+    keep_alive = None
     if kind is IndexKind.EXACT:
         index: Index = ExactIndex(VectorStore.of(vectors, storage=storage))
     else:
         folder = work_dir / kind.value
-        numbers = build_in_subprocess(vectors, queries=queries[::2], kind=kind, storage=storage, k=k, directory=folder)
-        approximate, keep = _load_parts(folder, vectors, kind=kind, storage=storage, numbers=numbers)
-        index = ExactFallbackIndex(approximate, exact=ExactIndex(approximate.store))  # type: ignore[attr-defined]
-    facts = {
+        parameters = build_in_subprocess(
+            vectors, queries=queries[::2], kind=kind, storage=storage, k=k, directory=folder
+        )
+        loaded = _load_parts(folder, vectors, kind=kind, storage=storage, parameters=parameters)
+        index, keep_alive = loaded.index, loaded.keep_alive
+    metadata = {
         "kind": kind.value,
         "storage": storage.value,
         "items": len(vectors),
         "recall_at_10": measured_recall(index, vectors, queries[1::2]),
         "bytes_per_item": round(size_of(index) / max(1, len(vectors)), 1),
-        **numbers,
+        **parameters,
     }
-    return BuiltIndex(index=index, facts=facts, keep=keep)
+    return BuiltIndex(index=index, metadata=metadata, keep_alive=keep_alive)
 
 
-def restore_index(saved: Any, facts: Mapping[str, Any]) -> Index:
-    """The index that a SavedModel holds as `saved`, with the variables it has: nothing is built or copied."""
-    kind = IndexKind(facts["kind"])
+def restore_index(saved: Any, metadata: Mapping[str, Any]) -> Index:
+    """Restores the index that a SavedModel holds as `saved`, with its variables: nothing is built or copied."""
+    kind = IndexKind(metadata["kind"])
     if kind is IndexKind.EXACT:
         return ExactIndex(_restore_store(saved.store))
     old = saved.approximate
-    approximate = _assemble(_restore_store(old.store), kind=kind, numbers=facts, parts=old)
-    return ExactFallbackIndex(approximate, exact=ExactIndex(approximate.store))  # type: ignore[attr-defined]
+    return _assemble(_restore_store(old.store), kind=kind, parameters=metadata, parts=old)
+
+
+@dataclasses.dataclass(frozen=True)
+class _LoadedIndex:
+    """An index, and an object that must stay alive with it."""
+
+    index: Index
+    keep_alive: Any
 
 
 def _load_parts(
-    folder: Path, vectors: np.ndarray, *, kind: IndexKind, storage: VectorDtype, numbers: Mapping[str, Any]
-) -> tuple[ApproximateIndex, Any]:
-    """What the child process left, and what must stay alive."""
+    folder: Path, vectors: np.ndarray, *, kind: IndexKind, storage: VectorDtype, parameters: Mapping[str, Any]
+) -> _LoadedIndex:
+    """Loads the result of the child process."""
     if not (folder / "parts.npz").exists():
         from scann.scann_ops.py import scann_ops  # noqa: F401  registers the ops, without which it does not load
 
         loaded = tf.saved_model.load(str(folder / "index"))
-        return _assemble(VectorStore.of(vectors, storage=storage), kind=kind, numbers=numbers, parts=loaded), loaded
+        store = VectorStore.of(vectors, storage=storage)
+        return _LoadedIndex(_assemble(store, kind=kind, parameters=parameters, parts=loaded), loaded)
     with np.load(folder / "parts.npz", allow_pickle=False) as arrays:
         parts = tf.Module()
         for name in arrays.files:
             setattr(parts, name, arrays[name])
     store = VectorStore.of(vectors, storage=storage, order=getattr(parts, "order", None))
-    return _assemble(store, kind=kind, numbers=numbers, parts=parts), None
+    return _LoadedIndex(_assemble(store, kind=kind, parameters=parameters, parts=parts), None)
 
 
-def _assemble(store: VectorStore, *, kind: IndexKind, numbers: Mapping[str, Any], parts: Any) -> ApproximateIndex:
+def _assemble(store: VectorStore, *, kind: IndexKind, parameters: Mapping[str, Any], parts: Any) -> Index:
+    approximate: ApproximateIndex
     if kind is IndexKind.IVF:
-        return IvfIndex(
-            store,
-            centres=parts.centres,
-            starts=parts.starts,
-            longest=numbers["longest"],
-            probes=numbers["probes"],
-        )
-    if kind is IndexKind.BINARY:
-        return BinaryIndex(store, words=parts.words, rotation=parts.rotation, mean=parts.mean, share=numbers["share"])
-    return ScannIndex(store, state=parts.state, kind=kind, leaves=numbers["leaves"], reorders=numbers["reorders"])
+        numbers = {name: parameters[name] for name in ("longest", "probes")}
+        approximate = IvfIndex(store, centres=parts.centres, starts=parts.starts, **numbers)
+    elif kind is IndexKind.BINARY:
+        arrays = {"words": parts.words, "rotation": parts.rotation, "mean": parts.mean}
+        approximate = BinaryIndex(store, **arrays, share=parameters["share"])
+    else:
+        settings = {name: parameters[name] for name in ("leaves", "reorders")}
+        approximate = ScannIndex(store, state=parts.state, kind=kind, **settings)
+    return ExactFallbackIndex(approximate, exact=ExactIndex(store))
 
 
 def _restore_store(saved: Any) -> VectorStore:
@@ -135,11 +138,11 @@ def _restore_store(saved: Any) -> VectorStore:
 
 
 def measured_recall(index: Index, vectors: np.ndarray, queries: np.ndarray) -> float:
-    """Share of the exact nearest ten of `queries` that `index` proposes as its first ten."""
+    """Returns the share of the exact nearest ten of `queries` that are the first ten of `index`."""
     if not len(vectors) or not len(queries):
         return 1.0
     wanted = clustering.nearest_rows(queries, vectors, k=RECALL_AT)
-    found = index.propose(tf.constant(queries), wanted.shape[1]).numpy()
+    found = index.retrieve(tf.constant(queries), wanted.shape[1]).numpy()
     hits = 0
     for query, rows, good in zip(queries, found, wanted, strict=True):
         threshold = (vectors[good] @ query).min() - 1e-6  # of equal scores any will do
@@ -148,7 +151,7 @@ def measured_recall(index: Index, vectors: np.ndarray, queries: np.ndarray) -> f
 
 
 def size_of(index: Any) -> int:
-    """Bytes of everything that `index` keeps in variables; what ScaNN keeps is counted by its own."""
+    """Returns the bytes of all variables of `index`, those of ScaNN included."""
     seen: dict[int, int] = {}
     for variable in _variables(index):
         value = variable.read_value()

@@ -1,4 +1,4 @@
-"""An inverted file in stock ops: the catalogue in lists of near items, of which a query reads the nearest few."""
+"""Inverted file index (IVF) in stock ops: items in lists by k-means, of which a query reads the nearest few."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from serving.index.kinds import IndexKind
 from serving.index.vector_store import BLOCK, VectorStore, as_variable
 
 MAX_GATHERED_VECTORS = 1 << 17  # vectors; bounds the memory of a large batch
-# A vector that is gathered costs about as much as so many that a whole batch is multiplied with in place (measured at
+# A vector that is gathered costs about as much as this many that a whole batch is multiplied with in place (measured at
 # batch 32): a batch that would read more than its share is answered faster, and exactly, by reading everything.
 GATHER_COST = 24
 SCAN_MIN_BATCH = 32
 
 
 class IvfIndex(tf.Module):
-    """Reads the lists whose centres are nearest to the query. The store holds the items list by list."""
+    """Inverted file index: reads the lists whose centres are nearest. The store holds the items list by list."""
 
     kind = IndexKind.IVF
 
@@ -39,7 +39,7 @@ class IvfIndex(tf.Module):
         self.probes = probes
 
     def nearest(self, query_vectors: tf.Tensor, k: int) -> tf.Tensor:
-        """See `serving.index.exact.Approximate`."""
+        """See `serving.index.exact.ApproximateIndex`."""
         num_lists = int(self.centres.shape[0])
         enough = -(-2 * k * num_lists // max(1, self.store.num_items))  # lists of twice as many items as are wanted
         probes = min(max(self.probes, enough), num_lists)
@@ -50,7 +50,7 @@ class IvfIndex(tf.Module):
             starts = tf.range(0, batch, chunk)
             parts = tf.TensorArray(tf.int32, size=tf.size(starts), element_shape=[None, k], infer_shape=False)
 
-            def step(number: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            def step(number: tf.Tensor, parts: tf.TensorArray) -> tuple[Any, ...]:
                 queries = query_vectors[starts[number] : starts[number] + chunk]
                 return number + 1, parts.write(number, self._search(queries, k, probes))
 
@@ -65,7 +65,7 @@ class IvfIndex(tf.Module):
         if GATHER_COST * probes * self.longest < self.store.num_items:
             return by_lists()
         scan = ExactIndex(self.store)
-        rows = tf.cond(batch < SCAN_MIN_BATCH, by_lists, lambda: scan.propose(query_vectors, k))
+        rows = tf.cond(batch < SCAN_MIN_BATCH, by_lists, lambda: scan.retrieve(query_vectors, k))
         return tf.ensure_shape(rows, [None, k])
 
     def _search(self, query_vectors: tf.Tensor, k: int, probes: int) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Kinds of index and the rules by which a catalogue gets one. No TensorFlow here."""
+"""Kinds of index and the choice among them by catalogue size. No TensorFlow here."""
 
 import enum
 
@@ -10,7 +10,7 @@ TREE_MIN_ITEMS = 100_000  # from ScaNN's rules of thumb: below, hashing without 
 
 
 class IndexKind(enum.StrEnum):
-    """How an index searches."""
+    """Kind of an index."""
 
     EXACT = "exact"
     IVF = "ivf"  # exact in the nearest of many lists, in stock ops
@@ -27,9 +27,9 @@ SCANN_KINDS = frozenset({IndexKind.SCANN_BRUTE_FORCE, IndexKind.SCANN_HASHED, In
 def choose_kind(
     num_items: int, *, flavour: str, search: SearchConfig, similarity: SimilarityKind = SimilarityKind.COSINE
 ) -> IndexKind:
-    """The kind of index that `num_items` items get in one flavour of a bundle.
+    """Chooses the kind of index of `num_items` items in one flavour of a bundle.
 
-    Exact where the other kinds do not know the similarity.
+    Exact where the other kinds do not support the similarity.
     """
     if num_items < MIN_APPROXIMATE_ITEMS or search.index is IndexChoice.EXACT:
         return IndexKind.EXACT

@@ -1,4 +1,4 @@
-"""The ScaNN library's search. Its ops are registered when an index is traced: a `stock` bundle is made without them."""
+"""ScaNN index. The ops are registered when an index is traced: a `stock` bundle is built without them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from serving.index.vector_store import VectorStore
 
 
 class ScannIndex(tf.Module):
-    """Searches with the ScaNN ops."""
+    """ScaNN index, searched by the ScaNN ops."""
 
     def __init__(self, store: VectorStore, *, state: Any, kind: IndexKind, leaves: int, reorders: bool) -> None:
         """Wraps a built index.
@@ -30,7 +30,7 @@ class ScannIndex(tf.Module):
         self.reorders = reorders
 
     def nearest(self, query_vectors: tf.Tensor, k: int) -> tf.Tensor:
-        """See `serving.index.exact.Approximate`."""
+        """See `serving.index.exact.ApproximateIndex`."""
         from scann.scann_ops.py import scann_ops
 
         found = min(k, self.store.num_items)
@@ -54,5 +54,5 @@ class ScannIndex(tf.Module):
 
 
 def num_reordered(k: int) -> int:
-    """How many candidates a hashed index compares exactly before it proposes `k`."""
+    """Returns how many candidates a hashed index compares exactly to retrieve `k`."""
     return max(4 * k, 200)

@@ -1,4 +1,4 @@
-"""Builds a ScaNN index in this process; `serving.index.build_process` runs it in one of its own."""
+"""ScaNN index build in this process; `serving.index.build_process` runs it in one of its own."""
 
 import math
 from pathlib import Path
@@ -15,7 +15,7 @@ from trainer.spec.config import VectorDtype
 
 
 def build_state(vectors: np.ndarray, *, kind: IndexKind, k: int, reorders: bool = True) -> Any:
-    """A trackable ScaNN state over `vectors` [n, dim]; with `reorders` it keeps them for an exact comparison.
+    """Returns a trackable ScaNN state over `vectors` [n, dim]; with `reorders` it keeps them for an exact comparison.
 
     Raises:
       ValueError: A vector is zero or not finite.
@@ -41,19 +41,19 @@ def build_state(vectors: np.ndarray, *, kind: IndexKind, k: int, reorders: bool 
 
 
 def num_leaves(count: int) -> int:
-    """Leaves of a tree over `count` items."""
+    """Returns the number of leaves of a tree over `count` items."""
     return round(math.sqrt(count))
 
 
 def tune_num_leaves(state: Any, vectors: np.ndarray, *, queries: np.ndarray, k: int) -> int:
-    """The fewest leaves whose search finds the target share of the nearest ten, and some reserve for `k` candidates."""
+    """Returns the fewest leaves to search for the target recall, with some reserve for `k` candidates."""
     from scann.scann_ops.py import scann_ops
 
     searcher = scann_ops.searcher_from_module(state)
     wanted = clustering.nearest_rows(queries, vectors, k=RECALL_AT)
-    most = num_leaves(len(vectors))
-    leaves = min(most, max(1, math.ceil(4 * k * most / len(vectors))))
-    while leaves < most:
+    max_leaves = num_leaves(len(vectors))
+    leaves = min(max_leaves, max(1, math.ceil(4 * k * max_leaves / len(vectors))))
+    while leaves < max_leaves:
         found, scores = searcher.search_batched(
             queries,
             final_num_neighbors=num_reordered(k),
@@ -64,14 +64,14 @@ def tune_num_leaves(state: Any, vectors: np.ndarray, *, queries: np.ndarray, k: 
         hits = [len(set(row) & set(good)) for row, good in zip(found.tolist(), wanted.tolist(), strict=True)]
         if sum(hits) >= TARGET_RECALL * wanted.size:
             return leaves
-        leaves = min(most, math.ceil(1.3 * leaves))
-    return most
+        leaves = min(max_leaves, math.ceil(1.3 * leaves))
+    return max_leaves
 
 
 def build(
     vectors: np.ndarray, *, queries: np.ndarray, kind: IndexKind, storage: VectorDtype, k: int, directory: Path
 ) -> dict[str, Any]:
-    """Writes the SavedModel `index` into `directory`; returns the numbers that were chosen.
+    """Writes the SavedModel `index` into `directory`; returns the parameters that were chosen.
 
     With float32 storage ScaNN keeps the vectors itself; with a smaller one they are kept once, by the index's store.
     """

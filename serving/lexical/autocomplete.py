@@ -1,4 +1,4 @@
-"""Completion: how a text that was begun goes on in this catalogue, from the words, phrases and titles of its items.
+"""Autocomplete from the words, phrases and titles of the items of a catalogue.
 
 Every prefix that more phrases share than an answer holds has a list of its own, so that one lookup of the longest known
 prefix and a comparison of ten texts answer a request.
@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainer.ops.text import words
 from trainer.spec.serving.search_fields import NUM_COMPLETIONS
 
-MAX_PHRASES = 50_000  # of rarer ones only as many as this
+MAX_PHRASES = 50_000  # the most frequent ones are kept
 MAX_PHRASE_WORDS = 3  # of a phrase that is no whole title or brand
 MAX_TITLE_WORDS = 8  # words; longer titles are no queries
 MAX_PREFIX_CHARS = 24  # characters that have lists
@@ -21,7 +21,7 @@ _TEXT_BATCH_SIZE = 1_024
 
 
 def build_phrases(titles: Sequence[bytes], brands: Sequence[bytes]) -> list[str]:
-    """What a text may be completed to, the most frequent first.
+    """Builds the phrases that texts are completed to, the most frequent first.
 
     Args:
       titles: [items] UTF-8.
@@ -38,7 +38,7 @@ def build_phrases(titles: Sequence[bytes], brands: Sequence[bytes]) -> list[str]
     made = Counter(" ".join(brand) for brand in _split(brands))
     counts |= made
     whole = {" ".join(title) for title in _split(titles)} | set(made)
-    # A part of a title that only one item has says no more than the title.
+    # A part of a title that only one item has is no better a completion than the title.
     kept = [text for text, count in counts.items() if text and (count > 1 or " " not in text or text in whole)]
     return sorted(kept, key=lambda text: (-counts[text], len(text), text))[:MAX_PHRASES]
 
@@ -52,11 +52,11 @@ def _split(texts: Sequence[bytes]) -> list[list[str]]:
 
 
 class Autocomplete(tf.Module):
-    """Phrases by prefix, as variables."""
+    """Index of phrases by prefix, as variables."""
 
     def __init__(self, phrases: Sequence[str]) -> None:
         """Indexes `phrases`, the preferred first."""
-        super().__init__(name="completion")
+        super().__init__(name="autocomplete")
         lists = _prefix_lists(phrases)
         prefixes = sorted(lists)
         blank = len(phrases)
@@ -70,24 +70,27 @@ class Autocomplete(tf.Module):
         self.num_lists = len(prefixes)
 
     def complete(self, text: tf.Tensor) -> tf.Tensor:
-        """Completions [batch, NUM_COMPLETIONS] of texts [batch], "" behind them; where none fits, of the last word."""
+        """Returns completions [batch, NUM_COMPLETIONS] of texts [batch], padded with "".
+
+        Where nothing continues the whole text, its last word is completed.
+        """
         split = words(text)
         ends_in_space = tf.strings.regex_full_match(text, r"(?s).*\s") & (split.row_lengths() > 0)
         space = tf.where(ends_in_space, b" ", b"")
         whole = tf.strings.join([_join_words(split), space])
-        found = self._going_on(whole)
+        found = self._extend(whole)
         last = _join_words(split[:, -1:])
         head = tf.strings.join([_join_words(split[:, :-1]), tf.constant(b" ")])
         several = (split.row_lengths() > 1) & ~ends_in_space
-        by_last = self._going_on(tf.where(several, last, b""))
+        by_last = self._extend(tf.where(several, last, b""))
         by_last = tf.where(
             by_last != b"", tf.strings.join([tf.repeat(head[:, tf.newaxis], NUM_COMPLETIONS, axis=1), by_last]), b""
         )
         none = tf.reduce_all(found == b"", axis=-1, keepdims=True)
         return tf.where(none, by_last, found)
 
-    def _going_on(self, begun: tf.Tensor) -> tf.Tensor:
-        """Phrases that begin with each of `begun` [batch] and are longer: [batch, NUM_COMPLETIONS], "" behind them."""
+    def _extend(self, begun: tf.Tensor) -> tf.Tensor:
+        """Phrases that begin with each of `begun` [batch] and are longer: [batch, NUM_COMPLETIONS], padded with ""."""
         lengths = tf.range(1, MAX_PREFIX_CHARS + 1)
         starts = tf.strings.substr(
             tf.repeat(begun[:, tf.newaxis], MAX_PREFIX_CHARS, axis=1),

@@ -1,4 +1,4 @@
-"""Spelling: what an unknown word was meant to be, among the words of the catalogue.
+"""Spelling correction of unknown words by the words of the catalogue.
 
 Words that share pairs of characters with it are compared letter by letter; the one with the fewest edits wins, of
 equals the one in most items. Works in any script. Words with digits are left alone: a model number is no misspelling.
@@ -13,27 +13,27 @@ import tensorflow as tf
 NO_WORD = -1
 BEGIN, END = "\x02", "\x03"
 MAX_COMPARED_WORDS = 64  # words compared letter by letter
-# The fewest characters of a word that may differ by so many edits from what it was meant to be. Words of four letters
-# have too many neighbours that mean something else.
+# {edits: the fewest characters of a word that is corrected by as many}. Words of four letters have too many neighbours
+# that mean something else.
 MIN_LENGTH_FOR_EDITS = {1: 5, 2: 8}
 _MAX_LENGTH = 32
 _HAS_DIGIT = r".*\p{N}.*"
 
 
 class Correction(NamedTuple):
-    """What words were meant to be.
+    """Corrections of words.
 
     Attributes:
-      words: [n] int32, numbers of words of the vocabulary, `NO_WORD` where nothing is near.
-      likeness: [n] float32, 1 - edits / length; 0 where nothing is near.
+      words: [n] int32, ids of words of the vocabulary, `NO_WORD` where nothing is near.
+      similarity: [n] float32, 1 - edits / length; 0 where nothing is near.
     """
 
     words: tf.Tensor
-    likeness: tf.Tensor
+    similarity: tf.Tensor
 
 
 class SpellingCorrector(tf.Module):
-    """The words of a catalogue by their pairs of characters, as variables."""
+    """Spelling corrector: an index of the words of a catalogue by character bigrams, as variables."""
 
     def __init__(self, vocabulary: Sequence[bytes], *, counts: np.ndarray) -> None:
         """Indexes the words.
@@ -63,32 +63,32 @@ class SpellingCorrector(tf.Module):
         self.starts = tf.Variable(np.append(starts, starts[-1]), trainable=False, name="starts")
         flat = np.array([*(number for group in members for number in group), 0], np.int32)
         self.members = tf.Variable(flat, trainable=False, name="members")
-        self.number_of_pair = tf.lookup.StaticHashTable(
+        self.id_of_bigram = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(tf.constant([*names, ""]), tf.range(len(names) + 1)),
             default_value=len(names),  # no members
         )
 
-    def guess(self, unknown: tf.Tensor) -> Correction:
-        """The nearest word of the vocabulary for each of `unknown` [n] case-folded words."""
+    def correct(self, unknown: tf.Tensor) -> Correction:
+        """Returns the nearest word of the vocabulary for each of `unknown` [n] case-folded words."""
 
-        def one(word: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def correct_one(word: tf.Tensor) -> Correction:
             return tf.cond(self._may_be_misspelt(word), lambda: self._nearest(word), _no_correction)
 
         if self.num_words == 0:
-            return Correction(words=tf.fill(tf.shape(unknown), NO_WORD), likeness=tf.zeros(tf.shape(unknown)))
-        kinds = (tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32))
-        return Correction(*tf.map_fn(one, unknown, fn_output_signature=kinds))
+            return Correction(words=tf.fill(tf.shape(unknown), NO_WORD), similarity=tf.zeros(tf.shape(unknown)))
+        specs = Correction(words=tf.TensorSpec([], tf.int32), similarity=tf.TensorSpec([], tf.float32))
+        return tf.map_fn(correct_one, unknown, fn_output_signature=specs)
 
     def _may_be_misspelt(self, word: tf.Tensor) -> tf.Tensor:
         length = tf.strings.length(word, unit="UTF8_CHAR")
         right_length = (length >= min(MIN_LENGTH_FOR_EDITS.values())) & (length <= _MAX_LENGTH)
         return right_length & ~tf.strings.regex_full_match(word, _HAS_DIGIT)
 
-    def _nearest(self, word: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _nearest(self, word: tf.Tensor) -> Correction:
         letters = tf.strings.unicode_split(word, "UTF-8")
         padded = tf.concat([[BEGIN], letters, [END]], axis=0)
         pairs = tf.unique(tf.strings.join([padded[:-1], padded[1:]])).y
-        pair = self.number_of_pair.lookup(pairs)
+        pair = self.id_of_bigram.lookup(pairs)
         ranges = tf.ragged.range(tf.gather(self.starts, pair), tf.gather(self.starts, pair + 1))
         found = tf.gather(self.members, ranges.values)
         shared = tf.math.unsorted_segment_sum(tf.ones_like(found, tf.float32), found, self.num_words)
@@ -105,13 +105,13 @@ class SpellingCorrector(tf.Module):
         fewest = tf.reduce_min(edits)
         counts = tf.where(edits == fewest, tf.gather(self.counts, near), -1)
         chosen = tf.reduce_min(tf.where(counts == tf.reduce_max(counts), near, self.num_words))
-        likeness = 1.0 - fewest / tf.cast(length, tf.float32)
+        similarity = 1.0 - fewest / tf.cast(length, tf.float32)
         found_any = tf.size(near) > 0
-        return tf.where(found_any, chosen, NO_WORD), tf.where(found_any, likeness, 0.0)
+        return Correction(words=tf.where(found_any, chosen, NO_WORD), similarity=tf.where(found_any, similarity, 0.0))
 
 
-def _no_correction() -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.constant(NO_WORD), tf.constant(0.0)
+def _no_correction() -> Correction:
+    return Correction(words=tf.constant(NO_WORD), similarity=tf.constant(0.0))
 
 
 def _bigrams(text: str) -> set[str]:
@@ -120,7 +120,7 @@ def _bigrams(text: str) -> set[str]:
 
 
 def _edit_distance(word: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    """Letters to insert, delete, replace or swap to turn `word` into each of `others` [n]; [n] float32."""
+    """Returns the edit distance of `word` to each of `others` [n], where a swap is one edit; [n] float32."""
     count = tf.size(others)
     mine = tf.strings.unicode_decode(tf.repeat(word, count), "UTF-8")
     theirs = tf.strings.unicode_decode(others, "UTF-8")

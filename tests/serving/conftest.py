@@ -8,7 +8,7 @@ import pytest
 
 from serving.bundle.build import export_towers
 from serving.bundle.saved_model import Bundle
-from serving.catalogue.catalogue import Catalogue, build_catalogue
+from serving.catalogue.catalogue import Catalogue, CatalogueItems, build_catalogue
 from serving.engine.item_tables import ItemTables
 from serving.engine.signatures import SignatureFunctions
 from serving.engine.text_index import build_text_indexes
@@ -22,8 +22,10 @@ from trainer.spec import presets
 from trainer.spec.branches import branches_of
 from trainer.spec.config import Config, VectorDtype
 from trainer.spec.features import Modality, Side
+from trainer.spec.tower import SimilarityKind
 
 MODEL_ID = "ab" * 32
+COSINE = Similarity(LoadedTowers(module=None, config=Config(), model_id=MODEL_ID))
 # The two branches of items that fake towers fill.
 TEXT, TABULAR = (branches_of(Side.ITEM).index(m) for m in (Modality.TEXT, Modality.TABULAR))
 
@@ -37,8 +39,9 @@ class Shop:
     branches: np.ndarray
     vectors: np.ndarray
 
-    def catalogue(self, **more: object) -> Catalogue:
-        return build_catalogue(list(self.ids), groups=list(self.groups), branches=self.branches, **more)
+    def catalogue(self, *, similarity: SimilarityKind = SimilarityKind.COSINE, **more: object) -> Catalogue:
+        items = CatalogueItems(ids=list(self.ids), groups=list(self.groups), branches=self.branches, **more)
+        return build_catalogue(items, similarity=similarity)
 
 
 def make_shop(num_items: int, *, seed: int = 0, dim: int = 16) -> Shop:
@@ -64,7 +67,7 @@ def make_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index | None 
 
 @pytest.fixture(scope="session")
 def config() -> Config:
-    """Tiny; what a query gives away moves nothing unless a test asks for it, so that sums can be worked out plainly."""
+    """Tiny; the intent of a query changes nothing unless a test asks for it, so that sums can be worked out plainly."""
     tiny = presets.tiny()
     return dataclasses.replace(tiny, search=dataclasses.replace(tiny.search, intent_weight=0.0))
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from serving.index.kinds import IndexKind, choose_kind
-from serving.similarity import Similarity
+from serving.similarity import Similarity, is_unit_length
 from serving.towers import LoadedTowers, TowersModule
 from tests.serving.conftest import make_bundle, make_shop
 from tests.support.fake_towers import FakeModel, FakeOps, text_of
@@ -47,10 +47,10 @@ def towers_by(config: Config, similarity: SimilarityKind) -> LoadedTowers:
 @pytest.mark.parametrize("similarity", [s for s in SimilarityKind if s is not SimilarityKind.COSINE])
 def test_a_bundle_ranks_by_the_similarity_of_its_towers(config, similarity):
     towers = towers_by(config, similarity)
-    assert Similarity(towers).unit_length is (similarity not in UNNORMALIZED_SIMILARITIES)
+    assert is_unit_length(Similarity(towers).kind) is (similarity not in UNNORMALIZED_SIMILARITIES)
     groups = [b""] * len(SHOP.ids)
     shop = dataclasses.replace(SHOP, groups=groups)
-    bundle = make_bundle(towers, shop.catalogue(unit_length=similarity not in UNNORMALIZED_SIMILARITIES))
+    bundle = make_bundle(towers, shop.catalogue(similarity=similarity))
     inputs = {"query_text": [text_of(QUERY)], "page_size": [20], **WEIGHTS}
     types = {port.name: port.dtype.value for s in signatures(towers.config) for port in s.inputs}
     answer = bundle.search(**{name: tf.constant(value, types[name]) for name, value in inputs.items()})
@@ -62,11 +62,11 @@ def test_a_bundle_ranks_by_the_similarity_of_its_towers(config, similarity):
 
 def test_contributions_sum_to_a_dot_product(config):
     towers = towers_by(config, SimilarityKind.DOT)
-    bundle = make_bundle(towers, SHOP.catalogue(unit_length=False))
+    bundle = make_bundle(towers, SHOP.catalogue(similarity=SimilarityKind.DOT))
     inputs = {"query_text": [text_of(QUERY)], "item_id": [SHOP.ids[7]], **WEIGHTS}
     types = {port.name: port.dtype.value for s in signatures(towers.config) for port in s.inputs}
-    told = bundle.explain(**{name: tf.constant(value, types[name]) for name, value in inputs.items()})
-    assert float(tf.reduce_sum(told["contribution_matrix"])) == pytest.approx(float(SUMS[7] @ QUERY), rel=1e-4)
+    explained = bundle.explain(**{name: tf.constant(value, types[name]) for name, value in inputs.items()})
+    assert float(tf.reduce_sum(explained["contribution_matrix"])) == pytest.approx(float(SUMS[7] @ QUERY), rel=1e-4)
 
 
 @pytest.mark.parametrize("similarity", list(SimilarityKind))

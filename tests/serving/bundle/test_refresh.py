@@ -121,8 +121,8 @@ def test_what_did_not_change_has_the_same_bytes(built, second):
 
 def test_the_big_index_is_taken_as_it_was_built(built, second):
     for flavour in ("stock", "scann"):
-        before = tf.saved_model.load(str(built / flavour / "1")).answers.index
-        after = tf.saved_model.load(str(second.paths[flavour])).answers.index.base
+        before = tf.saved_model.load(str(built / flavour / "1")).functions.index
+        after = tf.saved_model.load(str(second.paths[flavour])).functions.index.base
         for old in (before, after):
             old.found = old.store if hasattr(old, "store") else old.exact.store
         np.testing.assert_array_equal(after.found.codes, before.found.codes)
@@ -193,7 +193,7 @@ def test_tiers_give_what_exact_search_over_all_that_is_there_gives(num_removed, 
     queries = unit(random.normal(size=[4, 8])).astype(np.float32)
     allowed = random.random([4, 50 + num_new]) < 0.5
     for mask in (None, allowed):
-        rows = index.propose(tf.constant(queries), 12, None if mask is None else tf.constant(mask)).numpy()
+        rows = index.retrieve(tf.constant(queries), 12, None if mask is None else tf.constant(mask)).numpy()
         passing = np.broadcast_to(alive, [4, 50 + num_new]) if mask is None else mask & alive
         for found, query, good in zip(rows, queries, passing, strict=True):
             want = [row for row in np.argsort(-(vectors @ query), kind="stable") if good[row]][:12]

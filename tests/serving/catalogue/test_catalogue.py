@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serving.catalogue.catalogue import build_catalogue, encode_catalogue
+from serving.catalogue.catalogue import CatalogueItems, build_catalogue, encode_catalogue
 from serving.catalogue.item_encoder import COLUMNS
 from tests.support.fake_towers import write_items
 
@@ -9,9 +9,9 @@ from tests.support.fake_towers import write_items
 def test_columns_follow_their_items_into_row_order():
     branches = np.ones([3, 1, 2], np.float32)
     branches[0] = 0.0  # no usable vector: the last row
-    catalogue = build_catalogue(
-        [b"b", b"c", b"a"], groups=[b""] * 3, branches=branches, columns={"brand": np.array([b"B", b"C", b"A"], object)}
-    )
+    columns = {"brand": np.array([b"B", b"C", b"A"], object)}
+    items = CatalogueItems(ids=[b"b", b"c", b"a"], groups=[b""] * 3, branches=branches, columns=columns)
+    catalogue = build_catalogue(items)
     assert catalogue.ids == (b"a", b"c", b"b")
     assert catalogue.columns["brand"].tolist() == [b"A", b"C", b"B"]
     assert set(catalogue.columns) == set(COLUMNS)

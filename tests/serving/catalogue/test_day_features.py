@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serving.catalogue import day_features as days
+from serving.catalogue import day_features
 from serving.catalogue.catalogue import encode_catalogue
 from serving.catalogue.item_encoder import encode_items
 from serving.catalogue.item_scores import ITEM_SCORE_NAMES
@@ -64,21 +64,21 @@ def test_demand_is_that_of_the_latest_day_beside_the_mean(towers, items, known_d
 
 def test_without_days_relations_are_all_that_is_known(towers, items):
     encoded = encode_items(towers, items)
-    seen = days.encode_day_features(towers, encoded, days={}, vectors={b"lamp": axis(1)})
-    np.testing.assert_allclose(seen.branches[:, 0], [0 * axis(0), 0 * axis(0), 0.5 * axis(1)])
-    assert days.latest_days("/nowhere/*", towers) == {}
+    encoding = day_features.encode_day_features(towers, encoded, days={}, vectors={b"lamp": axis(1)})
+    np.testing.assert_allclose(encoding.branches[:, 0], [0 * axis(0), 0 * axis(0), 0.5 * axis(1)])
+    assert day_features.latest_days("/nowhere/*", towers) == {}
 
 
 def test_value_is_how_far_the_price_lies_below_the_one_expected():
     prices = np.array([1.0, np.e**2, -1.0, np.e**9])  # logarithms 0, 2, unknown, 9; in euro, euro, euro, yen
     currencies = [b"EUR", b"EUR", b"EUR", b"JPY"]
     expected = np.array([-0.5, 0.0, 0.3, np.nan], np.float32)  # above the mean of the currency, which is 1 and 9
-    value = days.price_value_score(expected, prices, currencies)
+    value = day_features.price_value_score(expected, prices, currencies)
     np.testing.assert_allclose(value, [0.5, -1.0, 0.0, 0.0], atol=1e-6)
     assert PRICE_VALUE in ITEM_SCORE_NAMES
 
 
 def test_demand_of_no_item_is_no_number_to_divide_by():
-    np.testing.assert_array_equal(days.demand_score(np.zeros(2)), [0.0, 0.0])
-    np.testing.assert_array_equal(days.demand_score(np.array([np.nan, -1.0, 2.0])), [0.0, 0.0, 0.75])
-    assert days.demand_score(np.zeros(0)).shape == (0,)
+    np.testing.assert_array_equal(day_features.demand_score(np.zeros(2)), [0.0, 0.0])
+    np.testing.assert_array_equal(day_features.demand_score(np.array([np.nan, -1.0, 2.0])), [0.0, 0.0, 0.75])
+    assert day_features.demand_score(np.zeros(0)).shape == (0,)

@@ -20,8 +20,8 @@ def test_values_stand_where_their_items_are_and_are_finite_and_in_range():
     assert table[:, STOCK].tolist() == [0.0, 0.0, 1.0]
 
 
-def test_a_part_that_is_not_declared_is_refused():
-    with pytest.raises(ValueError, match=r"Item parts \['mood'\] are not declared; wanted some of sentiment, stock"):
+def test_a_score_that_is_not_declared_is_refused():
+    with pytest.raises(ValueError, match=r"Item scores \['mood'\] are not declared; wanted some of sentiment, stock"):
         item_scores.to_table([b"a"], {"mood": {b"a": 1.0}})
 
 
@@ -33,8 +33,8 @@ def test_values_survive_a_compacted_catalogue():
     assert compact_catalogue(removed).item_scores[:, STOCK].tolist() == [1.0] * 3
 
 
-def test_a_catalogue_with_other_item_parts_is_not_read(tmp_path, monkeypatch):
+def test_a_catalogue_with_other_item_scores_is_not_read(tmp_path, monkeypatch):
     write_catalogue(tmp_path, make_shop(2).catalogue())
     monkeypatch.setattr("serving.catalogue.storage.ITEM_SCORE_NAMES", ("sentiment", "mood"))
-    with pytest.raises(ValueError, match=f"{CATALOGUE_PATH} has the item parts .*; this code has sentiment, mood"):
+    with pytest.raises(ValueError, match=f"{CATALOGUE_PATH} has the item scores .*; this code has sentiment, mood"):
         read_catalogue(tmp_path)

@@ -32,12 +32,12 @@ def test_without_reviews_nothing_is_known(towers, tmp_path):
     assert item_sentiment(towers, f"{tmp_path}/*") == {}
 
 
-@pytest.mark.parametrize(("labels", "told"), [([], False), ([-1, -1], False), ([-1, 2], True)])
-def test_intents_are_told_where_an_event_names_one(tmp_path, labels, told):
+@pytest.mark.parametrize(("labels", "expected"), [([], False), ([-1, -1], False), ([-1, 2], True)])
+def test_intent_labels_are_there_where_an_event_has_one(tmp_path, labels, expected):
     with tf.io.TFRecordWriter(str(tmp_path / "events")) as writer:
         for label in labels:
             feature = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
             writer.write(
                 tf.train.Example(features=tf.train.Features(feature={"label_intent": feature})).SerializeToString()
             )
-    assert has_intent_labels(f"{tmp_path}/*") is told
+    assert has_intent_labels(f"{tmp_path}/*") is expected

@@ -13,7 +13,7 @@ def merged(dense, lexical, *, dense_weight=1.0, lexical_weight=1.0):
     return found.numpy()[0].tolist()
 
 
-def test_what_both_sides_propose_comes_first():
+def test_rows_of_both_sides_come_first():
     # 1/61 + 1/63 for row 7, 1/61 for row 4, 1/62 for rows 5 and 6 (5 first, by row).
     assert merged([4, 5, 7], [7, 6, -1]) == [7, 4, 5]
 
@@ -24,21 +24,17 @@ def test_a_side_that_does_not_count_fills_up_what_the_other_leaves():
     assert merged([4, 5, 9], [6, 8, -1], dense_weight=0.0, lexical_weight=0.0) == [4, 6, 5]
 
 
-def test_nothing_proposed():
+def test_nothing_retrieved():
     assert merged([-1, -1], [-1, -1]) == [-1, -1]
     assert merged([-1, -1], [3, -1]) == [3, -1]
 
 
-def boosts(rows, values):
-    return candidates.fit_boosts(tf.constant([rows]), tf.constant([values]))
-
-
-def lifted(rows, values):
+def boosted(rows, values):
     return candidates.ScoreBonuses(rows=tf.constant([rows]), values=tf.constant([values]))
 
 
-def test_a_lifted_item_becomes_a_candidate_once_if_it_may():
-    given = [lifted([5, 2, 5], [1.0, 1.0, 1.0]), lifted([8, 9, -1], [-1.0, 1.0, 1.0])]
+def test_a_boosted_item_becomes_a_candidate_once_if_it_may():
+    given = [boosted([5, 2, 5], [1.0, 1.0, 1.0]), boosted([8, 9, -1], [-1.0, 1.0, 1.0])]
     everything = candidates.append_boosted(tf.constant([[2, 3, -1]]), given, allowed=None)
     assert everything.numpy().tolist() == [[2, 3, -1, 5, -1, -1, -1, 9, -1]]
     allowed = tf.constant([[True] * 9 + [False]])
@@ -52,12 +48,6 @@ def test_no_row_passes_and_none_of_an_empty_catalogue():
     assert candidates.passes_filters(tf.constant([[-1]]), tf.zeros([1, 0], tf.bool)).numpy().tolist() == [[False]]
 
 
-def test_boosts_add_up_and_missing_values_are_nothing():
-    given, _ = boosts([5, 2, 5, 7], [1.0, 0.25, -3.0])
+def test_boosts_add_up():
+    given = boosted([5, 2, 5, 7], [1.0, 0.25, -3.0, 0.0])
     assert candidates.bonus_of(tf.constant([[2, 5, 7, -1, 4]]), given).numpy().tolist() == [[0.25, -2.0, 0.0, 0.0, 0.0]]
-
-
-def test_boosts_that_are_no_numbers_are_nothing_and_said_so():
-    given, status = boosts([5, 2], [float("nan"), 1e30])
-    assert given.values.numpy().tolist() == [[0.0, 1e6]]
-    assert status.numpy().tolist() == [128]

@@ -7,7 +7,7 @@ from serving.engine.filters import FilterTables
 from trainer.spec.features import Dtype
 from trainer.spec.serving.filters import FILTERS
 
-# Row 4 says nothing about itself.
+# Row 4 is blank.
 SHOP = {
     "category": [[b"wear", b"wear > shoes"], [b"wear", b"wear > hats"], [b"toys", b""], [b"wear", b""], [b"", b""]],
     "brand": [b"acme", b"acme", b"zed", b"", b""],
@@ -46,7 +46,7 @@ def filtered(tables: FilterTables, *requests: dict):
             values = [[*value, *[b""] * (width - len(value))] for value in values]
         dtype = {Dtype.BYTES: tf.string, Dtype.FLOAT: tf.float32, Dtype.INT: tf.int64}[filter_.dtype]
         inputs[filter_.name.value] = tf.constant(values, dtype)
-    return tables.filtered(inputs, rows_of=rows_of)
+    return tables.apply(inputs, rows_of=rows_of)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,6 @@ def filtered(tables: FilterTables, *requests: dict):
         ({"filter_price_min": 20.0, "filter_price_max": 30.0}, "bc"),
         ({"filter_price_min": 31.0, "filter_price_max": 30.0}, ""),
         ({"filter_price_min": 0.0}, "abcd"),  # the price of e is not known
-        ({"filter_price_min": float("nan"), "filter_price_max": float("inf")}, "abcde"),
         ({"filter_currency": [b"EUR"]}, "ab"),
         ({"filter_currency": [b"USD", b"GBP"], "filter_price_max": 35.0}, "c"),
         ({"filter_in_stock": 1}, "ace"),
@@ -86,8 +85,7 @@ def filtered(tables: FilterTables, *requests: dict):
 def test_what_passes(tables, request_, passing):
     result = filtered(tables, request_)
     assert "".join(IDS[row].decode() for row in np.flatnonzero(result.allowed()[0])) == passing
-    finite = [value for value in request_.values() if not isinstance(value, float) or np.isfinite(value)]
-    assert result.given.numpy().tolist() == [bool(finite)]
+    assert result.given.numpy().tolist() == [bool(request_)]
 
 
 def test_each_request_of_a_batch_has_its_own_filters(tables):
@@ -109,7 +107,7 @@ def test_the_defaults_of_the_declaration_filter_nothing(tables):
         f.name.value: tf.fill([1, 0] if f.is_list else [1], tf.constant(f.default, "int64" if f.default == 0 else None))
         for f in FILTERS
     }
-    result = tables.filtered(inputs, rows_of=rows_of)
+    result = tables.apply(inputs, rows_of=rows_of)
     assert result.given.numpy().tolist() == [False]
     assert result.allowed().numpy().all()
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.catalogue.catalogue import build_catalogue
+from serving.catalogue.catalogue import CatalogueItems, build_catalogue
 from serving.engine import query_understanding
 from tests.serving.conftest import TEXT, make_bundle
 from trainer.spec.branches import branches_of
@@ -18,14 +18,14 @@ from trainer.spec.tasks import DIVERSITY, INTENT_ADJUSTMENTS, QUERY_TASKS, SCORE
 BUY, COMPARE, CONSULT = b"9 0 0", b"0 9 0", b"0 0 9"
 
 
-def test_opinion_is_what_a_text_adds_to_the_odds():
+def test_subjectivity_is_what_a_text_adds_to_the_odds():
     sentiment = tf.constant([[0.2, 0.3, 0.5], [0.6, 0.2, 0.2], [0.25, 0.5, 0.25]])
     # Even odds before: (0.5 - 0.2) / (0.5 + 0.2) = 0.4286, (0.6 - 0.2) / (0.6 + 0.2) = 0.5, and 0.
-    even = query_understanding.subjectivity(sentiment, before=tf.constant([[0.3, 0.4, 0.3]]))
+    even = query_understanding.subjectivity(sentiment, prior=tf.constant([[0.3, 0.4, 0.3]]))
     np.testing.assert_allclose(even, [0.4286, 0.5, 0.0], atol=1e-4)
     # Positive was 2.5 times as likely already: the first text adds nothing, the last takes odds 2.5 to 1:
     # (2.5 - 1) / (2.5 + 1) = 0.4286.
-    praising = query_understanding.subjectivity(sentiment, before=tf.constant([[0.2, 0.3, 0.5]]))
+    praising = query_understanding.subjectivity(sentiment, prior=tf.constant([[0.2, 0.3, 0.5]]))
     np.testing.assert_allclose(praising.numpy()[[0, 2]], [0.0, 0.4286], atol=1e-4)
 
 
@@ -54,8 +54,8 @@ def test_a_head_that_gives_nan_says_nothing():
         def classify_reviews(self, texts):
             return {"sentiment": tf.fill([tf.shape(texts)[0], 3], np.nan)}
 
-    reading = query_understanding.understand(Odd(), text=tf.constant([b"lamp"]), branches=tf.ones([1, 2, 4]))
-    assert [value.numpy().ravel().tolist() for value in reading] == [[0.0] * 3, [0.0] * 3, [0.0]]
+    understanding = query_understanding.understand(Odd(), text=tf.constant([b"lamp"]), branches=tf.ones([1, 2, 4]))
+    assert [value.numpy().ravel().tolist() for value in understanding] == [[0.0] * 3, [0.0] * 3, [0.0]]
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +63,14 @@ def twins(towers):
     """Items that no query tells apart: `a` is out of stock, reviews like `b` and dislike `c`."""
     branches = np.zeros([3, len(branches_of(Side.ITEM)), 16], np.float32)
     branches[:, TEXT, :4] = [0.5, 0.5, 0.5, 0.5]
-    catalogue = build_catalogue(
-        [b"a", b"b", b"c"],
+    items = CatalogueItems(
+        ids=[b"a", b"b", b"c"],
         groups=[b""] * 3,
         branches=branches,
         columns={"in_stock": np.array([0, 1, 1])},
         item_values={"sentiment": {b"b": 0.5, b"c": -0.5, b"gone": 1.0}},
     )
+    catalogue = build_catalogue(items)
     return make_bundle(towers, catalogue)
 
 
@@ -95,18 +96,18 @@ def test_who_asks_for_advice_is_answered_by_words(twins):
     assert {part for part, value in more.items() if value > 0.01} == {"lexical", "relevance"}
 
 
-def test_a_head_that_was_never_taught_moves_nothing(towers):
+def test_a_head_that_was_never_trained_moves_nothing(towers):
     branches = np.ones([2, len(branches_of(Side.ITEM)), 16], np.float32)
-    catalogue = build_catalogue(
-        [b"a", b"b"], groups=[b""] * 2, branches=branches, columns={"in_stock": np.array([0, 1])}
-    )
-    answer = ask(make_bundle(dataclasses.replace(towers, reads_intent=False), catalogue), BUY, intent_weight=1.0)
+    columns = {"in_stock": np.array([0, 1])}
+    items = CatalogueItems(ids=[b"a", b"b"], groups=[b""] * 2, branches=branches, columns=columns)
+    catalogue = build_catalogue(items)
+    answer = ask(make_bundle(dataclasses.replace(towers, has_intent_head=False), catalogue), BUY, intent_weight=1.0)
     assert not answer["intent"].any()
     assert answer["ids"][:2].tolist() == [b"a", b"b"]
 
 
-def test_reviews_count_as_much_as_the_query_carries_opinion(twins):
-    # "1": odds e^1 to e^-1, tanh(1) = 0.7616. b is 0.5 and c -0.5; a, of which nobody says anything, is 0.
+def test_reviews_count_as_much_as_the_query_is_subjective(twins):
+    # "1": odds e^1 to e^-1, tanh(1) = 0.7616. b is 0.5 and c -0.5; a, without reviews, is 0.
     answer = ask(twins, b"1", weight_sentiment=2.0, intent_weight=0.0)
     assert answer["ids"][:3].tolist() == [b"b", b"a", b"c"]
     assert answer["subjectivity"] == pytest.approx(0.7616, abs=1e-4)
@@ -123,7 +124,8 @@ def test_who_compares_sees_variety(towers):
     # After a, b comes as long as (1 - d) 0.983 - 0.995 d > -0.707 d, which is up to d = 0.77.
     branches = np.zeros([3, len(branches_of(Side.ITEM)), 16], np.float32)
     branches[:, TEXT, :3] = [[0.0, 1.0, 0.0], [0.0, 1.0, 0.1], [0.0, 0.9, -0.9]]
-    bundle = make_bundle(towers, build_catalogue([b"a", b"b", b"c"], groups=[b""] * 3, branches=branches))
+    items = CatalogueItems(ids=[b"a", b"b", b"c"], groups=[b""] * 3, branches=branches)
+    bundle = make_bundle(towers, build_catalogue(items))
     off = {"weight_sentiment": 0.0, "diversity": 0.5}
     assert ask(bundle, COMPARE, intent_weight=0.0, **off)["ids"][:3].tolist() == [b"a", b"b", b"c"]
     assert ask(bundle, COMPARE, intent_weight=2.0, **off)["ids"][:3].tolist() == [b"a", b"c", b"b"]
@@ -132,18 +134,18 @@ def test_who_compares_sees_variety(towers):
 def test_what_explain_says_of_the_intent_is_what_the_intent_added(twins):
     item = tf.constant([b"b"])
     text = tf.constant([BUY])
-    told = {
+    explained = {
         shift: {
             name: value.numpy()[0]
             for name, value in twins.explain(query_text=text, item_id=item, intent_weight=tf.constant([shift])).items()
         }
         for shift in (0.0, 1.0)
     }
-    added = told[1.0]["score"] - told[0.0]["score"]
+    added = explained[1.0]["score"] - explained[0.0]["score"]
     assert added > 0.0
-    assert told[0.0]["contribution_intent"] == 0.0
-    assert told[1.0]["contribution_intent"] == pytest.approx(added, abs=1e-5)
-    assert told[1.0]["contribution_stock"] == 0.0
+    assert explained[0.0]["contribution_intent"] == 0.0
+    assert explained[1.0]["contribution_intent"] == pytest.approx(added, abs=1e-5)
+    assert explained[1.0]["contribution_stock"] == 0.0
 
 
 def test_nothing_is_read_from_what_holds_no_query(twins):
@@ -158,7 +160,7 @@ def test_nothing_is_read_from_what_holds_no_query(twins):
 
 
 @pytest.mark.parametrize("shift", [np.nan, np.inf])
-def test_a_shift_that_is_no_number_counts_as_none_and_is_said(twins, shift):
+def test_an_intent_weight_that_is_not_finite_counts_as_none_and_is_said(twins, shift):
     answer = ask(twins, BUY, intent_weight=shift)
     assert answer["query_status"] == QueryStatus.NUMBER_REPLACED
     assert answer["ids"].tolist() == ask(twins, BUY, intent_weight=0.0)["ids"].tolist()

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from serving.engine import ranking
+from tests.serving.conftest import COSINE
 from trainer.spec.serving.signatures import QueryStatus
 from trainer.spec.tasks import PAIR_TASKS, SCORE_COMPONENTS
 
@@ -51,7 +52,9 @@ def test_a_given_order_is_kept_among_equal_scores():
 def test_dense_part_is_the_cosine_with_the_sum_of_branches():
     # Branches (3, 0) and (0, 4) sum to (3, 4), of length 5; the query (1, 0) gives 3 / 5.
     branches = tf.constant([[[[3.0, 0.0], [0.0, 4.0]]]])
-    parts = ranking.score_components(tf.constant([[1.0, 0.0]]), branches, score_pairs=constant_heads(0.25))
+    parts = ranking.score_components(
+        tf.constant([[1.0, 0.0]]), branches, score_pairs=constant_heads(0.25), similarity=COSINE
+    )
     np.testing.assert_allclose(parts["dense"], [[0.6]], atol=1e-6)
     np.testing.assert_allclose(parts["click"], [[0.25]])
 
@@ -64,7 +67,8 @@ def constant_heads(value: float):
 
 
 def test_a_head_that_gives_nan_counts_as_zero():
-    parts = ranking.score_components(tf.zeros([1, 2]), tf.zeros([1, 3, 2, 2]), score_pairs=constant_heads(np.nan))
+    vectors, branches = tf.zeros([1, 2]), tf.zeros([1, 3, 2, 2])
+    parts = ranking.score_components(vectors, branches, score_pairs=constant_heads(np.nan), similarity=COSINE)
     assert {name: part.numpy().tolist() for name, part in parts.items()} == dict.fromkeys(parts, [[0.0, 0.0, 0.0]])
 
 

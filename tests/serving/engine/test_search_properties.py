@@ -77,7 +77,7 @@ def requests(draw):
 
 
 def ask(bundle, name, request, **more):
-    declared = next(s for s in signatures(bundle.answers.config) if s.name == name)
+    declared = next(s for s in signatures(bundle.functions.config) if s.name == name)
     dtypes = {port.name: port.dtype.value for port in declared.inputs}
     inputs = {key: tf.constant([value], dtypes[key]) for key, value in {**request, **more}.items()}
     return {key: value.numpy()[0] for key, value in getattr(bundle, name)(**inputs).items()}
@@ -140,20 +140,20 @@ def test_pages_partition_the_results_and_hold_nothing_forbidden(stocked, request
 def test_contributions_sum_to_the_score_and_the_stage_is_where_the_item_is(stocked, request, size, number):
     shop, columns, bundle = stocked(size)
     item = b"item%04d" % (number % (size + 2))
-    told = ask(bundle, "explain", request, item_id=item, page_size=5)
-    parts = [told[f"contribution_{part}"] for part in (*SCORE_COMPONENTS[1:], "intent", "boost")]
-    np.testing.assert_allclose(told["contribution_matrix"].sum() + sum(parts), told["score"], atol=1e-4)
-    np.testing.assert_allclose(told["word_contributions"].sum(), told["contribution_lexical"], atol=1e-4)
+    explained = ask(bundle, "explain", request, item_id=item, page_size=5)
+    parts = [explained[f"contribution_{part}"] for part in (*SCORE_COMPONENTS[1:], "intent", "boost")]
+    np.testing.assert_allclose(explained["contribution_matrix"].sum() + sum(parts), explained["score"], atol=1e-4)
+    np.testing.assert_allclose(explained["word_contributions"].sum(), explained["contribution_lexical"], atol=1e-4)
     pages = [ask(bundle, "search", request, page=number, page_size=20) for number in (1, 2, 3)]
     everything = [shown for page in pages for shown in page["ids"][: page["num_results"]].tolist()]
     scores = dict(zip(everything, [s for page in pages for s in page["scores"][: page["num_results"]]], strict=True))
-    assert told["position"] == (everything.index(item) + 1 if item in everything else 0)
+    assert explained["position"] == (everything.index(item) + 1 if item in everything else 0)
     first, good = everything[:5], passing(shop, columns, request)
     if item in scores:
-        np.testing.assert_allclose(told["score"], scores[item], atol=1e-4)
+        np.testing.assert_allclose(explained["score"], scores[item], atol=1e-4)
     if first:
-        assert told["last_id"] == first[-1]
-        np.testing.assert_allclose(told["last_score"], scores[first[-1]], atol=1e-6)
+        assert explained["last_id"] == first[-1]
+        np.testing.assert_allclose(explained["last_score"], scores[first[-1]], atol=1e-6)
     if item in first:
         want = {b"shown"}
     elif item not in shop.ids:
@@ -166,7 +166,7 @@ def test_contributions_sum_to_the_score_and_the_stage_is_where_the_item_is(stock
         want = {b"variant", b"candidates"}
     else:
         want = {b"score", b"candidates"}
-    assert told["stage"] in want
+    assert explained["stage"] in want
 
 
 @SETTINGS

@@ -33,7 +33,7 @@ def queries_of(num: int, seed: int = 5) -> np.ndarray:
 
 
 def ask(bundle: Bundle, **inputs: object) -> dict[str, np.ndarray]:
-    wanted = {port.name: port.dtype.value for s in signatures(bundle.answers.config) for port in s.inputs}
+    wanted = {port.name: port.dtype.value for s in signatures(bundle.functions.config) for port in s.inputs}
     answer = bundle.search(**{name: tf.constant(value, wanted[name]) for name, value in inputs.items()})
     return {name: value.numpy() for name, value in answer.items()}
 

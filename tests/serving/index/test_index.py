@@ -76,7 +76,7 @@ def clustered(num_items: int, dim: int = 16) -> np.ndarray:
 @pytest.mark.parametrize("num_items", SIZES)
 def test_exact_gives_the_nearest_and_says_where_there_are_no_more(num_items):
     vectors, queries = vectors_of(num_items), vectors_of(3)
-    rows = exact(vectors).propose(tf.constant(queries), 20)
+    rows = exact(vectors).retrieve(tf.constant(queries), 20)
     assert rows.dtype == tf.int32
     np.testing.assert_array_equal(rows, best_rows(queries, vectors, 20))
 
@@ -84,7 +84,7 @@ def test_exact_gives_the_nearest_and_says_where_there_are_no_more(num_items):
 @pytest.mark.parametrize("num_items", [1, 7, 50, 99])
 def test_blocks_change_nothing(num_items):
     vectors, queries = vectors_of(num_items), vectors_of(4)
-    rows = exact(vectors, block_rows=7).propose(tf.constant(queries), 12)
+    rows = exact(vectors, block_rows=7).retrieve(tf.constant(queries), 12)
     np.testing.assert_array_equal(rows, best_rows(queries, vectors, 12))
 
 
@@ -93,10 +93,10 @@ def test_blocks_change_nothing(num_items):
 def test_looking_in_groups_first_changes_nothing(num_items, block_rows):
     # Whole numbers, so that many scores are equal and all are exact.
     vectors, queries = np.rint(4.0 * vectors_of(num_items)), np.rint(4.0 * vectors_of(4))
-    rows = exact(vectors, block_rows=block_rows).propose(tf.constant(queries), 3)
+    rows = exact(vectors, block_rows=block_rows).retrieve(tf.constant(queries), 3)
     np.testing.assert_array_equal(rows, best_rows(queries, vectors, 3))
     allowed = np.random.default_rng(0).random([4, num_items]) < 0.01
-    rows = exact(vectors, block_rows=block_rows).propose(tf.constant(queries), 3, tf.constant(allowed))
+    rows = exact(vectors, block_rows=block_rows).retrieve(tf.constant(queries), 3, tf.constant(allowed))
     masked = np.where(allowed, queries @ vectors.T, -np.inf)
     want = np.argsort(-masked, axis=1, kind="stable")[:, :3]
     np.testing.assert_array_equal(rows, np.where(np.take_along_axis(allowed, want, 1), want, -1))
@@ -104,12 +104,12 @@ def test_looking_in_groups_first_changes_nothing(num_items, block_rows):
 
 def test_equal_scores_come_in_row_order_across_blocks():
     vectors = np.tile(np.float32([[0.6, 0.8]]), [10, 1])
-    rows = exact(vectors, block_rows=3).propose(tf.constant([[1.0, 0.0]]), 10)
+    rows = exact(vectors, block_rows=3).retrieve(tf.constant([[1.0, 0.0]]), 10)
     np.testing.assert_array_equal(rows, [range(10)])
 
 
 def test_an_empty_batch_gives_no_rows():
-    assert exact(vectors_of(5)).propose(tf.zeros([0, 8]), 3).shape == [0, 3]
+    assert exact(vectors_of(5)).retrieve(tf.zeros([0, 8]), 3).shape == [0, 3]
 
 
 @pytest.mark.parametrize(
@@ -147,14 +147,14 @@ def test_the_configuration_decides_where_it_says_so(choice, stock, scann):
 def test_scann_brute_force_agrees_with_exact(num_items):
     vectors, queries = vectors_of(num_items), vectors_of(9)
     index = scann_index(vectors, kind=IndexKind.SCANN_BRUTE_FORCE, k=60)
-    np.testing.assert_array_equal(index.propose(tf.constant(queries), 60), best_rows(queries, vectors, 60))
+    np.testing.assert_array_equal(index.retrieve(tf.constant(queries), 60), best_rows(queries, vectors, 60))
 
 
 @pytest.mark.parametrize("num_items", [1, 5, 16, 99])
 @pytest.mark.parametrize("kind", [IndexKind.IVF, IndexKind.BINARY])
 def test_small_catalogues_are_found_whole(kind, num_items):
     vectors, queries = vectors_of(num_items), vectors_of(9)
-    rows = index_of(kind, vectors).propose(tf.constant(queries), 120).numpy()
+    rows = index_of(kind, vectors).retrieve(tf.constant(queries), 120).numpy()
     assert all(sorted(row[row >= 0]) == list(range(num_items)) for row in rows)
 
 
@@ -162,7 +162,7 @@ def test_small_catalogues_are_found_whole(kind, num_items):
 def test_scann_hashing_finds_nearly_all_and_repeats_none(reorders):
     vectors, queries = vectors_of(2000), vectors_of(50)
     index = scann_index(vectors, kind=IndexKind.SCANN_HASHED, k=40, reorders=reorders)
-    rows = index.propose(tf.constant(queries), 40).numpy()
+    rows = index.retrieve(tf.constant(queries), 40).numpy()
     assert all(len(set(row)) == 40 for row in rows)
     want = best_rows(queries, vectors, 10)
     assert np.mean([len(set(row[:10]) & set(good)) / 10 for row, good in zip(rows, want, strict=True)]) >= 0.95
@@ -184,17 +184,17 @@ def test_ivf_reads_a_small_part_and_says_so_by_missing_what_is_far():
 
 def test_a_large_batch_is_read_in_parts_with_the_same_answers(monkeypatch):
     vectors, queries = clustered(1000), tf.constant(clustered(11))
-    want = ivf_index(vectors).propose(queries, 5)
+    want = ivf_index(vectors).retrieve(queries, 5)
     monkeypatch.setattr("serving.index.ivf.MAX_GATHERED_VECTORS", 1000)  # fewer than the lists of three queries
-    np.testing.assert_array_equal(ivf_index(vectors).propose(queries, 5), want)
+    np.testing.assert_array_equal(ivf_index(vectors).retrieve(queries, 5), want)
 
 
 def test_a_large_batch_that_would_read_most_of_a_small_catalogue_reads_it_all_once():
     vectors, queries = vectors_of(500), vectors_of(40)
     one_list = ivf_index(vectors, probes=1)  # alone, a query misses much of what is far
-    rows = one_list.propose(tf.constant(queries), 20).numpy()
+    rows = one_list.retrieve(tf.constant(queries), 20).numpy()
     np.testing.assert_array_equal(rows, best_rows(queries, vectors, 20))
-    assert (one_list.propose(tf.constant(queries[:4]), 20).numpy() != rows[:4]).any()
+    assert (one_list.retrieve(tf.constant(queries[:4]), 20).numpy() != rows[:4]).any()
 
 
 def test_the_lists_hold_every_item_once_and_none_is_much_longer_than_the_mean():
@@ -273,16 +273,16 @@ def test_rows_that_the_leaves_leave_short_are_answered_exactly():
     # 14 leaves of about 14 items, of which one is searched: far fewer than the 100 asked for.
     vectors, queries = vectors_of(200), vectors_of(5)
     index = scann_index(vectors, kind=IndexKind.SCANN_TREE, k=100)
-    np.testing.assert_array_equal(index.propose(tf.constant(queries), 100), best_rows(queries, vectors, 100))
+    np.testing.assert_array_equal(index.retrieve(tf.constant(queries), 100), best_rows(queries, vectors, 100))
 
 
 @pytest.mark.parametrize("kind", list(IndexKind))
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 1.0])
-def test_only_what_passes_is_proposed_and_no_less_than_there_is(kind, share):
+def test_only_what_passes_is_retrieved_and_no_less_than_there_is(kind, share):
     vectors, queries = vectors_of(200), vectors_of(7)
     allowed = np.random.default_rng(1).random([7, 200]) < share
     allowed[0] = True
-    rows = index_of(kind, vectors).propose(tf.constant(queries), 30, tf.constant(allowed)).numpy()
+    rows = index_of(kind, vectors).retrieve(tf.constant(queries), 30, tf.constant(allowed)).numpy()
     for row, query, mask in zip(rows, queries, allowed, strict=True):
         found = row[row >= 0].tolist()
         assert len(found) == len(set(found)) == min(30, mask.sum())
@@ -295,42 +295,43 @@ def test_only_what_passes_is_proposed_and_no_less_than_there_is(kind, share):
 
 def test_only_short_requests_are_answered_again():
     class Never(ExactIndex):
-        def propose(self, query_vectors, k, allowed=None):
+        def retrieve(self, query_vectors, k, allowed=None):
             asked.append(query_vectors.shape[0])
-            return super().propose(query_vectors, k, allowed)
+            return super().retrieve(query_vectors, k, allowed)
 
     asked: list[int] = []
     vectors = vectors_of(200)
     index = ivf_index(vectors)
     index.exact = Never(index.exact.store)
     queries = tf.constant(vectors_of(4))
-    index.propose(queries, 10)
+    index.retrieve(queries, 10)
     assert asked == []
     allowed = np.ones([4, 200], bool)
     allowed[2] = np.arange(200) % 25 == 0  # eight items pass, of which the nearest lists hold hardly any
-    index.propose(queries, 10, tf.constant(allowed))
+    index.retrieve(queries, 10, tf.constant(allowed))
     assert asked == [1]
 
 
 @pytest.mark.parametrize("kind", [IndexKind.IVF, IndexKind.BINARY, IndexKind.SCANN_HASHED])
 def test_an_index_built_apart_is_read_back_from_a_saved_model_unchanged(kind, tmp_path):
     vectors = clustered(600)
-    built = build_index(vectors, kind=kind, storage=VectorDtype.INT8, k=20, work_dir=tmp_path)
-    assert built.facts["kind"] == kind.value
-    assert built.facts["items"] == 600
-    assert built.facts["recall_at_10"] >= 0.95
+    sample = sample_queries(vectors)
+    built = build_index(vectors, queries=sample, kind=kind, storage=VectorDtype.INT8, k=20, work_dir=tmp_path)
+    assert built.metadata["kind"] == kind.value
+    assert built.metadata["items"] == 600
+    assert built.metadata["recall_at_10"] >= 0.95
     holder = tf.Module()
     holder.index = built.index
     spec = tf.TensorSpec([None, 16], tf.float32)
-    holder.propose = tf.function(lambda queries: built.index.propose(queries, 20), input_signature=[spec])
+    holder.retrieve = tf.function(lambda queries: built.index.retrieve(queries, 20), input_signature=[spec])
     options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
     tf.saved_model.save(holder, str(tmp_path / "saved"), options=options)
     assert bool(unsupported_ops(tmp_path / "saved", flavour="stock")) == (kind is IndexKind.SCANN_HASHED)
     loaded = tf.saved_model.load(str(tmp_path / "saved"))
     queries = tf.constant(clustered(9))
-    again = restore_index(loaded.index, built.facts)
-    np.testing.assert_array_equal(again.propose(queries, 20), built.index.propose(queries, 20))
-    np.testing.assert_array_equal(loaded.propose(queries), built.index.propose(queries, 20))
+    again = restore_index(loaded.index, built.metadata)
+    np.testing.assert_array_equal(again.retrieve(queries, 20), built.index.retrieve(queries, 20))
+    np.testing.assert_array_equal(loaded.retrieve(queries), built.index.retrieve(queries, 20))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0])
@@ -340,7 +341,9 @@ def test_vectors_that_would_abort_scann_are_refused(bad, tmp_path):
     with pytest.raises(ValueError, match="must be finite and not zero; got 1 others, first in row 7"):
         scann_builder.build_state(vectors, kind=IndexKind.SCANN_BRUTE_FORCE, k=10)
     with pytest.raises(ValueError, match="must be finite and not zero; got 1 others, first in row 7"):
-        build_index(vectors, kind=IndexKind.IVF, storage=VectorDtype.INT8, k=10, work_dir=tmp_path)
+        build_index(
+            vectors, queries=vectors_of(9), kind=IndexKind.IVF, storage=VectorDtype.INT8, k=10, work_dir=tmp_path
+        )
 
 
 def test_an_abort_in_the_child_is_an_error_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -350,5 +353,10 @@ def test_an_abort_in_the_child_is_an_error_here(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(build_process.sys, "executable", str(aborts))
     with pytest.raises(RuntimeError, match="failed with exit code -6; wanted 0(.|\n)*check failed"):
         build_index(
-            vectors_of(20), kind=IndexKind.SCANN_BRUTE_FORCE, storage=VectorDtype.FLOAT32, k=10, work_dir=tmp_path
+            vectors_of(20),
+            queries=vectors_of(9),
+            kind=IndexKind.SCANN_BRUTE_FORCE,
+            storage=VectorDtype.FLOAT32,
+            k=10,
+            work_dir=tmp_path,
         )

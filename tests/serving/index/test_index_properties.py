@@ -55,7 +55,7 @@ def searches(draw):
 
 
 def passes(columns: dict, row: int, demand: dict) -> bool:
-    """One item against one request, as the declaration says it in words."""
+    """One item against one request, as the declaration documents it."""
     brands, categories = demand["filter_brand"], demand["filter_category"]
     keys: dict[bytes, set[bytes]] = {}
     for pair in demand["filter_attributes"]:
@@ -115,11 +115,11 @@ def test_no_forbidden_item_no_repetition_and_all_there_is(kind):
         vectors, columns, queries, demands, k = search
         used = kind if len(vectors) >= MIN_APPROXIMATE_ITEMS else IndexKind.EXACT
         tables = FilterTables(columns)
-        filtered = tables.filtered(as_inputs(demands), rows_of=rows_of(len(vectors)))
+        filtered = tables.apply(as_inputs(demands), rows_of=rows_of(len(vectors)))
         index = index_of(used, vectors, k=k)
         allowed = filtered.allowed()
         for mask in (None, allowed):
-            rows = index.propose(tf.constant(queries), k, mask).numpy()
+            rows = index.retrieve(tf.constant(queries), k, mask).numpy()
             for number, (found, query) in enumerate(zip(rows, queries, strict=True)):
                 every = range(len(vectors))
                 good = [row for row in every if mask is None or passes(columns, row, demands[number])]
@@ -147,7 +147,7 @@ def test_what_was_removed_never_comes_and_what_was_added_does(search, data):
     )
     allowed = random.random([3, len(vectors)]) < 0.5
     for mask in (None, allowed):
-        rows = index.propose(tf.constant(queries), k, None if mask is None else tf.constant(mask)).numpy()
+        rows = index.retrieve(tf.constant(queries), k, None if mask is None else tf.constant(mask)).numpy()
         for number, (found, query) in enumerate(zip(rows, queries, strict=True)):
             good = [
                 row

@@ -31,7 +31,7 @@ def completed(completion, *texts):
 
 
 def test_phrases_are_words_frequent_parts_of_titles_whole_titles_and_brands(phrases):
-    # "sound" stands in three items; "surround" and "surround sound" in two; "sound bar" in one, where it says no more
+    # "sound" is in three items; "surround" and "surround sound" in two; "sound bar" in one, where it adds nothing
     # than the title.
     assert phrases[:4] == ["sound", "surround", "sounders co", "surround sound"]
     assert "surround sound speaker" in phrases

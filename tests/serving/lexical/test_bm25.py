@@ -19,28 +19,28 @@ def scores(index, query, num_items):
     """BM25 of every item for one query."""
     terms = index.terms(tf.constant([query]))
     rows = tf.range(num_items)[tf.newaxis]
-    return tf.reduce_sum(index.word_scores(terms, rows), axis=-1).numpy()[0]
+    return tf.reduce_sum(index.term_scores(terms, rows), axis=-1).numpy()[0]
 
 
-def proposed(index, query, k=10, allowed=None):
-    rows = index.propose(index.terms(tf.constant([query])), k, allowed=allowed).numpy()[0]
+def retrieved(index, query, k=10, allowed=None):
+    rows = index.retrieve(index.terms(tf.constant([query])), k, allowed=allowed).numpy()[0]
     return [int(row) for row in rows if row >= 0]
 
 
 def test_bm25_by_hand():
-    # "cotton" stands in 2 of 5 items: idf = ln(1 + 3.5 / 2.5) = 0.8755. Lengths 3, 3, 3, 0, 3: mean 2.4.
+    # "cotton" is in 2 of 5 items: idf = ln(1 + 3.5 / 2.5) = 0.8755. Lengths 3, 3, 3, 0, 3: mean 2.4.
     # Item 0 has it once: norm = 1.2 (0.25 + 0.75 * 3 / 2.4) = 1.425, score = 0.8755 * 1 / (1 + 1.425) = 0.3610.
     got = scores(index_of(), b"COTTON", 5)
     np.testing.assert_allclose(got, [0.3610, 0.3610, 0, 0, 0], atol=1e-4)
 
 
 def test_a_word_twice_in_a_short_text_counts_more():
-    assert proposed(index_of(), b"red") == [2, 0]
+    assert retrieved(index_of(), b"red") == [2, 0]
 
 
 def test_scripts_without_spaces_and_case_folding():
-    assert proposed(index_of(), b"STRASSE") == [4]
-    assert proposed(index_of(), "茶".encode()) == [4]
+    assert retrieved(index_of(), b"STRASSE") == [4]
+    assert retrieved(index_of(), "茶".encode()) == [4]
 
 
 @pytest.mark.parametrize("num_items", [1, 40, 3_000])
@@ -57,7 +57,7 @@ def test_scores_and_order_are_those_of_a_library(num_items):
         known = [word for word in query.split() if word in library.vocab_dict]
         want = library.get_scores(known) if known else np.zeros(num_items)
         np.testing.assert_allclose(scores(index, query.encode(), num_items), want, atol=1e-4)
-        order = proposed(index, query.encode(), k=5)
+        order = retrieved(index, query.encode(), k=5)
         rare = [word for word in known if sum(word in text.split() for text in texts) <= max(num_items / 10, 1000)]
         if len(rare) == len(known):  # otherwise words that almost everything has propose nothing
             np.testing.assert_allclose(want[order], np.sort(want)[::-1][: len(order)], atol=1e-4)
@@ -79,45 +79,45 @@ def test_statistics_stay_those_of_the_first_build():
     after = LexicalIndex(build_postings(fields, weights={"title": 1.0}, num_base=3, removed=removed))
     for query in (b"red", b"dress", b"blue dress"):
         np.testing.assert_allclose(scores(after, query, 3)[1:], scores(before, query, 3)[1:], atol=1e-6)
-    assert proposed(after, b"red dress") == [1, 3, 2]
-    assert proposed(after, b"shirt") == []  # its only item is gone
+    assert retrieved(after, b"red dress") == [1, 3, 2]
+    assert retrieved(after, b"shirt") == []  # its only item is gone
     # A word that no item had: idf = ln(1 + 3.5 / 0.5) = 2.0794, times 1 / (1 + 1.2) at the mean length.
     np.testing.assert_allclose(scores(after, b"hat", 5)[4], 2.0794 / 2.2, atol=1e-4)
 
 
-def test_common_words_score_but_do_not_propose_beside_a_rare_one():
+def test_common_words_score_but_retrieve_nothing_beside_a_rare_one():
     titles = [b"the lamp" if number % 100 == 0 else b"the thing" for number in range(2_000)]
     index = index_of(titles)
-    assert proposed(index, b"the lamp", k=100) == list(range(0, 2_000, 100))
-    assert proposed(index, b"the", k=3) == [0, 1, 2]
+    assert retrieved(index, b"the lamp", k=100) == list(range(0, 2_000, 100))
+    assert retrieved(index, b"the", k=3) == [0, 1, 2]
     assert scores(index, b"the lamp", 2_000)[0] > scores(index, b"lamp", 2_000)[0]
 
 
 def test_rows_of_a_batch_do_not_touch_each_other():
     index = index_of()
     terms = index.terms(tf.constant([b"red", b"", b"dress cotton nowhere"]))
-    assert index.propose(terms, 2).numpy().tolist() == [[2, 0], [-1, -1], [1, 0]]
+    assert index.retrieve(terms, 2).numpy().tolist() == [[2, 0], [-1, -1], [1, 0]]
     one = scores(index, b"dress cotton nowhere", 5)
-    many = tf.reduce_sum(index.word_scores(terms, tf.tile(tf.range(5)[tf.newaxis], [3, 1])), axis=-1)
+    many = tf.reduce_sum(index.term_scores(terms, tf.tile(tf.range(5)[tf.newaxis], [3, 1])), axis=-1)
     np.testing.assert_array_equal(many[2], one)
     assert not many.numpy()[1].any()
 
 
-def test_only_allowed_rows_are_proposed():
+def test_only_allowed_rows_are_retrieved():
     allowed = tf.constant([[True, True, False, True, True]])
-    assert proposed(index_of(), b"red", allowed=allowed) == [0]
+    assert retrieved(index_of(), b"red", allowed=allowed) == [0]
 
 
 @pytest.mark.parametrize("titles", [[], [b""], [b"", b"\xff\xfe"]])
 def test_nothing_to_find(titles):
     index = index_of(titles)
-    assert proposed(index, b"red") == []
+    assert retrieved(index, b"red") == []
     assert scores(index, b"red", len(titles)).tolist() == [0.0] * len(titles)
 
 
 def test_no_row_and_rows_behind_the_last_score_nothing():
     index = index_of()
-    got = index.word_scores(index.terms(tf.constant([b"red"])), tf.constant([[-1, 5, 0]]))
+    got = index.term_scores(index.terms(tf.constant([b"red"])), tf.constant([[-1, 5, 0]]))
     assert (got.numpy()[0, :, 0] > 0).tolist() == [False, False, True]
 
 
@@ -125,13 +125,15 @@ def test_the_most_that_a_query_can_score():
     index = index_of([b"lamp"] * 3 + [b"shade"])
     # ln(1 + 1.5 / 3.5) + ln(1 + 3.5 / 1.5)
     want = math.log(1 + 1.5 / 3.5) + math.log(1 + 3.5 / 1.5)
-    np.testing.assert_allclose(index.most(index.terms(tf.constant([b"lamp shade", b"zzz"]))), [want, 0.0], atol=1e-5)
+    np.testing.assert_allclose(
+        index.max_score(index.terms(tf.constant([b"lamp shade", b"zzz"]))), [want, 0.0], atol=1e-5
+    )
 
 
 def test_a_misspelt_word_finds_what_it_was_meant_to_be():
     index = index_of()
     # "coton" lacks one letter of five: what it matches counts 1 - 1 / 5.
-    assert proposed(index, b"coton") == [0, 1]
+    assert retrieved(index, b"coton") == [0, 1]
     np.testing.assert_allclose(scores(index, b"coton", 5), 0.8 * scores(index, b"cotton", 5), atol=1e-6)
 
 
@@ -140,7 +142,9 @@ def test_fields_of_different_length_are_refused():
         build_postings({"title": [b"a", b"b"], "brand": [b"c"]}, weights={"title": 1.0, "brand": 1.0})
 
 
-def test_a_text_is_mended_where_the_catalogue_has_other_words():
-    mended, changed = index_of().mended(tf.constant([b"RED coton shirt", b"Red Shirt!", b"zzzzzz", b"\xff red", b""]))
-    assert mended.numpy().tolist() == [b"red cotton shirt", b"Red Shirt!", b"zzzzzz", "\ufffd red".encode(), b""]
+def test_a_text_is_corrected_where_the_catalogue_has_other_words():
+    corrected, changed = index_of().correct_spelling(
+        tf.constant([b"RED coton shirt", b"Red Shirt!", b"zzzzzz", b"\xff red", b""])
+    )
+    assert corrected.numpy().tolist() == [b"red cotton shirt", b"Red Shirt!", b"zzzzzz", "\ufffd red".encode(), b""]
     assert changed.numpy().tolist() == [1, 0, 0, 0, 0]

@@ -13,9 +13,9 @@ def spelling():
     return SpellingCorrector([word.encode() for word in WORDS], counts=np.array(COUNTS))
 
 
-def guesses(spelling, *words):
-    found = spelling.guess(tf.constant(list(words)))
-    return [WORDS[number] if number >= 0 else None for number in found.words.numpy()], found.likeness.numpy()
+def corrections(spelling, *words):
+    found = spelling.correct(tf.constant(list(words)))
+    return [WORDS[number] if number >= 0 else None for number in found.words.numpy()], found.similarity.numpy()
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,15 @@ def guesses(spelling, *words):
         ("q" * 500, None),
     ],
 )
-def test_what_a_word_was_meant_to_be(spelling, typed, meant):
-    assert guesses(spelling, typed)[0] == [meant]
+def test_unknown_words_are_corrected(spelling, typed, meant):
+    assert corrections(spelling, typed)[0] == [meant]
 
 
-def test_likeness_is_the_share_of_letters_that_are_right(spelling):
-    words, likeness = guesses(spelling, "batery", "zebra", "contrroler")
+def test_similarity_is_the_share_of_letters_that_are_right(spelling):
+    words, similarity = corrections(spelling, "batery", "zebra", "contrroler")
     assert words == ["battery", None, "controller"]
-    np.testing.assert_allclose(likeness, [1 - 1 / 6, 0.0, 0.8], atol=1e-6)
+    np.testing.assert_allclose(similarity, [1 - 1 / 6, 0.0, 0.8], atol=1e-6)
 
 
-def test_no_words_no_guesses():
-    assert guesses(SpellingCorrector([], counts=np.zeros(0)), "phone")[0] == [None]
+def test_no_words_no_corrections():
+    assert corrections(SpellingCorrector([], counts=np.zeros(0)), "phone")[0] == [None]

@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 120.0  # the first call of a signature builds its kernels: th
 def served(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     base_path: Path = tmp_path_factory.mktemp("published")
     bundle.save(str(base_path / "1"))
-    write_limits(base_path / "1", config=bundle.answers.config)
+    write_limits(base_path / "1", config=bundle.functions.config)
     write_manifest(base_path / "1", extra={})
     with serve(base_path) as running:
         yield running
