@@ -4,6 +4,7 @@
 `tf.saved_model.load(...).transform_fn`, without the Transform library.
 """
 
+import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -132,8 +133,6 @@ def write_transform_graph(
       config: Lengths of the axes and sizes of the vocabularies.
       beam_options: Arguments or options of the runner.
     """
-    import functools
-
     import apache_beam as beam
     import tensorflow_transform.beam as tft_beam
     from tensorflow_transform.tf_metadata import schema_utils
