@@ -1,10 +1,13 @@
 """Names in backticks on the pages are those of the code, so that a rename is seen."""
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
+from serving.client.search_options import SearchOptions
+from tests.support.document_blocks import blocks_of
 from trainer.spec import markdown
 from trainer.spec.config import Config
 
@@ -31,3 +34,19 @@ def test_names_of_a_page_are_names_of_the_code(page, known):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     named = {name for span in re.findall(r"`([^`\n]+)`", text) for name in _NAME.findall(span)}
     assert sorted(named - known) == [], f"{page.name} has names that the code has not: renamed?"
+
+
+def test_calls_of_the_client_have_the_options_of_a_search():
+    blocks = [block for page in PAGES for block in blocks_of(page) if block.language == "python"]
+    sources = {block.place: block.text for block in blocks}
+    sources |= {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "examples").glob("*.py")}
+    calls = [(place, call) for place, text in sources.items() for call in ast.walk(ast.parse(text))]
+    used = {
+        (place, keyword.arg)
+        for place, call in calls
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") in {"search", "explain"}
+        for keyword in call.keywords
+        if keyword.arg
+    }
+    assert {option for _, option in used} > {"text", "image", "seed_items", "score_weights"}
+    assert [one for one in sorted(used) if one[1] not in SearchOptions.__optional_keys__] == []
