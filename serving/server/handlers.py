@@ -123,9 +123,9 @@ class RequestHandlers:
             if signature is None:
                 shown = quoted(parsed.signature_name)
                 raise invalid(f'Serving signature name: "{shown}" not found in signature def')
-            form, given = body_to_arrays(parsed, signature, self.compatibility)
-            outputs = predict_arrays(lease.model, signature, given, deadline=deadline)
-        return predict_response(outputs, form, self.compatibility)
+            request = body_to_arrays(parsed, signature, self.compatibility)
+            outputs = predict_arrays(lease.model, signature, request.inputs, deadline=deadline)
+        return predict_response(outputs, request.format, self.compatibility)
 
     def classify_json(
         self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NO_DEADLINE

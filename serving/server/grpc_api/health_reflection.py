@@ -6,7 +6,6 @@ from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool
-from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 from tensorflow_serving.apis import (
@@ -19,23 +18,26 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-RpcMethod = tuple[str, type[Message], type[Message]]
+from serving.server.protocol.protos import RpcMethod, service_descriptor
+
 # {(file, service): its methods}, as in TF Serving's .proto files; the generated modules of these two do not import.
 SERVICES: dict[tuple[str, str], tuple[RpcMethod, ...]] = {
     ("prediction_service", "PredictionService"): (
-        ("Classify", classification_pb2.ClassificationRequest, classification_pb2.ClassificationResponse),
-        ("Regress", regression_pb2.RegressionRequest, regression_pb2.RegressionResponse),
-        ("Predict", predict_pb2.PredictRequest, predict_pb2.PredictResponse),
-        ("MultiInference", inference_pb2.MultiInferenceRequest, inference_pb2.MultiInferenceResponse),
-        (
+        RpcMethod("Classify", classification_pb2.ClassificationRequest, classification_pb2.ClassificationResponse),
+        RpcMethod("Regress", regression_pb2.RegressionRequest, regression_pb2.RegressionResponse),
+        RpcMethod("Predict", predict_pb2.PredictRequest, predict_pb2.PredictResponse),
+        RpcMethod("MultiInference", inference_pb2.MultiInferenceRequest, inference_pb2.MultiInferenceResponse),
+        RpcMethod(
             "GetModelMetadata",
             get_model_metadata_pb2.GetModelMetadataRequest,
             get_model_metadata_pb2.GetModelMetadataResponse,
         ),
     ),
     ("model_service", "ModelService"): (
-        ("GetModelStatus", get_model_status_pb2.GetModelStatusRequest, get_model_status_pb2.GetModelStatusResponse),
-        (
+        RpcMethod(
+            "GetModelStatus", get_model_status_pb2.GetModelStatusRequest, get_model_status_pb2.GetModelStatusResponse
+        ),
+        RpcMethod(
             "HandleReloadConfigRequest",
             model_management_pb2.ReloadConfigRequest,
             model_management_pb2.ReloadConfigResponse,
@@ -103,16 +105,9 @@ def _descriptor_pool() -> descriptor_pool.DescriptorPool:
     add(health_pb2.DESCRIPTOR)
     add(reflection_pb2.DESCRIPTOR)
     for (file_name, service_name), methods in SERVICES.items():
-        file = descriptor_pb2.FileDescriptorProto(
-            name=f"tensorflow_serving/apis/{file_name}.proto", package=PACKAGE, syntax="proto3"
-        )
-        service = file.service.add(name=service_name)
-        for name, request, response in methods:
-            types = {"input_type": request.DESCRIPTOR, "output_type": response.DESCRIPTOR}
-            service.method.add(name=name, **{field: f".{kind.full_name}" for field, kind in types.items()})
-            for kind in types.values():
-                add(kind.file)
-                if kind.file.name not in file.dependency:
-                    file.dependency.append(kind.file.name)
-        pool.Add(file)
+        for method in methods:
+            add(method.request.DESCRIPTOR.file)
+            add(method.response.DESCRIPTOR.file)
+        name = f"tensorflow_serving/apis/{file_name}.proto"
+        pool.Add(service_descriptor(service_name, methods, package=PACKAGE, name=name))
     return pool

@@ -16,37 +16,16 @@ import tensorflow as tf
 
 from serving.server.protocol.deadline import Deadline
 from serving.server.protocol.errors import Code, ServingError, invalid
-from serving.server.protocol.protos import message_classes
+from serving.server.protocol.protos import PROFILER
 from serving.server.telemetry.log import log_event
 
 SERVICE = "tensorflow.ProfilerService"
-MESSAGES: dict[str, tuple[tuple[str, int, str], ...]] = {
-    "ProfileOptions": (
-        ("host_tracer_level", 2, "uint32"),
-        ("device_tracer_level", 3, "uint32"),
-        ("python_tracer_level", 4, "uint32"),
-    ),
-    "ProfileRequest": (
-        ("duration_ms", 1, "uint64"),
-        ("opts", 4, "ProfileOptions"),
-        ("repository_root", 5, "string"),
-        ("session_id", 6, "string"),
-        ("host_name", 7, "string"),
-    ),
-    "ProfileToolData": (("name", 1, "string"), ("data", 2, "bytes")),
-    "ProfileResponse": (("tool_data", 6, "repeated ProfileToolData"), ("empty_trace", 7, "bool")),
-    "TerminateRequest": (("session_id", 1, "string"),),
-    "TerminateResponse": (),
-    "MonitorRequest": (("duration_ms", 1, "uint64"),),
-    "MonitorResponse": (("data", 1, "string"),),
-}
-_CLASSES = message_classes(MESSAGES, package="tensorflow", file="vitrine/tensorflow_profiler_service.proto")
-ProfileRequest = _CLASSES["ProfileRequest"]
-ProfileResponse = _CLASSES["ProfileResponse"]
-TerminateRequest = _CLASSES["TerminateRequest"]
-TerminateResponse = _CLASSES["TerminateResponse"]
-MonitorRequest = _CLASSES["MonitorRequest"]
-MonitorResponse = _CLASSES["MonitorResponse"]
+ProfileRequest = PROFILER["ProfileRequest"]
+ProfileResponse = PROFILER["ProfileResponse"]
+TerminateRequest = PROFILER["TerminateRequest"]
+TerminateResponse = PROFILER["TerminateResponse"]
+MonitorRequest = PROFILER["MonitorRequest"]
+MonitorResponse = PROFILER["MonitorResponse"]
 METHODS = {
     "Profile": (ProfileRequest, ProfileResponse),
     "Terminate": (TerminateRequest, TerminateResponse),

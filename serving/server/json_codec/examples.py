@@ -1,12 +1,12 @@
-"""The body of a REST Classify or Regress to Examples, and their results to JSON."""
+"""REST Classify and Regress: bodies to Examples, and results to JSON."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
-from serving.server.json_codec.inputs import parse_document
+from serving.server.json_codec.inputs import parse_body
 from serving.server.json_codec.outputs import JsonResponse, json_numbers
 from serving.server.json_codec.text import dump_json, json_type_name, utf8, valid_text
 from serving.server.json_codec.values import decode_base64, is_base64_object
@@ -16,13 +16,21 @@ from serving.server.protocol.errors import invalid, quoted, quoted_value
 KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 
 
-def body_to_examples(body: bytes, compatibility: Compatibility) -> tuple[str, input_pb2.Input]:
-    """The signature a body names and the Examples it holds.
+class ExamplesBody(NamedTuple):
+    """Signature and Examples of a body."""
+
+    signature_name: str
+    examples: input_pb2.Input
+
+
+def body_to_examples(body: bytes, compatibility: Compatibility) -> ExamplesBody:
+    """Parses a body of Examples.
 
     Raises:
       ServingError: INVALID_ARGUMENT in TF Serving's words.
     """
-    document, signature_name = parse_document(body, compatibility)
+    parsed = parse_body(body, compatibility)
+    document = parsed.document
     given = input_pb2.Input()
     if "context" in document:
         _fill(given.example_list_with_context.context, document["context"], compatibility)
@@ -39,7 +47,7 @@ def body_to_examples(body: bytes, compatibility: Compatibility) -> tuple[str, in
         raise invalid(f"JSON Value: {shown} 'examples' value is an empty array")
     for example in examples:
         _fill(add(), example, compatibility)
-    return signature_name, given
+    return ExamplesBody(parsed.signature_name, given)
 
 
 def classification_response(

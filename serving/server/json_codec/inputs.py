@@ -1,4 +1,4 @@
-"""The body of a REST Predict to arrays: row form (`instances`) and columnar form (`inputs`).
+"""REST Predict bodies to arrays: row format (`instances`) and columnar format (`inputs`).
 
 Where TF Serving wants every row to carry exactly the signature's keys, this server by default fills what a row leaves
 out from the signature's defaults, and pads rows whose lists differ in length along a dimension that the signature
@@ -7,38 +7,45 @@ leaves open (a user's history) at the end with "" or 0.
 
 import dataclasses
 import enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from serving.server.json_codec.text import parse_json
-from serving.server.json_codec.values import is_base64_object, to_dense
+from serving.server.json_codec.values import dense_or_none, is_base64_object, to_dense
 from serving.server.protocol.compatibility import EXTENDED, Compatibility
 from serving.server.protocol.errors import Code, ServingError, invalid, quoted, quoted_value
 from serving.server.protocol.signature import DEFAULT_SIGNATURE, InputSpec, ServableSignature
 
 MAX_PADDED_ELEMENTS = 1 << 22
-DEFAULT_TYPES = (np.ndarray, np.generic, bytes)  # What a row of a default is; parsed JSON never is.
+DEFAULT_TYPES = (np.ndarray, np.generic, bytes)  # Types of a default's row; parsed JSON has none of them.
 
 
 class RequestFormat(enum.Enum):
-    """The form of a request, which its answer shares."""
+    """Format of a request, which its answer shares."""
 
     ROW = "instances"
     COLUMNAR = "inputs"
 
 
+class RequestArrays(NamedTuple):
+    """Format of a Predict body and its inputs by alias."""
+
+    format: RequestFormat
+    inputs: dict[str, np.ndarray]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PredictBody:
-    """A parsed body, not yet converted: the signature's dtypes are needed for that."""
+class RequestBody:
+    """Parsed body of a call, not yet converted: the signature's dtypes are needed for that."""
 
     signature_name: str
     document: dict[str, Any]
 
 
-def parse_document(body: bytes, compatibility: Compatibility) -> tuple[dict[str, Any], str]:
-    """The JSON object of a body and the signature it names.
+def parse_body(body: bytes, compatibility: Compatibility = EXTENDED) -> RequestBody:
+    """Parses a body: its JSON object and the signature it names.
 
     Raises:
       ServingError: INVALID_ARGUMENT when it is not a JSON object or its signature name is no string.
@@ -50,28 +57,18 @@ def parse_document(body: bytes, compatibility: Compatibility) -> tuple[dict[str,
     if not isinstance(name, str):
         shown = quoted_value(document)
         raise invalid(f"JSON Value: {shown} not formatted correctly. 'signature_name' key must be a string value.")
-    return document, name or DEFAULT_SIGNATURE
-
-
-def parse_body(body: bytes, compatibility: Compatibility = EXTENDED) -> PredictBody:
-    """The parts of a Predict body.
-
-    Raises:
-      ServingError: INVALID_ARGUMENT when it is not a JSON object or its signature name is no string.
-    """
-    document, name = parse_document(body, compatibility)
-    return PredictBody(signature_name=name, document=document)
+    return RequestBody(signature_name=name or DEFAULT_SIGNATURE, document=document)
 
 
 def body_to_arrays(
-    body: PredictBody, signature: ServableSignature, compatibility: Compatibility = EXTENDED
-) -> tuple[RequestFormat, dict[str, np.ndarray]]:
-    """The form of a body, and the inputs it gives, by alias; those it leaves out are left out.
+    body: RequestBody, signature: ServableSignature, compatibility: Compatibility = EXTENDED
+) -> RequestArrays:
+    """Converts a body to the inputs it has, by alias.
 
     Args:
       body: From `parse_body`.
       signature: The signature it names.
-      compatibility: Whether rows may leave out inputs and differ in length.
+      compatibility: Deviations from TF Serving: rows that leave out inputs or differ in length.
 
     Raises:
       ServingError: In the words of the protocol.
@@ -85,21 +82,22 @@ def body_to_arrays(
         raise _format_error(body, "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
     value = body.document[forms[0].value]
     if forms[0] is RequestFormat.COLUMNAR:
-        return RequestFormat.COLUMNAR, _columns_to_arrays(value, signature, compatibility)
+        return RequestArrays(RequestFormat.COLUMNAR, _columns_to_arrays(value, signature, compatibility))
     if not isinstance(value, list):
         raise _format_error(body, "Expecting 'instances' to be an list/array")
     if not value:
         raise _format_error(body, "No values in 'instances' array")
     columns = _rows_to_columns(value, signature, compatibility)
     named = isinstance(value[0], dict) and not is_base64_object(value[0])
-    return RequestFormat.ROW, {
+    inputs = {
         alias: _stack(column, signature.inputs[alias], named=named, compatibility=compatibility)
         for alias, column in columns.items()
         if column
     }
+    return RequestArrays(RequestFormat.ROW, inputs)
 
 
-def _format_error(body: PredictBody, what: str) -> ServingError:
+def _format_error(body: RequestBody, what: str) -> ServingError:
     return invalid(f"JSON Value: {quoted_value(body.document)} {what}")
 
 
@@ -166,25 +164,32 @@ def _plain_rows(rows: list[Any], signature: ServableSignature) -> dict[str, list
 
 
 def _stack(column: list[Any], spec: InputSpec, *, named: bool, compatibility: Compatibility) -> np.ndarray:
-    """The rows of one input as one array, [batch, ...]: at once where they agree, else row by row."""
-    if not any(isinstance(value, DEFAULT_TYPES) for value in column):
-        try:
-            return to_dense(column, spec.dtype, compatibility)
-        except ServingError:
-            pass  # Row by row finds the row at fault, or pads.
-    rows = []
-    for number, value in enumerate(column):
-        try:
-            is_default = isinstance(value, DEFAULT_TYPES)
-            rows.append(
-                np.array(value, _numpy_dtype(spec.dtype)) if is_default else to_dense(value, spec.dtype, compatibility)
-            )
-        except ServingError as error:
-            if error.code is not Code.INVALID_ARGUMENT:
-                raise
-            message = f"INVALID_ARGUMENT: {error.template}"
-            raise _element_error(number, key=spec.alias if named else "", message=message) from error
+    """The rows of one input as one array, [batch, ...].
+
+    A column of equal rows, the common case, is converted at once. Any other is converted row by row, which pads, or
+    finds the row of a fault.
+    """
+    has_defaults = any(isinstance(value, DEFAULT_TYPES) for value in column)
+    array = None if has_defaults else dense_or_none(column, spec.dtype, compatibility)
+    if array is not None:
+        return array
+    rows = [
+        _row_to_array(value, spec, number=number, named=named, compatibility=compatibility)
+        for number, value in enumerate(column)
+    ]
     return _stack_rows(rows, spec, named=named, pads=compatibility.fills_and_pads_rows)
+
+
+def _row_to_array(value: Any, spec: InputSpec, *, number: int, named: bool, compatibility: Compatibility) -> np.ndarray:
+    if isinstance(value, DEFAULT_TYPES):
+        return np.array(value, _numpy_dtype(spec.dtype))
+    try:
+        return to_dense(value, spec.dtype, compatibility)
+    except ServingError as error:
+        if error.code is not Code.INVALID_ARGUMENT:
+            raise
+        message = f"INVALID_ARGUMENT: {error.template}"
+        raise _element_error(number, key=spec.alias if named else "", message=message) from error
 
 
 def _stack_rows(rows: list[np.ndarray], spec: InputSpec, *, named: bool, pads: bool) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Output arrays to the JSON answer of a REST Predict, in the form of its request."""
+"""Responses of REST Predict: output arrays to JSON, in the format of the request."""
 
 import base64
 import dataclasses
@@ -18,7 +18,7 @@ BYTES_SUFFIX = "_bytes"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class JsonResponse:
-    """The body of a successful answer.
+    """Body of a successful response.
 
     Args:
       body: JSON in UTF-8.
@@ -30,18 +30,18 @@ class JsonResponse:
 
 
 def predict_response(
-    outputs: Mapping[str, np.ndarray], form: RequestFormat, compatibility: Compatibility = EXTENDED
+    outputs: Mapping[str, np.ndarray], request_format: RequestFormat, compatibility: Compatibility = EXTENDED
 ) -> JsonResponse:
-    """The answer to a Predict: `predictions` for rows, `outputs` for columns.
+    """Encodes the response to a Predict: `predictions` for rows, `outputs` for columns.
 
     Floats are written in the shortest form that reads back the same and always carry a point or an exponent; outputs
     named `*_bytes` are base64. By default the answer is valid JSON: NaN and infinities are null, other strings that
     are not UTF-8 carry U+FFFD in place of what cannot be read.
 
     Raises:
-      ServingError: INVALID_ARGUMENT when the row form is asked of outputs that have no common batch.
+      ServingError: INVALID_ARGUMENT when outputs in row format have no common batch.
     """
-    if form is RequestFormat.ROW:
+    if request_format is RequestFormat.ROW:
         _check_batch(outputs)
     nulls = compatibility.writes_valid_json and any(map(_has_non_finite, outputs.values()))
     lists = {
@@ -49,9 +49,9 @@ def predict_response(
         for alias, array in outputs.items()
     }
     values: Any = next(iter(lists.values())) if len(lists) == 1 else lists
-    if form is RequestFormat.ROW and len(lists) > 1:
+    if request_format is RequestFormat.ROW and len(lists) > 1:
         values = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-    key = "outputs" if form is RequestFormat.COLUMNAR else "predictions"
+    key = "outputs" if request_format is RequestFormat.COLUMNAR else "predictions"
     return JsonResponse(body=dump_json({key: values}, compatibility), has_null_numbers=nulls)
 
 
@@ -88,7 +88,7 @@ def _to_lists(array: np.ndarray, *, as_base64: bool, compatibility: Compatibilit
 
 
 def json_numbers(array: np.ndarray, compatibility: Compatibility) -> Any:
-    """The floats of an array as JSON writes them, nested like it; null for what valid JSON cannot carry."""
+    """Returns the floats of an array as JSON writes them, nested like it; null for what valid JSON cannot carry."""
     is_odd = compatibility.writes_valid_json and _has_non_finite(array)
     if array.dtype.itemsize != 8:
         array = _shortest_doubles(array.astype(np.float32))

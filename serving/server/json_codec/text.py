@@ -1,4 +1,4 @@
-"""JSON text to Python values and back, with the tokens and the messages of TF Serving's parser.
+"""JSON text to Python values and back, with the tokens and messages of TF Serving's parser (RapidJSON).
 
 Beyond strict JSON it takes NaN, Infinity and Inf. Bytes that are not UTF-8 and lone surrogates become U+FFFD: text of
 unknown origin is never a reason to fail. TF Serving passes such bytes through, and reads nothing behind the document.
@@ -31,7 +31,7 @@ JSON_TYPE_NAMES: dict[type, str] = {dict: "Object", list: "Array", str: "String"
 
 
 def parse_json(body: bytes, compatibility: Compatibility = EXTENDED) -> Any:
-    """The value of a JSON document.
+    """Parses a JSON document.
 
     Args:
       body: The bytes of the request.
@@ -60,7 +60,7 @@ def parse_json(body: bytes, compatibility: Compatibility = EXTENDED) -> Any:
 
 
 def dump_json(value: Any, compatibility: Compatibility = EXTENDED) -> bytes:
-    """The value as JSON in UTF-8; floats that are NaN or infinite are bare tokens, so valid JSON has none of them."""
+    """Writes a value as JSON in UTF-8; NaN and infinite floats are bare tokens, so valid JSON has none of them."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=True)
     if compatibility.writes_valid_json:
         return text.encode("utf-8", "replace")
@@ -68,7 +68,7 @@ def dump_json(value: Any, compatibility: Compatibility = EXTENDED) -> bytes:
 
 
 def json_type_name(value: Any) -> str:
-    """What TF Serving calls the value's JSON type."""
+    """Returns TF Serving's name of the value's JSON type."""
     if value is None:
         return "Null"
     if isinstance(value, bool):
@@ -77,7 +77,7 @@ def json_type_name(value: Any) -> str:
 
 
 def utf8(text: str, *, raw: bool = False) -> bytes:
-    """The text in UTF-8; a lone surrogate (possible in JSON by escape) becomes U+FFFD, bytes kept raw come back."""
+    """Encodes text in UTF-8; a lone surrogate (possible in JSON by escape) becomes U+FFFD, raw bytes come back."""
     try:
         return text.encode("utf-8", RAW_BYTES if raw else "strict")
     except UnicodeEncodeError:
@@ -85,7 +85,7 @@ def utf8(text: str, *, raw: bool = False) -> bytes:
 
 
 def valid_text(text: str) -> str:
-    """The text with U+FFFD for what no UTF-8 can hold, as a proto's string needs it."""
+    """Returns the text with U+FFFD for lone surrogates, which a proto's string cannot hold."""
     return SURROGATE.sub("\ufffd", text)
 
 

@@ -1,4 +1,4 @@
-"""One JSON value to one dense array: the rules for types, sizes and levels, without recursion."""
+"""Dense arrays from JSON values: the rules for types, sizes and levels, without recursion."""
 
 import base64
 import binascii
@@ -23,14 +23,14 @@ BASE64_SPACE = re.compile(r"\s+")
 
 
 def to_dense(value: Any, dtype: tf.DType, compatibility: Compatibility = EXTENDED) -> np.ndarray:
-    """The array of a scalar, a list or nested lists.
+    """Converts a scalar, a list or nested lists to an array.
 
     The shape is that of the first element at each level; every other element has to agree.
 
     Args:
       value: Parsed JSON.
       dtype: The dtype of the input.
-      compatibility: What is checked beyond TF Serving.
+      compatibility: Deviations from TF Serving.
 
     Raises:
       ServingError: INVALID_ARGUMENT for a wrong type, size or level; UNIMPLEMENTED for a dtype JSON cannot carry.
@@ -53,8 +53,16 @@ def to_dense(value: Any, dtype: tf.DType, compatibility: Compatibility = EXTENDE
     return _leaves_to_array(leaves, dtype, compatibility).reshape(shape)
 
 
+def dense_or_none(value: Any, dtype: tf.DType, compatibility: Compatibility = EXTENDED) -> np.ndarray | None:
+    """Converts a value as `to_dense` does; None for one that is not dense."""
+    try:
+        return to_dense(value, dtype, compatibility)
+    except ServingError:
+        return None
+
+
 def dense_shape(value: Any) -> list[int]:
-    """The lengths along the first element of every level; [] for a scalar."""
+    """Returns the lengths along the first element of every level; [] for a scalar."""
     shape = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -139,7 +147,7 @@ def _strings(leaves: list[Any], *, raw: bool) -> np.ndarray:
 
 
 def decode_base64(value: dict[str, Any]) -> bytes:
-    """The bytes of `{"b64": "..."}`; line breaks and missing padding are forgiven.
+    """Decodes `{"b64": "..."}`; line breaks and missing padding are accepted.
 
     Raises:
       ServingError: INVALID_ARGUMENT.

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from serving.client import descriptors
 from serving.server.protocol import protos
 
 
@@ -33,3 +36,10 @@ def test_files_that_cannot_be_used_name_flag_and_place(tmp_path):
     path.write_text("server_kye: 'x'")
     with pytest.raises(ValueError, match="--ssl_config_file: .* is no text-proto SSLConfig: 1:1 .*server_kye"):
         protos.read_config(path, protos.SSLConfig(), flag="ssl_config_file")
+
+
+def test_the_clients_descriptors_are_those_of_the_table():
+    written = Path(descriptors.__file__).read_text(encoding="utf-8")
+    assert written == protos.client_descriptors_text(), (
+        "run python -m serving.server.protocol.protos > serving/client/descriptors.py"
+    )
