@@ -85,8 +85,8 @@ def test_options_explanations_and_scores_of_given_items(client):
     assert explained["contributions"]["seed_items"]["text"] != 0.0
     assert explained["word_contributions"] == {}
     assert client.explain("item0001", **search)["stage"] == "filter"
-    assert client.explain("nobody", **search)["stage"] == "unknown"
-    ranked = client.rank([found.ids[1], "nobody"], text="1 0 2", seed_items=options["seed_items"])
+    assert client.explain("unknown", **search)["stage"] == "unknown"
+    ranked = client.rank([found.ids[1], "unknown"], text="1 0 2", seed_items=options["seed_items"])
     assert ranked["scores"] == pytest.approx((found.scores[1], 0.0), abs=1e-4)
     assert ranked["dense"] == pytest.approx((found.score_components["dense"][1], 0.0), abs=1e-4)
 

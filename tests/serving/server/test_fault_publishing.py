@@ -130,7 +130,9 @@ def make_bundle(folder, *, plus: float, content: str):
     return folder
 
 
-def test_whatever_the_clock_says_the_newest_push_is_the_one_that_serves(stepping_clock, serve_toy, tmp_path, capsys):
+def test_whatever_the_time_of_the_clock_the_newest_push_is_the_one_that_serves(
+    stepping_clock, serve_toy, tmp_path, capsys
+):
     bundles = [make_bundle(tmp_path / name, plus=plus, content=name) for name, plus in (("a", 1.0), ("b", 2.0))]
     destination = tmp_path / "published"
     assert publishing.publish(bundles[0], destination) == 1
@@ -142,7 +144,7 @@ def test_whatever_the_clock_says_the_newest_push_is_the_one_that_serves(stepping
             assert served.post({"instances": [0.0]}).json() == {"predictions": [value]}
 
 
-def test_a_push_that_is_not_served_fails_and_says_what_is(serve_toy, tmp_path, capsys):
+def test_a_push_that_is_not_served_fails_and_reports_what_is(serve_toy, tmp_path, capsys):
     good = make_bundle(tmp_path / "good", plus=1.0, content="good")
     destination = tmp_path / "published"
     publishing.publish(good, destination)

@@ -1,4 +1,4 @@
-"""Clients that take their time: they hold nobody up, and are cut off after the limit."""
+"""Clients that take their time: they delay no other client, and are cut off after the limit."""
 
 import json
 import socket

@@ -39,7 +39,7 @@ def test_health_is_that_of_the_server(channel, service):
 
 
 @needs_extras
-def test_health_says_when_no_version_serves(serve_toy, tmp_path):
+def test_health_reports_that_no_version_serves(serve_toy, tmp_path):
     with serve_toy(tmp_path / "later", wait=False) as served:
         with grpc.insecure_channel(f"127.0.0.1:{served.server.grpc_port}") as channel:
             found = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)

@@ -10,7 +10,7 @@ WIRE = {"image_px": 16, "num_frames": 2, "frame_px": 8, "history_length": 3}
 
 
 def save_half_plus_two_tf1(path: Path, *, plus: float = 2.0) -> Path:
-    """x / 2 + plus, as TF's own example has it: the signature says [batch, 1] and clients send [batch]."""
+    """x / 2 + plus, as TF's own example has it: the signature has [batch, 1] and clients send [batch]."""
     v1 = tf.compat.v1
     graph = tf.Graph()
     with graph.as_default(), v1.Session(graph=graph) as session:

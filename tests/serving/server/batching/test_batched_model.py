@@ -151,7 +151,7 @@ def test_a_full_queue_turns_away_at_once(pool):
     assert ask(model, 9.0)["y"].tolist() == [18.0], "room comes back"
 
 
-def test_allowed_sizes_are_filled_up_with_rows_that_nobody_gets(pool):
+def test_allowed_sizes_are_padded_with_rows_that_are_dropped(pool):
     inner = Double()
     answers = held(batched(inner, max_batch_size=8, allowed_batch_sizes=(2, 4, 8)), pool, [1, 2], [3, 4, 5])
     assert [answer.result()["y"].tolist() for answer in answers] == [[2, 4], [6, 8, 10]]
@@ -333,7 +333,7 @@ def test_a_model_may_bring_its_own_parameters(serve_toy, tmp_path):
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_a_full_queue_is_told_by_both_protocols(serve_toy, tmp_path, strict):
+def test_a_full_queue_is_reported_by_both_protocols(serve_toy, tmp_path, strict):
     toy_models.save_slow(tmp_path / "base" / "1")
     parameters = tmp_path / "batching.config"
     parameters.write_text(

@@ -542,7 +542,7 @@ BODIES = (
         "the default signature by an empty name", "POST tf1:predict", HALF, {"signature_name": "", "instances": [[1.0]]}
     ),
     Rest(
-        "[batch] where the signature says [batch, 1]",
+        "[batch] where the signature declares [batch, 1]",
         "POST tf1:predict",
         Json({"predictions": [2.5]}),
         {"instances": [1.0]},

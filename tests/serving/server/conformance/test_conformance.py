@@ -95,7 +95,7 @@ def test_grpc(servers, case, mode):
 
 
 @pytest.mark.parametrize("name", [name for name in CODES if name != "OK"])
-def test_every_code_is_told_by_both_protocols(servers, monkeypatch, name):
+def test_every_code_is_reported_by_both_protocols(servers, monkeypatch, name):
     def fail(*_: object, **__: object) -> None:
         raise ServingError(Code[name], "because")
 

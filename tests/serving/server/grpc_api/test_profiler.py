@@ -43,7 +43,7 @@ def test_a_profile_shows_what_ran_meanwhile(words, call):
     assert any("SessionRun" in name for name in events_of(tool.data))
 
 
-def test_tensorflows_own_client_writes_where_it_says(words, tmp_path):
+def test_tensorflows_own_client_writes_to_the_named_folder(words, tmp_path):
     stop = threading.Event()
 
     def ask() -> None:

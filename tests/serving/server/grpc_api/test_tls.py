@@ -42,7 +42,7 @@ def ask(port: int, credentials: grpc.ChannelCredentials | None) -> grpc.StatusCo
     return grpc.StatusCode.OK
 
 
-def test_only_clients_with_a_certificate_of_the_authority_are_heard(
+def test_only_clients_with_a_certificate_of_the_authority_are_answered(
     authority, half_plus_two_models, serve_toy, tmp_path
 ):
     path = write_config(tmp_path / "ssl.config", authority, client_verify=True)

@@ -110,7 +110,7 @@ def test_text_of_unknown_origin_becomes_valid_utf8():
         ([1, [2]], tf.int32, "Encountered list at unexpected level: 1 expected < 1"),
     ],
 )
-def test_a_value_of_the_wrong_kind_says_what_was_wanted_and_never_shows_it(value, dtype, message):
+def test_the_error_of_a_value_of_the_wrong_type_names_the_wanted_type_and_never_the_value(value, dtype, message):
     with pytest.raises(ServingError) as caught:
         json_values.to_dense(value, dtype)
     assert caught.value.code is Code.INVALID_ARGUMENT

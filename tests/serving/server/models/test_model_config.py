@@ -72,7 +72,7 @@ def test_what_cannot_be_served_is_refused(models, message):
         plans("model_config_list {" + "".join(f"config {{ {text} }}" for text in texts) + "}")
 
 
-def test_a_file_that_does_not_parse_says_where(tmp_path):
+def test_the_error_of_a_file_that_does_not_parse_has_the_position(tmp_path):
     path = tmp_path / "models.config"
     path.write_text("model_config_list {\n  confg {}\n}")
     with pytest.raises(ValueError, match=r"--model_config_file: .* 2:3 .*confg"):

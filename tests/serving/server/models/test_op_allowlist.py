@@ -116,7 +116,7 @@ def test_models_with_savers_tables_and_text_are_let_through(half_plus_two_models
         LoadedModel(path, missing_libraries={}).close()
 
 
-def test_what_is_no_savedmodel_says_so(tmp_path):
+def test_a_folder_without_a_savedmodel_is_refused(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"\xff\xff")
     with pytest.raises(ServingError, match="SavedModel cannot be read"):
         check_ops(tmp_path)

@@ -214,7 +214,7 @@ def test_the_config_file_is_followed(models, tmp_path):
     follower.stop()
 
 
-def test_a_reload_waits_for_retries_where_failures_are_told_late(tmp_path):
+def test_a_reload_waits_for_retries_where_failures_are_reported_late(tmp_path):
     put(tmp_path, "a", 1)
     left = [2]
 

@@ -145,9 +145,9 @@ def test_a_version_that_fails_to_load_never_replaces_a_good_one_and_is_tried_aga
         "UNKNOWN",
         "does not load",
     )
-    put(tmp_path, 2, "mended")
+    put(tmp_path, 2, "fixed")
     versions.poll()
-    assert serving(versions) == (2, "mended")
+    assert serving(versions) == (2, "fixed")
 
 
 def test_files_that_change_while_they_load_do_not_serve(tmp_path):
@@ -274,7 +274,7 @@ def test_a_new_folder_that_fails_half_way_is_no_reason_to_stop_polling(tmp_path)
 
 
 class Flaky:
-    """Fails to load as often as it is told, then loads."""
+    """Fails to load a given number of times, then loads."""
 
     def __init__(self, failures: int) -> None:
         self.left = failures
@@ -296,13 +296,13 @@ def test_a_version_that_failed_is_tried_again_as_often_as_asked(tmp_path, report
     )
     versions = ModelVersions("toy", base_path=tmp_path, load=load, retries=retries)
     put(tmp_path, 1, "one")
-    told = []
+    reported = []
     for _ in range(5):
         versions.poll()
-        told.append(versions.statuses()[0].state)
-    # The first attempt and two more; only then TF Serving's manner says that it failed.
+        reported.append(versions.statuses()[0].state)
+    # The first attempt and two more; only then TF Serving's manner reports that it failed.
     assert load.calls == 3
-    assert told == [meanwhile, meanwhile, State.END, State.END, State.END]
+    assert reported == [meanwhile, meanwhile, State.END, State.END, State.END]
     assert versions.statuses()[0].message == "not now"
     load.left = 1
     put(tmp_path, 1, "other files")

@@ -6,7 +6,7 @@ from serving.server.protocol.deadline import NO_DEADLINE, Deadline, latest_deadl
 from serving.server.protocol.errors import ServingError
 
 
-def test_what_is_left_is_told_in_seconds_and_in_milliseconds():
+def test_the_remaining_time_is_in_seconds_and_in_milliseconds():
     soon = Deadline.after(5.0)
     assert 4.0 < soon.remaining_seconds <= 5.0
     assert 4000 < soon.timeout_ms <= 5000

@@ -27,7 +27,7 @@ def test_numbers_within_their_limits_pass(given):
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("given", "message"),
     [
         ({"size": np.array([0], np.int32)}, "Input size must be from 1 to 50"),
         ({"size": np.array([7, 51], np.int32)}, "Input size must be from 1 to 50"),
@@ -37,8 +37,8 @@ def test_numbers_within_their_limits_pass(given):
         ({"weight": np.array([[1.0, -np.inf]], np.float32)}, "Input weight holds NaN or infinity"),
     ],
 )
-def test_numbers_beyond_them_are_refused(given, says):
-    with pytest.raises(ServingError, match=says) as caught:
+def test_numbers_beyond_them_are_refused(given, message):
+    with pytest.raises(ServingError, match=message) as caught:
         check_limits(LIMITS, given)
     assert caught.value.code is Code.INVALID_ARGUMENT
 
@@ -46,7 +46,7 @@ def test_numbers_beyond_them_are_refused(given, says):
 @pytest.mark.parametrize(
     "content", ["[1]", '{"search": 3}', '{"search": {"k": {"lowest": 1}}}', "{", '{"s": {"k": 1}}']
 )
-def test_a_file_that_is_not_as_it_must_be_is_told(tmp_path, content):
+def test_a_malformed_file_is_refused(tmp_path, content):
     path = tmp_path / LIMITS_PATH
     path.parent.mkdir()
     path.write_text(content)

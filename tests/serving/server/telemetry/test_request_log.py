@@ -116,7 +116,7 @@ def test_ten_thousand_names_leave_the_page_as_long_as_one():
         with watch.request("REST", request_id="1") as seen:
             seen.model, seen.method, seen.status = name, "Predict", "OK"
 
-    ask("nobody")
+    ask("unknown")
     lines = metrics.page().count(b"\n")
     for number in range(10_000):
         ask(f"model-{number}")

@@ -53,7 +53,7 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_0(tmp_path):
     assert CANARY not in process.log_tail
 
 
-def test_a_process_that_cannot_start_says_why():
+def test_a_process_that_cannot_start_reports_the_reason():
     with pytest.raises(
         RuntimeError, match="(?s)ended with code 2; end of its log:.*call_threads must be at least 1"
     ) as caught:

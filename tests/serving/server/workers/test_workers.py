@@ -81,7 +81,7 @@ def test_workers_share_the_ports_come_back_from_death_and_end_together(tmp_path)
         # One is enough to answer; the other comes back.
         assert requests.post(url, json={"instances": [1]}, timeout=60).json() == {"predictions": [256.0]}
         wait_for(lambda: len(ready_workers(process) - {victim}) == 2)
-        assert statuses(process, "again") == {200}, "the one that came back serves what the others were told to"
+        assert statuses(process, "again") == {200}, "the one that came back serves what the others serve"
         page = requests.get(f"{process.rest_url}/monitoring/prometheus/metrics", timeout=30).text
         counted = re.search(r'request_count\{model_name="toy",status="OK"\} (\S+)', page)
         assert counted, page
