@@ -11,7 +11,7 @@ from benchmarks import house
 
 # {rule: {path: [what does not keep to it]}}; it only shrinks: UPDATE_GOLDEN=1 removes what keeps to the rule by now.
 PATH = Path(__file__).parent / "golden" / "style_exceptions.json"
-MAX_TUPLE_RETURNS = 36
+MAX_TUPLE_RETURNS = 29
 RULES = {
     "functions": "a function has at most 40 lines",
     "arguments": "a function has at most 6 positional-or-keyword arguments",
