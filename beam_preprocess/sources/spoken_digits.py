@@ -28,7 +28,7 @@ class SpokenDigitsSource:
     has_official_split: bool = True
     held_out_speaker: str = ""  # all recordings of the speaker are the test set, no others; "" = the set's own split
     published_results: tuple[str, ...] = (
-        "MFCC and SVM, official split: accuracy (recall@1) 0.987; a speaker never heard: 0.53 to 0.92",
+        "MFCC and SVM, official split: accuracy (recall@1) 0.987; a speaker unseen in training: 0.53 to 0.92",
     )
     ground_truth_path: None = None
 
