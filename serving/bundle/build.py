@@ -90,22 +90,21 @@ def build_bundle(
       days_pattern: Glob of day Examples; without it items have their content and relations only.
 
     Raises:
-      ValueError: An unknown flavour, towers or items that do not fit, or ops that the flavour's server does not have.
+      ValueError: An unknown flavour, towers or items that do not fit, or ops that the target does not have.
       RuntimeError: An index could not be built.
     """
     _check_flavours(flavours)
     (output_dir := Path(output_dir)).mkdir(parents=True, exist_ok=True)
     towers = load_towers(towers_dir)
-    towers = dataclasses.replace(
-        towers, has_intent_head=bool(events_pattern) and has_intent_labels(str(events_pattern))
-    )
+    is_labelled = bool(events_pattern) and has_intent_labels(str(events_pattern))
+    towers = dataclasses.replace(towers, has_intent_head=is_labelled)
     item_values = {SENTIMENT: item_sentiment(towers, events_pattern)} if events_pattern else {}
     catalogue = encode_catalogue(
         towers, items_pattern, days_pattern=days_pattern, popularity=popularity, item_values=item_values
     )
     tables = ItemTables(catalogue, search=towers.config.search)
     indexes = {f: index_for(f, catalogue, towers=towers, tables=tables, work_dir=output_dir) for f in flavours}
-    paths = {flavour: output_dir / flavour / str(version) for flavour in flavours}
+    paths = {f: output_dir / f / str(version) for f in flavours}
     return write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths)
 
 
