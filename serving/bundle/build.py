@@ -95,9 +95,8 @@ def build_bundle(
     """
     _check_flavours(flavours)
     (output_dir := Path(output_dir)).mkdir(parents=True, exist_ok=True)
-    towers = load_towers(towers_dir)
     is_labelled = bool(events_pattern) and has_intent_labels(str(events_pattern))
-    towers = dataclasses.replace(towers, has_intent_head=is_labelled)
+    towers = dataclasses.replace(load_towers(towers_dir), has_intent_head=is_labelled)
     item_values = {SENTIMENT: item_sentiment(towers, events_pattern)} if events_pattern else {}
     catalogue = encode_catalogue(
         towers, items_pattern, days_pattern=days_pattern, popularity=popularity, item_values=item_values
