@@ -37,7 +37,7 @@ class Server:
         model_name: str = "vitrine",
         port: int = 0,
         rest_api_port: int = 0,
-        start_seconds: float = 180.0,
+        start_seconds: float = 600.0,
         **flags: Flag,
     ) -> None:
         base_path = Path(model_base_path)

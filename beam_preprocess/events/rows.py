@@ -2,7 +2,7 @@
 
 Times are whole microseconds since 1970 UTC. Rows are immutable: a later step makes a new row with what it adds.
 They are named tuples instead of dataclasses because Beam pickles them between its steps: a frozen dataclass of this
-size takes four times as long to unpickle, which made the whole pipeline slower by a third.
+size takes four times as long to unpickle.
 """
 
 from collections.abc import Mapping

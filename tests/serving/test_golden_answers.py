@@ -28,7 +28,7 @@ def bundle(tmp_path_factory):
 
 
 def raw(value):
-    """What the file holds as TensorFlow takes it: texts as bytes, `{"b64": ...}` decoded, "nan" and "inf" as numbers."""
+    """The value of a case as TensorFlow takes it: nested lists of texts, numbers, and bytes for `{"b64": ...}`."""
     if isinstance(value, list):
         return [raw(one) for one in value]
     if isinstance(value, dict):

@@ -33,7 +33,7 @@ class ServerProcess:
         model_name: str,
         base_path: Path | str,
         *,
-        start_seconds: float = 180.0,
+        start_seconds: float = 600.0,
         stop_seconds: float = 30.0,
         flags: Sequence[str] = (),
     ) -> None:
