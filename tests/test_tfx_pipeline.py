@@ -188,7 +188,7 @@ class TestJob:
         shutil.copytree(ROOT / "trainer", tmp_path / "trainer")
         shutil.copytree(ROOT / "serving", tmp_path / "serving")
         shutil.copytree(ROOT / "beam_preprocess", tmp_path / "beam_preprocess")
-        with (tmp_path / "serving" / "quality.py").open("a") as stream:
+        with (tmp_path / "serving" / "evaluation" / "gate.py").open("a") as stream:
             stream.write("\n# edited\n")
         real = tfx_pipeline.source_hash
         monkeypatch.setattr(tfx_pipeline, "source_hash", lambda *a, **k: real(*a, root=tmp_path, **k))
