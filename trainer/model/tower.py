@@ -86,8 +86,9 @@ class Tower(tf.keras.layers.Layer):
         is_daily = [modality in DAILY_MODALITIES for modality in self.modalities]
         if is_daily != sorted(is_daily):
             raise ValueError(
-                f"The branches {list(self.modalities)} must have the daily ones last; see Modality in "
-                "trainer/spec/features.py and DAILY_MODALITIES in trainer/spec/branches.py."
+                f"The branches are {[modality.value for modality in self.modalities]}; wanted the daily ones last. "
+                "Move the new member of Modality (trainer/spec/features.py) before those of DAILY_MODALITIES "
+                "(trainer/spec/branches.py), or add it to them."
             )
 
     def call(self, inputs: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
