@@ -194,6 +194,6 @@ def test_an_extra_that_is_absent_is_a_note_and_a_wrong_version_of_it_a_fault(mac
     machine(GOOD)
     wanted = [PackageRequirement("aiohttp", ">=9", "serve"), PackageRequirement("prometheus-client", "", "serve")]
     fault, note = cli.check_extras(wanted)
-    assert (fault.grade, fault.subject) == (Status.ERROR, "aiohttp")
-    assert (note.grade, note.subject) == (Status.NOTE, "extra serve")
+    assert (fault.status, fault.subject) == (Status.ERROR, "aiohttp")
+    assert (note.status, note.subject) == (Status.NOTE, "extra serve")
     assert "only serving.server needs prometheus-client" in note.detail
