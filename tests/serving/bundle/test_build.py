@@ -97,7 +97,11 @@ def test_a_folder_without_towers_is_refused(tmp_path):
             '"smell"',
             r"branches {'item': \['text', .*'smell', .*'trend'\].*; this code has .*'tabular'.*Train again",
         ),
-        ('"repurchase"', '"wish"', r"heads \['retrieval', 'wish', .*'price'\]; this code has .*'repurchase'.*Train again"),
+        (
+            '"repurchase"',
+            '"wish"',
+            r"heads \['retrieval', 'wish', .*'price'\]; this code has .*'repurchase'.*Train again",
+        ),
         ('"heads"', '"tails"', r"heads None; this code has .*Train again"),
     ],
 )
