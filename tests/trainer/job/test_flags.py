@@ -31,7 +31,7 @@ def test_every_field_is_a_flag_with_its_default_in_the_help():
     for field in config_fields():
         assert f"--{field.path} " in text
     assert "--train.learning_rate X Highest rate of AdamW for one replica without accumulation. default 0.003" in text
-    assert "--train.precision {float32,bfloat16} In what the encoders compute. default float32" in text
+    assert "--train.precision {float32,bfloat16} Of the encoders. default float32" in text
 
 
 def test_every_flag_can_be_set():

@@ -94,12 +94,12 @@ def texts(uri: str, **more) -> ModelVersions[Text]:
 def test_numbers_are_read_as_they_are_on_a_disk(uri):
     for version in ("9", "010", "latest", "1.5"):
         put(uri, version, version)
-    assert RemoteBasePath(uri).numbers() == [10, 9]
+    assert RemoteBasePath(uri).list_versions() == [10, 9]
     versions = texts(uri)
     versions.poll()
     with versions.lease() as lease:
         assert (lease.version, lease.model.text) == (10, "010")
-    assert RemoteBasePath(f"{uri}/nowhere").numbers() == []
+    assert RemoteBasePath(f"{uri}/nowhere").list_versions() == []
 
 
 @pytest.mark.parametrize("scheme", ["file", "ram"])
@@ -122,9 +122,11 @@ def test_a_store_that_cannot_be_read_changes_nothing_and_is_tried_again(uri, sch
         ]
         broken.setattr(tf.io.gfile, "listdir", fail)
         versions.poll()
-        assert versions.serves(1)
+        with versions.lease(1) as lease:
+            assert lease.model.text == "one"
     versions.poll()
-    assert versions.serves(2)
+    with versions.lease(2) as lease:
+        assert lease.model.text == "two"
 
 
 def test_names_that_lead_out_of_the_copy_are_not_fetched(tmp_path, scratch, monkeypatch):
@@ -134,7 +136,7 @@ def test_names_that_lead_out_of_the_copy_are_not_fetched(tmp_path, scratch, monk
     monkeypatch.setattr(tf.io.gfile, "walk", lambda location: walked)
     folder = base.snapshot(1)
     assert [name for name, _, _ in folder.fingerprint] == ["saved_model.pb"]
-    with base.local(folder) as copy:
+    with base.materialize(folder) as copy:
         assert sorted(path.name for path in copy.rglob("*")) == ["saved_model.pb"]
 
 
