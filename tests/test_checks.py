@@ -25,7 +25,7 @@ def test_the_hosted_checks_run_what_a_contributor_runs():
     script = ROOT / ".ci/run"
     assert os.access(script, os.X_OK)
     called = re.findall(r"^make (\S+)$", script.read_text(encoding="utf-8"), re.MULTILINE)
-    assert called == ["lint", "docs", "test", "test-extended"]
+    assert called == ["lint", "docs", "test"]
 
 
 def test_every_test_is_in_one_of_the_two_targets_and_the_fast_ones_are_a_part():
