@@ -259,9 +259,8 @@ def test_hamming_distance_is_the_number_of_signs_that_differ():
     signs = np.where(np.random.default_rng(0).random([128]) < 0.5, -1.0, 1.0).astype(np.float32)
     turned = np.stack([np.where(np.arange(128) < count, -signs, signs) for count in (3, 0, 90, 2)])
     store = VectorStore.of(turned, storage=VectorDtype.FLOAT32)
-    words = build_process.clustering.packed_signs(
-        turned, np.eye(128, dtype=np.float32), np.zeros(128, np.float32)
-    ).view(np.int64)
+    unturned = build_process.clustering.Rotation(np.eye(128, dtype=np.float32), np.zeros(128, np.float32))
+    words = build_process.clustering.pack_signs(turned, unturned).view(np.int64)
     index = BinaryIndex(
         store, words=words, rotation=np.eye(128, dtype=np.float32), mean=np.zeros(128, np.float32), share=0.0
     )
