@@ -24,7 +24,7 @@ def gradients(rig, numbers, **train):
     steps = TrainStep(rig.context.model, None, train=config, strategy=tf.distribute.get_strategy())
     stream = iter([tf.nest.map_structure(tf.constant, rig.context.batches.batch(number)) for number in numbers])
     measured = steps.step(stream, numbers[0] // config.gradient_accumulation_steps)
-    return measured, [np.asarray(kept) for kept in steps._sums]
+    return measured, [np.asarray(kept) for kept in steps._accumulated]
 
 
 def test_accumulated_gradients_are_the_mean_of_those_of_their_batches(rig, tmp_path, eager):
