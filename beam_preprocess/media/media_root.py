@@ -4,9 +4,12 @@ import dataclasses
 import os
 import pathlib
 import urllib.parse
+from collections.abc import Iterator
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+
+from beam_preprocess.media.uri_spellings import spellings
 
 _MAX_MEDIUM_BYTES = 256 * 2**20
 
@@ -42,25 +45,26 @@ class MediaRoot:
     allow_outside: bool = False
 
     def read(self, uri: str) -> bytes:
-        """Returns the bytes behind `uri`.
+        """Returns the bytes behind `uri`; a relative one is looked up in each of its spellings.
 
         Raises:
           MediaUnavailable: They cannot be read.
         """
-        address = self.resolve(uri)
-        try:
-            with FileSystems.open(address, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-                data = file.read(_MAX_MEDIUM_BYTES + 1)
-        except (OSError, BeamIOError) as error:
-            raise MediaUnavailable("missing", f"cannot be read ({type(error).__name__})") from error
-        except ValueError as error:
-            raise MediaUnavailable("unsupported_scheme", "no file system for this address is installed") from error
-        if len(data) > _MAX_MEDIUM_BYTES:
-            raise MediaUnavailable("too_large", f"more than {_MAX_MEDIUM_BYTES} bytes")
-        return data
+        first: MediaUnavailable | None = None
+        for spelling in self._spellings(uri):
+            try:
+                return _read_file(self.resolve(spelling))
+            except MediaUnavailable as error:
+                if error.kind not in ("missing", "outside_shop"):
+                    raise
+                first = first or error
+        raise first or MediaUnavailable("missing", "an empty address")
+
+    def _spellings(self, uri: str) -> Iterator[str]:
+        return iter((uri,)) if "://" in uri else spellings(uri)
 
     def resolve(self, uri: str) -> str:
-        """Returns the path or address of `uri`.
+        """Returns the path or address of `uri` as it is spelled.
 
         Raises:
           MediaUnavailable: It may not be read.
@@ -93,3 +97,16 @@ class MediaRoot:
         if not os.path.isfile(resolved):  # pathlib's own raises for a name that is too long
             raise MediaUnavailable("missing", "no such file")
         return str(resolved)
+
+
+def _read_file(address: str) -> bytes:
+    try:
+        with FileSystems.open(address, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            data = file.read(_MAX_MEDIUM_BYTES + 1)
+    except (OSError, BeamIOError) as error:
+        raise MediaUnavailable("missing", f"cannot be read ({type(error).__name__})") from error
+    except ValueError as error:
+        raise MediaUnavailable("unsupported_scheme", "no file system for this address is installed") from error
+    if len(data) > _MAX_MEDIUM_BYTES:
+        raise MediaUnavailable("too_large", f"more than {_MAX_MEDIUM_BYTES} bytes")
+    return data

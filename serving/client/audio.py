@@ -54,11 +54,23 @@ def audio_wire(source: Media, *, milliseconds: int) -> bytes:
 
 
 def _check_wav_length(data: bytes) -> None:
-    """Refuses a WAV that is shorter than its header declares; a stream's header declares a length beyond any file."""
-    declared = int.from_bytes(data[4:8], "little")
-    if data.startswith(b"RIFF") and data[8:12] == b"WAVE" and len(data) - 8 < declared < _STREAMED_BYTES:
-        message = f"Sound is a WAV of {len(data)} bytes, but its header declares {declared + 8}; send the whole file."
-        raise MediaError("TRUNCATED", message)
+    """Refuses a WAV that ends before its samples do, by the header of these.
+
+    The size of the whole file, the first one in its header, is often wrong; a stream's header declares a length beyond
+    any file.
+    """
+    if not (data.startswith(b"RIFF") and data[8:12] == b"WAVE"):
+        return
+    place = 12
+    while place + 8 <= len(data):
+        name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
+        end = place + 8 + size
+        if name == b"data" and len(data) < end and size < _STREAMED_BYTES:
+            message = f"Sound is a WAV of {len(data)} bytes, but its header declares {end}; send the whole file."
+            raise MediaError("TRUNCATED", message)
+        if name == b"data":
+            return
+        place = end + size % 2
 
 
 def _samples(container: Any, *, size: int, max_samples: int) -> np.ndarray:

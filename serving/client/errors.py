@@ -18,6 +18,6 @@ class ClientError(Exception):
 class MediaError(ClientError, ValueError):
     """A photo or clip that has no wire form; nothing was sent.
 
-    The code is EMPTY, NOT_MEDIA, TRUNCATED, TOO_LARGE or CORRUPT. Like every mistake in an argument it is a ValueError
-    too.
+    The code is EMPTY, NOT_MEDIA, UNSUPPORTED, TRUNCATED, TOO_LARGE or CORRUPT. Like every mistake in an argument it is
+    a ValueError too.
     """

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 
 from .errors import MediaError
+from .photo_kinds import photo_format, raw_photo_refusal
 
 Media = str | Path | bytes
 JPEG_QUALITY = 90
 JPEG_END = b"\xff\xd9"
+# Tags of TIFF that RAW photos have, and the values of `PhotometricInterpretation` for the grid of a sensor.
+_SUB_FILE_TYPE, _SUB_PICTURES, _DNG_VERSION = 254, 330, 50_706
+_SENSOR_VALUES = (32_803, 34_892)
 TURN_BY_EXIF = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -58,25 +62,27 @@ class _Size(NamedTuple):
 def image_wire(source: Media, *, px: int, limits: MediaLimits = LIMITS) -> bytes:
     """Returns the JPEG of `px` x `px` of a photo, without metadata.
 
-    The steps, in this order: decode in full (never at a reduced scale), turn by EXIF, RGB over white, bilinear resize
-    that ignores the aspect ratio, JPEG of quality 90 without chroma subsampling.
+    The steps, in this order: decode in full (never at a reduced scale), turn by EXIF, RGB over white (CMYK by its
+    colour profile), bilinear resize that ignores the aspect ratio, JPEG of quality 90 without chroma subsampling.
 
     Args:
-      source: Path or bytes of a JPEG, PNG, WebP or GIF (its first frame).
+      source: Path or bytes of a JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP or JPEG 2000, or of HEIC with the plugin
+        `pillow-heif`; of several pictures the first.
       px: Side of the square, in pixels.
       limits: Caps, checked in the header.
 
     Raises:
-      MediaError: The photo is empty, no picture, cut off, broken, or has too many pixels.
+      MediaError: The photo is empty, of a kind that is not read, cut off, broken, or has too many pixels.
     """
     data = read(source)
-    picture_format = _picture_format(data)
+    picture_format = photo_format(data)
     if picture_format == "WEBP":  # Pillow allocates a WebP's canvas while it opens it.
         check_pixels(_webp_size(data), limits=limits)
     if picture_format == "JPEG" and JPEG_END not in data:
         raise MediaError("TRUNCATED", "Image is a JPEG without an end marker; send the whole file.")
     with _pillow_errors(limits), Image.open(io.BytesIO(data), formats=(picture_format,)) as image:
         check_pixels(_Size(*image.size), limits=limits)
+        _check_tiff(image)
         image.load()
         return jpeg(_rgb(_upright(image)), px=px)
 
@@ -115,21 +121,6 @@ def jpeg(image: Image.Image, *, px: int) -> bytes:
     return target.getvalue()
 
 
-def _picture_format(data: bytes) -> str:
-    """Pillow's name of the picture format, by magic bytes."""
-    if not data:
-        raise MediaError("EMPTY", "Image has no bytes; send a whole file.")
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "WEBP"
-    raise MediaError("NOT_MEDIA", "Image is not a JPEG, PNG, WebP or GIF; send one of these.")
-
-
 def _webp_size(data: bytes) -> _Size:
     """Width and height in the first chunk of a WebP, without decoding."""
     chunk, body = data[12:16], data[20:30]
@@ -161,6 +152,14 @@ def _pillow_errors(limits: MediaLimits) -> Iterator[None]:
         raise MediaError("TRUNCATED" if cut else "CORRUPT", message) from error
 
 
+def _check_tiff(image: Image.Image) -> None:
+    """Refuses a RAW photo, a TIFF whose first picture is a small preview or the grid of the sensor."""
+    tags = getattr(image, "tag_v2", {})
+    is_preview = tags.get(_SUB_FILE_TYPE, 0) & 1 and _SUB_PICTURES in tags
+    if is_preview or _DNG_VERSION in tags or tags.get(ExifTags.Base.PhotometricInterpretation) in _SENSOR_VALUES:
+        raise raw_photo_refusal()
+
+
 def _upright(image: Image.Image) -> Image.Image:
     """The image as its EXIF orientation means it; a broken EXIF block is ignored."""
     try:
@@ -176,8 +175,19 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         levels = np.clip(np.asarray(image), 0, 65_535).astype(np.uint16) >> 8
         return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+    if image.mode == "CMYK":
+        return _rgb_by_profile(image) or image.convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, layer).convert("RGB")
     return image.convert("RGB")
+
+
+def _rgb_by_profile(image: Image.Image) -> Image.Image | None:
+    """A CMYK image in RGB by its colour profile, None where it has none that can be used."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        return ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (KeyError, OSError, ImageCms.PyCMSError):  # also a profile of another colour space
+        return None

@@ -55,12 +55,33 @@ def video_wire(source: Media, *, frames: int, px: int, limits: MediaLimits = LIM
       MediaError: The clip is empty, no clip, cut off, broken or too large.
     """
     data = read(source)
+    with _opened_clip(data, limits) as clip:
+        span = _time_span(*clip, limits=limits)
+        if span is not None:
+            return _frames_of(clip, span, frames=frames, px=px, limits=limits)
+        span = _counted_time_span(*clip, limits=limits)
+    with _opened_clip(data, limits) as clip:  # A stream without an index cannot be wound back.
+        return _frames_of(clip, span, frames=frames, px=px, limits=limits)
+
+
+class _Clip(NamedTuple):
+    """An open container and its first video stream."""
+
+    container: Any
+    stream: Any
+
+
+@contextlib.contextmanager
+def _opened_clip(data: bytes, limits: MediaLimits) -> Iterator[_Clip]:
     with opened(data, VIDEO_MAGIC, subject="Clip", wanted=_WANTED) as container:
-        stream = _video_stream(container, size=len(data), limits=limits)
-        span = _time_span(container, stream, limits=limits)
-        cursor = _FrameCursor(container, stream, limits=limits)
-        times = [span.start + span.duration * Fraction(2 * i + 1, 2 * frames) for i in range(frames)]
-        return [jpeg(cursor.image_at(time), px=px) for time in times]
+        yield _Clip(container, _video_stream(container, size=len(data), limits=limits))
+
+
+def _frames_of(clip: _Clip, span: _TimeSpan, *, frames: int, px: int, limits: MediaLimits) -> list[bytes]:
+    """The JPEGs at the middles of `frames` equal parts of a span."""
+    cursor = _FrameCursor(*clip, limits=limits)
+    times = [span.start + span.duration * Fraction(2 * i + 1, 2 * frames) for i in range(frames)]
+    return [jpeg(cursor.image_at(time), px=px) for time in times]
 
 
 @contextlib.contextmanager
@@ -109,8 +130,8 @@ def check_complete(stream: Any, *, size: int, subject: str) -> None:
         raise MediaError("TRUNCATED", message)
 
 
-def _time_span(container: Any, stream: Any, *, limits: MediaLimits) -> _TimeSpan:
-    """Start and duration of a video stream, in seconds."""
+def _time_span(container: Any, stream: Any, *, limits: MediaLimits) -> _TimeSpan | None:
+    """Start and duration of a video stream by its header, None where that has no duration."""
     import av
 
     seconds = Fraction(0)
@@ -119,11 +140,35 @@ def _time_span(container: Any, stream: Any, *, limits: MediaLimits) -> _TimeSpan
     elif container.duration:
         seconds = Fraction(container.duration, av.time_base)
     if seconds <= 0:
-        raise MediaError("CORRUPT", "Clip does not say how long it is; send one with a duration in its header.")
+        return None
+    _check_seconds(seconds, limits=limits)
+    return _TimeSpan((stream.start_time or 0) * stream.time_base, seconds)
+
+
+def _counted_time_span(container: Any, stream: Any, *, limits: MediaLimits) -> _TimeSpan:
+    """Start and duration of a video stream by its packets, as of a recording whose header was written first."""
+    stamps: list[int] = []
+    for packet in container.demux(stream):
+        if packet.pts is None:
+            continue
+        stamps.append(packet.pts)
+        if len(stamps) > limits.max_frames:
+            message = f"Clip has more than {limits.max_frames} frames; send a shorter one."
+            raise MediaError("TOO_LARGE", message)
+    if not stamps:
+        raise MediaError("CORRUPT", "Clip has no frame that can be read; send a whole file.")
+    first, last = min(stamps), max(stamps)
+    # The last frame lasts as long as the others on average, in whole ticks: stamps are rounded to them.
+    step = (last - first) // max(len(stamps) - 1, 1)
+    seconds = (last - first + step) * stream.time_base
+    _check_seconds(seconds, limits=limits)
+    return _TimeSpan(first * stream.time_base, seconds)
+
+
+def _check_seconds(seconds: Fraction, *, limits: MediaLimits) -> None:
     if seconds > limits.max_seconds:
         message = f"Clip is {float(seconds):.0f} s long; at most {limits.max_seconds:g} s. Send a shorter one."
         raise MediaError("TOO_LARGE", message)
-    return _TimeSpan((stream.start_time or 0) * stream.time_base, seconds)
 
 
 class _FrameCursor:

@@ -24,7 +24,7 @@ def quadrants(*, width: int = 96, height: int = 64) -> Image.Image:
 
 
 def encoded(image: Image.Image, picture_format: str, **options: object) -> bytes:
-    """Bytes of `image` as JPEG, PNG, WEBP or GIF; `options` are Pillow's own."""
+    """Bytes of `image` in one of Pillow's formats; `options` are its own."""
     target = io.BytesIO()
     image.save(target, picture_format, **options)
     return target.getvalue()
@@ -77,19 +77,29 @@ def clip(
     fps: int = 16,
     key_frame_every: int = 8,
     codec: str = "mpeg4",
+    container: str = "mp4",
+    live: bool = False,
 ) -> bytes:
-    """MP4 whose frame i is `paint(i)`, [height, width, 3] uint8."""
+    """Clip whose frame i is `paint(i)`, [height, width, 3] uint8; `live`: written in one go, without a duration."""
     target = io.BytesIO()
-    with av.open(target, "w", format="mp4", container_options={"fflags": "+bitexact"}) as container:
+    file = _WriteOnly(target) if live else target
+    with av.open(file, "w", format=container, container_options={"fflags": "+bitexact"}) as writer:
         options = {"g": str(key_frame_every)} | ({"qscale": "2"} if codec == "mpeg4" else {"crf": "10"})
-        stream = container.add_stream(codec, rate=fps, options=options)
+        stream = writer.add_stream(codec, rate=fps, options=options)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
         stream.height, stream.width = paint(0).shape[:2]
         for index in range(frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(paint(index), format="rgb24")))
-        container.mux(stream.encode(None))
+            writer.mux(stream.encode(av.VideoFrame.from_ndarray(paint(index), format="rgb24")))
+        writer.mux(stream.encode(None))
     return target.getvalue()
+
+
+class _WriteOnly:
+    """A file that cannot go back, as a recorder writes to a network."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self.write = file.write
 
 
 def grey_steps(index: int, *, px: int = 64) -> np.ndarray:
@@ -100,6 +110,15 @@ def grey_steps(index: int, *, px: int = 64) -> np.ndarray:
 def colour_clip(rgb: Rgb = RED, *, frames: int = 8, fps: int = 8, px: int = 64) -> bytes:
     """MP4 of one colour."""
     return clip(lambda _: np.full([px, px, 3], rgb, dtype=np.uint8), frames=frames, fps=fps)
+
+
+def heic(image: Image.Image) -> bytes:
+    """HEIC of `image`, by the plugin of the extra `heic`."""
+    import pillow_heif
+
+    target = io.BytesIO()
+    pillow_heif.from_pillow(image).save(target, quality=95)
+    return target.getvalue()
 
 
 def tone(*, hz: float = 440.0, seconds: float = 0.1, rate_hz: int = 16_000, channels: int = 1) -> bytes:

@@ -26,7 +26,9 @@ EXTRAS = {
     "serve": "serving.server",
     "client": "serving.client",
     "completion": "`vitrine completion`",
+    "heic": "reading photos in HEIC",
 }
+NOT_LOCKED = ("heic",)
 MIN_DISK_GB = 4.0
 MIN_MEMORY_GB = 4.0
 
@@ -201,7 +203,8 @@ def check_extras(wanted: Sequence[PackageRequirement]) -> Iterator[Finding]:
         yield from check_matrix([requirement for requirement in ours if requirement.name not in missing])
         if missing:
             names = ", ".join(missing)
-            detail = f"is not installed; only {EXTRAS.get(extra, extra)} needs {names} ({SETUP} installs it)"
+            how = f"pip install {names}" if extra in NOT_LOCKED else SETUP
+            detail = f"is not installed; only {EXTRAS.get(extra, extra)} needs {names} ({how} installs it)"
             yield Finding(Status.NOTE, f"extra {extra}", detail)
 
 
