@@ -1,0 +1,58 @@
+"""Tally of an import: rows by outcome, and repairs by kind with an example of each."""
+
+import collections
+import re
+
+from beam_preprocess.outcomes import SourceRef
+
+_EXAMPLE_LENGTH = 80
+# In an example, whatever may name a person is hidden.
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
+_PHONE = re.compile(r"(?<![\w.,])\+?\d[\d ()/-]{7,}\d(?![\w.,])")
+
+
+class Tally:
+    """Counts of one pass over an export.
+
+    Attributes:
+      rows: Rows read.
+      kept: Rows that became a record or a part of one.
+      skipped: {reason: rows} that gave no record.
+      repaired: {kind: values or rows} that were read although their spelling is not the plain one.
+      examples: {kind: one example of that repair or reason}.
+    """
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.kept = 0
+        self.skipped: collections.Counter[str] = collections.Counter()
+        self.repaired: collections.Counter[str] = collections.Counter()
+        self.examples: dict[str, str] = {}
+
+    def repair(self, kind: str, ref: SourceRef | None = None, before: object = "", after: object = "") -> None:
+        """Counts a repair, the first one of its kind with an example."""
+        self.repaired[kind] += 1
+        if kind not in self.examples:
+            place = f"{ref}: " if ref is not None else ""
+            self.examples[kind] = f"{place}{shown(before)} -> {shown(after)}" if before != "" else place.rstrip(": ")
+
+    def skip(self, reason: str, ref: SourceRef, detail: str = "", *, rows: int = 1) -> None:
+        """Counts rows that give no record, the first one of its reason with an example."""
+        self.skipped[reason] += rows
+        self.examples.setdefault(reason, f"{ref}: {redacted(detail)}" if detail else str(ref))
+
+    @property
+    def accounted(self) -> int:
+        """Rows whose outcome is known; equals `rows` when the pass is over."""
+        return self.kept + self.skipped.total()
+
+
+def shown(value: object) -> str:
+    """Returns a value as a short quotation without personal data."""
+    text = redacted(str(value))
+    return repr(text if len(text) <= _EXAMPLE_LENGTH else f"{text[:_EXAMPLE_LENGTH]}…")
+
+
+def redacted(text: str) -> str:
+    """Returns a text with e-mail addresses and phone numbers hidden."""
+    return _PHONE.sub("[number]", _EMAIL.sub("[e-mail]", text))

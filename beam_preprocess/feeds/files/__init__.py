@@ -1,0 +1,1 @@
+"""Forms of feed files: finding, unpacking and decoding them, and reading their records whatever they mean."""

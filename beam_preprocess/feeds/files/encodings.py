@@ -1,0 +1,99 @@
+"""Character encodings of a feed: byte-order mark, UTF-8 where the whole file is, else by charset-normalizer."""
+
+import codecs
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple, TextIO
+
+import charset_normalizer
+
+from beam_preprocess.feeds.files.locations import InputFile, open_binary
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_SAMPLE_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 20
+_FEW = 10  # whole characters to a damaged one: fewer mean another encoding
+# Encodings that charset-normalizer may name for short texts of Western shops; they differ in letters no shop uses.
+_WESTERN = {"cp1250", "cp1252", "cp1254", "cp1257", "latin_1", "iso8859_15", "iso8859_2", "mac_roman", "cp437", "cp850"}
+
+
+class Encoding(NamedTuple):
+    """Encoding of a file.
+
+    Attributes:
+      name: Python's name.
+      damaged: Number of byte sequences that it cannot decode; they are replaced by U+FFFD.
+    """
+
+    name: str
+    damaged: int = 0
+
+
+def encoding_of(file: InputFile) -> Encoding:
+    """Returns the encoding of a text file, decided by all of its bytes."""
+    with open_binary(file) as stream:
+        sample = stream.read(_SAMPLE_BYTES)
+        for mark, name in _BOMS:
+            if sample.startswith(mark):
+                return Encoding(name)
+        wide = _wide_encoding(sample)
+        if wide:
+            return Encoding(wide)
+        counts = _utf8_counts(sample, stream)
+    if not counts.damaged:
+        return Encoding("utf-8")
+    if counts.damaged * _FEW <= counts.whole:
+        return Encoding("utf-8", counts.damaged)
+    best = charset_normalizer.from_bytes(_around_damage(sample)).best()
+    name = best.encoding if best is not None else "cp1252"
+    # Windows-1252 is what such exports are; a guess of its neighbours is chance, unless its letters say otherwise.
+    return Encoding("cp1252" if name in _WESTERN - {"cp1250", "iso8859_2"} or name == "ascii" else name)
+
+
+class _Utf8Counts(NamedTuple):
+    whole: int
+    damaged: int
+
+
+def _utf8_counts(sample: bytes, stream: BinaryIO) -> _Utf8Counts:
+    """Characters beyond ASCII that are whole and damaged when the bytes are read as UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    whole = damaged = 0
+    chunk = sample
+    while chunk:
+        if not chunk.isascii() or decoder.getstate()[0]:
+            text = decoder.decode(chunk)
+            bad = text.count("\ufffd") - chunk.count("\ufffd".encode())
+            damaged += max(bad, 0)
+            whole += sum(1 for letter in text if letter > "\x7f") - text.count("\ufffd")
+        chunk = stream.read(_CHUNK_BYTES)
+    return _Utf8Counts(whole, damaged + len(decoder.getstate()[0]))
+
+
+def _wide_encoding(sample: bytes) -> str:
+    """UTF-16 without a mark, known by its zero bytes; "" otherwise."""
+    even, odd = sample[0:2000:2].count(0), sample[1:2000:2].count(0)
+    half = len(sample[:2000]) // 4
+    if half and odd > half and odd > 4 * even:
+        return "utf-16-le"
+    return "utf-16-be" if half and even > half and even > 4 * odd else ""
+
+
+def _around_damage(sample: bytes) -> bytes:
+    """Lines with letters beyond ASCII, which alone tell encodings apart."""
+    lines = [line for line in sample.splitlines() if not line.isascii()]
+    return b"\n".join(lines[:500]) or sample
+
+
+@contextlib.contextmanager
+def open_text(file: InputFile, encoding: Encoding) -> Iterator[TextIO]:
+    """Opens a text file; every spelling of a line's end becomes one."""
+    with open_binary(file) as stream:
+        yield io.TextIOWrapper(stream, encoding=encoding.name, errors="replace", newline=None)

@@ -1,0 +1,126 @@
+"""JSON files: lines, arrays, wrappers and pretty-printed objects to records, and what a cut-off file still holds."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import orjson
+
+from beam_preprocess.feeds.files.encodings import Encoding, open_text
+from beam_preprocess.feeds.files.locations import InputFile
+from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
+
+_MAX_DOCUMENT = 1 << 30  # characters of a file that is one document; lines have no such limit
+_MAX_LINE = 16 << 20
+_SAMPLE = 1 << 16
+_MAX_DEPTH = 5
+_BULK_ACTIONS = ({"index"}, {"create"}, {"update"}, {"delete"})  # lines between the documents of a bulk request
+
+
+def is_json_lines(file: InputFile, encoding: Encoding) -> bool:
+    """Returns whether each line of a JSON file is a document of its own."""
+    with open_text(file, encoding) as stream:
+        lines = [line for line in (stream.readline(_MAX_LINE) for _ in range(3)) if line.strip("\ufeff \t\n")]
+    first = lines[0].strip("\ufeff \t\n") if lines else ""
+    if not first.startswith("{"):
+        return False
+    parsed = [_parse(line) for line in lines]
+    whole = [not isinstance(value, RecordError) for value in parsed]
+    return whole[0] if len(lines) < 2 else sum(whole) * 2 >= len(lines) and any(whole)
+
+
+def lines(file: InputFile, encoding: Encoding) -> Iterator[SourceRow]:
+    """Yields one row for each line that is not empty; the action lines of a bulk request are left out."""
+    with open_text(file, encoding) as stream:
+        number = 0
+        while line := stream.readline(_MAX_LINE):
+            number += 1
+            if not line.strip("\ufeff \t\n"):
+                continue
+            value = _parse(line)
+            if isinstance(value, dict) and set(value) in _BULK_ACTIONS and isinstance(next(iter(value.values())), dict):
+                continue
+            yield SourceRow(SourceRef(file.name, number), value)
+
+
+def _parse(line: str) -> Any:
+    """The object of one line, or why it is none."""
+    text = line.strip("\ufeff \t\n,")
+    try:
+        value = orjson.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            value = json.loads(text)  # also takes NaN and lone surrogates
+        except (ValueError, RecursionError) as error:
+            return RecordError(Reason.MALFORMED, f"not JSON ({type(error).__name__})")
+    if isinstance(value, dict):
+        return value
+    return RecordError(Reason.MALFORMED, f"a record is {type(value).__name__}; wanted an object")
+
+
+def documents(file: InputFile, encoding: Encoding) -> Iterator[SourceRow]:
+    """Yields the records of a file that is one document: an array, or a wrapper around arrays.
+
+    A document that is neither, or that is linked data (`@context`, `@graph`, `@type`), is one record itself. Of a
+    document that is cut off, the whole objects are yielded, then the error.
+
+    Raises:
+      ValueError: The file is too large for one document.
+    """
+    with open_text(file, encoding) as stream:
+        text = stream.read(_MAX_DOCUMENT + 1)
+    if len(text) > _MAX_DOCUMENT:
+        raise ValueError(f"{file.name} is one JSON document of over {_MAX_DOCUMENT} characters; write JSON Lines.")
+    try:
+        found = list(_records(json.loads(text.strip("\ufeff \t\n"))))
+    except (ValueError, RecursionError):
+        found = list(_whole_objects(text))
+    for number, value in enumerate(found, start=1):
+        if not isinstance(value, dict | RecordError):
+            value = RecordError(Reason.MALFORMED, f"a record is {type(value).__name__}; wanted an object")
+        yield SourceRow(SourceRef(file.name, number), value)
+
+
+def _records(document: Any) -> list[Any]:
+    if isinstance(document, list):
+        return document
+    if not isinstance(document, dict) or {"@context", "@graph", "@type"} & set(document):
+        return [document]
+    by_name: dict[str, list[Any]] = {}
+    for found in _arrays(document, 0):
+        by_name.setdefault(found.name, []).extend(found.records)
+    if not by_name:
+        return [document]
+    return max(by_name.values(), key=len)
+
+
+class _Array(NamedTuple):
+    name: str
+    records: list[Any]
+
+
+def _arrays(node: dict[str, Any], depth: int) -> Iterator[_Array]:
+    """Arrays of objects in a wrapper, but not the arrays inside of their records."""
+    for name, value in node.items():
+        if isinstance(value, dict) and depth < _MAX_DEPTH:
+            yield from _arrays(value, depth + 1)
+        elif isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+            yield _Array(name, value)
+
+
+def _whole_objects(text: str) -> Iterator[Any]:
+    """Objects of a damaged document or of several documents one after the other, and an error for the rest."""
+    decoder = json.JSONDecoder()
+    place = text.find("{", 1) if text.lstrip("\ufeff \t\n").startswith("[") else text.find("{")
+    damaged = False
+    while place >= 0:
+        try:
+            value, end = decoder.raw_decode(text, place)
+            yield value
+        except (ValueError, RecursionError):
+            damaged, end = True, place + 1
+            if len(text) - place > _SAMPLE:  # an object that is not closed would be tried at each brace inside of it
+                end = max(end, text.find("\n", place))
+        place = text.find("{", end)
+    if damaged or not text.strip():
+        yield RecordError(Reason.MALFORMED, "the document is cut off or damaged; wanted JSON")

@@ -1,0 +1,128 @@
+"""Locations of feeds: a path, pattern, directory, archive, standard input or address to the files behind it."""
+
+import contextlib
+import gzip
+import io
+import os
+import pathlib
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+STDIN = "-"
+_GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
+_PATTERN = frozenset("*?[")
+# Members of an archive or directory that are no feed.
+_NOT_FEEDS = (".ds_store", "thumbs.db", "desktop.ini")
+
+
+class InputFile(NamedTuple):
+    """One file of a feed.
+
+    Attributes:
+      name: Its name for messages, without directories.
+      path: A local path, or an address that Beam can read.
+      member: Its name inside the ZIP archive at `path`, "" where that is no archive.
+    """
+
+    name: str
+    path: str
+    member: str = ""
+
+
+@contextlib.contextmanager
+def open_binary(file: InputFile) -> Iterator[BinaryIO]:
+    """Opens a file for reading; gzip is unpacked whatever its name, a member of a ZIP archive too.
+
+    Raises:
+      ValueError: A gzip file or archive cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        raw = _open_raw(file.path, stack)
+        if file.member:
+            try:
+                raw = stack.enter_context(stack.enter_context(zipfile.ZipFile(raw)).open(file.member))  # type: ignore[assignment]
+            except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+                raise ValueError(f"{file.name} in {file.path} cannot be unpacked ({error}); pack it again.") from error
+        buffered = io.BufferedReader(raw)  # type: ignore[type-var]
+        yield gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == _GZIP else buffered  # type: ignore[misc]
+
+
+def _open_raw(path: str, stack: contextlib.ExitStack) -> BinaryIO:
+    if "://" not in path:
+        return stack.enter_context(open(path, "rb"))
+    return stack.enter_context(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
+
+
+def input_files(location: str, *, temporary_dir: str | None = None) -> list[InputFile]:
+    """Returns the files behind a location, sorted by path; archives are listed member by member.
+
+    Args:
+      location: A file, a directory, a pattern with `*`, `?` or `[...]` where no file has that very name, an address
+        that Beam has a file system for, or `-` for standard input.
+      temporary_dir: Directory for a copy of standard input; the system's own when None.
+
+    Raises:
+      ValueError: There is nothing.
+    """
+    if location == STDIN:
+        return [_copied_stdin(temporary_dir)]
+    paths = _remote_paths(location) if "://" in location else _local_paths(location)
+    files = [file for path in paths for file in _members(path)]
+    if not files:
+        raise ValueError(f"There is no file at {location}; wanted a shop's export. Check the path.")
+    return files
+
+
+def _copied_stdin(temporary_dir: str | None) -> InputFile:
+    with tempfile.NamedTemporaryFile(dir=temporary_dir, prefix="stdin-", delete=False) as copy:
+        while chunk := sys.stdin.buffer.read(1 << 20):
+            copy.write(chunk)
+    return InputFile("stdin", copy.name)
+
+
+def _local_paths(location: str) -> list[str]:
+    path = pathlib.Path(location).expanduser()
+    if path.is_dir():
+        found = [str(child) for child in sorted(path.rglob("*")) if child.is_file()]
+        return [child for child in found if _is_feed(os.path.basename(child))]
+    if path.exists():
+        return [str(path)]
+    if _PATTERN & set(location):
+        import glob
+
+        return sorted(found for found in glob.glob(str(path), recursive=True) if os.path.isfile(found))
+    return []
+
+
+def _remote_paths(location: str) -> list[str]:
+    if FileSystems.exists(location):
+        return [location]
+    patterns = [location if _PATTERN & set(location) else FileSystems.join(location, "*")]
+    (found,) = FileSystems.match(patterns)
+    return sorted(metadata.path for metadata in found.metadata_list)
+
+
+def _is_feed(name: str) -> bool:
+    return not name.startswith(".") and name.lower() not in _NOT_FEEDS
+
+
+def _members(path: str) -> list[InputFile]:
+    name = path.rstrip("/").rpartition("/")[2]
+    with contextlib.ExitStack() as stack:
+        raw = _open_raw(path, stack)
+        if raw.read(len(_ZIP)) != _ZIP:
+            return [InputFile(name, path)]
+    with contextlib.ExitStack() as stack:
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(_open_raw(path, stack)))
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{path} is no whole ZIP archive ({error}); copy it again.") from error
+        members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+    names = [(member, member.rpartition("/")[2]) for member in members if not member.startswith("__MACOSX/")]
+    return [InputFile(short, path, member) for member, short in names if _is_feed(short)]
