@@ -79,7 +79,7 @@ def run(
     began = time.monotonic()
     counts = _ingest(source, output, config=config, beam_options=beam_options, now=now)
     transform.write_transform_graph(
-        f"{output}/items/*.tfrecord", f"{output}/transform_graph", config=config, beam_options=beam_options
+        f"{output}/items", f"{output}/transform_graph", config=config, beam_options=beam_options
     )
     text = json.dumps({**counts, "config": to_dict(config)}, indent=1, sort_keys=True)
     sharded_writer.write_file(f"{output}/summary.json", f"{text}\n".encode())

@@ -210,9 +210,9 @@ class EventsGen(_Ingest):
 def describe_anomalies(uri: str, *, subject: str) -> list[str]:
     """Returns one line for each anomaly of an ExampleAnomalies artifact."""
     lines = []
-    for path in sorted(tf.io.gfile.glob(f"{uri}/Split-*/SchemaDiff.pb")):
-        split = path.rsplit("/", 2)[1].removeprefix("Split-")
-        with tf.io.gfile.GFile(path, "rb") as file:
+    for folder in sorted(name.rstrip("/") for name in tf.io.gfile.listdir(uri) if name.startswith("Split-")):
+        split = folder.removeprefix("Split-")
+        with tf.io.gfile.GFile(f"{uri}/{folder}/SchemaDiff.pb", "rb") as file:
             anomalies = anomalies_pb2.Anomalies.FromString(file.read())
         if anomalies.HasField("dataset_anomaly_info"):
             lines.append(f"{subject}/{split}: {anomalies.dataset_anomaly_info.description}")

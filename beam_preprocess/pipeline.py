@@ -23,6 +23,7 @@ from beam_preprocess.days import records as days
 from beam_preprocess.days import signals
 from beam_preprocess.events import examples, history, joins, pseudo_queries, splits
 from beam_preprocess.events.rows import TRAIN, Interaction
+from beam_preprocess.literal_paths import remove_files
 from beam_preprocess.outcomes import Count, DeadLetter, SourceRow
 from beam_preprocess.sources import ReadRecords, Source, fingerprint
 from beam_preprocess.steps import OutcomeCollector, read_counts
@@ -306,7 +307,7 @@ def ingest_signals(
         _ = outcomes.run(found, "check signals", _count_signal)
         outcomes.write(dead_letter_path=str(dead_letter_path), counts_path=counts_path)
     counts = read_counts(counts_path)
-    sharded_writer.remove_file(counts_path)
+    remove_files([counts_path])
     return Summary(record="signals", counts=counts)
 
 
@@ -320,5 +321,5 @@ def _take_counts(directory: str) -> dict[str, int]:
     """Reads and removes the counts among staged files."""
     path = f"{directory}/{_COUNTS_FILE}"
     counts = read_counts(path)
-    sharded_writer.remove_file(path)
+    remove_files([path])
     return {name: amount for name, amount in counts.items() if amount}

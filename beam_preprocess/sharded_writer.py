@@ -17,13 +17,10 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
+from beam_preprocess.literal_paths import is_remote, list_files, remove_files
+
 Sorted = tuple[bytes, bytes]  # sort key, serialized Example
 _STAGED = ".partial"
-
-
-def is_remote(path: str) -> bool:
-    """Returns whether a path is an address for one of Beam's file systems."""
-    return "://" in path
 
 
 def write_file(path: str, data: bytes) -> None:
@@ -41,13 +38,8 @@ def move_file(source: str, target: str) -> None:
         os.replace(source, target)
         return
     if FileSystems.exists(target):
-        FileSystems.delete([target])
+        remove_files([target])
     FileSystems.rename([source], [target])
-
-
-def remove_file(path: str) -> None:
-    """Removes one file."""
-    FileSystems.delete([path])
 
 
 def shard_of(name: bytes, shards: int) -> int:
@@ -79,6 +71,19 @@ class WriteShards(beam.PTransform):
         return path
 
 
+class ReadShards(beam.PTransform):
+    """Reader of the records of all `directory/*.tfrecord`."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__()
+        self.directory = directory
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        """Returns the records, in no order."""
+        paths = pipeline | "files" >> beam.Create(list_files(self.directory, "*.tfrecord")).with_output_types(str)
+        return paths | "records" >> beam.FlatMap(read_tfrecord).with_output_types(bytes)
+
+
 def write_tfrecord(path: str, examples: Iterable[bytes]) -> None:
     """Writes an uncompressed TFRecord file aside and renames it into place."""
     import tensorflow as tf
@@ -93,6 +98,20 @@ def write_tfrecord(path: str, examples: Iterable[bytes]) -> None:
         local = pathlib.Path(directory) / "records"
         _write_records(tf.io.TFRecordWriter(str(local)), examples)
         write_file(path, local.read_bytes())
+
+
+def read_tfrecord(path: str) -> Iterator[bytes]:
+    """Yields the records of an uncompressed TFRecord file, in order."""
+    import tensorflow as tf
+
+    if not is_remote(path):
+        yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        local = pathlib.Path(directory) / "records"
+        with FileSystems.open(path) as remote, local.open("wb") as copy:
+            shutil.copyfileobj(remote, copy)
+        yield from tf.data.TFRecordDataset(str(local)).as_numpy_iterator()
 
 
 def _write_records(writer: Any, examples: Iterable[bytes]) -> None:
@@ -114,7 +133,7 @@ def publish(directory: str) -> None:
     aside = f"{directory.rstrip('/')}{_STAGED}"
     if is_remote(directory):
         _remove(directory)
-        sources = [metadata.path for match in FileSystems.match([f"{aside}/*"]) for metadata in match.metadata_list]
+        sources = list_files(aside, "*")
         FileSystems.rename(sources, [f"{directory.rstrip('/')}/{path.rpartition('/')[2]}" for path in sources])
         return
     old = f"{directory.rstrip('/')}.old-{uuid.uuid4().hex}"
@@ -138,10 +157,5 @@ def _make_directory(path: str) -> None:
 def _remove(directory: str) -> None:
     if not is_remote(directory):
         shutil.rmtree(directory, ignore_errors=True)
-    elif paths := list(_contents(directory)):
-        FileSystems.delete(paths)
-
-
-def _contents(directory: str) -> Iterator[str]:
-    for match in FileSystems.match([f"{directory}/*"]):
-        yield from (metadata.path for metadata in match.metadata_list)
+    else:
+        remove_files(list_files(directory, "*"))

@@ -119,7 +119,7 @@ def _finite(value: Any) -> Any:
 
 
 def write_transform_graph(
-    items_pattern: str,
+    items_dir: str,
     output_dir: str | pathlib.Path,
     *,
     config: Config,
@@ -128,36 +128,44 @@ def write_transform_graph(
     """Analyses the item Examples and writes `transform_fn/` and `transformed_metadata/` into `output_dir`.
 
     Args:
-      items_pattern: The TFRecord files of the items.
+      items_dir: Folder of the TFRecord files of the items.
       output_dir: Replaced as a whole.
       config: Lengths of the axes and sizes of the vocabularies.
       beam_options: Arguments or options of the runner.
     """
     import apache_beam as beam
     import tensorflow_transform.beam as tft_beam
-    from tensorflow_transform.tf_metadata import schema_utils
-    from tfx_bsl.public import tfxio
 
     from beam_preprocess import pipeline, sharded_writer
-    from trainer.ops import examples
+    from trainer.plain_paths import plain_path
     from trainer.spec.config import to_json
 
-    read = [feature for feature in features_of(Side.ITEM) if feature.transform]
-    shapes = {name: _without_default(spec) for name, spec in examples.feature_spec(read, config.wire).items()}
-    schema = schema_utils.schema_from_feature_spec(shapes)
-    source = tfxio.TFExampleRecord(items_pattern, telemetry_descriptors=["vitrine"], schema=schema)
+    source = _item_source(config)
     aside = sharded_writer.staged(str(output_dir))
     function = functools.partial(preprocessing_fn, custom_config={"config": to_json(config)})
-    scratch = sharded_writer.staged(f"{output_dir}.scratch")  # on the same file system, so that every worker reaches it
+    scratch = plain_path(sharded_writer.staged(f"{output_dir}.scratch"))  # on a file system that every worker reaches
     options = pipeline.options_of(beam_options)
     setup = options.view_as(SetupOptions)
     setup.beam_plugins = [*(setup.beam_plugins or []), WORKER_IMPORT]
     with tft_beam.Context(temp_dir=scratch), beam.Pipeline(options=options) as run:
-        data = (run | "items" >> source.BeamSource(), source.TensorAdapterConfig())
-        graph = data | "analyse" >> tft_beam.AnalyzeDataset(function)
+        items = run | "read" >> sharded_writer.ReadShards(items_dir) | "items" >> source.BeamSource()
+        graph = (items, source.TensorAdapterConfig()) | "analyse" >> tft_beam.AnalyzeDataset(function)
         _ = graph | "write" >> tft_beam.WriteTransformFn(aside)
     sharded_writer.discard([f"{output_dir}.scratch"])
     sharded_writer.publish(str(output_dir))
+
+
+def _item_source(config: Config) -> Any:
+    """The reader of serialized item Examples: the features that Transform reads, as tensors."""
+    from tensorflow_transform.tf_metadata import schema_utils
+    from tfx_bsl.public import tfxio
+
+    from trainer.ops import examples
+
+    read = [feature for feature in features_of(Side.ITEM) if feature.transform]
+    shapes = {name: _without_default(spec) for name, spec in examples.feature_spec(read, config.wire).items()}
+    schema = schema_utils.schema_from_feature_spec(shapes)
+    return tfxio.TFExampleBeamRecord("tfrecord", telemetry_descriptors=["vitrine"], schema=schema)
 
 
 def _without_default(spec: Any) -> Any:

@@ -18,6 +18,7 @@ import tensorflow as tf  # isort: skip
 import tensorflow_text  # noqa: F401  isort: skip  registers the tokenizers' ops, without which towers do not load
 
 from trainer.ops.examples import ModelOps, tensor_spec
+from trainer.plain_paths import plain_path
 from trainer.spec.branches import branches_of, content_features
 from trainer.spec.config import Config, from_dict, to_dict
 from trainer.spec.feature_list import HISTORY_IDS, features_of, input_features
@@ -234,7 +235,7 @@ def load_towers(directory: str | Path) -> LoadedTowers:
             )
     config = from_dict(info["config"], Config())
     return LoadedTowers(
-        module=tf.saved_model.load(str(directory)),
+        module=tf.saved_model.load(plain_path(directory)),
         config=config,
         model_id=info["model_id"],
         warm_start_files=warm_start_files(directory),

@@ -29,7 +29,7 @@ from trainer.job.run_report import run_report
 from trainer.job.study import report_metric
 from trainer.spec.config import Config, from_json, override, to_json
 from trainer.spec.training import Strategy
-from trainer.tables.open import DatasetPaths, files_pattern, open_events
+from trainer.tables.open import DatasetPaths, open_events
 from trainer.training.checkpoint_evaluator import evaluate_checkpoints
 from trainer.training.distributed.preemption import EXIT_CODE, Preempted, Preemption
 from trainer.training.fit import RunPaths, TrainedModel, fit
@@ -302,13 +302,13 @@ def _build_bundles(job: _Job, trained: TrainedModel, *, folder: pathlib.Path) ->
     counts = item_counts(trained.tables.train, num_items=trained.tables.items.num_items)
     build_bundle(
         folder / "towers",
-        files_pattern(job.inputs.items[0]),
+        job.inputs.items[0],
         folder / "bundle",
         version=1,
         flavours=job.flavours,
         popularity=dict(zip(trained.tables.items.ids, counts.tolist(), strict=True)),
-        events_pattern=files_pattern(job.inputs.train[0]),
-        days_pattern=files_pattern(job.inputs.days[0]) if job.inputs.days else None,
+        events_pattern=job.inputs.train[0],
+        days_pattern=job.inputs.days[0] if job.inputs.days else None,
     )
 
 

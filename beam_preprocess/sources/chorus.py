@@ -6,6 +6,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from beam_preprocess.literal_paths import list_files
 from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 from beam_preprocess.sources import record_files
@@ -63,8 +64,7 @@ class ChorusSource:
         if record == "catalog":
             return [SourceShard(FileSystems.join(self.media_root.root, _PRODUCTS), "catalog")]
         if record == "events":
-            (found,) = FileSystems.match([FileSystems.join(self.media_root.root, _JUDGMENTS)])
-            return [SourceShard(path, "events") for path in sorted(metadata.path for metadata in found.metadata_list)]
+            return [SourceShard(path, "events") for path in list_files(self.media_root.root, _JUDGMENTS)]
         return []
 
     def read(self, shard: SourceShard) -> Iterator[SourceRow]:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from beam_preprocess.literal_paths import list_files
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 from trainer.spec.records import Field, Kind
 
@@ -36,9 +37,7 @@ def find(directory: str, stem: str) -> list[str]:
     Raises:
       ValueError: Files of more than one format.
     """
-    patterns = [FileSystems.join(directory, name + suffix) for name in (stem, f"{stem}-*") for suffix in READERS]
-    matches = FileSystems.match(patterns)
-    paths = sorted({metadata.path for match in matches for metadata in match.metadata_list})
+    paths = list_files(directory, *(name + suffix for name in (stem, f"{stem}-*") for suffix in READERS))
     formats = {format_of(path) for path in paths}
     if len(formats) > 1:
         raise ValueError(

@@ -7,8 +7,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from apache_beam.io.filesystems import FileSystems
-
+from beam_preprocess.literal_paths import list_files
 from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.outcomes import SourceRef, SourceRow
 from beam_preprocess.sources import record_files
@@ -65,8 +64,7 @@ class SpokenDigitsSource:
             yield SourceRow(SourceRef(name, 1), _event(name, match, test=test))
 
     def _paths(self) -> list[str]:
-        (found,) = FileSystems.match([FileSystems.join(self.media_root.root, "*_*_*.wav")])
-        return sorted(metadata.path for metadata in found.metadata_list)
+        return list_files(self.media_root.root, "*_*_*.wav")
 
 
 def _event(name: str, match: re.Match[str], *, test: bool) -> dict[str, object]:

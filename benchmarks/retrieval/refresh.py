@@ -8,7 +8,6 @@ python -m benchmarks.retrieval.refresh --bundle runs/demo/bundle --items 'PATTER
 """
 
 import argparse
-import glob
 import json
 import tempfile
 import time
@@ -28,6 +27,7 @@ from serving.bundle.refresh import refresh_bundle
 from serving.catalogue.item_encoder import encode_items
 from serving.catalogue.storage import read_catalogue
 from serving.towers import LoadedTowers
+from trainer.ops.example_reader import matching_files
 from trainer.spec import config as configs
 
 EVERY = 100
@@ -38,7 +38,7 @@ def change_items(pattern: str, folder: Path, *, every: int) -> set[bytes]:
     changed: set[bytes] = set()
     number = 0
     with tf.io.TFRecordWriter(str(folder / "items")) as writer:
-        for path in sorted(glob.glob(pattern)):
+        for path in matching_files(pattern):
             for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
                 number += 1
                 if number % every == every - 1:

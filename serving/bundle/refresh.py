@@ -35,6 +35,7 @@ from serving.index.tiered import TieredIndex
 from serving.index.vector_store import VectorStore
 from serving.similarity import Similarity
 from serving.towers import LoadedTowers, warm_start_files
+from trainer.plain_paths import plain_path
 from trainer.spec import config as configs
 
 REBUILD_FRACTION = 0.2  # of the base index: with more delta items and tombstones it is built again
@@ -174,7 +175,7 @@ class _Stopwatch:
 def _load_module(path: Path, manifest: Mapping[str, Any]) -> Any:
     if IndexKind(manifest["index"]["kind"]) in SCANN_KINDS:
         from scann.scann_ops.py import scann_ops  # noqa: F401  registers the ops, without which it does not load
-    return tf.saved_model.load(str(path))
+    return tf.saved_model.load(plain_path(path))
 
 
 def _rebuilt_indexes(

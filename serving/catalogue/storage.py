@@ -12,6 +12,7 @@ import tensorflow as tf
 from serving.catalogue.catalogue import Catalogue
 from serving.catalogue.item_scores import ITEM_SCORE_NAMES
 from serving.similarity import sum_branches
+from trainer.plain_paths import plain_path
 from trainer.spec.tower import SimilarityKind
 
 CATALOGUE_PATH = "assets.extra/catalogue.npz"
@@ -55,7 +56,7 @@ def read_catalogue(directory: Path) -> Catalogue:
                 f"{path} has the item scores {names}; this code has {', '.join(ITEM_SCORE_NAMES)}. Build it again."
             )
         content = {name: arrays[name] for name in arrays.files}
-    branches = tf.train.load_variable(str(directory / "variables" / "variables"), _BRANCHES)[:-1]  # the blank row
+    branches = tf.train.load_variable(f"{plain_path(directory)}/variables/variables", _BRANCHES)[:-1]  # the blank row
     columns = {name.split(".")[1] for name in content if name.startswith("column.")}
     fields: dict[str, Any] = {name: content[name] for name in _ARRAYS}
     similarity = SimilarityKind(str(content["similarity"]))

@@ -18,6 +18,7 @@ from serving.index.ivf import IvfIndex
 from serving.index.kinds import IndexKind
 from serving.index.scann import ScannIndex
 from serving.index.vector_store import VectorStore
+from trainer.plain_paths import plain_path
 from trainer.spec.config import VectorDtype
 
 _SCANN_VARIABLES = (
@@ -107,7 +108,7 @@ def _load_parts(
     if not (folder / "parts.npz").exists():
         from scann.scann_ops.py import scann_ops  # noqa: F401  registers the ops, without which it does not load
 
-        loaded = tf.saved_model.load(str(folder / "index"))
+        loaded = tf.saved_model.load(plain_path(folder / "index"))
         store = VectorStore.of(vectors, storage=storage)
         return _LoadedIndex(_assemble(store, kind=kind, parameters=parameters, parts=loaded), loaded)
     with np.load(folder / "parts.npz", allow_pickle=False) as arrays:

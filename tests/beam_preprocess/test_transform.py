@@ -29,12 +29,12 @@ EVENTS = [{"timestamp": day * 86_400, "type": "view", "item_id": "a", "user_id":
 def output(tmp_path_factory):
     """The command line, as a user runs it."""
     directory = tmp_path_factory.mktemp("transform")
-    shop = write_shop(directory / "shop", catalog=CATALOG, events=EVENTS)
+    shop = write_shop(directory / "shop [2024]", catalog=CATALOG, events=EVENTS)
     (shop / "truth.jsonl").write_text("{}\n")
     limits = ["--set", "tower.tabular.num_oov_buckets=2", "--set", "tower.tabular.category_vocab_size=2"]
-    arguments = ["--source", str(shop), "--output", str(directory / "out"), "--preset", "tiny", *limits]
+    arguments = ["--source", str(shop), "--output", str(directory / "out [v2]"), "--preset", "tiny", *limits]
     assert command.main(arguments) == 0
-    return directory / "out"
+    return directory / "out [v2]"
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,18 @@ class Job:
     trials: int = 0
     cloud: Cloud | None = None
 
+    def __post_init__(self) -> None:
+        """Checks the output folder.
+
+        Raises:
+          ValueError: TFX would read its path as a pattern.
+        """
+        if found := sorted(set("*?[]") & set(str(self.output))):
+            raise ValueError(
+                f"--output is {str(self.output)!r}; it contains {' '.join(found)}, and TFX reads such paths as "
+                "patterns of other files. Choose a folder without * ? [ ] in its path."
+            )
+
     @property
     def metadata_path(self) -> Path:
         """The SQLite file of the metadata store."""

@@ -1,5 +1,6 @@
 """Reader of TFRecord files of Examples, local or remote (`tf.io.gfile`): batches in wire form, or serialized."""
 
+import fnmatch
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -14,8 +15,20 @@ _BATCHES_AHEAD = 2
 
 
 def matching_files(pattern: str) -> list[str]:
-    """The files that a glob pattern matches, sorted by name; empty where none does."""
-    return sorted(tf.io.gfile.glob(str(pattern)))
+    """The files of a folder, or those whose names match the last part of a pattern, sorted; empty where there are none.
+
+    Args:
+      pattern: A folder, of which the files named `*tfrecord*` are taken, or `folder/name pattern`. A folder is a path
+        that a person gave: wildcards in it are letters of its name.
+    """
+    folder, _, name = str(pattern).rstrip("/").rpartition("/")
+    if tf.io.gfile.isdir(str(pattern)):
+        folder, name = str(pattern).rstrip("/"), "*tfrecord*"
+    if not tf.io.gfile.isdir(folder or "."):
+        return []
+    names = fnmatch.filter(tf.io.gfile.listdir(folder or "."), name)
+    paths = sorted(f"{folder}/{found}" if folder else found for found in names)
+    return [path for path in paths if not tf.io.gfile.isdir(path)]
 
 
 def serialized_batches(
@@ -46,7 +59,7 @@ def read_batches(
     """Features of Examples in wire form, batch by batch; no batch where no file matches.
 
     Args:
-      pattern: Glob pattern of TFRecord files; they are read in the order of their names.
+      pattern: Folder of TFRecord files, or pattern of their names; they are read in the order of their names.
       features: Features that are parsed; one that an Example lacks has its default.
       wire: Sizes of the wire form.
       batch_size: Examples of a batch; the last one is smaller.

@@ -22,6 +22,7 @@ from trainer.ops import (
 )
 from trainer.ops.blocks import embeddings, pretrained_text
 from trainer.ops.numbers import status_bit
+from trainer.plain_paths import plain_path
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.feature_list import features_of, input_features
 from trainer.spec.features import Dtype, Feature, Modality, Side
@@ -68,7 +69,7 @@ def load_transform(path: str | pathlib.Path) -> Any:
     saved_model = pathlib.Path(path) / "transform_fn"
     if not (saved_model / "saved_model.pb").exists():
         raise ValueError(f"No Transform graph at {saved_model}; wanted saved_model.pb. Run preprocessing first.")
-    return tf.saved_model.load(str(saved_model))
+    return tf.saved_model.load(plain_path(saved_model))
 
 
 class ModelOps(tf.Module):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from trainer.ops import examples, text
+from trainer.ops.example_reader import matching_files
 from trainer.source_hash import source_hash
 from trainer.spec.config import Config, to_dict
 from trainer.spec.transformed import WORD_VOCABULARY
@@ -197,15 +198,7 @@ def _description(ops: examples.ModelOps) -> str:
 
 def find_files(patterns: Iterable[str]) -> list[str]:
     """The TFRecord files of patterns or folders, sorted."""
-    found: set[str] = set()
-    for pattern in patterns:
-        found.update(tf.io.gfile.glob(files_pattern(pattern)))
-    return sorted(found)
-
-
-def files_pattern(pattern: str) -> str:
-    """The pattern of the TFRecord files of a folder; a pattern stays as it is."""
-    return f"{pattern.rstrip('/')}/*tfrecord*" if tf.io.gfile.isdir(pattern) else pattern
+    return sorted({path for pattern in patterns for path in matching_files(pattern)})
 
 
 def _blocks(path: str) -> Iterator[bytes]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainer.plain_paths import plain_path
+
 _LOG = logging.getLogger(__name__)
 _MANIFEST = "manifest.json"
 _PREFIX = "step-"
@@ -78,7 +80,7 @@ class Checkpoints:
                 for name, expected in manifest["files"].items():
                     if _describe(f"{folder}/{name}") != expected:
                         raise ValueError(f"{name} is not what was written")
-                status = self._checkpoint.read(f"{folder}/weights")
+                status = self._checkpoint.read(f"{plain_path(folder)}/weights")
                 status.expect_partial() if partly else status.assert_consumed()
                 return {**manifest["state"], "step": manifest["step"]}
             except (tf.errors.OpError, OSError, ValueError, KeyError, AssertionError) as error:

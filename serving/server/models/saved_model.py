@@ -23,6 +23,7 @@ from serving.server.protocol.errors import Code, ServingError, graph_error
 from serving.server.protocol.input_limits import Limits
 from serving.server.protocol.signature import ServableSignature, signature_from_proto
 from serving.server.telemetry.log import log_event
+from trainer.plain_paths import plain_path
 
 OP_LIBRARIES = ("tensorflow_text", "scann")
 MAX_FETCHES = 64
@@ -70,7 +71,7 @@ class LoadedModel:
         self.path = path
         self._session: Any = None
         try:
-            loader = loader_impl.SavedModelLoader(str(path))
+            loader = loader_impl.SavedModelLoader(plain_path(path))
             config = session_config_for(session_config, loader.get_meta_graph_def_from_tags(list(tags)))
             self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
             with self._session.graph.as_default():

@@ -50,3 +50,16 @@ def test_compressed_files_are_read_too_and_files_in_turn_keep_all_records(folder
     (batch,) = serialized_batches(matching_files(f"{folder}/part-*"), interleaved_files=2)
     parsed = tf.io.parse_example(batch, {"request_id": tf.io.FixedLenFeature([], tf.string)})
     assert sorted(parsed["request_id"].numpy().tolist()) == [b"a", b"b", b"c", b"d"]
+
+
+@pytest.mark.parametrize("name", ["shop?", "shop [2024]", "sh*p", "[ab]"])
+def test_wildcards_in_the_name_of_a_folder_are_letters(folder, name):
+    for other in ("shopX", "shop 2", "a"):
+        tf.io.gfile.makedirs(f"{folder}/{other}")
+        _write(f"{folder}/{other}/items.tfrecord", _example("another shop"))
+    assert matching_files(f"{folder}/{name}/*") == []
+    assert matching_files(f"{folder}/{name}") == []
+    tf.io.gfile.makedirs(f"{folder}/{name}")
+    _write(f"{folder}/{name}/items.tfrecord", _example("own"))
+    own = [f"{folder}/{name}/items.tfrecord"]
+    assert matching_files(f"{folder}/{name}") == matching_files(f"{folder}/{name}/*.tfrecord") == own

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from trainer.nn.blocks import masked_mean, reuse_precomputed
 from trainer.nn.stateless_random import Dropout
+from trainer.plain_paths import plain_path
 
 
 def load_hub_module(handle: str, *, blank: tf.Tensor, subject: str, module_input: str, fine_tune: bool) -> Any:
@@ -33,7 +34,7 @@ def load_hub_module(handle: str, *, blank: tf.Tensor, subject: str, module_input
     how = f"Give the folder of a SavedModel that takes {module_input} and gives [batch, features], "
     how += "or a TF-Hub address that this machine can reach."
     try:
-        layer = hub.KerasLayer(handle, trainable=fine_tune)
+        layer = hub.KerasLayer(plain_path(handle), trainable=fine_tune)
         shape = layer(blank, training=False).shape
     except Exception as error:  # hub raises whatever its file systems and graphs do
         first = (str(error).strip().splitlines() or [""])[0][:300]

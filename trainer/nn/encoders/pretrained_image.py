@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from trainer.nn.blocks import reuse_precomputed
 from trainer.nn.encoders.image import PhotoEncoder
+from trainer.plain_paths import plain_path
 
 KERAS = "keras:"
 _HOW = (
@@ -95,7 +96,7 @@ def _hub_module(handle: str, px: int, fine_tune: bool) -> _Loaded:
     import tensorflow_hub as hub
 
     del px
-    layer = hub.KerasLayer(handle, trainable=fine_tune)
+    layer = hub.KerasLayer(plain_path(handle), trainable=fine_tune)
     return _Loaded(layer, lambda photos: layer(photos, training=False))
 
 
