@@ -1,0 +1,1 @@
+"""Kinds of export of shop systems and product feeds."""

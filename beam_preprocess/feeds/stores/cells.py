@@ -1,0 +1,70 @@
+"""Cells of an export: plain text, lists and flags, where its structure needs them."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from beam_preprocess.feeds.contract.columns import Row
+
+# FALSE as spreadsheets in other languages write it, and what shop systems put in its place.
+_NO = frozenset(
+    """
+    false falsch faux falso onwaar fałsz falskt falsk usant epätosi nepravda hamis yanlış ложь нет fals
+    no non nein não nee nie nej nei ei ne hayır いいえ 否 0 n f off disabled
+    """.split()  # noqa: SIM905 - a list of words is shorter to read
+)
+_DECIMAL = re.compile(r"[-+]?\d+([.,]\d+)?")
+
+
+def text_of(value: Any) -> str:
+    """Returns a cell as text without blanks around it; a whole number without its decimal point, "" for no value."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            return ""
+        return str(int(value)) if value == int(value) else repr(value)
+    return str(value).strip()
+
+
+def unguarded(value: Any) -> str:
+    """Returns a cell as text without the apostrophe that keeps a spreadsheet from changing it."""
+    text = text_of(value)
+    return text[1:].strip() if text[:1] in ("'", "\u2019") else text
+
+
+def is_no(value: Any) -> bool:
+    """Returns whether a cell denies; an empty one does not."""
+    text = unguarded(value).casefold()
+    return text in _NO or (bool(_DECIMAL.fullmatch(text)) and not text.strip("-+0.,"))
+
+
+def list_of(value: Any, separator: str = ",") -> list[str]:
+    """Returns the parts of a cell that are not empty; a list stays one."""
+    parts = value if isinstance(value, list | tuple) else text_of(value).split(separator)
+    return [part for part in map(text_of, parts) if part]
+
+
+def urls_of(value: Any) -> list[str]:
+    """Returns the addresses of a cell, separated by commas with or without a blank; a comma inside of one stays."""
+    if isinstance(value, list | tuple):
+        return list_of(value)
+    parts = re.split(r"\s*[,;|]\s*(?=https?://|//|/|[\w-]+\.\w)|\s+(?=https?://)|,\s+|\n", text_of(value))
+    return [part for part in (part.strip(" ,;|") for part in parts) if part]
+
+
+def decimal_of(value: Any) -> float | None:
+    """Returns a plain number with a decimal point or comma, None for anything else."""
+    text = unguarded(value)
+    return float(text.replace(",", ".")) if _DECIMAL.fullmatch(text) else None
+
+
+def fields_of(row: Row, table: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Returns {field: value} of a row by {field: its columns, the best first}, without the empty ones."""
+    found = {field: row.get(field, *names) for field, names in table.items()}
+    return {field: value for field, value in found.items() if text_of(value)}
+
+
+def unique(values: Iterable[str]) -> list[str]:
+    """Returns the values in their order, each once, without empty ones."""
+    return [value for value in dict.fromkeys(values) if value]
