@@ -29,7 +29,8 @@ class ItemDraft(NamedTuple):
     """A sellable item: a product, or one variant of it.
 
     Attributes:
-      refs: The rows that it was made of, the first one first; a row belongs to one draft only.
+      refs: The rows that it was made of, the first one first. A row belongs to one draft only: of several variants in
+        one row the first one has it, and the others, which follow it, have none.
       values: Fields of the catalogue and of this module; text, numbers, lists and maps as in the file.
     """
 

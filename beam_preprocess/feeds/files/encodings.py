@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, TextIO
 
@@ -17,6 +18,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_DECLARED = re.compile(r"""<(?:\?xml|meta)\b[^>]*?(?:encoding|charset)\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _SAMPLE_BYTES = 1 << 18
 _CHUNK_BYTES = 1 << 20
 _FEW = 10  # whole characters to a damaged one: fewer mean another encoding
@@ -55,6 +57,23 @@ def encoding_of(file: InputFile) -> Encoding:
     name = best.encoding if best is not None else "cp1252"
     # Windows-1252 is what such exports are; a guess of its neighbours is chance, unless its letters say otherwise.
     return Encoding("cp1252" if name in _WESTERN - {"cp1250", "iso8859_2"} or name == "ascii" else name)
+
+
+def declared_encoding(begin: str, found: Encoding) -> Encoding:
+    """Returns the encoding of an XML or HTML document: the declared one, unless its bytes say otherwise.
+
+    Args:
+      begin: Its first characters, read in any encoding that keeps ASCII.
+      found: Its encoding by its bytes (`encoding_of`).
+    """
+    declared = _DECLARED.search(begin)
+    if found.name.startswith("utf") and not found.damaged or not declared:
+        return found
+    try:
+        name = codecs.lookup(declared[1]).name
+    except LookupError:
+        return found
+    return found if name.startswith("utf") else Encoding(name)
 
 
 class _Utf8Counts(NamedTuple):

@@ -9,7 +9,7 @@ from beam_preprocess.feeds.contract.columns import column_key
 from beam_preprocess.feeds.contract.kind import Head
 from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.feeds.files import delimited, html_pages, json_records, parquet_records, xml_records
-from beam_preprocess.feeds.files.encodings import Encoding, encoding_of
+from beam_preprocess.feeds.files.encodings import Encoding, declared_encoding, encoding_of
 from beam_preprocess.feeds.files.locations import InputFile, open_binary
 from beam_preprocess.outcomes import RecordError, SourceRow
 
@@ -71,7 +71,7 @@ def _open_text_file(file: InputFile) -> FeedFile:
     with open_binary(file) as stream:
         begin = stream.read(_MAGIC_BYTES).decode(encoding.name, "replace").lstrip("\ufeff\0 \t\r\n")
     if begin.startswith("<"):
-        return _open_markup(file, begin, facts)
+        return _open_markup(file, begin, encoding)
     if begin.startswith(("{", "[")):
         return _open_json(file, encoding, facts)
     dialect = delimited.dialect_of(file, encoding)
@@ -79,10 +79,12 @@ def _open_text_file(file: InputFile) -> FeedFile:
     return FeedFile(file, "delimited", facts, lambda tally: delimited.rows(file, encoding, dialect, tally))
 
 
-def _open_markup(file: InputFile, begin: str, facts: dict[str, str]) -> FeedFile:
+def _open_markup(file: InputFile, begin: str, encoding: Encoding) -> FeedFile:
+    encoding = declared_encoding(begin, encoding)
+    facts = {"encoding": encoding.name}
     if html_pages.is_html(begin):
-        return FeedFile(file, "html", facts, lambda tally: html_pages.rows(file))
-    return FeedFile(file, "xml", facts, lambda tally: xml_records.rows(file, tally))
+        return FeedFile(file, "html", facts, lambda tally: html_pages.rows(file, encoding))
+    return FeedFile(file, "xml", facts, lambda tally: xml_records.rows(file, encoding, tally))
 
 
 def _open_json(file: InputFile, encoding: Encoding, facts: dict[str, str]) -> FeedFile:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from beam_preprocess.feeds.files.encodings import Encoding, open_text
+from beam_preprocess.feeds.files.linked_data import is_linked_data, product_nodes
 from beam_preprocess.feeds.files.locations import InputFile
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 
@@ -61,8 +62,8 @@ def _parse(line: str) -> Any:
 def documents(file: InputFile, encoding: Encoding) -> Iterator[SourceRow]:
     """Yields the records of a file that is one document: an array, or a wrapper around arrays.
 
-    A document that is neither, or that is linked data (`@context`, `@graph`, `@type`), is one record itself. Of a
-    document that is cut off, the whole objects are yielded, then the error.
+    Of linked data (`@context`, `@graph`, `@type`) the products are the records. A document that is none of these is one
+    record itself. Of a document that is cut off, the whole objects are yielded, then the error.
 
     Raises:
       ValueError: The file is too large for one document.
@@ -83,15 +84,21 @@ def documents(file: InputFile, encoding: Encoding) -> Iterator[SourceRow]:
 
 def _records(document: Any) -> list[Any]:
     if isinstance(document, list):
-        return document
-    if not isinstance(document, dict) or {"@context", "@graph", "@type"} & set(document):
+        return [record for entry in document for record in _records_of_entry(entry)]
+    if not isinstance(document, dict):
         return [document]
+    if is_linked_data(document):
+        return product_nodes(document) or [document]
     by_name: dict[str, list[Any]] = {}
     for found in _arrays(document, 0):
         by_name.setdefault(found.name, []).extend(found.records)
     if not by_name:
         return [document]
     return max(by_name.values(), key=len)
+
+
+def _records_of_entry(entry: Any) -> list[Any]:
+    return (product_nodes(entry) or [entry]) if is_linked_data(entry) else [entry]
 
 
 class _Array(NamedTuple):

@@ -1,0 +1,118 @@
+"""XML elements as values: text, nested objects and lists, with the repairs that let a parser read a record."""
+
+import html.entities
+import re
+from typing import Any, NamedTuple
+
+from lxml import etree
+
+PARSER_OPTIONS: dict[str, Any] = {
+    "recover": True,
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "remove_comments": True,
+    "remove_pis": True,
+}
+_GOOGLE = "base.google.com/ns"
+_REPAIRS = re.compile(
+    r"(?P<kept><!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|&(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});)"
+    r"|&(?P<name>[A-Za-z][A-Za-z0-9]{1,30});"
+    r"|(?P<bare>&|<(?![A-Za-z_/!?\u0080-\U0010ffff]))"
+    r"|(?P<control>[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff])",
+    re.DOTALL,
+)
+_ESCAPED = {"&": "&amp;", "<": "&lt;"}
+# Elements of HTML that a description may hold without escaping.
+_HTML = frozenset(("a", "b", "br", "div", "em", "font", "h1", "h2", "h3", "i", "li", "ol", "p", "span", "strong", "ul"))
+_MAX_DEPTH = 30
+
+
+class Repaired(NamedTuple):
+    """Text of a part of a document, and the number of repairs that were needed."""
+
+    text: str
+    repairs: int
+
+
+def repaired(text: str) -> Repaired:
+    """Returns XML text with bare `&` and `<` escaped, HTML's entities as characters, control characters removed."""
+    repairs = 0
+
+    def repair(match: re.Match[str]) -> str:
+        nonlocal repairs
+        if (kept := match["kept"]) is not None:
+            return kept
+        repairs += 1
+        if match["name"]:
+            character = html.entities.html5.get(f"{match['name']};")
+            return character if character else f"&amp;{match['name']};"
+        return _ESCAPED[match["bare"]] if match["bare"] else ""
+
+    return Repaired(_REPAIRS.sub(repair, text), repairs)
+
+
+def local_name(name: str) -> str:
+    """Returns an element's name without namespace or prefix."""
+    return name.rpartition("}")[2].rpartition(":")[2]
+
+
+def record_values(element: etree._Element) -> dict[str, Any]:
+    """Returns the children and attributes of a record element.
+
+    Args:
+      element: The record.
+
+    Returns:
+      {name: text, object, or list of either where the element is repeated}. Attributes are named `@name`, text beside
+      attributes or children `#text`. Names of Google's namespace begin with `g:`; all others are without a prefix, and
+      an element of a namespace of its own gives way to a plain one of the same name.
+    """
+    values = _children(element, 0)
+    text = (element.text or "").strip()
+    return {**_attributes(element), **values, **({"#text": text} if text and not values else {})}
+
+
+def _children(element: etree._Element, depth: int) -> dict[str, Any]:
+    plain: dict[str, list[Any]] = {}
+    foreign: dict[str, list[Any]] = {}
+    for child in element:
+        if not isinstance(child.tag, str):
+            continue
+        name = local_name(child.tag)
+        if _is_google(child):
+            name, into = f"g:{name}", plain
+        else:
+            into = foreign if child.prefix or ":" in child.tag.rpartition("}")[2] else plain
+        value = _value(child, depth + 1)
+        if value not in ("", {}):
+            into.setdefault(name, []).append(value)
+        else:
+            into.setdefault(name, [])
+    merged = {**{name: found for name, found in foreign.items() if not plain.get(name)}, **plain}
+    return {name: (found[0] if len(found) == 1 else found or "") for name, found in merged.items()}
+
+
+def _value(element: etree._Element, depth: int) -> Any:
+    if depth > _MAX_DEPTH or _is_markup(element):
+        inner = "".join(etree.tostring(child, encoding="unicode") for child in element)
+        return f"{element.text or ''}{inner}".strip()
+    attributes = _attributes(element)
+    children = _children(element, depth)
+    text = "".join([element.text or "", *(child.tail or "" for child in element)]).strip()
+    if not attributes and not children:
+        return text
+    return {**attributes, **children, **({"#text": text} if text else {})}
+
+
+def _attributes(element: etree._Element) -> dict[str, Any]:
+    return {f"@{local_name(str(name))}": value.strip() for name, value in element.attrib.items() if value.strip()}
+
+
+def _is_google(element: etree._Element) -> bool:
+    namespace, _, name = str(element.tag).rpartition("}")
+    return _GOOGLE in namespace or (not namespace and name.startswith("g:"))
+
+
+def _is_markup(element: etree._Element) -> bool:
+    return any(isinstance(child.tag, str) and local_name(child.tag).lower() in _HTML for child in element)
