@@ -48,8 +48,8 @@ class Columns:
         return {field: ", ".join(names) for field, names in self.used.items()}
 
     def ignored(self) -> list[str]:
-        """Returns the columns that became no field."""
-        used = {name for names in self.used.values() for name in names}
+        """Returns the columns that became no field; of a nested record, those without a member that became one."""
+        used = {name for names in self.used.values() for path in names for name in (path, path.partition(".")[0])}
         return [name for name in self.seen.values() if name not in used]
 
 

@@ -1,0 +1,1 @@
+"""Kinds of export of analytics tools and event logs."""
