@@ -69,9 +69,30 @@ def read_text(kind, text, *, events=False, separator=","):
     return read_rows(kind, list(csv.DictReader(io.StringIO(text), delimiter=separator)), events=events)
 
 
-def read_public(kind, name, *, events=False):
-    """A file of the public exports; skips the test where it is absent."""
+def public_export(name):
+    """The path of a public export; skips the test where it is absent."""
     path = DATA / "feeds" / name
     if not path.is_file():
         pytest.skip(f"no {path}; set VITRINE_DATA to the folder of the public sets")
-    return read_rows(kind, open_feed_file(InputFile(path.name, str(path))).read(Tally()), events=events)
+    return path
+
+
+def read_public(kind, name, *, events=False):
+    return read_rows(kind, feed_file(public_export(name)).read(Tally()), events=events)
+
+
+def read_file(kind, path, content):
+    """A file that is written first: text or bytes."""
+    return read_rows(kind, feed_file(path, content).read(Tally()))
+
+
+def feed_file(path, content=None):
+    """The feed file at a path, written first where content is given."""
+    if content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return open_feed_file(InputFile(path.name, str(path)))
+
+
+def file_rows(path, content=None, tally=None):
+    """The values of a feed file's rows: records, or why there is none."""
+    return [row.values for row in feed_file(path, content).read(tally or Tally())]

@@ -15,6 +15,11 @@ _MAX_DOCUMENT = 1 << 30  # characters of a file that is one document; lines have
 _MAX_LINE = 16 << 20
 _SAMPLE = 1 << 16
 _MAX_DEPTH = 5
+# Names that a record of a product or an event has, and a wrapper around records has not.
+_RECORD_NAMES = frozenset(
+    ("id", "item_id", "product_id", "sku", "event", "event_name", "event_timestamp", "event_type", "eventtype", "type")
+    + ("timestamp", "user_id", "session_id", "query_id", "action_name", "userid", "anonymousid", "visitorid")
+)
 _BULK_ACTIONS = ({"index"}, {"create"}, {"update"}, {"delete"})  # lines between the documents of a bulk request
 
 
@@ -27,7 +32,16 @@ def is_json_lines(file: InputFile, encoding: Encoding) -> bool:
         return False
     parsed = [_parse(line) for line in lines]
     whole = [not isinstance(value, RecordError) for value in parsed]
-    return whole[0] if len(lines) < 2 else sum(whole) * 2 >= len(lines) and any(whole)
+    if len(lines) < 2:
+        return whole[0] and not _is_wrapper(parsed[0])
+    return sum(whole) * 2 >= len(lines) and any(whole)
+
+
+def _is_wrapper(value: dict[str, Any]) -> bool:
+    """Whether the only line of a file is a document around records, not a record with lists in it."""
+    if is_linked_data(value):
+        return bool(product_nodes(value))
+    return not _RECORD_NAMES & {name.lower() for name in value} and next(_arrays(value, 0), None) is not None
 
 
 def lines(file: InputFile, encoding: Encoding) -> Iterator[SourceRow]:

@@ -4,7 +4,7 @@ import pytest
 
 from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.outcomes import RecordError
-from tests.support.feed_samples import rows
+from tests.support.feed_reading import file_rows
 
 RSS = """<?xml version="1.0" encoding="UTF-8"?>
 <rss version="2.0" xmlns:g="http://base.google.com/ns/1.0" xmlns:c="http://base.google.com/cns/1.0">
@@ -21,7 +21,7 @@ RSS = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def test_an_rss_item_is_a_record_with_google_names_and_lists(tmp_path):
-    first, second = rows(tmp_path / "feed.xml", RSS)
+    first, second = file_rows(tmp_path / "feed.xml", RSS)
     assert first == {
         "g:id": "1",
         "title": "Salt & <b>pepper</b>",
@@ -38,7 +38,7 @@ def test_attributes_have_their_own_names_and_text_beside_them_too(tmp_path):
     <offers><offer id="a" available="true"><name>Boot</name><price from="true">10</price>
       <param name="Color">red</param><param name="Size" unit="EU">41</param></offer>
     <offer id="b"/></offers></shop></yml_catalog>"""
-    first, second = rows(tmp_path / "feed.xml", text)
+    first, second = file_rows(tmp_path / "feed.xml", text)
     assert first == {
         "@id": "a",
         "@available": "true",
@@ -61,35 +61,35 @@ def test_attributes_have_their_own_names_and_text_beside_them_too(tmp_path):
     ],
 )
 def test_the_record_element_is_found(tmp_path, text, names):
-    assert [row["id"] for row in rows(tmp_path / "feed.xml", text)] == names
+    assert [row["id"] for row in file_rows(tmp_path / "feed.xml", text)] == names
 
 
 def test_a_plain_element_wins_over_one_of_a_foreign_namespace(tmp_path):
     text = """<rss xmlns:media="urn:m"><item><media:title>photo</media:title><title>Boot</title><a:id>1</a:id>
     </item></rss>"""
-    assert rows(tmp_path / "feed.xml", text) == [{"title": "Boot", "id": "1"}]
+    assert file_rows(tmp_path / "feed.xml", text) == [{"title": "Boot", "id": "1"}]
 
 
 def test_markup_inside_a_description_is_its_text(tmp_path):
     text = "<r><item><id>1</id><description><p>Soft <b>cotton</b></p> and more</description></item></r>"
-    (row,) = rows(tmp_path / "feed.xml", text)
+    (row,) = file_rows(tmp_path / "feed.xml", text)
     assert row["description"] == "<p>Soft <b>cotton</b></p> and more"
 
 
 def test_bare_ampersands_entities_of_html_and_control_characters_cost_nothing(tmp_path):
     text = "<r><item><id>1</id><l>https://a.example/?a=1&b=2</l><t>Caf&eacute; &unknown; 2 <3 m\x0b</t></item></r>"
     tally = Tally()
-    (row,) = rows(tmp_path / "feed.xml", text, tally)
+    (row,) = file_rows(tmp_path / "feed.xml", text, tally)
     assert row == {"id": "1", "l": "https://a.example/?a=1&b=2", "t": "Café &unknown; 2 <3 m"}
     assert tally.repaired == {"xml_escaped": 1}
 
 
 def test_a_cut_off_document_keeps_its_whole_records(tmp_path):
-    whole = rows(tmp_path / "feed.xml", RSS)
-    *kept, error = rows(tmp_path / "feed.xml", RSS[: RSS.index("&amp; bar")])
+    whole = file_rows(tmp_path / "feed.xml", RSS)
+    *kept, error = file_rows(tmp_path / "feed.xml", RSS[: RSS.index("&amp; bar")])
     assert kept == whole[:1]
     assert error == RecordError("malformed", "the document is cut off inside of <item>; wanted </item>")
-    *kept, error = rows(tmp_path / "feed.xml", RSS[: RSS.index("</channel>")])
+    *kept, error = file_rows(tmp_path / "feed.xml", RSS[: RSS.index("</channel>")])
     assert kept == whole
     assert error.detail == "the document is cut off; wanted </rss> at its end"
 
@@ -97,7 +97,7 @@ def test_a_cut_off_document_keeps_its_whole_records(tmp_path):
 def test_damage_in_one_record_does_not_cost_the_others(tmp_path):
     text = "<r><item><id>1</id></item><item><id>2</b></id></item><item><id>3</id><item><id>4</id></item></r>"
     tally = Tally()
-    found = rows(tmp_path / "feed.xml", text, tally)
+    found = file_rows(tmp_path / "feed.xml", text, tally)
     assert [row["id"] for row in found] == ["1", "2", "3", "4"]
     assert tally.repaired == {"xml_damaged": 2}
 
@@ -105,13 +105,13 @@ def test_damage_in_one_record_does_not_cost_the_others(tmp_path):
 def test_entities_of_the_document_are_never_expanded(tmp_path):
     text = """<!DOCTYPE r [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;"><!ENTITY f SYSTEM "file:///etc/passwd">]>
     <r><item><id>1</id><t>&b;</t><u>&f;</u></item><item><id>2</id></item></r>"""
-    first, _ = rows(tmp_path / "feed.xml", text)
+    first, _ = file_rows(tmp_path / "feed.xml", text)
     assert first == {"id": "1", "t": "&b;", "u": "&f;"}
 
 
 def test_records_are_found_across_the_chunks_of_a_long_document(tmp_path):
     items = "".join(f"<item><id>{number}</id><t>{'x' * 997} &gt;</t></item>\n" for number in range(1200))
-    found = rows(tmp_path / "feed.xml", f"<rss><channel>{items}</channel></rss>")
+    found = file_rows(tmp_path / "feed.xml", f"<rss><channel>{items}</channel></rss>")
     assert [row["id"] for row in found] == [str(number) for number in range(1200)]
     assert {row["t"] for row in found} == {"x" * 997 + " >"}
 
@@ -119,10 +119,10 @@ def test_records_are_found_across_the_chunks_of_a_long_document(tmp_path):
 @pytest.mark.parametrize("encoding", ["windows-1251", "utf-16"])
 def test_the_declared_encoding_is_used(tmp_path, encoding):
     text = f"<?xml version='1.0' encoding='{encoding}'?><r><item><id>1</id><t>Чай</t></item></r>"
-    assert rows(tmp_path / "feed.xml", text.encode(encoding)) == [{"id": "1", "t": "Чай"}]
+    assert file_rows(tmp_path / "feed.xml", text.encode(encoding)) == [{"id": "1", "t": "Чай"}]
 
 
 def test_a_document_without_records_is_named(tmp_path):
-    (error,) = rows(tmp_path / "feed.xml", "<r>nothing</r>")
+    (error,) = file_rows(tmp_path / "feed.xml", "<r>nothing</r>")
     assert error.reason == "malformed"
     assert error.detail == "no element with children; wanted a list of product elements"

