@@ -253,11 +253,25 @@ def run(job: Job, *, progress: ComponentProgress | None = None) -> RunOutcome:
     with writer_lock(job.output), run_log(job.log_path):
         from beam_preprocess.component import demo_shop
 
-        if not job.shop:
+        if not job.shop and not job.import_args:
             shop = demo_shop(job.output / "demo_shop", code=source_hash(["beam_preprocess.synthetic.shop"]))
-            job = dataclasses.replace(job, shop=str(shop))
+            job = dataclasses.replace(job, shop=str(shop), kind="records")
+        job = _imported(job)
         outputs = run_with_retries(job, create_pipeline, progress=progress)
     return RunOutcome(seconds=progress.seconds, cached=frozenset(progress.cached), outputs=outputs)
+
+
+def _imported(job: Job) -> Job:
+    """The job on what an import of its exports wrote; the same job where its kind is read as it is."""
+    from beam_preprocess.feeds.request import ImportRequest, import_parser
+
+    options = import_parser().parse_args(job.import_args)
+    request = ImportRequest.of(options, source=job.shop, kind=job.kind)
+    if not request.imports:
+        return job
+    directory = job.output / "imported"
+    request.run(directory, data=job.config.data)
+    return dataclasses.replace(job, shop=str(directory), kind="imported")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -287,7 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     from beam_preprocess.component import published_results_of
 
-    references = published_results_of(job.shop, kind=job.kind) if job.shop else ()
+    references = published_results_of(job.shop, kind=job.kind)
     print(summarize(outcome, published=job.published, references=references))
     return 0 if outcome.pushed["version"] else 3
 
@@ -298,14 +312,21 @@ def parse_job(arguments: Sequence[str] | None = None) -> Job:
     Raises:
       ValueError: A flag that neither this command nor Beam has, or a wrong configuration.
     """
-    options, beam_args = parser().parse_known_args(arguments)
-    job = job_from_flags(options, beam_args=beam_args)
+    from beam_preprocess.feeds.request import split_import_args
+
+    options, rest = make_parser(__doc__).parse_known_args(arguments)
+    import_args, beam_args = split_import_args(rest)
+    job = job_from_flags(options, beam_args=beam_args, import_args=import_args)
     return dataclasses.replace(job, beam_args=beam_flags(job.beam_args, beside=parser()))
 
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line, without Beam's flags."""
-    return make_parser(__doc__)
+    from beam_preprocess.feeds.request import add_import_flags
+
+    made = make_parser(__doc__)
+    add_import_flags(made)
+    return made
 
 
 if __name__ == "__main__":

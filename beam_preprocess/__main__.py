@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 
 from beam_preprocess import pipeline, sharded_writer, summary, transform
 from beam_preprocess.events.splits import DAYS, SPLITS
+from beam_preprocess.feeds.importer import ImportStopped
+from beam_preprocess.feeds.request import ImportRequest, add_import_flags
 from beam_preprocess.flags import beam_flags
 from beam_preprocess.sources import SOURCES, Source, open_source
 from trainer.spec.config import Config, from_json, override, to_dict
@@ -33,13 +35,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.config:
             config = from_json(options.config.read_text(encoding="utf-8"), base=config)
         config = override(config, options.set)
-        source = open_source(options.source, options.kind, allow_outside=options.allow_outside)
+        request = ImportRequest.of(options, source=options.source, kind=options.kind)
         with _console_log():
-            run(source, options.output, config=config, beam_options=beam_arguments, now=options.now)
-    except (ValueError, OSError, pipeline.MediaLimitError, pipeline.EmptyCatalogueError) as error:
+            if request.imports:
+                _import(options, request, config)
+            if not options.check:
+                source = _source(options, request)
+                run(source, options.output, config=config, beam_options=beam_arguments, now=options.now)
+    except (ValueError, OSError, ImportStopped, pipeline.MediaLimitError, pipeline.EmptyCatalogueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _import(options: argparse.Namespace, request: ImportRequest, config: Config) -> None:
+    """Imports beside what is made of it, or makes the mapping report only."""
+    if not options.output and not options.check:
+        raise ValueError("--output is missing; wanted a directory to write to, or --check for the report alone.")
+    directory = None if options.check else _imported(options.output)
+    report = request.run(directory, data=config.data, now=options.now)
+    if options.report is not None:
+        text = json.dumps(report.to_json(), indent=1, ensure_ascii=False)
+        options.report.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _imported(output: str) -> str:
+    return f"{output.rstrip('/')}/imported"
+
+
+def _source(options: argparse.Namespace, request: ImportRequest) -> Source:
+    """The source that Beam reads: what the import wrote, or the records themselves."""
+    if request.imports:
+        return open_source(_imported(options.output), "imported", allow_outside=options.allow_outside)
+    return open_source(options.source, options.kind, allow_outside=options.allow_outside)
 
 
 @contextlib.contextmanager
@@ -127,9 +155,14 @@ def _log_summary(counted: summary.Summary, began: float) -> None:
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line; Beam's flags come beside its own."""
     made = argparse.ArgumentParser(prog="python -m beam_preprocess", description=__doc__, allow_abbrev=False)
-    made.add_argument("--source", required=True, help="directory of the records, or an address Beam can read")
-    made.add_argument("--kind", default="shop", choices=tuple(SOURCES), help="kind of source (default: shop)")
-    made.add_argument("--output", required=True, help="directory to write to; its content is replaced")
+    made.add_argument("--source", default="", help="directory of a shop, an export of it, or an address Beam can read")
+    made.add_argument(
+        "--kind", default="auto", help=f"kind of export, or source that Beam reads as it is: {', '.join(SOURCES)}"
+    )
+    made.add_argument("--output", default="", help="directory to write to; its content is replaced")
+    made.add_argument("--check", action="store_true", help="stop after the mapping report")
+    made.add_argument("--report", type=pathlib.Path, help="write the mapping report as JSON")
+    add_import_flags(made)
     made.add_argument("--preset", default="base", help=f"configuration to start from: {', '.join(PRESETS)}")
     made.add_argument("--config", type=pathlib.Path, help="JSON file with values that differ from the preset")
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one value that differs")

@@ -78,7 +78,7 @@ class _FingerprintDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver
         source = sources.open_source(properties["shop"], kind=properties["kind"])
         found = pipeline.input_fingerprint(source, self.side, from_json(properties["config"]))
         if self.side == "events":
-            found += hashlib.sha256(b"user key" + pipeline.default_rules().user_hash_key).hexdigest()[:16]
+            found += hashlib.sha256(b"user key" + (pipeline.default_rules().user_hash_key or b"")).hexdigest()[:16]
         result = driver_output_pb2.DriverOutput()
         result.exec_properties["fingerprint"].string_value = found
         return result
@@ -263,9 +263,9 @@ def ground_truth_of(shop: str, *, kind: str) -> str:
 
 def published_results_of(shop: str, *, kind: str) -> tuple[str, ...]:
     """Returns figures that others reach on a public data set; none for a shop of one's own."""
-    from beam_preprocess.sources import open_source
+    from beam_preprocess.sources import SOURCES, open_source
 
-    return open_source(shop, kind=kind).published_results
+    return open_source(shop, kind=kind).published_results if shop and kind in SOURCES else ()
 
 
 def demo_shop(directory: Path, *, code: str) -> Path:

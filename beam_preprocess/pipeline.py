@@ -4,10 +4,10 @@ Each function runs one pipeline on whatever runner the options name, and publish
 there. Run twice on the same input, it writes the same bytes.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
-import os
 import pathlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.typehints import Any as AnyType
 from apache_beam.typehints import Tuple
 
-from beam_preprocess import items, precomputed_embeddings, sharded_writer
+from beam_preprocess import items, precomputed_embeddings, sharded_writer, validation
 from beam_preprocess.days import records as days
 from beam_preprocess.days import signals
 from beam_preprocess.events import examples, history, joins, pseudo_queries, splits
@@ -60,8 +60,8 @@ def options_of(beam_options: BeamOptions) -> PipelineOptions:
 
 def default_rules() -> joins.EventRules:
     """Returns rules with a day of clock skew, and the user key of VITRINE_USER_KEY, else the public one."""
-    key = os.environ.get("VITRINE_USER_KEY", "").encode() or joins.DEFAULT_USER_KEY
-    return joins.EventRules(now=time.time() + _CLOCK_SKEW_SECONDS, user_hash_key=key)
+    now = time.time() + _CLOCK_SKEW_SECONDS
+    return joins.EventRules(now=now, user_hash_key=validation.user_hash_key())
 
 
 def input_fingerprint(source: Source, part: str, config: Config) -> str:
@@ -155,7 +155,7 @@ def ingest_events(
     outcomes = OutcomeCollector()
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
         run = _EventsRun(pipeline, source, config, outcomes)
-        cutoff, rows = _split_rows(run, rules or default_rules())
+        cutoff, rows = _split_rows(run, _rules_for(source, rules or default_rules()))
         catalog = _catalog(run)
         _write_days(run, rows, cutoff=cutoff, catalog=catalog, directory=aside[splits.DAYS])
         finished = (_serialize(run, rows), *_pseudo_queries(run, catalog))
@@ -165,6 +165,10 @@ def ingest_events(
     for directory in targets.values():
         sharded_writer.publish(directory)
     return Summary(record="events", counts=counts)
+
+
+def _rules_for(source: Source, rules: joins.EventRules) -> joins.EventRules:
+    return dataclasses.replace(rules, user_hash_key=None) if source.has_pseudonyms else rules
 
 
 class _EventsRun(NamedTuple):

@@ -9,6 +9,7 @@ import datetime
 import functools
 import hashlib
 import hmac
+import os
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from trainer.spec.features import Modality
 from trainer.spec.records import Field, Kind
 from trainer.spec.units import MICROSECONDS_PER_SECOND, SECONDS_PER_DAY
 
+DEFAULT_USER_KEY = b"vitrine"
 _MAX_FLOAT = 3.0e38  # what a 32-bit float holds, in round numbers
 _MAX_INTEGER = 2**63 - 1
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
@@ -49,6 +51,11 @@ class _RejectedValue(Exception):
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.error = RecordError(reason, detail)
+
+
+def user_hash_key() -> bytes:
+    """Returns the key of pseudonyms: VITRINE_USER_KEY, else the public one."""
+    return os.environ.get("VITRINE_USER_KEY", "").encode() or DEFAULT_USER_KEY
 
 
 def entries(values: Mapping[str, str]) -> list[str]:

@@ -21,7 +21,6 @@ ENGAGED = (EventType.VIEW, EventType.CLICK, EventType.CART)  # what counts as a 
 ACTIONS = (*ENGAGED, EventType.PURCHASE)
 NEUTRAL_STARS = 3
 RELEVANT_GRADE = 2  # judged grades from here on are positives
-DEFAULT_USER_KEY = b"vitrine"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,11 +29,11 @@ class EventRules:
 
     Attributes:
       now: Epoch seconds; later events are quarantined.
-      user_hash_key: Key of the hash that stands for a user or session id.
+      user_hash_key: Key of the hash that stands for a user or session id; None where the ids are pseudonyms already.
     """
 
     now: float
-    user_hash_key: bytes = DEFAULT_USER_KEY
+    user_hash_key: bytes | None = validation.DEFAULT_USER_KEY
 
 
 def check_event(row: SourceRow, *, rules: EventRules) -> Iterator[Any]:
@@ -85,8 +84,8 @@ def _event(record: Mapping[str, Any], ref: SourceRef, rules: EventRules) -> Chec
         time_us=record["timestamp"],
         type=record["type"],
         request_id=request,
-        user_hash=validation.pseudonym(user, key=rules.user_hash_key) if user else "",
-        session_hash=validation.pseudonym(session, key=rules.user_hash_key) if session else "",
+        user_hash=_pseudonym(user, rules),
+        session_hash=_pseudonym(session, rules),
         query={part: query[part] for part in validation.QUERY_COMPONENTS if part in query},
         profile=record.get("profile", {}),
         item_id=record.get("item_id", ""),
@@ -98,6 +97,12 @@ def _event(record: Mapping[str, Any], ref: SourceRef, rules: EventRules) -> Chec
         sentiment=_sentiment(record),
         text=record.get("text", ""),
     )
+
+
+def _pseudonym(name: str, rules: EventRules) -> str:
+    if not name or rules.user_hash_key is None:
+        return name
+    return validation.pseudonym(name, key=rules.user_hash_key)
 
 
 def _sentiment(record: Mapping[str, Any]) -> int:

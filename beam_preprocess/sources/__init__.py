@@ -9,6 +9,7 @@ from beam_preprocess.sources.chorus import ChorusSource
 from beam_preprocess.sources.clothing_reviews import ClothingReviewsSource
 from beam_preprocess.sources.fingerprint import fingerprint
 from beam_preprocess.sources.grocery import GrocerySource
+from beam_preprocess.sources.imported import ImportedSource
 from beam_preprocess.sources.online_retail import OnlineRetailSource
 from beam_preprocess.sources.shop import ShopSource
 from beam_preprocess.sources.spoken_digits import SpokenDigitsSource
@@ -24,7 +25,8 @@ __all__ = [
 ]
 
 SOURCES: dict[str, Callable[[MediaRoot], Source]] = {
-    "shop": ShopSource,
+    "records": ShopSource,
+    "imported": ImportedSource,
     "grocery": GrocerySource,
     "chorus": ChorusSource,
     "online_retail": OnlineRetailSource,
@@ -33,7 +35,7 @@ SOURCES: dict[str, Callable[[MediaRoot], Source]] = {
 }
 
 
-def open_source(location: str | pathlib.Path, kind: str = "shop", *, allow_outside: bool = False) -> Source:
+def open_source(location: str | pathlib.Path, kind: str = "records", *, allow_outside: bool = False) -> Source:
     """Opens the source of one kind at a directory or address.
 
     Args:

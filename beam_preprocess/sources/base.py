@@ -42,6 +42,10 @@ class Source(Protocol):
         """True when the data has a split of its own: judgments are its test set, all other events train."""
 
     @property
+    def has_pseudonyms(self) -> bool:
+        """True when ids of users and sessions are pseudonyms already, which are not hashed again."""
+
+    @property
     def published_results(self) -> tuple[str, ...]:
         """Figures that others reach on a public data set, to be read beside ours; none for a shop of one's own."""
 

@@ -44,6 +44,7 @@ class ChorusSource:
 
     media_root: MediaRoot
     has_official_split: bool = True
+    has_pseudonyms: bool = False
     published_results: tuple[str, ...] = (
         "BM25 (k1 1.2, b 0.75) on name, title, description and supplier, the same 35 queries (29 with a positive): "
         "nDCG@10 0.640, recall@100 0.815",

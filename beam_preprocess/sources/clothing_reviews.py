@@ -26,6 +26,7 @@ class ClothingReviewsSource:
 
     media_root: MediaRoot
     has_official_split: bool = False
+    has_pseudonyms: bool = False
     published_results: tuple[str, ...] = (
         "recommended or not, word 1-2-gram TF-IDF and logistic regression: AUC 0.953, macro-F1 0.853",
     )

@@ -34,6 +34,7 @@ class GrocerySource:
 
     media_root: MediaRoot
     has_official_split: bool = True
+    has_pseudonyms: bool = False
     published_results: tuple[str, ...] = (
         "HSV histogram and a linear probe, no pretraining, official test photos: accuracy (recall@1) 0.379",
         "linear probe on frozen MobileNet V1, official test photos: accuracy 0.732; published 0.860",

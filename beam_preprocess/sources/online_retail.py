@@ -28,6 +28,7 @@ class OnlineRetailSource:
 
     media_root: MediaRoot
     has_official_split: bool = False
+    has_pseudonyms: bool = False
     published_results: tuple[str, ...] = (
         "last month, the customer's ten most frequent filled by popularity: hit rate@10 0.796",
         "last month, popularity on items never bought before: hit rate@10 0.226",

@@ -17,6 +17,7 @@ class ShopSource:
 
     media_root: MediaRoot
     has_official_split: bool = False
+    has_pseudonyms: bool = False
     published_results: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ class SpokenDigitsSource:
 
     media_root: MediaRoot
     has_official_split: bool = True
+    has_pseudonyms: bool = False
     held_out_speaker: str = ""  # all recordings of the speaker are the test set, no others; "" = the set's own split
     published_results: tuple[str, ...] = (
         "MFCC and SVM, official split: accuracy (recall@1) 0.987; a speaker unseen in training: 0.53 to 0.92",

@@ -9,8 +9,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from PIL import Image
 
-from beam_preprocess import pipeline
-from beam_preprocess.events import joins
+from beam_preprocess import pipeline, validation
 from beam_preprocess.sources import open_source
 from tests.beam_preprocess.conftest import make_shop, preprocess
 from tests.beam_preprocess.little_shop import DAY, file_bytes, read_letters, write_shop
@@ -265,7 +264,7 @@ def test_the_user_key_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("VITRINE_USER_KEY", "own")
     assert pipeline.default_rules().user_hash_key == b"own"
     monkeypatch.delenv("VITRINE_USER_KEY")
-    assert pipeline.default_rules().user_hash_key == joins.DEFAULT_USER_KEY
+    assert pipeline.default_rules().user_hash_key == validation.DEFAULT_USER_KEY
 
 
 def test_the_input_fingerprint_knows_what_pseudo_queries_read(tmp_path):

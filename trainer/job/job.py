@@ -15,7 +15,7 @@ class Job:
 
     Attributes:
       shop: Folder or address of the shop; empty = the embedded one, written below `output`.
-      kind: Layout of its files (see `beam_preprocess.sources`).
+      kind: Kind of its files: of export (`beam_preprocess.feeds.kinds`), or of source (`beam_preprocess.sources`).
       config: The configuration.
       output: Folder for everything that the run writes.
       beam_args: Flags for every Beam step.
@@ -25,6 +25,7 @@ class Job:
       max_regression: Allowed loss of recall@10 against the last blessed bundle.
       warm_start: A published version to start from; "" trains from the start.
       trials: Trials of the hyper-parameter search before training; 0 = no search.
+      import_args: Flags of the import of exports (`beam_preprocess.feeds.request`).
       cloud: Managed service of a compiled pipeline; None on this machine.
     """
 
@@ -39,6 +40,7 @@ class Job:
     max_regression: float = 0.03
     warm_start: str = ""
     trials: int = 0
+    import_args: tuple[str, ...] = ()
     cloud: Cloud | None = None
 
     def __post_init__(self) -> None:

@@ -11,17 +11,14 @@ from trainer.spec import config as configs
 from trainer.spec.config import Config
 from trainer.spec.presets import PRESETS, preset
 
-# The rows of `beam_preprocess.sources.SOURCES`, without loading Beam for `--help`.
-KINDS = ("shop", "grocery", "chorus", "online_retail", "clothing_reviews", "spoken_digits")
-
 
 def make_parser(description: str | None = None) -> argparse.ArgumentParser:
     """Returns the parser of the command line's own flags, without Beam's."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--shop", default="", help="folder or address of the shop; the embedded one when left out")
-    parser.add_argument("--kind", default="shop", choices=KINDS, help="layout of the shop's files")
+    parser.add_argument("--shop", default="", help="folder, export or address; the embedded shop when left out")
+    parser.add_argument("--kind", default="auto", help="kind of its files: of export, or of a public data set")
     parser.add_argument("--preset", default="base", choices=sorted(PRESETS), help="configuration to start from")
     parser.add_argument("--config", type=Path, help="JSON file with what differs from the preset")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for example train.epochs=3")
@@ -56,7 +53,9 @@ def _add_cloud_flags(parser: argparse.ArgumentParser) -> None:
         cloud.add_argument(f"--{name}", default="n2-standard-16" if name == "machine" else "", help=text)
 
 
-def job_from_flags(options: argparse.Namespace, *, beam_args: Sequence[str] = ()) -> Job:
+def job_from_flags(
+    options: argparse.Namespace, *, beam_args: Sequence[str] = (), import_args: Sequence[str] = ()
+) -> Job:
     """Returns the job of parsed flags, with the Beam flags of its cloud before `beam_args`.
 
     Raises:
@@ -79,6 +78,7 @@ def job_from_flags(options: argparse.Namespace, *, beam_args: Sequence[str] = ()
         beam_args=(*(cloud.beam_args() if cloud else ()), *beam_args),
         warm_start=options.warm_start if cloud or "://" in options.warm_start else _absolute(options.warm_start),
         trials=options.trials,
+        import_args=tuple(import_args),
         cloud=cloud,
     )
 

@@ -135,10 +135,15 @@ class DataConfig:
     # Folder that keeps the vectors of frozen encoders between runs (`wire.image_embedding_dim`).
     embedding_cache_dir: str = ""
     media_missing_limit: float = 0.5  # share of items with unusable media above which a run fails
+    minimum_join_rate: float = 0.5  # share of events whose item is in the catalogue, below which an import stops
+    maximum_drop_rate: float = 0.2  # share of rows that an import drops, above which it stops
+    maximum_user_events_per_day: int = 1000  # above, a user is a robot; what goes beyond is left out
 
     def __post_init__(self) -> None:
         """Checks the values."""
         at_least(self, 1, "eval_percent", "item_shards", "event_shards", "history_days", "demand_horizon_days")
+        at_least(self, 1, "maximum_user_events_per_day")
+        at_least(self, 0.0, "minimum_join_rate", "maximum_drop_rate")
         at_least(self, 0, "pseudo_queries")
         if self.eval_percent > 90:
             raise ValueError(f"DataConfig.eval_percent is {self.eval_percent}; it must be at most 90. Lower it.")

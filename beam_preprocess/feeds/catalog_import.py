@@ -1,0 +1,148 @@
+"""Import of catalogues: drafts of every feed to one record for each item, written as JSON Lines, and their figures."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
+from beam_preprocess.feeds.contract.tally import Tally
+from beam_preprocess.feeds.decisions import Evidence
+from beam_preprocess.feeds.feed import Feed, ImportOptions
+from beam_preprocess.feeds.items import LIST_PRICE, Reader, item_record, merge
+from beam_preprocess.feeds.join import CatalogueIndex
+from beam_preprocess.feeds.report import CatalogReport
+from beam_preprocess.feeds.values import ids
+
+Write = Callable[[dict[str, Any]], None]
+
+
+@dataclasses.dataclass
+class CatalogFigures:
+    """Figures of the records written so far, and the index that events are joined by."""
+
+    index: CatalogueIndex = dataclasses.field(default_factory=CatalogueIndex)
+    groups: set[str] = dataclasses.field(default_factory=set)
+    images: set[str] = dataclasses.field(default_factory=set)
+    paths: set[tuple[str, ...]] = dataclasses.field(default_factory=set)
+    variants: int = 0
+    on_sale: int = 0
+    in_stock: int = 0
+    samples: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Counts a record."""
+        self.index.add(record)
+        self.groups.add(record.get("group_id") or record["item_id"])
+        self.images.update(record.get("images", ()))
+        if record.get("category"):
+            self.paths.add(tuple(record["category"]))
+        self.variants += 1
+        self.on_sale += LIST_PRICE in record
+        self.in_stock += record.get("in_stock", True)
+        if len(self.samples) < 3:
+            self.samples.append(dict(record))
+
+
+def import_catalog(
+    feeds: Sequence[Feed], options: ImportOptions, write: Write
+) -> tuple[list[CatalogReport], CatalogFigures]:
+    """Writes the records of all catalogue feeds, each item once.
+
+    Args:
+      feeds: The feeds; of an item in several of them, the later feed completes the earlier one.
+      options: Options of the import.
+      write: Takes each finished record.
+
+    Returns:
+      A report for each feed, and the figures of all records.
+
+    Raises:
+      AmbiguousSpellingError: A feed does not show how its numbers or dates are meant.
+    """
+    passes = [_first_pass(feed, options) for feed in feeds]
+    seen: set[str] = set()
+    repeated: set[str] = set()
+    for found in passes:
+        repeated |= (found.item_ids & seen) | found.repeated
+        seen |= found.item_ids
+    figures, held = CatalogFigures(), dict[str, dict[str, Any]]()
+    reports = []
+    for feed, found in zip(feeds, passes, strict=True):
+        reports.append(_second_pass(feed, found.evidence, options, _Sink(repeated, held, figures, write)))
+    for record in held.values():
+        _finish(record, figures, write)
+    return reports, figures
+
+
+@dataclasses.dataclass
+class _FirstPass:
+    evidence: Evidence
+    item_ids: set[str] = dataclasses.field(default_factory=set)
+    repeated: set[str] = dataclasses.field(default_factory=set)
+
+
+def _drafts(feed: Feed, tally: Tally, reading: Any) -> Iterator[ItemDraft | Skipped]:
+    for file in feed.files:
+        if file.kind.items is not None:
+            yield from file.kind.items(file.rows(tally), reading)
+
+
+def _first_pass(feed: Feed, options: ImportOptions) -> _FirstPass:
+    """What all values of a feed show together, and the ids that come again."""
+    found = _FirstPass(Evidence(point=options.point, day_first=options.day_first))
+    for draft in _drafts(feed, Tally(), feed.reading(options.mapping)):
+        if isinstance(draft, Skipped):
+            continue
+        found.evidence.add(draft.values)
+        item_id = ids.identifier(draft.values.get("item_id")).value
+        if item_id in found.item_ids:
+            found.repeated.add(item_id)
+        elif item_id:
+            found.item_ids.add(item_id)
+    return found
+
+
+@dataclasses.dataclass
+class _Sink:
+    """Destination of records: those whose id comes again are held until all of them are merged."""
+
+    repeated: set[str]
+    held: dict[str, dict[str, Any]]
+    figures: CatalogFigures
+    write: Write
+
+    def put(self, record: dict[str, Any], tally: Tally, draft: ItemDraft) -> None:
+        """Takes a record."""
+        item_id = record["item_id"]
+        if item_id not in self.repeated:
+            _finish(record, self.figures, self.write)
+        elif item_id in self.held:
+            merge(self.held[item_id], record)
+            tally.repair("merged_duplicate", draft.refs[0], item_id, "one item")
+        else:
+            self.held[item_id] = record
+
+
+def _finish(record: dict[str, Any], figures: CatalogFigures, write: Write) -> None:
+    figures.add(record)
+    record.pop(LIST_PRICE, None)
+    write(record)
+
+
+def _second_pass(feed: Feed, evidence: Evidence, options: ImportOptions, sink: _Sink) -> CatalogReport:
+    tally, reading = Tally(), feed.reading(options.mapping)
+    reader: Reader | None = None
+    for draft in _drafts(feed, tally, reading):
+        if isinstance(draft, Skipped):
+            tally.skip(draft.reason, draft.ref, draft.detail)
+            continue
+        if reader is None:
+            currency = reading.notes.get("currency", "")
+            reader = Reader(evidence.decide(name=feed.location, currency=currency, is_text=feed.is_text), tally)
+        record = item_record(draft, reader, as_of=options.as_of)
+        if isinstance(record, Skipped):
+            tally.skip(record.reason, record.ref, record.detail, rows=len(draft.refs))
+        else:
+            tally.kept += len(draft.refs)
+            sink.put(record, tally, draft)
+    return CatalogReport.of(feed, tally, reading, reader.decisions if reader else None)

@@ -1,0 +1,157 @@
+"""Decisions about an export as a whole, from all its values: decimal separator, order of dates, currency, language."""
+
+import collections
+import dataclasses
+import functools
+from typing import Any
+
+from beam_preprocess.feeds.contract.tally import shown
+from beam_preprocess.feeds.values import numbers, times
+from beam_preprocess.feeds.values.numbers import Point
+from beam_preprocess.feeds.values.parsed import UnreadableValue, is_empty
+
+NUMBER_FIELDS = ("price", "list_price", "sale_price", "quantity", "stock_quantity", "rating")
+TIME_FIELDS = ("timestamp", "sale_start", "sale_end")
+_MONEY_FIELDS = ("price", "list_price", "sale_price")
+_LANGUAGE_CHARACTERS = 20_000
+
+
+class AmbiguousSpellingError(ValueError):
+    """Values of an export have two likely readings, and no other value of it shows which one is meant."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Decisions:
+    """Decisions about one export.
+
+    Attributes:
+      point: Decimal separator of numbers that have two readings.
+      day_first: Whether the day comes first in dates that have two readings.
+      currency: Currency of prices that name none, "" where unknown.
+      language: ISO 639-1 code of its texts, "" where there are too few.
+      is_text: Whether its form holds text only (CSV, XML), so that a number in text needs no repair.
+    """
+
+    point: Point = Point.POINT
+    day_first: bool = False
+    currency: str = ""
+    language: str = ""
+    is_text: bool = False
+
+
+class Evidence:
+    """Evidence for the decisions about an export, gathered over all of its drafts.
+
+    Args:
+      point: The person's own decision on the decimal separator, None to let the export decide.
+      day_first: The person's own decision on the order of dates, None to let the export decide.
+    """
+
+    def __init__(self, *, point: Point | None = None, day_first: bool | None = None) -> None:
+        self._given = (point, day_first)
+        self._points: collections.Counter[Point] = collections.Counter()
+        self._days: collections.Counter[bool] = collections.Counter()
+        self._currencies: collections.Counter[str] = collections.Counter()
+        self._two_readings: dict[str, str] = {}
+        self._texts: list[str] = []
+        self._characters = 0
+
+    def add(self, values: dict[str, Any]) -> None:
+        """Adds the values of one draft."""
+        for field in NUMBER_FIELDS:
+            raw = values.get(field)
+            if isinstance(raw, str):
+                self._add_number(raw)
+        for field in TIME_FIELDS:
+            raw = values.get(field)
+            if isinstance(raw, str):
+                self._add_date(raw)
+        if values.get("currency"):
+            self._currencies[numbers.currency(values["currency"])] += 1
+        elif isinstance(values.get("price"), str):
+            self._add_currency(values["price"])
+        if self._characters < _LANGUAGE_CHARACTERS:
+            for field in ("title", "description"):
+                if isinstance(values.get(field), str):
+                    self._texts.append(values[field][:500])
+                    self._characters += len(self._texts[-1])
+
+    def _add_number(self, raw: str) -> None:
+        if raw.isdecimal():
+            return
+        point = numbers.separator_shown(raw)
+        if point is not None:
+            self._points[point] += 1
+        elif numbers.is_ambiguous(raw):
+            self._two_readings.setdefault("number", raw)
+
+    def _add_date(self, raw: str) -> None:
+        shows = times.day_first_shown(raw)
+        if shows is not None:
+            self._days[shows] += 1
+        elif times.is_ambiguous(raw):
+            self._two_readings.setdefault("date", raw)
+
+    def _add_currency(self, raw: str) -> None:
+        if any(not (c.isdigit() or c in ".,-+ ") for c in raw):
+            try:
+                found = numbers.money(raw).value
+            except UnreadableValue:
+                return
+            if found is not None and found.currency:
+                self._currencies[found.currency] += 1
+
+    def decide(self, *, name: str, currency: str = "", is_text: bool = False) -> Decisions:
+        """Returns the decisions.
+
+        Args:
+          name: The export, for the error message.
+          currency: Currency that the kind found, where the prices name none.
+          is_text: Whether the form holds text only.
+
+        Raises:
+          AmbiguousSpellingError: Values have two readings and nothing decides.
+        """
+        point, day_first = self._given
+        if point is None and not self._points and "number" in self._two_readings:
+            raise AmbiguousSpellingError(
+                f"{name}: the number {shown(self._two_readings['number'])} has two readings and no other value shows "
+                "the decimal separator; wanted one that does. Give --decimal point or --decimal comma."
+            )
+        if day_first is None and not self._days and "date" in self._two_readings:
+            raise AmbiguousSpellingError(
+                f"{name}: the date {shown(self._two_readings['date'])} has two readings and no other value shows "
+                "whether the day comes first; wanted one that does. Give --dates day_first or --dates month_first."
+            )
+        self._currencies.pop("", None)
+        return Decisions(
+            point=point or _majority(self._points, Point.POINT),
+            day_first=_majority(self._days, False) if day_first is None else day_first,
+            currency=_majority(self._currencies, numbers.currency(currency)),
+            language=language_of(" ".join(self._texts)),
+            is_text=is_text,
+        )
+
+
+def _majority(counts: "collections.Counter[Any]", default: Any) -> Any:
+    return counts.most_common(1)[0][0] if counts else default
+
+
+@functools.cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def language_of(text: str) -> str:
+    """Returns the ISO 639-1 code of a text's language (py3langid), "" for one of fewer than 20 letters."""
+    if sum(map(str.isalpha, text)) < 20:
+        return ""
+    code, _ = _identifier().classify(text)
+    return str(code)
+
+
+def is_blank(values: dict[str, Any], field: str) -> bool:
+    """Returns whether a draft has no value of a field."""
+    return is_empty(values.get(field))

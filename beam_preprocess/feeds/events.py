@@ -1,0 +1,145 @@
+"""Event records of drafts: values read as the export spells them, returns by their sign, and ids as pseudonyms."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from beam_preprocess import validation
+from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
+from beam_preprocess.feeds.items import Reader
+from beam_preprocess.feeds.values import ids, lists, numbers, texts, times
+from beam_preprocess.feeds.values.parsed import UnreadableValue, is_empty
+from beam_preprocess.outcomes import Reason, SourceRef
+from trainer.spec.records import INTENTS, SENTIMENTS, EventType
+
+# Words of logs for our types, beside the types themselves.
+_TYPES = {
+    "query": EventType.SEARCH,
+    "shown": EventType.IMPRESSION,
+    "impressions": EventType.IMPRESSION,
+    "pageview": EventType.VIEW,
+    "page_view": EventType.VIEW,
+    "product_view": EventType.VIEW,
+    "detail_view": EventType.VIEW,
+    "view_item": EventType.VIEW,
+    "clicks": EventType.CLICK,
+    "select_item": EventType.CLICK,
+    "add_to_cart": EventType.CART,
+    "addtocart": EventType.CART,
+    "basket": EventType.CART,
+    "buy": EventType.PURCHASE,
+    "bought": EventType.PURCHASE,
+    "order": EventType.PURCHASE,
+    "sale": EventType.PURCHASE,
+    "transaction": EventType.PURCHASE,
+    "refund": EventType.RETURN,
+    "rating": EventType.REVIEW,
+}
+_SALES = (EventType.PURCHASE, EventType.RETURN)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """Pseudonyms of users and sessions.
+
+    Attributes:
+      key: Key of the hash; None where the ids of the export are pseudonyms already.
+    """
+
+    key: bytes | None
+
+    def of(self, name: str) -> str:
+        """Returns the pseudonym of a user's or session's id."""
+        return name if self.key is None else validation.pseudonym(name, key=self.key)
+
+
+def event_record(draft: EventDraft, reader: Reader, identity: Identity) -> dict[str, Any] | Skipped:
+    """Returns the event of a draft, or why there is none; the item's key is joined later.
+
+    Args:
+      draft: The draft.
+      reader: Reader of the export.
+      identity: Pseudonyms.
+    """
+    raw, ref = draft.values, draft.ref
+    kind = event_type(raw.get("type"))
+    if kind is None:
+        return Skipped(ref, "unknown_type", f"type {str(raw.get('type'))[:40]!r}; wanted one of {', '.join(EventType)}")
+    try:
+        moment = times.moment(raw.get("timestamp"), day_first=reader.decisions.day_first)
+    except UnreadableValue as error:
+        return Skipped(ref, error.reason, f"timestamp: {error}")
+    if moment.value is None:
+        return Skipped(ref, Reason.MISSING_FIELD, "timestamp is missing")
+    record: dict[str, Any] = {"timestamp": moment.value, "type": kind}
+    if moment.repair:
+        reader.read("timestamp", raw["timestamp"], times.moment, ref, day_first=reader.decisions.day_first)
+    for field in ("event_id", "request_id", "item_id"):
+        _put(record, field, reader.read(field, raw.get(field), ids.identifier, ref))
+    for field in ("user_id", "session_id"):
+        found = ids.identifier(raw.get(field)).value
+        _put(record, field, identity.of(found) if found else None)
+    return _with_numbers(record, raw, reader, ref) or _with_texts(record, raw, reader, ref)
+
+
+def event_type(raw: Any) -> str | None:
+    """Returns our type of an event by its word, None where there is none."""
+    word = str(raw).strip().casefold().replace(" ", "_").replace("-", "_")
+    found = _TYPES.get(word, word)
+    return str(found) if found in set(EventType) else None
+
+
+def _put(record: dict[str, Any], field: str, value: Any) -> None:
+    if value not in (None, "", [], {}):
+        record[field] = value
+
+
+def _with_numbers(record: dict[str, Any], raw: Mapping[str, Any], reader: Reader, ref: SourceRef) -> Skipped | None:
+    """Adds price, quantity, position, stars and grade; a sale of nothing is none, one of less than nothing a return."""
+    price = reader.money("price", raw.get("price"), ref)
+    if price is not None:
+        record["price"] = price.amount
+    quantity = reader.read("quantity", raw.get("quantity"), numbers.number, ref, point=reader.decisions.point)
+    if quantity is not None:
+        if record["type"] in _SALES and quantity == 0:
+            return Skipped(ref, Reason.NOT_A_SALE, "quantity 0 of a sale")
+        if record["type"] == EventType.PURCHASE and quantity < 0:
+            record["type"] = str(EventType.RETURN)
+            reader.tally.repair("return_by_quantity", ref, f"purchase of {quantity:g}", f"return of {-quantity:g}")
+        record["quantity"] = abs(quantity)
+    bounds: tuple[tuple[str, Callable[..., Any], float, float], ...] = (
+        ("position", numbers.integer, 0, 2**31),
+        ("rating", numbers.number, 1, 5),
+        ("grade", numbers.integer, 0, 3),
+    )
+    for field, parse, least, most in bounds:
+        found = reader.read(field, raw.get(field), parse, ref, point=reader.decisions.point)
+        if found is not None and not least <= found <= most:
+            reader.tally.repair(f"field_dropped/{field}", ref, raw[field], f"unknown (outside of {least} to {most})")
+        else:
+            _put_number(record, field, found)
+    return None
+
+
+def _put_number(record: dict[str, Any], field: str, value: float | None) -> None:
+    if value is not None:
+        record[field] = value
+
+
+def _with_texts(record: dict[str, Any], raw: Mapping[str, Any], reader: Reader, ref: SourceRef) -> dict[str, Any]:
+    """Adds query, profile, review text, sentiment and intent."""
+    query = raw.get("query")
+    parts = {"text": query} if isinstance(query, str) and not query.lstrip().startswith("{") else query
+    found = reader.read("query", parts, lists.text_map, ref) or {}
+    text = reader.read("query", found.get("text"), texts.plain_text, ref)
+    kept = {part: found[part] for part in validation.QUERY_COMPONENTS if part != "text" and found.get(part)}
+    _put(record, "query", ({"text": text} if text else {}) | kept)
+    _put(record, "profile", reader.read("profile", raw.get("profile"), lists.text_map, ref))
+    _put(record, "text", reader.read("text", raw.get("text"), texts.plain_text, ref))
+    for field, choices in (("sentiment", SENTIMENTS), ("intent", INTENTS)):
+        word = str(raw[field]).strip().casefold() if not is_empty(raw.get(field)) else ""
+        if word in choices:
+            record[field] = word
+        elif word:
+            reader.tally.repair(f"field_dropped/{field}", ref, word, "unknown")
+    return record

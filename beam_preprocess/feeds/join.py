@@ -1,0 +1,97 @@
+"""Join of events to the catalogue: rate of each candidate key (id, SKU, GTIN, group, title), and the best one."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from beam_preprocess.feeds.contract.drafts import EVENT_KEYS
+from beam_preprocess.feeds.values.ids import identifier
+
+KEYS = ("id", "sku", "gtin", "group", "title")
+_REFERENCES = ("item_id", *EVENT_KEYS)
+_GTIN_DIGITS = 14
+
+
+def _canonical(raw: Any) -> str:
+    found = identifier(raw).value
+    return " ".join(found.casefold().split()) if found else ""
+
+
+def _gtin(raw: Any) -> str:
+    digits = _canonical(raw)
+    return digits.zfill(_GTIN_DIGITS) if digits.isdecimal() and len(digits) <= _GTIN_DIGITS else ""
+
+
+class CatalogueIndex:
+    """Items of a catalogue by each key that events may name; of several items of one key the first counts."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, dict[str, str]] = {key: {} for key in KEYS}
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return len(self._by_key["id"])
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Adds a catalogue record."""
+        item_id, attributes = record["item_id"], record.get("attributes", {})
+        self._put("id", _canonical(item_id), item_id)
+        self._put("sku", _canonical(attributes.get("sku", item_id)), item_id)
+        self._put("gtin", _gtin(attributes.get("gtin", item_id)), item_id)
+        self._put("group", _canonical(record.get("group_id")), item_id)
+        self._put("title", _canonical(record.get("title")), item_id)
+
+    def _put(self, key: str, name: str, item_id: str) -> None:
+        if name:
+            self._by_key[key].setdefault(name, item_id)
+
+    def find(self, key: str, references: Mapping[str, Any]) -> str | None:
+        """Returns the item that an event names, looked up by one key; None where there is none.
+
+        Args:
+          key: One of `KEYS`.
+          references: The event's draft, of which each reference to an item is tried.
+        """
+        known, canonical = self._by_key[key], _gtin if key == "gtin" else _canonical
+        for field in _REFERENCES:
+            raw = references.get(field)
+            if raw is not None and (item_id := known.get(canonical(raw))) is not None:
+                return item_id
+        return None
+
+
+def names_item(references: Mapping[str, Any]) -> bool:
+    """Returns whether an event's draft names an item at all."""
+    return any(_canonical(references.get(field)) for field in _REFERENCES)
+
+
+@dataclasses.dataclass
+class JoinRates:
+    """Counts of events that name an item, and of those among them that each key joins.
+
+    Attributes:
+      index: The catalogue.
+      named: Events that name an item.
+      joined: {key: events whose item the key finds}.
+    """
+
+    index: CatalogueIndex
+    named: int = 0
+    joined: dict[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(KEYS, 0))
+
+    def add(self, references: Mapping[str, Any]) -> None:
+        """Counts an event's draft."""
+        if not names_item(references):
+            return
+        self.named += 1
+        for key in KEYS:
+            self.joined[key] += self.index.find(key, references) is not None
+
+    @property
+    def best(self) -> str:
+        """The key that joins most events, of equals the first of `KEYS`."""
+        return max(KEYS, key=lambda key: (self.joined[key], -KEYS.index(key)))
+
+    def as_report(self) -> dict[str, float]:
+        """Returns {key: share of the naming events that it joins}."""
+        return {key: round(count / self.named, 4) for key, count in self.joined.items()} if self.named else {}

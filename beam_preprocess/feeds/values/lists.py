@@ -1,0 +1,127 @@
+"""Lists and maps in one cell: JSON, and the separators that shops use."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empty
+
+_PATH = re.compile(r"\s*(?:>|»|›|→|->|\||::|\\)\s*")
+_SLASHED_PATH = re.compile(r"\s*/\s*")
+_URI_BREAK = re.compile(r"\s*(?:[|;\n\t]|,(?=\s*(?:https?://|//|/|[\w%./-]+\.\w{3,5}\s*(?:,|$))))\s*", re.IGNORECASE)
+_TEXT_BREAK = re.compile(r"\s*[|;\n\t,]\s*")
+_PAIR = re.compile(r"\s*([^=:|;]+?)\s*[=:]\s*(.*?)\s*", re.DOTALL)
+_PAIR_BREAK = re.compile(r"\s*[|;\n]\s*|\s*,\s*(?=[^=:,]+[=:])")
+
+
+def category_path(raw: Any) -> Parsed:
+    """Returns a category path, root first.
+
+    Args:
+      raw: A list of levels, or text with a separator between them.
+
+    Raises:
+      UnreadableValue: It is neither.
+    """
+    if isinstance(raw, str) and not is_empty(raw):
+        found = _json(raw)
+        if isinstance(found, list):
+            return Parsed(_texts(found), "list_from_text")
+        levels = [level for level in _PATH.split(raw.strip()) if level]
+        if len(levels) < 2 and raw.count("/") and not raw.startswith(("http", "/")) and " " not in raw.strip(" /"):
+            levels = [level for level in _SLASHED_PATH.split(raw.strip()) if level]
+        return Parsed(levels, "list_from_text" if len(levels) > 1 else "")
+    return text_list(raw)
+
+
+def uri_list(raw: Any) -> Parsed:
+    """Returns the URIs of a cell, each once, in order; a comma inside of an address does not separate.
+
+    Raises:
+      UnreadableValue: It is neither text nor a list.
+    """
+    if isinstance(raw, str) and not is_empty(raw):
+        found = _json(raw)
+        parts = _texts(found) if isinstance(found, list) else _URI_BREAK.split(raw.strip())
+        kept = list(dict.fromkeys(part for part in parts if part))
+        return Parsed(kept, "list_from_text" if len(kept) > 1 or found is not None else "")
+    parsed = text_list(raw)
+    return Parsed(list(dict.fromkeys(parsed.value)) if parsed.value else parsed.value, parsed.repair)
+
+
+def text_list(raw: Any) -> Parsed:
+    """Returns the texts of a cell.
+
+    Raises:
+      UnreadableValue: It is neither text nor a list.
+    """
+    if is_empty(raw):
+        return Parsed(None)
+    if isinstance(raw, list | tuple):
+        return Parsed(_texts(raw))
+    if not isinstance(raw, str):
+        raise UnreadableValue("wrong_type", f"{type(raw).__name__} is no list")
+    found = _json(raw)
+    if isinstance(found, list):
+        return Parsed(_texts(found), "list_from_text")
+    return Parsed([part for part in _TEXT_BREAK.split(raw.strip()) if part], "list_from_text")
+
+
+def text_map(raw: Any) -> Parsed:
+    """Returns a map of texts, from an object, JSON, or pairs such as `color=red; size=42`.
+
+    Raises:
+      UnreadableValue: It is none.
+    """
+    if is_empty(raw):
+        return Parsed(None)
+    if isinstance(raw, Mapping):
+        return Parsed(_entries(raw))
+    if isinstance(raw, list | tuple):
+        pairs = [(part.get("key") or part.get("name"), part.get("value")) for part in raw if isinstance(part, Mapping)]
+        if pairs and all(name for name, _ in pairs):
+            return Parsed(_entries(dict(pairs)), "map_from_pairs")
+    if not isinstance(raw, str):
+        raise UnreadableValue("wrong_type", f"{type(raw).__name__} is no map")
+    found = _json(raw)
+    if isinstance(found, Mapping):
+        return Parsed(_entries(found), "map_from_text")
+    matches = [_PAIR.fullmatch(part) for part in _PAIR_BREAK.split(raw.strip()) if part]
+    if not matches or not all(matches):
+        raise UnreadableValue("wrong_type", "text that is no map of names to values")
+    return Parsed({match[1]: match[2] for match in matches if match is not None}, "map_from_text")
+
+
+def _entries(found: Mapping[Any, Any]) -> dict[str, str]:
+    return {str(name): text for name, value in found.items() if (text := text_of(value))}
+
+
+def text_of(value: Any) -> str:
+    """Returns a value of a record as text: lists joined by a comma, whole numbers without a fraction."""
+    if is_empty(value):
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, list | tuple):
+        return ", ".join(text for part in value if (text := text_of(part)))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {text}" for name, part in value.items() if (text := text_of(part)))
+    return str(value)
+
+
+def _texts(found: list[Any] | tuple[Any, ...]) -> list[str]:
+    return [text for part in found if not isinstance(part, Mapping) and (text := text_of(part))]
+
+
+def _json(raw: str) -> Any:
+    if raw.lstrip()[:1] not in ("[", "{"):
+        return None
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None

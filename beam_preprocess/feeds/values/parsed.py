@@ -1,0 +1,39 @@
+"""Parsed value of a cell: the value in its declared type, and the repair that it took."""
+
+from typing import Any, NamedTuple
+
+
+class Parsed(NamedTuple):
+    """A value that was read.
+
+    Attributes:
+      value: The value; None where the cell holds none, such as `N/A`.
+      repair: Kind of the repair, "" where the spelling was the plain one.
+    """
+
+    value: Any
+    repair: str = ""
+
+
+class UnreadableValue(ValueError):
+    """Error of a value that cannot be read in its declared type.
+
+    Attributes:
+      reason: Class of the error, for counting.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+_EMPTY = frozenset(("", "n/a", "na", "#n/a", "null", "none", "nil", "nan", "-", "--", "(not set)", "(null)", "\\n"))
+
+
+def is_empty(raw: Any) -> bool:
+    """Returns whether a cell holds nothing: None, NaN, blanks, `N/A`, `(not set)` and the like."""
+    if raw is None or raw != raw:
+        return True
+    if isinstance(raw, str):
+        return raw.strip().casefold() in _EMPTY
+    return isinstance(raw, list | tuple | dict) and not raw

@@ -1,0 +1,109 @@
+"""Moments in the spellings of logs: epochs of any unit, ISO 8601, dates with day or month first (dateutil)."""
+
+import datetime
+import re
+from typing import Any
+
+from dateutil import parser as dateutil_parser
+
+from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empty
+
+_UNITS = ((1e17, 1e9, "epoch_nanoseconds"), (1e14, 1e6, "epoch_microseconds"), (1e11, 1e3, "epoch_milliseconds"))
+_EARLIEST = datetime.datetime(1990, 1, 1, tzinfo=datetime.UTC).timestamp()  # no shop's log is older
+_LATEST = 253_402_300_799.0  # 9999-12-31T23:59:59Z
+_DIGITS = re.compile(r"[-+]?\d+(\.\d*)?([eE]\+?\d+)?")
+_COMPACT = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+_SLASHED = re.compile(r"\s*(\d{1,2})([/.\-])(\d{1,2})\2(\d{4}|\d{2})(?!\d)(.*)", re.DOTALL)
+
+
+def day_first_shown(text: str) -> bool | None:
+    """Returns whether a date such as `31/12/2024` shows that the day comes first, None where it shows neither."""
+    match = _SLASHED.match(text)
+    if match is None:
+        return None
+    first, second = int(match[1]), int(match[3])
+    if first > 12 >= second:
+        return True
+    if second > 12 >= first:
+        return False
+    return True if match[2] == "." else None
+
+
+def is_ambiguous(text: str) -> bool:
+    """Returns whether a date has two likely readings: `03/04/2024`."""
+    match = _SLASHED.match(text)
+    return match is not None and match[1].lstrip("0") != match[3].lstrip("0") and day_first_shown(text) is None
+
+
+def moment(raw: Any, *, day_first: bool = False) -> Parsed:
+    """Returns a moment in seconds since 1970 UTC; one without a zone is UTC.
+
+    Args:
+      raw: A number of seconds, milliseconds, microseconds or nanoseconds, text of it, a date or a time.
+      day_first: Order of dates in this file, for those with two readings.
+
+    Raises:
+      UnreadableValue: It is no moment, or one before 1990: a clock that was lost.
+    """
+    if is_empty(raw):
+        return Parsed(None)
+    if isinstance(raw, datetime.datetime):
+        return Parsed(_checked(_seconds(raw)))
+    if isinstance(raw, datetime.date):
+        return Parsed(_checked(_seconds(datetime.datetime(raw.year, raw.month, raw.day))))
+    if isinstance(raw, int | float) and not isinstance(raw, bool):
+        return _from_number(raw, from_text=False)
+    if not isinstance(raw, str):
+        raise UnreadableValue("wrong_type", f"{type(raw).__name__} is no moment")
+    return _from_text(raw.strip().lstrip("'"), day_first=day_first)
+
+
+def _from_number(value: float, *, from_text: bool) -> Parsed:
+    if isinstance(value, int) and _COMPACT.fullmatch(str(value)):
+        return _from_text(str(value), day_first=False)
+    for least, divisor, repair in _UNITS:
+        if abs(value) >= least:
+            return Parsed(_checked(value / divisor), repair)
+    return Parsed(_checked(float(value)), "epoch_from_text" if from_text else "")
+
+
+def _from_text(text: str, *, day_first: bool) -> Parsed:
+    if _COMPACT.fullmatch(text):
+        return Parsed(_checked(_seconds(datetime.datetime.strptime(text, "%Y%m%d"))), "compact_date")
+    if _DIGITS.fullmatch(text):
+        return _from_number(int(text) if text.isdecimal() else float(text), from_text=True)
+    try:
+        return Parsed(_checked(_seconds(datetime.datetime.fromisoformat(text))))
+    except ValueError as error:
+        if isinstance(error, UnreadableValue):
+            raise
+    shown = day_first_shown(text)
+    try:
+        found = dateutil_parser.parse(text, dayfirst=day_first if shown is None else shown, fuzzy=False)
+    except (ValueError, OverflowError, TypeError):
+        raise UnreadableValue("bad_time", "text that is no date or time") from None
+    return Parsed(_checked(_seconds(found)), "date_spelled")
+
+
+def _seconds(found: datetime.datetime) -> float:
+    zoned = found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)
+    try:
+        return zoned.timestamp()
+    except (ValueError, OverflowError):
+        raise UnreadableValue("bad_time", "a date outside of the calendar") from None
+
+
+def _checked(seconds: float) -> float:
+    if seconds < _EARLIEST:
+        raise UnreadableValue("lost_clock", "a moment before 1990")
+    if seconds > _LATEST:
+        raise UnreadableValue("bad_time", "a moment after the year 9999")
+    return seconds
+
+
+def window(raw: Any) -> tuple[Any, ...]:
+    """Returns start and end of a Merchant Center date range `start/end`, raw; () where it is none."""
+    if not isinstance(raw, str):
+        return ()
+    start, slash, end = raw.partition("/")
+    return (start.strip(), end.strip()) if slash else ()
