@@ -13,6 +13,8 @@ _NO = frozenset(
     no non nein não nee nie nej nei ei ne hayır いいえ 否 0 n f off disabled
     """.split()  # noqa: SIM905 - a list of words is shorter to read
 )
+_BEFORE_ADDRESS = re.compile(r"\s*[,;|]?\s*(?=https?://)|,\s+|\n")
+_BETWEEN_PATHS = re.compile(r"[,;|\n]")
 _DECIMAL = re.compile(r"[-+]?\d+([.,]\d+)?")
 
 
@@ -49,7 +51,8 @@ def urls_of(value: Any) -> list[str]:
     """Returns the addresses of a cell, separated by commas with or without a blank; a comma inside of one stays."""
     if isinstance(value, list | tuple):
         return list_of(value)
-    parts = re.split(r"\s*[,;|]\s*(?=https?://|//|/|[\w-]+\.\w)|\s+(?=https?://)|,\s+|\n", text_of(value))
+    text = text_of(value)
+    parts = (_BEFORE_ADDRESS if "://" in text else _BETWEEN_PATHS).split(text)
     return [part for part in (part.strip(" ,;|") for part in parts) if part]
 
 
