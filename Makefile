@@ -66,7 +66,7 @@ lint: setup ## ruff and mypy
 	$(BIN)/mypy
 
 lock: ## compile the locks again after a change of dependencies; needs uv
-	$(COMPILE) pyproject.toml --extra pipeline --extra serve --extra completion --group dev -o requirements.lock
+	$(COMPILE) pyproject.toml --extra pipeline --extra serve --extra completion --extra databases --group dev -o requirements.lock
 	for name in $(NOT_SERVED); do echo "$$name ; sys_platform == 'never'"; done \
 	  | $(COMPILE) pyproject.toml --extra serve -c requirements.lock --overrides - -o requirements-serve.lock
 	for name in $(NOT_SERVED) scann; do echo "$$name ; sys_platform == 'never'"; done \
