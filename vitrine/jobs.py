@@ -4,9 +4,9 @@ Each calls what the command line of the same name calls, and imports it when it 
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainer.spec.config import Config
 
@@ -39,36 +39,59 @@ class TrainingResult:
 
 
 def preprocess(
-    shop: Location,
+    shop: Location | None,
     output_dir: Location,
     *,
     config: Config | None = None,
-    kind: str = "shop",
+    kind: str = "auto",
+    catalog: Any = None,
+    events: Any = None,
+    mapping: Mapping[str, str] | None = None,
     beam_options: "BeamOptions" = None,
     now: float | None = None,
 ) -> dict[str, dict[str, int]]:
-    """Turns the records of a shop into Examples and a Transform graph, as `vitrine preprocess` does.
+    """Turns the exports of a shop into Examples and a Transform graph, as `vitrine preprocess` does.
 
     Args:
-      shop: Directory of the records, or an address that Beam can read.
-      output_dir: Gets items/, events/{train,eval,days}, transform_graph/, dead_letters/; what is in it is replaced.
+      shop: Directory of a shop, an export of it, or an address that Beam can read; None with `catalog`.
+      output_dir: Gets imported/ with the mapping report, items/, events/{train,eval,days}, transform_graph/,
+        dead_letters/; what is in it is replaced.
       config: The configuration; `Config()` when None.
-      kind: Layout of the records, a name in `beam_preprocess.sources.SOURCES`.
+      kind: Kind of the files of `shop`: of export, or a source that Beam reads as it is, such as `records`.
+      catalog: Catalogue instead of `shop`: `KIND:PATH`, an iterable of dicts, a data frame of pandas or Polars, or an
+        Arrow table.
+      events: Events beside `catalog`, in the same forms.
+      mapping: {field: column} where an export's own columns are not known.
       beam_options: Arguments or options of the Beam runner; this process when None.
-      now: Epoch seconds; later events are quarantined. A day from now when None.
+      now: Epoch seconds; later events are left out. A day from now when None.
 
     Returns:
       {"items" | "events" | "signals": {outcome: count}}.
 
     Raises:
-      ValueError: There is no shop of that kind.
+      ValueError: There is no shop of that kind, or its numbers or dates are ambiguous.
+      ImportStopped: Too many rows cannot be used, or too few events are about items of the catalogue.
       EmptyCatalogueError: No catalogue row is valid.
       MediaLimitError: Too many items have media that cannot be used.
     """
     from beam_preprocess.__main__ import run
+    from beam_preprocess.feeds.request import ImportRequest
     from beam_preprocess.sources import open_source
 
-    return run(open_source(shop, kind), output_dir, config=config or Config(), beam_options=beam_options, now=now)
+    config = config or Config()
+    request = ImportRequest(
+        source=str(shop or ""),
+        kind=kind,
+        catalog=() if catalog is None else (catalog,),
+        events=() if events is None else (events,),
+        mapping=mapping or {},
+    )
+    source = open_source(shop or "", kind) if not request.imports else None
+    if source is None:
+        directory = f"{str(output_dir).rstrip('/')}/imported"
+        request.run(directory, data=config.data, now=now)
+        source = open_source(directory, "imported")
+    return run(source, output_dir, config=config, beam_options=beam_options, now=now)
 
 
 def train(

@@ -141,7 +141,9 @@ def _majority(counts: "collections.Counter[Any]", default: Any) -> Any:
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    made = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    made.set_languages([code for code in made.labels if len(code) == 2])  # a dialect would be named for its language
+    return made
 
 
 def language_of(text: str) -> str:

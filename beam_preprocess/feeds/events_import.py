@@ -110,21 +110,29 @@ def _profile(feed: Feed, options: ImportOptions, identity: Identity, first: _Fir
     """Adds a feed to the first pass: decisions need all values, and limits need the moments that they decide."""
     evidence = Evidence(point=options.point, day_first=options.day_first)
     reading = feed.reading(options.mapping)
-    moments: list[tuple[Any, str]] = []
+    undecided: list[tuple[Any, str]] = []
     for draft in _drafts(feed, Tally(), reading):
         if not isinstance(draft, Skipped):
             evidence.add(draft.values)
             first.rates.add(draft.values)
-            moments.append((draft.values.get("timestamp"), _user(draft, identity)))
+            raw, user = draft.values.get("timestamp"), _user(draft, identity)
+            if isinstance(raw, str) and times.is_ambiguous(raw):
+                undecided.append((raw, user))
+            else:
+                _add_moment(first.profile, raw, user, options, day_first=False)
     decisions = evidence.decide(name=feed.location, currency=reading.notes.get("currency", ""), is_text=feed.is_text)
     first.decisions.append(decisions)
-    for raw, user in moments:
-        try:
-            found = times.moment(raw, day_first=decisions.day_first).value
-        except UnreadableValue:
-            continue
-        if found is not None and found <= options.now + _CLOCK_SKEW_SECONDS:
-            first.profile.add(found, user)
+    for raw, user in undecided:
+        _add_moment(first.profile, raw, user, options, day_first=decisions.day_first)
+
+
+def _add_moment(profile: LogProfile, raw: Any, user: str, options: ImportOptions, *, day_first: bool) -> None:
+    try:
+        found = times.moment(raw, day_first=day_first).value
+    except UnreadableValue:
+        return
+    if found is not None and found <= options.now + _CLOCK_SKEW_SECONDS:
+        profile.add(found, user)
 
 
 def _user(draft: EventDraft, identity: Identity) -> str:

@@ -1,6 +1,7 @@
 """Feed: the export that a person names, as `KIND:PATH`, with its files and the kind of each."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
@@ -8,6 +9,7 @@ from typing import Any, Literal
 from beam_preprocess.feeds.contract.columns import Columns
 from beam_preprocess.feeds.contract.kind import FeedKind, Reading
 from beam_preprocess.feeds.contract.tally import Tally
+from beam_preprocess.feeds.files.database import query_rows
 from beam_preprocess.feeds.files.feed_file import FeedFile, open_feed_file, table_of
 from beam_preprocess.feeds.files.locations import input_files
 from beam_preprocess.feeds.kinds import KINDS
@@ -16,7 +18,7 @@ from beam_preprocess.outcomes import SourceRow
 
 Part = Literal["catalog", "events"]
 Records = Callable[[], Iterator[Mapping[str, Any]]]
-AUTO = "auto"
+AUTO, DATABASE = "auto", "duckdb"
 _CERTAIN_ENOUGH = 0.25
 
 
@@ -88,7 +90,8 @@ def open_feed(text: str, part: Part, *, temporary_dir: str | None = None) -> Fee
     """Opens an export by its name on the command line, `KIND:PATH` or `PATH`.
 
     Args:
-      text: The name. A path is a file, directory, pattern, ZIP archive, `-` for standard input, or an address.
+      text: The name; `duckdb:` takes a query. A path is a file, directory, pattern, ZIP archive, `-` for standard input,
+        or an address.
       part: The part of a shop that is wanted of it.
       temporary_dir: Directory for a copy of standard input.
 
@@ -96,6 +99,8 @@ def open_feed(text: str, part: Part, *, temporary_dir: str | None = None) -> Fee
       ValueError: There is no such file, no kind reads it, or the kind has no such part.
     """
     kind, location = split_name(text)
+    if kind == DATABASE:
+        return feed_of_records("database", functools.partial(query_rows, location), part)
     files = [open_feed_file(file) for file in input_files(location, temporary_dir=temporary_dir)]
     if kind == AUTO and len(files) > 1:
         found = [KindFile(known, file) for file in files if (known := recognized(file, part)) is not None]
@@ -124,7 +129,7 @@ def feed_of_records(name: str, records: Records, part: Part, *, kind: str = AUTO
 def split_name(text: str) -> tuple[str, str]:
     """Returns kind and path of `KIND:PATH`; the kind is `auto` where none is named."""
     kind, colon, location = text.partition(":")
-    if colon and (kind in KINDS or kind == AUTO):
+    if colon and (kind in KINDS or kind in (AUTO, DATABASE)):
         return kind, location
     return AUTO, text
 

@@ -93,5 +93,9 @@ class JoinRates:
         return max(KEYS, key=lambda key: (self.joined[key], -KEYS.index(key)))
 
     def as_report(self) -> dict[str, float]:
-        """Returns {key: share of the naming events that it joins}."""
-        return {key: round(count / self.named, 4) for key, count in self.joined.items()} if self.named else {}
+        """Returns {key: share of the naming events that it joins}; {} without a catalogue."""
+        return (
+            {key: round(count / self.named, 4) for key, count in self.joined.items()}
+            if self.named and len(self.index)
+            else {}
+        )

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from beam_preprocess.feeds.feed import AUTO, ImportOptions
-from beam_preprocess.feeds.importer import ShopFeeds, check_limits, import_shop
+from beam_preprocess.feeds.importer import CATALOG, ShopFeeds, check_limits, import_shop
 from beam_preprocess.feeds.kinds import KINDS
 from beam_preprocess.feeds.report import MappingReport
 from beam_preprocess.feeds.shop_feeds import directory_feeds, named_feeds
 from beam_preprocess.feeds.values.numbers import Point
 from beam_preprocess.feeds.values.times import moment
+from beam_preprocess.feeds.writers import read_records, write_catalog
 from beam_preprocess.validation import user_hash_key
 from trainer.spec.config import DataConfig
 
@@ -31,22 +32,24 @@ class ImportRequest:
     Attributes:
       source: Directory of a whole shop, or one export; "" where `catalog` and `events` name the exports.
       kind: Kind of its files.
-      catalog: Catalogue feeds, `KIND:PATH`.
-      events: Events feeds, `KIND:PATH`.
+      catalog: Catalogue feeds: `KIND:PATH`, or a program's own records (`beam_preprocess.feeds.frames`).
+      events: Events feeds, as in `catalog`.
       mapping: {field: column} of the person's own.
       decimal: `point` or `comma` where the person decides it.
       dates: `day_first` or `month_first` where the person decides it.
       as_of: Moment by which sales are judged; "" for now.
+      write: Targets of the cleaned catalogue, `FORM:PATH` (`beam_preprocess.feeds.writers`).
     """
 
     source: str = ""
     kind: str = AUTO
-    catalog: tuple[str, ...] = ()
-    events: tuple[str, ...] = ()
+    catalog: tuple[Any, ...] = ()
+    events: tuple[Any, ...] = ()
     mapping: Mapping[str, str] = dataclasses.field(default_factory=dict)
     decimal: str = ""
     dates: str = ""
     as_of: str = ""
+    write: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: argparse.Namespace, *, source: str = "", kind: str = AUTO) -> "ImportRequest":
@@ -64,6 +67,7 @@ class ImportRequest:
             decimal=options.decimal,
             dates=options.dates,
             as_of=options.as_of,
+            write=tuple(options.write),
         )
 
     @property
@@ -114,6 +118,9 @@ class ImportRequest:
         report = import_shop(self.feeds(), output_dir, options=self.options(now=now), data=data)
         _LOG.info("%s", report.text())
         if output_dir is not None:
+            for target in self.write:
+                number = write_catalog(read_records(Path(output_dir) / CATALOG), target)
+                _LOG.info("%s: %d records written", target, number)
             check_limits(report, data)
         return report
 
@@ -129,6 +136,9 @@ def add_import_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--decimal", default="", choices=("", *_POINTS), help="separator where numbers do not show it")
     group.add_argument("--dates", default="", choices=("", *_DATES), help="order where dates do not show it")
+    group.add_argument(
+        "--write", action="append", default=[], metavar="FORM:PATH", help="cleaned catalogue: shop, google or jsonld"
+    )
     group.add_argument("--as_of", default="", metavar="MOMENT", help="moment by which sales are open (default: now)")
 
 

@@ -2,10 +2,12 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
-from beam_preprocess.feeds.feed import AUTO, Feed, KindFile, open_feed, recognized, split_name
+from beam_preprocess.feeds.feed import AUTO, Feed, KindFile, Part, feed_of_records, open_feed, recognized, split_name
 from beam_preprocess.feeds.files.feed_file import FeedFile, open_feed_file
 from beam_preprocess.feeds.files.locations import STDIN, InputFile, input_files
+from beam_preprocess.feeds.frames import records_of
 from beam_preprocess.feeds.importer import ShopFeeds
 from beam_preprocess.feeds.kinds import KINDS
 
@@ -17,27 +19,33 @@ _STEMS = ("catalog", "events", "signals")
 _GROUND_TRUTH = "truth.jsonl"
 
 
-def named_feeds(catalog: Sequence[str], events: Sequence[str], *, temporary_dir: str | None = None) -> ShopFeeds:
+def named_feeds(catalog: Sequence[Any], events: Sequence[Any], *, temporary_dir: str | None = None) -> ShopFeeds:
     """Returns the feeds that a person names one by one.
 
     Args:
-      catalog: Names of catalogue feeds, `KIND:PATH` or `PATH`.
-      events: Names of events feeds; where there is no catalogue and their kind has items, they are its items too.
+      catalog: Catalogue feeds: `KIND:PATH`, `PATH`, or a program's own records.
+      events: Events feeds; where there is no catalogue and their kind has items, they are its items too.
       temporary_dir: Directory for a copy of standard input.
 
     Raises:
       ValueError: One of them cannot be read.
     """
-    items = [open_feed(text, "catalog", temporary_dir=temporary_dir) for text in catalog]
-    logs = [open_feed(text, "events", temporary_dir=temporary_dir) for text in events]
+    items = [_opened(name, "catalog", temporary_dir) for name in catalog]
+    logs = [_opened(name, "events", temporary_dir) for name in events]
     if not items:
         items = [
             Feed("catalog", log.location, log.files)
             for log in logs
             if all(file.kind.items is not None for file in log.files) and log.kind in _EVENTS_NAME_ITEMS
         ]
-    first = split_name(catalog[0])[1] if catalog else ""
+    first = next((split_name(name)[1] for name in catalog if isinstance(name, str)), "")
     return ShopFeeds(catalog=items, events=logs, media_dir=_directory_of(first))
+
+
+def _opened(name: Any, part: Part, temporary_dir: str | None) -> Feed:
+    if isinstance(name, str | pathlib.Path):
+        return open_feed(str(name), part, temporary_dir=temporary_dir)
+    return feed_of_records(part, records_of(name, subject=part), part)
 
 
 _EVENTS_NAME_ITEMS = ("clicks", "ratings")  # their items are known by their ids alone
@@ -71,14 +79,10 @@ def _stem(name: str) -> str:
     return name.partition(".")[0].partition("-")[0]
 
 
-def _feed(directory: str, part: str, files: Sequence[InputFile], kind: str) -> Feed:
+def _feed(directory: str, part: Part, files: Sequence[InputFile], kind: str) -> Feed:
     opened = [open_feed_file(file) for file in files]
-    part_name = "events" if part == "events" else "catalog"
-    found = []
-    for file in opened:
-        known = KINDS[kind] if kind != AUTO else recognized(file, part_name) or KINDS["shop"]  # type: ignore[arg-type]
-        found.append(KindFile(known, file))
-    return Feed(part_name, directory, tuple(found))  # type: ignore[arg-type]
+    known = [KINDS[kind] if kind != AUTO else recognized(file, part) or KINDS["shop"] for file in opened]
+    return Feed(part, directory, tuple(map(KindFile, known, opened)))
 
 
 def _by_content(directory: str, files: Sequence[InputFile], kind: str) -> ShopFeeds:

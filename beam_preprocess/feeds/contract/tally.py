@@ -38,8 +38,8 @@ class Tally:
 
     def skip(self, reason: str, ref: SourceRef, detail: str = "", *, rows: int = 1) -> None:
         """Counts rows that give no record, the first one of its reason with an example."""
-        self.skipped[reason] += rows
-        self.examples.setdefault(reason, f"{ref}: {redacted(detail)}" if detail else str(ref))
+        self.skipped[str(reason)] += rows
+        self.examples.setdefault(str(reason), f"{ref}: {redacted(detail)}" if detail else str(ref))
 
     @property
     def accounted(self) -> int:
