@@ -14,7 +14,7 @@ from beam_preprocess.feeds.contract.kind import FeedKind, Reading
 from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.feeds.files.feed_file import FeedFile, open_feed_file, table_of
 from beam_preprocess.feeds.files.locations import InputFile
-from beam_preprocess.outcomes import SourceRow
+from beam_preprocess.outcomes import SourceRef, SourceRow
 
 DATA = Path(os.environ.get("VITRINE_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
 
@@ -69,7 +69,8 @@ def run(kind: FeedKind, file: FeedFile, *, catalogue: bool = False) -> Imported:
     read = kind.items if catalogue else kind.events
     assert read is not None
     drafts = list(read(iter(rows), reading))
-    kept, skipped = set(), [draft for draft in drafts if isinstance(draft, Skipped)]
+    kept: set[SourceRef] = set()
+    skipped = [draft for draft in drafts if isinstance(draft, Skipped)]
     for draft in drafts:
         if not isinstance(draft, Skipped):
             kept.update(draft.refs if isinstance(draft, ItemDraft) else (draft.ref,))
