@@ -90,8 +90,8 @@ def open_feed(text: str, part: Part, *, temporary_dir: str | None = None) -> Fee
     """Opens an export by its name on the command line, `KIND:PATH` or `PATH`.
 
     Args:
-      text: The name; `duckdb:` takes a query. A path is a file, directory, pattern, ZIP archive, `-` for standard input,
-        or an address.
+      text: The name; `duckdb:` takes a query. A path is a file, directory, pattern, ZIP archive, `-` for standard
+        input, or an address.
       part: The part of a shop that is wanted of it.
       temporary_dir: Directory for a copy of standard input.
 
