@@ -34,18 +34,29 @@ def fill_inputs(signature_name: str, inputs: Mapping[str, Any], spec: SignatureS
         names = ", ".join(sorted(spec.inputs))
         raise ValueError(f"Signature {signature_name!r} has no input {', '.join(unknown)}; it has {names}.")
     arrays = {name: to_array(value, spec.inputs[name].dtype) for name, value in inputs.items()}
-    sizes = {len(array) for array in arrays.values() if array.ndim}
-    batch = sizes.pop() if len(sizes) == 1 else 1
+    sizes = {name: len(array) for name, array in arrays.items() if array.ndim}
+    if len(set(sizes.values())) > 1 and any(_is_row(tensor) for tensor in spec.inputs.values()):
+        most, least = (choose(sizes, key=lambda name: sizes[name]) for choose in (max, min))
+        raise ValueError(
+            f"Input {least!r} of signature {signature_name!r} has {sizes[least]} rows and {most!r} has {sizes[most]}; "
+            "give one row for each query in every input."
+        )
+    batch = next(iter(sizes.values())) if len(set(sizes.values())) == 1 else 1
     filled = {}
     for name, tensor in spec.inputs.items():
         value = arrays.get(name, tensor.default)
         if value is None:
             raise ValueError(f"Input {name!r} of signature {signature_name!r} has no default; give it.")
-        open_batch = tensor.shape is None or tensor.shape[:1] == (-1,)
-        if name not in arrays and value.ndim and len(value) == 1 and open_batch:
+        if name not in arrays and _is_row(tensor):
             value = np.repeat(value, batch, axis=0)
         filled[name] = value
     return filled
+
+
+def _is_row(tensor: TensorSpec) -> bool:
+    """True where the default is one row, repeated for each query."""
+    open_batch = tensor.shape is None or tensor.shape[:1] == (-1,)
+    return tensor.default is not None and bool(tensor.default.ndim) and len(tensor.default) == 1 and open_batch
 
 
 def to_array(value: Any, dtype: np.dtype) -> np.ndarray:

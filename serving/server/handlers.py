@@ -124,7 +124,9 @@ class RequestHandlers:
                 shown = quoted(parsed.signature_name)
                 raise invalid(f'Serving signature name: "{shown}" not found in signature def')
             request = body_to_arrays(parsed, signature, self.compatibility)
-            outputs = predict_arrays(lease.model, signature, request.inputs, deadline=deadline)
+            outputs = predict_arrays(
+                lease.model, signature, request.inputs, deadline=deadline, compatibility=self.compatibility
+            )
         return predict_response(outputs, request.format, self.compatibility)
 
     def classify_json(

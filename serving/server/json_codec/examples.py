@@ -80,15 +80,16 @@ def _fill(example: example_pb2.Example, value: Any, compatibility: Compatibility
     for name, content in value.items():
         feature = feature_pb2.Feature()
         for element in content if isinstance(content, list) else [content]:
-            _add(feature, element, name=name, raw=not compatibility.writes_valid_json)
+            _add(feature, element, name=name, compatibility=compatibility)
         example.features.feature[valid_text(name)].CopyFrom(feature)
 
 
-def _add(feature: feature_pb2.Feature, element: Any, *, name: str, raw: bool) -> None:
+def _add(feature: feature_pb2.Feature, element: Any, *, name: str, compatibility: Compatibility) -> None:
     """Adds one element: integers and booleans as int64, decimals as float, strings and base64 as bytes."""
     if isinstance(element, str) or is_base64_object(element):
         values = _values(feature, "bytes_list", name)
-        values.append(utf8(element, raw=raw) if isinstance(element, str) else decode_base64(element))
+        raw = not compatibility.writes_valid_json
+        values.append(utf8(element, raw=raw) if isinstance(element, str) else decode_base64(element, compatibility))
     elif isinstance(element, float):
         values = _values(feature, "float_list", name)
         with np.errstate(over="ignore", under="ignore"):

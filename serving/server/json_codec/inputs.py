@@ -114,10 +114,20 @@ def _columns_to_arrays(value: Any, signature: ServableSignature, compatibility: 
         if alias not in value and (spec.default is None or not compatibility.fills_and_pads_rows):
             raise invalid(f"Missing named input: {alias} in 'inputs' object.")
     return {
-        alias: to_dense(value[alias], spec.dtype, compatibility)
+        alias: _column_to_array(value[alias], spec, compatibility)
         for alias, spec in signature.inputs.items()
         if alias in value
     }
+
+
+def _column_to_array(value: Any, spec: InputSpec, compatibility: Compatibility) -> np.ndarray:
+    """A named column as an array; an error names it, which TF Serving's does not."""
+    try:
+        return to_dense(value, spec.dtype, compatibility)
+    except ServingError as error:
+        if not compatibility.names_columns or error.code is not Code.INVALID_ARGUMENT:
+            raise
+        raise invalid(f"Input {spec.alias}: {error.template}") from error
 
 
 def _rows_to_columns(
@@ -171,12 +181,15 @@ def _stack(column: list[Any], spec: InputSpec, *, named: bool, compatibility: Co
     """
     has_defaults = any(isinstance(value, DEFAULT_TYPES) for value in column)
     array = None if has_defaults else dense_or_none(column, spec.dtype, compatibility)
+    is_list = compatibility.accepts_more_spellings and spec.shape is not None and spec.shape[1:] == (-1,)
     if array is not None:
-        return array
+        return array[:, np.newaxis] if is_list and array.ndim == 1 else array
     rows = [
         _row_to_array(value, spec, number=number, named=named, compatibility=compatibility)
         for number, value in enumerate(column)
     ]
+    if is_list:
+        rows = [row if row.ndim else row.reshape(1) for row in rows]
     return _stack_rows(rows, spec, named=named, pads=compatibility.fills_and_pads_rows)
 
 

@@ -20,6 +20,8 @@ SMALL_INTEGERS = (tf.int8, tf.int16, tf.uint8)
 INTEGERS = (*SMALL_INTEGERS, tf.int32, tf.int64, tf.uint32, tf.uint64)
 MAX_RANK = 32
 BASE64_SPACE = re.compile(r"\s+")
+DATA_URL = re.compile(r"data:[^,]{0,256};base64,", re.IGNORECASE)
+URL_SAFE = str.maketrans("-_", "+/")
 
 
 def to_dense(value: Any, dtype: tf.DType, compatibility: Compatibility = EXTENDED) -> np.ndarray:
@@ -91,13 +93,14 @@ def _wrong_type(value: Any, dtype: tf.DType) -> ServingError:
 
 
 def _leaves_to_array(leaves: list[Any], dtype: tf.DType, compatibility: Compatibility) -> np.ndarray:
+    accepts_floats = dtype in INTEGERS and compatibility.accepts_more_spellings
     if dtype in SMALL_INTEGERS and not compatibility.checks_small_integers:
         return _integers(leaves, tf.int32).astype(dtype.as_numpy_dtype)
     if dtype == tf.string:
-        return _strings(leaves, raw=not compatibility.writes_valid_json)
+        return _strings(leaves, compatibility)
     for dtypes, convert in CONVERSIONS:
         if dtype in dtypes:
-            return convert(leaves, dtype)
+            return convert(_whole_numbers(leaves) if accepts_floats else leaves, dtype)
     shown = quoted_value(leaves[0]) if leaves else HIDDEN
     raise ServingError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {shown} to type: {dtype_name(dtype)}")
 
@@ -125,6 +128,11 @@ def _as_float(value: int | float) -> float:
         return float("inf") if value > 0 else float("-inf")
 
 
+def _whole_numbers(leaves: list[Any]) -> list[Any]:
+    """3 for 3.0, as a program that knows only floats writes it; anything else as it is."""
+    return [int(leaf) if type(leaf) is float and leaf.is_integer() else leaf for leaf in leaves]
+
+
 def _integers(leaves: list[Any], dtype: tf.DType) -> np.ndarray:
     """JSON integers within the dtype's range."""
     _check_types(leaves, {int}, dtype)
@@ -139,15 +147,20 @@ def _booleans(leaves: list[Any], dtype: tf.DType) -> np.ndarray:
     return np.array(leaves, np.bool_)
 
 
-def _strings(leaves: list[Any], *, raw: bool) -> np.ndarray:
+def _strings(leaves: list[Any], compatibility: Compatibility) -> np.ndarray:
+    raw = not compatibility.writes_valid_json
     _check_types(leaves, {str, dict}, tf.string)
     array = np.empty(len(leaves), object)
-    array[:] = [utf8(leaf, raw=raw) if isinstance(leaf, str) else decode_base64(leaf) for leaf in leaves]
+    array[:] = [utf8(leaf, raw=raw) if isinstance(leaf, str) else decode_base64(leaf, compatibility) for leaf in leaves]
     return array
 
 
-def decode_base64(value: dict[str, Any]) -> bytes:
+def decode_base64(value: dict[str, Any], compatibility: Compatibility = EXTENDED) -> bytes:
     """Decodes `{"b64": "..."}`; line breaks and missing padding are accepted.
+
+    Args:
+      value: The JSON object.
+      compatibility: Whether the URL-safe alphabet and `data:image/png;base64,...` are accepted too.
 
     Raises:
       ServingError: INVALID_ARGUMENT.
@@ -156,6 +169,9 @@ def decode_base64(value: dict[str, Any]) -> bytes:
         raise invalid(f"JSON Value: {quoted_value(value)} not formatted correctly for base64 data")
     try:
         text = BASE64_SPACE.sub("", value["b64"]).rstrip("=")
+        if compatibility.accepts_more_spellings:
+            prefix = DATA_URL.match(text)
+            text = text[prefix.end() if prefix else 0 :].translate(URL_SAFE)
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise invalid("Unable to base64 decode") from error

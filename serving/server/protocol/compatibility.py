@@ -13,9 +13,16 @@ class Compatibility:
       checks_small_integers: An integer that does not fit int8, int16 or uint8 is an error; TF Serving wraps it.
       checks_input_limits: Numbers outside the limits that a model declares for its inputs are an error; TF Serving
         passes them to the graph.
+      checks_input_shapes: Of a signature whose inputs have a default for each row, inputs of another shape or of
+        different numbers of rows are an error that names them; TF Serving passes them to the graph.
+      accepts_more_spellings: Over REST 3.0 is read for an integer input, one value in place of a list of any length
+        in a row, and base64 also URL-safe or as a `data:` URL; TF Serving refuses them.
+      names_columns: The error of a value in `inputs` names the input.
       rejects_trailing_bytes: Bytes after the JSON document are an error; TF Serving never reads them.
       writes_valid_json: Answers are valid JSON: NaN and infinities become null (and a header reports it), strings that
         are not UTF-8 get U+FFFD. TF Serving writes bare tokens and raw bytes.
+      ignores_query_and_slash: A query (`?alt=json`) and a slash at the end of a URL change nothing; with TF Serving the
+        URL does not match.
       has_health_urls: /healthz and /readyz exist, and gRPC's health service needs no flag.
       resolves_label_in_status: A label in the URL of a status selects its version; TF Serving ignores it.
       allows_pending_labels: At the start a label may point to a version that is still to be loaded.
@@ -34,8 +41,12 @@ class Compatibility:
     fills_and_pads_rows: bool
     checks_small_integers: bool
     checks_input_limits: bool
+    checks_input_shapes: bool
+    accepts_more_spellings: bool
+    names_columns: bool
     rejects_trailing_bytes: bool
     writes_valid_json: bool
+    ignores_query_and_slash: bool
     has_health_urls: bool
     resolves_label_in_status: bool
     allows_pending_labels: bool

@@ -20,10 +20,15 @@ from serving.server.protocol.tensors import to_array, to_proto
 
 
 def predict_arrays(
-    model: Servable, signature: ServableSignature, given: Mapping[str, np.ndarray], *, deadline: Deadline = NO_DEADLINE
+    model: Servable,
+    signature: ServableSignature,
+    given: Mapping[str, np.ndarray],
+    *,
+    deadline: Deadline = NO_DEADLINE,
+    compatibility: Compatibility = EXTENDED,
 ) -> dict[str, np.ndarray]:
     """Returns all outputs for the given inputs; missing ones are filled from the signature's defaults."""
-    inputs = fill_defaults(signature, given)
+    inputs = fill_defaults(signature, given, checks_shapes=compatibility.checks_input_shapes)
     return model.run(signature, inputs, outputs=tuple(signature.outputs), deadline=deadline)
 
 
@@ -59,7 +64,8 @@ def predict_proto(
         for alias, proto in request.inputs.items()
     }
     outputs = choose_outputs(signature, request.output_filter)
-    found = model.run(signature, fill_defaults(signature, given), outputs=outputs, deadline=deadline)
+    inputs = fill_defaults(signature, given, checks_shapes=compatibility.checks_input_shapes)
+    found = model.run(signature, inputs, outputs=outputs, deadline=deadline)
     response = predict_pb2.PredictResponse()
     for alias, array in found.items():
         response.outputs[alias].CopyFrom(

@@ -1,6 +1,7 @@
 """Signature of a servable: names, dtypes, shapes and defaults, and inputs filled and checked against it."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -58,6 +59,11 @@ class ServableSignature:
     outputs: Mapping[str, str]
     method_name: str = ""
     limits: Limits = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def has_default_rows(self) -> bool:
+        """True where an input that is left out is one row, repeated: all inputs then have as many rows as queries."""
+        return any(spec.default_row is not None for spec in self.inputs.values())
 
 
 def dtype_name(dtype: tf.DType) -> str:
@@ -135,15 +141,18 @@ def choose_outputs(signature: ServableSignature, output_filter: Iterable[str]) -
     return tuple(sorted(chosen)) or tuple(signature.outputs)
 
 
-def fill_defaults(signature: ServableSignature, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def fill_defaults(
+    signature: ServableSignature, given: Mapping[str, np.ndarray], *, checks_shapes: bool = True
+) -> dict[str, np.ndarray]:
     """Returns every input of the signature: the given ones, and defaults for the rest, repeated to the same batch.
 
     Args:
       signature: The signature.
       given: Inputs by alias, [batch, ...] for batched ones.
+      checks_shapes: Whether their shapes must be those of the signature, where an input has a default of one row.
 
     Raises:
-      ServingError: INVALID_ARGUMENT for a wrong dtype, and for a number outside the signature's limits.
+      ServingError: INVALID_ARGUMENT for a wrong dtype or shape, and for a number outside the signature's limits.
     """
     for alias, value in given.items():
         want = signature.inputs[alias].dtype
@@ -151,6 +160,8 @@ def fill_defaults(signature: ServableSignature, given: Mapping[str, np.ndarray])
         if got != want and not (want == tf.string and value.dtype == object):
             raise invalid(f"Expects input {alias} to be {dtype_name(want)} but {dtype_name(got)} is provided")
     check_limits(signature.limits, given)
+    if checks_shapes and signature.has_default_rows:
+        _check_shapes(signature, given)
     batch = _batch_size(signature, given)
     filled = {}
     for alias, spec in signature.inputs.items():
@@ -162,6 +173,48 @@ def fill_defaults(signature: ServableSignature, given: Mapping[str, np.ndarray])
             repeat = spec.default_row is not None and batch != 1
             filled[alias] = np.repeat(spec.default, batch, axis=0) if repeat else spec.default
     return filled
+
+
+def _check_shapes(signature: ServableSignature, given: Mapping[str, np.ndarray]) -> None:
+    """Checks the rank and the dimensions of each input, and that all have the same number of rows.
+
+    Other models may take shapes that their signature does not declare: TF Serving's own example does.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT that names the input, its shape and the wanted one.
+    """
+    rows: dict[str, int] = {}
+    for alias, value in given.items():
+        spec = signature.inputs[alias]
+        want, got = spec.shape, value.shape
+        if want is None:
+            continue
+        if len(want) != len(got) or any(size not in (-1, length) for size, length in zip(want, got, strict=True)):
+            raise invalid(f"Input {alias} has the shape {_shown(got)}; wanted {_shown(want)}.{_advice(want, got)}")
+        if spec.is_batched:
+            rows[alias] = got[0]
+            if not got[0]:
+                raise invalid(f"Input {alias} has 0 rows; wanted one row for each query. Send at least one.")
+    if len(set(rows.values())) > 1:
+        most = max(rows, key=lambda alias: rows[alias])
+        other = next(alias for alias in rows if rows[alias] != rows[most])
+        raise invalid(
+            f"Input {other} has {rows[other]} rows and {most} has {rows[most]}; wanted one row for each query in every "
+            "input. Send as many rows of each, or leave an input out."
+        )
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    """A shape for a person: [rows, any] for [-1, -1]."""
+    open_names = ("rows", *["any"] * len(shape))
+    return f"[{', '.join(name if size == -1 else str(size) for name, size in zip(open_names, shape, strict=False))}]"
+
+
+def _advice(want: tuple[int, ...], got: tuple[int, ...]) -> str:
+    if len(got) == len(want):
+        return " Send that many values."
+    nested = f"{abs(len(want) - len(got))} {'fewer' if len(got) > len(want) else 'more'}"
+    return f" Nest its values in lists, {nested} than now: the outermost has one element for each query."
 
 
 def _batch_size(signature: ServableSignature, given: Mapping[str, np.ndarray]) -> int:

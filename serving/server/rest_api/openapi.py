@@ -55,7 +55,7 @@ def openapi_document() -> dict[str, Any]:
         "info": {
             "title": "Vitrine's model server",
             "version": "1",
-            "description": "TF Serving's REST protocol. URLs match without regard to case; a query never matches.",
+            "description": "TF Serving's REST protocol. URLs match without regard to case; a query is ignored.",
         },
         "paths": paths,
         "components": {"schemas": _schemas()},

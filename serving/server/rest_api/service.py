@@ -67,14 +67,14 @@ class RestService:
         }
 
     def application(self) -> web.Application:
-        """Builds the aiohttp application; one handler matches the raw path, as TF Serving does (never a query)."""
+        """Builds the aiohttp application; one handler matches the raw path, as TF Serving does."""
         app = web.Application(client_max_size=self._handlers.max_body_bytes)
         app.router.add_route("*", "/{path:.*}", self.handle)
         return app
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answers one request; every failure is a JSON error."""
-        path = request.raw_path
+        path = _plain(request.raw_path) if self._compatibility.ignores_query_and_slash else request.raw_path
         if path in ("/healthz", "/readyz") and self._compatibility.has_health_urls:
             return self._health(path)
         if not path.lower().startswith("/v1/"):
@@ -119,7 +119,7 @@ class RestService:
             return await self._call_pool.run(lambda: post(body, spec, deadline=deadline))
         status = STATUS_URL.fullmatch(path) if request.method == "GET" else None
         if status is None:
-            raise invalid(f"Malformed request: {request.method} {quoted(path)}")
+            raise invalid(f"Malformed request: {request.method} {quoted(request.raw_path)}")
         if not status["name"]:
             raise invalid("Missing model name in request.")
         spec, get = _spec(status), self._metadata if status["metadata"] else self._status
@@ -142,6 +142,12 @@ class RestService:
     def _health(self, path: str) -> web.Response:
         good = path == "/healthz" or self.is_ready()
         return self._json(dump_json({"status": "ok" if good else "not ready"}), status=200 if good else 503)
+
+
+def _plain(path: str) -> str:
+    """A path without a query and without slashes at its end; `/v1/` keeps its own."""
+    path = path.partition("?")[0]
+    return path if path.lower() == "/v1/" else path.rstrip("/")
 
 
 def _preflight(request: web.Request) -> JsonResponse:

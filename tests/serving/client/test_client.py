@@ -138,9 +138,14 @@ def test_a_client_needs_one_address_and_a_key_for_users(bundle):
 @pytest.mark.parametrize(("kind", "code"), [("grpc", "INVALID_ARGUMENT"), ("rest", "HTTP 400")])
 def test_what_the_server_refuses(bundle, kind, code):
     client = connect(bundle, kind)
-    with pytest.raises(ClientError, match="failed in the graph") as caught:
+    with pytest.raises(ClientError, match=r"Input query_text has the shape \[1, 2\]; wanted \[rows\]") as caught:
         client.predict("search", {"query_text": [["a", "b"]]})
     assert caught.value.code == code
+
+
+def test_inputs_of_different_numbers_of_rows_are_named_before_anything_is_sent(bundle):
+    with pytest.raises(ValueError, match="Input 'history_ids' of signature 'search' has 1 rows and 'query_text' has 2"):
+        connect(bundle, "rest").predict("search", {"query_text": ["a", "b"], "history_ids": [["item0001"]]})
 
 
 def test_servers_that_are_not_there():

@@ -1,21 +1,26 @@
 """A bundle of the real signatures (fake towers), served: the answer over gRPC and REST equals the one in Python."""
 
 import io
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from tensorflow_serving.apis import predict_pb2
 
 from serving.bundle.input_limits import write_limits
 from serving.bundle.saved_model import Bundle
 from serving.client import Client, ClientError, Filters
 from serving.manifest import write_manifest
+from serving.server.protocol.errors import ServingError
+from serving.server.protocol.signature import fill_defaults
 from tests.serving.server.in_process import Served, serve
-from trainer.spec.serving.signatures import QueryStatus
+from trainer.spec.serving.signatures import QueryStatus, signatures
 
 PATIENCE_SECONDS = 120.0  # the first call of a signature builds its kernels: this bundle brings no warm-up
 
@@ -102,6 +107,111 @@ def test_a_plain_row_of_text_is_enough(served):
     rows = [{"query_text": "1 0"}, {"history_ids": ["item0001", "item0002"], "page_size": 1}, {}]
     found = served.post({"instances": rows}, signature="search")
     assert [row["num_results"] for row in json.loads(found.text)["predictions"]][1] == 1
+
+
+def arrays_of_other_shapes(declared):
+    """(name, shape of the first input of that signature, what its error names) of every input of a signature."""
+    for field in declared.inputs:
+        shape = (2, *(2 if size is None else size for size in field.shape))
+        yield field, shape[:-1], "has the shape"
+        yield field, (*shape, 2), "has the shape"
+        yield field, (0, *shape[1:]), "has 0 rows"
+        for axis, size in enumerate(field.shape, start=1):
+            if size is not None:
+                yield field, (*shape[:axis], size + 1, *shape[axis + 1 :]), "has the shape"
+
+
+def filled(field, shape):
+    is_string = field.dtype == "string"
+    return np.full(shape, b"1 0" if is_string else 1, object if is_string else field.dtype)
+
+
+def test_an_input_of_another_shape_is_named_and_never_reaches_the_graph(served, config):
+    tried = 0
+    with served.server.core.lease("toy") as lease:
+        for declared in signatures(config):
+            for field, shape, problem in arrays_of_other_shapes(declared):
+                with pytest.raises(ServingError, match=f"INVALID_ARGUMENT: Input {field.name} {problem}"):
+                    fill_defaults(lease.model.signatures[declared.name], {field.name: filled(field, shape)})
+                tried += 1
+    assert tried > 450
+
+
+def test_inputs_of_different_numbers_of_rows_are_named(served, config):
+    with served.server.core.lease("toy") as lease:
+        for declared in signatures(config):
+            for fields in itertools.pairwise(declared.inputs):
+                first, second = (
+                    filled(field, (rows, *(1 if size is None else size for size in field.shape)))
+                    for rows, field in zip((2, 1), fields, strict=True)
+                )
+                named = f"Input {fields[1].name} has 1 rows and {fields[0].name} has 2; wanted one row for each query"
+                with pytest.raises(ServingError, match=named):
+                    fill_defaults(
+                        lease.model.signatures[declared.name], {fields[0].name: first, fields[1].name: second}
+                    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (
+            {"query_text": ["red", "blue"], "history_ids": [["item0001"]]},
+            "Input history_ids has 1 rows and query_text has 2",
+        ),
+        (
+            {"query_text": ["red"], "history_ids": ["item0001"]},
+            "Input history_ids has the shape [1]; wanted [rows, any]",
+        ),
+        ({"query_text": "red"}, "Input query_text has the shape []; wanted [rows]. Nest its values in lists, 1 more"),
+        (
+            {"query_text": [["red"]]},
+            "Input query_text has the shape [1, 1]; wanted [rows]. Nest its values in lists, 1 fewer",
+        ),
+    ],
+)
+def test_what_a_grpc_client_sends_by_mistake_is_named(served, inputs, message):
+    request = predict_pb2.PredictRequest(model_spec={"name": "toy", "signature_name": "search"})
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value, tf.string))
+    with pytest.raises(grpc.RpcError) as caught:
+        served.predictions.Predict(request, timeout=PATIENCE_SECONDS)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert message in caught.value.details()
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            {"inputs": {"query_text": ["red", "blue"], "history_ids": [["item0001"]]}},
+            "Input history_ids has 1 rows and",
+        ),
+        ({"inputs": {"query_text": ["red"], "filter_brand": "acme"}}, "Input filter_brand has the shape []; wanted"),
+        ({"inputs": {"query_text": ["red"], "filter_brand": ["acme"]}}, "Input filter_brand has the shape [1]; wanted"),
+        ({"inputs": {"query_text": []}}, "Input query_text has 0 rows"),
+        ({"inputs": {"query_text": "red"}}, "Input query_text has the shape []; wanted [rows]. Nest"),
+        ({"inputs": {"query_text": ["red"], "page": "3"}}, "Input page: "),
+        ({"inputs": {"query_text": ["red"], "page": [None]}}, "Input page: "),
+        ({"inputs": {"query_text": ["red"], "page": [-1]}}, "Input page must be at least 1"),
+        ({"instances": [{"query_text": ["red", "blue"]}]}, "Input query_text has the shape [1, 2]; wanted [rows]"),
+        ({"instances": [{"query_text": "red", "filter_brand": [["a"]]}]}, "Input filter_brand has the shape [1, 1, 1]"),
+        ({"instances": [{"query_text": "red", "page": "3"}]}, "key: page of 'instances' list"),
+        ({"instances": [{"query_text": "red", "page": None}]}, "key: page of 'instances' list"),
+        ({"instances": [{"query_text": "red"}, {"query_text": ["a"]}]}, "1 key: query_text of 'instances' list"),
+    ],
+)
+def test_what_a_rest_client_sends_by_mistake_is_named(served, body, message):
+    answer = served.post(body, signature="search")
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
+    assert "in the graph" not in answer.json()["error"]
+
+
+def test_one_value_for_a_list_and_a_number_with_a_point_are_read(served):
+    rows = [{"query_text": "1 0 2", "include_ids": "item0003", "page_size": 3.0}]
+    found = served.post({"instances": rows}, signature="search").json()["predictions"][0]
+    assert (found["ids"][0], found["total_matches"]) == ("item0003", 1)
 
 
 @pytest.mark.parametrize("page_size", [0, -1, 21, 10**9])

@@ -1,6 +1,7 @@
 """The tables of TF Serving's REST protocol, row by row."""
 
 import base64
+import dataclasses
 import gzip
 from typing import Any
 
@@ -69,19 +70,30 @@ URLS = (
     Rest("a label is percent-decoded", "POST tf1/labels/%73table:predict", HALF, ONE),
     *(
         Rest(
-            f"a query breaks the match: {request}",
+            f"a query or a slash at the end breaks the match: {request}",
             request,
             malformed(request.replace(" ", " /v1/models/")),
             ONE,
-            promised=shown(malformed(request.replace(" ", " /v1/models/"))),
+            promised=promised,
         )
-        for request in ("POST tf1:predict?a=b", "POST tf1:classify?a", "GET tf1/metadata?x=1")
+        for request, promised in (
+            ("POST tf1:predict?a=b", HALF),
+            ("POST tf1:predict/", HALF),
+            ("GET tf1/metadata?x=1", Text(b'"version": "2"')),
+            ("GET tf1/metadata/?alt=json", Text(b'"version": "2"')),
+        )
     ),
     Rest(
         "a query becomes part of the name",
         "GET tf1?x=1",
         Error(404, "Could not find any versions of model tf1?x=1"),
-        promised=Error(404, "Could not find any versions of model ..."),
+        promised=status("2", "1"),
+    ),
+    Rest(
+        "a slash at the end breaks the match: status",
+        "GET tf1/",
+        malformed("GET /v1/models/tf1/"),
+        promised=status("2", "1"),
     ),
     Rest("preflight of http", "OPTIONS tf1:predict", 200, headers=(("Origin", "http://shop.example"),)),
     Rest("preflight of https", "OPTIONS tf1", 200, headers=(("Origin", "https://shop.example"),)),
@@ -108,7 +120,6 @@ URLS = (
             "PATCH /v1/models/tf1:predict",
             "GET /v1/models/tf1:predict",
             "GET /v1/models/tf1:classify",
-            "GET /v1/models/tf1/",
             "GET /v1/models/tf1/versions/",
             "GET /v1/models/tf1/versions/1/labels/stable",
             "GET /v1/anything",
@@ -139,6 +150,8 @@ URLS = (
     Rest("gzip", "POST tf1:predict", HALF, gzip.compress(b'{"instances": [[1.0]]}'), (("Content-Encoding", "gzip"),)),
     Rest("metrics are off unless asked for", "GET /monitoring/prometheus/metrics", 404),
     Rest("health: the process", "GET /healthz", 404, promised=Json({"status": "ok"})),
+    Rest("health: with a slash", "GET /healthz/", 404, promised=Json({"status": "ok"})),
+    Rest("health: with a query", "GET /readyz?verbose", 404, promised=Json({"status": "ok"})),
     Rest("health: readiness", "GET /readyz", 404, promised=Json({"status": "ok"})),
 )
 
@@ -293,7 +306,11 @@ MESSAGES = (
     *wrong_type("float32", True, "True", "float"),
     *wrong_type("float32", None, "Null", "float"),
     *wrong_type("float64", "1", "String", "double"),
-    *wrong_type("int32", 1.0, "Number", "int32"),
+    *(
+        dataclasses.replace(case, promised=Json({"outputs" if "inputs" in case.body else "predictions": [1]}))
+        for case in wrong_type("int32", 1.0, "Number", "int32")
+    ),
+    *wrong_type("int32", 1.5, "Number", "int32"),
     *wrong_type("int32", 2**31, "Number", "int32"),
     *wrong_type("int32", "1", "String", "int32"),
     *wrong_type("int64", 2**63, "Number", "int64"),
@@ -430,6 +447,16 @@ MESSAGES = (
         "POST tf1:regress",
         Error(400, "Unable to base64 decode"),
         {**EXAMPLES, "examples": [{"x": {"b64": "?"}}]},
+    ),
+    *(
+        Rest(
+            f"base64: {what}",
+            "POST types:predict",
+            Error(400, "Unable to base64 decode"),
+            predict("string", inputs=[{"b64": text}]),
+            promised=Json({"outputs": ["\ufffd\ufffd>"]}),
+        )
+        for what, text in (("URL-safe", "__8-"), ("as a data: URL", "data:image/png;base64,//8+"))
     ),
     Rest(
         "base64 beside another key",

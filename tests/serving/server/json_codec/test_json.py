@@ -96,7 +96,9 @@ def test_text_of_unknown_origin_becomes_valid_utf8():
         ("x", tf.float32, "JSON Value: ... Type: String is not of expected type: float"),
         (True, tf.float64, "Type: True is not of expected type: double"),
         (None, tf.string, "Type: Null is not of expected type: string"),
-        (1.0, tf.int32, "Type: Number is not of expected type: int32"),
+        (1.5, tf.int32, "Type: Number is not of expected type: int32"),
+        ("3", tf.int32, "Type: String is not of expected type: int32"),
+        (None, tf.int32, "Type: Null is not of expected type: int32"),
         (2**31, tf.int32, "is not of expected type: int32"),
         (256, tf.uint8, "is not of expected type: uint8"),
         (-1, tf.uint64, "is not of expected type: uint64"),
@@ -134,6 +136,38 @@ def test_values_keep_shape_and_precision():
     assert json_values.to_dense([[], []], tf.string).shape == (2, 0)
     assert json_values.to_dense(2**63 - 1, tf.int64) == 2**63 - 1
     assert json_values.to_dense([{"b64": "/9g"}, "é"], tf.string).tolist() == [b"\xff\xd8", "é".encode()]
+
+
+def test_base64_is_read_as_browsers_and_programs_write_it():
+    # b"\xff\xff>" is "//8+", in the URL-safe alphabet "__8-".
+    for b64 in ("//8+", "__8-", "data:image/png;base64,//8+", "data:;base64,__8-"):
+        assert json_values.to_dense({"b64": b64}, tf.string) == b"\xff\xff>"
+    for b64 in ("__8-", "data:image/png;base64,//8+"):
+        with pytest.raises(ServingError, match="Unable to base64 decode"):
+            json_values.to_dense({"b64": b64}, tf.string, TF_SERVING)
+    with pytest.raises(ServingError, match="Unable to base64 decode"):
+        json_values.to_dense({"b64": "data:text/plain,hello"}, tf.string)
+
+
+def test_a_whole_number_with_a_decimal_point_is_an_integer():
+    assert json_values.to_dense([3.0, 4], tf.int32).tolist() == [3, 4]
+    with pytest.raises(ServingError, match="is not of expected type: int32"):
+        json_values.to_dense(3.0, tf.int32, TF_SERVING)
+    with pytest.raises(ServingError, match="is not of expected type: int32"):
+        json_values.to_dense(1e300, tf.int32)
+
+
+def test_the_error_of_a_column_names_the_input():
+    for value in (None, "3", [None], 2.5):
+        with pytest.raises(ServingError, match="INVALID_ARGUMENT: Input page: JSON Value: ... Type: .* int32"):
+            convert({"inputs": {"text": ["a"], "page": value}}, TEXT, PAGE)
+
+
+def test_one_value_in_a_row_in_place_of_a_list_is_a_list_of_one():
+    found = convert({"instances": [{"text": "a", "history": "x"}, {"text": "b", "history": "y"}]}, TEXT, HISTORY)
+    assert found["history"].tolist() == [[b"x"], [b"y"]]
+    found = convert({"instances": [{"text": "a", "history": "x"}, {"text": "b", "history": ["y", "z"]}]}, TEXT, HISTORY)
+    assert found["history"].tolist() == [[b"x", b""], [b"y", b"z"]]
 
 
 def test_rows_may_leave_out_what_has_a_default():

@@ -138,7 +138,7 @@ def test_errors_of_predict(words, signature, body, status, message):
             400,
             "Malformed request: POST /v1/models/toy/versions/7/labels/a:predict",
         ),
-        ("POST", "/v1/models/toy:predict?a=b", 400, "Malformed request: POST ..."),
+        ("POST", "/v1/models/toy:explain?a=b", 400, "Malformed request: POST ..."),
         ("POST", "/v1/models/toy", 400, "Malformed request: POST /v1/models/toy"),
         ("PUT", "/v1/models/toy:predict", 400, "Malformed request: PUT /v1/models/toy:predict"),
         ("GET", "/v1/models/toy:predict", 400, "Malformed request: GET /v1/models/toy:predict"),
