@@ -12,6 +12,7 @@ from beam_preprocess.feeds.items import LIST_PRICE, Reader, item_record, merge
 from beam_preprocess.feeds.join import CatalogueIndex
 from beam_preprocess.feeds.report import CatalogReport
 from beam_preprocess.feeds.values import ids
+from beam_preprocess.outcomes import SourceRef
 
 Write = Callable[[dict[str, Any]], None]
 
@@ -132,6 +133,7 @@ def _finish(record: dict[str, Any], figures: CatalogFigures, write: Write) -> No
 def _second_pass(feed: Feed, evidence: Evidence, options: ImportOptions, sink: _Sink) -> CatalogReport:
     tally, reading = Tally(), feed.reading(options.mapping)
     reader: Reader | None = None
+    ref = SourceRef(feed.location, 1)
     for draft in _drafts(feed, tally, reading):
         if isinstance(draft, Skipped):
             tally.skip(draft.reason, draft.ref, draft.detail)
@@ -139,10 +141,14 @@ def _second_pass(feed: Feed, evidence: Evidence, options: ImportOptions, sink: _
         if reader is None:
             currency = reading.notes.get("currency", "")
             reader = Reader(evidence.decide(name=feed.location, currency=currency, is_text=feed.is_text), tally)
+        num_rows = len(draft.refs)
+        if not num_rows:  # a further variant of the row before it
+            draft = draft._replace(refs=(ref,))
+        ref = draft.refs[0]
         record = item_record(draft, reader, as_of=options.as_of)
         if isinstance(record, Skipped):
-            tally.skip(record.reason, record.ref, record.detail, rows=len(draft.refs))
+            tally.skip(record.reason, record.ref, record.detail, rows=num_rows)
         else:
-            tally.kept += len(draft.refs)
+            tally.kept += num_rows
             sink.put(record, tally, draft)
     return CatalogReport.of(feed, tally, reading, reader.decisions if reader else None)

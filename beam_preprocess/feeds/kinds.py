@@ -3,7 +3,8 @@
 from beam_preprocess.feeds.analytics.ga4 import GA4
 from beam_preprocess.feeds.contract.kind import FeedKind
 from beam_preprocess.feeds.stores.google import GOOGLE
+from beam_preprocess.feeds.stores.jsonld import JSONLD
 from beam_preprocess.feeds.stores.shop import SHOP
 from beam_preprocess.feeds.stores.shopify import SHOPIFY
 
-KINDS: dict[str, FeedKind] = {kind.name: kind for kind in (SHOP, GOOGLE, SHOPIFY, GA4)}
+KINDS: dict[str, FeedKind] = {kind.name: kind for kind in (SHOP, GOOGLE, SHOPIFY, JSONLD, GA4)}

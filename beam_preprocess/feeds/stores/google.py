@@ -121,7 +121,9 @@ def _categories(record: Row, values: dict[str, Any]) -> dict[str, str]:
     own = texts(_get(record, "category", _OWN_CATEGORY))
     numbered = texts(_get(record, "category", _OTHER_CATEGORY))
     standard = [path for path in (_TAXONOMY_NUMBER.sub("", path, count=1) for path in numbered) if path]
-    paths = own or standard or texts(_get(record, "category", ("category",)), "name", "title")
+    named = own or standard or texts(_get(record, "category", ("category",)), "name", "title")
+    # A number of the taxonomy has no name here, but items that share one belong together.
+    paths = named or numbered
     values["category"] = deepest(paths)
     others = {"categories": "; ".join(path for path in unique(paths) if path != values["category"])}
     if own:

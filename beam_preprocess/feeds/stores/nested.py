@@ -41,6 +41,11 @@ def entries(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [] if value in (None, "", {}) else [value]
 
 
+def filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields that have a value; False and zero are values."""
+    return {name: value for name, value in values.items() if value not in ("", [], {}, None)}
+
+
 def deepest(paths: list[str]) -> str:
     """Returns the category path with most levels, the first one of equals; "" of none."""
     return max(paths, key=lambda path: path.count(">") or path.count("/"), default="")
