@@ -16,8 +16,8 @@ from beam_preprocess.feeds.stores.nested import deepest, entries, first, texts
 from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 
 _TEXTS = {
-    "item_id": ("offer_id", "id", "retailer_id"),
-    "group_id": ("item_group_id",),
+    "item_id": ("offer_id", "id", "item_id", "retailer_id"),
+    "group_id": ("item_group_id", "group_id"),
     "title": ("title", "structured_title"),
     "description": ("description", "structured_description", "rich_text_description", "summary", "content"),
     "brand": ("brand",),
@@ -26,10 +26,16 @@ _TEXTS = {
     "availability": ("availability",),
     "stock_quantity": ("quantity_to_sell_on_facebook", "sell_on_google_quantity"),
     "currency": ("currency",),
-    "video": ("video_link", "video"),
+    "video": ("video_link", "video_url", "video"),
 }
 _IMAGES = ("image_link", "image", "image_url")
-_FURTHER_IMAGES = ("additional_image_link", "additional_image_links", "additional_image_url", "lifestyle_image_link")
+_FURTHER_IMAGES = (
+    "additional_image_link",
+    "additional_image_links",
+    "additional_image_url",
+    "additional_image_urls",
+    "lifestyle_image_link",
+)
 _NUMBERED_IMAGE = re.compile(r"image\[\d+\]\.url")
 _OWN_CATEGORY, _OTHER_CATEGORY = ("product_type", "product_types"), ("google_product_category", "fb_product_category")
 # What is neither shown to a shopper nor searched for.
@@ -38,7 +44,7 @@ _NOT_SHOWN = re.compile(
     r"|(shipping|tax|ads_|display_ads|included_|excluded_|shopping_ads|pickup|return_|loyalty|installment|subscription"
     r"|auto_pricing|min_|max_|transit_|promotion|unit_pricing|custom_number|cost_of|external_|identifier|availability_"
     r"|expiration|adult|is_bundle|disclosure|target|feed_label|content_language|source|offer_id|status|sale_price"
-    r"|rich_text|structured_|price|(video|image)(\[\d+\])?\.).*"
+    r"|enable_|is_eligible|seller_|merchant_|popularity|review|q_and_a|rich_text|structured_|price|(video|image)(\[\d+\])?\.).*"
 )
 _TAXONOMY_NUMBER = re.compile(r"\s*\d+\s*(?:-\s+|$)")
 _CURRENCY = re.compile(r"\d\s*([A-Z]{3})\b|\b([A-Z]{3})\s*\d")
@@ -200,7 +206,7 @@ def _recognize(head: Head) -> float:
     names = {column.removeprefix("g:") for column in head.columns}
     if "g:id" in head.columns:
         return 0.95
-    if not names & {"id", "offerid", "offer_id"} or not names & {"title", "imagelink", "image_link"}:
+    if not names & {"id", "offerid", "offer_id", "item_id"} or not names & {"title", "imagelink", "image_link"}:
         return 0.0
     if names & {"image_link", "imagelink"} and names & {"price", "availability", "link", "description"}:
         return 0.95

@@ -119,6 +119,7 @@ def _item_id(node: Mapping[str, Any], values: Mapping[str, Any], offer: Offer, r
         "gtin": values["gtin"],
         "url": url_id(first(node.get("url"), "@id") or offer.url),
         "@id": first(node.get("@id")),
+        "mpn": values["mpn"],
         "name": values["title"],
     }
     name = next((name for name, text in candidates.items() if text), "")
@@ -182,7 +183,10 @@ def _attributes(node: Mapping[str, Any], reading: Reading) -> dict[str, str]:
     for name in _MEASURES:
         measure = next(iter(entries(node.get(name))), "")
         found.setdefault(name, _measured(first(measure, "value"), measure))
-    found |= _rating(node.get("aggregateRating"))
+    rating = _rating(node.get("aggregateRating"))
+    if rating:
+        reading.columns.note("attributes", "aggregaterating")
+    found |= rating
     found = {name: text for name, text in found.items() if name and text}
     for name in ("additionalProperty", *_ATTRIBUTES, *_MEASURES):
         if node.get(name):
