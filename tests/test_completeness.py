@@ -1,12 +1,14 @@
 """Every member of an enum has its row in the tables that docs/architecture.md names for it."""
 
 import importlib.util
+import re
+from pathlib import Path
 
 import pytest
 
 from beam_preprocess import sources, validation
+from beam_preprocess.feeds.kinds import KINDS
 from serving.engine import signatures as bundle
-from trainer.job import pipeline_flags
 from trainer.model import build, objective
 from trainer.spec import feature_list, model_inputs, records, tasks
 from trainer.spec.branches import branches_of
@@ -15,6 +17,8 @@ from trainer.spec.features import Axis, Modality, Side
 from trainer.spec.presets import PRESETS
 from trainer.spec.serving.signatures import TowerOutput, signatures
 from trainer.spec.tower import Fusion, SimilarityKind
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("modality", list(Modality))
@@ -75,8 +79,11 @@ def test_features_are_named_once():
     assert len(set(names)) == len(names)
 
 
-def test_the_main_job_knows_every_kind_of_source():
-    assert set(pipeline_flags.KINDS) == set(sources.SOURCES)
+def test_every_kind_of_export_is_described():
+    page = (ROOT / "docs/bring_your_own.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"^\| `([a-z0-9]+)` \|", page, flags=re.MULTILINE))
+    assert described == {*KINDS, "auto", "duckdb"}
+    assert not set(KINDS) & set(sources.SOURCES), "a name means two things"
 
 
 @pytest.mark.parametrize("kind", list(sources.SOURCES))

@@ -71,7 +71,7 @@ def shop(tmp_path):
 
 
 def fingerprints(components, shop):
-    properties = {"shop": str(shop), "kind": "shop", "config": "{}"}
+    properties = {"shop": str(shop), "kind": "records", "config": "{}"}
     info = SimpleNamespace(exec_properties=properties)
     return [
         driver(None).run(info).exec_properties["fingerprint"].string_value
@@ -134,7 +134,7 @@ def test_ingestion_writes_the_same_to_a_remote_address(components, shop, tmp_pat
     for root in (str(tmp_path / "local"), f"ram://{name.lower()}"):
         examples, report = standard_artifacts.Examples(), components.beam.IngestReport()
         examples.uri, report.uri = f"{root}/examples/1", f"{root}/report/1"
-        properties = {"shop": str(shop), "kind": "shop", "config": to_json(tiny())}
+        properties = {"shop": str(shop), "kind": "records", "config": to_json(tiny())}
         getattr(components.beam, name)().Do({}, {"examples": [examples], "report": [report]}, properties)
         written[root] = file_bytes(root)
     local, remote = written.values()

@@ -59,7 +59,7 @@ def test_wheel_holds_every_module_and_says_what_it_needs(built):
     assert "vitrine_search-0.1.0.dist-info/licenses/LICENSE" in names
     assert metadata["Name"] == "vitrine-search"
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra")) == {"client", "completion", "pipeline", "serve"}
+    assert set(metadata.get_all("Provides-Extra")) == {"client", "completion", "databases", "heic", "pipeline", "serve"}
     required = metadata.get_all("Requires-Dist")
     assert "tensorflow==2.20.0" in required
     assert 'tfx==1.21.0; extra == "pipeline"' in required

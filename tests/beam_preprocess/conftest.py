@@ -114,7 +114,7 @@ def make_shop(directory):
     return write_shop(directory, catalog=CATALOG, events=EVENTS, signals=SIGNALS, media=media)
 
 
-def preprocess(shop, output, config, beam_options=(), *, kind="shop", rules=RULES):
+def preprocess(shop, output, config, beam_options=(), *, kind="records", rules=RULES):
     """Runs the three pipelines."""
     source = open_source(shop, kind)
     letters = {record: output / "dead_letters" / f"{record}.jsonl" for record in ("items", "events", "signals")}

@@ -120,7 +120,7 @@ def test_several_files_of_one_record_type(tmp_path):
 
 
 def test_what_cannot_be_opened_says_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match="Unknown kind of source 'shopp'; wanted one of shop, grocery"):
+    with pytest.raises(ValueError, match="Unknown kind of source 'shopp'; wanted one of records, imported, grocery"):
         open_source(tmp_path, "shopp")
     with pytest.raises(ValueError, match="There is no directory .*nowhere"):
         open_source(tmp_path / "nowhere")
