@@ -1,10 +1,15 @@
 """Table of the kinds of export, in the order in which equally likely ones are preferred."""
 
 from beam_preprocess.feeds.analytics.ga4 import GA4
+from beam_preprocess.feeds.analytics.retail import RETAIL
+from beam_preprocess.feeds.analytics.ubi import UBI
 from beam_preprocess.feeds.contract.kind import FeedKind
 from beam_preprocess.feeds.stores.google import GOOGLE
 from beam_preprocess.feeds.stores.jsonld import JSONLD
 from beam_preprocess.feeds.stores.shop import SHOP
 from beam_preprocess.feeds.stores.shopify import SHOPIFY
+from beam_preprocess.feeds.stores.woocommerce import WOOCOMMERCE
 
-KINDS: dict[str, FeedKind] = {kind.name: kind for kind in (SHOP, GOOGLE, SHOPIFY, JSONLD, GA4)}
+KINDS: dict[str, FeedKind] = {
+    kind.name: kind for kind in (SHOP, GOOGLE, SHOPIFY, WOOCOMMERCE, RETAIL, GA4, UBI, JSONLD)
+}
