@@ -8,7 +8,7 @@ from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
 from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.feeds.decisions import Evidence
 from beam_preprocess.feeds.feed import Feed, ImportOptions
-from beam_preprocess.feeds.items import LIST_PRICE, Reader, item_record, merge
+from beam_preprocess.feeds.items import ON_SALE, Reader, item_record, merge
 from beam_preprocess.feeds.join import CatalogueIndex
 from beam_preprocess.feeds.report import CatalogReport
 from beam_preprocess.feeds.values import ids
@@ -38,7 +38,7 @@ class CatalogFigures:
         if record.get("category"):
             self.paths.add(tuple(record["category"]))
         self.variants += 1
-        self.on_sale += LIST_PRICE in record
+        self.on_sale += ON_SALE in record
         self.in_stock += record.get("in_stock", True)
         if len(self.samples) < 3:
             self.samples.append(dict(record))
@@ -126,7 +126,7 @@ class _Sink:
 
 def _finish(record: dict[str, Any], figures: CatalogFigures, write: Write) -> None:
     figures.add(record)
-    record.pop(LIST_PRICE, None)
+    record.pop(ON_SALE, None)
     write(record)
 
 

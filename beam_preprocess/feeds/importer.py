@@ -199,7 +199,7 @@ def _events_json(outcome: EventsOutcome) -> dict[str, Any]:
         **joined_parts(outcome.reports),
         "not_events": sum(part.not_records for part in outcome.reports),
         "by_type": dict(sorted(figures.by_type.items())),
-        "users": len(figures.users),
+        "users": max(len(figures.users), sum(part.users for part in outcome.reports)),
         "items": len(figures.items),
         "first": _text(figures.first) if found else "",
         "last": _text(figures.last) if found else "",

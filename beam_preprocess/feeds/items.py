@@ -110,12 +110,19 @@ def _attributes(raw: Mapping[str, Any], item_id: str, reader: Reader, ref: Sourc
 
 
 def _put_price(record: dict[str, Any], raw: Mapping[str, Any], reader: Reader, ref: SourceRef, *, as_of: float) -> None:
-    """Sets price and currency; while a sale is open its price is the price, and the other one the list price."""
+    """Sets price and currency; while a sale is open its price is the price, and the other one the list price.
+
+    A sale price beside a price is a sale even where it is not lower, as Merchant Center has it; a list price has to be
+    higher.
+    """
     price = reader.money("price", raw.get("price"), ref)
     listed = reader.money("list_price", raw.get("list_price"), ref)
     sale = reader.money("sale_price", raw.get("sale_price"), ref)
-    if sale is not None and _is_open(raw, reader, ref, as_of=as_of) and (price is None or sale.amount < price.amount):
-        listed, price = price or listed, sale
+    is_sale = False
+    if sale is not None and _is_open(raw, reader, ref, as_of=as_of):
+        is_sale = price is not None
+        if price is None or sale.amount < price.amount:
+            listed, price = price or listed, sale
     if price is None:
         price = listed
     if price is None:
@@ -123,11 +130,11 @@ def _put_price(record: dict[str, Any], raw: Mapping[str, Any], reader: Reader, r
     record["price"] = price.amount
     stated = numbers.currency(raw["currency"]) if raw.get("currency") else ""
     _put(record, "currency", stated or price.currency or reader.decisions.currency)
-    if listed is not None and listed.amount > price.amount:
-        record[LIST_PRICE] = listed.amount
+    if is_sale or (listed is not None and listed.amount > price.amount):
+        record[ON_SALE] = True
 
 
-LIST_PRICE = "list_price"  # stays in a record until it is written, for the count of sales
+ON_SALE = "on_sale"  # stays in a record until it is written, for the count of sales
 
 
 def _is_open(raw: Mapping[str, Any], reader: Reader, ref: SourceRef, *, as_of: float) -> bool:

@@ -35,6 +35,7 @@ class PartReport:
       ignored: Columns that became no field.
       currency: ISO 4217 code, "" where unknown.
       language: ISO 639-1 code, "" where unknown.
+      users: Shoppers of the whole log, those of rows that are no events included; 0 where the kind does not count them.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class PartReport:
     ignored: Sequence[str]
     currency: str
     language: str
+    users: int
 
     @classmethod
     def of(cls, feed: "Feed", tally: Tally, reading: Reading, decisions: Decisions | None) -> Any:
@@ -68,6 +70,7 @@ class PartReport:
             ignored=reading.columns.ignored(),
             currency=decisions.currency if decisions else "",
             language=decisions.language if decisions else "",
+            users=int(reading.notes.get("users", 0)),
         )
 
     @property
