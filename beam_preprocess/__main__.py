@@ -12,15 +12,19 @@ import pathlib
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from beam_preprocess import pipeline, sharded_writer, summary, transform
-from beam_preprocess.events.splits import DAYS, SPLITS
-from beam_preprocess.feeds.importer import ImportStopped
 from beam_preprocess.feeds.request import ImportRequest, add_import_flags
 from beam_preprocess.flags import beam_flags
-from beam_preprocess.sources import SOURCES, Source, open_source
+from beam_preprocess.outcomes import PreprocessingStopped
 from trainer.spec.config import Config, from_json, override, to_dict
 from trainer.spec.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    # Beam and TensorFlow take seconds to load; the mapping report needs neither.
+    from beam_preprocess.pipeline import BeamOptions
+    from beam_preprocess.sources import Source
+    from beam_preprocess.summary import Summary
 
 _LOG = logging.getLogger("vitrine.preprocess")
 
@@ -42,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not options.check:
                 source = _source(options, request)
                 run(source, options.output, config=config, beam_options=beam_arguments, now=options.now)
-    except (ValueError, OSError, ImportStopped, pipeline.MediaLimitError, pipeline.EmptyCatalogueError) as error:
+    except (ValueError, OSError, PreprocessingStopped) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -63,8 +67,10 @@ def _imported(output: str) -> str:
     return f"{output.rstrip('/')}/imported"
 
 
-def _source(options: argparse.Namespace, request: ImportRequest) -> Source:
+def _source(options: argparse.Namespace, request: ImportRequest) -> "Source":
     """The source that Beam reads: what the import wrote, or the records themselves."""
+    from beam_preprocess.sources import open_source
+
     if request.imports:
         return open_source(_imported(options.output), "imported", allow_outside=options.allow_outside)
     return open_source(options.source, options.kind, allow_outside=options.allow_outside)
@@ -84,11 +90,11 @@ def _console_log() -> Iterator[None]:
 
 
 def run(
-    source: Source,
+    source: "Source",
     output_dir: str | pathlib.Path,
     *,
     config: Config,
-    beam_options: pipeline.BeamOptions = None,
+    beam_options: "BeamOptions" = None,
     now: float | None = None,
 ) -> dict[str, dict[str, int]]:
     """Writes items, events, signals and the Transform graph of one source, with a summary.
@@ -103,6 +109,8 @@ def run(
     Returns:
       {record: {outcome: count}}, as in `summary.json`.
     """
+    from beam_preprocess import sharded_writer, transform
+
     output = str(output_dir).rstrip("/")
     began = time.monotonic()
     counts = _ingest(source, output, config=config, beam_options=beam_options, now=now)
@@ -118,9 +126,12 @@ def run(
 
 
 def _ingest(
-    source: Source, output: str, *, config: Config, beam_options: pipeline.BeamOptions, now: float | None
+    source: "Source", output: str, *, config: Config, beam_options: "BeamOptions", now: float | None
 ) -> dict[str, dict[str, int]]:
     """Items, events and signals, one pipeline after the other: {record: {outcome: count}}."""
+    from beam_preprocess import pipeline
+    from beam_preprocess.events.splits import DAYS, SPLITS
+
     rules = pipeline.default_rules()
     if now is not None:
         rules = dataclasses.replace(rules, now=now)
@@ -148,7 +159,7 @@ def _ingest(
     return {found.record: dict(found.counts) for found in (items, events, signals)}
 
 
-def _log_summary(counted: summary.Summary, began: float) -> None:
+def _log_summary(counted: "Summary", began: float) -> None:
     _LOG.info("[%4.0f s] %s", time.monotonic() - began, counted.table())
 
 
@@ -157,7 +168,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m beam_preprocess", description=__doc__, allow_abbrev=False)
     made.add_argument("--source", default="", help="directory of a shop, an export of it, or an address Beam can read")
     made.add_argument(
-        "--kind", default="auto", help=f"kind of export, or source that Beam reads as it is: {', '.join(SOURCES)}"
+        "--kind", default="auto", help="kind of export, or a source that Beam reads as it is (docs/data_contract.md)"
     )
     made.add_argument("--output", default="", help="directory to write to; its content is replaced")
     made.add_argument("--check", action="store_true", help="stop after the mapping report")

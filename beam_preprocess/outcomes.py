@@ -24,6 +24,10 @@ class Reason(enum.StrEnum):
     BAD_PRICE = "bad_price"
 
 
+class PreprocessingStopped(RuntimeError):
+    """Preprocessing that a limit of the configuration stops."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class RecordError:
     """Error of a record that cannot be used.

@@ -24,7 +24,7 @@ from beam_preprocess.days import signals
 from beam_preprocess.events import examples, history, joins, pseudo_queries, splits
 from beam_preprocess.events.rows import TRAIN, Interaction
 from beam_preprocess.literal_paths import remove_files
-from beam_preprocess.outcomes import Count, DeadLetter, SourceRow
+from beam_preprocess.outcomes import Count, DeadLetter, PreprocessingStopped, SourceRow
 from beam_preprocess.sources import ReadRecords, Source, fingerprint
 from beam_preprocess.steps import OutcomeCollector, read_counts
 from beam_preprocess.summary import Summary
@@ -38,11 +38,11 @@ _COUNTS_FILE = "counts.json"
 _CLOCK_SKEW_SECONDS = float(SECONDS_PER_DAY)  # a shop's clock may be ahead, or its times local
 
 
-class MediaLimitError(RuntimeError):
+class MediaLimitError(PreprocessingStopped):
     """Too many items name media that cannot be used."""
 
 
-class EmptyCatalogueError(RuntimeError):
+class EmptyCatalogueError(PreprocessingStopped):
     """Not one item of the catalogue can be used."""
 
 

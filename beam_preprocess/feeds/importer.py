@@ -24,8 +24,7 @@ from beam_preprocess.feeds.feed import Feed, ImportOptions
 from beam_preprocess.feeds.report import CatalogReport, MappingReport, joined_parts
 from beam_preprocess.feeds.values import numbers
 from beam_preprocess.feeds.values.parsed import UnreadableValue
-from beam_preprocess.outcomes import RecordError
-from beam_preprocess.sharded_writer import is_remote, write_file
+from beam_preprocess.outcomes import PreprocessingStopped, RecordError
 from trainer.spec import records
 from trainer.spec.config import DataConfig
 
@@ -33,7 +32,7 @@ CATALOG, EVENTS, SIGNALS, MANIFEST = "catalog.jsonl", "events.jsonl", "signals.j
 _LOG = logging.getLogger("vitrine.preprocess.import")
 
 
-class ImportStopped(RuntimeError):
+class ImportStopped(PreprocessingStopped):
     """An export whose rows are mostly dropped, or whose events join too few items."""
 
 
@@ -100,7 +99,7 @@ def import_shop(
 
 def _aside(output_dir: str) -> Path:
     """An empty local directory, beside the output where that is local."""
-    if is_remote(output_dir):
+    if "://" in output_dir:
         return Path(tempfile.mkdtemp(prefix="vitrine-import-"))
     aside = Path(f"{output_dir}.partial")
     shutil.rmtree(aside, ignore_errors=True)
@@ -110,10 +109,12 @@ def _aside(output_dir: str) -> Path:
 
 def _publish(aside: Path, output_dir: str) -> None:
     """Puts an import into its place, whole; to an address the manifest is copied last."""
-    if not is_remote(output_dir):
+    if "://" not in output_dir:
         shutil.rmtree(output_dir, ignore_errors=True)
         aside.rename(output_dir)
         return
+    from beam_preprocess.sharded_writer import write_file  # loads Beam, which a local import needs not
+
     for path in sorted(aside.iterdir(), key=lambda path: path.name == MANIFEST):
         write_file(f"{output_dir.rstrip('/')}/{path.name}", path.read_bytes())
     shutil.rmtree(aside)

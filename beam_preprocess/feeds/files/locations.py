@@ -1,6 +1,7 @@
 """Locations of feeds: a path, pattern, directory, archive, standard input or address to the files behind it."""
 
 import contextlib
+import glob
 import gzip
 import io
 import os
@@ -10,9 +11,6 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
-
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 STDIN = "-"
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
@@ -56,6 +54,9 @@ def open_binary(file: InputFile) -> Iterator[BinaryIO]:
 def _open_raw(path: str, stack: contextlib.ExitStack) -> BinaryIO:
     if "://" not in path:
         return stack.enter_context(open(path, "rb"))
+    from apache_beam.io.filesystem import CompressionTypes
+    from apache_beam.io.filesystems import FileSystems
+
     return stack.enter_context(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
 
 
@@ -94,13 +95,15 @@ def _local_paths(location: str) -> list[str]:
     if path.exists():
         return [str(path)]
     if _PATTERN & set(location):
-        import glob
-
         return sorted(found for found in glob.glob(str(path), recursive=True) if os.path.isfile(found))
     return []
 
 
 def _remote_paths(location: str) -> list[str]:
+    if location.startswith(("https://", "http://")):
+        raise ValueError(f"{location} is a web address, which is not fetched yet; wanted a file. Download it first.")
+    from apache_beam.io.filesystems import FileSystems
+
     if FileSystems.exists(location):
         return [location]
     patterns = [location if _PATTERN & set(location) else FileSystems.join(location, "*")]
