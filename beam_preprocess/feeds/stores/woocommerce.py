@@ -10,17 +10,17 @@ from beam_preprocess.feeds.contract.columns import Row, column_key
 from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
 from beam_preprocess.feeds.stores.cells import text_of, unguarded, unique, urls_of
+from beam_preprocess.feeds.stores.variants import Parent, filled, with_parent
 from beam_preprocess.feeds.stores.woocommerce_columns import (
     TYPES,
     AttributeColumns,
     attribute_columns,
     fields_by_column,
 )
-from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
+from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 
 _HEAD_ROWS = 50
 _PLAIN_FIELDS = ("title", "price", "sale_price", "sale_start", "sale_end", "in_stock", "gtin")
-_OWN_FIELDS = frozenset(("price", "sale_price", "sale_start", "sale_end", "gtin", "sku"))  # never those of a parent
 _RELATIONS = {"upsells": "up_sell", "cross_sells": "cross_sell", "grouped": "has_part"}
 _COMMA = re.compile(r"(?<!\\),")  # a comma inside of a name is escaped
 _CODE_COLUMN = re.compile(r"[^:]{2,8}:_?(?:.*_)?(?P<code>gtin|ean|isbn|upc|barcode|global_unique_id|mpn)(?:13|_.*)?")
@@ -51,27 +51,18 @@ class _Layout:
 
 
 @dataclasses.dataclass
-class _Parent:
-    """A variable product, of which each variation takes over what it does not have."""
-
-    ref: SourceRef
-    values: dict[str, Any]
-    is_taken: bool = False  # its row belongs to a variation
-
-
-@dataclasses.dataclass
 class _Parents:
     """Variable products by id and SKU, and the variations that came before theirs."""
 
-    by_key: dict[str, _Parent] = dataclasses.field(default_factory=dict)
+    by_key: dict[str, Parent] = dataclasses.field(default_factory=dict)
     waiting: dict[str, list[ItemDraft]] = dataclasses.field(default_factory=dict)
 
-    def add(self, parent: _Parent, keys: Iterable[str]) -> Iterator[ItemDraft]:
+    def add(self, parent: Parent, keys: Iterable[str]) -> Iterator[ItemDraft]:
         """Adds a variable product, and yields its variations so far."""
         for key in keys:
             self.by_key[key] = parent
             for draft in self.waiting.pop(key, ()):
-                yield _completed(draft, parent)
+                yield with_parent(draft, parent)
 
     def rest(self) -> Iterator[ItemDraft]:
         """Yields variations without a parent in the export, and variable products without variations."""
@@ -80,7 +71,7 @@ class _Parents:
                 yield draft._replace(values=draft.values | {"group_id": _plain(key)})
         for parent in {id(parent): parent for parent in self.by_key.values()}.values():
             if not parent.is_taken:
-                yield ItemDraft((parent.ref,), parent.values)
+                yield ItemDraft(parent.refs, parent.values)
 
 
 def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:
@@ -103,7 +94,7 @@ def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | 
             )
         elif any(name.startswith("variable") for name in types):
             names = (f"id:{values['item_id']}", text_of(values.get("sku") or values["item_id"]).casefold())
-            yield from parents.add(_Parent(row.ref, values), names)
+            yield from parents.add(Parent((row.ref,), values), names)
         else:
             yield ItemDraft((row.ref,), values)
     yield from parents.rest()
@@ -114,25 +105,11 @@ def _variation(draft: ItemDraft, parent_key: str, parents: _Parents) -> Iterator
     key = parent_key.casefold().replace(" ", "") if parent_key.casefold().startswith("id:") else parent_key.casefold()
     parent = parents.by_key.get(key)
     if parent is not None:
-        yield _completed(draft, parent)
+        yield with_parent(draft, parent)
     elif key:
         parents.waiting.setdefault(key, []).append(draft)
     else:
         yield draft
-
-
-def _completed(draft: ItemDraft, parent: _Parent) -> ItemDraft:
-    refs = draft.refs if parent.is_taken else (*draft.refs, parent.ref)
-    parent.is_taken = True
-    own = draft.values
-    values = {field: value for field, value in parent.values.items() if field not in _OWN_FIELDS} | own
-    if parent.values.get("in_stock") is False and "status" in parent.values.get("attributes", {}):
-        values["in_stock"] = False
-    values["title"] = parent.values.get("title") or own.get("title", "")
-    values["group_id"] = parent.values["group_id"]
-    values["attributes"] = parent.values.get("attributes", {}) | own.get("attributes", {})
-    values["images"] = unique([*own.get("images", ()), *parent.values.get("images", ())])
-    return ItemDraft(refs, {field: value for field, value in values.items() if value not in ("", {}, [])})
 
 
 def _values(record: Row, layout: _Layout) -> dict[str, Any]:
@@ -162,7 +139,7 @@ def _values(record: Row, layout: _Layout) -> dict[str, Any]:
     if status:
         values["in_stock"] = False
         values["attributes"]["status"] = status
-    return {field: value for field, value in values.items() if value is not None and value not in ("", {}, [])}
+    return filled(values)
 
 
 def _description(record: Row, layout: _Layout) -> str:

@@ -1,0 +1,121 @@
+"""Magento's product export: store views, configurable products, attributes, categories, photos, sales, relations."""
+
+import itertools
+
+import pytest
+
+from beam_preprocess.feeds.stores.magento import MAGENTO
+from beam_preprocess.outcomes import RecordError, SourceRef, SourceRow
+from tests.support.feed_reading import read_public, read_rows
+
+BASE = {"store_view_code": "", "attribute_set_code": "Default", "product_type": "simple", "product_websites": "base"}
+BASE |= {"product_online": "1", "visibility": "Catalog, Search"}
+TEE = BASE | {"sku": "T", "name": "Tee", "product_type": "configurable", "description": "<p>Soft</p>", "price": "30"}
+TEE |= {"categories": "Default Category/Men,Default Category/Men/Tops", "base_image": "/t/t.jpg", "is_in_stock": "1"}
+TEE |= {"configurable_variations": "sku=T-S-Red,size=S,color=Red|sku=T-M-Red,size=M,color=Red"}
+TEE |= {"configurable_variation_labels": "size=Size,color=Colour", "additional_attributes": "material=Cotton|Wool"}
+SMALL = BASE | {"sku": "T-S-Red", "name": "Tee-S-Red", "price": "29", "visibility": "Not Visible Individually"}
+SMALL |= {"additional_attributes": "color=Red,size=S", "base_image": "/t/s.jpg", "is_in_stock": "0"}
+MIDDLE = SMALL | {"sku": "T-M-Red", "additional_attributes": "color=Red,size=M", "base_image": "no_selection"}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((TEE, SMALL, MIDDLE))))
+def test_variations_are_completed_by_their_configurable_product_wherever_it_stands(order):
+    read = read_rows(MAGENTO, list(order))
+    assert sorted(read.ids()) == ["T-M-Red", "T-S-Red"]
+    assert read.accounted == 3
+    small = read.item("T-S-Red")
+    assert (small["group_id"], small["title"], small["price"], small["in_stock"]) == ("T", "Tee", "29", "0")
+    assert (small["category"], small["images"]) == ("Men > Tops", ["/t/s.jpg", "/t/t.jpg"])
+    assert small["attributes"] == {"Size": "S", "Colour": "Red", "material": "Cotton, Wool"}
+    assert read.item("T-M-Red")["images"] == ["/t/t.jpg"]
+
+
+def test_a_configurable_product_without_variations_in_the_export_is_an_item():
+    read = read_rows(MAGENTO, [TEE])
+    assert (read.ids(), read.item("T")["price"]) == (["T"], "30")
+
+
+def test_what_is_not_visible_and_of_no_product_is_kept_out_of_stock():
+    item = read_rows(MAGENTO, [SMALL]).item("T-S-Red")
+    assert (item["in_stock"], item["attributes"]["status"]) == (False, "not visible")
+
+
+def test_a_store_view_completes_and_never_replaces():
+    base = BASE | {"sku": "A", "name": "Bag", "price": "10"}
+    view = {"sku": "A", "store_view_code": "de", "name": "Tasche", "price": "12", "short_description": "Leder"}
+    view |= {"additional_images": "/b.jpg"}
+    for rows in ([base, view], [view, base]):
+        read = read_rows(MAGENTO, rows)
+        assert (len(read.items), read.accounted) == (1, 2)
+        bag = read.item("A")
+        assert (bag["title"], bag["price"], bag["description"], bag["images"]) == ("Bag", "10", "Leder", ["/b.jpg"])
+
+
+def test_a_store_view_far_from_its_product_adds_photos_alone():
+    view = {"sku": "A", "store_view_code": "de", "name": "Tasche", "base_image": "/b.jpg"}
+    read = read_rows(MAGENTO, [BASE | {"sku": "A", "name": "Bag"}, BASE | {"sku": "B", "name": "Cup"}, view])
+    assert read.items[-1].values == {"item_id": "A", "images": ["/b.jpg"]}
+    assert read.accounted == 3
+
+
+def test_attributes_hold_commas_and_quotes_and_not_the_settings_of_the_admin():
+    cell = 'has_options=1,material="Cotton, ""soft""",care=Wash cold, dry flat,quantity_and_stock_status=In Stock,'
+    cell += "manufacturer=Acme,ean=4006381333931,activity=Gym|Run"
+    row = BASE | {"sku": "A", "name": "Bag", "additional_attributes": cell}
+    row |= {"custom_options": "name=Strap,type=drop_down,option_title=Gold|name=Strap,type=drop_down,option_title=Red"}
+    bag = read_rows(MAGENTO, [row]).item("A")
+    assert bag["attributes"] == {
+        "material": 'Cotton, "soft"',
+        "care": "Wash cold, dry flat",
+        "activity": "Gym, Run",
+        "Strap": "Gold, Red",
+    }
+    assert (bag["brand"], bag["gtin"]) == ("Acme", "4006381333931")
+
+
+def test_the_root_of_the_categories_is_dropped_and_the_deepest_path_is_the_category():
+    row = BASE | {"sku": "A", "categories": "Shop Root/Gear,Shop Root/Gear/Bags,Shop Root/Sale\\/New"}
+    bag = read_rows(MAGENTO, [row]).item("A")
+    assert (bag["category"], bag["attributes"]) == ("Gear > Bags", {"categories": "Sale/New"})
+
+
+def test_sales_are_passed_on_with_their_window_and_relations_have_their_parts_first():
+    row = BASE | {"sku": "A", "price": "10", "special_price": "8", "special_price_from_date": "5/1/24"}
+    row |= {"special_price_to_date": "5/9/24", "related_skus": "B,C", "crosssell_skus": "D", "upsell_skus": "E"}
+    row |= {"associated_skus": "F=5.0000", "bundle_values": "name=Box,sku=G,price=1|name=Box,sku=H,price=2"}
+    bag = read_rows(MAGENTO, [row]).item("A")
+    assert (bag["sale_price"], bag["sale_start"], bag["sale_end"]) == ("8", "5/1/24", "5/9/24")
+    assert [(edge["type"], edge["item_id"]) for edge in bag["relations"]] == [
+        ("has_part", "F"), ("has_part", "G"), ("has_part", "H"), ("up_sell", "E"), ("cross_sell", "D"),
+        ("related", "B"), ("related", "C"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cells", "stock"),
+    [
+        ({"product_online": "2", "is_in_stock": "1"}, {"in_stock": False}),
+        ({"is_in_stock": "0", "allow_backorders": "1"}, {"in_stock": True}),
+        ({"manage_stock": "0", "use_config_manage_stock": "0", "qty": "0"}, {"in_stock": True}),
+        ({"qty": "0.0000", "is_in_stock": "1"}, {"in_stock": "1"}),
+        ({"qty": "3"}, {"stock_quantity": "3"}),
+    ],
+)
+def test_stock_is_by_status_and_settings(cells, stock):
+    item = read_rows(MAGENTO, [BASE | {"sku": "A"} | cells]).item("A")
+    assert {field: item[field] for field in ("in_stock", "stock_quantity") if field in item} == stock
+
+
+def test_rows_without_sku_and_broken_rows_are_skipped():
+    rows = [BASE, SourceRow(SourceRef("f", 9), RecordError("malformed", "one cell")), BASE | {"sku": 5.0, "price": []}]
+    read = read_rows(MAGENTO, rows)
+    assert (read.ids(), [skipped.reason for skipped in read.skipped]) == (["5"], ["missing_field", "malformed"])
+
+
+def test_a_public_export():
+    read = read_public(MAGENTO, "magento_prestashop_other/magento_sample_bundle_en.csv")
+    assert (read.rows, read.accounted, read.confidence) == (6, 6, 0.95)
+    assert (len(read.items), len(read.distinct("group_id")), len(read.distinct("images"))) == (6, 6, 1)
+    assert read.distinct("category") == {"Gear > Fitness Equipment"}
+    assert sum("price" not in item.values for item in read.items) == 1
