@@ -6,10 +6,12 @@ from beam_preprocess.feeds.analytics.ubi import UBI
 from beam_preprocess.feeds.contract.kind import FeedKind
 from beam_preprocess.feeds.stores.google import GOOGLE
 from beam_preprocess.feeds.stores.jsonld import JSONLD
+from beam_preprocess.feeds.stores.magento import MAGENTO
+from beam_preprocess.feeds.stores.prestashop import PRESTASHOP
 from beam_preprocess.feeds.stores.shop import SHOP
 from beam_preprocess.feeds.stores.shopify import SHOPIFY
 from beam_preprocess.feeds.stores.woocommerce import WOOCOMMERCE
 
 KINDS: dict[str, FeedKind] = {
-    kind.name: kind for kind in (SHOP, GOOGLE, SHOPIFY, WOOCOMMERCE, RETAIL, GA4, UBI, JSONLD)
+    kind.name: kind for kind in (SHOP, GOOGLE, SHOPIFY, WOOCOMMERCE, MAGENTO, PRESTASHOP, RETAIL, GA4, UBI, JSONLD)
 }
