@@ -1,11 +1,12 @@
 """Client of a bundle: a query in a caller's terms, its inputs in wire form, the answer as a page of results."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 import numpy as np
 
+from .arguments import Texts, texts
 from .errors import ClientError
 from .request_inputs import query_inputs, score_inputs, search_inputs
 from .results import SearchResult, explanation, score_components, search_result, to_text
@@ -21,14 +22,15 @@ class Client:
     """Client of one bundle.
 
     Args:
-      rest: Root URL of the REST API (`http://host:8501`); give this or `grpc`.
-      grpc: `host:port` of the gRPC API.
+      rest: Root URL of the REST API (`http://host:8501`, or `host:8501`); give this or `grpc`. Works on both sides of a
+        fork.
+      grpc: `host:port` of the gRPC API. After a fork each process needs a client of its own.
       model_name: The name of the model on the server.
       user_hash_key: Key of the hash of user ids; needed only with `user_id`. The same key as in training.
       timeout_seconds: Of each call.
 
     Raises:
-      ValueError: Unless exactly one of `rest` and `grpc` is given.
+      ValueError: Unless exactly one of `rest` and `grpc` is given, and is an address.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class Client:
         """
         return explanation(self.predict("explain", {**self._search_inputs(options), "item_id": [item_id]}))
 
-    def rank(self, item_ids: Sequence[str], **options: Unpack[ScoreOptions]) -> dict[str, tuple[float, ...]]:
+    def rank(self, item_ids: Texts, **options: Unpack[ScoreOptions]) -> dict[str, tuple[float, ...]]:
         """Scores given items for a query, in the order given: `scores` and every score component by name.
 
         Args:
@@ -101,7 +103,7 @@ class Client:
         check_names(options, ScoreOptions)
         known = self.signatures()["search"].inputs
         inputs = score_inputs(options, known, wire_spec=self.wire_spec, user_hash_key=self._user_hash_key)
-        outputs = self.predict("rank", {**inputs, "item_ids": [list(item_ids)]})
+        outputs = self.predict("rank", {**inputs, "item_ids": [texts(item_ids, name="item_ids")]})
         return {**score_components(outputs), "scores": tuple(float(score) for score in outputs["scores"][0])}
 
     def suggest(self, text: str) -> str:

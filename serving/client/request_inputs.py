@@ -3,9 +3,10 @@
 import collections
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .arguments import Texts, mapping, media, numbers, texts
 from .audio import audio_wire
 from .images import image_wire
 from .search_options import QueryOptions, ScoreOptions, SearchOptions
@@ -54,7 +55,7 @@ def score_inputs(
     intent_weight = options.get("intent_weight")
     return {
         **query_inputs(options, wire_spec=wire_spec, user_hash_key=user_hash_key),
-        **seed_item_inputs(options.get("seed_items", ())),
+        **seed_item_inputs(options.get("seed_items")),
         **weight_inputs(options.get("query_weights"), known, prefix=QUERY_WEIGHT_PREFIX, kind="query components"),
         **weight_inputs(options.get("score_weights"), known, prefix=SCORE_WEIGHT_PREFIX, kind="score components"),
         **({} if intent_weight is None else {"intent_weight": [intent_weight]}),
@@ -67,6 +68,8 @@ def query_inputs(options: QueryOptions, *, wire_spec: WireSpec, user_hash_key: b
     inputs: dict[str, Any] = {}
     text, user_id = options.get("text"), options.get("user_id")
     if text is not None:
+        if not isinstance(text, str):
+            raise ValueError(f"text is a {type(text).__name__}; give one text.")
         inputs["query_text"] = [text]
     inputs |= media_inputs(options, wire_spec=wire_spec)
     if user_id is not None:
@@ -81,26 +84,29 @@ def media_inputs(options: QueryOptions, *, wire_spec: WireSpec) -> dict[str, Any
     inputs: dict[str, Any] = {}
     image, video, audio = options.get("image"), options.get("video"), options.get("audio")
     if image is not None:
-        inputs["query_image"] = [image_wire(image, px=wire_spec()["image_px"])]
+        inputs["query_image"] = [image_wire(media(image, name="image"), px=wire_spec()["image_px"])]
     if video is not None:
         sizes = wire_spec()
-        inputs["query_video"] = [video_wire(video, frames=sizes["num_frames"], px=sizes["frame_px"])]
+        clip = media(video, name="video")
+        inputs["query_video"] = [video_wire(clip, frames=sizes["num_frames"], px=sizes["frame_px"])]
     if audio is not None:
-        inputs["query_audio"] = [audio_wire(audio, milliseconds=wire_spec()["audio_ms"])]
+        inputs["query_audio"] = [audio_wire(media(audio, name="audio"), milliseconds=wire_spec()["audio_ms"])]
     return inputs
 
 
 def user_context_inputs(options: QueryOptions, *, wire_spec: WireSpec) -> dict[str, Any]:
     """Returns the inputs of the user's history, earlier searches and profile."""
     inputs: dict[str, Any] = {}
-    history, texts, profile = options.get("history"), options.get("search_history"), options.get("profile")
+    history = texts(options.get("history"), name="history")
+    searches = texts(options.get("search_history"), name="search_history")
+    profile = mapping(options.get("profile"), name="profile", wanted="{property: value}")
     if history:
         limit = wire_spec().get("history_length", len(history))
         inputs |= history_inputs(history, options.get("history_age_days"), max_items=limit)
-    if texts:
-        limit = wire_spec().get("search_history_length", len(texts))
+    if searches:
+        limit = wire_spec().get("search_history_length", len(searches))
         kept = latest_entries(
-            texts, options.get("search_history_age_days"), limit=limit, name="search_history_age_days"
+            searches, options.get("search_history_age_days"), limit=limit, name="search_history_age_days"
         )
         inputs |= {"search_history_texts": [kept.names], "search_history_age_days": [kept.age_days]}
     if profile:
@@ -108,7 +114,7 @@ def user_context_inputs(options: QueryOptions, *, wire_spec: WireSpec) -> dict[s
     return inputs
 
 
-def history_inputs(items: Sequence[str], age_days: Sequence[float] | None, *, max_items: int) -> dict[str, Any]:
+def history_inputs(items: Sequence[str], age_days: Iterable[float] | None, *, max_items: int) -> dict[str, Any]:
     """Returns the inputs of a history: the latest distinct items, each with its smallest age and its count.
 
     Raises:
@@ -134,32 +140,35 @@ def history_inputs(items: Sequence[str], age_days: Sequence[float] | None, *, ma
     }
 
 
-def latest_entries(names: Sequence[str], age_days: Sequence[float] | None, *, limit: int, name: str) -> Entries:
+def latest_entries(names: Sequence[str], age_days: Iterable[float] | None, *, limit: int, name: str) -> Entries:
     """Returns the latest entries in the order given; of equal age the later. `name` is that of the ages in messages.
 
     Raises:
       ValueError: There is not an age for each.
     """
-    ages = [0.0] * len(names) if age_days is None else [float(age) for age in age_days]
+    ages = [0.0] * len(names) if age_days is None else numbers(age_days, name=name)
     if len(ages) != len(names):
         raise ValueError(f"{name} has {len(ages)} values for {len(names)} entries; give one for each.")
     kept = sorted(sorted(range(len(names)), key=lambda index: (ages[index], -index))[:limit])
     return Entries(names=[names[index] for index in kept], age_days=[ages[index] for index in kept])
 
 
-def seed_item_inputs(items: Mapping[str, float] | Sequence[str]) -> dict[str, Any]:
+def seed_item_inputs(items: Mapping[str, float] | Texts | None) -> dict[str, Any]:
     """Returns the inputs of seed items; a sequence gives each the weight 1."""
-    if not items:
+    weights = items if isinstance(items, Mapping) else dict.fromkeys(texts(items, name="seed_items"), 1.0)
+    if not weights:
         return {}
-    weights = dict(items) if isinstance(items, Mapping) else dict.fromkeys(items, 1.0)
-    return {"seed_item_ids": [list(weights)], "seed_item_weights": [[float(weight) for weight in weights.values()]]}
+    ids, values = texts(weights.keys(), name="seed_items"), numbers(weights.values(), name="seed_items")
+    return {"seed_item_ids": [ids], "seed_item_weights": [values]}
 
 
 def boost_inputs(boosts: Mapping[str, float] | None) -> dict[str, Any]:
     """Returns the inputs of boosts."""
-    if not boosts:
+    given = mapping(boosts, name="boosts", wanted="{item id: addition to its score}")
+    if not given:
         return {}
-    return {"boost_ids": [list(boosts)], "boost_values": [[float(value) for value in boosts.values()]]}
+    ids, values = texts(given.keys(), name="boosts"), numbers(given.values(), name="boosts")
+    return {"boost_ids": [ids], "boost_values": [values]}
 
 
 def weight_inputs(
@@ -176,11 +185,12 @@ def weight_inputs(
     Raises:
       ValueError: For a name the bundle lacks.
     """
-    for name in weights or {}:
+    given = mapping(weights, name=f"weights of {kind}", wanted="{name: weight}")
+    for name in given:
         if prefix + name not in known:
             names = ", ".join(key.removeprefix(prefix) for key in known if key.startswith(prefix))
             raise ValueError(f"Weight {name!r} is not one of the bundle's {kind}; it has {names}.")
-    return {prefix + name: [weight] for name, weight in (weights or {}).items()}
+    return {prefix + name: numbers(weight, name=f"weight {name!r}") for name, weight in given.items()}
 
 
 def page_inputs(page: int, page_size: int) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
-from .images import Media
+from .arguments import MediaSource, Texts, items, mapping, texts
 
 CATEGORY_SEPARATOR = " > "
 
@@ -13,11 +13,13 @@ CATEGORY_SEPARATOR = " > "
 class QueryOptions(TypedDict, total=False):
     """The query: any mixture of text, media and the user's past.
 
+    A list may be any iterable, an array or a generator too, and one value alone is a list of one.
+
     Attributes:
       text: In any language.
-      image: Path or bytes of a photo.
-      video: Path or bytes of a clip.
-      audio: Path or bytes of a voice or another sound.
+      image: Path, bytes or open binary file of a photo, or a PIL image.
+      video: Path, bytes or open binary file of a clip.
+      audio: Path, bytes or open binary file of a voice or another sound.
       history: Ids of items the user met before this query; an item that was met twice is listed twice.
       history_age_days: The time since each was met, in days; zeros when left out.
       search_history: Texts the user searched for before this query.
@@ -27,13 +29,13 @@ class QueryOptions(TypedDict, total=False):
     """
 
     text: str | None
-    image: Media | None
-    video: Media | None
-    audio: Media | None
-    history: Sequence[str]
-    history_age_days: Sequence[float] | None
-    search_history: Sequence[str]
-    search_history_age_days: Sequence[float] | None
+    image: MediaSource | None
+    video: MediaSource | None
+    audio: MediaSource | None
+    history: Texts | None
+    history_age_days: Iterable[float] | None
+    search_history: Texts | None
+    search_history_age_days: Iterable[float] | None
     profile: Mapping[str, str] | None
     user_id: str | None
 
@@ -50,7 +52,7 @@ class ScoreOptions(QueryOptions, total=False):
       boosts: {item id: addition to its score}.
     """
 
-    seed_items: Mapping[str, float] | Sequence[str]
+    seed_items: Mapping[str, float] | Texts | None
     query_weights: Mapping[str, float] | None
     score_weights: Mapping[str, float] | None
     intent_weight: float | None
@@ -91,6 +93,8 @@ def check_names(options: Mapping[str, Any], kind: Any) -> None:
 class Filters:
     """Conditions on every result. Values of one field are alternatives; all fields must hold together.
 
+    One value alone is a list of one; every list is kept as a list of texts.
+
     Attributes:
       categories: Paths, root first: `["wear", "shoes"]`, or joined by ` > `.
       brands: Names of brands.
@@ -103,33 +107,43 @@ class Filters:
       exclude: None of these items.
     """
 
-    categories: Sequence[str | Sequence[str]] = ()
-    brands: Sequence[str] = ()
+    categories: str | Iterable[str | Iterable[str]] = ()
+    brands: Texts = ()
     price_min: float | None = None
     price_max: float | None = None
-    currencies: Sequence[str] = ()
+    currencies: Texts = ()
     in_stock: bool = False
-    attributes: Mapping[str, str | Sequence[str]] = dataclasses.field(default_factory=dict)
-    include: Sequence[str] = ()
-    exclude: Sequence[str] = ()
+    attributes: Mapping[str, Texts] = dataclasses.field(default_factory=dict)
+    include: Texts = ()
+    exclude: Texts = ()
+
+    def __post_init__(self) -> None:
+        """Brings every list into one form.
+
+        Raises:
+          ValueError: A field holds something else than texts.
+        """
+        given = [self.categories] if isinstance(self.categories, str) else self.categories
+        paths = items(given, name="categories", wanted="a path or a list of paths")
+        joined = [CATEGORY_SEPARATOR.join(texts(path, name="categories")) for path in paths]
+        object.__setattr__(self, "categories", joined)
+        for name in ("brands", "currencies", "include", "exclude"):
+            object.__setattr__(self, name, texts(getattr(self, name), name=name))
+        pairs = mapping(self.attributes, name="attributes", wanted="{key: value or values}")
+        attributes = {key: texts(values, name=f"attributes[{key!r}]") for key, values in pairs.items()}
+        object.__setattr__(self, "attributes", attributes)
 
     def inputs(self) -> dict[str, Any]:
         """Returns the inputs of the filters that are set."""
-        paths = [path if isinstance(path, str) else CATEGORY_SEPARATOR.join(path) for path in self.categories]
-        pairs = [
-            f"{key}={value}"
-            for key, values in self.attributes.items()
-            for value in ([values] if isinstance(values, str) else values)
-        ]
         inputs: dict[str, Any] = {
-            "filter_category": paths,
-            "filter_brand": list(self.brands),
+            "filter_category": self.categories,
+            "filter_brand": self.brands,
             "filter_price_min": self.price_min,
             "filter_price_max": self.price_max,
-            "filter_currency": list(self.currencies),
+            "filter_currency": self.currencies,
             "filter_in_stock": 1 if self.in_stock else None,
-            "filter_attributes": pairs,
-            "include_ids": list(self.include),
-            "exclude_ids": list(self.exclude),
+            "filter_attributes": [f"{key}={value}" for key, values in self.attributes.items() for value in values],
+            "include_ids": self.include,
+            "exclude_ids": self.exclude,
         }
         return {name: [value] for name, value in inputs.items() if value is not None and value != []}

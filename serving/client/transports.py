@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import os
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -37,19 +38,12 @@ class Grpc:
     def __init__(self, address: str, *, model_name: str, timeout_seconds: float) -> None:
         import grpc
 
+        self._address = _grpc_address(address)
         self._spec = {"name": model_name}
         self._timeout_seconds = timeout_seconds
         self._error = grpc.RpcError
-        sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        self._channel = grpc.insecure_channel(address, options=sizes)
-        self._methods = {
-            method: self._channel.unary_unary(
-                f"/tensorflow.serving.PredictionService/{method}",
-                request_serializer=lambda message: message.SerializeToString(),
-                response_deserializer=MESSAGES[answer].FromString,
-            )
-            for method, answer in (("Predict", "PredictResponse"), ("GetModelMetadata", "MetadataResponse"))
-        }
+        self._methods: dict[str, Any] = {}
+        self._process = 0
 
     def signatures(self) -> dict[str, SignatureSpec]:
         """The signatures of the latest version."""
@@ -68,24 +62,48 @@ class Grpc:
         return {name: tensor_to_array(outputs[name]) for name in sorted(outputs)}
 
     def _call(self, method: str, request: Any) -> Any:
+        if not self._methods:
+            self._process = os.getpid()
+            self._methods = self._connected()
+        if self._process != os.getpid():
+            raise ClientError(
+                "FAILED_PRECONDITION",
+                "This client used gRPC before the process was forked, which gRPC does not survive. "
+                "Make a Client in each process, or use rest=.",
+            )
         try:
             return self._methods[method](request, timeout=self._timeout_seconds)
         except self._error as error:
             raise ClientError(error.code().name, error.details()) from error
+
+    def _connected(self) -> dict[str, Any]:
+        """The callables of a channel."""
+        import grpc
+
+        sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        channel = grpc.insecure_channel(self._address, options=sizes)
+        return {
+            method: channel.unary_unary(
+                f"/tensorflow.serving.PredictionService/{method}",
+                request_serializer=lambda message: message.SerializeToString(),
+                response_deserializer=MESSAGES[answer].FromString,
+            )
+            for method, answer in (("Predict", "PredictResponse"), ("GetModelMetadata", "MetadataResponse"))
+        }
 
 
 class Rest:
     """Transport over REST, in columnar format."""
 
     def __init__(self, root: str, *, model_name: str, timeout_seconds: float) -> None:
-        self._url = f"{root.rstrip('/')}/v1/models/{urllib.parse.quote(model_name, safe='')}"
+        self._url = f"{_rest_root(root)}/v1/models/{urllib.parse.quote(model_name, safe='')}"
         self._timeout_seconds = timeout_seconds
-        self._session = requests.Session()
+        self._sessions: dict[int, requests.Session] = {}
 
     def signatures(self) -> dict[str, SignatureSpec]:
         """The signatures of the latest version."""
         with self._errors():
-            found = self._answer(self._session.get(f"{self._url}/metadata", timeout=self._timeout_seconds))
+            found = self._answer(self._session().get(f"{self._url}/metadata", timeout=self._timeout_seconds))
         signatures = found["metadata"]["signature_def"]
         message = json_format.ParseDict(signatures, MESSAGES["SignatureMap"](), ignore_unknown_fields=True)
         return signature_specs(message)
@@ -98,13 +116,20 @@ class Rest:
         body = json.dumps({"signature_name": signature_name, "inputs": columns}).encode()
         headers = {"Content-Type": "application/json"}
         with self._errors():
-            response = self._session.post(
+            response = self._session().post(
                 f"{self._url}:predict", data=body, headers=headers, timeout=self._timeout_seconds
             )
             found = self._answer(response)["outputs"]
         if len(spec.outputs) == 1:
             found = {next(iter(spec.outputs)): found}
         return {name: _from_json(found[name], spec.outputs[name], name=name) for name in sorted(found)}
+
+    def _session(self) -> requests.Session:
+        """The session of this process: sockets that are shared over a fork mix the answers of both processes."""
+        process = os.getpid()
+        if process not in self._sessions:
+            self._sessions = {process: requests.Session()}
+        return self._sessions[process]
 
     def _answer(self, response: requests.Response) -> Any:
         if response.status_code == 200:
@@ -121,6 +146,37 @@ class Rest:
             yield
         except requests.RequestException as error:
             raise ClientError("UNAVAILABLE", f"{type(error).__name__} at {self._url}") from error
+
+
+def _rest_root(address: str) -> str:
+    """The root URL of an address: `http://` in front of `host:port`, no slash at the end.
+
+    Raises:
+      ValueError: It is no address of HTTP.
+    """
+    text = str(address).strip()
+    root = (text if "://" in text else f"http://{text}").rstrip("/")
+    parts = urllib.parse.urlsplit(root)
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"rest is {address!r}; wanted an address such as http://localhost:8501.")
+    return root
+
+
+def _grpc_address(address: str) -> str:
+    """The target of gRPC of an address; `http://` or `grpc://` in front and a slash at the end are left out.
+
+    Raises:
+      ValueError: It has no port, or asks for TLS.
+    """
+    target = str(address).strip()
+    scheme, mark, rest = target.partition("://")
+    if mark and scheme.lower() in ("http", "grpc"):
+        target = rest.rstrip("/")
+    is_resolved = target.startswith(("dns:", "unix:", "ipv4:", "ipv6:"))
+    host, _, port = target.rpartition(":")
+    if not is_resolved and ("/" in target or not host or not port.isdecimal()):
+        raise ValueError(f"grpc is {address!r}; wanted host:port, such as localhost:8500.")
+    return target
 
 
 def _to_json(value: Any) -> Any:

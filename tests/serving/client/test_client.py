@@ -135,6 +135,56 @@ def test_a_client_needs_one_address_and_a_key_for_users(bundle):
         connect(bundle, "rest").search(user_id="alice")
 
 
+@pytest.mark.parametrize("form", ["{host}", "http://{host}/", " http://{host} ", "HTTP://{host}//"])
+def test_an_address_of_rest_may_lack_its_scheme_and_end_with_a_slash(bundle, form):
+    client = Client(rest=form.format(host=bundle.url.removeprefix("http://")), model_name="toy")
+    assert client.search(text="a").ids[0] == "a"
+
+
+@pytest.mark.parametrize("form", ["{host}", "http://{host}/", "grpc://{host}", " {host}"])
+def test_an_address_of_grpc_may_have_a_scheme(bundle, form):
+    client = Client(grpc=form.format(host=f"127.0.0.1:{bundle.server.grpc_port}"), model_name="toy")
+    assert client.search(text="a").ids[0] == "a"
+
+
+def test_what_is_no_address_is_named():
+    for address in ("", "http://", "ftp://host:1", "grpc://host:1"):
+        with pytest.raises(ValueError, match="rest is .*; wanted an address such as http://localhost:8501"):
+            Client(rest=address)
+    for address in ("", "localhost", "https://host:8500", "host:port"):
+        with pytest.raises(ValueError, match="grpc is .*; wanted host:port, such as localhost:8500"):
+            Client(grpc=address)
+
+
+def test_one_client_answers_on_both_sides_of_a_fork(bundle):
+    # In a process of its own: this one has threads of TensorFlow and of the server, which a fork does not copy.
+    program = (
+        "import os, sys\n"
+        "from serving.client import Client, ClientError\n"
+        "rest, grpc = Client(rest=sys.argv[1], model_name='toy'), Client(grpc=sys.argv[2], model_name='toy')\n"
+        "before = rest.search(text='before').ids[0]\n"
+        "if len(sys.argv) > 3: grpc.search(text='before')\n"
+        "child = os.fork()\n"
+        "name = 'parent' if child else 'child'\n"
+        "found = [rest.search(text=f'{name} {number}').ids[0] for number in range(20)]\n"
+        "assert found == [f'{name} {number}' for number in range(20)], found\n"
+        "if not child and len(sys.argv) > 3:\n"
+        "    try: grpc.search(text='a')\n"
+        "    except ClientError as error: print(error, flush=True)\n"
+        "if not child: os._exit(0)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "print(before, 'both', flush=True)\n"
+    )
+    address = f"127.0.0.1:{bundle.server.grpc_port}"
+    for more in ([], ["with gRPC"]):
+        command = [sys.executable, "-c", program, bundle.url, address, *more]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert found.stdout.endswith("before both\n"), found.stderr
+        assert ("FAILED_PRECONDITION: This client used gRPC before the process was forked" in found.stdout) == bool(
+            more
+        )
+
+
 @pytest.mark.parametrize(("kind", "code"), [("grpc", "INVALID_ARGUMENT"), ("rest", "HTTP 400")])
 def test_what_the_server_refuses(bundle, kind, code):
     client = connect(bundle, kind)
