@@ -5,6 +5,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+import babel
+import babel.numbers
+
 from beam_preprocess.feeds.contract.columns import Row
 from beam_preprocess.feeds.contract.drafts import NOT_A_PRODUCT, ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
@@ -38,15 +41,16 @@ _ATTRIBUTES = {
     "tags": ("tags",),
     "gender": ("google_shopping_/_gender",),
     "age_group": ("google_shopping_/_age_group",),
-    "condition": ("google_shopping_/_condition",),
-    "google_product_category": ("google_shopping_/_google_product_category",),
 }
+_CONDITION = ("google_shopping_/_condition",)
+_GOOGLE_CATEGORY = ("google_shopping_/_google_product_category",)
 _METAFIELD = re.compile(
     r".*\((?:product|variant)\.metafields\.(?P<path>.+)\)|(?:variant_)?metafield:_(?P<other>\S+?)(_\[.*)?"
 )
 _NOT_SHOWN = ("mm_google_shopping.", "shopify_discovery_product_search_boost.", "seo.", "reviews.", "facts.")
 _RECOMMENDED = re.compile(r"shopify_discovery_product_recommendation\.(complementary|related)_products")
 _MARKET = re.compile(r"(?:included|price|compare_at_price)_/_(?P<market>.+)")
+_ADMIN_LANGUAGES = ("en", "fr", "de", "es", "it", "nl", "pt", "sv", "da", "nb", "fi", "pl", "cs", "tr", "ja", "zh")
 _NO_OPTION = "default title"
 _NUM_OPTIONS = 3
 # Products whose further rows may stand further on in the file, as in one that was sorted by another column.
@@ -116,11 +120,24 @@ def _handle(record: Row, product: _Product | None) -> str:
 
 
 def _note_markets(record: Row, reading: Reading) -> None:
-    """Notes the markets that have prices of their own; their columns are not read."""
+    """Notes the markets that have columns of their own, which are not read, and the currency of the only country."""
     names = [reading.columns.seen[key] for key in record.matching(_MARKET)]
     markets = unique(name.partition("/")[2].strip() for name in names)
     if markets:
         reading.notes["markets"] = ", ".join(markets)
+    countries = unique(_country(market) for market in markets)
+    currencies = babel.numbers.get_territory_currencies(countries[0]) if len(countries) == 1 else []
+    if currencies:
+        reading.notes["currency"] = currencies[0]
+
+
+def _country(name: str) -> str:
+    """The code of a country by its name in a language of shop admins, "" where it is none."""
+    for language in _ADMIN_LANGUAGES:
+        for code, spelled in babel.Locale(language).territories.items():
+            if spelled.casefold() == name.casefold() and code.isalpha():
+                return str(code)
+    return ""
 
 
 def _add(product: _Product, ref: SourceRef, record: Row, reading: Reading) -> None:
@@ -145,18 +162,29 @@ def _add(product: _Product, ref: SourceRef, record: Row, reading: Reading) -> No
 
 
 def _add_attributes(product: _Product, record: Row, reading: Reading) -> None:
-    category = record.get("category", *_CATEGORY)
-    kind = record.get("attributes" if category or "category" in product.values else "category", "type")
-    if category or kind:
-        product.values.setdefault("category", category or kind)
-    found = fields_of(record, _ATTRIBUTES) | ({"type": kind} if category and kind else {})
+    found = fields_of(record, _ATTRIBUTES) | _category(product, record)
     gift_card = record.get("attributes", "gift_card")
     if gift_card is not None and not is_no(gift_card):
         found["gift_card"] = "true"
-    for key in record.matching(_METAFIELD):
-        _add_metafield(product, key, record, reading)
+    condition = text_of(record.get("attributes", *_CONDITION))
+    if condition and condition.casefold() != "new":
+        found["condition"] = condition
     for name, value in found.items():
         product.attributes.setdefault(name, text_of(value))
+    for key in record.matching(_METAFIELD):
+        _add_metafield(product, key, record, reading)
+
+
+def _category(product: _Product, record: Row) -> dict[str, str]:
+    """Sets the category, and returns the shop's own type as an attribute where it is not the category."""
+    category = text_of(record.get("category", *_CATEGORY)) or text_of(product.values.get("category"))
+    if not category:
+        google = text_of(record.get("category", *_GOOGLE_CATEGORY))
+        category = google if ">" in google else ""  # otherwise a number of Google's taxonomy
+    kind = text_of(record.get("attributes" if category else "category", "type"))
+    if category or kind:
+        product.values.setdefault("category", category or kind)
+    return {"type": kind} if category and kind else {}
 
 
 def _add_metafield(product: _Product, key: str, record: Row, reading: Reading) -> None:

@@ -105,8 +105,27 @@ def test_recommended_products_are_relations_and_prices_of_markets_are_noted():
         SHOPIFY, [{"Handle": "a", "Title": "A", name: "b; c", "Price / Canada": "9", "Included / EU": "true"}]
     )
     assert read.item("a")["relations"] == [{"type": "related", "item_id": "b"}, {"type": "related", "item_id": "c"}]
-    assert read.notes == {"markets": "Canada, EU"}
+    assert read.notes == {"markets": "Canada, EU", "currency": "CAD"}
     assert "Price / Canada" in read.ignored
+
+
+@pytest.mark.parametrize(
+    ("markets", "currency"),
+    [(("International",), None), (("Schweiz",), "CHF"), (("Canada", "United States"), None), (("États-Unis",), "USD")],
+)
+def test_the_currency_is_that_of_the_only_country_among_the_markets(markets, currency):
+    row = {"Handle": "a", "Title": "A"} | {f"Price / {market}": "" for market in markets}
+    assert read_rows(SHOPIFY, [row]).notes.get("currency") == currency
+
+
+def test_a_category_is_the_shops_else_googles_else_the_type():
+    google = "Google Shopping / Google Product Category"
+    rows = [{"Handle": "a", "Title": "A", "Product Category": "Home > Cups", "Type": "Cup", google: "500"}]
+    rows += [{"Handle": "b", "Title": "B", "Type": "Cup", google: "Home > Cups"}]
+    rows += [{"Handle": "c", "Title": "C", "Type": "Cup", google: "500"}]
+    read = read_rows(SHOPIFY, rows)
+    assert [item.values["category"] for item in read.items] == ["Home > Cups", "Home > Cups", "Cup"]
+    assert [item.values.get("attributes") for item in read.items] == [{"type": "Cup"}, {"type": "Cup"}, None]
 
 
 def test_cells_of_any_type_and_broken_rows_cost_nothing_else():
@@ -142,6 +161,7 @@ def test_public_exports(name, rows, products, variants, images, sale, categories
     read = read_public(SHOPIFY, f"shopify/{name}")
     assert (read.rows, read.accounted, read.confidence) == (rows, rows, 0.95)
     assert (len(read.distinct("group_id")), len(set(read.ids())), len(read.items)) == (products, variants, variants)
+    assert read.notes.get("currency") == ("CAD" if name.startswith("bibiwatson") else None)
     assert (len(read.distinct("images")), on_sale(read), len(read.distinct("category"))) == (images, sale, categories)
     assert not read.skipped
 
