@@ -1,7 +1,5 @@
 """schema.org products (https://schema.org/Product) of HTML pages and JSON-LD documents, and agent-commerce feeds."""
 
-import re
-import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +10,7 @@ from beam_preprocess.feeds.stores import agentic
 from beam_preprocess.feeds.stores.cells import unique
 from beam_preprocess.feeds.stores.jsonld_offers import GTIN, VOCABULARY, Offer, offer_of
 from beam_preprocess.feeds.stores.nested import deepest, entries, filled, first, texts
+from beam_preprocess.feeds.stores.page_addresses import url_id
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 
 _NAMED = ("name", "value", "@id")
@@ -24,10 +23,6 @@ _RELATIONS = {
     "isAccessoryOrSparePartFor": "accessory_of",
     "isConsumableFor": "consumable_for",
 }
-# Parts of an address that name no product: languages, and folders that all products are in.
-_FOLDER = re.compile(r"[a-z]{2}([-_][a-z]{2})?|products?|produkte?|produits?|productos?|items?|p|dp|shop|store|catalog")
-_PAGE = re.compile(r"\.(html?|php|aspx?|jsp)$", re.IGNORECASE)
-_ID_PARAMETERS = ("id", "product_id", "productid", "pid", "sku", "product", "item", "p", "artnr", "variant")
 
 
 def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:
@@ -129,23 +124,6 @@ def _item_id(node: Mapping[str, Any], values: Mapping[str, Any], offer: Offer, r
     if name in ("url", "name"):
         reading.notes.setdefault("item_id", f"made from {name}, because products have no sku")
     return candidates[name]
-
-
-def url_id(url: str) -> str:
-    """Returns the part of a product page's address that names the product, "" of none."""
-    try:
-        parts = urllib.parse.urlsplit(url.strip())
-    except ValueError:
-        return ""
-    parameters = {name.lower(): value for name, value in urllib.parse.parse_qsl(parts.query)}
-    named = next((parameters[name] for name in _ID_PARAMETERS if parameters.get(name)), "")
-    folders = [urllib.parse.unquote(part) for part in parts.path.split("/") if part]
-    if named or not folders:
-        return named
-    folders[-1] = _PAGE.sub("", folders[-1])
-    while len(folders) > 1 and _FOLDER.fullmatch(folders[0].lower()):
-        folders.pop(0)
-    return "/".join(folders)
 
 
 def _category(node: Mapping[str, Any], reading: Reading) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from beam_preprocess.feeds.stores.jsonld import JSONLD, url_id
+from beam_preprocess.feeds.stores.jsonld import JSONLD
 from tests.support.feed_reading import read_file, read_public, read_rows
 
 PRODUCT = {"@context": "https://schema.org/", "@type": "Product", "name": "Anvil", "sku": "A1"}
@@ -117,21 +117,6 @@ def test_an_item_without_a_sku_is_named_by_the_next_best(properties, item_id):
     assert read.ids() == [item_id]
     made = item_id in ("Anvil", "anvil-black", "perfume_6")
     assert ("item_id" in read.notes) is made
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://a.example/products/boot", "boot"),
-        ("https://a.example/men/boot.html", "men/boot"),
-        ("https://a.example/de-at/p/17", "17"),
-        ("/en/product/boot/", "boot"),
-        ("https://a.example/", ""),
-        ("http://[", ""),
-    ],
-)
-def test_an_address_names_its_product(url, expected):
-    assert url_id(url) == expected
 
 
 def test_variants_of_a_group_are_items_with_the_fields_of_the_group():
