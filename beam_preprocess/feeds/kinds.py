@@ -4,14 +4,16 @@ from beam_preprocess.feeds.analytics.ga4 import GA4
 from beam_preprocess.feeds.analytics.retail import RETAIL
 from beam_preprocess.feeds.analytics.ubi import UBI
 from beam_preprocess.feeds.contract.kind import FeedKind
-from beam_preprocess.feeds.stores.google import GOOGLE
-from beam_preprocess.feeds.stores.jsonld import JSONLD
+from beam_preprocess.feeds.standards.google import GOOGLE
+from beam_preprocess.feeds.standards.jsonld import JSONLD
 from beam_preprocess.feeds.stores.magento import MAGENTO
 from beam_preprocess.feeds.stores.prestashop import PRESTASHOP
 from beam_preprocess.feeds.stores.shop import SHOP
 from beam_preprocess.feeds.stores.shopify import SHOPIFY
 from beam_preprocess.feeds.stores.woocommerce import WOOCOMMERCE
+from beam_preprocess.feeds.tables.table import TABLE
 
 KINDS: dict[str, FeedKind] = {
-    kind.name: kind for kind in (SHOP, GOOGLE, SHOPIFY, WOOCOMMERCE, MAGENTO, PRESTASHOP, RETAIL, GA4, UBI, JSONLD)
+    kind.name: kind
+    for kind in (SHOP, GOOGLE, SHOPIFY, WOOCOMMERCE, MAGENTO, PRESTASHOP, RETAIL, GA4, UBI, JSONLD, TABLE)
 }

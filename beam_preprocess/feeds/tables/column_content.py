@@ -22,7 +22,7 @@ _DESCRIPTION_LENGTH = 60
 
 
 class Content(NamedTuple):
-    """What the sampled values of a column look like.
+    """Content of a column, by a sample of its values.
 
     Attributes:
       filled: Share of rows that have a value.

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from beam_preprocess.feeds.stores.google import GOOGLE
+from beam_preprocess.feeds.standards.google import GOOGLE
 from beam_preprocess.outcomes import RecordError, SourceRef, SourceRow
 from tests.support.feed_reading import read_file, read_public, read_rows
 

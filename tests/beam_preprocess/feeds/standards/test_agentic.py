@@ -2,7 +2,7 @@
 
 import pytest
 
-from beam_preprocess.feeds.stores.jsonld import JSONLD
+from beam_preprocess.feeds.standards.jsonld import JSONLD
 from tests.support.feed_reading import read_public, read_rows
 
 

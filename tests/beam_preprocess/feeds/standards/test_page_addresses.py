@@ -2,7 +2,7 @@
 
 import pytest
 
-from beam_preprocess.feeds.stores.page_addresses import url_id
+from beam_preprocess.feeds.standards.page_addresses import url_id
 
 
 @pytest.mark.parametrize(

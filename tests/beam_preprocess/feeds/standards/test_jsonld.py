@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from beam_preprocess.feeds.stores.jsonld import JSONLD
+from beam_preprocess.feeds.standards.jsonld import JSONLD
 from tests.support.feed_reading import read_file, read_public, read_rows
 
 PRODUCT = {"@context": "https://schema.org/", "@type": "Product", "name": "Anvil", "sku": "A1"}

@@ -6,11 +6,11 @@ from typing import Any
 from beam_preprocess.feeds.contract.drafts import NOT_A_PRODUCT, ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
 from beam_preprocess.feeds.files.linked_data import BREADCRUMB, PRODUCT_TYPES, product_nodes, type_names
-from beam_preprocess.feeds.stores import agentic
+from beam_preprocess.feeds.standards import agentic
+from beam_preprocess.feeds.standards.jsonld_offers import GTIN, VOCABULARY, Offer, offer_of
+from beam_preprocess.feeds.standards.page_addresses import url_id
 from beam_preprocess.feeds.stores.cells import unique
-from beam_preprocess.feeds.stores.jsonld_offers import GTIN, VOCABULARY, Offer, offer_of
 from beam_preprocess.feeds.stores.nested import deepest, entries, filled, first, texts
-from beam_preprocess.feeds.stores.page_addresses import url_id
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 
 _NAMED = ("name", "value", "@id")

@@ -1,0 +1,1 @@
+"""Kinds of export in an open format: Merchant Center, schema.org, agent commerce."""
