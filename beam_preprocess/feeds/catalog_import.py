@@ -119,7 +119,7 @@ class _Sink:
             _finish(record, self.figures, self.write)
         elif item_id in self.held:
             merge(self.held[item_id], record)
-            tally.repair("merged_duplicate", draft.refs[0], item_id, "one item")
+            tally.repair("merged_duplicate", draft.ref, item_id, "one item")
         else:
             self.held[item_id] = record
 
@@ -144,7 +144,7 @@ def _second_pass(feed: Feed, evidence: Evidence, options: ImportOptions, sink: _
         num_rows = len(draft.refs)
         if not num_rows:  # a further variant of the row before it
             draft = draft._replace(refs=(ref,))
-        ref = draft.refs[0]
+        ref = draft.ref
         record = item_record(draft, reader, as_of=options.as_of)
         if isinstance(record, Skipped):
             tally.skip(record.reason, record.ref, record.detail, rows=num_rows)

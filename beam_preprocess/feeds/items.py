@@ -66,7 +66,7 @@ def item_record(draft: ItemDraft, reader: Reader, *, as_of: float) -> dict[str, 
       reader: Reader of the export.
       as_of: Seconds since 1970 UTC at which sales are open or over.
     """
-    raw, ref = draft.values, draft.refs[0]
+    raw, ref = draft.values, draft.ref
     item_id = reader.read("item_id", raw.get("item_id"), ids.identifier, ref)
     if item_id is None:
         return Skipped(ref, Reason.MISSING_FIELD, "item_id is missing")

@@ -90,11 +90,11 @@ def catalogue_of(
         if (skipped := unreadable(row)) is not None:
             yield skipped
             continue
-        found = 0
+        refs: tuple[SourceRef, ...] = (row.ref,)
         for values in products(row):
             if values["item_id"] not in seen:
                 seen.add(values["item_id"])
-                found += 1
-                yield ItemDraft((row.ref,), values)
-        if not found:
+                yield ItemDraft(refs, values)
+                refs = ()
+        if refs:
             yield Skipped(row.ref, NOT_A_PRODUCT, "the row names no item for the first time")

@@ -37,6 +37,11 @@ class ItemDraft(NamedTuple):
     refs: tuple[SourceRef, ...]
     values: dict[str, Any]
 
+    @property
+    def ref(self) -> SourceRef:
+        """The first of its rows, for messages."""
+        return self.refs[0] if self.refs else SourceRef("", 0)
+
 
 class EventDraft(NamedTuple):
     """An event.

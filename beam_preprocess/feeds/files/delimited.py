@@ -58,9 +58,17 @@ def dialect_of(file: InputFile, encoding: Encoding) -> Dialect:
     escapes = quote + quote not in "".join(sample) and f"\\{quote}" in "".join(sample) if quote else False
     separator = stated[1] if stated else _separator(sample, quote, escapes=escapes)
     cells = next(iter(_parsed(sample, separator, quote, escapes=escapes)), [])
-    has_header = not any(_NUMBER.fullmatch(cell.strip()) for cell in cells)
+    has_header = _is_header(cells)
     names = cells if has_header else [""] * len(cells)
     return Dialect(separator, quote, escapes, _unique(names), has_header, first)
+
+
+def _is_header(cells: list[str]) -> bool:
+    """Whether the first row names columns: no cell is a number, and it is no line of ids separated by blanks."""
+    words = cells[0].split() if len(cells) == 1 else []
+    if len(words) > 1 and all(any(map(str.isdigit, word)) for word in words):
+        return False
+    return not any(_NUMBER.fullmatch(cell.strip()) for cell in cells)
 
 
 _NO_MARKS = dict.fromkeys(map(ord, _IGNORED))
