@@ -66,7 +66,7 @@ def ingestion(job: Job, name: str) -> Any:
         excluded=["serving.client.client", *([] if runs_encoders else ["trainer.model.pretrained"])],
     )
     return getattr(components, name)(
-        shop=job.shop, kind=job.kind, config=job.config_sections("wire", "data"), code=code
+        shop=job.shop, kind=job.kind, config=job.config_sections("wire", "data"), code=code, fetch=job.fetch
     )
 
 
@@ -313,10 +313,12 @@ def parse_job(arguments: Sequence[str] | None = None) -> Job:
       ValueError: A flag that neither this command nor Beam has, or a wrong configuration.
     """
     from beam_preprocess.feeds.request import split_import_args
+    from beam_preprocess.media.web.rules import rules_from_options
 
     options, rest = make_parser(__doc__).parse_known_args(arguments)
     import_args, beam_args = split_import_args(rest)
     job = job_from_flags(options, beam_args=beam_args, import_args=import_args)
+    rules_from_options(json.loads(job.fetch or "{}"))
     return dataclasses.replace(job, beam_args=beam_flags(job.beam_args, beside=parser()))
 
 

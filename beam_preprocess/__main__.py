@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 from beam_preprocess.feeds.request import ImportRequest, add_import_flags
 from beam_preprocess.flags import beam_flags
+from beam_preprocess.media.web.rules import FetchRules, rules_from_options
 from beam_preprocess.outcomes import PreprocessingStopped
+from trainer.job.fetch_flags import add_fetch_flags, fetch_options
 from trainer.spec.config import Config, from_json, override, to_dict
 from trainer.spec.presets import PRESETS, preset
 
@@ -40,11 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             config = from_json(options.config.read_text(encoding="utf-8"), base=config)
         config = override(config, options.set)
         request = ImportRequest.of(options, source=options.source, kind=options.kind)
+        rules = rules_from_options(fetch_options(options))
         with _console_log():
             if request.imports:
                 _import(options, request, config)
             if not options.check:
-                source = _source(options, request)
+                source = _source(options, request, rules)
                 run(source, options.output, config=config, beam_options=beam_arguments, now=options.now)
     except (ValueError, OSError, PreprocessingStopped) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -67,13 +70,13 @@ def _imported(output: str) -> str:
     return f"{output.rstrip('/')}/imported"
 
 
-def _source(options: argparse.Namespace, request: ImportRequest) -> "Source":
+def _source(options: argparse.Namespace, request: ImportRequest, rules: FetchRules | None) -> "Source":
     """The source that Beam reads: what the import wrote, or the records themselves."""
     from beam_preprocess.sources import open_source
 
     if request.imports:
-        return open_source(_imported(options.output), "imported", allow_outside=options.allow_outside)
-    return open_source(options.source, options.kind, allow_outside=options.allow_outside)
+        return open_source(_imported(options.output), "imported", allow_outside=options.allow_outside, fetch=rules)
+    return open_source(options.source, options.kind, allow_outside=options.allow_outside, fetch=rules)
 
 
 @contextlib.contextmanager
@@ -179,6 +182,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one value that differs")
     made.add_argument("--now", type=float, help="epoch seconds; later events are quarantined (default: a day from now)")
     made.add_argument("--allow_outside", action="store_true", help="records may name local media outside the source")
+    add_fetch_flags(made)
     return made
 
 

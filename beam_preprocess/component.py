@@ -57,6 +57,7 @@ class IngestSpec(ComponentSpec):
         "kind": ExecutionParameter(type=str),
         "config": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
+        "fetch": ExecutionParameter(type=str),
     }
     INPUTS: dict[str, ChannelParameter] = {}
     OUTPUTS = {
@@ -72,10 +73,10 @@ class _FingerprintDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver
 
     def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
         """Returns the execution properties to add."""
-        from beam_preprocess import pipeline, sources
+        from beam_preprocess import pipeline
 
         properties = execution_info.exec_properties
-        source = sources.open_source(properties["shop"], kind=properties["kind"])
+        source = _source(properties)
         found = pipeline.input_fingerprint(source, self.side, from_json(properties["config"]))
         if self.side == "events":
             found += hashlib.sha256(b"user key" + (pipeline.default_rules().user_hash_key or b"")).hexdigest()[:16]
@@ -138,9 +139,11 @@ class EventsExecutor(base_beam_executor.BaseBeamExecutor):
 
 
 def _source(properties: Mapping[str, Any]) -> Any:
+    from beam_preprocess.media.web.rules import rules_from_options
     from beam_preprocess.sources import open_source
 
-    return open_source(properties["shop"], kind=properties["kind"])
+    rules = rules_from_options(json.loads(properties.get("fetch") or "{}"))
+    return open_source(properties["shop"], kind=properties["kind"], fetch=rules)
 
 
 def _split_uris(output_dict: Mapping[str, Any], splits: tuple[str, ...]) -> dict[str, str]:
@@ -187,10 +190,10 @@ class _Ingest(base_beam_component.BaseBeamComponent):
 
     SPEC_CLASS = IngestSpec
 
-    def __init__(self, *, shop: str, kind: str, config: str, code: str) -> None:
-        """`config` is the JSON of what ingestion depends on, `code` a hash of its source."""
+    def __init__(self, *, shop: str, kind: str, config: str, code: str, fetch: str = "") -> None:
+        """`config`: the JSON of what ingestion depends on; `code`: a hash of its source; `fetch`: flags of fetching."""
         channels = {key: types.Channel(type=output.type) for key, output in IngestSpec.OUTPUTS.items()}
-        super().__init__(spec=IngestSpec(shop=shop, kind=kind, config=config, code=code, **channels))
+        super().__init__(spec=IngestSpec(shop=shop, kind=kind, config=config, code=code, fetch=fetch, **channels))
 
 
 class ItemsGen(_Ingest):

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -10,10 +10,12 @@ from apache_beam.typehints import Any as AnyType
 from apache_beam.typehints import Tuple
 
 from beam_preprocess import examples, sharded_writer, validation
+from beam_preprocess.media.fetch_step import WantedMedia, fetch_shard, fetch_wanted, shard_of_host
 from beam_preprocess.media.media_root import MediaRoot
+from beam_preprocess.media.web.rules import web_address
 from beam_preprocess.media.wire import WIRE_FORMS, MediaProblem, WireMedia, wire_form
 from beam_preprocess.outcomes import Count, DeadLetter, Reason, RecordError, SourceRef, SourceRow
-from beam_preprocess.sources import ReadRecords, Source
+from beam_preprocess.sources import ReadRecords, Source, read_all
 from beam_preprocess.steps import OutcomeCollector
 from trainer.spec.config import Config
 from trainer.spec.feature_list import features_of
@@ -70,25 +72,82 @@ def latest_record(group: tuple[str, Iterable[ValidRecord]]) -> Iterator[Any]:
     yield item_id, last
 
 
-def serialize_item(keyed: tuple[str, ValidRecord], *, media_root: MediaRoot, config: Config) -> Iterator[Any]:
-    """Yields (shard, (sort key, serialized Example)) of one item; media that cannot be used become dead letters."""
+def fetch_catalog(
+    catalog: beam.PCollection, media_root: MediaRoot, config: Config, outcomes: OutcomeCollector
+) -> tuple[beam.pvalue.AsIter, ...]:
+    """Fetches the media that items keep if all can be used, in parallel; returns side inputs that wait for it."""
+    if media_root.fetch is None:
+        return ()
+    named = catalog | "media of the web" >> beam.FlatMap(_first_addresses, config).with_output_types(
+        Tuple[str, AnyType]
+    )
+    distinct = named | "distinct media" >> beam.GroupByKey()
+    keyed = distinct | "hosts" >> beam.Map(_with_shard).with_output_types(Tuple[int, str])
+    shards = keyed | "by host" >> beam.GroupByKey()
+    step = functools.partial(fetch_shard, rules=media_root.fetch)
+    return (beam.pvalue.AsIter(outcomes.run(shards, "fetch media", step, out=int)),)
+
+
+def _first_addresses(keyed: tuple[str, ValidRecord], config: Config) -> Iterator[tuple[str, None]]:
+    for media in media_of(keyed[1].values, config):
+        yield from ((address, None) for address in filter(None, map(web_address, media.uris[: media.wanted])))
+
+
+def _with_shard(group: tuple[str, Any]) -> tuple[int, str]:
+    return shard_of_host(group[0]), group[0]
+
+
+def fetch_media(source: Source, config: Config) -> None:
+    """Fetches the media that the items of a source keep, in this process; the next ones where some cannot be had."""
+    if source.media_root.fetch is None:
+        return
+    rows = (row.values for row in read_all(source, "catalog"))
+    records = (validation.check(values, CATALOG).values for values in rows if not isinstance(values, RecordError))
+    media = (WantedMedia(named.uris, named.wanted) for record in records for named in media_of(record, config))
+    fetch_wanted(media, source.media_root.fetch)
+
+
+class NamedMedia(NamedTuple):
+    """Media of one feature that a record names, the best first, and the number of them that an item keeps."""
+
+    feature: Feature
+    uris: list[str]
+    wanted: int
+
+
+def media_of(record: Mapping[str, Any], config: Config) -> Iterator[NamedMedia]:
+    """Yields the media of a record, feature by feature."""
+    for feature in features_of(Side.ITEM):
+        if feature.modality in WIRE_FORMS and feature.dtype is Dtype.BYTES:
+            value = record.get(feature.name) or []
+            uris = value if isinstance(value, list) else [value]
+            yield NamedMedia(feature, uris, config.wire.num_images if feature.modality is Modality.IMAGE else 1)
+
+
+def serialize_item(
+    keyed: tuple[str, ValidRecord], waited_for: object = None, *, media_root: MediaRoot, config: Config
+) -> Iterator[Any]:
+    """Yields (shard, (sort key, serialized Example)) of one item; media that cannot be used become dead letters.
+
+    Args:
+      keyed: (item_id, record).
+      waited_for: The end of `fetch_catalog`.
+      media_root: The rule for URIs.
+      config: Sizes and shards.
+    """
     item_id, (ref, record) = keyed
     row = wire_row(record, config)
     dead_letters: list[DeadLetter] = []
     names_media = False
-    for feature in features_of(Side.ITEM):
-        if feature.modality not in WIRE_FORMS or feature.dtype is not Dtype.BYTES:
-            continue
-        value = record.get(feature.name) or []
-        uris = value if isinstance(value, list) else [value]
-        names_media |= bool(uris)
+    for media in media_of(record, config):
+        names_media |= bool(media.uris)
         parts: list[bytes] = []
-        for form in _wire_forms(uris, feature, media_root, config):
+        for form in _wire_forms(media, media_root, config):
             if isinstance(form, WireMedia):
                 parts += form.parts
             else:
                 dead_letters.append(form.dead_letter(ref, item_id))
-        row[feature.name] = parts if feature.axes else (parts or [b""])[0]
+        row[media.feature.name] = parts if media.feature.axes else (parts or [b""])[0]
     row["media_missing"] = int(bool(dead_letters))
     yield from dead_letters
     yield Count(NAMED, int(names_media))
@@ -99,13 +158,11 @@ def serialize_item(keyed: tuple[str, ValidRecord], *, media_root: MediaRoot, con
     yield shard, (name, examples.serialize(row, sides=(Side.ITEM,), wire=config.wire))
 
 
-def _wire_forms(
-    uris: Iterable[str], feature: Feature, media_root: MediaRoot, config: Config
-) -> Iterator[WireMedia | MediaProblem]:
+def _wire_forms(media: NamedMedia, media_root: MediaRoot, config: Config) -> Iterator[WireMedia | MediaProblem]:
     """The wire forms of media, until there are as many as an item keeps."""
-    wanted = config.wire.num_images if feature.modality is Modality.IMAGE else 1
-    for uri in uris:
-        form = wire_form(uri, modality=feature.modality, media_root=media_root, wire=config.wire)
+    wanted = media.wanted
+    for uri in media.uris:
+        form = wire_form(uri, modality=media.feature.modality, media_root=media_root, wire=config.wire)
         yield form
         wanted -= isinstance(form, WireMedia)
         if not wanted:

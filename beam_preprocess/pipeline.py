@@ -65,7 +65,12 @@ def default_rules() -> joins.EventRules:
 
 
 def input_fingerprint(source: Source, part: str, config: Config) -> str:
-    """Returns the hash of all content that `ingest_items` or `ingest_events` reads with this configuration."""
+    """Returns the hash of all content that `ingest_items` or `ingest_events` reads with this configuration.
+
+    Media of the web are fetched first, where that is allowed; `ingest_items` then finds them in the cache.
+    """
+    if part == "items" or config.data.pseudo_queries:
+        items.fetch_media(source, config)
     parts = [part, fingerprint(source, "items" if part == "items" else "events")]
     if part == "events" and config.data.pseudo_queries:
         parts.append(fingerprint(source, "items"))
@@ -98,7 +103,8 @@ def ingest_items(
     finish = functools.partial(items.serialize_item, media_root=source.media_root, config=config)
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
         catalog = items.read_catalog(pipeline, source, outcomes)
-        finished = outcomes.run(catalog, "media and Examples", finish, out=Tuple[int, AnyType])
+        fetched = items.fetch_catalog(catalog, source.media_root, config, outcomes)
+        finished = outcomes.run(catalog, "media and Examples", finish, *fetched, out=Tuple[int, AnyType])
         for modality in config.embedded:
             finished = precomputed_embeddings.with_embeddings(finished, modality, config, outcomes)
         _ = finished | "items" >> sharded_writer.WriteShards(aside, prefix="items", shards=config.data.item_shards)
@@ -122,9 +128,11 @@ def _check_items(counts: Mapping[str, int], config: Config, dead_letter_path: st
     named, unusable = counts.get(items.NAMED, 0), counts.get(items.UNUSABLE, 0)
     limit = config.data.media_missing_limit
     if unusable > limit * named:
+        not_fetched = counts.get("media_unusable/unsupported_scheme", 0)
+        advice = f"{not_fetched} addresses are not fetched: see --fetch_media and --allow_http. " if not_fetched else ""
         raise MediaLimitError(
             f"{unusable} of {named} items that name media have some that cannot be used; wanted at most {limit:.0%}. "
-            f"See {dead_letter_path}, or raise data.media_missing_limit."
+            f"{advice}See {dead_letter_path}, or raise data.media_missing_limit."
         )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.spec.config import Config
 
 if TYPE_CHECKING:
+    from beam_preprocess.media.web.rules import FetchRules
     from beam_preprocess.pipeline import BeamOptions
     from serving.bundle.build import BundleReport
     from serving.bundle.refresh import RefreshReport
@@ -49,6 +50,7 @@ def preprocess(
     mapping: Mapping[str, str] | None = None,
     beam_options: "BeamOptions" = None,
     now: float | None = None,
+    fetch_media: "FetchRules | str" = "",
 ) -> dict[str, dict[str, int]]:
     """Turns the exports of a shop into Examples and a Transform graph, as `vitrine preprocess` does.
 
@@ -64,18 +66,21 @@ def preprocess(
       mapping: {field: column} where an export's own columns are not known.
       beam_options: Arguments or options of the Beam runner; this process when None.
       now: Epoch seconds; later events are left out. A day from now when None.
+      fetch_media: Hosts from which media are fetched by https, separated by commas, or `all` that the catalogue names;
+        or rules with a cache, http and more.
 
     Returns:
       {"items" | "events" | "signals": {outcome: count}}.
 
     Raises:
-      ValueError: There is no shop of that kind, or its numbers or dates are ambiguous.
+      ValueError: There is no shop of that kind, its numbers or dates are ambiguous, or `fetch_media` holds no host.
       ImportStopped: Too many rows cannot be used, or too few events are about items of the catalogue.
       EmptyCatalogueError: No catalogue row is valid.
       MediaLimitError: Too many items have media that cannot be used.
     """
     from beam_preprocess.__main__ import run
     from beam_preprocess.feeds.request import ImportRequest
+    from beam_preprocess.media.web.rules import rules_of
     from beam_preprocess.sources import open_source
 
     config = config or Config()
@@ -86,11 +91,11 @@ def preprocess(
         events=() if events is None else (events,),
         mapping=mapping or {},
     )
-    source = open_source(shop or "", kind) if not request.imports else None
-    if source is None:
-        directory = f"{str(output_dir).rstrip('/')}/imported"
-        request.run(directory, data=config.data, now=now)
-        source = open_source(directory, "imported")
+    rules = rules_of(fetch_media)
+    if request.imports:
+        shop, kind = f"{str(output_dir).rstrip('/')}/imported", "imported"
+        request.run(shop, data=config.data, now=now)
+    source = open_source(shop or "", kind, fetch=rules)
     return run(source, output_dir, config=config, beam_options=beam_options, now=now)
 
 

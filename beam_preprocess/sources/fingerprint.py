@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from beam_preprocess import validation
-from beam_preprocess.media.media_root import MediaRoot, MediaUnavailable
 from beam_preprocess.outcomes import RecordError, SourceRow
 from beam_preprocess.sources import record_files
 from beam_preprocess.sources.base import Record, Source, read_all
@@ -17,7 +16,8 @@ Part = Literal["items", "catalogue", "events"]
 def fingerprint(source: Source, part: Part) -> str:
     """Returns the hash of the content of one part of a source.
 
-    The same content in another directory has the same fingerprint; a medium that cannot be read counts as such.
+    The same content in another directory has the same fingerprint; a medium that cannot be read counts as such. One of
+    the web counts by its cached content; nothing is fetched.
 
     Args:
       source: The source.
@@ -29,7 +29,7 @@ def fingerprint(source: Source, part: Part) -> str:
         for path in dict.fromkeys(shard.path for shard in source.shards(record)):
             _update(digest, record.encode(), record_files.name_of(path).encode(), _file_hash(path))
         for uri in sorted(set(_media(read_all(source, record), record))) if part != "catalogue" else ():
-            _update(digest, uri.encode("utf-8", "surrogatepass"), _medium_hash(source.media_root, uri))
+            _update(digest, uri.encode("utf-8", "surrogatepass"), source.media_root.content_hash(uri).encode())
     ground_truth = source.ground_truth_path if part == "events" else None
     if ground_truth is not None:
         _update(digest, b"truth", _file_hash(str(ground_truth)))
@@ -52,10 +52,3 @@ def _update(digest: "hashlib._Hash", *parts: bytes) -> None:
 def _file_hash(path: str) -> bytes:
     with record_files.open_bytes(path) as file:
         return hashlib.file_digest(file, "sha256").digest()  # type: ignore[arg-type]
-
-
-def _medium_hash(media_root: MediaRoot, uri: str) -> bytes:
-    try:
-        return hashlib.sha256(media_root.read(uri)).digest()
-    except MediaUnavailable as error:
-        return error.kind.encode()

@@ -24,6 +24,7 @@ class Job:
       min_lift_over_popularity: Recall@10 must exceed that of popularity by more than this; -1 requires nothing.
       max_regression: Allowed loss of recall@10 against the last blessed bundle.
       warm_start: A published version to start from; "" trains from the start.
+      fetch: The flags of fetching media as JSON (see `trainer.job.fetch_flags`); "" fetches nothing.
       trials: Trials of the hyper-parameter search before training; 0 = no search.
       import_args: Flags of the import of exports (`beam_preprocess.feeds.request`).
       cloud: Managed service of a compiled pipeline; None on this machine.
@@ -39,6 +40,7 @@ class Job:
     min_lift_over_popularity: float = 0.0
     max_regression: float = 0.03
     warm_start: str = ""
+    fetch: str = ""
     trials: int = 0
     import_args: tuple[str, ...] = ()
     cloud: Cloud | None = None

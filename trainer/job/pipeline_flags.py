@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.job.cloud import Cloud
+from trainer.job.fetch_flags import add_fetch_flags, fetch_json
 from trainer.job.job import Job
 from trainer.spec import config as configs
 from trainer.spec.config import Config
@@ -36,6 +37,7 @@ def make_parser(description: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--max_regression", type=float, default=0.03, help="allowed loss against the last blessed one")
     parser.add_argument("--warm_start", default="", help="published version to start from, on new days of events")
     parser.add_argument("--trials", type=int, default=0, help="trials of the hyper-parameter search before training")
+    add_fetch_flags(parser)
     _add_cloud_flags(parser)
     return parser
 
@@ -64,6 +66,10 @@ def job_from_flags(
     cloud = None
     if options.compile:
         cloud = Cloud(**{field.name: getattr(options, field.name) for field in dataclasses.fields(Cloud)})
+        if options.fetch_media and "://" not in options.media_cache:
+            raise ValueError(
+                f"--media_cache is {options.media_cache!r}; Dataflow's workers share a remote one, such as gs://bucket/media."
+            )
         if "://" not in options.shop:
             raise ValueError(f"--shop is {options.shop!r}; Dataflow needs a remote one, such as gs://bucket/shop.")
     return Job(
@@ -77,6 +83,7 @@ def job_from_flags(
         max_regression=options.max_regression,
         beam_args=(*(cloud.beam_args() if cloud else ()), *beam_args),
         warm_start=options.warm_start if cloud or "://" in options.warm_start else _absolute(options.warm_start),
+        fetch=fetch_json(options),
         trials=options.trials,
         import_args=tuple(import_args),
         cloud=cloud,
