@@ -26,22 +26,32 @@ class Columns:
         self.used: dict[str, list[str]] = {}
         self.seen: dict[str, str] = {}
         self._keys: dict[str, str] = {}
+        self._noted: set[tuple[str, str]] = set()
+        self._header: list[str] = []
+        self._header_keys: list[str] = []
 
     def start(self, row: Mapping[str, Any]) -> "Row":
         """Returns a row for lookups by column key."""
-        for name in row:
-            if name not in self._keys:
-                key = column_key(name)
-                self._keys[name] = key
-                self.seen.setdefault(key, name)
-        return Row(self, {self._keys[name]: value for name, value in row.items()})
+        header = list(row)
+        if header != self._header:  # hardly ever in a delimited file
+            self._header, self._header_keys = header, [self._key(name) for name in header]
+        return Row(self, dict(zip(self._header_keys, row.values(), strict=True)))
+
+    def _key(self, name: str) -> str:
+        if name not in self._keys:
+            key = column_key(name)
+            self._keys[name] = key
+            self.seen.setdefault(key, name)
+        return self._keys[name]
 
     def note(self, field: str, key: str) -> None:
         """Records that a field was read from a column."""
-        names = self.used.setdefault(field, [])
-        name = self.seen.get(key, key)
-        if name not in names:
-            names.append(name)
+        if (field, key) not in self._noted:
+            self._noted.add((field, key))
+            names = self.used.setdefault(field, [])
+            name = self.seen.get(key, key)
+            if name not in names:
+                names.append(name)
 
     def as_report(self) -> dict[str, str]:
         """Returns {field: its columns}, several joined by a comma."""
@@ -56,6 +66,8 @@ class Columns:
 class Row:
     """One row of an export with lookups by column key."""
 
+    __slots__ = ("_columns", "values")
+
     def __init__(self, columns: Columns, values: Mapping[str, Any]) -> None:
         self._columns = columns
         self.values = values
@@ -68,9 +80,11 @@ class Row:
           *names: Column keys (`column_key`), the best first.
         """
         own = self._columns.mapping.get(field)
-        for key in ((own,) if own else ()) + names:
+        for key in (own, *names) if own else names:
             value = self.values.get(key)
-            if value is not None and value != "" and value != [] and value != {}:
+            if value is None or value == "":
+                continue
+            if isinstance(value, str) or (value != [] and value != {}):
                 self._columns.note(field, key)
                 return value
         return None

@@ -20,6 +20,8 @@ _DECIMAL = re.compile(r"[-+]?\d+([.,]\d+)?")
 
 def text_of(value: Any) -> str:
     """Returns a cell as text without blanks around it; a whole number without its decimal point, "" for no value."""
+    if isinstance(value, str):
+        return value.strip()
     if value is None:
         return ""
     if isinstance(value, float):
@@ -43,13 +45,15 @@ def is_no(value: Any) -> bool:
 
 def list_of(value: Any, separator: str = ",") -> list[str]:
     """Returns the parts of a cell that are not empty; a list stays one."""
+    if value is None:
+        return []
     parts = value if isinstance(value, list | tuple) else text_of(value).split(separator)
     return [part for part in map(text_of, parts) if part]
 
 
 def urls_of(value: Any) -> list[str]:
     """Returns the addresses of a cell, separated by commas with or without a blank; a comma inside of one stays."""
-    if isinstance(value, list | tuple):
+    if value is None or isinstance(value, list | tuple):
         return list_of(value)
     text = text_of(value)
     parts = (_BEFORE_ADDRESS if "://" in text else _BETWEEN_PATHS).split(text)
@@ -64,8 +68,12 @@ def decimal_of(value: Any) -> float | None:
 
 def fields_of(row: Row, table: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     """Returns {field: value} of a row by {field: its columns, the best first}, without the empty ones."""
-    found = {field: row.get(field, *names) for field, names in table.items()}
-    return {field: value for field, value in found.items() if text_of(value)}
+    found = {}
+    for field, names in table.items():
+        value = row.get(field, *names)
+        if value is not None and text_of(value):
+            found[field] = value
+    return found
 
 
 def unique(values: Iterable[str]) -> list[str]:

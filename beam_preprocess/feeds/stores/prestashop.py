@@ -64,15 +64,23 @@ def _columns(keys: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     return {column: names for column, names in found.items() if names}
 
 
-def _get(record: Row, field: str, column: str = "") -> Any:
-    return record.get(field, *_columns(tuple(record.values)).get(column or field, ()))
+class _Cells:
+    """Cells of a row by the columns of `_NAMES`."""
+
+    def __init__(self, row: Row) -> None:
+        self._row = row
+        self.columns = _columns(tuple(row.values))
+
+    def get(self, field: str, column: str = "") -> Any:
+        """Returns a cell, recorded as the source of a field; its column is of the field's name when "" is given."""
+        return self._row.get(field, *self.columns.get(column or field, ()))
 
 
 class _Line(NamedTuple):
     """A row and its lookup; None for a row that could not be parsed."""
 
     row: SourceRow
-    record: Row | None
+    record: _Cells | None
 
     @property
     def product(self) -> str:
@@ -82,9 +90,7 @@ class _Line(NamedTuple):
 
 
 def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:
-    lines = (
-        _Line(row, None if isinstance(row.values, RecordError) else reading.columns.start(row.values)) for row in rows
-    )
+    lines = (_Line(row, _cells(row, reading)) for row in rows)
     for _, group in itertools.groupby(lines, key=lambda line: line.product):
         first, *others = group
         if isinstance(first.row.values, RecordError):
@@ -101,46 +107,50 @@ def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | 
             yield ItemDraft(refs, _values(item_id, records[0]))
 
 
-def _item_id(record: Row) -> str:
-    names = (_get(record, "item_id", "id"), _get(record, "sku"), _get(record, "title"))
+def _cells(row: SourceRow, reading: Reading) -> _Cells | None:
+    return None if isinstance(row.values, RecordError) else _Cells(reading.columns.start(row.values))
+
+
+def _item_id(record: _Cells) -> str:
+    names = (record.get("item_id", "id"), record.get("sku"), record.get("title"))
     return next((name for name in map(unguarded, names) if name), "")
 
 
-def _is_combination(record: Row) -> bool:
-    return {"option", "choice"} <= _columns(tuple(record.values)).keys()
+def _is_combination(record: _Cells) -> bool:
+    return {"option", "choice"} <= record.columns.keys()
 
 
-def _values(item_id: str, record: Row) -> dict[str, Any]:
-    values = {field: _get(record, field) for field in ("title", "price", "brand", "mpn", "sale_start", "sale_end")}
-    short, full = text_of(_get(record, "description", "short")), text_of(_get(record, "description"))
+def _values(item_id: str, record: _Cells) -> dict[str, Any]:
+    values = {field: record.get(field) for field in ("title", "price", "brand", "mpn", "sale_start", "sale_end")}
+    short, full = text_of(record.get("description", "short")), text_of(record.get("description"))
     values |= {
         "item_id": item_id,
         "group_id": item_id,
-        "sku": unguarded(_get(record, "sku")),
-        "gtin": unguarded(_get(record, "gtin")),
+        "sku": unguarded(record.get("sku")),
+        "gtin": unguarded(record.get("gtin")),
         "description": full if short in full else f"{short}\n{full}".strip(),
         "sale_price": _sale_price(record),
-        "images": unique(urls_of(_get(record, "images"))),
+        "images": unique(urls_of(record.get("images"))),
         "relations": [
-            {"type": "accessory", "item_id": other} for other in list_of(_get(record, "relations", "accessories"))
+            {"type": "accessory", "item_id": other} for other in list_of(record.get("relations", "accessories"))
         ],
     }
-    categories = list_of(_get(record, "category", "categories"))
+    categories = list_of(record.get("category", "categories"))
     shown = [name for name in categories if name.casefold() not in _ROOTS] or categories
-    attributes = _features(_get(record, "attributes", "features")) | {
-        "tags": ", ".join(list_of(_get(record, "tags"))),
+    attributes = _features(record.get("attributes", "features")) | {
+        "tags": ", ".join(list_of(record.get("tags"))),
         "categories": ", ".join(shown[1:]),
-        "condition": text_of(_get(record, "attributes", "condition")),
+        "condition": text_of(record.get("attributes", "condition")),
         "status": _status(record),
     }
     values |= _stock(record, is_offered=not attributes["status"])
     return filled(values | {"category": shown[0] if shown else "", "attributes": filled(attributes)})
 
 
-def _sale_price(record: Row) -> float | None:
+def _sale_price(record: _Cells) -> float | None:
     """The price less the discount, which is an amount or a percentage; None without one."""
-    price = decimal_of(_get(record, "price"))
-    amount, percent = decimal_of(_get(record, "sale_price", "amount")), _percent(_get(record, "sale_price", "percent"))
+    price = decimal_of(record.get("price"))
+    amount, percent = decimal_of(record.get("sale_price", "amount")), _percent(record.get("sale_price", "percent"))
     if price is None or not (amount or percent):
         return None
     reduced = price - (amount or 0.0) if amount else price * (1.0 - (percent or 0.0) / 100.0)
@@ -162,36 +172,36 @@ def _features(cell: Any) -> dict[str, str]:
     return {name: ", ".join(unique(values)) for name, values in found.items()}
 
 
-def _status(record: Row) -> str:
+def _status(record: _Cells) -> str:
     """Why the shop does not offer a product, "" where it does."""
-    if is_no(_get(record, "in_stock", "active")):
+    if is_no(record.get("in_stock", "active")):
         return "inactive"
-    if text_of(_get(record, "in_stock", "visibility")).casefold() == "none":
+    if text_of(record.get("in_stock", "visibility")).casefold() == "none":
         return "hidden"
-    return "not for order" if is_no(_get(record, "in_stock", "orderable")) else ""
+    return "not for order" if is_no(record.get("in_stock", "orderable")) else ""
 
 
-def _stock(record: Row, *, is_offered: bool) -> dict[str, Any]:
-    if is_offered and unguarded(_get(record, "in_stock", "out_of_stock")) != "1":
-        return {"stock_quantity": _get(record, "stock_quantity", "quantity")}
+def _stock(record: _Cells, *, is_offered: bool) -> dict[str, Any]:
+    if is_offered and unguarded(record.get("in_stock", "out_of_stock")) != "1":
+        return {"stock_quantity": record.get("stock_quantity", "quantity")}
     return {"in_stock": is_offered}  # with an action 1 it is sold beyond the stock
 
 
-def _with_options(item_id: str, refs: tuple[SourceRef, ...], records: Sequence[Row]) -> ItemDraft:
+def _with_options(item_id: str, refs: tuple[SourceRef, ...], records: Sequence[_Cells]) -> ItemDraft:
     """A product with the options of its combinations, which name neither a title nor a price of their own."""
     options: dict[str, list[str]] = {}
     for record in records:
-        names = _FEATURE.split(text_of(_get(record, "attributes", "option")))
-        choices = list_of(_get(record, "attributes", "choice"))
+        names = _FEATURE.split(text_of(record.get("attributes", "option")))
+        choices = list_of(record.get("attributes", "choice"))
         for name, choice in zip(names, choices, strict=False):
             options.setdefault(name.partition(":")[0].strip(), []).append(choice.partition(":")[0].strip())
-    quantities = [decimal_of(_get(record, "stock_quantity", "quantity")) for record in records]
+    quantities = [decimal_of(record.get("stock_quantity", "quantity")) for record in records]
     known = [quantity for quantity in quantities if quantity is not None]
     values = {
         "item_id": item_id,
         "group_id": item_id,
         "attributes": {name: ", ".join(unique(choices)) for name, choices in options.items() if name},
-        "images": unique(image for record in records for image in urls_of(_get(record, "images"))),
+        "images": unique(image for record in records for image in urls_of(record.get("images"))),
         "stock_quantity": sum(known) if known else None,
     }
     return ItemDraft(refs, filled(values))

@@ -1,6 +1,7 @@
 """Shopify: products and orders as its admin exports them to CSV (https://help.shopify.com/manual/products/import-export)."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -47,12 +48,12 @@ _GOOGLE_CATEGORY = ("google_shopping_/_google_product_category",)
 _METAFIELD = re.compile(
     r".*\((?:product|variant)\.metafields\.(?P<path>.+)\)|(?:variant_)?metafield:_(?P<other>\S+?)(_\[.*)?"
 )
-_NOT_SHOWN = ("mm_google_shopping.", "shopify_discovery_product_search_boost.", "seo.", "reviews.", "facts.")
+_NOT_SHOWN = ("mm_google_shopping.", "shopify_discovery_", "seo.", "reviews.", "facts.")
 _RECOMMENDED = re.compile(r"shopify_discovery_product_recommendation\.(complementary|related)_products")
 _MARKET = re.compile(r"(?:included|price|compare_at_price)_/_(?P<market>.+)")
 _ADMIN_LANGUAGES = ("en", "fr", "de", "es", "it", "nl", "pt", "sv", "da", "nb", "fi", "pl", "cs", "tr", "ja", "zh")
 _NO_OPTION = "default title"
-_NUM_OPTIONS = 3
+_OPTIONS = tuple((f"option{number}_name", f"option{number}_value") for number in (1, 2, 3))
 # Products whose further rows may stand further on in the file, as in one that was sorted by another column.
 _OPEN_PRODUCTS = 20_000
 
@@ -171,8 +172,9 @@ def _add_attributes(product: _Product, record: Row, reading: Reading) -> None:
         found["condition"] = condition
     for name, value in found.items():
         product.attributes.setdefault(name, text_of(value))
-    for key in record.matching(_METAFIELD):
-        _add_metafield(product, key, record, reading)
+    for metafield in _metafields(tuple(record.values)):
+        if record.values[metafield.key]:
+            _add_metafield(product, metafield, record, reading)
 
 
 def _category(product: _Product, record: Row) -> dict[str, str]:
@@ -187,20 +189,34 @@ def _category(product: _Product, record: Row) -> dict[str, str]:
     return {"type": kind} if category and kind else {}
 
 
-def _add_metafield(product: _Product, key: str, record: Row, reading: Reading) -> None:
-    match = _METAFIELD.fullmatch(key)
-    path = (match["path"] or match["other"]) if match else ""
-    recommended = _RECOMMENDED.fullmatch(path)
+class _Metafield(NamedTuple):
+    """Column of a metafield: its key, namespace and name of the metafield, whether a label is before them."""
+
+    key: str
+    path: str
+    has_label: bool
+
+
+@functools.lru_cache(maxsize=64)
+def _metafields(keys: tuple[str, ...]) -> tuple[_Metafield, ...]:
+    """The metafields that shoppers see, and the recommended products."""
+    matches = [(key, _METAFIELD.fullmatch(key)) for key in keys]
+    found = [_Metafield(key, match["path"] or match["other"], bool(match["path"])) for key, match in matches if match]
+    return tuple(
+        field for field in found if _RECOMMENDED.fullmatch(field.path) or not field.path.startswith(_NOT_SHOWN)
+    )
+
+
+def _add_metafield(product: _Product, metafield: _Metafield, record: Row, reading: Reading) -> None:
+    recommended = _RECOMMENDED.fullmatch(metafield.path)
     if recommended:
-        others = text_of(record.get("relations", key)).replace(";", ",").split(",")
+        others = text_of(record.get("relations", metafield.key)).replace(";", ",").split(",")
         product.relations += [{"type": recommended[1], "item_id": text_of(other)} for other in others if text_of(other)]
         return
-    if path.startswith(_NOT_SHOWN) or path.startswith("shopify_discovery_"):
-        return
-    value = text_of(record.get("attributes", key))
+    value = text_of(record.get("attributes", metafield.key))
     if value and not value.startswith("gid://"):
-        name = reading.columns.seen[key].rpartition("(")[0].strip() if match and match["path"] else ""
-        product.attributes.setdefault(name or path.rpartition(".")[2], value)
+        name = reading.columns.seen[metafield.key].rpartition("(")[0].strip() if metafield.has_label else ""
+        product.attributes.setdefault(name or metafield.path.rpartition(".")[2], value)
 
 
 def _status(record: Row) -> str:
@@ -226,11 +242,11 @@ def _stock(record: Row) -> dict[str, Any]:
 def _options(product: _Product, record: Row) -> tuple[str, ...]:
     """The option values of a row; their names are those of the product's first row."""
     values = []
-    for number in range(1, _NUM_OPTIONS + 1):
-        name = text_of(record.get("attributes", f"option{number}_name"))
-        if name:
-            product.option_names.setdefault(number, name)
-        values.append(text_of(record.get("attributes", f"option{number}_value")))
+    for number, (name_column, value_column) in enumerate(_OPTIONS, start=1):
+        name = record.get("attributes", name_column)
+        if name is not None:
+            product.option_names.setdefault(number, text_of(name))
+        values.append(text_of(record.get("attributes", value_column)))
     return tuple(values) if any(values) else ()
 
 

@@ -34,6 +34,7 @@ class _Layout:
         keyed = [{column_key(name): value for name, value in row.items()} for row in rows]
         keys = tuple(dict.fromkeys(key for row in keyed for key in row))
         self.fields = fields_by_column(keys, keyed)
+        self._keys = {field: (key,) for field, key in self.fields.items()}
         self.attributes: list[AttributeColumns] = attribute_columns(keys, keyed)
         codes = {key: match["code"] for key in keys if (match := _CODE_COLUMN.fullmatch(key))}
         self.codes = {key: "mpn" if code == "mpn" else "gtin" for key, code in codes.items()}
@@ -46,8 +47,7 @@ class _Layout:
           field: The field that it becomes.
           column: The export's own column, the field itself when "".
         """
-        key = self.fields.get(column or field)
-        return record.get(field, *((key,) if key else ()))
+        return record.get(field, *self._keys.get(column or field, ()))
 
 
 @dataclasses.dataclass
@@ -177,6 +177,8 @@ def _paths(cell: Any) -> list[str]:
 
 
 def _split(cell: Any) -> list[str]:
+    if cell is None:
+        return []
     parts = cell if isinstance(cell, list | tuple) else _COMMA.split(text_of(cell))
     return [part for part in (text_of(part).replace("\\,", ",") for part in parts) if part]
 
