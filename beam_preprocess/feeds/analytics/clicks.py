@@ -11,6 +11,7 @@ from beam_preprocess.feeds.analytics import layouts, nested
 from beam_preprocess.feeds.analytics.drafting import Shoppers, catalogue_of, known, not_an_event, without_item
 from beam_preprocess.feeds.analytics.event_names import type_of, type_of_file
 from beam_preprocess.feeds.analytics.layouts import is_absent
+from beam_preprocess.feeds.analytics.requests import MADE, ORDER_EPOCH
 from beam_preprocess.feeds.contract.drafts import EventDraft, ItemDraft, Skipped, unreadable
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
 from beam_preprocess.outcomes import SourceRow
@@ -76,6 +77,9 @@ class _Reader:
         self._layout = layout
         self._reading = reading
         self._shoppers = Shoppers(reading)
+        self._made_seconds = ORDER_EPOCH
+        if layout and "timestamp" not in layout:
+            reading.notes["times"] = MADE
 
     def events(self, row: SourceRow) -> Iterator[EventDraft | Skipped]:
         if (skipped := unreadable(row)) is not None:
@@ -106,7 +110,7 @@ class _Reader:
         if kind != EventType.SEARCH and cells["item_id"] is None:
             return without_item(row.ref, kind) if layout else not_an_event(row.ref, "no column of items")
         fields = known(
-            timestamp=_moment(cells["timestamp"], cells["timeframe"]),
+            timestamp=self._time(cells, layout),
             type=kind,
             item_id=None if kind == EventType.SEARCH else nested.id_text(cells["item_id"]),
             user_id=None if user is None else nested.id_text(user),
@@ -116,6 +120,12 @@ class _Reader:
             query={"text": str(query)} if query is not None else None,
         )
         return EventDraft(row.ref, fields)
+
+    def _time(self, cells: Mapping[str, Any], layout: dict[str, str]) -> Any:
+        if "timestamp" in layout:
+            return _moment(cells["timestamp"], cells["timeframe"])
+        self._made_seconds += 1.0
+        return self._made_seconds
 
     def _cell(self, values: Mapping[str, Any], field: str, layout: dict[str, str]) -> Any:
         column = layout.get(field)

@@ -167,7 +167,7 @@ def _list_key(event: Node, parameters: Node) -> str:
 
 def _events(rows: Iterable[SourceRow], reading: Reading) -> Iterator[EventDraft | Skipped]:
     reader = _Reader(reading)
-    return with_requests(reader.moment(row) for row in rows)
+    return with_requests((reader.moment(row) for row in rows), reading)
 
 
 def _products(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:

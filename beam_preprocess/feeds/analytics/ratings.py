@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from beam_preprocess.feeds.analytics import layouts, nested
 from beam_preprocess.feeds.analytics.drafting import catalogue_of, known, not_an_event
 from beam_preprocess.feeds.analytics.layouts import is_absent, number
+from beam_preprocess.feeds.analytics.requests import ORDER_EPOCH
 from beam_preprocess.feeds.contract.drafts import EventDraft, ItemDraft, Skipped, unreadable
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
 from beam_preprocess.outcomes import SourceRow
@@ -33,7 +34,6 @@ _SCALES = (1.0, 5.0, 10.0, 100.0)
 _STARS = 5.0
 _POSITIVE_SHARE = 0.8  # of the scale: four of five stars
 _MAX_RATINGS = 25  # distinct ones of a column without a name
-_LAST = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC).timestamp()  # of sequences without times
 _STEP_SECONDS = 3600
 _IMPLICIT = 1.0  # a scale of 0 and 1: no stars
 
@@ -134,7 +134,7 @@ def _sequence(values: Mapping[str, Any], reading: Reading) -> Iterator[dict[str,
             "type": EventType.CLICK,
             "user_id": nested.id_text(user[0]),
             "item_id": nested.id_text(item),
-            "timestamp": _LAST - _STEP_SECONDS * (len(items) - 1 - place),
+            "timestamp": ORDER_EPOCH - _STEP_SECONDS * (len(items) - 1 - place),
         }
 
 
@@ -154,7 +154,7 @@ def _rated(
     shared = known(user_id=user, item_id=nested.id_text(cells["item_id"]), timestamp=cells.get("timestamp"))
     if "timestamp" not in layout.columns:
         order[user or ""] += 1
-        shared["timestamp"] = _LAST + _STEP_SECONDS * order[user or ""]
+        shared["timestamp"] = ORDER_EPOCH + _STEP_SECONDS * order[user or ""]
     yield from _outcome(cells, shared, layout.scale)
 
 

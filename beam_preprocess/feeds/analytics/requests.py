@@ -2,7 +2,8 @@
 
 The events of one session are taken in order of time. A search opens a request; the first list after it belongs to it,
 and any other list is a request of its own without a query. An action belongs to the latest request that showed its
-item; one on an item that no list showed belongs to the open search, where that search showed no list at all.
+item; one on an item that no list showed belongs to the open search, where that search showed no list at all. A log
+without any time is taken in the order of its rows, which are given moments a second apart.
 """
 
 import collections
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
+from beam_preprocess.feeds.contract.kind import Reading
 from beam_preprocess.outcomes import SourceRef
 from trainer.spec.records import EventType
 
@@ -19,6 +21,8 @@ _WINDOW = 100_000  # drafts put in order of time at once; a log that is further 
 _MAX_SESSIONS = 50_000
 _MAX_ITEMS = 500  # of one session, the latest kept
 _TIMEOUT_SECONDS = 1800  # a search is over after so long without an event, as sessions of analytics tools are
+ORDER_EPOCH = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC).timestamp()  # of logs without times
+MADE = "made from the order of the rows"  # the note `times` of such a log
 _ORDER = {EventType.SEARCH: 0, EventType.IMPRESSION: 1}
 
 
@@ -38,14 +42,18 @@ class Moment(NamedTuple):
     list_key: str = ""
 
 
-def with_requests(moments: Iterable[Moment | Skipped], *, window: int = _WINDOW) -> Iterator[EventDraft | Skipped]:
+def with_requests(
+    moments: Iterable[Moment | Skipped], reading: Reading, *, window: int = _WINDOW
+) -> Iterator[EventDraft | Skipped]:
     """Yields the drafts of all moments, with a `request_id` where they have none and one is found.
 
     Args:
       moments: In any order of time; what is skipped is passed on at once.
+      reading: The export; the note `times` tells that its log has none.
       window: Number of drafts that are put in order at once.
     """
     sessions: collections.OrderedDict[str, _Session] = collections.OrderedDict()
+    clock = _Clock(reading)
     waiting: list[Moment] = []
     drafts = 0
     for moment in moments:
@@ -55,9 +63,9 @@ def with_requests(moments: Iterable[Moment | Skipped], *, window: int = _WINDOW)
         waiting.append(moment)
         drafts += len(moment.events)
         if drafts >= window:
-            yield from _assigned(waiting, sessions)
+            yield from _assigned(clock.timed(waiting), sessions)
             waiting, drafts = [], 0
-    yield from _assigned(waiting, sessions)
+    yield from _assigned(clock.timed(waiting), sessions)
 
 
 class _Timed(NamedTuple):
@@ -67,14 +75,36 @@ class _Timed(NamedTuple):
     moment: Moment
 
 
-def _assigned(moments: list[Moment], sessions: "collections.OrderedDict[str, _Session]") -> Iterator[EventDraft]:
-    seconds = 0.0
-    timed = []
-    for number, moment in enumerate(moments):
-        found = seconds_of(moment.events[0].get("timestamp"))
-        seconds = seconds if found is None else found  # a row without a time stays where the file has it
-        order = min(_ORDER.get(event["type"], 2) for event in moment.events)
-        timed.append(_Timed(seconds, order, number, moment))
+class _Clock:
+    """Moments of the rows of a log; made from their order where no row of its first window has one."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._notes = reading.notes
+        self._made: bool | None = None
+        self._seconds = 0.0
+
+    def timed(self, moments: list[Moment]) -> list[_Timed]:
+        """Returns moments with their times; a row without one stays where the file has it."""
+        if self._made is None and moments:
+            self._made = not any("timestamp" in moment.events[0] for moment in moments)
+            self._seconds = ORDER_EPOCH if self._made else 0.0
+        if self._made:
+            self._notes["times"] = MADE
+        found = []
+        for number, moment in enumerate(moments):
+            if self._made:
+                self._seconds += 1.0
+                for event in moment.events:
+                    event["timestamp"] = self._seconds
+            else:
+                seconds = seconds_of(moment.events[0].get("timestamp"))
+                self._seconds = self._seconds if seconds is None else seconds
+            order = min(_ORDER.get(event["type"], 2) for event in moment.events)
+            found.append(_Timed(self._seconds, order, number, moment))
+        return found
+
+
+def _assigned(timed: list[_Timed], sessions: "collections.OrderedDict[str, _Session]") -> Iterator[EventDraft]:
     for entry in sorted(timed, key=lambda entry: entry[:3]):
         session = _session(entry.moment.session, sessions)
         if session is not None:

@@ -26,7 +26,7 @@ _LISTS = ("search", "category-page-view")
 def read_events(rows: Iterable[SourceRow], reading: Reading) -> Iterator[EventDraft | Skipped]:
     """Yields the events: searches with the products that they showed, and actions on products."""
     reader = _Reader(reading)
-    return with_requests(reader.moment(row) for row in rows)
+    return with_requests((reader.moment(row) for row in rows), reading)
 
 
 class _Reader:

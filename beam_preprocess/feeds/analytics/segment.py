@@ -137,7 +137,7 @@ def _identify(events: list[dict[str, Any]], message: str | None) -> None:
 
 def _events(rows: Iterable[SourceRow], reading: Reading) -> Iterator[EventDraft | Skipped]:
     reader = _Reader(reading)
-    return with_requests(reader.moment(row) for row in rows)
+    return with_requests((reader.moment(row) for row in rows), reading)
 
 
 def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:

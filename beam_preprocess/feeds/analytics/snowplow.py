@@ -175,7 +175,7 @@ def _first(entities: dict[str, list[Node]], name: str, event: Node) -> Node:
 
 def _events(rows: Iterable[SourceRow], reading: Reading) -> Iterator[EventDraft | Skipped]:
     reader = _Reader(reading)
-    return with_requests(reader.moment(row) for row in rows)
+    return with_requests((reader.moment(row) for row in rows), reading)
 
 
 def _recognize(head: Head) -> float:

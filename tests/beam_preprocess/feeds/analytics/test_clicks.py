@@ -74,6 +74,13 @@ def test_a_date_is_completed_by_the_milliseconds_since_the_session_began(tmp_pat
     assert ("user_id" in first, second["user_id"], second["timestamp"]) == (False, "3", "2016-05-09")
 
 
+def test_a_log_without_times_is_taken_in_the_order_of_its_rows(tmp_path):
+    imported = events_of(CLICKS, "session_id,item_id\n7,a\n7,b\n", tmp_path)
+    first, second = (event["timestamp"] for event in imported.events)
+    assert second - first == 1.0
+    assert imported.notes == {"times": "made from the order of the rows"}
+
+
 def test_the_sessions_of_otto_are_read(tmp_path):
     entries = [{"aid": 59625, "ts": 1661724000278, "type": kind} for kind in ("clicks", "carts", "orders")]
     lines = [{"session": 12899779, "events": entries}, {"session": 2, "events": []}]
