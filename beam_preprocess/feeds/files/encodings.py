@@ -91,7 +91,7 @@ def _utf8_counts(sample: bytes, stream: BinaryIO) -> _Utf8Counts:
             text = decoder.decode(chunk)
             bad = text.count("\ufffd") - chunk.count("\ufffd".encode())
             damaged += max(bad, 0)
-            whole += sum(1 for letter in text if letter > "\x7f") - text.count("\ufffd")
+            whole += len(text) - len(text.encode("ascii", "ignore")) - text.count("\ufffd")
         chunk = stream.read(_CHUNK_BYTES)
     return _Utf8Counts(whole, damaged + len(decoder.getstate()[0]))
 

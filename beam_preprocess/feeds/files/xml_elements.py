@@ -1,5 +1,6 @@
 """XML elements as values: text, nested objects and lists, with the repairs that let a parser read a record."""
 
+import functools
 import html.entities
 import re
 from typing import Any, NamedTuple
@@ -22,6 +23,12 @@ _REPAIRS = re.compile(
     r"|(?P<control>[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff])",
     re.DOTALL,
 )
+# Each begins with one letter or class, which `re` finds quickly: most records need no repair.
+_SIGNS = (
+    re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});)"),
+    re.compile(r"<(?![A-Za-z_/!?\u0080-\U0010ffff])"),
+    re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]"),
+)
 _ESCAPED = {"&": "&amp;", "<": "&lt;"}
 # Elements of HTML that a description may hold without escaping.
 _HTML = frozenset(("a", "b", "br", "div", "em", "font", "h1", "h2", "h3", "i", "li", "ol", "p", "span", "strong", "ul"))
@@ -37,6 +44,8 @@ class Repaired(NamedTuple):
 
 def repaired(text: str) -> Repaired:
     """Returns XML text with bare `&` and `<` escaped, HTML's entities as characters, control characters removed."""
+    if not any(sign.search(text) for sign in _SIGNS):
+        return Repaired(text, 0)
     repairs = 0
 
     def repair(match: re.Match[str]) -> str:
@@ -74,27 +83,48 @@ def record_values(element: etree._Element) -> dict[str, Any]:
 
 
 def _children(element: etree._Element, depth: int) -> dict[str, Any]:
-    plain: dict[str, list[Any]] = {}
-    foreign: dict[str, list[Any]] = {}
+    values: dict[str, Any] = {}
+    foreign: set[str] = set()
     for child in element:
-        if not isinstance(child.tag, str):
-            continue
-        name = local_name(child.tag)
-        if _is_google(child):
-            name, into = f"g:{name}", plain
-        else:
-            into = foreign if child.prefix or ":" in child.tag.rpartition("}")[2] else plain
+        name = _name_of(child.tag, child.prefix)
         value = _value(child, depth + 1)
-        if value not in ("", {}):
-            into.setdefault(name, []).append(value)
-        else:
-            into.setdefault(name, [])
-    merged = {**{name: found for name, found in foreign.items() if not plain.get(name)}, **plain}
-    return {name: (found[0] if len(found) == 1 else found or "") for name, found in merged.items()}
+        if name.is_foreign:
+            if name.text in values and name.text not in foreign:
+                continue
+            foreign.add(name.text)
+        elif value and name.text in foreign:
+            foreign.discard(name.text)
+            del values[name.text]
+        known = values.get(name.text)
+        if not known:
+            values[name.text] = value or ""
+        elif value:
+            if isinstance(known, list):
+                known.append(value)
+            else:
+                values[name.text] = [known, value]
+    return values
+
+
+class _Name(NamedTuple):
+    """Name of an element in a record, and whether it is of a namespace that is neither the document's nor Google's."""
+
+    text: str
+    is_foreign: bool
+
+
+@functools.lru_cache(maxsize=4096)
+def _name_of(tag: str, prefix: str | None) -> _Name:
+    namespace, _, name = tag.rpartition("}")
+    if _GOOGLE in namespace or (not namespace and name.startswith("g:")):
+        return _Name(f"g:{local_name(tag)}", False)
+    return _Name(local_name(tag), bool(prefix) or ":" in name)
 
 
 def _value(element: etree._Element, depth: int) -> Any:
-    if depth > _MAX_DEPTH or _is_markup(element):
+    if not len(element) and not element.attrib:
+        return (element.text or "").strip()
+    if depth > _MAX_DEPTH or any(local_name(child.tag).lower() in _HTML for child in element):
         inner = "".join(etree.tostring(child, encoding="unicode") for child in element)
         return f"{element.text or ''}{inner}".strip()
     attributes = _attributes(element)
@@ -107,12 +137,3 @@ def _value(element: etree._Element, depth: int) -> Any:
 
 def _attributes(element: etree._Element) -> dict[str, Any]:
     return {f"@{local_name(str(name))}": value.strip() for name, value in element.attrib.items() if value.strip()}
-
-
-def _is_google(element: etree._Element) -> bool:
-    namespace, _, name = str(element.tag).rpartition("}")
-    return _GOOGLE in namespace or (not namespace and name.startswith("g:"))
-
-
-def _is_markup(element: etree._Element) -> bool:
-    return any(isinstance(child.tag, str) and local_name(child.tag).lower() in _HTML for child in element)

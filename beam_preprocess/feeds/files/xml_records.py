@@ -54,13 +54,14 @@ def rows(file: InputFile, encoding: Encoding, tally: Tally) -> Iterator[SourceRo
         error = RecordError(Reason.MALFORMED, "no element with children; wanted a list of product elements")
         yield SourceRow(SourceRef(file.name, 1), error)
         return
+    parser = etree.XMLParser(**PARSER_OPTIONS)
     with open_text(file, encoding) as stream:
         for number, piece in enumerate(_slices(stream, layout), start=1):
             ref = SourceRef(file.name, number)
             if piece.error:
                 yield SourceRow(ref, RecordError(Reason.MALFORMED, piece.error))
             else:
-                yield SourceRow(ref, _parsed(piece, layout, ref, tally))
+                yield SourceRow(ref, _parsed(piece, layout, parser, ref, tally))
 
 
 def _chunks(stream: TextIO) -> Iterator[str]:
@@ -142,12 +143,13 @@ def _slices(stream: TextIO, layout: Layout) -> Iterator[_Slice]:
         yield _Slice("", f"the document is cut off; wanted </{layout.root}> at its end")
 
 
-def _parsed(piece: _Slice, layout: Layout, ref: SourceRef, tally: Tally) -> dict[str, object] | RecordError:
+def _parsed(
+    piece: _Slice, layout: Layout, parser: etree.XMLParser, ref: SourceRef, tally: Tally
+) -> dict[str, object] | RecordError:
     text, repairs = repaired(piece.text)
     if repairs:
         tally.repair("xml_escaped", ref, f"{repairs} places", "escaped")
     end = "" if piece.closed else f"</{layout.record}>"
-    parser = etree.XMLParser(**PARSER_OPTIONS)
     try:
         root = etree.fromstring(f"<_ {layout.namespaces}>{text}{end}</_>", parser)
     except (etree.XMLSyntaxError, ValueError) as error:

@@ -3,16 +3,17 @@
 Other ad platforms take the same columns, with a few of their own.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
 from beam_preprocess.feeds.contract.columns import Row
 from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
 from beam_preprocess.feeds.stores.cells import text_of, unique, urls_of
-from beam_preprocess.feeds.stores.nested import deepest, entries, first, texts
+from beam_preprocess.feeds.stores.nested import deepest, entries, filled, first, texts
 from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 
 _TEXTS = {
@@ -29,15 +30,23 @@ _TEXTS = {
     "video": ("video_link", "video_url", "video"),
 }
 _IMAGES = ("image_link", "image", "image_url")
-_FURTHER_IMAGES = (
-    "additional_image_link",
-    "additional_image_links",
-    "additional_image_url",
-    "additional_image_urls",
-    "lifestyle_image_link",
-)
+# Further attributes by the field that they are a part of.
+_PARTS = {
+    "price": ("price", ("price",)),
+    "sale_price": ("sale_price", ("sale_price",)),
+    "sale_window": ("sale_window", ("sale_price_effective_date",)),
+    "main_image": ("images", _IMAGES),
+    "additional_images": ("images", ("additional_image_link", "additional_image_links")),
+    "additional_image_urls": ("images", ("additional_image_url", "additional_image_urls")),
+    "lifestyle_images": ("images", ("lifestyle_image_link",)),
+    "own_category": ("category", ("product_type", "product_types")),
+    "standard_category": ("category", ("google_product_category", "fb_product_category")),
+    "other_category": ("category", ("category",)),
+    "details": ("attributes", ("product_detail", "product_details")),
+    "highlights": ("attributes", ("product_highlight", "product_highlights")),
+}
+_SOURCES = {field: (field, names) for field, names in _TEXTS.items()} | _PARTS
 _NUMBERED_IMAGE = re.compile(r"image\[\d+\]\.url")
-_OWN_CATEGORY, _OTHER_CATEGORY = ("product_type", "product_types"), ("google_product_category", "fb_product_category")
 # What is neither shown to a shopper nor searched for.
 _NOT_SHOWN = re.compile(
     r"(mobile_|canonical_|checkout_|virtual_model_)?link(_template)?|url|guid|updated|pub_?date|author|kind|channel"
@@ -51,41 +60,66 @@ _CURRENCY = re.compile(r"\d\s*([A-Z]{3})\b|\b([A-Z]{3})\s*\d")
 _MAX_ATTRIBUTE = 500  # characters
 
 
+class _Layout(NamedTuple):
+    """Columns of a row.
+
+    Attributes:
+      sources: {part of an item: (its field, column keys that the row has)}, the best column first.
+      images: Column keys of numbered photos.
+      attributes: {column key: name} of all others that are shown to a shopper.
+    """
+
+    sources: dict[str, tuple[str, tuple[str, ...]]]
+    images: tuple[str, ...]
+    attributes: dict[str, str]
+
+
+@functools.lru_cache(maxsize=1024)
+def _layout(keys: tuple[str, ...], mapped: frozenset[str]) -> _Layout:
+    """The columns of rows that have these keys; fields that a person mapped are read in any case."""
+    present, known = set(keys), set[str]()
+    sources = {}
+    for part, (field, names) in _SOURCES.items():
+        spelled = [key for name in names for key in (f"g:{name}", name, name.replace("_", ""))]
+        found = tuple(dict.fromkeys(key for key in spelled if key in present))
+        known.update(spelled)
+        if found or field in mapped:
+            sources[part] = (field, found)
+    images = tuple(key for key in keys if _NUMBERED_IMAGE.fullmatch(key))
+    others = {key: key.removeprefix("g:") for key in keys if key not in known and key not in images}
+    shown = {key: name for key, name in others.items() if not _NOT_SHOWN.fullmatch(name) and name[:1] not in ("@", "#")}
+    return _Layout(sources, images, shown)
+
+
 def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:
+    mapped = frozenset(reading.columns.mapping)
     for row in rows:
         if isinstance(row.values, RecordError):
             yield Skipped(row.ref, row.values.reason, row.values.detail)
             continue
         record = reading.columns.start(row.values)
-        values = _values(record, reading)
+        values = _values(record, _layout(tuple(record.values), mapped), reading)
         if values.get("item_id"):
             yield ItemDraft((row.ref,), values)
         else:
             yield Skipped(row.ref, Reason.MISSING_FIELD, "no id; wanted the attribute id of each product")
 
 
-def _names(names: Iterable[str]) -> list[str]:
-    """Column keys of attributes: of the namespace, plain, and as JSON spells them (`imageLink`)."""
-    return [key for name in names for key in (f"g:{name}", name, name.replace("_", ""))]
-
-
-def _get(record: Row, field: str, names: Iterable[str]) -> Any:
-    return record.get(field, *_names(names))
-
-
-def _values(record: Row, reading: Reading) -> dict[str, Any]:
+def _values(record: Row, layout: _Layout, reading: Reading) -> dict[str, Any]:
+    found = {part: record.get(field, *keys) for part, (field, keys) in layout.sources.items()}
     values: dict[str, Any] = {
-        field: first(_get(record, field, names), "content", "url", "@url") for field, names in _TEXTS.items()
+        field: first(found[field], "content", "url", "@url") for field in _TEXTS if field in found
     }
     for field in ("price", "sale_price"):
-        values[field] = _money(_get(record, field, (field,)))
-    values |= _window(_get(record, "sale_window", ("sale_price_effective_date",)))
-    values["images"] = _images(record)
-    attributes = _categories(record, values) | _attributes(record, reading)
+        values[field] = _money(found.get(field))
+    values |= _window(found.get("sale_window"))
+    values["images"] = _images(found, [record.get("images", key) for key in layout.images])
+    attributes = _categories(found, values) | _attributes(record, found, layout, reading)
     if attributes:
         values["attributes"] = attributes
-    _note_currency(record, values, reading)
-    return {field: value for field, value in values.items() if value not in ("", [], None)}
+    if values["price"] and "currency" not in reading.notes:
+        _note_currency(record, values["price"], reading)
+    return filled(values)
 
 
 def _money(value: Any) -> str:
@@ -113,21 +147,17 @@ def _window(value: Any) -> dict[str, str]:
     return {"sale_window": first(value)}
 
 
-def _images(record: Row) -> list[str]:
-    found = texts(_get(record, "images", _IMAGES), "url", "@url")
-    for name in _FURTHER_IMAGES:
-        found += texts(_get(record, "images", (name,)), "url", "@url")
-    for key in record.matching(_NUMBERED_IMAGE):
-        found += texts(record.get("images", key))
-    return unique(url for cell in found for url in urls_of(cell))
+def _images(found: Mapping[str, Any], numbered: list[Any]) -> list[str]:
+    cells = [found.get(part) for part, (field, _) in _PARTS.items() if field == "images"]
+    return unique(url for cell in (*cells, *numbered) for text in texts(cell, "url", "@url") for url in urls_of(text))
 
 
-def _categories(record: Row, values: dict[str, Any]) -> dict[str, str]:
+def _categories(found: Mapping[str, Any], values: dict[str, Any]) -> dict[str, str]:
     """Sets the category: the shop's own, else the standard one, else a column of that name; returns the others."""
-    own = texts(_get(record, "category", _OWN_CATEGORY))
-    numbered = texts(_get(record, "category", _OTHER_CATEGORY))
+    own = texts(found.get("own_category"))
+    numbered = texts(found.get("standard_category"))
     standard = [path for path in (_TAXONOMY_NUMBER.sub("", path, count=1) for path in numbered) if path]
-    named = own or standard or texts(_get(record, "category", ("category",)), "name", "title")
+    named = own or standard or texts(found.get("other_category"), "name", "title")
     # A number of the taxonomy has no name here, but items that share one belong together.
     paths = named or numbered
     values["category"] = deepest(paths)
@@ -137,20 +167,16 @@ def _categories(record: Row, values: dict[str, Any]) -> dict[str, str]:
     return {name: text for name, text in others.items() if text}
 
 
-def _attributes(record: Row, reading: Reading) -> dict[str, str]:
+def _attributes(record: Row, found: Mapping[str, Any], layout: _Layout, reading: Reading) -> dict[str, str]:
     """Details, highlights, and every other column with a short text."""
     attributes: dict[str, str] = {}
-    for detail in entries(_get(record, "attributes", ("product_detail", "product_details"))):
+    for detail in entries(found.get("details")):
         attributes |= _details(detail)
-    highlights = texts(_get(record, "attributes", ("product_highlight", "product_highlights")), "highlight")
+    highlights = texts(found.get("highlights"), "highlight")
     if highlights:
         attributes["product_highlight"] = "; ".join(highlights)
-    for key, value in record.values.items():
-        name = key.removeprefix("g:")
-        if key in _KNOWN or _NOT_SHOWN.fullmatch(name) or name.startswith(("@", "#")):
-            continue
-        found = texts(value, "value")
-        text = "; ".join(found)
+    for key, name in layout.attributes.items():
+        text = "; ".join(texts(record.values[key], "value"))
         if text and len(text) <= _MAX_ATTRIBUTE:
             reading.columns.note("attributes", key)
             attributes.setdefault(name, text)
@@ -173,9 +199,9 @@ def _details(detail: Any) -> dict[str, str]:
     return {name: value for name, value in found if name and value}
 
 
-def _note_currency(record: Row, values: Mapping[str, Any], reading: Reading) -> None:
+def _note_currency(record: Row, price: str, reading: Reading) -> None:
     """Notes the currency of the shipping costs, for prices that have none."""
-    if "currency" in reading.notes or not values["price"] or _CURRENCY.search(values["price"]):
+    if _CURRENCY.search(price):
         return
     for entry in entries(record.values.get("g:shipping", record.values.get("shipping"))):
         cost = _money(entry.get("g:price", entry.get("price"))) if isinstance(entry, Mapping) else text_of(entry)
@@ -183,23 +209,6 @@ def _note_currency(record: Row, values: Mapping[str, Any], reading: Reading) -> 
         if match:
             reading.notes["currency"] = match[1] or match[2]
             return
-
-
-_KNOWN = frozenset(
-    _names(
-        [name for names in _TEXTS.values() for name in names]
-        + [
-            *_IMAGES,
-            *_FURTHER_IMAGES,
-            *_OWN_CATEGORY,
-            *_OTHER_CATEGORY,
-            "category",
-            "product_detail",
-            "product_details",
-        ]
-        + ["product_highlight", "product_highlights"]
-    )
-)
 
 
 def _recognize(head: Head) -> float:

@@ -16,16 +16,21 @@ def texts(value: Any, *keys: str) -> list[str]:
       value: Text, number, list or object.
       *keys: Members of an object that hold what is wanted, the best first; its own text comes before them.
     """
+    if isinstance(value, str):
+        text = value.strip()
+        return [text] if text else []
     return [text for text in _texts(value, keys, 0) if text]
 
 
 def first(value: Any, *keys: str) -> str:
     """Returns the first text of a value (`texts`), "" where there is none."""
-    return next(iter(texts(value, *keys)), "")
+    if isinstance(value, str):
+        return value.strip()
+    return next((text for text in _texts(value, keys, 0) if text), "")
 
 
 def _texts(value: Any, keys: tuple[str, ...], depth: int) -> Iterator[str]:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         name = next((key for key in (*_TEXT, *keys) if value.get(key) not in (None, "", [], {})), None)
         if name is not None and depth < _MAX_DEPTH:
             yield from _texts(value[name], keys, depth + 1)

@@ -1,5 +1,6 @@
 """Flat records: nested objects and lists of XML and JSON as columns with text, lists of text, or pairs."""
 
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -24,12 +25,21 @@ def flat_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for name, value in record.items():
-        _add(flat, str(name).lstrip("@").removeprefix("g:"), value, 0)
+        plain = _plain(name)
+        if isinstance(value, str):
+            flat.setdefault(plain, value)
+        else:
+            _add(flat, plain, value, 0)
     return flat
 
 
+@functools.lru_cache(maxsize=4096)
+def _plain(name: str) -> str:
+    return str(name).lstrip("@").removeprefix("g:")
+
+
 def _add(flat: dict[str, Any], name: str, value: Any, depth: int) -> None:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         _add_object(flat, name, value, depth)
     elif isinstance(value, list | tuple):
         pairs = _pairs(value)
@@ -60,7 +70,7 @@ def _add_object(flat: dict[str, Any], name: str, value: Mapping[str, Any], depth
         flat.setdefault(name, main)
     for key, part in value.items():
         if depth < _MAX_DEPTH and key not in _TEXT:
-            _add(flat, f"{name}.{str(key).lstrip('@').removeprefix('g:')}", part, depth + 1)
+            _add(flat, f"{name}.{_plain(key)}", part, depth + 1)
 
 
 def _pairs(values: Any) -> dict[str, str]:

@@ -33,7 +33,8 @@ _NOT_PRODUCTS = re.compile(
     r"event(_?(name|type|id))?|(session|user|visitor|client|customer|order|query|review|reviewer)_?id|user_pseudo_id"
     r"|query|lineitem_.*|line_item_.*|billing_.*|e?_?mail|order_(date|number|status)"
 )
-_PRODUCT_FIELDS = ("title", "price", "description", "brand", "category", "images", "gtin", "sku", "list_price")
+_SOLD_BY = ("price", "sale_price", "list_price", "images", "gtin", "sku", "brand", "availability", "stock_quantity")
+_PRODUCT_FIELDS = ("title", "description", "category", *_SOLD_BY)
 _MAX_ATTRIBUTE = 500  # characters
 
 
@@ -134,7 +135,8 @@ def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | 
 
 def _values(record: Row, layout: _Layout, reading: Reading) -> dict[str, Any]:
     fields = layout.fields
-    values: dict[str, Any] = {field: _one(record.get(field, *fields.get(field, ()))) for field in _SINGLE}
+    wanted = [field for field in _SINGLE if field in fields or field in reading.columns.mapping]
+    values: dict[str, Any] = {field: _one(record.get(field, *fields.get(field, ()))) for field in wanted}
     values["item_id"] = _item_id(record, layout, values, reading)
     values["category"] = _category(record, layout)
     values["images"] = _images(record, fields.get("images", ()))
@@ -146,7 +148,9 @@ def _values(record: Row, layout: _Layout, reading: Reading) -> dict[str, Any]:
 
 def _one(value: Any) -> Any:
     """A cell as it is, the first entry of a list, the first text of pairs."""
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, dict):
         return next(iter(value.values()), "")
     return next(iter(texts(value)), "") if isinstance(value, list | tuple) else text_of(value)
 
@@ -160,10 +164,11 @@ def _item_id(record: Row, layout: _Layout, values: Mapping[str, Any], reading: R
     if made:
         reading.notes.setdefault("item_id", "made from the address, because there is no column of ids")
         return made
-    if values["title"]:
+    title: str = values.get("title", "")
+    if title:
         record.get("item_id", *layout.fields.get("title", ()))
         reading.notes.setdefault("item_id", "made from the title, because there is no column of ids")
-    return values["title"]
+    return title
 
 
 def _category(record: Row, layout: _Layout) -> Any:
@@ -192,7 +197,7 @@ def _attributes(record: Row, layout: _Layout, reading: Reading) -> dict[str, str
     """Every other column with a short text, under the name that it has in the file."""
     found: dict[str, str] = {}
     for key, value in record.values.items():
-        pairs = value if isinstance(value, Mapping) else None
+        pairs = value if isinstance(value, dict) else None
         if pairs is None and key in layout.hidden:
             continue
         named = pairs or {reading.columns.seen.get(key, key): "; ".join(texts(value))}
@@ -208,12 +213,11 @@ def _recognize(head: Head) -> float:
         return 0.0
     layout = _layout([flat_record(row) for row in head.rows])
     has_id = any(field in layout.fields for field in (*_ID_SOURCES, "url"))
-    named = [field for field in _PRODUCT_FIELDS if field in layout.named]
-    if "title" in layout.fields and (
-        len(named) > 1 or has_id and ("price" in layout.fields or "images" in layout.fields)
-    ):
-        return 0.3
-    return 0.3 if has_id and len(named) > 2 else 0.0
+    # A list of names with types or texts is no list of products; what can be sold has a price, a photo or a number.
+    sold = [field for field in _SOLD_BY if field in layout.fields]
+    if not sold or not ("title" in layout.fields or "item_id" in layout.named):
+        return 0.0
+    return 0.3 if has_id or len(layout.named & {*_PRODUCT_FIELDS}) > 1 else 0.0
 
 
 TABLE = FeedKind("table", "any other list of products", _recognize, _items)

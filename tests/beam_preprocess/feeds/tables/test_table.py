@@ -193,6 +193,7 @@ def test_nested_json_gives_amounts_names_and_addresses(tmp_path):
         {"Name": "#1", "Email": "a@b.example", "Lineitem name": "Boot", "Lineitem price": "1"},
         {"x": "1", "y": "2"},
         {"date": "2024-01-01", "value": "3"},
+        {"name": "eventType", "type": "STRING", "mode": "REQUIRED", "description": "Type of the event"},
     ],
 )
 def test_what_is_no_list_of_products_is_not_recognized(row):
