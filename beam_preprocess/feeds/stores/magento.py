@@ -68,14 +68,14 @@ class _Catalogue:
 
     Attributes:
       seen: SKUs that were read.
-      parents: Configurable products by the SKU of each variation that is still to come.
-      untaken: Configurable products of which no variation was read.
+      parents: Configurable products by the SKU of each variation.
+      configurable: All configurable products.
       waiting: Variations, which are not visible by themselves, of products that are still to come.
     """
 
     seen: set[str] = dataclasses.field(default_factory=set)
     parents: dict[str, tuple[Parent, list[_Option]]] = dataclasses.field(default_factory=dict)
-    untaken: list[Parent] = dataclasses.field(default_factory=list)
+    configurable: list[Parent] = dataclasses.field(default_factory=list)
     waiting: dict[str, ItemDraft] = dataclasses.field(default_factory=dict)
 
 
@@ -102,7 +102,7 @@ def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | 
     for draft in catalogue.waiting.values():
         attributes = draft.values.get("attributes", {}) | {"status": "not visible"}
         yield draft._replace(values=draft.values | {"in_stock": False, "attributes": attributes})
-    for parent in catalogue.untaken:
+    for parent in catalogue.configurable:
         if not parent.is_taken:
             yield ItemDraft(parent.refs, parent.values)
 
@@ -223,11 +223,12 @@ def _finished(sku: str, lines: Sequence[_Line], catalogue: _Catalogue) -> Iterat
     if line.variations:
         yield from _with_variations(Parent(line.refs, line.values), line.variations, catalogue)
     elif sku in catalogue.parents:
-        yield _variant(draft, *catalogue.parents.pop(sku))
+        yield _variant(draft, *catalogue.parents[sku])
     elif line.is_visible:
         yield draft
     else:
-        catalogue.waiting[sku] = draft
+        earlier = catalogue.waiting.get(sku, ItemDraft((), {}))
+        catalogue.waiting[sku] = ItemDraft(earlier.refs + draft.refs, earlier.values | draft.values)
 
 
 def _completed(lines: Sequence[_Line]) -> _Line:
@@ -250,13 +251,12 @@ def _completed(lines: Sequence[_Line]) -> _Line:
 def _with_variations(
     parent: Parent, variations: dict[str, list[_Option]], catalogue: _Catalogue
 ) -> Iterator[ItemDraft]:
-    catalogue.untaken.append(parent)
+    catalogue.configurable.append(parent)
     for sku, options in variations.items():
+        catalogue.parents[sku] = (parent, options)
         draft = catalogue.waiting.pop(sku, None)
         if draft is not None:
             yield _variant(draft, parent, options)
-        else:
-            catalogue.parents[sku] = (parent, options)
 
 
 def _variant(draft: ItemDraft, parent: Parent, options: Sequence[_Option]) -> ItemDraft:

@@ -55,11 +55,17 @@ class _Parents:
     """Variable products by id and SKU, and the variations that came before theirs."""
 
     by_key: dict[str, Parent] = dataclasses.field(default_factory=dict)
+    by_id: dict[str, Parent] = dataclasses.field(default_factory=dict)
     waiting: dict[str, list[ItemDraft]] = dataclasses.field(default_factory=dict)
 
-    def add(self, parent: Parent, keys: Iterable[str]) -> Iterator[ItemDraft]:
+    def add(self, parent: Parent) -> Iterator[ItemDraft | Skipped]:
         """Adds a variable product, and yields its variations so far."""
-        for key in keys:
+        item_id = parent.values["item_id"]
+        if item_id in self.by_id:
+            yield from (Skipped(ref, Reason.DUPLICATE, "a variable product that came before") for ref in parent.refs)
+            return
+        self.by_id[item_id] = parent
+        for key in (f"id:{item_id}", text_of(parent.values.get("sku") or item_id).casefold()):
             self.by_key[key] = parent
             for draft in self.waiting.pop(key, ()):
                 yield with_parent(draft, parent)
@@ -69,7 +75,7 @@ class _Parents:
         for key, drafts in self.waiting.items():
             for draft in drafts:
                 yield draft._replace(values=draft.values | {"group_id": _plain(key)})
-        for parent in {id(parent): parent for parent in self.by_key.values()}.values():
+        for parent in self.by_id.values():
             if not parent.is_taken:
                 yield ItemDraft(parent.refs, parent.values)
 
@@ -93,8 +99,7 @@ def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | 
                 ItemDraft((row.ref,), values), text_of(layout.get(record, "group_id", "parent")), parents
             )
         elif any(name.startswith("variable") for name in types):
-            names = (f"id:{values['item_id']}", text_of(values.get("sku") or values["item_id"]).casefold())
-            yield from parents.add(Parent((row.ref,), values), names)
+            yield from parents.add(Parent((row.ref,), values))
         else:
             yield ItemDraft((row.ref,), values)
     yield from parents.rest()

@@ -36,6 +36,13 @@ def test_a_configurable_product_without_variations_in_the_export_is_an_item():
     assert (read.ids(), read.item("T")["price"]) == (["T"], "30")
 
 
+def test_variations_that_come_again_stay_variations_of_their_product():
+    read = read_rows(MAGENTO, [SMALL, MIDDLE, SMALL, TEE, MIDDLE, SMALL])
+    assert read.accounted == 6
+    assert {item.values["item_id"]: item.values["group_id"] for item in read.items} == {"T-S-Red": "T", "T-M-Red": "T"}
+    assert not any("status" in item.values["attributes"] for item in read.items)
+
+
 def test_what_is_not_visible_and_of_no_product_is_kept_out_of_stock():
     item = read_rows(MAGENTO, [SMALL]).item("T-S-Red")
     assert (item["in_stock"], item["attributes"]["status"]) == (False, "not visible")

@@ -39,6 +39,12 @@ def test_a_variable_product_without_variations_is_an_item():
     assert read.item("7")["group_id"] == "7"
 
 
+def test_a_variable_product_that_comes_again_costs_its_variations_nothing():
+    read = read_rows(WOOCOMMERCE, [TEE, RED, TEE, ANY])
+    assert (read.ids(), [skipped.reason for skipped in read.skipped]) == (["8", "9"], ["duplicate"])
+    assert (read.item("9")["group_id"], read.accounted) == ("7", 4)
+
+
 def test_a_variation_without_its_parent_in_the_export_is_an_item_of_that_group():
     read = read_rows(WOOCOMMERCE, [ANY])
     assert (read.ids(), read.item("9")["group_id"]) == (["9"], "7")
