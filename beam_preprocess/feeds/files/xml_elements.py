@@ -3,6 +3,7 @@
 import functools
 import html.entities
 import re
+import sys
 from typing import Any, NamedTuple
 
 from lxml import etree
@@ -17,17 +18,19 @@ PARSER_OPTIONS: dict[str, Any] = {
 }
 _GOOGLE = "base.google.com/ns"
 _REPAIRS = re.compile(
-    r"(?P<kept><!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|&(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});)"
+    r"(?P<kept><!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|&(?:amp|lt|gt|quot|apos);)"
+    r"|&#(?P<number>\d{1,7}|x[0-9a-fA-F]{1,6});"
     r"|&(?P<name>[A-Za-z][A-Za-z0-9]{1,30});"
     r"|(?P<bare>&|<(?![A-Za-z_/!?\u0080-\U0010ffff]))"
     r"|(?P<control>[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff])",
     re.DOTALL,
 )
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 # Each begins with one letter or class, which `re` finds quickly: most records need no repair.
 _SIGNS = (
-    re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});)"),
+    re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)"),
     re.compile(r"<(?![A-Za-z_/!?\u0080-\U0010ffff])"),
-    re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]"),
+    _CONTROL,
 )
 _ESCAPED = {"&": "&amp;", "<": "&lt;"}
 # Elements of HTML that a description may hold without escaping.
@@ -52,6 +55,8 @@ def repaired(text: str) -> Repaired:
         nonlocal repairs
         if (kept := match["kept"]) is not None:
             return kept
+        if match["number"] and _CONTROL.search(_character(match["number"])) is None:
+            return match[0]
         repairs += 1
         if match["name"]:
             character = html.entities.html5.get(f"{match['name']};")
@@ -59,6 +64,12 @@ def repaired(text: str) -> Repaired:
         return _ESCAPED[match["bare"]] if match["bare"] else ""
 
     return Repaired(_REPAIRS.sub(repair, text), repairs)
+
+
+def _character(number: str) -> str:
+    """The character of a reference, a zero character where there is none of that number."""
+    code = int(number[1:], 16) if number.startswith("x") else int(number)
+    return chr(code) if code <= sys.maxunicode else "\0"
 
 
 def local_name(name: str) -> str:

@@ -84,6 +84,11 @@ def test_bare_ampersands_entities_of_html_and_control_characters_cost_nothing(tm
     assert tally.repaired == {"xml_escaped": 1}
 
 
+def test_references_to_no_character_are_left_out(tmp_path):
+    text = "<r><item><id>1</id><t>a&#xD800;b&#0;c&#9999999;d&#233;</t></item></r>"
+    assert file_rows(tmp_path / "feed.xml", text) == [{"id": "1", "t": "abcdé"}]
+
+
 def test_a_cut_off_document_keeps_its_whole_records(tmp_path):
     whole = file_rows(tmp_path / "feed.xml", RSS)
     *kept, error = file_rows(tmp_path / "feed.xml", RSS[: RSS.index("&amp; bar")])
