@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from beam_preprocess.feeds.contract.kind import FeedKind, Reading
 from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.feeds.files.database import query_rows
 from beam_preprocess.feeds.files.feed_file import FeedFile, open_feed_file, table_of
-from beam_preprocess.feeds.files.locations import input_files
+from beam_preprocess.feeds.files.locations import InputFile, input_files
 from beam_preprocess.feeds.kinds import KINDS
 from beam_preprocess.feeds.values.numbers import Point
 from beam_preprocess.outcomes import SourceRow
@@ -101,13 +102,31 @@ def open_feed(text: str, part: Part, *, temporary_dir: str | None = None) -> Fee
     kind, location = split_name(text)
     if kind == DATABASE:
         return feed_of_records("database", functools.partial(query_rows, location), part)
-    files = [open_feed_file(file) for file in input_files(location, temporary_dir=temporary_dir)]
+    files = _opened(input_files(location, temporary_dir=temporary_dir))
+    if kind in KINDS and len(files) > 1:
+        files = [file for file in files if file.form in (KINDS[kind].forms or (file.form,))] or files
     if kind == AUTO and len(files) > 1:
         found = [KindFile(known, file) for file in files if (known := recognized(file, part)) is not None]
         if not found:
             raise _unknown(text, part, files[0])
         return Feed(part, text, tuple(found))
     return Feed(part, text, tuple(KindFile(_kind_of(kind, file, part, text), file) for file in files))
+
+
+def _opened(found: list[InputFile]) -> list[FeedFile]:
+    """The files of an export; of several those that hold records, since photos may lie beside them."""
+    opened: list[FeedFile] = []
+    refused: list[ValueError] = []
+    for file in found:
+        try:
+            opened.append(open_feed_file(file))
+        except ValueError as error:
+            refused.append(error)
+    if not opened:
+        raise refused[0]
+    for reason in refused:
+        logging.info("Left out: %s", reason)
+    return opened
 
 
 def feed_of_records(name: str, records: Records, part: Part, *, kind: str = AUTO) -> Feed:

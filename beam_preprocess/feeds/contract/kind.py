@@ -52,6 +52,7 @@ class FeedKind(NamedTuple):
       items: Reader of a catalogue, None where the kind has none. Rows come in the order of the file; rows that could
         not be parsed hold a `RecordError`, and are yielded on as `Skipped` (`drafts.unreadable`).
       events: Reader of events, None where the kind has none.
+      forms: Forms (`Head.form`) that it comes in, empty for any; files of another form beside them are left out.
     """
 
     name: str
@@ -59,3 +60,4 @@ class FeedKind(NamedTuple):
     recognize: Recognize
     items: ReadItems | None = None
     events: ReadEvents | None = None
+    forms: tuple[str, ...] = ()

@@ -109,8 +109,8 @@ def _group(parent: Any) -> str:
 def _item_id(node: Mapping[str, Any], values: Mapping[str, Any], offer: Offer, reading: Reading) -> str:
     """The product's own number, else what names it on the web, else its name."""
     candidates = {
-        "sku": values["sku"],
         "productID": first(node.get("productID"), "value"),
+        "sku": values["sku"],
         "gtin": values["gtin"],
         "url": url_id(first(node.get("url"), "@id") or offer.url),
         "@id": first(node.get("@id")),
@@ -212,4 +212,10 @@ def _recognize(head: Head) -> float:
     return 0.9 if "@context" in head.columns and any(product_nodes(dict(row)) for row in head.rows) else 0.0
 
 
-JSONLD = FeedKind("jsonld", "schema.org products (HTML, JSON-LD) or an agent-commerce feed", _recognize, _items)
+JSONLD = FeedKind(
+    "jsonld",
+    "schema.org products (HTML, JSON-LD) or an agent-commerce feed",
+    _recognize,
+    _items,
+    forms=("html", "json", "table"),
+)

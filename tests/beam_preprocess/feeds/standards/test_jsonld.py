@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from beam_preprocess.feeds.catalog_import import import_catalog
+from beam_preprocess.feeds.feed import ImportOptions, open_feed
 from beam_preprocess.feeds.standards.jsonld import JSONLD
+from beam_preprocess.feeds.writers import write_catalog
 from tests.support.feed_reading import read_file, read_public, read_rows
 
 PRODUCT = {"@context": "https://schema.org/", "@type": "Product", "name": "Anvil", "sku": "A1"}
@@ -103,7 +106,7 @@ def test_a_rating_that_nobody_gave_is_none():
 @pytest.mark.parametrize(
     ("properties", "item_id"),
     [
-        ({"productID": "p-7", "gtin": "4006381333931"}, "p-7"),
+        ({"productID": "p-7", "gtin": "4006381333931", "sku": "s-7"}, "p-7"),
         ({"gtin8": "12345670", "url": "https://a.example/x"}, "12345670"),
         ({"url": "https://a.example/en/products/anvil-black?ref=1", "@id": "#p"}, "anvil-black"),
         ({"offers": {"url": "https://a.example/details.html?id=perfume_6", "price": 1}}, "perfume_6"),
@@ -147,6 +150,39 @@ def test_a_breadcrumb_is_the_category_of_a_product_without_one(tmp_path):
     graph = {"@graph": [PRODUCT, {"@type": "BreadcrumbList", "itemListElement": elements}]}
     (item,) = read_file(JSONLD, tmp_path / "p.json", json.dumps(graph)).items
     assert item.values["category"] == ["Tools"]
+
+
+@pytest.mark.parametrize("form", ["jsonld", "google"])
+def test_what_a_writer_writes_is_read_back(tmp_path, form):
+    record = {
+        "item_id": "7",
+        "group_id": "g",
+        "title": 'A "fine" boot',
+        "brand": "Acme",
+        "category": ["Shoes", "Boots"],
+    }
+    record |= {"price": 19.9, "currency": "EUR", "in_stock": False, "images": ["https://a.example/1.jpg", "b/2.jpg"]}
+    record |= {"attributes": {"sku": "S-7", "gtin": "4006381333931", "Colour": "red"}}
+    write_catalog([record, {"item_id": "8"}], f"{form}:{tmp_path / 'out.txt'}")
+    feeds = [open_feed(f"{form}:{tmp_path / 'out.txt'}", "catalog")]
+    written: list[dict] = []
+    import_catalog(feeds, ImportOptions(), written.append)
+    expected = record if form == "jsonld" else record | {"attributes": {"gtin": "4006381333931", "Colour": "red"}}
+    assert written[0] == expected
+    assert written[1]["item_id"] == "8"
+
+
+def test_a_folder_of_saved_pages_holds_other_files_too(tmp_path):
+    page = f'<html><script type="application/ld+json">{json.dumps(PRODUCT)}</script></html>'
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "anvil.html").write_text(page)
+    (tmp_path / "a" / "about.html").write_text("<html><p>About us</p></html>")
+    (tmp_path / "style.css").write_text("body {\n color: red;\n margin: 0, 1\n}")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0 a photo")
+    (tmp_path / "empty.html").write_bytes(b"")
+    reports, figures = import_catalog([open_feed(f"jsonld:{tmp_path}", "catalog")], ImportOptions(), [].append)
+    assert (reports[0].rows, reports[0].kept, figures.variants) == (2, 1, 1)
+    assert reports[0].dropped == {}
 
 
 def test_lines_of_json_ld_may_be_lists_and_other_things():
