@@ -3,7 +3,7 @@
 https://documentation.bloomreach.com/engagement/docs/web-tracking
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from beam_preprocess.feeds.analytics import nested
@@ -20,7 +20,6 @@ from trainer.spec.records import EventType
 _SEARCHES = ("search", "search_submit", "view_search_results")
 _LISTS = ("view_category", "view_search_results")
 _NAMES = ("event_type", "type", "event")
-_PREFIXES = ("properties.", "event.properties.", "customer_ids.", "ids.")
 _ITEM_IDS = ("product_id", "item_id", "prod_id", "pid")
 _LINES = ("product_list", "products", "items", "basket")
 # Columns of a catalogue that have a field; the others become attributes.
@@ -42,18 +41,6 @@ _FIELDS = {
 _NO_ATTRIBUTES = frozenset({"url", "link", "cost", "margin"})
 
 
-def _flat(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A row whose columns `properties.price` are `price`, as an export to CSV writes nested events."""
-    if not any(name.startswith(_PREFIXES) for name in values):
-        return values
-    flat = dict(values)
-    for name, value in values.items():
-        for prefix in _PREFIXES:
-            if name.startswith(prefix):
-                flat.setdefault(name.removeprefix(prefix), value)
-    return flat
-
-
 class _Reader:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
@@ -63,7 +50,7 @@ class _Reader:
     def moment(self, row: SourceRow) -> Moment | Skipped:
         if (skipped := unreadable(row)) is not None:
             return skipped
-        event = nested.record(_flat(row.values), self._reading.columns)  # type: ignore[arg-type]
+        event = nested.record(row.values, self._reading.columns)  # type: ignore[arg-type]
         properties = event.node("properties") or event
         shared = self._shared(event)
         name = (event.text("type", *_NAMES) or "").lower()

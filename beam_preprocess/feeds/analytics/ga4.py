@@ -34,6 +34,10 @@ _ACTIONS = {
     "refund": EventType.RETURN,
     "purchase_refund": EventType.RETURN,
 }
+# Events beside the actions whose parameters are read; those of page views, which are most of a log, are not.
+_WITH_PARAMETERS = frozenset(
+    {*_SEARCHES, *_LISTS, "begin_checkout", "add_shipping_info", "add_payment_info", "view_cart", "remove_from_cart"}
+)
 _POSITIONS = ("item_list_index", "index")
 _VALUES = ("string_value", "int_value", "float_value", "double_value")
 _CATEGORIES = ("item_category", "item_category2", "item_category3", "item_category4", "item_category5")
@@ -73,32 +77,31 @@ class _Reader:
         if (skipped := unreadable(row)) is not None:
             return skipped
         event = nested.record(row.values, self._reading.columns)  # type: ignore[arg-type]
-        name = event.text("type", "event_name")
-        parameters = _parameters(event, self._reading)
-        shared = self._shared(event, parameters)
-        kind = _ACTIONS.get((name or "").casefold())
-        if kind is not None:
-            events = self._action(event, parameters, kind, shared)
-            if not events:
-                return without_item(row.ref, kind)
-        elif (name or "").casefold() in (*_SEARCHES, *_LISTS):
-            events = [*_search(parameters, shared), *_impressions(event.nodes("items"), shared)]
-        else:
-            events = []
-        if not events:
-            return not_an_event(row.ref, name)
-        return Moment(
-            row.ref, shared.get("session_id", shared.get("user_id", "")), events, _list_key(event, parameters)
-        )
-
-    def _shared(self, event: Node, parameters: Node) -> dict[str, Any]:
-        """What all events of a row have in common."""
+        name = (event.text("type", "event_name") or "").casefold()
         user = event.text("user_id", "user_id", "user_pseudo_id")
         self._shoppers.count(user)
-        session = parameters.text("session_id", "ga_session_id")
-        currency = parameters.text("currency", "currency")
-        if currency is not None:
+        kind = _ACTIONS.get(name)
+        parameters = _parameters(event, self._reading) if kind or name in _WITH_PARAMETERS else event.node()
+        self._note_currency(parameters)
+        if kind is None and name not in _SEARCHES and name not in _LISTS:
+            return not_an_event(row.ref, name)
+        shared = self._shared(event, parameters, user)
+        if kind is not None:
+            events = self._action(event, parameters, kind, shared)
+        else:
+            events = [*_search(parameters, shared), *_impressions(_items(event), shared)]
+        if not events:
+            return not_an_event(row.ref, name) if kind is None else without_item(row.ref, kind)
+        session = shared.get("session_id") or shared.get("user_id", "")
+        return Moment(row.ref, session, events, _list_key(event, parameters))
+
+    def _note_currency(self, parameters: Node) -> None:
+        if (currency := parameters.text("currency", "currency")) is not None:
             self._reading.notes.setdefault("currency", currency)
+
+    def _shared(self, event: Node, parameters: Node, user: str | None) -> dict[str, Any]:
+        """What all events of a row have in common."""
+        session = parameters.text("session_id", "ga_session_id")
         profile = known(
             country=event.node("geo").text("profile", "country"),
             device=event.node("device").text("profile", "category"),
@@ -111,7 +114,7 @@ class _Reader:
         )
 
     def _action(self, event: Node, parameters: Node, kind: EventType, shared: dict[str, Any]) -> list[dict[str, Any]]:
-        parts = _parts(event.nodes("items"), kind)
+        parts = _parts(_items(event), kind)
         order = event.node("ecommerce").text("event_id", "transaction_id") or parameters.text(
             "event_id", "transaction_id"
         )
@@ -125,7 +128,7 @@ class _Reader:
 
 
 def _parameters(event: Node, reading: Reading) -> Node:
-    """The event's parameters by their keys; each has one value, in the member of its type."""
+    """The event's parameters by their keys, each with the value of its type; in a table without them, its columns."""
     values = {}
     for parameter in event.nodes("event_params"):
         key = parameter.text("", "key")
@@ -135,7 +138,12 @@ def _parameters(event: Node, reading: Reading) -> Node:
     if not values:  # a map
         for key, value in event.node("event_params").items():
             values[key] = Node(value, reading.columns).scalar("", *_VALUES) if isinstance(value, dict) else value
-    return Node(values, reading.columns, "event_params.")
+    return Node(values, reading.columns, "event_params.") if values else event
+
+
+def _items(event: Node) -> list[Node]:
+    """The items of an event; in a table with a row for each item the row is one."""
+    return event.nodes("items") or ([event] if event.has("item_id") else [])
 
 
 def _search(parameters: Node, shared: dict[str, Any]) -> list[dict[str, Any]]:
@@ -160,7 +168,7 @@ def _item(item: Node) -> dict[str, Any]:
 def _list_key(event: Node, parameters: Node) -> str:
     """The list of an event: its id or name, which GA4 writes to the event or to its items, else the page."""
     own = parameters.text("", "item_list_id", "item_list_name")
-    items = event.nodes("items")
+    items = _items(event)
     first = items[0].text("", "item_list_id", "item_list_name") if items else None
     return own or first or parameters.text("", "page_location") or ""
 
@@ -173,7 +181,7 @@ def _events(rows: Iterable[SourceRow], reading: Reading) -> Iterator[EventDraft 
 def _products(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:
     def products(row: SourceRow) -> Iterator[dict[str, Any]]:
         event = nested.record(row.values, reading.columns)  # type: ignore[arg-type]
-        for item in event.nodes("items"):
+        for item in _items(event):
             if (item_id := item.text("item_id", "item_id")) is not None:
                 yield known(
                     item_id=item_id,

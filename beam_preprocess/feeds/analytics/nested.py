@@ -12,6 +12,7 @@ from beam_preprocess.feeds.contract.columns import Columns
 _SEPARATORS = str.maketrans("", "", "_- .")
 # Texts that exports write for a value that is not known.
 _UNKNOWN = frozenset({"", "(not set)", "not available in demo dataset", "null", "undefined", "nan"})
+_LONGEST_UNKNOWN = 2 + max(map(len, _UNKNOWN))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -20,10 +21,16 @@ def folded(name: str) -> str:
     return name.translate(_SEPARATORS).casefold()
 
 
+@functools.lru_cache(maxsize=4096)
+def _folded_names(names: tuple[Any, ...]) -> Mapping[str, str]:
+    """{folded name: name}; the rows of an export have few sets of names."""
+    return {folded(name): name for name in names if isinstance(name, str)}
+
+
 def is_unknown(value: object) -> bool:
     """Returns whether a value is missing: empty, or a text that exports write for it."""
     if isinstance(value, str):
-        return value.strip().casefold() in _UNKNOWN
+        return len(value) <= _LONGEST_UNKNOWN and value.strip().casefold() in _UNKNOWN
     return value is None or (isinstance(value, list | dict) and not value)
 
 
@@ -59,7 +66,7 @@ class Node:
         self._values: Mapping[Any, Any] = value if isinstance(value, Mapping) else {}
         self._columns = columns
         self._path = path
-        self._names = {folded(name): name for name in self._values if isinstance(name, str)}
+        self._names = _folded_names(tuple(self._values))
 
     def __bool__(self) -> bool:
         """Whether it has members."""
@@ -73,17 +80,19 @@ class Node:
             asked first.
           *names: Members, the best first.
         """
-        for name in self._candidates(field, names):
-            own = self._names.get(folded(name))
-            if own is not None and not is_unknown(self._values[own]):
+        for name in self._candidates(field, names) if self._columns.mapping else names:
+            own = name if name in self._values else self._names.get(folded(name))
+            if own is not None and not is_unknown(value := self._values[own]):
                 if field:
                     self._columns.note(field, self._path + own)
-                return self._values[own]
+                return value
         return None
 
     def scalar(self, field: str, *names: str) -> Any:
         """Returns what `get` does where it is a text or number; of a list its first entry; else None."""
         value = self.get(field, *names)
+        if value is None or isinstance(value, str | int | float):
+            return value
         if isinstance(value, list):
             value = next((entry for entry in value if not is_unknown(entry)), None)
         if isinstance(value, datetime.date):  # of Parquet; a moment is one too
@@ -133,9 +142,32 @@ class Node:
 
 
 def record(values: Mapping[str, Any], columns: Columns) -> Node:
-    """Returns a row of an export as a node, its members recorded as columns."""
+    """Returns a row of an export as a node, its members recorded as columns; `a.b` is the member b of a."""
     columns.start(values)
-    return Node(values, columns)
+    dotted = _dotted(tuple(values))
+    return Node(_expanded(values, dotted) if dotted else values, columns)
+
+
+@functools.lru_cache(maxsize=1024)
+def _dotted(names: tuple[Any, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if isinstance(name, str) and "." in name and all(name.split(".")))
+
+
+def _expanded(values: Mapping[str, Any], dotted: tuple[str, ...]) -> dict[str, Any]:
+    """A row whose dotted columns are objects, as tables write nested records."""
+    expanded = {name: value for name, value in values.items() if name not in dotted}
+    for name in dotted:
+        *path, last = name.split(".")
+        inner: dict[str, Any] = expanded
+        for part in path:
+            found = inner.get(part)
+            if not isinstance(found, dict) and not is_unknown(found):
+                break
+            inner[part] = dict(found or {})  # the row itself stays as it is
+            inner = inner[part]
+        else:
+            inner[last] = values[name]
+    return expanded
 
 
 def texts(value: Any) -> list[str]:

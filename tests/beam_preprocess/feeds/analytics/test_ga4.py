@@ -133,6 +133,14 @@ def test_parquet_lists_and_maps_are_read(tmp_path):
     assert (shown["type"], shown["item_id"], shown["session_id"]) == ("impression", "a", "u1.7")
 
 
+def test_a_table_with_a_row_for_each_item_is_read(tmp_path):
+    table = "event_name,event_timestamp,user_pseudo_id,ga_session_id,search_term,item_id,item_list_index,geo.country\n"
+    table += "view_search_results,1700000001000000,u,7,hat,,,DE\nview_item_list,1700000002000000,u,7,,a,0,DE\n"
+    search, shown = events_of(GA4, table, tmp_path).events
+    assert (search["query"], search["session_id"], search["profile"]) == ({"text": "hat"}, "u.7", {"country": "DE"})
+    assert (shown["item_id"], shown["position"], shown["request_id"]) == ("a", "0", search["request_id"])
+
+
 def test_the_items_of_a_log_are_a_catalogue():
     sold = item("a", item_brand="Acme", item_category="Home", item_category2="Pets")
     imported = items_of(GA4, [event("view_item", 1, items=[sold]), event("view_item", 2, items=[sold])])
