@@ -9,7 +9,7 @@ from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.feeds.decisions import Evidence
 from beam_preprocess.feeds.feed import Feed, ImportOptions
 from beam_preprocess.feeds.items import ON_SALE, Reader, item_record, merge
-from beam_preprocess.feeds.join import CatalogueIndex
+from beam_preprocess.feeds.join import CatalogueIndex, RelationTargets
 from beam_preprocess.feeds.report import CatalogReport
 from beam_preprocess.feeds.values import ids
 from beam_preprocess.outcomes import SourceRef
@@ -60,19 +60,18 @@ def import_catalog(
     Raises:
       AmbiguousSpellingError: A feed does not show how its numbers or dates are meant.
     """
-    passes = [_first_pass(feed, options) for feed in feeds]
+    targets = RelationTargets()
+    passes = [_first_pass(feed, options, targets) for feed in feeds]
     seen: set[str] = set()
     repeated: set[str] = set()
     for found in passes:
         repeated |= (found.item_ids & seen) | found.repeated
         seen |= found.item_ids
-    figures, held = CatalogFigures(), dict[str, dict[str, Any]]()
-    reports = []
-    for feed, found in zip(feeds, passes, strict=True):
-        reports.append(_second_pass(feed, found.evidence, options, _Sink(repeated, held, figures, write)))
-    for record in held.values():
-        _finish(record, figures, write)
-    return reports, figures
+    sink = _Sink(repeated, targets, CatalogFigures(), write)
+    reports = [_second_pass(feed, found.evidence, options, sink) for feed, found in zip(feeds, passes, strict=True)]
+    for record in sink.held.values():
+        sink.finish(record)
+    return reports, sink.figures
 
 
 @dataclasses.dataclass
@@ -88,13 +87,14 @@ def _drafts(feed: Feed, tally: Tally, reading: Any) -> Iterator[ItemDraft | Skip
             yield from file.kind.items(file.rows(tally), reading)
 
 
-def _first_pass(feed: Feed, options: ImportOptions) -> _FirstPass:
+def _first_pass(feed: Feed, options: ImportOptions, targets: RelationTargets) -> _FirstPass:
     """What all values of a feed show together, and the ids that come again."""
     found = _FirstPass(Evidence(point=options.point, day_first=options.day_first))
     for draft in _drafts(feed, Tally(), feed.reading(options.mapping)):
         if isinstance(draft, Skipped):
             continue
         found.evidence.add(draft.values)
+        targets.add(draft.values)
         item_id = ids.identifier(draft.values.get("item_id")).value
         if item_id in found.item_ids:
             found.repeated.add(item_id)
@@ -108,26 +108,28 @@ class _Sink:
     """Destination of records: those whose id comes again are held until all of them are merged."""
 
     repeated: set[str]
-    held: dict[str, dict[str, Any]]
+    targets: RelationTargets
     figures: CatalogFigures
     write: Write
+    held: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def put(self, record: dict[str, Any], tally: Tally, draft: ItemDraft) -> None:
         """Takes a record."""
         item_id = record["item_id"]
         if item_id not in self.repeated:
-            _finish(record, self.figures, self.write)
+            self.finish(record)
         elif item_id in self.held:
             merge(self.held[item_id], record)
             tally.repair("merged_duplicate", draft.ref, item_id, "one item")
         else:
             self.held[item_id] = record
 
-
-def _finish(record: dict[str, Any], figures: CatalogFigures, write: Write) -> None:
-    figures.add(record)
-    record.pop(ON_SALE, None)
-    write(record)
+    def finish(self, record: dict[str, Any]) -> None:
+        """Writes a record to which nothing is added any more."""
+        self.targets.resolve(record)
+        self.figures.add(record)
+        record.pop(ON_SALE, None)
+        self.write(record)
 
 
 def _second_pass(feed: Feed, evidence: Evidence, options: ImportOptions, sink: _Sink) -> CatalogReport:

@@ -1,4 +1,4 @@
-"""Join of events to the catalogue: rate of each candidate key (id, SKU, GTIN, group, title), and the best one."""
+"""Join of events and relations to the catalogue: items by id, SKU, GTIN, group and title, and the rate of each key."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -58,6 +58,41 @@ class CatalogueIndex:
             if raw is not None and (item_id := known.get(canonical(raw))) is not None:
                 return item_id
         return None
+
+
+class RelationTargets:
+    """Items by what the relations of an export name them by: their id, else a SKU, else a group's first item."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._others: dict[str, dict[str, str]] = {"sku": {}, "group_id": {}}
+
+    def add(self, values: Mapping[str, Any]) -> None:
+        """Adds an item's draft."""
+        item_id = identifier(values.get("item_id")).value
+        if not item_id:
+            return
+        self._ids.add(item_id)
+        for key, known in self._others.items():
+            name = _canonical(values.get(key))
+            if name:
+                known.setdefault(name, item_id)
+
+    def resolve(self, record: dict[str, Any]) -> None:
+        """Sets the ids of the items that a record is related to; what no item goes by stays as it is."""
+        edges = [{"type": edge["type"], "item_id": self._find(edge["item_id"])} for edge in record.get("relations", ())]
+        kept = [edge for place, edge in enumerate(edges) if edge not in edges[:place]]
+        kept = [edge for edge in kept if edge["item_id"] != record["item_id"]]
+        if kept:
+            record["relations"] = kept
+        else:
+            record.pop("relations", None)
+
+    def _find(self, name: str) -> str:
+        if name in self._ids:
+            return name
+        canonical = _canonical(name)
+        return next((known[canonical] for known in self._others.values() if canonical in known), name)
 
 
 def names_item(references: Mapping[str, Any]) -> bool:

@@ -257,6 +257,8 @@ def _with_variations(
         draft = catalogue.waiting.pop(sku, None)
         if draft is not None:
             yield _variant(draft, parent, options)
+        elif sku in catalogue.seen:  # visible by itself, so that it is written already
+            yield _variant(ItemDraft((), {"item_id": sku}), parent, options)
 
 
 def _variant(draft: ItemDraft, parent: Parent, options: Sequence[_Option]) -> ItemDraft:

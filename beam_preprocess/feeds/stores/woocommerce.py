@@ -123,7 +123,9 @@ def _values(record: Row, layout: _Layout) -> dict[str, Any]:
     sku = unguarded(layout.get(record, "sku"))
     names = (unguarded(layout.get(record, "item_id", "id")), sku, text_of(values["title"]))
     item_id = next((name for name in names if name), "")
-    values |= {"item_id": item_id, "group_id": item_id, "sku": sku, "description": _description(record, layout)}
+    # Other rows name a product by its SKU where it has one, so that relations to all its variations find the group.
+    values |= {"item_id": item_id, "group_id": sku or item_id, "sku": sku}
+    values["description"] = _description(record, layout)
     stock = text_of(layout.get(record, "stock_quantity"))
     if stock.casefold() != "parent":
         values["stock_quantity"] = stock

@@ -36,6 +36,14 @@ def test_a_configurable_product_without_variations_in_the_export_is_an_item():
     assert (read.ids(), read.item("T")["price"]) == (["T"], "30")
 
 
+def test_a_variation_that_is_visible_by_itself_joins_its_product_later():
+    read = read_rows(MAGENTO, [SMALL | {"visibility": "Catalog, Search"}, TEE])
+    first, second = read.items
+    assert (first.values["item_id"], first.values["group_id"]) == ("T-S-Red", "T-S-Red")
+    assert (second.values["item_id"], second.values["group_id"], len(second.refs)) == ("T-S-Red", "T", 1)
+    assert (second.values["title"], second.values["attributes"]["Size"]) == ("Tee", "S")
+
+
 def test_variations_that_come_again_stay_variations_of_their_product():
     read = read_rows(MAGENTO, [SMALL, MIDDLE, SMALL, TEE, MIDDLE, SMALL])
     assert read.accounted == 6

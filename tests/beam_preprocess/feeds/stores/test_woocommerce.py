@@ -23,7 +23,7 @@ def test_a_variation_is_completed_by_its_parent_wherever_that_stands(order):
     assert sorted(read.ids()) == ["8", "9"]
     assert read.accounted == 3
     small, any_size = read.item("8"), read.item("9")
-    assert small["group_id"] == any_size["group_id"] == "7"
+    assert small["group_id"] == any_size["group_id"] == "tee"
     assert small["title"] == "Tee"
     assert (small["description"], small["category"]) == ("Soft", "Clothes > Tops")
     assert small["images"] == ["s.jpg", "all.jpg"]
@@ -36,13 +36,13 @@ def test_a_variation_is_completed_by_its_parent_wherever_that_stands(order):
 def test_a_variable_product_without_variations_is_an_item():
     read = read_rows(WOOCOMMERCE, [TEE, BASE | {"ID": "1", "Name": "Cup"}])
     assert sorted(read.ids()) == ["1", "7"]
-    assert read.item("7")["group_id"] == "7"
+    assert read.item("7")["group_id"] == "tee"
 
 
 def test_a_variable_product_that_comes_again_costs_its_variations_nothing():
     read = read_rows(WOOCOMMERCE, [TEE, RED, TEE, ANY])
     assert (read.ids(), [skipped.reason for skipped in read.skipped]) == (["8", "9"], ["duplicate"])
-    assert (read.item("9")["group_id"], read.accounted) == ("7", 4)
+    assert (read.item("9")["group_id"], read.accounted) == ("tee", 4)
 
 
 def test_a_variation_without_its_parent_in_the_export_is_an_item_of_that_group():
@@ -137,7 +137,7 @@ def test_a_translated_header_is_known_by_name_or_by_content_and_place(language):
     read = read_rows(WOOCOMMERCE, [row])
     assert read.item("1") == {
         "item_id": "1",
-        "group_id": "1",
+        "group_id": "M-1",
         "sku": "M-1",
         "gtin": "4006381333931",
         "title": "Mug",
