@@ -1,9 +1,10 @@
 """Kinds of photo files, by their first bytes: those that are read, and those that are named in a refusal."""
 
 import functools
+import io
 import re
 
-from PIL import features
+from PIL import Image, features
 
 from .errors import MediaError
 
@@ -100,3 +101,18 @@ def _refusal(data: bytes) -> MediaError:
         message = f"Image is a drawing (SVG), which is not read; draw it as PNG. Wanted: {READ}."
         return MediaError("UNSUPPORTED", message)
     return MediaError("NOT_MEDIA", f"Image is not {READ}; send one of these.")
+
+
+def needs_conversion(data: bytes) -> bool:
+    """Returns whether the graph of a bundle does not read a photo: not JPEG or PNG, or CMYK with a colour profile."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return b"ICC_PROFILE\0" in data and _is_cmyk(data)
+    return bool(data) and not data.startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def _is_cmyk(data: bytes) -> bool:
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            return image.mode == "CMYK"
+    except Exception:  # What a header may raise is listed nowhere; the graph reports it.
+        return False

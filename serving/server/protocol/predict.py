@@ -8,6 +8,7 @@ from tensorflow_serving.apis import predict_pb2
 from serving.server.protocol.compatibility import EXTENDED, Compatibility
 from serving.server.protocol.deadline import NO_DEADLINE, Deadline
 from serving.server.protocol.errors import Code, ServingError, quoted
+from serving.server.protocol.photo_inputs import convert_photos
 from serving.server.protocol.servable import Servable
 from serving.server.protocol.signature import (
     DEFAULT_SIGNATURE,
@@ -28,7 +29,8 @@ def predict_arrays(
     compatibility: Compatibility = EXTENDED,
 ) -> dict[str, np.ndarray]:
     """Returns all outputs for the given inputs; missing ones are filled from the signature's defaults."""
-    inputs = fill_defaults(signature, given, checks_shapes=compatibility.checks_input_shapes)
+    filled = fill_defaults(signature, given, checks_shapes=compatibility.checks_input_shapes)
+    inputs = convert_photos(model, filled)
     return model.run(signature, inputs, outputs=tuple(signature.outputs), deadline=deadline)
 
 
@@ -64,7 +66,8 @@ def predict_proto(
         for alias, proto in request.inputs.items()
     }
     outputs = choose_outputs(signature, request.output_filter)
-    inputs = fill_defaults(signature, given, checks_shapes=compatibility.checks_input_shapes)
+    filled = fill_defaults(signature, given, checks_shapes=compatibility.checks_input_shapes)
+    inputs = convert_photos(model, filled)
     found = model.run(signature, inputs, outputs=outputs, deadline=deadline)
     response = predict_pb2.PredictResponse()
     for alias, array in found.items():
