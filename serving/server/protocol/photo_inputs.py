@@ -11,6 +11,7 @@ from serving.server.protocol.servable import Servable
 # The size in `wire_spec` that the photos of an input have.
 _SIZES = {"query_image": "image_px", "images": "image_px", "query_video": "frame_px", "video": "frame_px"}
 _WIRE_SPEC = "wire_spec"
+_JPEG_START, _PNG_START, _PROFILE = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"ICC_PROFILE\0"
 _SPECS: "weakref.WeakKeyDictionary[Servable, dict[str, int]]" = weakref.WeakKeyDictionary()
 
 
@@ -25,28 +26,32 @@ def convert_photos(model: Servable, inputs: Mapping[str, np.ndarray]) -> Mapping
     """
     if _WIRE_SPEC not in model.signatures or not _SIZES.keys() & inputs.keys():
         return inputs
-    try:
-        from serving.client import photo_kinds
-    except ImportError:
-        return inputs
     converted = dict(inputs)
     for name in _SIZES.keys() & inputs.keys():
-        photos = inputs[name]
-        if any(isinstance(photo, bytes) and photo_kinds.needs_conversion(photo) for photo in photos.flat):
-            converted[name] = _converted(photos, px=_wire_spec(model)[_SIZES[name]])
+        if not all(map(_is_plain, inputs[name].flat)):
+            converted[name] = _converted(inputs[name], model, size=_SIZES[name])
     return converted
 
 
-def _converted(photos: np.ndarray, *, px: int) -> np.ndarray:
-    from serving.client.errors import MediaError
-    from serving.client.images import image_wire
-    from serving.client.photo_kinds import needs_conversion
+def _is_plain(photo: object) -> bool:
+    """Whether a photo needs no second look, for which the client's code would be loaded."""
+    if not isinstance(photo, bytes) or not photo or photo.startswith(_PNG_START):
+        return True
+    return photo.startswith(_JPEG_START) and _PROFILE not in photo
 
+
+def _converted(photos: np.ndarray, model: Servable, *, size: str) -> np.ndarray:
+    try:
+        from serving.client.errors import MediaError
+        from serving.client.images import image_wire
+        from serving.client.photo_kinds import needs_conversion
+    except ImportError:
+        return photos
     result = photos.copy()
     for place, photo in np.ndenumerate(photos):
-        if isinstance(photo, bytes) and needs_conversion(photo):
+        if not _is_plain(photo) and needs_conversion(photo):
             try:
-                result[place] = image_wire(photo, px=px)
+                result[place] = image_wire(photo, px=_wire_spec(model)[size])
             except MediaError:
                 continue
     return result

@@ -53,7 +53,7 @@ def test_frames_have_the_size_of_frames_and_the_sizes_are_asked_for_once():
 def test_what_the_graph_reads_is_not_touched_and_costs_no_call():
     model = Model()
     inputs = {"query_image": photos(of_kind("JPEG"), of_kind("PNG"), of_kind("JPEG", icc_profile=b"of a screen"), b"")}
-    assert convert_photos(model, inputs)["query_image"] is inputs["query_image"]
+    assert convert_photos(model, inputs)["query_image"].tolist() == inputs["query_image"].tolist()
     assert model.num_calls == 0
 
 
@@ -84,4 +84,4 @@ def test_without_pillow_nothing_is_converted(monkeypatch):
 
     inputs = {"query_image": photos(of_kind("WEBP"))}
     monkeypatch.setattr(builtins, "__import__", without_client)
-    assert convert_photos(Model(), inputs) is inputs
+    assert convert_photos(Model(), inputs)["query_image"] is inputs["query_image"]
