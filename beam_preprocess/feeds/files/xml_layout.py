@@ -28,12 +28,14 @@ class Layout(NamedTuple):
       root: Name of the root element.
       nests: Whether a record may hold an element of its own name.
       namespaces: Namespace declarations of the document, ready for a start tag.
+      categories: {id: path} of a list of categories before the records, as in Yandex's format; root first, with ` > `.
     """
 
     record: str
     root: str
     nests: bool
     namespaces: str
+    categories: dict[str, str]
 
 
 @dataclasses.dataclass
@@ -45,12 +47,18 @@ class _Counts:
     descendants: int = 0
 
 
+class _Category(NamedTuple):
+    name: str
+    parent: str
+
+
 _Path = tuple[str, ...]
 
 
 def layout_of(chunks: Iterable[str]) -> Layout:
     """Returns the layout of a document by its first chunks of text."""
     paths: dict[_Path, _Counts] = {}
+    categories: dict[str, _Category] = {}
     begin, read = "", 0
     parser = etree.XMLPullParser(events=("start", "end"), **PARSER_OPTIONS)
     open_path: list[str] = []
@@ -61,7 +69,7 @@ def layout_of(chunks: Iterable[str]) -> Layout:
             parser.feed(repaired(chunk).text)
         except etree.XMLSyntaxError:
             break
-        _count(parser.read_events(), open_path, paths)
+        _count(parser.read_events(), open_path, paths, categories)
         if read > _LOOK_CHARACTERS or _known_path(paths, _ENOUGH):
             break
     record = _known_path(paths, 1)
@@ -74,7 +82,20 @@ def layout_of(chunks: Iterable[str]) -> Layout:
     nests = any(path.count(record[-1]) > 1 for path in paths) if record else False
     declared = dict.fromkeys(name.strip() for name in _NAMESPACE.findall(begin))
     unique = {name.partition("=")[0].strip(): name for name in reversed(declared)}
-    return Layout(record[-1] if record else "", root, nests, " ".join(unique.values()))
+    return Layout(record[-1] if record else "", root, nests, " ".join(unique.values()), _category_paths(categories))
+
+
+def _category_paths(categories: dict[str, _Category]) -> dict[str, str]:
+    paths = {}
+    for key in categories:
+        names: list[str] = []
+        place, seen = key, set[str]()
+        while place in categories and place not in seen:
+            seen.add(place)
+            names.append(categories[place].name)
+            place = categories[place].parent
+        paths[key] = " > ".join(reversed(names))
+    return paths
 
 
 def _at_tag_ends(chunks: Iterable[str]) -> Iterator[str]:
@@ -88,7 +109,12 @@ def _at_tag_ends(chunks: Iterable[str]) -> Iterator[str]:
         yield rest
 
 
-def _count(events: Iterable[tuple[str, etree._Element]], open_path: list[str], paths: dict[_Path, _Counts]) -> None:
+def _count(
+    events: Iterable[tuple[str, etree._Element]],
+    open_path: list[str],
+    paths: dict[_Path, _Counts],
+    categories: dict[str, _Category],
+) -> None:
     for event, element in events:
         if event == "start":
             name = etree.QName(element).localname if not isinstance(element.tag, str) else element.tag
@@ -102,6 +128,9 @@ def _count(events: Iterable[tuple[str, etree._Element]], open_path: list[str], p
         counts.with_children += 1 if len(element) else 0
         for depth in range(1, len(path)):
             paths.setdefault(path[:depth], _Counts()).descendants += 1
+        key, name = element.get("id"), (element.text or "").strip()
+        if key and name and local_name(path[-1]).casefold() == "category":
+            categories[key] = _Category(name, element.get("parentId") or "")
         element.clear()
 
 

@@ -40,6 +40,8 @@ class _Slice(NamedTuple):
 def rows(file: InputFile, encoding: Encoding, tally: Tally) -> Iterator[SourceRow]:
     """Yields one row for each record element, {name: text, object or list} (`xml_elements.record_values`).
 
+    A record with the number of a category (`categoryId`) gets its path as `category`.
+
     Args:
       file: The file.
       encoding: Its encoding.
@@ -159,4 +161,8 @@ def _parsed(
         tally.repair("xml_damaged", ref, damage[0].message if damage else "no end tag", "what can be read")
     if root is None or not len(root):
         return RecordError(Reason.MALFORMED, f"not XML; wanted a whole <{layout.record}>")
-    return record_values(root[0])
+    values = record_values(root[0])
+    number = values.get("categoryId")
+    if isinstance(number, str) and number in layout.categories:
+        values.setdefault("category", layout.categories[number])
+    return values

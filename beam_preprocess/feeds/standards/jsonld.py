@@ -30,7 +30,7 @@ def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | 
         if isinstance(row.values, RecordError):
             yield Skipped(row.ref, row.values.reason, row.values.detail)
             continue
-        reading.columns.start(row.values)
+        record = reading.columns.start(row.values)
         if agentic.is_product(row.values):
             found = agentic.values_of(row.values, reading)
         else:
@@ -39,7 +39,8 @@ def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | 
                 yield Skipped(row.ref, NOT_A_PRODUCT, f"{', '.join(sorted(type_names(row.values))) or 'no type'}")
                 continue
             found = [values for node in nodes for values in _values_of(node, reading)]
-        yield from _drafts(row.ref, found)
+        own = filled({field: first(record.get(field), *_NAMED) for field in reading.columns.mapping})
+        yield from _drafts(row.ref, [values | own for values in found])
 
 
 def _drafts(ref: SourceRef, found: list[dict[str, Any]]) -> Iterator[ItemDraft | Skipped]:

@@ -58,7 +58,7 @@ def test_broken_blocks_do_not_cost_the_others(tmp_path):
     assert node["sku"] == "A1"
 
 
-def test_a_page_without_a_product_is_one_row_that_says_why(tmp_path):
+def test_a_page_without_a_product_is_one_row_with_the_reason(tmp_path):
     (row,) = file_rows(tmp_path / "a.html", page({"@type": "NewsArticle"}))
     assert row == RecordError("not_a_product", "no schema.org Product in JSON-LD or microdata")
     (row,) = file_rows(tmp_path / "b.html", page('{"@type": "Product", "name": '))

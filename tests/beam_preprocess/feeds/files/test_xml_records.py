@@ -84,6 +84,17 @@ def test_bare_ampersands_entities_of_html_and_control_characters_cost_nothing(tm
     assert tally.repaired == {"xml_escaped": 1}
 
 
+def test_a_number_of_a_category_is_completed_by_its_path(tmp_path):
+    text = """<yml_catalog><shop><categories><category id="1">Shoes</category><category id="2" parentId="1">Boots
+    </category><category id="3" parentId="3">Loop</category></categories><offers>
+    <offer id="a"><categoryId>2</categoryId></offer><offer id="b"><categoryId>9</categoryId></offer>
+    <offer id="c"><categoryId>3</categoryId></offer></offers></shop></yml_catalog>"""
+    first, second, third = file_rows(tmp_path / "feed.xml", text)
+    assert first == {"@id": "a", "categoryId": "2", "category": "Shoes > Boots"}
+    assert second == {"@id": "b", "categoryId": "9"}
+    assert third["category"] == "Loop"
+
+
 def test_references_to_no_character_are_left_out(tmp_path):
     text = "<r><item><id>1</id><t>a&#xD800;b&#0;c&#9999999;d&#233;</t></item></r>"
     assert file_rows(tmp_path / "feed.xml", text) == [{"id": "1", "t": "abcdé"}]

@@ -18,30 +18,32 @@ def read_one(**properties):
     return item.values
 
 
+FULL = dict(
+    description="Heavy",
+    brand={"@type": "Brand", "name": "Acme"},
+    gtin13="4006381333931",
+    mpn="925872",
+    category="Tools > Anvils",
+    image=[{"@type": "ImageObject", "contentUrl": "https://a.example/1.jpg"}, "https://a.example/2.jpg"],
+    video={"@type": "VideoObject", "contentUrl": "https://a.example/v.mp4"},
+    color="black",
+    weight={"@type": "QuantitativeValue", "value": 20, "unitText": "kg"},
+    additionalProperty=[{"@type": "PropertyValue", "name": "Form", "value": "London"}],
+    aggregateRating={"ratingValue": "4.4", "reviewCount": 89},
+    offers={
+        "@type": "Offer",
+        "price": 119.99,
+        "priceCurrency": "USD",
+        "availability": "http://schema.org/InStock",
+        "itemCondition": "https://schema.org/NewCondition",
+        "inventoryLevel": {"@type": "QuantitativeValue", "value": "25"},
+    },
+    isRelatedTo={"@type": "Product", "url": "https://a.example/products/hammer"},
+)
+
+
 def test_every_property_has_its_field():
-    values = read_one(
-        description="Heavy",
-        brand={"@type": "Brand", "name": "Acme"},
-        gtin13="4006381333931",
-        mpn="925872",
-        category="Tools > Anvils",
-        image=[{"@type": "ImageObject", "contentUrl": "https://a.example/1.jpg"}, "https://a.example/2.jpg"],
-        video={"@type": "VideoObject", "contentUrl": "https://a.example/v.mp4"},
-        color="black",
-        weight={"@type": "QuantitativeValue", "value": 20, "unitText": "kg"},
-        additionalProperty=[{"@type": "PropertyValue", "name": "Form", "value": "London"}],
-        aggregateRating={"ratingValue": "4.4", "reviewCount": 89},
-        offers={
-            "@type": "Offer",
-            "price": 119.99,
-            "priceCurrency": "USD",
-            "availability": "http://schema.org/InStock",
-            "itemCondition": "https://schema.org/NewCondition",
-            "inventoryLevel": {"@type": "QuantitativeValue", "value": "25"},
-        },
-        isRelatedTo={"@type": "Product", "url": "https://a.example/products/hammer"},
-    )
-    assert values == {
+    assert read_one(**FULL) == {
         "item_id": "A1",
         "title": "Anvil",
         "description": "Heavy",
@@ -98,7 +100,7 @@ def test_the_price_of_every_kind_of_offer(offers, price, list_price, currency, a
     assert found == (price, list_price, currency, availability)
 
 
-def test_a_rating_that_nobody_gave_is_none():
+def test_a_rating_without_reviews_is_none():
     assert "attributes" not in read_one(aggregateRating={"ratingValue": "4.5", "reviewCount": "0"})
     assert "attributes" not in read_one(aggregateRating={"ratingValue": "4.5"})
 

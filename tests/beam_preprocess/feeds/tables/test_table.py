@@ -137,7 +137,7 @@ def test_a_yandex_offer_has_its_attributes_photos_and_parameters(tmp_path):
         "price": "100",
         "list_price": "120",
         "currency": "RUB",
-        "category": "1",
+        "category": "Обувь",
         "images": ["https://a.example/1.jpg", "https://a.example/2.jpg"],
         "in_stock": "true",
         "attributes": {"Цвет": "красный", "Размер": "41 EU"},
