@@ -107,7 +107,7 @@ def clean(text: str) -> str:
 
 def pseudonym(name: str, *, key: bytes) -> str:
     """Returns the keyed hash of a user or session id, hexadecimal."""
-    return hmac.new(key, name.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, name.encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
 def _read(raw: Any, field: Field, warnings: list[str]) -> Any:

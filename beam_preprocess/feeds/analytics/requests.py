@@ -23,6 +23,7 @@ _MAX_ITEMS = 500  # of one session, the latest kept
 _TIMEOUT_SECONDS = 1800  # a search is over after so long without an event, as sessions of analytics tools are
 ORDER_EPOCH = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC).timestamp()  # of logs without times
 MADE = "made from the order of the rows"  # the note `times` of such a log
+_LATEST = 2**63  # of an epoch in any unit
 _ORDER = {EventType.SEARCH: 0, EventType.IMPRESSION: 1}
 
 
@@ -201,10 +202,12 @@ def seconds_of(time: object) -> float | None:
             return _epoch(float(time))
         except ValueError:
             return _iso(time.strip().removesuffix(" UTC"))
-    return _epoch(float(time)) if isinstance(time, int | float) else None
+    return _epoch(time) if isinstance(time, int | float) else None
 
 
-def _epoch(value: float) -> float:
+def _epoch(value: float) -> float | None:
+    if abs(value) > _LATEST:  # also a whole number that is no float
+        return None
     for limit, scale in ((1e16, 1e9), (1e13, 1e6), (1e11, 1e3)):
         if abs(value) >= limit:
             return value / scale

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_LONGEST = 200  # characters of a name that are compared
 _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
 def column_key(name: str) -> str:
     """Returns a column's name for comparison: case folded; blanks, underscores and hyphens as one underscore."""
-    return _SEPARATORS.sub("_", name.strip().strip("\ufeff").casefold()).strip("_")
+    return _SEPARATORS.sub("_", name[:_LONGEST].strip().strip("\ufeff").casefold()).strip("_")
 
 
 class Columns:

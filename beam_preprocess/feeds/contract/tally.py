@@ -6,6 +6,7 @@ import re
 from beam_preprocess.outcomes import SourceRef
 
 _EXAMPLE_LENGTH = 80
+_LONGEST = 1000  # characters that are searched for personal data, and shown at most
 # In an example, whatever may name a person is hidden.
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
 _PHONE = re.compile(r"(?<![\w.,])\+?\d[\d ()/-]{7,}\d(?![\w.,])")
@@ -54,5 +55,5 @@ def shown(value: object) -> str:
 
 
 def redacted(text: str) -> str:
-    """Returns a text with e-mail addresses and phone numbers hidden."""
-    return _PHONE.sub("[number]", _EMAIL.sub("[e-mail]", text))
+    """Returns the beginning of a text with e-mail addresses and phone numbers hidden."""
+    return _PHONE.sub("[number]", _EMAIL.sub("[e-mail]", text[:_LONGEST]))

@@ -1,11 +1,12 @@
 """Delimited files: separator, quoting and header by the file's own rows, and tolerant reading of each row."""
 
 import collections
+import contextlib
 import csv
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.feeds.files.encodings import Encoding, open_text
@@ -14,6 +15,10 @@ from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 
 _SEPARATORS = (",", ";", "\t", "|", "^", "~")
 _SAMPLE_LINES = 200
+_MAX_LINE = 4 << 20  # characters
+_MAX_COLUMNS = 4096
+_MAX_NAME = 200  # characters of a column's name
+_MORE_CELLS = 64  # than columns, of a row that is still read
 _MAX_CELL = 1 << 20  # characters; a quote that spans more was never closed
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 _SEP_LINE = re.compile(r"sep=(.)", re.IGNORECASE)
@@ -44,10 +49,10 @@ def dialect_of(file: InputFile, encoding: Encoding) -> Dialect:
     """Returns the dialect of a file by its first lines.
 
     Raises:
-      ValueError: The file holds no row.
+      ValueError: The file holds no row, or no plausible header.
     """
     with open_text(file, encoding) as stream:
-        lines = [line.translate(_NO_MARKS) for line in itertools.islice(stream, _SAMPLE_LINES)]
+        lines = _sample(stream)
     first = next((number for number, line in enumerate(lines) if line.strip()), None)
     if first is None:
         raise ValueError(f"{file.name} is empty; wanted a header and rows. Export it again.")
@@ -58,6 +63,11 @@ def dialect_of(file: InputFile, encoding: Encoding) -> Dialect:
     escapes = quote + quote not in "".join(sample) and f"\\{quote}" in "".join(sample) if quote else False
     separator = stated[1] if stated else _separator(sample, quote, escapes=escapes)
     cells = next(iter(_parsed(sample, separator, quote, escapes=escapes)), [])
+    if len(cells) > _MAX_COLUMNS:
+        raise ValueError(
+            f"{file.name} has {len(cells)} columns with the separator {separator!r}; wanted at most {_MAX_COLUMNS}. "
+            "Check the separator and the line ends of the export."
+        )
     has_header = _is_header(cells)
     names = cells if has_header else [""] * len(cells)
     return Dialect(separator, quote, escapes, _unique(names), has_header, first)
@@ -69,6 +79,23 @@ def _is_header(cells: list[str]) -> bool:
     if len(words) > 1 and all(any(map(str.isdigit, word)) for word in words):
         return False
     return not any(_NUMBER.fullmatch(cell.strip()) for cell in cells)
+
+
+def _lines(stream: TextIO) -> Iterator[str]:
+    """Lines of a file, the very long ones in pieces."""
+    return iter(lambda: stream.readline(_MAX_LINE), "")
+
+
+def _sample(stream: TextIO) -> list[str]:
+    """The first lines, of a bounded length together."""
+    lines: list[str] = []
+    size = 0
+    for line in itertools.islice(_lines(stream), _SAMPLE_LINES):
+        lines.append(line.translate(_NO_MARKS))
+        size += len(line)
+        if size > _MAX_CELL:
+            break
+    return lines
 
 
 _NO_MARKS = dict.fromkeys(map(ord, _IGNORED))
@@ -89,7 +116,9 @@ def _separator(sample: list[str], quote: str, *, escapes: bool) -> str:
         return "::"
     best, score = ",", -1.0
     for separator in _SEPARATORS:
-        rows = [row for row in _parsed(sample, separator, quote, escapes=escapes) if any(row)]
+        rows = []
+        with contextlib.suppress(csv.Error):
+            rows += [row for row in _parsed(sample, separator, quote, escapes=escapes) if any(row)]
         if not rows or len(rows[0]) < 2:
             continue
         widths = collections.Counter(len(row) for row in rows)
@@ -103,7 +132,7 @@ def _separator(sample: list[str], quote: str, *, escapes: bool) -> str:
 def _parsed(lines: Iterable[str], separator: str, quote: str, *, escapes: bool) -> Iterator[list[str]]:
     if separator == "::":
         return (line.rstrip("\n").split("::") for line in lines)
-    csv.field_size_limit(2 * _MAX_CELL)
+    csv.field_size_limit(2 * _MAX_LINE)
     return csv.reader(
         lines,
         delimiter=separator,
@@ -119,7 +148,7 @@ def _unique(names: Iterable[str]) -> tuple[str, ...]:
     seen: collections.Counter[str] = collections.Counter()
     unique = []
     for place, name in enumerate(names, start=1):
-        name = name.strip() or f"column_{place}"
+        name = name.strip()[:_MAX_NAME] or f"column_{place}"
         seen[name] += 1
         unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return tuple(unique)
@@ -142,13 +171,16 @@ class _Lines:
     def __next__(self) -> str:
         if self.size > _MAX_CELL:
             raise StopIteration
-        line = self._again.popleft() if self._again else next(self._stream, None)
-        if line is None:
-            self.ended = True
-            raise StopIteration
-        if not line.isprintable() and any(mark in line for mark in _IGNORED):
+        while True:
+            line = self._again.popleft() if self._again else next(self._stream, None)
+            if line is None:
+                self.ended = True
+                raise StopIteration
+            self.number += 1
+            if line != "\n" or self.record:  # an empty line between records is none
+                break
+        if "\0" in line or "\ufeff" in line:
             line = line.translate(_NO_MARKS)
-        self.number += 1
         self.size += len(line)
         self.record.append(line)
         return line
@@ -180,7 +212,7 @@ def rows(file: InputFile, encoding: Encoding, dialect: Dialect, tally: Tally) ->
         tally.repaired["characters_replaced"] += encoding.damaged
     header = dialect.header
     with open_text(file, encoding) as stream:
-        lines = _Lines(itertools.islice(stream, dialect.first_line, None))
+        lines = _Lines(itertools.islice(_lines(stream), dialect.first_line, None))
         lines.number = dialect.first_line
         skip = 1 if dialect.has_header else 0
         for cells in _records(file, lines, dialect, tally):
@@ -234,6 +266,8 @@ def _row(cells: list[str], header: tuple[str, ...], ref: SourceRef, tally: Tally
         return dict(zip(header, cells, strict=True))
     if len(cells) == 1 and len(header) > 2:
         return RecordError(Reason.MALFORMED, f"one cell; wanted {len(header)} as in the header")
+    if len(cells) > len(header) + _MORE_CELLS:
+        return RecordError(Reason.MALFORMED, f"{len(cells)} cells; wanted {len(header)} as in the header")
     if len(cells) < len(header):
         tally.repair("short_row", ref, f"{len(cells)} cells", f"{len(header)} cells")
         return dict(zip(header, cells, strict=False))

@@ -55,6 +55,8 @@ def encoding_of(file: InputFile) -> Encoding:
         return Encoding("utf-8", counts.damaged)
     best = charset_normalizer.from_bytes(_around_damage(sample)).best()
     name = best.encoding if best is not None else "cp1252"
+    if name.startswith("utf"):  # its bytes are not
+        return Encoding("cp1252")
     # Windows-1252 is what such exports are; a guess of its neighbours is chance, unless its letters say otherwise.
     return Encoding("cp1252" if name in _WESTERN - {"cp1250", "iso8859_2"} or name == "ascii" else name)
 

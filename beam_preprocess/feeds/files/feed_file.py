@@ -104,6 +104,17 @@ def table_of(name: str, records: Callable[[], Iterator[Mapping[str, Any]]]) -> F
 
     def read(tally: Tally) -> Iterator[SourceRow]:
         for number, record in enumerate(records(), start=1):
-            yield SourceRow(SourceRef(name, number), record)
+            yield SourceRow(SourceRef(name, number), _encodable(record))
 
     return FeedFile(InputFile(name, ""), "table", {}, read)
+
+
+def _encodable(value: Any) -> Any:
+    """A program's value without lone surrogates, which no encoding can carry."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list | tuple):
+        return [_encodable(part) for part in value]
+    if isinstance(value, Mapping):
+        return {str(_encodable(name)): _encodable(part) for name, part in value.items()}
+    return value

@@ -1,6 +1,7 @@
 """JSON files: lines, arrays, wrappers and pretty-printed objects to records, and what a cut-off file still holds."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ _MAX_DOCUMENT = 1 << 30  # characters of a file that is one document; lines have
 _MAX_LINE = 16 << 20
 _SAMPLE = 1 << 16
 _MAX_DEPTH = 5
+# Escaped backslashes and pairs of surrogates, which are kept; then a surrogate alone.
+_SURROGATES = re.compile(r"(\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|\\u[dD][89a-fA-F]\w\w")
 # Names that a record of a product or an event has, and a wrapper around records has not.
 _RECORD_NAMES = frozenset(
     ("id", "item_id", "product_id", "sku", "event", "event_name", "event_timestamp", "event_type", "eventtype", "type")
@@ -65,12 +68,17 @@ def _parse(line: str) -> Any:
         value = orjson.loads(text)
     except (ValueError, RecursionError):
         try:
-            value = json.loads(text)  # also takes NaN and lone surrogates
+            value = json.loads(_without_lone_surrogates(text))  # also takes NaN
         except (ValueError, RecursionError) as error:
             return RecordError(Reason.MALFORMED, f"not JSON ({type(error).__name__})")
     if isinstance(value, dict):
         return value
     return RecordError(Reason.MALFORMED, f"a record is {type(value).__name__}; wanted an object")
+
+
+def _without_lone_surrogates(text: str) -> str:
+    """JSON with U+FFFD for each half of a pair, which no encoding can carry."""
+    return _SURROGATES.sub(lambda match: match[1] or "\\ufffd", text) if "\\u" in text else text
 
 
 def documents(file: InputFile, encoding: Encoding) -> Iterator[SourceRow]:
@@ -83,7 +91,7 @@ def documents(file: InputFile, encoding: Encoding) -> Iterator[SourceRow]:
       ValueError: The file is too large for one document.
     """
     with open_text(file, encoding) as stream:
-        text = stream.read(_MAX_DOCUMENT + 1)
+        text = _without_lone_surrogates(stream.read(_MAX_DOCUMENT + 1))
     if len(text) > _MAX_DOCUMENT:
         raise ValueError(f"{file.name} is one JSON document of over {_MAX_DOCUMENT} characters; write JSON Lines.")
     try:

@@ -9,6 +9,7 @@ import pathlib
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -17,6 +18,9 @@ _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _PATTERN = frozenset("*?[")
 # Members of an archive or directory that are no feed.
 _NOT_FEEDS = (".ds_store", "thumbs.db", "desktop.ini")
+
+
+_DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
 
 
 class InputFile(NamedTuple):
@@ -42,13 +46,30 @@ def open_binary(file: InputFile) -> Iterator[BinaryIO]:
     """
     with contextlib.ExitStack() as stack:
         raw = _open_raw(file.path, stack)
-        if file.member:
-            try:
-                raw = stack.enter_context(stack.enter_context(zipfile.ZipFile(raw)).open(file.member))  # type: ignore[assignment]
-            except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-                raise ValueError(f"{file.name} in {file.path} cannot be unpacked ({error}); pack it again.") from error
-        buffered = io.BufferedReader(raw)  # type: ignore[type-var]
-        yield gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == _GZIP else buffered  # type: ignore[misc]
+        try:
+            if file.member:
+                raw = _member(file, raw, stack)
+            buffered = io.BufferedReader(raw)  # type: ignore[type-var]
+            yield gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == _GZIP else buffered  # type: ignore[misc]
+        except _DAMAGED as error:
+            place = f"{file.name} in {file.path}" if file.member else file.name
+            raise ValueError(f"{place} cannot be unpacked ({error}); wanted a whole archive. Pack it again.") from error
+
+
+def _archive(path: str, raw: BinaryIO, stack: contextlib.ExitStack) -> zipfile.ZipFile:
+    try:
+        return stack.enter_context(zipfile.ZipFile(raw))
+    except (*_DAMAGED, OSError, ValueError) as error:
+        raise ValueError(f"{path} is no whole ZIP archive ({error}); wanted one. Copy it again.") from error
+
+
+def _member(file: InputFile, raw: BinaryIO, stack: contextlib.ExitStack) -> BinaryIO:
+    archive = _archive(file.path, raw, stack)
+    try:
+        return stack.enter_context(archive.open(file.member))  # type: ignore[return-value]
+    except (*_DAMAGED, OSError, RuntimeError, KeyError) as error:
+        place = f"{file.name} in {file.path}"
+        raise ValueError(f"{place} cannot be unpacked ({error}); wanted no password. Pack it again.") from error
 
 
 def _open_raw(path: str, stack: contextlib.ExitStack) -> BinaryIO:
@@ -122,10 +143,7 @@ def _members(path: str) -> list[InputFile]:
         if raw.read(len(_ZIP)) != _ZIP:
             return [InputFile(name, path)]
     with contextlib.ExitStack() as stack:
-        try:
-            archive = stack.enter_context(zipfile.ZipFile(_open_raw(path, stack)))
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{path} is no whole ZIP archive ({error}); copy it again.") from error
+        archive = _archive(path, _open_raw(path, stack), stack)
         members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
     names = [(member, member.rpartition("/")[2]) for member in members if not member.startswith("__MACOSX/")]
     return [InputFile(short, path, member) for member, short in names if _is_feed(short)]

@@ -13,7 +13,7 @@ _NO = frozenset(
     no non nein não nee nie nej nei ei ne hayır いいえ 否 0 n f off disabled
     """.split()  # noqa: SIM905 - a list of words is shorter to read
 )
-_BEFORE_ADDRESS = re.compile(r"\s*[,;|]?\s*(?=https?://)|,\s+|\n")
+_BEFORE_ADDRESS = re.compile(r"(?:[,;|]\s*)?(?=https?://)|,\s+|\n")
 _BETWEEN_PATHS = re.compile(r"[,;|\n]")
 _DECIMAL = re.compile(r"[-+]?\d+([.,]\d+)?")
 

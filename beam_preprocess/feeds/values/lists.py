@@ -2,17 +2,17 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empty
 
-_PATH = re.compile(r"\s*(?:>|»|›|→|->|\||::|\\)\s*")
-_SLASHED_PATH = re.compile(r"\s*/\s*")
-_URI_BREAK = re.compile(r"\s*(?:[|;\n\t]|,(?=\s*(?:https?://|//|/|[\w%./-]+\.\w{3,5}\s*(?:,|$))))\s*", re.IGNORECASE)
-_TEXT_BREAK = re.compile(r"\s*[|;\n\t,]\s*")
-_PAIR = re.compile(r"\s*([^=:|;]+?)\s*[=:]\s*(.*?)\s*", re.DOTALL)
-_PAIR_BREAK = re.compile(r"\s*[|;\n]\s*|\s*,\s*(?=[^=:,]+[=:])")
+# No pattern begins with a repetition, so that a cell of a million blanks takes no quadratic time.
+_PATH = re.compile(r"->|::|[>»›→|\\]")
+_URI_BREAK = re.compile(r"[|;\n\t]|,(?=\s*(?:https?://|//|/|[\w%./-]+\.\w{3,5}\s*(?:,|$)))", re.IGNORECASE)
+_TEXT_BREAK = re.compile(r"[|;\n\t,]")
+_PAIR_BREAK = re.compile(r"[|;\n]|,(?=[^=:,]+[=:])")
+_PAIR_MARK = re.compile(r"[=:]")
 
 
 def category_path(raw: Any) -> Parsed:
@@ -28,9 +28,9 @@ def category_path(raw: Any) -> Parsed:
         found = _json(raw)
         if isinstance(found, list):
             return Parsed(_texts(found), "list_from_text")
-        levels = [level for level in _PATH.split(raw.strip()) if level]
+        levels = _parts(_PATH.split(raw))
         if len(levels) < 2 and raw.count("/") and not raw.startswith(("http", "/")) and " " not in raw.strip(" /"):
-            levels = [level for level in _SLASHED_PATH.split(raw.strip()) if level]
+            levels = _parts(raw.split("/"))
         return Parsed(levels, "list_from_text" if len(levels) > 1 else "")
     return text_list(raw)
 
@@ -43,8 +43,8 @@ def uri_list(raw: Any) -> Parsed:
     """
     if isinstance(raw, str) and not is_empty(raw):
         found = _json(raw)
-        parts = _texts(found) if isinstance(found, list) else _URI_BREAK.split(raw.strip())
-        kept = list(dict.fromkeys(part for part in parts if part))
+        parts = _texts(found) if isinstance(found, list) else _parts(_URI_BREAK.split(raw.strip()))
+        kept = list(dict.fromkeys(parts))
         return Parsed(kept, "list_from_text" if len(kept) > 1 or found is not None else "")
     parsed = text_list(raw)
     return Parsed(list(dict.fromkeys(parsed.value)) if parsed.value else parsed.value, parsed.repair)
@@ -65,7 +65,11 @@ def text_list(raw: Any) -> Parsed:
     found = _json(raw)
     if isinstance(found, list):
         return Parsed(_texts(found), "list_from_text")
-    return Parsed([part for part in _TEXT_BREAK.split(raw.strip()) if part], "list_from_text")
+    return Parsed(_parts(_TEXT_BREAK.split(raw)), "list_from_text")
+
+
+def _parts(split: Iterable[str]) -> list[str]:
+    return [part for text in split if (part := text.strip())]
 
 
 def text_map(raw: Any) -> Parsed:
@@ -87,10 +91,14 @@ def text_map(raw: Any) -> Parsed:
     found = _json(raw)
     if isinstance(found, Mapping):
         return Parsed(_entries(found), "map_from_text")
-    matches = [_PAIR.fullmatch(part) for part in _PAIR_BREAK.split(raw.strip()) if part]
-    if not matches or not all(matches):
-        raise UnreadableValue("wrong_type", "text that is no map of names to values")
-    return Parsed({match[1]: match[2] for match in matches if match is not None}, "map_from_text")
+    made = {}
+    for part in _parts(_PAIR_BREAK.split(raw)):
+        name, *value = (text.strip() for text in _PAIR_MARK.split(part, maxsplit=1))
+        if not name or not value:
+            raise UnreadableValue("wrong_type", "text that is no map of names to values")
+        if not is_empty(value[0]):
+            made[name] = value[0]
+    return Parsed(made, "map_from_text")
 
 
 def _entries(found: Mapping[Any, Any]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from price_parser.parser import CURRENCY_CODES
 from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empty
 
 _CODES = frozenset(CURRENCY_CODES)
+_LONGEST = 120  # characters of a number or price
 _PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
 _FIGURE = re.compile(r"\d[\d.,'’\u00a0\u202f\u2009 ٬٫]*")
 _GROUP = r"(?:\d{1,3}(?:%s\d{3})+)"
@@ -40,7 +41,7 @@ class Money(NamedTuple):
 
 def separator_shown(text: str) -> Point | None:
     """Returns the decimal separator that a number shows by itself, None where it shows none."""
-    match = _FIGURE.search(text)
+    match = _FIGURE.search(text, 0, _LONGEST)
     if match is None:
         return None
     figure = _SPACES.sub("", match[0]).rstrip(".,").replace("٫", ".")
@@ -59,7 +60,7 @@ def separator_shown(text: str) -> Point | None:
 
 def is_ambiguous(text: str) -> bool:
     """Returns whether a number has two likely readings: `1.234` and `1,234`."""
-    match = _FIGURE.search(text)
+    match = _FIGURE.search(text, 0, _LONGEST)
     if match is None:
         return False
     figure = _SPACES.sub("", match[0]).rstrip(".,")
@@ -97,6 +98,8 @@ def money(raw: Any, point: Point = Point.POINT) -> Parsed:
     if not isinstance(raw, str):
         return Parsed(Money(_finite(raw), ""))
     text = raw.strip()
+    if len(text) > _LONGEST:
+        raise UnreadableValue("bad_number", "a long text that is no number")
     if _PLAIN.fullmatch(text) and not (point is Point.COMMA and is_ambiguous(text)):
         return Parsed(Money(_finite(text), ""), "number_from_text")
     return _spelled(text, point)

@@ -29,11 +29,14 @@ class UnreadableValue(ValueError):
 
 _EMPTY = frozenset(("", "n/a", "na", "#n/a", "null", "none", "nil", "nan", "-", "--", "(not set)", "(null)", "\\n"))
 
+_LONGEST = max(map(len, _EMPTY))
+
 
 def is_empty(raw: Any) -> bool:
     """Returns whether a cell holds nothing: None, NaN, blanks, `N/A`, `(not set)` and the like."""
     if raw is None or raw != raw:
         return True
     if isinstance(raw, str):
-        return raw.strip().casefold() in _EMPTY
+        text = raw.strip()
+        return len(text) <= _LONGEST and text.casefold() in _EMPTY
     return isinstance(raw, list | tuple | dict) and not raw

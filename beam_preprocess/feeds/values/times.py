@@ -11,7 +11,9 @@ from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empt
 _UNITS = ((1e17, 1e9, "epoch_nanoseconds"), (1e14, 1e6, "epoch_microseconds"), (1e11, 1e3, "epoch_milliseconds"))
 _EARLIEST = datetime.datetime(1990, 1, 1, tzinfo=datetime.UTC).timestamp()  # no shop's log is older
 _LATEST = 253_402_300_799.0  # 9999-12-31T23:59:59Z
+_LARGEST = _LATEST * 1e9
 _DIGITS = re.compile(r"[-+]?\d+(\.\d*)?([eE]\+?\d+)?")
+_LONGEST = 120  # characters of a date or time
 _COMPACT = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _SLASHED = re.compile(r"\s*(\d{1,2})([/.\-])(\d{1,2})\2(\d{4}|\d{2})(?!\d)(.*)", re.DOTALL)
 
@@ -55,12 +57,17 @@ def moment(raw: Any, *, day_first: bool = False) -> Parsed:
         return _from_number(raw, from_text=False)
     if not isinstance(raw, str):
         raise UnreadableValue("wrong_type", f"{type(raw).__name__} is no moment")
-    return _from_text(raw.strip().lstrip("'"), day_first=day_first)
+    text = raw.strip().lstrip("'")
+    if len(text) > _LONGEST:
+        raise UnreadableValue("bad_time", "a long text that is no date or time")
+    return _from_text(text, day_first=day_first)
 
 
 def _from_number(value: float, *, from_text: bool) -> Parsed:
     if isinstance(value, int) and _COMPACT.fullmatch(str(value)):
         return _from_text(str(value), day_first=False)
+    if abs(value) > _LARGEST:
+        raise UnreadableValue("bad_time", "a number that is no moment in any unit")
     for least, divisor, repair in _UNITS:
         if abs(value) >= least:
             return Parsed(_checked(value / divisor), repair)
