@@ -14,6 +14,7 @@ import pytest
 
 import tfx_pipeline
 from tests.support import text_shop
+from tests.support.fault_server import fault_server
 from tests.support.hub_modules import MeanColour, saved
 from trainer.job.job import Job
 from trainer.job.runs import ComponentProgress
@@ -101,15 +102,34 @@ def settings(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory, settings):
-    folder = tmp_path_factory.mktemp("pipeline")
-    return Job(
-        shop=str(text_shop.write(folder / "shop")),
-        kind="shop",
-        config=override(tiny(), settings),
-        output=folder / "output",
-        beam_args=tfx_pipeline.parse_job([]).beam_args,
-    )
+def photos():
+    """A web host with the photos of the shop."""
+    with fault_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, photos):
+    """A shop as a Merchant Center feed with addresses of photos, and events in our own format."""
+    folder = text_shop.write(tmp_path_factory.mktemp("shop") / "files")
+    photos.content |= {f"/media/{path.name}": path.read_bytes() for path in (folder / "media").iterdir()}
+    text_shop.write_feed(folder, photos=photos.url("").rstrip("/"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exports(shop, tmp_path_factory):
+    """The arguments that name the exports and allow their host."""
+    cache = tmp_path_factory.mktemp("media_cache")
+    named = ["--catalog", f"google:{shop / 'feed.xml'}", "--events", f"shop:{shop / 'events.jsonl'}"]
+    return [*named, "--fetch_media=127.0.0.1", "--allow_http", "--allow_loopback", "--media_cache", str(cache)]
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory, settings, exports):
+    output = tmp_path_factory.mktemp("pipeline") / "output"
+    parsed = tfx_pipeline.parse_job([*exports, "--output", str(output)])
+    return dataclasses.replace(parsed, config=override(tiny(), settings))
 
 
 class RecordedProgress(ComponentProgress):
@@ -143,7 +163,7 @@ def first(job):
 @pytest.mark.slow
 @pytest.mark.e2e
 class TestJob:
-    def test_a_shop_becomes_a_published_bundle(self, job, first):
+    def test_a_feed_with_addresses_of_photos_becomes_a_published_bundle(self, job, first, photos):
         outcome, lines = first
         assert versions(job) == {"scann": [1], "stock": [1]}
         assert outcome.pushed == {"version": 1, "new": True}
@@ -153,6 +173,7 @@ class TestJob:
         items = outcome.read_json("ItemsGen", output="report", name="summary.json")["items"]
         assert items["read"] == items["written"] == 24
         assert items["image_embeddings_made"] == 3  # six photos in three colours
+        assert sum(path.startswith("/media/") for path, _ in photos.requests) == 6
 
     def test_the_summary_can_be_read_and_pasted(self, job, first):
         text = summarize(first[0], published=job.published)
@@ -217,13 +238,15 @@ class TestJob:
         assert recorded.running == "Gate"
 
     @pytest.mark.extended
-    def test_a_killed_run_with_a_search_is_continued_and_new_events_do_not_redo_the_items(self, job, settings, first):
-        text_shop.add_round(Path(job.shop))
+    def test_a_killed_run_with_a_search_is_continued_and_new_events_do_not_redo_the_items(
+        self, job, shop, exports, settings, first
+    ):
+        text_shop.add_round(shop)
         short = ["train.epochs=1"]  # however bad the model of the one point that is tried, it is published
         searched = dataclasses.replace(
             job, config=override(job.config, short), trials=1, max_regression=1.0, min_lift_over_popularity=-1.0
         )
-        command = [sys.executable, str(ROOT / "tfx_pipeline.py"), "--shop", job.shop, "--preset=tiny", "--trials=1"]
+        command = [sys.executable, str(ROOT / "tfx_pipeline.py"), *exports, "--preset=tiny", "--trials=1"]
         command += [f"--set={setting}" for setting in (*settings, *short)] + ["--output", str(job.output)]
         command += ["--max_regression=1", "--min_lift_over_popularity=-1"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=job.output)
@@ -249,8 +272,9 @@ class TestJob:
         assert trained.train.learning_rate != job.config.train.learning_rate
         assert trained.train.batch_size == best["train.batch_size"]
 
-    def test_a_refresh_publishes_a_changed_catalogue_without_training(self, job, first):
-        text_shop.change_catalogue(Path(job.shop))
+    def test_a_refresh_publishes_a_changed_catalogue_without_training(self, job, shop, first, photos):
+        text_shop.change_catalogue(shop)
+        text_shop.write_feed(shop, photos=photos.url("").rstrip("/"))
         before = max(versions(job)["stock"])
         outcome, _ = run(dataclasses.replace(job, refresh=True))
         assert "Trainer" not in outcome.seconds

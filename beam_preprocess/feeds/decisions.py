@@ -29,6 +29,7 @@ class Decisions:
       day_first: Whether the day comes first in dates that have two readings.
       currency: Currency of prices that name none, "" where unknown.
       language: ISO 639-1 code of its texts, "" where there are too few.
+      has_times: Whether any of its events has a moment; a log without any happened at once, when it was imported.
       is_text: Whether its form holds text only (CSV, XML), so that a number in text needs no repair.
     """
 
@@ -36,6 +37,7 @@ class Decisions:
     day_first: bool = False
     currency: str = ""
     language: str = ""
+    has_times: bool = True
     is_text: bool = False
 
 
@@ -54,6 +56,7 @@ class Evidence:
         self._currencies: collections.Counter[str] = collections.Counter()
         self._two_readings: dict[str, str] = {}
         self._texts: list[str] = []
+        self._has_times = False
         self._characters = 0
 
     def add(self, values: dict[str, Any]) -> None:
@@ -62,6 +65,7 @@ class Evidence:
             raw = values.get(field)
             if isinstance(raw, str):
                 self._add_number(raw)
+        self._has_times = self._has_times or not is_empty(values.get("timestamp"))
         for field in TIME_FIELDS:
             raw = values.get(field)
             if isinstance(raw, str):
@@ -129,6 +133,7 @@ class Evidence:
             day_first=_majority(self._days, False) if day_first is None else day_first,
             currency=_majority(self._currencies, numbers.currency(currency)),
             language=language_of(" ".join(self._texts)),
+            has_times=self._has_times,
             is_text=is_text,
         )
 
@@ -152,8 +157,3 @@ def language_of(text: str) -> str:
         return ""
     code, _ = _identifier().classify(text)
     return str(code)
-
-
-def is_blank(values: dict[str, Any], field: str) -> bool:
-    """Returns whether a draft has no value of a field."""
-    return is_empty(values.get(field))

@@ -8,7 +8,7 @@ from beam_preprocess import validation
 from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
 from beam_preprocess.feeds.items import Reader
 from beam_preprocess.feeds.values import ids, lists, numbers, texts, times
-from beam_preprocess.feeds.values.parsed import UnreadableValue, is_empty
+from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empty
 from beam_preprocess.outcomes import Reason, SourceRef
 from trainer.spec.records import INTENTS, SENTIMENTS, EventType
 
@@ -53,13 +53,14 @@ class Identity:
         return name if self.key is None else validation.pseudonym(name, key=self.key)
 
 
-def event_record(draft: EventDraft, reader: Reader, identity: Identity) -> dict[str, Any] | Skipped:
+def event_record(draft: EventDraft, reader: Reader, identity: Identity, *, as_of: float) -> dict[str, Any] | Skipped:
     """Returns the event of a draft, or why there is none; the item's key is joined later.
 
     Args:
       draft: The draft.
       reader: Reader of the export.
       identity: Pseudonyms.
+      as_of: Seconds since 1970 UTC, the moment of all events of a log without any times.
     """
     raw, ref = draft.values, draft.ref
     kind = event_type(raw.get("type"))
@@ -69,6 +70,9 @@ def event_record(draft: EventDraft, reader: Reader, identity: Identity) -> dict[
         moment = times.moment(raw.get("timestamp"), day_first=reader.decisions.day_first)
     except UnreadableValue as error:
         return Skipped(ref, error.reason, f"timestamp: {error}")
+    if moment.value is None and not reader.decisions.has_times:
+        reader.tally.repair("log_without_times", ref, "no timestamp", f"{as_of:.0f}")
+        moment = Parsed(as_of)
     if moment.value is None:
         return Skipped(ref, Reason.MISSING_FIELD, "timestamp is missing")
     record: dict[str, Any] = {"timestamp": moment.value, "type": kind}

@@ -190,7 +190,7 @@ def _second_pass(
         if isinstance(draft, Skipped):
             rows.skipped(draft)
             continue
-        record = event_record(draft, reader, identity)
+        record = event_record(draft, reader, identity, as_of=options.as_of)
         outcome = record if isinstance(record, Skipped) else writer.put(record, draft)
         if outcome is None:
             rows.kept(draft.ref)
