@@ -94,7 +94,7 @@ EVENTS = {
         "kind": "clicks", "rows": 94, "by_type": {"view": 94}, "items": 72,
     },
     "clickstream/segment_ecommerce_v1_examples.jsonl": {
-        "kind": "segment", "rows": 5, "not_events": 2, "currency": "USD", "items": 4,
+        "kind": "segment", "rows": 5, "not_events": 2, "currency": "USD", "items": 2,
     },
     "clickstream/bloomreach_events_10.csv": {"kind": "bloomreach", "rows": 10, "users": 10, "not_events": 10},
 }  # fmt: skip
