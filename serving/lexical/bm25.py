@@ -137,8 +137,9 @@ def _count_field(texts: Sequence[bytes], *, word_ids: dict[bytes, int], weight: 
     length, ids = np.concatenate(lengths), np.concatenate(found)
     keys, count = np.unique(ids * max(1, len(texts)) + np.repeat(np.arange(len(texts)), length), return_counts=True)
     word, row = np.divmod(keys, max(1, len(texts)))
-    mean = float(length[:num_base].mean()) if num_base else 0.0
-    norm = 1.0 - B + B * length / mean if mean > 0.0 else np.ones(len(texts))
+    # The mean is over the items that have the field: empty ones would make every text of a rare field a long one.
+    known = length[:num_base][length[:num_base] > 0]
+    norm = 1.0 - B + B * length / known.mean() if known.size else np.ones(len(texts))
     return _FieldPostings(word=word, row=row, frequency=weight * count / norm[row])
 
 

@@ -28,10 +28,10 @@ def retrieved(index, query, k=10, allowed=None):
 
 
 def test_bm25_by_hand():
-    # "cotton" is in 2 of 5 items: idf = ln(1 + 3.5 / 2.5) = 0.8755. Lengths 3, 3, 3, 0, 3: mean 2.4.
-    # Item 0 has it once: norm = 1.2 (0.25 + 0.75 * 3 / 2.4) = 1.425, score = 0.8755 * 1 / (1 + 1.425) = 0.3610.
+    # "cotton" is in 2 of 5 items: idf = ln(1 + 3.5 / 2.5) = 0.8755. Lengths 3, 3, 3, 0, 3: mean 3 of
+    # those that have a text. Item 0 has it once, at the mean length: score = 0.8755 * 1 / (1.2 + 1) = 0.3980.
     got = scores(index_of(), b"COTTON", 5)
-    np.testing.assert_allclose(got, [0.3610, 0.3610, 0, 0, 0], atol=1e-4)
+    np.testing.assert_allclose(got, [0.3980, 0.3980, 0, 0, 0], atol=1e-4)
 
 
 def test_a_word_twice_in_a_short_text_counts_more():
@@ -48,7 +48,7 @@ def test_scores_and_order_are_those_of_a_library(num_items):
     random = np.random.default_rng(num_items)
     names = [f"w{number}" for number in range(200)]
     shares = 1.0 / np.arange(1, 201)
-    texts = [" ".join(random.choice(names, random.integers(0, 12), p=shares / shares.sum())) for _ in range(num_items)]
+    texts = [" ".join(random.choice(names, random.integers(1, 12), p=shares / shares.sum())) for _ in range(num_items)]
     texts[0] = "w0 w1 w1"
     library = bm25s.BM25(method="lucene", k1=1.2, b=0.75)
     library.index([text.split() for text in texts], show_progress=False)
@@ -69,6 +69,17 @@ def test_fields_count_by_their_weight_and_their_own_length():
     # idf = ln(1 + 0.5 / 2.5) = 0.1823; every field has its mean length, so the frequencies are the weights:
     # 2 / (1.2 + 2) and 1 / (1.2 + 1).
     np.testing.assert_allclose(scores(index, b"lamp", 2), [0.1823 * 0.625, 0.1823 / 2.2], atol=1e-4)
+
+
+@pytest.mark.parametrize("num_filled", [2, 100])
+def test_a_field_that_few_items_have_counts_as_one_that_all_have(num_filled):
+    # At the mean length of the items that have the field, a word of the field counts 1 / (1.2 + 1) = 0.4545 of the most
+    # that it can.
+    codes = [b"40%011d" % number if number < num_filled else b"" for number in range(100)]
+    fields = {"title": [b"lamp"] * 100, "attributes": codes}
+    index = LexicalIndex(build_postings(fields, weights={"title": 1.0, "attributes": 1.0}))
+    share = scores(index, codes[1], 100) / index.max_score(index.terms(tf.constant([codes[1]]))).numpy()
+    np.testing.assert_allclose(share, np.eye(100)[1] * 0.4545, atol=1e-4)
 
 
 def test_statistics_stay_those_of_the_first_build():
