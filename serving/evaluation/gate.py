@@ -56,6 +56,7 @@ class Quality:
 
     Attributes:
       requests: Number of requests.
+      products: Number of products of the catalogue: groups of variants.
       recall: Mean recall@10 of the bundle.
       popularity: The same of the ten most popular products.
       chance: The same of ten products at random, in expectation.
@@ -67,6 +68,7 @@ class Quality:
     """
 
     requests: int
+    products: int
     recall: float
     popularity: float
     chance: float
@@ -76,15 +78,22 @@ class Quality:
     example_item: str
     seconds: float
 
+    @property
+    def fits_one_page(self) -> bool:
+        """True where ten results are the whole catalogue, so that every order of them has the same recall@10."""
+        return self.products <= PAGE_SIZE
+
     def problems(self, gate: QualityGate) -> list[str]:
         """Returns why the bundle does not pass, one line each; empty when it does."""
         if not self.requests:
-            return [] if gate.requires_nothing() else [NOT_MEASURED]
+            shows_nothing = self.fits_one_page and gate.min_recall <= 0.0
+            return [] if gate.requires_nothing() or shows_nothing else [NOT_MEASURED]
         found = []
-        if -1.0 < gate.min_lift_over_popularity >= self.recall - self.popularity:
+        if not self.fits_one_page and -1.0 < gate.min_lift_over_popularity >= self.recall - self.popularity:
             found.append(
                 f"recall@10 is {self.recall:.3f}, popularity's is {self.popularity:.3f}; "
-                f"wanted more than {gate.min_lift_over_popularity:.3f} above it"
+                f"wanted more than {gate.min_lift_over_popularity:.3f} above it "
+                "(--min_lift_over_popularity; -1 requires nothing)"
             )
         if self.recall < gate.min_recall:
             found.append(f"recall@10 is {self.recall:.3f}; wanted at least {gate.min_recall:.3f}")
@@ -97,12 +106,18 @@ class Quality:
 
     def summary_line(self) -> str:
         """Returns the figures in one line."""
+        page = (
+            f"; the catalogue has {self.products} products: ten results of them show nothing, and none is required to "
+            "exceed popularity"
+            if self.fits_one_page
+            else ""
+        )
         if not self.requests:
-            return "recall@10 is not measured: no eval request led to an item"
+            return f"recall@10 is not measured: no eval request led to an item{page}"
         baseline = f", last blessed {self.baseline:.3f}" if self.baseline is not None else f" ({self.remark})"
         return (
             f"recall@10 {self.recall:.3f} on {self.requests} requests; baselines: popularity {self.popularity:.3f}, "
-            f"chance {self.chance:.3f}{baseline}"
+            f"chance {self.chance:.3f}{baseline}{page}"
         )
 
 
@@ -154,14 +169,15 @@ def evaluate_bundle(version: str, *, data: EvalData, baseline: str | None, remar
             baseline_recall = _bundle_recall(baseline, eval_set)
         except Exception as error:  # It may want another wire form, or ops that are gone: then it is no baseline.
             remark = f"the last blessed bundle cannot answer these requests: {type(error).__name__}"
-    num_groups = max(1, len(set(eval_set.groups.values())))
+    num_groups = len(set(eval_set.groups.values()))
     texts = (request.query["query_text"].decode("utf-8", "replace") for request in eval_set.requests)
     items = (item for request in eval_set.requests for item in request.relevant if item in eval_set.groups)
     return Quality(
         requests=len(eval_set.requests),
+        products=num_groups,
         recall=recall,
         popularity=eval_set.mean_recall([eval_set.group_ranking(popular)] * len(eval_set.requests)),
-        chance=_mean([min(1.0, PAGE_SIZE / num_groups) if relevant else 0.0 for relevant in eval_set.relevant]),
+        chance=_mean([min(1.0, PAGE_SIZE / max(1, num_groups)) if relevant else 0.0 for relevant in eval_set.relevant]),
         baseline=baseline_recall,
         remark=remark,
         example=next((text for text in texts if text), ""),

@@ -111,7 +111,15 @@ def test_groups_and_counts(data):
 
 
 def measured(**changes):
-    values = {"requests": 20, "recall": 0.5, "popularity": 0.2, "chance": 0.1, "baseline": 0.52, "remark": ""}
+    values = {
+        "requests": 20,
+        "products": 500,
+        "recall": 0.5,
+        "popularity": 0.2,
+        "chance": 0.1,
+        "baseline": 0.52,
+        "remark": "",
+    }
     return Quality(**{**values, "example": "", "example_item": "", "seconds": 1.0, **changes})
 
 
@@ -137,6 +145,26 @@ def test_a_shop_without_clicks_or_purchases_is_published_where_no_recall_is_requ
     assert unmeasured.problems(ENOUGH) != []
     # Recall 0 and popularity 1 differ by -1, which "requires nothing" lets pass as well.
     assert measured(recall=0.0, popularity=1.0, baseline=None).problems(nothing) == []
+
+
+@pytest.mark.parametrize("num_products", [1, 2, 10])
+def test_a_catalogue_of_one_page_is_published_with_a_note(num_products):
+    # Ten results of at most ten products are all of them: the recall of every order is 1.
+    small = measured(products=num_products, recall=1.0, popularity=1.0, chance=1.0, baseline=None)
+    assert small.problems(ENOUGH) == []
+    assert f"the catalogue has {num_products} products: ten results of them show nothing" in small.summary_line()
+    untested = measured(products=num_products, requests=0, recall=0.0, popularity=0.0, baseline=None)
+    default = QualityGate(min_recall=0.0, min_lift_over_popularity=0.0, max_regression=0.03)
+    assert untested.problems(default) == []
+    assert "show nothing" in untested.summary_line()
+    assert untested.problems(ENOUGH) != [], "a recall that was asked for has to be measured"
+
+
+def test_a_catalogue_of_more_than_one_page_has_to_exceed_popularity():
+    large = measured(products=11, recall=1.0, popularity=1.0, baseline=None)
+    (found,) = large.problems(ENOUGH)
+    assert "--min_lift_over_popularity; -1 requires nothing" in found
+    assert "show nothing" not in large.summary_line()
 
 
 @pytest.mark.parametrize(
