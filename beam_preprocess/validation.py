@@ -1,7 +1,7 @@
 """Validation of input records, driven by their declaration in `trainer.spec.records`.
 
-A record with a wrong type or without a required field is dropped; an optional field with a number out of range is
-dropped alone; an unknown field is left out. Everything that is dropped is counted.
+A record without a required field, or with one that cannot be read, is dropped; an optional field that cannot be read
+is dropped alone; an unknown field is left out. Everything that is dropped is counted.
 """
 
 import dataclasses
@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_preprocess.outcomes import Reason, RecordError
-from trainer.spec.feature_list import FEATURES
-from trainer.spec.features import Modality
 from trainer.spec.records import Field, Kind
 from trainer.spec.units import MICROSECONDS_PER_SECOND, SECONDS_PER_DAY
 
@@ -26,8 +24,6 @@ _MAX_INTEGER = 2**63 - 1
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
 QUERY_COMPONENTS = ("text", "image", "audio", "video")
 _RELATION_PARTS = ("type", "item_id")
-# A field that is a modality may be empty on any item; an identifier may not.
-_MAY_BE_EMPTY = {feature.name for feature in FEATURES if feature.modality not in (None, Modality.IDENTITY)}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -82,10 +78,9 @@ def check(record: Any, fields: tuple[Field, ...]) -> CheckedRecord:
         try:
             value = _read(raw, field, warnings)
         except _RejectedValue as rejected:
-            reason = rejected.error.reason
-            if field.required or reason == Reason.WRONG_TYPE:
+            if field.required:
                 return CheckedRecord(values, rejected.error, tuple(warnings))
-            warnings.append(f"field_dropped/{field.name}/{reason}")
+            warnings.append(f"field_dropped/{field.name}/{rejected.error.reason}")
             continue
         if value is not None:
             values[field.name] = value
@@ -117,7 +112,7 @@ def _read(raw: Any, field: Field, warnings: list[str]) -> Any:
         warnings.append("text_repaired")
     if field.kind is Kind.QUERY:
         warnings += [f"unknown_field/query.{clean(str(name))[:40]}" for name in raw if name not in QUERY_COMPONENTS]
-    if value == "" and field.required and field.name not in _MAY_BE_EMPTY:
+    if value == "" and field.required:
         raise _RejectedValue(Reason.MISSING_FIELD, f"{field.name} is empty")
     if field.choices and value not in field.choices:
         raise _RejectedValue(

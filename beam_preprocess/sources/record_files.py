@@ -134,7 +134,7 @@ def _typed(cells: Iterable[tuple[str, str]], by_name: dict[str, Field]) -> dict[
         field = by_name.get(name)
         if field is None:
             record[name] = cell
-        elif cell != "" or (field.required and field.kind is Kind.TEXT):
+        elif cell != "":
             record[name] = _from_text(cell, field)
     return record
 

@@ -41,7 +41,7 @@ CATALOG = [
     {"item_id": "pan", "title": "Old pan"},
     {"item_id": "pan", "title": "Pan", "images": ["m/pan.jpg"]},
     {"title": "No id"},
-    {"item_id": "lid", "title": 5},
+    {"item_id": ["lid"], "title": "Lid"},
     b"{broken",
 ]
 EVENTS = [

@@ -69,7 +69,7 @@ class Field:
 CATALOG = (
     Field(name="item_id", kind=Kind.TEXT, required=True, doc="Permanent name of the item."),
     Field(name="group_id", kind=Kind.TEXT, doc="Variants of one product share it; the item itself when absent."),
-    Field(name="title", kind=Kind.TEXT, required=True, doc="Title, any language."),
+    Field(name="title", kind=Kind.TEXT, doc="Title, any language."),
     Field(name="description", kind=Kind.TEXT, doc="Description, any language."),
     Field(name="category", kind=Kind.TEXT_LIST, doc="Category path, root first."),
     Field(name="brand", kind=Kind.TEXT, doc="Brand name."),
