@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import logging
 import pathlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,9 +33,11 @@ from trainer.spec.config import Config, to_dict
 from trainer.spec.records import SIGNALS
 from trainer.spec.units import SECONDS_PER_DAY
 
+_LOG = logging.getLogger("vitrine.preprocess")
 BeamOptions = PipelineOptions | Sequence[str] | None
 _KEYED = Tuple[str, AnyType]
 _COUNTS_FILE = "counts.json"
+_PSEUDO_QUERIES_WITHOUT_EVENTS = 4  # of each item
 _CLOCK_SKEW_SECONDS = float(SECONDS_PER_DAY)  # a shop's clock may be ahead, or its times local
 
 
@@ -64,6 +67,15 @@ def default_rules() -> joins.EventRules:
     return joins.EventRules(now=now, user_hash_key=validation.user_hash_key())
 
 
+def with_pseudo_queries(config: Config, source: Source) -> Config:
+    """Returns the configuration with a number of pseudo-queries: of -1 some for a shop without any event, else none."""
+    if config.data.pseudo_queries >= 0:
+        return config
+    rows = (row for shard in source.shards("events") for row in source.read(shard))
+    number = _PSEUDO_QUERIES_WITHOUT_EVENTS if next(rows, None) is None else 0
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, pseudo_queries=number))
+
+
 def input_fingerprint(source: Source, part: str, config: Config) -> str:
     """Returns the hash of all content that `ingest_items` or `ingest_events` reads with this configuration.
 
@@ -71,6 +83,8 @@ def input_fingerprint(source: Source, part: str, config: Config) -> str:
     """
     if part == "items" or config.data.pseudo_queries:
         items.fetch_media(source, config)
+    """Returns the hash of all content that `ingest_items` or `ingest_events` reads with this configuration."""
+    config = with_pseudo_queries(config, source)
     parts = [part, fingerprint(source, "items" if part == "items" else "events")]
     if part == "events" and config.data.pseudo_queries:
         parts.append(fingerprint(source, "items"))
@@ -157,6 +171,7 @@ def ingest_events(
       beam_options: Arguments or options of the runner.
       rules: Time of the run and key of user hashes; `default_rules` when None.
     """
+    config = _log_pseudo_queries(config, with_pseudo_queries(config, source))
     targets = {split: str(output_dirs[split]) for split in (*splits.SPLITS, splits.DAYS)}
     aside = {split: sharded_writer.staged(directory) for split, directory in targets.items()}
     counts_dir = aside[TRAIN]
@@ -173,6 +188,17 @@ def ingest_events(
     for directory in targets.values():
         sharded_writer.publish(directory)
     return Summary(record="events", counts=counts)
+
+
+def _log_pseudo_queries(given: Config, decided: Config) -> Config:
+    """The decided configuration, after a message where events are made up for."""
+    if decided.data.pseudo_queries and given.data.pseudo_queries < 0:
+        _LOG.warning(
+            "The shop has no events; training uses %d pseudo-queries of each item, made from its own text and photos "
+            "(data.pseudo_queries; 0 makes none).",
+            decided.data.pseudo_queries,
+        )
+    return decided
 
 
 def _rules_for(source: Source, rules: joins.EventRules) -> joins.EventRules:

@@ -37,12 +37,16 @@ def split_of(row: Interaction, eval_cutoff: int | None, *, eval_percent: int, ha
 
 
 def find_eval_cutoff(starts: Mapping[int, int], *, eval_percent: int) -> int | None:
-    """Returns the second from which on requests are held out; None when they all began in the same one.
+    """Returns the second from which on requests are held out; None when several all began in the same one.
+
+    Of a single request none is held out: without it there is nothing to train on.
 
     Args:
       starts: {second: number of requests that began in it}.
       eval_percent: The share wanted; the nearest one that a cutoff between two seconds gives is taken.
     """
+    if sum(starts.values()) == 1:
+        return max(starts) + 1
     wanted = sum(starts.values()) * eval_percent / 100
     best: tuple[float, int] | None = None
     held_out = 0

@@ -50,7 +50,8 @@ def test_an_item_that_comes_again_is_replaced(dirty_run):
 
 def test_categories_are_paths_and_attributes_are_sorted(tmp_path):
     catalog = [{**make_shop_item(), "category": ["Kitchen", "Cups", "Mugs", "Red"]}]
-    run = preprocess(write_shop(tmp_path / "shop", catalog=catalog), tmp_path / "out", tiny())
+    config = override(tiny(), ["data.pseudo_queries=0"])
+    run = preprocess(write_shop(tmp_path / "shop", catalog=catalog), tmp_path / "out", config)
     mug = run.items()["mug"]
     assert mug["category"] == [b"Kitchen", b"Kitchen > Cups", b"Kitchen > Cups > Mugs"]
     assert mug["attributes"] == [b"colour=red", b"size=M", *[b""] * 6]
@@ -90,7 +91,7 @@ def test_dead_items_say_where_and_why(dirty_run):
         ("catalog.jsonl:1", "superseded", "mug"),
         ("catalog.jsonl:7", "superseded", "pan"),
         ("catalog.jsonl:9", "missing_field", ""),
-        ("catalog.jsonl:10", "wrong_type", "lid"),
+        ("catalog.jsonl:10", "wrong_type", ""),
         ("catalog.jsonl:11", "malformed", ""),
     ]
 
@@ -265,6 +266,21 @@ def test_the_user_key_comes_from_the_environment(monkeypatch):
     assert pipeline.default_rules().user_hash_key == b"own"
     monkeypatch.delenv("VITRINE_USER_KEY")
     assert pipeline.default_rules().user_hash_key == validation.DEFAULT_USER_KEY
+
+
+@pytest.mark.parametrize(
+    ("events", "wanted"),
+    [(None, 4), ([], 4), ([{"timestamp": 1, "type": "view", "item_id": "a"}], 0), ([b"{broken"], 0)],
+)
+def test_a_shop_without_any_event_gets_pseudo_queries_unless_the_setting_decides(tmp_path, events, wanted):
+    shop = write_shop(tmp_path, catalog=[{"item_id": "a", "title": "Mug"}], events=events or ())
+    if events is None:
+        (shop / "events.jsonl").unlink()
+    source = open_source(shop, "records")
+    assert pipeline.with_pseudo_queries(tiny(), source).data.pseudo_queries == wanted
+    for number in (0, 2):
+        given = override(tiny(), [f"data.pseudo_queries={number}"])
+        assert pipeline.with_pseudo_queries(given, source) == given
 
 
 def test_the_input_fingerprint_knows_what_pseudo_queries_read(tmp_path):

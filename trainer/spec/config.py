@@ -129,7 +129,8 @@ class DataConfig:
     eval_percent: int = 15
     item_shards: int = 4
     event_shards: int = 4
-    pseudo_queries: int = 0  # per item, made from its own text and photos; for shops with few events
+    # Per item, made from its own text and photos, for shops with few events; -1 = 4 where there is no event, else none.
+    pseudo_queries: int = -1
     history_days: int = 365
     demand_horizon_days: int = 7  # days ahead that demand is forecast for
     # Folder that keeps the vectors of frozen encoders between runs (`wire.image_embedding_dim`).
@@ -144,7 +145,7 @@ class DataConfig:
         at_least(self, 1, "eval_percent", "item_shards", "event_shards", "history_days", "demand_horizon_days")
         at_least(self, 1, "maximum_user_events_per_day")
         at_least(self, 0.0, "minimum_join_rate", "maximum_drop_rate")
-        at_least(self, 0, "pseudo_queries")
+        at_least(self, -1, "pseudo_queries")
         if self.eval_percent > 90:
             raise ValueError(f"DataConfig.eval_percent is {self.eval_percent}; it must be at most 90. Lower it.")
 

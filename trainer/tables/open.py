@@ -86,10 +86,7 @@ def open_tables(
     splits = [build(patterns) for patterns in (inputs.train, inputs.evaluation)]
     train, held_out = (EventTable(split.directory) for split in splits)
     if not train.num_rows:
-        raise ValueError(
-            f"No training events in {list(inputs.train)} for the {items.num_items} items ({train.num_dropped} events "
-            "named other items). Check that items and events belong together."
-        )
+        raise ValueError(_no_training_events(inputs, items, train=train, held_out=held_out))
     return TrainingTables(
         ops=ops,
         items=items,
@@ -97,6 +94,18 @@ def open_tables(
         evaluation=held_out,
         key="-".join([key, *(split.key for split in splits), days.key]),
         transform_graph=transform_graph,
+    )
+
+
+def _no_training_events(inputs: DatasetPaths, items: ItemStore, *, train: EventTable, held_out: EventTable) -> str:
+    """The message that there is nothing to train on, with what is known of the reason."""
+    if train.num_dropped:
+        reason = f"{train.num_dropped} events named other items. Check that items and events belong together, or train"
+    else:
+        reason = f"{held_out.num_rows} events are held out for the evaluation. Bring more clicks or purchases, or train"
+    return (
+        f"No training events in {list(inputs.train)} for the {items.num_items} items; {reason} on pseudo-queries made "
+        "from the items: preprocess again with --set data.pseudo_queries=4."
     )
 
 

@@ -135,7 +135,7 @@ class Batches:
             raise ValueError(
                 f"{len(self._positives) or 'None'} of the {self._events.num_rows} training events is a positive, for "
                 f"{num_replicas} replicas; retrieval needs clicks or purchases. "
-                "Check the event log, or make pseudo-queries (data.pseudo_queries)."
+                "Check the event log, or preprocess again with --set data.pseudo_queries=4 (made from the items)."
             )
 
     def rows(self, number: int, *, replica: int = 0, num_replicas: int = 1) -> np.ndarray:

@@ -10,7 +10,6 @@ from beam_preprocess.events.pseudo_queries import crop, text_query
 from tests.beam_preprocess.conftest import preprocess
 from tests.beam_preprocess.little_shop import file_bytes, write_shop
 from tests.support import fake_media
-from trainer.spec.config import override
 from trainer.spec.presets import tiny
 
 ITEM = {
@@ -47,19 +46,22 @@ def test_a_crop_is_a_part_of_the_photo_at_model_size():
     assert len({tuple(mean) for mean in means}) > 10
 
 
-def test_a_shop_without_events_trains(tmp_path):
+def test_a_shop_without_events_has_pseudo_queries_by_default(tmp_path, caplog):
     catalog = [
         {**ITEM, "images": ["a.jpg"]},
         {"item_id": "b", "title": "Bare"},
         {"item_id": "c", "title": "", "images": ["a.jpg"]},
-        {"item_id": "d", "title": ""},  # nothing to ask by
+        {"item_id": "d"},  # an item all the same, with nothing to ask by
         {"item_id": "e", "title": "Broken photo", "images": ["none.jpg"]},
     ]
     shop = write_shop(tmp_path / "shop", catalog=catalog, media={"a.jpg": fake_media.photo(3)})
-    config = override(tiny(), ["data.pseudo_queries=4"])
+    config = tiny()
     run = preprocess(shop, tmp_path / "out", config)
     rows = run.rows("train")
     assert run.rows("eval") == []
+    assert "The shop has no events; training uses 4 pseudo-queries of each item" in caplog.text
+    assert sorted(run.items()) == ["a", "b", "c", "d", "e"]
+    assert run.items()["d"]["title"] == [b""]
     kinds = {}
     for row in rows:
         assert (row["positive"], row["label_click"], row["label_purchase"]) == ([1.0], [-1.0], [-1.0])

@@ -34,6 +34,11 @@ def test_without_different_times_there_is_no_cutoff():
     assert find_eval_cutoff({}, eval_percent=20) is None
 
 
+def test_a_single_request_is_trained_on():
+    cutoff = find_eval_cutoff({5: 1}, eval_percent=20)
+    assert {split(row(5, request=f"r{number}"), cutoff) for number in range(100)} == {TRAIN}
+
+
 def test_requests_from_the_cutoff_on_are_held_out():
     assert [split(row(start), 8) for start in (0, 7, 8, 9)] == [TRAIN, TRAIN, EVAL, EVAL]
 
