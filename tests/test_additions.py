@@ -23,7 +23,7 @@ def to_model(strength: tf.Tensor) -> dict[str, tf.Tensor]:
     present = (strength >= 0.0) & (strength <= 1.0)
     return {"scent": tf.where(present, strength, 0.0), "scent_present": present}
 ''',
-    "trainer/nn/encoders/scent.py": '''"""Scent encoder: one matrix."""
+    "trainer/nn/encoders/scent.py": '''"""Scent encoder: one hidden layer."""
 
 import tensorflow as tf
 
@@ -34,11 +34,12 @@ class ScentEncoder(tf.keras.layers.Layer):
     def __init__(self, *, dim, **kwargs):
         super().__init__(**kwargs)
         self.dim = dim
+        self.hidden = tf.keras.layers.Dense(dim, activation="gelu", name="hidden")
         self.project = tf.keras.layers.Dense(dim, name="project")
 
     def call(self, inputs, training=False):
         """See the class."""
-        return self.project(inputs["scent"][:, tf.newaxis])
+        return self.project(self.hidden(inputs["scent"][:, tf.newaxis]))
 
     def get_config(self):
         """The constructor's arguments."""
@@ -67,6 +68,14 @@ NEW_LINES = {
     "beam_preprocess/items.py": [
         ('row["in_stock"] = int(record.get("in_stock", True))', 'row["scent"] = record.get("scent", -1.0)')
     ],
+    "beam_preprocess/events/rows.py": [("positive: float = 0.0", "wish: float = UNKNOWN")],
+    "beam_preprocess/events/joins.py": [
+        (
+            "in_cart=any(action.type == EventType.CART for action in actions),",
+            "wish=1.0 if any(action.type == EventType.CART for action in actions) else unlabelled,",
+        )
+    ],
+    "beam_preprocess/events/examples.py": [('"label_sentiment": row.sentiment,', '"label_wish": row.wish,')],
     "trainer/ops/examples.py": [
         ("import tensorflow as tf", "from trainer.ops import scent"),
         ("**tabular.to_model(transformed),", '**scent.to_model(wire["scent"]),'),

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from beam_preprocess import sources, validation
+from beam_preprocess import examples, items, sources, validation
+from beam_preprocess.events import examples as event_examples
+from beam_preprocess.events.rows import Interaction
 from beam_preprocess.feeds.kinds import KINDS
+from beam_preprocess.media.media_root import MediaRoot
+from beam_preprocess.outcomes import SourceRef
 from serving.engine import signatures as bundle
 from trainer.model import build, objective
 from trainer.spec import feature_list, model_inputs, records, tasks
 from trainer.spec.branches import branches_of
 from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Axis, Modality, Side
-from trainer.spec.presets import PRESETS
+from trainer.spec.presets import PRESETS, tiny
 from trainer.spec.serving.signatures import TowerOutput, signatures
 from trainer.spec.tower import Fusion, SimilarityKind
 
@@ -101,3 +105,50 @@ def test_tower_outputs_are_the_ones_the_signatures_speak_of():
     assert [output.value for output in TowerOutput] == [
         *("vector", "branches", "weights", "status", "repeats", "encoded")
     ]
+
+
+CATALOG_VALUES = {
+    records.Kind.TEXT: "a",
+    records.Kind.NUMBER: 1.0,
+    records.Kind.BOOLEAN: False,
+    records.Kind.TEXT_LIST: ["a"],
+    records.Kind.TEXT_MAP: {"a": "b"},
+}
+CATALOG_VALUES |= {
+    records.Kind.URI: "a.mp4",
+    records.Kind.URI_LIST: ["a.jpg"],
+    records.Kind.RELATIONS: [{"type": "fits", "item_id": "b"}],
+}
+
+
+@pytest.fixture
+def filled(monkeypatch):
+    """The names of the features that are handed to the serializer."""
+    names = set()
+
+    def serialize(row, *, sides, wire):
+        names.update(row)
+        return b""
+
+    monkeypatch.setattr(examples, "serialize", serialize)
+    return names
+
+
+def declared_names(*sides):
+    return {feature.name for side in sides for feature in feature_list.features_of(side)}
+
+
+def test_every_feature_of_an_item_is_filled(filled, tmp_path):
+    row = {field.name: CATALOG_VALUES[field.kind] for field in records.CATALOG}
+    keyed = ("a", items.ValidRecord(SourceRef("catalog.jsonl", 1), row))
+    list(items.serialize_item(keyed, media_root=MediaRoot(str(tmp_path)), config=tiny()))
+    by_encoders = set(feature_list.EMBEDDINGS.values())  # `beam_preprocess.precomputed_embeddings` fills them
+    assert declared_names(Side.ITEM) - by_encoders == filled, "fill the feature in beam_preprocess/items.py"
+
+
+def test_every_feature_and_label_of_an_event_is_filled(filled):
+    row = Interaction.pseudo("a", "red mug", number=0)
+    media = {"query_image": b"", "query_video": [], "query_audio": b""}
+    list(event_examples.serialize_row(row, media, config=tiny()))
+    assert declared_names(Side.QUERY, Side.EVENT) == filled, "fill the feature in beam_preprocess/events/examples.py"
+    assert {task.label for task in tasks.EVENT_TASKS} <= filled
