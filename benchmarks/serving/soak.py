@@ -19,10 +19,9 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 import numpy as np  # isort: skip
 
 from benchmarks.serving.fuzz import Findings, fuzz_bodies
-from benchmarks.serving.load import ClosedLoops, Loop, percentile
+from benchmarks.serving.load import Loop, percentile
 from benchmarks.serving.memory import resident_megabytes
-from benchmarks.serving.swaps import MODEL, ConsistencyChecker, content_of, make_contents, publish
-from serving.server.workers.process import ServerProcess
+from benchmarks.serving.swaps import LoadedServer
 
 
 class MemorySample(NamedTuple):
@@ -45,24 +44,20 @@ class SoakRun:
 
 def run(folder: Path, *, minutes: float, swap_seconds: float) -> SoakRun:
     """Loads a server, with invalid requests and version changes, and samples its memory."""
-    contents, base = folder / "contents", folder / "published"
-    best = make_contents(contents)
-    base.mkdir()
-    publish(contents / "1", base / "1")
     findings, version, memory = Findings(), 1, list[MemorySample]()
-    with ServerProcess(MODEL, base) as server:
-        checker = ConsistencyChecker(server, best)
-        with ClosedLoops([checker.over_grpc, checker.over_rest]) as loops:
-            began = time.monotonic()
-            while (now := time.monotonic() - began) < minutes * 60:
-                if now > version * swap_seconds:
-                    version += 1
-                    publish(contents / str(content_of(version)), base / str(version))
-                fuzz_bodies(server.rest_url, examples=20, findings=findings, seed=len(memory))
-                memory.append(MemorySample(now, resident_megabytes(server.pid)))
-                time.sleep(1.0)
-        exit_code = server.stop()
-    return SoakRun(loops=loops, memory=memory, findings=findings, num_versions=version, exit_code=exit_code)
+    loaded = LoadedServer(folder)
+    with loaded.running():
+        server, began = loaded.server, time.monotonic()
+        while (now := time.monotonic() - began) < minutes * 60:
+            if now > version * swap_seconds:
+                version += 1
+                loaded.publish(version)
+            fuzz_bodies(server.rest_url, examples=20, findings=findings, seed=len(memory))
+            memory.append(MemorySample(now, resident_megabytes(server.pid)))
+            time.sleep(1.0)
+    return SoakRun(
+        loops=loaded.loops, memory=memory, findings=findings, num_versions=version, exit_code=loaded.exit_code
+    )
 
 
 def main() -> None:

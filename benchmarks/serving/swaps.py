@@ -8,11 +8,13 @@ after the other, each as soon as the one before it answers. Four contents take t
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,27 +102,60 @@ class SwapRun:
     exit_code: int | None
 
 
+class LoadedServer:
+    """Server process of changing versions, queried by two closed-loop clients until the context ends.
+
+    Attributes:
+      server: The process.
+      checker: The client of both protocols.
+      loops: The loops of the clients.
+      exit_code: That of the process, after the end.
+    """
+
+    def __init__(self, folder: Path, *, flags: Sequence[str] = ()) -> None:
+        """Saves the contents and publishes the first version below `folder`."""
+        self._contents, self._base = folder / "contents", folder / "published"
+        self._best = make_contents(self._contents)
+        self._base.mkdir()
+        self.publish(1)
+        self._flags = list(flags)
+        self.exit_code: int | None = None
+
+    def publish(self, version: int) -> None:
+        """Publishes a version with the content whose turn it is."""
+        publish(self._contents / str(content_of(version)), self._base / str(version))
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["LoadedServer"]:
+        """Starts the process and the clients; ends both."""
+        with ServerProcess(MODEL, self._base, flags=self._flags) as self.server:
+            self.checker = ConsistencyChecker(self.server, self._best)
+            with ClosedLoops([self.checker.over_grpc, self.checker.over_rest]) as self.loops:
+                yield self
+            self.exit_code = self.server.stop()
+
+
 def run(folder: Path, *, swaps: int, steady_seconds: float) -> SwapRun:
     """Publishes versions one after the other while two clients send requests."""
-    contents, base = folder / "contents", folder / "published"
-    best = make_contents(contents)
-    base.mkdir()
-    publish(contents / "1", base / "1")
-    with ServerProcess(MODEL, base, flags=["--file_system_poll_wait_seconds=0.05"]) as server:
-        checker = ConsistencyChecker(server, best)
-        with ClosedLoops([checker.over_grpc, checker.over_rest]) as loops:
-            time.sleep(2.0)
-            steady = time.monotonic()
-            time.sleep(steady_seconds)
-            swapping = time.monotonic()
-            for version in range(2, swaps + 2):
-                publish(contents / str(content_of(version)), base / str(version))
-                while checker.newest < version and time.monotonic() - swapping < 300:
-                    time.sleep(0.01)
-            end = time.monotonic()
-        exit_code = server.stop()
-    num_swaps = checker.newest - 1
-    return SwapRun(loops=loops, steady=steady, swapping=swapping, end=end, num_swaps=num_swaps, exit_code=exit_code)
+    loaded = LoadedServer(folder, flags=["--file_system_poll_wait_seconds=0.05"])
+    with loaded.running():
+        time.sleep(2.0)
+        steady = time.monotonic()
+        time.sleep(steady_seconds)
+        swapping = time.monotonic()
+        for version in range(2, swaps + 2):
+            loaded.publish(version)
+            while loaded.checker.newest < version and time.monotonic() - swapping < 300:
+                time.sleep(0.01)
+        end = time.monotonic()
+    return SwapRun(
+        loops=loaded.loops,
+        steady=steady,
+        swapping=swapping,
+        end=end,
+        num_swaps=loaded.checker.newest - 1,
+        exit_code=loaded.exit_code,
+    )
 
 
 def main() -> None:

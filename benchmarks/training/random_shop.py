@@ -1,13 +1,16 @@
 """Random shop as model inputs, written as training tables: for the speed of training, not for what it learns."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from trainer.spec.branches import DAILY_MODALITIES, USER_MODALITIES, branches_of
 from trainer.spec.config import Config
 from trainer.spec.feature_list import TREND_CHANNELS
+from trainer.spec.features import Modality, Side
+from trainer.spec.model_inputs import BRANCHES, InputSpec
 from trainer.spec.tasks import EVENT_TASKS
 from trainer.tables.columnar import TableWriter
 from trainer.tables.events import EventTable
@@ -15,6 +18,7 @@ from trainer.tables.items import ItemStore
 
 NUM_SUBWORDS = 4000
 NUM_QUERIES = 4000
+_NUM_VALUES = 500  # of a category, a brand
 TOWERS = ("text", "image", "full")
 
 
@@ -107,69 +111,83 @@ def open_tables(directory: pathlib.Path) -> RandomShop:
 
 
 def item_content(random: np.random.Generator, rows: int, config: Config, *, towers: str) -> dict[str, np.ndarray]:
-    """Model inputs of items."""
-    content = _content(random, rows, config, towers=towers, tokens=config.tower.text.max_item_tokens)
-    attributes = {
-        "category_ids": random.integers(1, 500, [rows, config.wire.category_levels]).astype(np.int32),
-        "brand_id": random.integers(1, 500, [rows]).astype(np.int32),
-        "price_scaled": random.normal(size=rows).astype(np.float32),
-        "price_present": np.ones(rows, np.float32),
-        "item_number": np.zeros(rows, np.int32),
-    }
-    if towers != "full":
-        attributes = {name: np.zeros_like(values) for name, values in attributes.items()}
-    return {**content, **attributes}
+    """Model inputs of items, without their days."""
+    return _content(random, rows, config, side=Side.ITEM, towers=towers)
 
 
 def query_content(
     random: np.random.Generator, rows: int, config: Config, *, towers: str, share: float = 0.3
 ) -> dict[str, np.ndarray]:
-    """Model inputs of queries, without history; a text in each, media in a share of them."""
-    return _content(random, rows, config, towers=towers, tokens=config.tower.text.max_query_tokens, share=share)
+    """Model inputs of queries, without the user; a text in each, media in a share of them."""
+    return _content(random, rows, config, side=Side.QUERY, towers=towers, share=share)
 
 
 def shopper_content(
     random: np.random.Generator, rows: int, config: Config, *, towers: str, items: int
 ) -> dict[str, np.ndarray]:
-    """Model inputs of users: all unknown, but with `full` towers each has a history."""
-    wire = config.wire
-    history = random.integers(-1, items, [rows, wire.history_length]).astype(np.int32)
+    """Model inputs of users: all unknown, but with `full` towers each has a history, as rows of items."""
+    blank = _blank(USER_MODALITIES, Side.QUERY, config, rows)
+    shape = blank.pop("history_present").shape
+    del blank["history_vectors"]
+    history = random.integers(-1, items, shape).astype(np.int32)
     return {
+        **blank,
         "history_rows": history if towers == "full" else np.full_like(history, -1),
-        "history_age_days": random.random([rows, wire.history_length]).astype(np.float32),
-        "history_counts": np.ones([rows, wire.history_length], np.float32),
-        "search_words": np.zeros([rows, wire.search_history_length, config.tower.searches.max_words], np.int32),
-        "search_history_age_days": np.zeros([rows, wire.search_history_length], np.float32),
-        "profile_ids": np.zeros([rows, wire.max_profile_entries], np.int32),
+        "history_age_days": random.random(shape).astype(np.float32),
+        "history_counts": np.ones(shape, np.float32),
     }
 
 
 def unknown_days(rows: int, config: Config) -> dict[str, np.ndarray]:
-    """Model inputs of item days without a record."""
-    wire = config.wire
-    neighbours = wire.max_relations + wire.max_copurchased
+    """Model inputs of item days without a record, neighbours as rows of items."""
+    blank = _blank(DAILY_MODALITIES, Side.ITEM, config, rows)
+    shape = blank.pop("neighbour_present").shape
+    del blank["neighbour_vectors"]
+    return {**blank, "neighbour_rows": np.full(shape, -1, np.int32)}
+
+
+def _blank(modalities: Sequence[Modality], side: Side, config: Config, rows: int) -> dict[str, np.ndarray]:
+    """Model inputs of branches that are absent."""
     return {
-        "trend": np.zeros([rows, wire.trend_days, len(TREND_CHANNELS)], np.float32),
-        **{name: np.zeros(rows, np.float32) for name in ("popularity", "last_price", "last_price_present")},
-        "neighbour_rows": np.full([rows, neighbours], -1, np.int32),
-        "neighbour_types": np.zeros([rows, neighbours], np.int32),
+        name: np.zeros((rows, *spec.shape(config, side)), spec.dtype)
+        for modality in modalities
+        for name, spec in BRANCHES[modality].inputs.items()
     }
 
 
 def _content(
-    random: np.random.Generator, rows: int, config: Config, *, towers: str, tokens: int, share: float = 1.0
+    random: np.random.Generator, rows: int, config: Config, *, side: Side, towers: str, share: float = 1.0
 ) -> dict[str, np.ndarray]:
-    """Text for every row, media for a share of the rows where `towers` has them."""
-    wire = config.wire
-    photo = random.random(rows) < (share if towers != "text" else 0.0)
-    other = random.random(rows) < (share * 0.3 if towers == "full" else 0.0)
-    images = 1 if share < 1.0 else wire.num_images
-    return {
-        "text_tokens": random.integers(2, NUM_SUBWORDS, [rows, tokens]).astype(np.int32),
-        "image_pixels": random.integers(0, 256, [rows, images, wire.image_px, wire.image_px, 3], np.uint8),
-        "image_present": np.repeat(photo[:, np.newaxis], images, axis=1),
-        "video_pixels": random.integers(0, 256, [rows, wire.num_frames, wire.frame_px, wire.frame_px, 3], np.uint8),
-        "video_present": np.repeat(other[:, np.newaxis], wire.num_frames, axis=1),
-        "audio_mel": random.integers(0, 256, [rows, 1, wire.mel_frames, config.tower.audio.num_mel_bins], np.uint8),
-        "audio_present": other[:, np.newaxis],
+    """Text for every row, media for a share of the rows where `towers` has them; items have no number of their own."""
+    is_other = random.random(rows) < (share * 0.3 if towers == "full" else 0.0)
+    is_there = {
+        Modality.TEXT: np.ones(rows, bool),
+        Modality.IMAGE: random.random(rows) < (share if towers != "text" else 0.0),
+        Modality.VIDEO: is_other,
+        Modality.AUDIO: is_other,
+        Modality.TABULAR: np.full(rows, towers == "full"),
+        Modality.IDENTITY: np.zeros(rows, bool),
     }
+    return {
+        name: _values(random, name, spec, (rows, *spec.shape(config, side)), is_there[modality])
+        for modality in branches_of(side)
+        if modality not in (*DAILY_MODALITIES, *USER_MODALITIES)
+        for name, spec in BRANCHES[modality].inputs.items()
+        if spec.is_given(config)
+    }
+
+
+def _values(
+    random: np.random.Generator, name: str, spec: InputSpec, shape: tuple[int, ...], is_there: np.ndarray
+) -> np.ndarray:
+    """Random values of a model input; a mask is that of the rows, and what has no mask is 0 in a row without it."""
+    rows = np.broadcast_to(is_there.reshape(-1, *[1] * (len(shape) - 1)), shape)
+    if name.endswith("_present"):
+        return rows.astype(spec.dtype)
+    if spec.dtype == "int32":
+        limit = NUM_SUBWORDS if name == "text_tokens" else _NUM_VALUES
+        return np.where(rows, random.integers(2, limit, shape), 0).astype(np.int32)
+    if spec.dtype == "float32":
+        return np.where(rows, random.normal(size=shape), 0.0).astype(np.float32)
+    limits = np.iinfo(spec.dtype)
+    return random.integers(limits.min, limits.max, shape, spec.dtype, endpoint=True)
