@@ -17,12 +17,12 @@ from beam_preprocess.media.wire import WIRE_FORMS, MediaProblem, WireMedia, wire
 from beam_preprocess.outcomes import Count, DeadLetter, Reason, RecordError, SourceRef, SourceRow
 from beam_preprocess.sources import ReadRecords, Source, read_all
 from beam_preprocess.steps import OutcomeCollector
+from serving.client.search_options import CATEGORY_SEPARATOR
 from trainer.spec.config import Config
 from trainer.spec.feature_list import features_of
 from trainer.spec.features import Dtype, Feature, Modality, Side
 from trainer.spec.records import CATALOG, Field
 
-LEVEL_SEPARATOR = " > "
 NAMED, UNUSABLE, WRITTEN = "items_naming_media", "items_with_unusable_media", "written"
 _KEYED = Tuple[str, AnyType]
 
@@ -175,7 +175,7 @@ def wire_row(record: dict[str, Any], config: Config) -> dict[str, Any]:
     row = {name: record[name] for name in shared if name in record}
     path = [level for level in record.get("category", []) if level][: config.wire.category_levels]
     row["group_id"] = record.get("group_id") or record["item_id"]
-    row["category"] = [LEVEL_SEPARATOR.join(path[: depth + 1]) for depth in range(len(path))]
+    row["category"] = [CATEGORY_SEPARATOR.join(path[: depth + 1]) for depth in range(len(path))]
     row["attributes"] = validation.entries(record.get("attributes", {}))
     row["relation_ids"] = [edge["item_id"] for edge in record.get("relations", [])]
     row["relation_types"] = [edge["type"] for edge in record.get("relations", [])]

@@ -15,8 +15,9 @@ from apache_beam.typehints import Tuple
 
 from beam_preprocess.days.time_series import DailySignal
 from beam_preprocess.events.rows import TRAIN, Interaction
-from beam_preprocess.items import LEVEL_SEPARATOR, ValidRecord, check_row
+from beam_preprocess.items import ValidRecord, check_row
 from beam_preprocess.outcomes import SourceRow
+from serving.client.search_options import CATEGORY_SEPARATOR
 from trainer.spec.records import SENTIMENTS, SIGNALS
 
 EVERYTHING = "*"
@@ -99,7 +100,7 @@ def keys_of(item: tuple[str, ValidRecord]) -> Iterator[tuple[str, str]]:
     """Yields (key, item) for every key of signals about the item: its id, each category level, everything."""
     item_id, record = item
     path = record.values.get("category", [])
-    joined = [LEVEL_SEPARATOR.join(path[: depth + 1]) for depth in range(len(path))]
+    joined = [CATEGORY_SEPARATOR.join(path[: depth + 1]) for depth in range(len(path))]
     for key in dict.fromkeys([item_id, *path, *joined, EVERYTHING]):
         yield key, item_id
 
