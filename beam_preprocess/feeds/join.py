@@ -1,10 +1,11 @@
 """Join of events and relations to the catalogue: items by id, SKU, GTIN, group and title, and the rate of each key."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from beam_preprocess.feeds.contract.drafts import EVENT_KEYS
+from beam_preprocess.feeds.contract.drafts import EVENT_KEYS, ITEM_KEYS
 from beam_preprocess.feeds.values.ids import identifier
 
 KEYS = ("id", "sku", "gtin", "group", "title")
@@ -22,11 +23,22 @@ def _gtin(raw: Any) -> str:
     return digits.zfill(_GTIN_DIGITS) if digits.isdecimal() and len(digits) <= _GTIN_DIGITS else ""
 
 
+# Between the parts of an order line's name: `Shirt - Red / XL`, `Shirt (Red, XL)`.
+_PARTS = re.compile(r"\s+[-–|]\s+|\s*[/,;|()]\s*")
+_MAX_SIBLINGS = 256
+_MAX_OPTION = 40  # characters
+
+
 class CatalogueIndex:
-    """Items of a catalogue by each key that events may name; of several items of one key the first counts."""
+    """Items of a catalogue by each key that events may name.
+
+    Of several items of one key the variant counts whose options the event's name of the item tells, else the first.
+    """
 
     def __init__(self) -> None:
         self._by_key: dict[str, dict[str, str]] = {key: {} for key in KEYS}
+        self._siblings: dict[str, dict[str, list[str]]] = {key: {} for key in KEYS}
+        self._options: dict[str, frozenset[str]] = {}
 
     def __len__(self) -> int:
         """Number of items."""
@@ -35,6 +47,9 @@ class CatalogueIndex:
     def add(self, record: Mapping[str, Any]) -> None:
         """Adds a catalogue record."""
         item_id, attributes = record["item_id"], record.get("attributes", {})
+        if record.get("group_id", item_id) != item_id:
+            options = (_canonical(value) for key, value in attributes.items() if key not in ITEM_KEYS)
+            self._options[item_id] = frozenset(option for option in options if len(option) <= _MAX_OPTION)
         self._put("id", _canonical(item_id), item_id)
         self._put("sku", _canonical(attributes.get("sku", item_id)), item_id)
         self._put("gtin", _gtin(attributes.get("gtin", item_id)), item_id)
@@ -42,8 +57,13 @@ class CatalogueIndex:
         self._put("title", _canonical(record.get("title")), item_id)
 
     def _put(self, key: str, name: str, item_id: str) -> None:
-        if name:
-            self._by_key[key].setdefault(name, item_id)
+        if not name:
+            return
+        first = self._by_key[key].setdefault(name, item_id)
+        if first != item_id and item_id in self._options:
+            siblings = self._siblings[key].setdefault(name, [first])
+            if len(siblings) < _MAX_SIBLINGS:
+                siblings.append(item_id)
 
     def find(self, key: str, references: Mapping[str, Any]) -> str | None:
         """Returns the item that an event names, looked up by one key; None where there is none.
@@ -56,8 +76,16 @@ class CatalogueIndex:
         for field in _REFERENCES:
             raw = references.get(field)
             if raw is not None and (item_id := known.get(canonical(raw))) is not None:
-                return item_id
+                return self._variant(self._siblings[key].get(canonical(raw), [item_id]), references)
         return None
+
+    def _variant(self, items: list[str], references: Mapping[str, Any]) -> str:
+        """The item most of whose options stand in the event's name of it, of equals the first."""
+        name = references.get("item_name") if len(items) > 1 else None
+        if not isinstance(name, str):
+            return items[0]
+        parts = set(_PARTS.split(_canonical(name)))
+        return max(items, key=lambda item_id: len(parts & self._options.get(item_id, frozenset())))
 
 
 class RelationTargets:
