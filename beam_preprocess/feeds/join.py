@@ -80,7 +80,7 @@ class CatalogueIndex:
         return None
 
     def _variant(self, items: list[str], references: Mapping[str, Any]) -> str:
-        """The item most of whose options stand in the event's name of it, of equals the first."""
+        """The item most of whose options the event's name of it tells, of equals the first."""
         name = references.get("item_name") if len(items) > 1 else None
         if not isinstance(name, str):
             return items[0]
