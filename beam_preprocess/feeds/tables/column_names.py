@@ -10,8 +10,8 @@ _MARKS = re.compile(r"\(.*?\)|\[.*?\]|[*:#№?!\"'.€$£¥₽₹]+")
 _BREAKS = re.compile(r"[\s_\-/.]+")
 # Words around a name that do not change what it means.
 _BEFORE = frozenset(
-    """product item article artikel produkt produit prodotto producto produto tuote vare vara товара merchant aw prod
-    shop offer catalog main base default the variant""".split()  # noqa: SIM905 - a list of words is shorter to read
+    """product item article artikel produkt produit prodotto producto produto tuote vare vara товара aw prod
+    catalog main base default the variant""".split()  # noqa: SIM905 - a list of words is shorter to read
 )
 _AFTER = frozenset(
     """de en fr es it nl sv da no fi pl pt cs ru uk us gb text vat tax ttc brutto inc incl included excluded excl ex
@@ -20,27 +20,28 @@ _AFTER = frozenset(
 
 # The best name of a field first. Words of one name are joined by an underscore; accents do not count.
 _NAMES = {
-    "item_id": """id product_id item_id productid itemid product_identifier identifier pid uid uuid offer_id
-        asin listing_id identifiant kennung identificador identificatore идентификатор код_товара 商品id 产品id
-        產品id 商品编号 商品番号 معرف""",
+    "item_id": """id merchant_product_id product_id item_id productid itemid product_identifier identifier pid
+        uid uuid offer_id asin listing_id identifiant kennung identificador identificatore идентификатор
+        код_товара 商品id 产品id 產品id 商品编号 商品番号 معرف""",
     "variant_id": "variant_id variation_id variantid option_id child_id",
     "group_id": """item_group_id group_id itemgroup_id parent_id parent_sku parent_product_id style_id model_id
         parent group handle family_id gruppe groupe grupo""",
     "sku": """sku article_number artikelnummer art_nr artnr artikelnr item_number item_no product_code productno
         code item_code reference ref référence referenz referencia riferimento codice codigo kod kód
         numer_katalogowy indeks артикул арт vendorcode code_article artikel_nr varenummer artikkelnummer
-        tuotenumero stock_code 货号 型号 品番 stockcode seller_sku rzr number""",
+        tuotenumero stock_code 货号 型号 品番 stockcode seller_sku rzr number product_code_sku code_sku""",
     "title": """title name product_name product_title productname item_name heading headline label nom naam
         titel titre titolo titulo nombre nome bezeichnung benennung artikelbezeichnung produktname produktnamn
         navn namn nimi nazwa tytuł název nazev název_produktu nev megnevezés denumire ονομα название
         наименование имя назва найменування 名称 商品名称 商品名 产品名称 標題 标题 タイトル 상품명 이름 الاسم
         اسم_المنتج العنوان isim ürün_adı ürün başlık designation désignation libellé denominación
-        descripción_corta product model short_name""",
+        descripción_corta product model short_name display_name productdisplayname""",
     "description": """description long_description full_description body body_html product_description desc
         details beschreibung artikelbeschreibung langbeschreibung produktbeschreibung langtext omschrijving
         beschrijving descripcion descrição descricao descrizione beskrivning beskrivelse kuvaus opis popis
         leírás descriere περιγραφη описание опис 描述 商品描述 説明 商品説明 설명 الوصف açıklama summary
-        short_description kurzbeschreibung description_courte résumé annotation content about features""",
+        short_description kurzbeschreibung description_courte résumé annotation content about features
+        detail_desc about_product""",
     "price": """price current_price unit_price regular_price selling_price retail_price price_vat price_inc_vat
         search_price store_price standard_price preis verkaufspreis bruttopreis vk prix prix_ttc prix_de_vente
         precio preço preco prezzo prijs pris hinta cena cena_brutto ar ár pret τιμη цена базовая_цена ціна
@@ -53,7 +54,7 @@ _NAMES = {
     "list_price": """list_price compare_at_price original_price old_price oldprice was_price rrp rrp_price msrp
         uvp listenpreis streichpreis alter_preis prix_barré prix_public ancien_prix precio_anterior pvp
         prezzo_listino adviesprijs ordinarie_pris stara_cena стараяцена старая_цена 原价 市场价 定価_税込
-        listprice price_before retail_price_full""",
+        listprice price_before retail_price_full compare_to_price actual_price""",
     "sale_start": "sale_start sale_price_start special_from_date sale_from promo_start gültig_ab",
     "sale_end": "sale_end sale_price_end special_to_date sale_to promo_end gültig_bis",
     "sale_window": "sale_price_effective_date",
@@ -68,12 +69,13 @@ _NAMES = {
         section kategorie kategorien warengruppe produktgruppe kategoriepfad catégorie catégories categorie
         rubrique famille categoría categorías categoria rayon reparto categorieën kategori varugrupp tuoteryhmä
         kategoria ścieżka_kategorii kategória κατηγορια категория категории раздел категорія 分类 类别 分類 类目
-        カテゴリ カテゴリー 카테고리 التصنيف الفئة genre type shop_cat categoryid cat""",
+        カテゴリ カテゴリー 카테고리 التصنيف الفئة genre type shop_cat categoryid cat type_name
+        product_type_name product_group_name department_name""",
     "images": """image image_link image_url images image_urls img imgurl image_src main_image picture pictures
         photo photos picture_url photo_url thumbnail bild bilder bild_url bildlink foto fotos image_1 lien_image
         url_image imagen imagenes immagine immagini imagem afbeelding afbeeldingen bildlänk billede kuva zdjęcie
         zdjecie obrázek obrazek kép imagine εικονα изображение изображения картинка фото зображення 图片
-        商品图片 圖片 画像 画像url 이미지 الصورة resim görsel media imgs""",
+        商品图片 圖片 画像 画像url 이미지 الصورة resim görsel media imgs merchant_image_url""",
     "video": "video video_link video_url video_src clip",
     "url": """url link product_url product_link deep_link deeplink aw_deep_link href page_url permalink
         produktlink lien url_produit enlace collegamento länk lenke odkaz ссылка 链接 リンク الرابط page""",
@@ -84,12 +86,13 @@ _NAMES = {
     "stock_quantity": """stock quantity stock_quantity qty inventory stock_level inventory_quantity bestand
         lagerbestand menge quantité quantite stock_disponible cantidad existencias quantidade estoque quantità
         giacenza voorraad aantal lagersaldo antal ilość stan stan_magazynowy množství sklad készlet остаток
-        количество 库存 在庫 재고 المخزون الكمية stok adet""",
+        количество 库存 在庫 재고 المخزون الكمية stok adet current_stock_level current_stock""",
     "gtin": """gtin ean ean13 upc barcode ean_code gtin13 isbn eans code_barre strichcode codice_a_barre
         código_de_barras streepjescode streckkod kod_kreskowy čárový_kód штрихкод штрих_код 条形码 条码
         バーコード jan external_product_id""",
     "mpn": """mpn manufacturer_part_number part_number han herstellernummer herstellerartikelnummer
         mfr_part_number manufacturer_sku référence_fabricant model_number hans""",
+    "on_sale": "on_sale is_on_sale discounted is_discounted",
     "attributes": "attributes param params features_list specifications specs properties parameters attrs options",
 }
 # Columns that neither describe a product to a shopper nor are searched for.
@@ -97,7 +100,8 @@ NOT_SHOWN = re.compile(
     r"(.*_)?(url|uri|link|href|date|timestamp|created|updated|created_at|updated_at|modified|crawl\w*|delivery\w*|shipping\w*"
     r"|wholesale\w*|purchase_price|einkaufspreis|supplier\w*|use_config|lieferzeit\w*"
     r"|versand\w*|livraison\w*|tax\w*|vat|mwst|tva|cost|margin|commission\w*|currency|position|sort\w*"
-    r"|postal_code|zip|guid|checksum|hash|seo\w*|meta\w*|token|locale|language|lang|rank|status_code)(_.*)?"
+    r"|postal_code|zip|guid|checksum|hash|seo\w*|meta\w*|token|locale|language|lang|rank|status_code"
+    r"|visib\w*|published|enabled|active|fieldtype|handleid)(_.*)?"
 )
 # Columns of people, as in an export of orders.
 PERSONAL = re.compile(

@@ -9,7 +9,7 @@ from beam_preprocess.feeds.contract.columns import Row, column_key
 from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
 from beam_preprocess.feeds.standards.page_addresses import url_id
-from beam_preprocess.feeds.stores.cells import text_of, unique, urls_of
+from beam_preprocess.feeds.stores.cells import is_no, text_of, unique, urls_of
 from beam_preprocess.feeds.stores.nested import filled, texts
 from beam_preprocess.feeds.tables.column_content import Content, content_of, fields_by_content
 from beam_preprocess.feeds.tables.column_names import NOT_SHOWN, PERSONAL, fields_by_name, plain_name
@@ -24,7 +24,7 @@ _SINGLE = (
 _ID_SOURCES = ("item_id", "variant_id", "sku", "gtin", "mpn")
 _NUMBERED_IMAGE = re.compile(r".*(image|img|picture|photo|foto|bild|imagen|immagine|afbeelding|zdj|фото|画像|图片).*")
 _LEVEL = re.compile(r"(?P<base>.*?)_?(?:level|lvl|ebene|niveau)?_?(?P<level>\d)")
-_MAIN, _SUB = re.compile(r"(main|top|parent)_"), re.compile(r"sub_?")
+_MAIN, _SUB = re.compile(r"(main|top|parent|master)_?"), re.compile(r"sub_?")
 _MONEY_NAME = re.compile(
     r"(?:^|[_\s(\[])(eur|usd|gbp|chf|sek|nok|dkk|pln|czk|huf|aed|sar|jpy|cny|rub|uah|inr|aud|cad|brl|try)(?:$|[_\s)\]])"
 )
@@ -64,7 +64,9 @@ def _layout(rows: Sequence[Mapping[str, Any]]) -> _Layout:
     keys = list(dict.fromkeys(key for row in keyed for key in row))
     contents = {key: content_of(row.get(key) for row in keyed) for key in keys}
     fields = fields_by_name(keys)
-    levels = _levels(keys, fields)
+    levels = _levels(keys)
+    # A number of a category is worth less than its name in the next column.
+    fields["category"] = sorted(fields.get("category", []), key=lambda key: "number" in contents[key].looks)
     photos = [key for key in keys if _NUMBERED_IMAGE.fullmatch(key) and contents[key].looks & {"photo", "url"}]
     if photos:
         fields["images"] = unique([*fields.get("images", []), *photos])
@@ -74,6 +76,7 @@ def _layout(rows: Sequence[Mapping[str, Any]]) -> _Layout:
             key for key in fields.get(field, []) if contents[key].looks & {"photo", "url"} or not contents[key].filled
         ]
     named = frozenset(field for field, names in fields.items() if any(contents[name].filled for name in names))
+    named |= {"category"} if levels else frozenset()
     fields = {field: names for field, names in fields.items() if names and field in named}
     fields |= fields_by_content(contents, fields)
     _choose_ids(fields, contents)
@@ -88,17 +91,27 @@ def _layout(rows: Sequence[Mapping[str, Any]]) -> _Layout:
     return _Layout(fields, named, frozenset(hidden), levels, is_number, _currency(" ".join(names)))
 
 
-def _levels(keys: Iterable[str], fields: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+def _levels(keys: Iterable[str]) -> tuple[str, ...]:
     """Columns `category_1`, `category_2` and so on, or `main_category` and `sub_category`."""
-    found: dict[float, str] = {}
+    numbered: dict[int, str] = {}
+    main, sub = [], []
     for key in keys:
         name = plain_name(key)
         match = _LEVEL.fullmatch(name)
-        base = match["base"] if match else _SUB.sub("", _MAIN.sub("", name))
-        if "category" in fields_by_name([base]):
-            level = float(match["level"]) if match else 0.0 if _MAIN.match(name) else 8.5 if _SUB.search(name) else 1.0
-            found.setdefault(level, key)
-    return tuple(key for _, key in sorted(found.items())) if len(found) > 1 else ()
+        if match and _is_category(match["base"]):
+            numbered.setdefault(int(match["level"]), key)
+        elif _MAIN.match(name) and _is_category(_MAIN.sub("", name, count=1)):
+            main.append(key)
+        elif _SUB.match(name) and _is_category(_SUB.sub("", name, count=1)):
+            sub.append(key)
+    if numbered:
+        return tuple(key for _, key in sorted(numbered.items()))
+    plain = [key for key in keys if plain_name(key) in ("category", "kategorie", "categorie", "categoria")]
+    return (*(main or plain)[:1], *sub) if sub else ()
+
+
+def _is_category(name: str) -> bool:
+    return "category" in fields_by_name([name])
 
 
 def _choose_ids(fields: dict[str, list[str]], contents: Mapping[str, Content]) -> None:
@@ -137,6 +150,8 @@ def _values(record: Row, layout: _Layout, reading: Reading) -> dict[str, Any]:
     fields = layout.fields
     wanted = [field for field in _SINGLE if field in fields or field in reading.columns.mapping]
     values: dict[str, Any] = {field: _one(record.get(field, *fields.get(field, ()))) for field in wanted}
+    if is_no(values.get("sale_price")) or is_no(record.get("sale_price", *fields.get("on_sale", ()))):
+        values.pop("sale_price", None)
     values["item_id"] = _item_id(record, layout, values, reading)
     values["category"] = _category(record, layout)
     values["images"] = _images(record, fields.get("images", ()))
@@ -215,7 +230,9 @@ def _recognize(head: Head) -> float:
     has_id = any(field in layout.fields for field in (*_ID_SOURCES, "url"))
     # A list of names with types or texts is no list of products; what can be sold has a price, a photo or a number.
     sold = [field for field in _SOLD_BY if field in layout.fields]
-    if not sold or not ("title" in layout.fields or "item_id" in layout.named):
+    if not sold and not layout.named >= {"item_id", "title", "category"}:
+        return 0.0
+    if not ("title" in layout.fields or "item_id" in layout.named):
         return 0.0
     return 0.3 if has_id or len(layout.named & {*_PRODUCT_FIELDS}) > 1 else 0.0
 

@@ -227,7 +227,8 @@ def test_a_column_of_the_persons_own_mapping_comes_first():
 def test_the_public_crawl_has_400_products_with_their_reductions():
     read = read_public(TABLE, "magento_prestashop_other/walmart_crawl_toy_en.csv")
     assert (len(set(read.ids())), len(read.distinct("category"))) == (400, 88)
-    reduced = [item for item in read.items if item.values["list_price"] != item.values["sale_price"]]
+    prices = [(item.values["list_price"], item.values.get("sale_price")) for item in read.items]
+    reduced = [listed for listed, sale in prices if sale not in (listed, None)]
     assert len(reduced) == 26
     assert len([item for item in read.items if item.values["in_stock"] == "False"]) == 13
     assert read.distinct("images") == set()
@@ -248,4 +249,49 @@ def test_public_lists(name, products, photos, categories, sales):
     assert (len(read.distinct("images")), len(read.distinct("category"))) == (photos, categories)
     assert len([item for item in read.items if item.values.get("sale_price")]) == sales
     assert all(item.values.get("price") and item.values.get("title") for item in read.items)
+    assert read.confidence == 0.3
+
+
+# Exports of further systems, by their documented headers: columns, a row, and what is read.
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "merchant_name,merchant_id,product_name,aw_product_id,merchant_product_id,search_price,rrp_price,brand_name\n"
+            "Shop,7,Boot,33,M-1,19.9,25,Acme\n",
+            {"item_id": "M-1", "title": "Boot", "price": "19.9", "list_price": "25", "brand": "Acme"},
+        ),
+        (
+            "Product ID,Product Name,Product Code/SKU,Price,Sale Price,Current Stock Level,Product UPC/EAN\n"
+            "77,Boot,BC-1,19.9,0,4,4006381333931\n",
+            {"item_id": "77", "sku": "BC-1", "price": "19.9", "stock_quantity": "4", "gtin": "4006381333931"},
+        ),
+        (
+            "Product ID [Non Editable],Title,SKU,Price,Sale Price,On Sale,Stock\n5f,Boot,SQ1,19.9,15.0,No,5\n",
+            {"item_id": "5f", "sku": "SQ1", "price": "19.9", "stock_quantity": "5"},
+        ),
+        (
+            "type,product_sku,product_name,product_price,product_compare_to_price,product_category_1\n"
+            "product,E1,Boot,19.9,25,Shoes\n",
+            {"item_id": "E1", "title": "Boot", "list_price": "25", "category": ["Shoes"]},
+        ),
+        (
+            "id,masterCategory,subCategory,articleType,productDisplayName\n15970,Apparel,Topwear,Shirts,Check Shirt\n",
+            {"item_id": "15970", "title": "Check Shirt", "category": ["Apparel", "Topwear"]},
+        ),
+        (
+            "article_id,prod_name,product_type_no,product_type_name,detail_desc\n0108,Strap top,253,Vest,Jersey top\n",
+            {"item_id": "0108", "title": "Strap top", "category": "Vest", "description": "Jersey top"},
+        ),
+        (
+            "item_sku,item_name,standard_price,main_image_url,other_image_url1,parent_sku,color_name\n"
+            "A1,Boot,19.9,https://a.example/1.jpg,https://a.example/2.jpg,AP,red\n",
+            {"item_id": "A1", "group_id": "AP", "images": ["https://a.example/1.jpg", "https://a.example/2.jpg"]},
+        ),
+    ],
+)
+def test_exports_of_further_systems(text, expected):
+    read = read_text(TABLE, text)
+    assert {field: read.items[0].values.get(field) for field in expected} == expected
+    assert "sale_price" not in read.items[0].values
     assert read.confidence == 0.3
