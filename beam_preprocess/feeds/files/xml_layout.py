@@ -1,6 +1,7 @@
 """Layout of an XML feed: its record element and namespaces, by a bounded first look."""
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -26,7 +27,7 @@ class Layout(NamedTuple):
     Attributes:
       record: Name of the record element as it is written in the document, "" where no element has children.
       root: Name of the root element.
-      nests: Whether a record may hold an element of its own name.
+      nests: Whether a record may hold an element of its own name, deeper than as a child.
       namespaces: Namespace declarations of the document, ready for a start tag.
       categories: {id: path} of a list of categories before the records, as in Yandex's format; root first, with ` > `.
     """
@@ -79,10 +80,16 @@ def layout_of(chunks: Iterable[str]) -> Layout:
         record = repeated
     record = record or _only_path(paths)
     root = next(iter(paths), ("",))[0]
-    nests = any(path.count(record[-1]) > 1 for path in paths) if record else False
+    nests = any(_nests(path, record[-1]) for path in paths) if record else False
     declared = dict.fromkeys(name.strip() for name in _NAMESPACE.findall(begin))
     unique = {name.partition("=")[0].strip(): name for name in reversed(declared)}
     return Layout(record[-1] if record else "", root, nests, " ".join(unique.values()), _category_paths(categories))
+
+
+def _nests(path: _Path, record: str) -> bool:
+    """Whether a record is inside of another one. As its direct child it only follows one that was not closed."""
+    places = [place for place, name in enumerate(path) if name == record]
+    return any(later - earlier > 1 for earlier, later in itertools.pairwise(places))
 
 
 def _category_paths(categories: dict[str, _Category]) -> dict[str, str]:
@@ -117,8 +124,7 @@ def _count(
 ) -> None:
     for event, element in events:
         if event == "start":
-            name = etree.QName(element).localname if not isinstance(element.tag, str) else element.tag
-            name = name.rpartition("}")[2]
+            name = str(element.tag).rpartition("}")[2]
             open_path.append(f"{element.prefix}:{name}" if element.prefix else name)
             continue
         path = tuple(open_path)

@@ -57,7 +57,10 @@ def test_attributes_have_their_own_names_and_text_beside_them_too(tmp_path):
         ("<products><product><id>1</id><ship><id>x</id></ship><ship><id>y</id></ship></product></products>", ["1"]),
         ("<a><b:Product xmlns:b='urn:b'><b:id>1</b:id></b:Product></a>", ["1"]),
         ("<root><thing><id>1</id><name>x</name></thing></root>", ["1"]),
-        ("<r><product><id>1</id><product><id>x</id></product></product><product><id>2</id></product></r>", ["1", "2"]),
+        (
+            "<r><product><id>1</id><kit><product><id>x</id></product></kit></product><product><id>2</id></product></r>",
+            ["1", "2"],
+        ),
     ],
 )
 def test_the_record_element_is_found(tmp_path, text, names):
@@ -116,6 +119,11 @@ def test_damage_in_one_record_does_not_cost_the_others(tmp_path):
     found = file_rows(tmp_path / "feed.xml", text, tally)
     assert [row["id"] for row in found] == ["1", "2", "3", "4"]
     assert tally.repaired == {"xml_damaged": 2}
+
+
+def test_a_record_that_is_not_closed_ends_where_the_next_begins(tmp_path):
+    text = "<r><item><id>1</id><item><id>2</id></item>" + "<item><id>3</id></item>" * 3 + "</r>"
+    assert [row["id"] for row in file_rows(tmp_path / "feed.xml", text)] == ["1", "2", "3", "3", "3"]
 
 
 def test_entities_of_the_document_are_never_expanded(tmp_path):
