@@ -23,6 +23,8 @@ _RECORD_NAMES = frozenset(
     ("id", "item_id", "product_id", "sku", "event", "event_name", "event_timestamp", "event_type", "eventtype", "type")
     + ("timestamp", "user_id", "session_id", "query_id", "action_name", "userid", "anonymousid", "visitorid")
 )
+# Names of a list of records that make its document a wrapper whatever else it has.
+_LIST_NAMES = frozenset(("products", "events", "userevents", "records", "rows", "results"))
 _BULK_ACTIONS = ({"index"}, {"create"}, {"update"}, {"delete"})  # lines between the documents of a bulk request
 
 
@@ -41,10 +43,12 @@ def is_json_lines(file: InputFile, encoding: Encoding) -> bool:
 
 
 def _is_wrapper(value: dict[str, Any]) -> bool:
-    """Whether the only line of a file is a document around records, not a record with lists in it."""
+    """Whether a document is one around records, not a record with lists in it."""
     if is_linked_data(value):
         return bool(product_nodes(value))
-    return not _RECORD_NAMES & {name.lower() for name in value} and next(_arrays(value, 0), None) is not None
+    names = {name.lower() for name in value}
+    lists = {found.name.lower() for found in _arrays(value, _MAX_DEPTH)}
+    return bool(lists & _LIST_NAMES) or (not _RECORD_NAMES & names and next(_arrays(value, 0), None) is not None)
 
 
 def lines(file: InputFile, encoding: Encoding) -> Iterator[SourceRow]:
@@ -111,11 +115,11 @@ def _records(document: Any) -> list[Any]:
         return [document]
     if is_linked_data(document):
         return product_nodes(document) or [document]
+    if not _is_wrapper(document):
+        return [document]
     by_name: dict[str, list[Any]] = {}
     for found in _arrays(document, 0):
         by_name.setdefault(found.name, []).extend(found.records)
-    if not by_name:
-        return [document]
     return max(by_name.values(), key=len)
 
 

@@ -14,6 +14,7 @@ PRODUCT = {"@type": "Product", "name": "Anvil"}
     [
         ({"info": {"title": "Shop"}, "products": [{"id": "1"}, {"id": "2"}]}, [{"id": "1"}, {"id": "2"}]),
         ({"@context": "https://schema.org", "@graph": [PRODUCT, {"@type": "WebSite"}]}, [PRODUCT]),
+        ({"id": "feed", "products": [{"id": "1"}]}, [{"id": "1"}]),
         ([PRODUCT, {"@type": "ItemList", "itemListElement": [PRODUCT]}], [PRODUCT, PRODUCT]),
         ({"@type": "WebSite", "name": "x"}, [{"@type": "WebSite", "name": "x"}]),
     ],
@@ -26,5 +27,6 @@ def test_a_document_gives_its_records_on_one_line_or_many(tmp_path, document, ex
 @pytest.mark.parametrize(
     "record", [{"event_name": "view", "items": [{"id": "1"}]}, {"id": "1", "variants": [{"x": 1}]}]
 )
-def test_a_record_with_lists_on_the_only_line_is_one_record(tmp_path, record):
-    assert file_rows(tmp_path / "f.jsonl", json.dumps(record)) == [record]
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_record_with_lists_is_one_record_on_one_line_or_many(tmp_path, record, indent):
+    assert file_rows(tmp_path / "f.json", json.dumps(record, indent=indent)) == [record]
