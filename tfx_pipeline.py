@@ -266,7 +266,7 @@ def _imported(job: Job) -> Job:
     from beam_preprocess.feeds.request import ImportRequest, import_parser
 
     options = import_parser().parse_args(job.import_args)
-    request = ImportRequest.of(options, source=job.shop, kind=job.kind)
+    request = ImportRequest.of(options, source=job.shop, kind=job.kind, fetch=json.loads(job.fetch or "{}"))
     if not request.imports:
         return job
     directory = job.output / "imported"
@@ -318,7 +318,7 @@ def parse_job(arguments: Sequence[str] | None = None) -> Job:
     options, rest = make_parser(__doc__).parse_known_args(arguments)
     import_args, beam_args = split_import_args(rest)
     job = job_from_flags(options, beam_args=beam_args, import_args=import_args)
-    rules_from_options(json.loads(job.fetch or "{}"))
+    rules_from_options(json.loads(job.fetch or "{}"), fetches_feeds=bool(import_args) or "://" in job.shop)
     return dataclasses.replace(job, beam_args=beam_flags(job.beam_args, beside=parser()))
 
 

@@ -41,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.config:
             config = from_json(options.config.read_text(encoding="utf-8"), base=config)
         config = override(config, options.set)
-        request = ImportRequest.of(options, source=options.source, kind=options.kind)
-        rules = rules_from_options(fetch_options(options))
+        fetch = fetch_options(options)
+        request = ImportRequest.of(options, source=options.source, kind=options.kind, fetch=fetch)
+        rules = rules_from_options(fetch, fetches_feeds=request.fetches)
         with _console_log():
             if request.imports:
                 _import(options, request, config)

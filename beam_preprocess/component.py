@@ -142,7 +142,7 @@ def _source(properties: Mapping[str, Any]) -> Any:
     from beam_preprocess.media.web.rules import rules_from_options
     from beam_preprocess.sources import open_source
 
-    rules = rules_from_options(json.loads(properties.get("fetch") or "{}"))
+    rules = rules_from_options(json.loads(properties.get("fetch") or "{}"), fetches_feeds=True)
     return open_source(properties["shop"], kind=properties["kind"], fetch=rules)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from beam_preprocess.feeds.feed import AUTO, ImportOptions
+from beam_preprocess.feeds.feed import AUTO, ImportOptions, split_name
 from beam_preprocess.feeds.importer import CATALOG, ShopFeeds, check_limits, import_shop
 from beam_preprocess.feeds.kinds import KINDS
 from beam_preprocess.feeds.report import MappingReport
@@ -17,6 +17,8 @@ from beam_preprocess.feeds.shop_feeds import directory_feeds, named_feeds
 from beam_preprocess.feeds.values.numbers import Point
 from beam_preprocess.feeds.values.times import moment
 from beam_preprocess.feeds.writers import read_records, write_catalog
+from beam_preprocess.media.web.fetched_file import fetched_file
+from beam_preprocess.media.web.rules import web_address
 from beam_preprocess.validation import user_hash_key
 from trainer.spec.config import DataConfig
 
@@ -38,6 +40,7 @@ class ImportRequest:
       decimal: `point` or `comma` where the person decides it.
       dates: `day_first` or `month_first` where the person decides it.
       as_of: Moment by which sales are judged; "" for now.
+      fetch: Values of the flags of fetching, for exports at web addresses.
       write: Targets of the cleaned catalogue, `FORM:PATH` (`beam_preprocess.feeds.writers`).
     """
 
@@ -49,10 +52,18 @@ class ImportRequest:
     decimal: str = ""
     dates: str = ""
     as_of: str = ""
+    fetch: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     write: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, options: argparse.Namespace, *, source: str = "", kind: str = AUTO) -> "ImportRequest":
+    def of(
+        cls,
+        options: argparse.Namespace,
+        *,
+        source: str = "",
+        kind: str = AUTO,
+        fetch: Mapping[str, Any] | None = None,
+    ) -> "ImportRequest":
         """Returns the request of parsed flags.
 
         Raises:
@@ -67,6 +78,7 @@ class ImportRequest:
             decimal=options.decimal,
             dates=options.dates,
             as_of=options.as_of,
+            fetch=fetch or {},
             write=tuple(options.write),
         )
 
@@ -82,10 +94,30 @@ class ImportRequest:
           ValueError: One of them cannot be read.
         """
         if self.catalog or self.events:
-            return named_feeds(self.catalog, self.events)
+            return named_feeds([*map(self._local, self.catalog)], [*map(self._local, self.events)])
+        if self._is_on_the_web:
+            return named_feeds([self._local(f"{self.kind}:{self.source}")], [])
         if "://" in self.source or Path(self.source).expanduser().is_dir():
             return directory_feeds(self.source, kind=self.kind)
         return named_feeds([f"{self.kind}:{self.source}"], [])
+
+    @property
+    def _is_on_the_web(self) -> bool:
+        return web_address(self.source) is not None
+
+    @property
+    def fetches(self) -> bool:
+        """Whether an export is at a web address."""
+        names = [split_name(name)[1] for name in (*self.catalog, *self.events) if isinstance(name, str)]
+        return any(web_address(name) for name in (*names, self.source))
+
+    def _local(self, name: Any) -> Any:
+        """A feed by the path of its copy, where a person names it by a web address."""
+        if not isinstance(name, str):
+            return name
+        kind, location = split_name(name)
+        address = web_address(location)
+        return name if address is None else f"{kind}:{fetched_file(address, self.fetch)}"
 
     def options(self, *, now: float | None = None) -> ImportOptions:
         """Returns the options of the import.

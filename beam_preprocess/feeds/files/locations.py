@@ -122,7 +122,7 @@ def _local_paths(location: str) -> list[str]:
 
 def _remote_paths(location: str) -> list[str]:
     if location.startswith(("https://", "http://")):
-        raise ValueError(f"{location} is a web address, which is not fetched yet; wanted a file. Download it first.")
+        raise ValueError(f"{location} is a web address; wanted a file here. Name the address with its kind, or alone.")
     from apache_beam.io.filesystems import FileSystems
 
     if FileSystems.exists(location):

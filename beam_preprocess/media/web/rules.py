@@ -99,15 +99,19 @@ class FetchRules:
             object.__setattr__(self, "cache_dir", default_cache_dir())
 
 
-def rules_from_options(options: Mapping[str, Any]) -> FetchRules | None:
-    """Returns the rules of the options of a command line (`FETCH_FLAGS`), None where nothing may be fetched.
+def rules_from_options(options: Mapping[str, Any], *, fetches_feeds: bool = False) -> FetchRules | None:
+    """Returns the rules of the options of a command line (`FETCH_FLAGS`), None where no media may be fetched.
+
+    Args:
+      options: Values of the flags by name.
+      fetches_feeds: Whether the other flags are for feeds, where no host of media is named.
 
     Raises:
       ValueError: An option of fetching without `fetch_media`, or no host name in it.
     """
     given = {name: value for name, value in options.items() if value}
     if "fetch_media" not in given:
-        if given:
+        if given and not fetches_feeds:
             raise ValueError(
                 f"--{next(iter(given))} is about fetching media; name their hosts with --fetch_media, too."
             )

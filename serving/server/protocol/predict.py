@@ -67,8 +67,7 @@ def predict_proto(
     }
     outputs = choose_outputs(signature, request.output_filter)
     filled = fill_defaults(signature, given, checks_shapes=compatibility.checks_input_shapes)
-    inputs = convert_photos(model, filled)
-    found = model.run(signature, inputs, outputs=outputs, deadline=deadline)
+    found = model.run(signature, convert_photos(model, filled), outputs=outputs, deadline=deadline)
     response = predict_pb2.PredictResponse()
     for alias, array in found.items():
         response.outputs[alias].CopyFrom(
