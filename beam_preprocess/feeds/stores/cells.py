@@ -5,14 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from beam_preprocess.feeds.contract.columns import Row
+from beam_preprocess.feeds.values import words
+from beam_preprocess.feeds.values.parsed import UnreadableValue
 
-# FALSE as spreadsheets in other languages write it, and what shop systems put in its place.
-_NO = frozenset(
-    """
-    false falsch faux falso onwaar fałsz falskt falsk usant epätosi nepravda hamis yanlış ложь нет fals
-    no non nein não nee nie nej nei ei ne hayır いいえ 否 0 n f off disabled
-    """.split()  # noqa: SIM905 - a list of words is shorter to read
-)
 _BEFORE_ADDRESS = re.compile(r"(?:[,;|]\s*)?(?=https?://)|,\s+|\n")
 _BETWEEN_PATHS = re.compile(r"[,;|\n]")
 _DECIMAL = re.compile(r"[-+]?\d+([.,]\d+)?")
@@ -39,8 +34,13 @@ def unguarded(value: Any) -> str:
 
 def is_no(value: Any) -> bool:
     """Returns whether a cell denies; an empty one does not."""
-    text = unguarded(value).casefold()
-    return text in _NO or (bool(_DECIMAL.fullmatch(text)) and not text.strip("-+0.,"))
+    text = unguarded(value)
+    if _DECIMAL.fullmatch(text):
+        return not text.strip("-+0.,")
+    try:
+        return words.boolean(text).value is False
+    except UnreadableValue:
+        return False
 
 
 def list_of(value: Any, separator: str = ",") -> list[str]:

@@ -7,11 +7,13 @@ from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empt
 
 _TRUE = {
     "true", "1", "yes", "y", "t", "on", "x", "ja", "oui", "si", "sí", "sì", "sim", "tak", "да", "是", "はい", "evet",
-    "kyllä", "ano",
+    "kyllä", "ano", "wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar", "prawda", "истина", "sant", "sandt",
+    "tosi", "pravda", "doğru",
 }  # fmt: skip
 _FALSE = {
     "false", "0", "no", "n", "f", "off", "nein", "non", "não", "nee", "nej", "nie", "нет", "否", "いいえ", "hayır",
-    "ei", "ne",
+    "ei", "ne", "falsch", "faux", "falso", "onwaar", "fałsz", "ложь", "falskt", "falsk", "usant", "epätosi",
+    "nepravda", "yanlış",
 }  # fmt: skip
 _IN_STOCK = {
     "instock", "available", "limitedavailability", "instoreonly", "onlineonly", "preorder", "presale", "backorder",
