@@ -92,8 +92,9 @@ class _Reader:
             events = [*_search(parameters, shared), *_impressions(_items(event), shared)]
         if not events:
             # Tags of many shops send a view of an item from pages without one.
-            is_page_view = kind is None or kind == EventType.VIEW
-            return not_an_event(row.ref, name) if is_page_view else without_item(row.ref, kind)
+            if kind is None or kind == EventType.VIEW:
+                return not_an_event(row.ref, name)
+            return without_item(row.ref, kind)
         session = shared.get("session_id") or shared.get("user_id", "")
         return Moment(row.ref, session, events, _list_key(event, parameters))
 
