@@ -1,6 +1,10 @@
 """Fetching against a server on loopback with every fault: content or a class of error, in bounded time."""
 
+import contextlib
+import random
+import socketserver
 import ssl
+import threading
 import time
 
 import pytest
@@ -206,3 +210,35 @@ def test_retry_after_is_a_number_or_a_date():
     assert retry_after_seconds("120") == 120
     assert retry_after_seconds("Mon, 01 Jan 2001 00:00:00 GMT") == 0
     assert retry_after_seconds("soon") is None
+
+
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: x\r\nConnection: close\r\n\r\nphoto"
+
+
+def test_any_bytes_of_a_host_give_content_or_an_error():
+    rng = random.Random(5)
+    answers = [WHOLE]
+    for _ in range(60):
+        data = bytearray(WHOLE)
+        for _ in range(rng.choice([1, 3, 20])):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        answers.append(bytes(data[: rng.randrange(len(data)) if rng.random() < 0.4 else len(data)]))
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(4096)
+            self.request.sendall(answers[self.server.number])
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        fetcher = make(retries=0, max_wait_seconds=1e9, failures_to_open=1000)
+        found = []
+        for number in range(len(answers)):
+            server.number = number
+            with contextlib.suppress(FetchError):
+                found.append(fetcher.fetch(f"http://127.0.0.1:{server.server_address[1]}/").body)
+        server.shutdown()
+        thread.join()
+    assert found[0] == b"photo"
+    assert all(isinstance(body, bytes) for body in found)
