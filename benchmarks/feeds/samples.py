@@ -174,6 +174,36 @@ _JSONLD = json.dumps(
 )
 _PAGE = f"""<!doctype html><html><head><script type="application/ld+json">{_JSONLD}</script></head>
 <body><div itemscope itemtype="https://schema.org/Product"><span itemprop="name">Mug</span></div></body></html>"""
+_AGENTIC = json.dumps(
+    {
+        "products": [
+            {
+                "id": f"p{number}",
+                "title": "Tee",
+                "description": {"plain": "Soft"},
+                "media": [{"type": "image", "url": "https://shop.example/1.jpg"}],
+                "variants": [
+                    {
+                        "id": f"p{number}-{size}",
+                        "price": {"amount": 1999, "currency": "USD"},
+                        "availability": {"available": True, "status": "in_stock"},
+                        "variant_options": [{"name": "Size", "value": size}],
+                    }
+                    for size in "SM"
+                ],
+            }
+            for number in range(3)
+        ]
+    }
+)
+_YML = """<?xml version="1.0" encoding="utf-8"?><yml_catalog date="2024-03-09"><shop><name>Shop</name>
+<currencies><currency id="RUB" rate="1"/></currencies><categories><category id="1">Обувь</category>
+<category id="2" parentId="1">Сапоги</category></categories><offers>
+<offer id="9" available="true" group_id="g"><price>100</price><oldprice>120</oldprice><currencyId>RUB</currencyId>
+<categoryId>2</categoryId><picture>https://shop.example/1.jpg</picture><picture>https://shop.example/2.jpg</picture>
+<name>Сапог &amp; шнурки</name><vendor>Acme</vendor><description><![CDATA[<p>Тёплый</p>]]></description>
+<param name="Цвет">красный</param><param name="Размер" unit="EU">41</param></offer>
+<offer id="10" available="false"><price>90</price><name>Ботинок</name></offer></offers></shop></yml_catalog>"""
 _SEGMENT = _lines(
     {
         "type": "track",
@@ -198,11 +228,11 @@ SAMPLES: dict[str, tuple[Sample, ...]] = {
     "retail": (Sample("catalog", _RETAIL), Sample("events", _RETAIL_EVENTS)),
     "ga4": (Sample("events", _GA4),),
     "ubi": (Sample("events", _UBI),),
-    "jsonld": (Sample("catalog", _JSONLD), Sample("catalog", _PAGE)),
+    "jsonld": (Sample("catalog", _JSONLD), Sample("catalog", _PAGE), Sample("catalog", _AGENTIC)),
     "segment": (Sample("events", _SEGMENT),),
     "clicks": (Sample("events", _CLICKS),),
     "ratings": (Sample("events", _RATINGS),),
-    "table": (Sample("catalog", _PRESTASHOP),),
+    "table": (Sample("catalog", _PRESTASHOP), Sample("catalog", _YML)),
 }
 # Of a kind without samples of its own, the ones of all others: a kind must take any file.
 ANY = tuple(sample for samples in SAMPLES.values() for sample in samples)
