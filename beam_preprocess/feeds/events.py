@@ -1,6 +1,7 @@
 """Event records of drafts: values read as the export spells them, returns by their sign, and ids as pseudonyms."""
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,6 +36,7 @@ _TYPES = {
     "refund": EventType.RETURN,
     "rating": EventType.REVIEW,
 }
+_EVENT_NAME = re.compile(r"[a-z]+(?:[_ .:-][a-z]+)*")
 _SALES = (EventType.PURCHASE, EventType.RETURN)
 
 
@@ -65,7 +67,9 @@ def event_record(draft: EventDraft, reader: Reader, identity: Identity, *, as_of
     raw, ref = draft.values, draft.ref
     kind = event_type(raw.get("type"))
     if kind is None:
-        return Skipped(ref, "unknown_type", f"type {str(raw.get('type'))[:40]!r}; wanted one of {', '.join(EventType)}")
+        word = str(raw.get("type"))[:40]
+        shown = repr(word) if _EVENT_NAME.fullmatch(word) else "of another form"
+        return Skipped(ref, "unknown_type", f"type {shown}; wanted one of {', '.join(EventType)}")
     try:
         moment = times.moment(raw.get("timestamp"), day_first=reader.decisions.day_first)
     except UnreadableValue as error:

@@ -184,7 +184,7 @@ def _item_name(values: dict[str, Any]) -> str:
 def _second_pass(
     feed: Feed, options: ImportOptions, identity: Identity, decisions: Decisions, writer: _Writer
 ) -> EventsReport:
-    tally, reading = Tally(), feed.reading(options.mapping)
+    tally, reading = Tally(hides_words=True), feed.reading(options.mapping)
     reader, rows = Reader(decisions, tally), _RowOutcomes(tally)
     for draft in _drafts(feed, tally, reading):
         if isinstance(draft, Skipped):

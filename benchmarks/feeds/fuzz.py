@@ -3,7 +3,7 @@
     python -m benchmarks.feeds.fuzz --cases 10000
 
 Wanted of each case: an import or a ValueError with a message, under two seconds of one core, memory flat, and every row
-accounted for: rows = kept + not records + dropped.
+accounted for: rows = kept + not records + dropped. A file of over 1 MB, which some cases make, may take longer.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from benchmarks.feeds.mutations import mutated
 from benchmarks.feeds.samples import ANY, SAMPLES, Sample
 from benchmarks.serving.memory import resident_megabytes
 
-MAX_SECONDS = 2.0
+MAX_SECONDS = 2.0  # and as much again for each MB
 _HANG_SECONDS = 120.0  # of the clock; the machine may be busy
 _MAX_GROWTH_MEGABYTES = 400.0
 _NOW = 1_710_000_000.0
@@ -89,7 +89,7 @@ def outcome_of(case: Case, path: Path) -> str:
     for report in reports:
         outcomes = report.kept + report.not_records + sum(report.dropped.values())
         assert report.rows == outcomes, f"{report.rows} rows, {outcomes} accounted for ({report.dropped})"
-    assert seconds < MAX_SECONDS, f"{seconds:.1f} s for {len(case.data)} bytes"
+    assert seconds < MAX_SECONDS * (1 + len(case.data) / 1e6), f"{seconds:.1f} s for {len(case.data)} bytes"
     return found
 
 

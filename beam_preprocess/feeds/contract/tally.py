@@ -6,6 +6,7 @@ import re
 from beam_preprocess.outcomes import SourceRef
 
 _EXAMPLE_LENGTH = 80
+_WORD = re.compile(r"[^\W\d_]{2,}")
 _LONGEST = 1000  # characters that are searched for personal data, and shown at most
 # In an example, whatever may name a person is hidden.
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
@@ -15,6 +16,9 @@ _PHONE = re.compile(r"(?<![\w.,])\+?\d[\d ()/-]{7,}\d(?![\w.,])")
 class Tally:
     """Counts of one pass over an export.
 
+    Args:
+      hides_words: Whether examples show no words, for logs: in a damaged row of orders any cell may hold a name.
+
     Attributes:
       rows: Rows read.
       kept: Rows that became a record or a part of one.
@@ -23,7 +27,8 @@ class Tally:
       examples: {kind: one example of that repair or reason}.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hides_words: bool = False) -> None:
+        self._hides_words = hides_words
         self.rows = 0
         self.kept = 0
         self.skipped: collections.Counter[str] = collections.Counter()
@@ -35,7 +40,13 @@ class Tally:
         self.repaired[kind] += 1
         if kind not in self.examples:
             place = f"{ref}: " if ref is not None else ""
-            self.examples[kind] = f"{place}{shown(before)} -> {shown(after)}" if before != "" else place.rstrip(": ")
+            self.examples[kind] = (
+                f"{place}{self._shown(before)} -> {self._shown(after)}" if before != "" else place[:-2]
+            )
+
+    def _shown(self, value: object) -> str:
+        text = str(value)
+        return shown(_WORD.sub("…", text) if self._hides_words and not text.startswith("unknown (") else value)
 
     def skip(self, reason: str, ref: SourceRef, detail: str = "", *, rows: int = 1) -> None:
         """Counts rows that give no record, the first one of its reason with an example."""

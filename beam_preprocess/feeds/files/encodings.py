@@ -21,6 +21,7 @@ _BOMS = (
 _DECLARED = re.compile(r"""<(?:\?xml|meta)\b[^>]*?(?:encoding|charset)\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _SAMPLE_BYTES = 1 << 18
 _CHUNK_BYTES = 1 << 20
+_RUNS = re.compile(rb"[\x80-\xff]+")
 _FEW = 10  # whole characters to a damaged one: fewer mean another encoding
 # Encodings that charset-normalizer may name for short texts of Western shops; they differ in letters no shop uses.
 _WESTERN = {"cp1250", "cp1252", "cp1254", "cp1257", "latin_1", "iso8859_15", "iso8859_2", "mac_roman", "cp437", "cp850"}
@@ -55,7 +56,7 @@ def encoding_of(file: InputFile) -> Encoding:
         return Encoding("utf-8", counts.damaged)
     best = charset_normalizer.from_bytes(_around_damage(sample)).best()
     name = best.encoding if best is not None else "cp1252"
-    if name.startswith("utf"):  # its bytes are not
+    if name.startswith("utf") or name not in _WESTERN and _stand_alone(sample):  # its bytes are not, as a whole
         return Encoding("cp1252")
     # Windows-1252 is what such exports are; a guess of its neighbours is chance, unless its letters say otherwise.
     return Encoding("cp1252" if name in _WESTERN - {"cp1250", "iso8859_2"} or name == "ascii" else name)
@@ -105,6 +106,12 @@ def _wide_encoding(sample: bytes) -> str:
     if half and odd > half and odd > 4 * even:
         return "utf-16-le"
     return "utf-16-be" if half and even > half and even > 4 * odd else ""
+
+
+def _stand_alone(sample: bytes) -> bool:
+    """Whether bytes beyond ASCII are mostly single, as accented Latin letters are; other scripts have runs."""
+    runs = _RUNS.findall(sample)
+    return sum(len(run) == 1 for run in runs) > 0.8 * len(runs)
 
 
 def _around_damage(sample: bytes) -> bytes:

@@ -1,5 +1,6 @@
 """Identifiers of items, users and orders as spreadsheets leave them."""
 
+import math
 import re
 from typing import Any
 
@@ -17,6 +18,8 @@ def identifier(raw: Any) -> Parsed:
     if isinstance(raw, int):
         return Parsed(str(raw), "id_from_number")
     if isinstance(raw, float):
+        if math.isinf(raw):
+            return Parsed(None)
         return Parsed(str(int(raw)) if raw.is_integer() else repr(raw), "id_from_number")
     text = str(raw).strip()
     formula = _FORMULA.fullmatch(text)

@@ -9,7 +9,9 @@ from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empt
 
 # No pattern begins with a repetition, so that a cell of a million blanks takes no quadratic time.
 _PATH = re.compile(r"->|::|[>»›→|\\]")
-_URI_BREAK = re.compile(r"[|;\n\t]|,(?=\s*(?:https?://|//|/|[\w%./-]+\.\w{3,5}\s*(?:,|$)))", re.IGNORECASE)
+# A comma may be a part of an address: `https://shop.example/w_300,h_300/a.jpg`.
+_ADDRESS_BREAK = re.compile(r"[|;\n\t]|,(?=\s*(?:https?://|//))", re.IGNORECASE)
+_NAME_BREAK = re.compile(r"[|;\n\t]|,(?=\s*(?:/|[\w%./-]+\.\w{3,5}\s*(?:,|$)))", re.IGNORECASE)
 _TEXT_BREAK = re.compile(r"[|;\n\t,]")
 _PAIR_BREAK = re.compile(r"[|;\n]|,(?=[^=:,]+[=:])")
 _PAIR_MARK = re.compile(r"[=:]")
@@ -43,7 +45,8 @@ def uri_list(raw: Any) -> Parsed:
     """
     if isinstance(raw, str) and not is_empty(raw):
         found = _json(raw)
-        parts = _texts(found) if isinstance(found, list) else _parts(_URI_BREAK.split(raw.strip()))
+        pattern = _ADDRESS_BREAK if "://" in raw else _NAME_BREAK
+        parts = _texts(found) if isinstance(found, list) else _parts(pattern.split(raw.strip()))
         kept = list(dict.fromkeys(parts))
         return Parsed(kept, "list_from_text" if len(kept) > 1 or found is not None else "")
     parsed = text_list(raw)

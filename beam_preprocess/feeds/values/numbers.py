@@ -13,6 +13,7 @@ from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empt
 
 _CODES = frozenset(CURRENCY_CODES)
 _LONGEST = 120  # characters of a number or price
+_MARKS = str.maketrans("٫٬’", ".,'")
 _PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
 _FIGURE = re.compile(r"\d[\d.,'’\u00a0\u202f\u2009 ٬٫]*")
 _GROUP = r"(?:\d{1,3}(?:%s\d{3})+)"
@@ -37,6 +38,10 @@ class Money(NamedTuple):
 
     amount: float
     currency: str
+
+    def __str__(self) -> str:
+        """Amount and currency, as a person writes them."""
+        return f"{self.amount:.12g} {self.currency}".rstrip()
 
 
 def separator_shown(text: str) -> Point | None:
@@ -111,7 +116,7 @@ def _spelled(text: str, point: Point) -> Parsed:
     figure = _FIGURE.search(text)
     if figure is None:
         raise UnreadableValue("bad_number", "text without a figure")
-    price = Price.fromstring(text.replace("٫", ".").replace("٬", ","), decimal_separator=separator)
+    price = Price.fromstring(text.translate(_MARKS), decimal_separator=separator)
     if price.amount is None:
         raise UnreadableValue("bad_number", "text that is no number")
     negative = text[: figure.start()].rstrip().endswith(("-", "−")) or (text.startswith("(") and text.endswith(")"))

@@ -32,6 +32,8 @@ def plain_text(raw: Any) -> Parsed:
             repairs.append("mojibake")
     if "&" in text and _ENTITY.search(text):
         text = html.unescape(text)
+        if "&" in text and _ENTITY.search(text):  # escaped twice, on its way through two systems
+            text = html.unescape(text)
         repairs.append("entities")
     if "<" in text and _TAG.search(text):
         text = _without_tags(text)

@@ -13,6 +13,11 @@ _EARLIEST = datetime.datetime(1990, 1, 1, tzinfo=datetime.UTC).timestamp()  # no
 _LATEST = 253_402_300_799.0  # 9999-12-31T23:59:59Z
 _LARGEST = _LATEST * 1e9
 _DIGITS = re.compile(r"[-+]?\d+(\.\d*)?([eE]\+?\d+)?")
+_ZONES: dict[str | None, int] = {
+    "UTC": 0, "GMT": 0, "Z": 0, "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3,
+    "MSK": 3, "EST": -5, "EDT": -4, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "JST": 9, "AEST": 10,
+    "AEDT": 11,
+}  # fmt: skip
 _LONGEST = 120  # characters of a date or time
 _COMPACT = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _SLASHED = re.compile(r"\s*(\d{1,2})([/.\-])(\d{1,2})\2(\d{4}|\d{2})(?!\d)(.*)", re.DOTALL)
@@ -75,21 +80,35 @@ def _from_number(value: float, *, from_text: bool) -> Parsed:
 
 
 def _from_text(text: str, *, day_first: bool) -> Parsed:
+    repair = ""
     if _COMPACT.fullmatch(text):
-        return Parsed(_checked(_seconds(datetime.datetime.strptime(text, "%Y%m%d"))), "compact_date")
-    if _DIGITS.fullmatch(text):
+        text = f"{text[:4]}-{text[4:6]}-{text[6:]}"
+        repair = "compact_date"
+    elif _DIGITS.fullmatch(text):
         return _from_number(int(text) if text.isdecimal() else float(text), from_text=True)
     try:
-        return Parsed(_checked(_seconds(datetime.datetime.fromisoformat(text))))
+        return Parsed(_checked(_seconds(datetime.datetime.fromisoformat(text))), repair)
     except ValueError as error:
         if isinstance(error, UnreadableValue):
             raise
     shown = day_first_shown(text)
     try:
-        found = dateutil_parser.parse(text, dayfirst=day_first if shown is None else shown, fuzzy=False)
+        found = dateutil_parser.parse(text, dayfirst=day_first if shown is None else shown, tzinfos=_zone)
+    except UnreadableValue:
+        raise
     except (ValueError, OverflowError, TypeError):
         raise UnreadableValue("bad_time", "text that is no date or time") from None
     return Parsed(_checked(_seconds(found)), "date_spelled")
+
+
+def _zone(name: str | None, offset: int | None) -> datetime.tzinfo | None:
+    """The zone of an offset in seconds, or of a name that means one offset; None where the text has neither."""
+    if name is None and offset is None:
+        return None
+    if offset is None and name not in _ZONES:
+        raise UnreadableValue("bad_time", "a time zone that is not known; wanted an offset such as +01:00")
+    seconds = _ZONES[name] * 3600 if offset is None else offset
+    return datetime.timezone(datetime.timedelta(seconds=seconds))
 
 
 def _seconds(found: datetime.datetime) -> float:
