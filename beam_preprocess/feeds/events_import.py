@@ -65,7 +65,7 @@ class EventsOutcome:
 
 @dataclasses.dataclass
 class _FirstPass:
-    """What all events of all logs show together."""
+    """First pass over all logs: what their events show together."""
 
     rates: JoinRates
     profile: LogProfile = dataclasses.field(default_factory=LogProfile)

@@ -99,12 +99,12 @@ def money(raw: Any, point: Point = Point.POINT) -> Parsed:
     if is_empty(raw):
         return Parsed(None, "")
     if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal | str):
-        raise UnreadableValue("wrong_type", f"{type(raw).__name__} is no number")
+        raise UnreadableValue("wrong_type", f"{type(raw).__name__} is not a number")
     if not isinstance(raw, str):
         return Parsed(Money(_finite(raw), ""))
     text = raw.strip()
     if len(text) > _LONGEST:
-        raise UnreadableValue("bad_number", "a long text that is no number")
+        raise UnreadableValue("bad_number", "a long text that is not a number")
     if _PLAIN.fullmatch(text) and not (point is Point.COMMA and is_ambiguous(text)):
         return Parsed(Money(_finite(text), ""), "number_from_text")
     return _spelled(text, point)
@@ -118,7 +118,7 @@ def _spelled(text: str, point: Point) -> Parsed:
         raise UnreadableValue("bad_number", "text without a figure")
     price = Price.fromstring(text.translate(_MARKS), decimal_separator=separator)
     if price.amount is None:
-        raise UnreadableValue("bad_number", "text that is no number")
+        raise UnreadableValue("bad_number", "text that is not a number")
     negative = text[: figure.start()].rstrip().endswith(("-", "−")) or (text.startswith("(") and text.endswith(")"))
     amount = _finite(price.amount)
     found = currency(price.currency) if price.currency else ""
@@ -139,7 +139,7 @@ def _finite(raw: Any) -> float:
     try:
         value = float(raw)
     except (ValueError, OverflowError):
-        raise UnreadableValue("bad_number", "text that is no number") from None
+        raise UnreadableValue("bad_number", "text that is not a number") from None
     if not math.isfinite(value):
         raise UnreadableValue("bad_number", "not a finite number")
     return value
