@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.spec.config import Config
 
 if TYPE_CHECKING:
+    from beam_preprocess.feeds.request import ImportRequest
     from beam_preprocess.media.web.rules import FetchRules
     from beam_preprocess.pipeline import BeamOptions
     from serving.bundle.build import BundleReport
@@ -56,47 +57,52 @@ def preprocess(
 
     Args:
       shop: Directory of a shop, an export of it, or an address that Beam can read; None with `catalog`.
-      output_dir: Gets imported/ with the mapping report, items/, events/{train,eval,days}, transform_graph/,
-        dead_letters/; what is in it is replaced.
+      output_dir: Gets imported/, items/, events/, transform_graph/, dead_letters/; what is in it is replaced.
       config: The configuration; `Config()` when None.
-      kind: Kind of the files of `shop`: of export, or a source that Beam reads as it is, such as `records`.
-      catalog: Catalogue instead of `shop`: `KIND:PATH`, an iterable of dicts, a data frame of pandas or Polars, or an
-        Arrow table.
+      kind: Kind of export, or a source that Beam reads as it is, such as `records`.
+      catalog: Catalogue instead of `shop`: `KIND:PATH`, an iterable of dicts, a data frame or an Arrow table.
       events: Events beside `catalog`, in the same forms.
       mapping: {field: column} where an export's own columns are not known.
       beam_options: Arguments or options of the Beam runner; this process when None.
       now: Epoch seconds; later events are left out. A day from now when None.
-      fetch_media: Hosts from which media are fetched by https, separated by commas, or `all` that the catalogue names;
-        or rules with a cache, http and more.
+      fetch_media: Hosts that media are fetched from, separated by commas, `all`, or rules.
 
     Returns:
       {"items" | "events" | "signals": {outcome: count}}.
 
     Raises:
-      ValueError: There is no shop of that kind, its numbers or dates are ambiguous, or `fetch_media` holds no host.
-      ImportStopped: Too many rows cannot be used, or too few events are about items of the catalogue.
-      EmptyCatalogueError: No catalogue row is valid.
-      MediaLimitError: Too many items have media that cannot be used.
+      ValueError: There is no shop of that kind, or its numbers or dates are ambiguous.
+      RuntimeError: Too many rows or media cannot be used (`ImportStopped`, `EmptyCatalogueError`, `MediaLimitError`).
     """
-    from beam_preprocess.__main__ import run
+    exports = {"catalog": (catalog,) if catalog is not None else (), "events": (events,) if events is not None else ()}
+    request = _request(str(shop or ""), kind, mapping=mapping or {}, **exports)
+    return _preprocess(request, str(output_dir), config or Config(), beam_options, now=now, fetch_media=fetch_media)
+
+
+def _request(source: str, kind: str, **options: Any) -> "ImportRequest":
     from beam_preprocess.feeds.request import ImportRequest
+
+    return ImportRequest(source=source, kind=kind, **options)
+
+
+def _preprocess(
+    request: "ImportRequest",
+    output_dir: str,
+    config: Config,
+    beam_options: "BeamOptions",
+    *,
+    now: float | None,
+    fetch_media: "FetchRules | str",
+) -> dict[str, dict[str, int]]:
+    from beam_preprocess.__main__ import run
     from beam_preprocess.media.web.rules import rules_of
     from beam_preprocess.sources import open_source
 
-    config = config or Config()
-    request = ImportRequest(
-        source=str(shop or ""),
-        kind=kind,
-        catalog=() if catalog is None else (catalog,),
-        events=() if events is None else (events,),
-        mapping=mapping or {},
-    )
-    rules = rules_of(fetch_media)
+    shop, kind, rules = request.source, request.kind, rules_of(fetch_media)
     if request.imports:
-        shop, kind = f"{str(output_dir).rstrip('/')}/imported", "imported"
+        shop, kind = f"{output_dir.rstrip('/')}/imported", "imported"
         request.run(shop, data=config.data, now=now)
-    source = open_source(shop or "", kind, fetch=rules)
-    return run(source, output_dir, config=config, beam_options=beam_options, now=now)
+    return run(open_source(shop, kind, fetch=rules), output_dir, config=config, beam_options=beam_options, now=now)
 
 
 def train(

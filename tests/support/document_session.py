@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from beam_preprocess.synthetic.shop import write_shop
-from tests.support import public_sets
+from tests.support import public_sets, shop_exports
 from tests.support.document_blocks import Block
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,6 +52,7 @@ class Session:
         shop = self.folder / "runs" / "demo" / "demo_shop"  # where `make demo` writes the generated one
         write_shop(shop, items=40, users=20, events=1200, seed=7)
         public_sets.write_all(self.folder / "DATA")
+        shop_exports.write(self.folder)
         self.ports = {"8500": str(_free_port()), "8501": str(_free_port())}
         self.environment = {
             **os.environ,
