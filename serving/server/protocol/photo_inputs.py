@@ -62,6 +62,6 @@ def _wire_spec(model: Servable) -> dict[str, int]:
     found = _SPECS.get(model)
     if found is None:
         signature = model.signatures[_WIRE_SPEC]
-        outputs = model.run(signature, {"placeholder": np.zeros([1], np.int32)}, outputs=("spec_json",))
+        outputs = model.run(signature, {"placeholder": np.zeros([1], np.int64)}, outputs=("spec_json",))
         found = _SPECS[model] = json.loads(outputs["spec_json"].flat[0])
     return found

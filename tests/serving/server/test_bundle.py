@@ -15,7 +15,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from serving.bundle.input_limits import write_limits
 from serving.bundle.saved_model import Bundle
-from serving.client import Client, ClientError, Filters
+from serving.client import Client, ClientError, Filters, image_wire
 from serving.manifest import write_manifest
 from serving.server.protocol.errors import ServingError
 from serving.server.protocol.signature import fill_defaults
@@ -71,6 +71,14 @@ def test_every_kind_of_query_is_answered(client, shop):
     assert len(mixed.ids) == 3
     assert shop.ids[0].decode() not in client.similar_items(shop.ids[0].decode(), page_size=4).ids
     assert np.linalg.norm(client.embed_query(text="1 0 2")["vector"]) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_photo_that_the_graph_does_not_read_is_read_as_the_client_does(client):
+    target = io.BytesIO()
+    Image.open(io.BytesIO(photo())).save(target, "WEBP")
+    wire = image_wire(target.getvalue(), px=client.wire_spec()["image_px"])
+    found = client.predict("embed_query", {"query_image": [target.getvalue(), wire]})
+    np.testing.assert_array_equal(found["vector"][0], found["vector"][1])
 
 
 def test_options_explanations_and_scores_of_given_items(client):
