@@ -8,6 +8,7 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 import collections
 import pathlib
 import sys
+import types
 
 import hypothesis
 import pytest
@@ -23,6 +24,14 @@ def repeatable_weights() -> None:
     """A layer that a test builds begins with the same weights in every run."""
     if "tensorflow" in sys.modules:  # tests that read sources alone do not wait for it
         sys.modules["tensorflow"].keras.utils.set_random_seed(1)
+
+
+@pytest.fixture(scope="session")
+def components() -> types.SimpleNamespace:
+    """The modules of the TFX components; importing TFX takes its time."""
+    from tests.support.tfx_import import import_components
+
+    return import_components()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
