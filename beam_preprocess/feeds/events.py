@@ -1,6 +1,7 @@
 """Event records of drafts: values read as the export spells them, returns by their sign, and ids as pseudonyms."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -52,7 +53,12 @@ class Identity:
 
     def of(self, name: str) -> str:
         """Returns the pseudonym of a user's or session's id."""
-        return name if self.key is None else validation.pseudonym(name, key=self.key)
+        return name if self.key is None else _pseudonym(name, self.key)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _pseudonym(name: str, key: bytes) -> str:
+    return validation.pseudonym(name, key=key)
 
 
 def event_record(draft: EventDraft, reader: Reader, identity: Identity, *, as_of: float) -> dict[str, Any] | Skipped:

@@ -1,6 +1,7 @@
 """Join of events and relations to the catalogue: items by id, SKU, GTIN, group and title, and the rate of each key."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,11 @@ _GTIN_DIGITS = 14
 
 
 def _canonical(raw: Any) -> str:
+    return _canonical_text(raw) if isinstance(raw, str) else _canonical_text(identifier(raw).value or "")
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _canonical_text(raw: str) -> str:
     found = identifier(raw).value
     return " ".join(found.casefold().split()) if found else ""
 
@@ -26,7 +32,7 @@ def _gtin(raw: Any) -> str:
 # Between the parts of an order line's name: `Shirt - Red / XL`, `Shirt (Red, XL)`.
 _PARTS = re.compile(r"\s+[-–|]\s+|\s*[/,;|()]\s*")
 _MAX_SIBLINGS = 256
-_MAX_OPTION = 40  # characters
+_MAX_OPTION, _MAX_NAME = 40, 1000  # characters
 
 
 class CatalogueIndex:
@@ -84,7 +90,7 @@ class CatalogueIndex:
         name = references.get("item_name") if len(items) > 1 else None
         if not isinstance(name, str):
             return items[0]
-        parts = set(_PARTS.split(_canonical(name)))
+        parts = set(_PARTS.split(_canonical(name[:_MAX_NAME])))
         return max(items, key=lambda item_id: len(parts & self._options.get(item_id, frozenset())))
 
 
@@ -147,7 +153,7 @@ class JoinRates:
         if not names_item(references):
             return
         self.named += 1
-        for key in KEYS:
+        for key in KEYS if len(self.index) else ():
             self.joined[key] += self.index.find(key, references) is not None
 
     @property

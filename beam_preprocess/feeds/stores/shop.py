@@ -31,7 +31,9 @@ def _recognize(head: Head) -> float:
 
 def _values(row: SourceRow, reading: Reading, fields: Iterable[str]) -> dict[str, Any]:
     found = reading.columns.start(row.values)  # type: ignore[arg-type]
-    return {field: value for field in fields if (value := found.get(field, field)) is not None}
+    known, own = found.values, reading.columns.mapping
+    present = [field for field in fields if field in known or field in own]
+    return {field: value for field in present if (value := found.get(field, field)) is not None}
 
 
 def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:

@@ -1,5 +1,6 @@
 """Identifiers of items, users and orders as spreadsheets leave them."""
 
+import functools
 import math
 import re
 from typing import Any
@@ -13,6 +14,8 @@ _FORMULA = re.compile(r'="?([^"]*)"?')
 
 def identifier(raw: Any) -> Parsed:
     """Returns an identifier as text: `123` for 123 and 123.0, without a spreadsheet's quote or formula."""
+    if isinstance(raw, str):
+        return _of_text(raw)
     if is_empty(raw) or isinstance(raw, bool | list | tuple | dict):
         return Parsed(None)
     if isinstance(raw, int):
@@ -21,7 +24,16 @@ def identifier(raw: Any) -> Parsed:
         if math.isinf(raw):
             return Parsed(None)
         return Parsed(str(int(raw)) if raw.is_integer() else repr(raw), "id_from_number")
-    text = str(raw).strip()
+    return _of_text(str(raw))
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _of_text(raw: str) -> Parsed:
+    text = raw.strip()
+    if is_empty(text):
+        return Parsed(None)
+    if not text[0].isdigit() and text[0] not in "='":
+        return Parsed(text)
     formula = _FORMULA.fullmatch(text)
     if formula:
         return Parsed(formula[1].strip() or None, "id_from_formula")

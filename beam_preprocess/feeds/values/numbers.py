@@ -96,6 +96,8 @@ def money(raw: Any, point: Point = Point.POINT) -> Parsed:
     Raises:
       UnreadableValue: It is none, or not finite.
     """
+    if type(raw) is float and math.isfinite(raw):
+        return Parsed(Money(raw, ""))
     if is_empty(raw):
         return Parsed(None, "")
     if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal | str):

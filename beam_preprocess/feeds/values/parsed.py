@@ -34,9 +34,9 @@ _LONGEST = max(map(len, _EMPTY))
 
 def is_empty(raw: Any) -> bool:
     """Returns whether a cell holds nothing: None, NaN, blanks, `N/A`, `(not set)` and the like."""
-    if raw is None or raw != raw:
-        return True
     if isinstance(raw, str):
         text = raw.strip()
         return len(text) <= _LONGEST and text.casefold() in _EMPTY
+    if raw is None or raw != raw:
+        return True
     return isinstance(raw, list | tuple | dict) and not raw

@@ -20,6 +20,7 @@ _ZONES: dict[str | None, int] = {
 }  # fmt: skip
 _LONGEST = 120  # characters of a date or time
 _COMPACT = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+_FIRST_DAY, _LAST_DAY = 19_000_101, 20_991_231  # of compact dates as numbers
 _SLASHED = re.compile(r"\s*(\d{1,2})([/.\-])(\d{1,2})\2(\d{4}|\d{2})(?!\d)(.*)", re.DOTALL)
 
 
@@ -69,7 +70,7 @@ def moment(raw: Any, *, day_first: bool = False) -> Parsed:
 
 
 def _from_number(value: float, *, from_text: bool) -> Parsed:
-    if isinstance(value, int) and _COMPACT.fullmatch(str(value)):
+    if isinstance(value, int) and _FIRST_DAY <= value <= _LAST_DAY and _COMPACT.fullmatch(str(value)):
         return _from_text(str(value), day_first=False)
     if abs(value) > _LARGEST:
         raise UnreadableValue("bad_time", "a number that is no moment in any unit")
