@@ -18,7 +18,6 @@ class Columns:
 
     Attributes:
       used: {field: names of the columns it was read from, in the order of their first use}.
-      noted: Each field with the column key that a row gave it.
       seen: Every column of the rows so far, in the order of the file.
       mapping: {field: column} of the person's own mapping; it is asked first.
     """
@@ -26,7 +25,6 @@ class Columns:
     def __init__(self, mapping: Mapping[str, str] | None = None) -> None:
         self.mapping = {field: column_key(column) for field, column in (mapping or {}).items()}
         self.used: dict[str, list[str]] = {}
-        self.noted: set[tuple[str, str]] = set()
         self.seen: dict[str, str] = {}
         self._keys: dict[str, str] = {}
         self._noted: set[tuple[str, str]] = set()
@@ -88,9 +86,7 @@ class Row:
             if value is None or value == "":
                 continue
             if isinstance(value, str) or (value != [] and value != {}):
-                if (field, key) not in self._columns.noted:
-                    self._columns.noted.add((field, key))
-                    self._columns.note(field, key)
+                self._columns.note(field, key)
                 return value
         return None
 
