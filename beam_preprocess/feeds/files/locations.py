@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 STDIN = "-"
+_WORKBOOK = "xl/workbook.xml"
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _PATTERN = frozenset("*?[")
 # Members of an archive or directory that are no feed.
@@ -145,5 +146,7 @@ def _members(path: str) -> list[InputFile]:
     with contextlib.ExitStack() as stack:
         archive = _archive(path, _open_raw(path, stack), stack)
         members = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+    if _WORKBOOK in members:
+        raise ValueError(f"{name} is an Excel workbook (.xlsx); wanted CSV, TSV, JSON, XML or Parquet. Save it as CSV.")
     names = [(member, member.rpartition("/")[2]) for member in members if not member.startswith("__MACOSX/")]
     return [InputFile(short, path, member) for member, short in names if _is_feed(short)]
