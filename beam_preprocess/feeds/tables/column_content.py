@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from beam_preprocess.feeds.stores.nested import texts
 
 _PHOTO = re.compile(r"(https?://\S+|[\w./\\ %-]+)\.(jpe?g|png|webp|gif|avif|bmp|tiff?|heic)(\?\S*)?", re.IGNORECASE)
-_PHOTO_BREAK = re.compile(r"\s*[|;,]\s*(?=https?:|/|\w)|\s+(?=https?:)")
+_PHOTO_BREAK = re.compile(r"[|;,]\s*(?=https?:|/|\w)|\s+(?=https?:)")
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
 _MONEY = re.compile(r"(?:[A-Z]{3}|[$€£¥₽₹zł kr]{1,3})?\s*\d[\d .,'\u00a0]*\s*(?:[A-Z]{3}|[$€£¥₽₹]|kr\.?|zł|руб\.?)?")
 _DECIMALS = re.compile(r"\d[.,]\d{2}(?!\d)")
@@ -15,6 +15,7 @@ _SYMBOL = re.compile(r"[$€£¥₽₹]|\b[A-Z]{3}\b|\bkr\b|zł|руб")
 _CODE = re.compile(r"[^\s,;]{1,64}")
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 _GTIN_LENGTHS = (8, 12, 13, 14)
+_LONGEST = 4000  # characters of a cell that are looked at
 _MOST = 0.8
 _UNIQUE = 0.98
 _TITLE_LENGTHS = (4, 200)
@@ -47,7 +48,8 @@ def content_of(values: Iterable[Any]) -> Content:
     filled = [cell for cell in cells if cell]
     if not filled:
         return Content(0.0, 0.0, 0.0, frozenset())
-    looks = {name for name, test in _LOOKS.items() if sum(map(test, filled)) >= _MOST * len(filled)}
+    begins = [cell[:_LONGEST] for cell in filled]
+    looks = {name for name, test in _LOOKS.items() if sum(map(test, begins)) >= _MOST * len(begins)}
     mean = sum(map(len, filled)) / len(filled)
     return Content(len(filled) / len(cells), len(set(filled)) / len(filled), mean, frozenset(looks))
 
