@@ -24,9 +24,9 @@ from trainer.spec.presets import PRESETS, preset
 
 if TYPE_CHECKING:
     # Beam and TensorFlow take seconds to load; the mapping report needs neither.
+    from beam_preprocess.outcomes import Summary
     from beam_preprocess.pipeline import BeamOptions
     from beam_preprocess.sources import Source
-    from beam_preprocess.summary import Summary
 
 _LOG = logging.getLogger("vitrine.preprocess")
 

@@ -1,9 +1,14 @@
-"""Serialization of rows in wire form as `tf.train.Example`, by the declaration in `trainer.spec.feature_list`."""
+"""Serialization of rows in wire form as `tf.train.Example`, by the declaration in `trainer.spec.feature_list`.
 
-import dataclasses
+Examples are most of what preprocessing writes, so they are put together from bytes: a message of Protocol Buffers may
+be serialized as the concatenation of its parts, and most features of most rows are absent, whose bytes are known.
+The result is that of `tf.train.Example.SerializeToString(deterministic=True)`.
+"""
+
 import functools
 import math
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.spec.config import WireConfig
@@ -22,51 +27,94 @@ def serialize(row: Mapping[str, Any], *, sides: tuple[Side, ...], wire: WireConf
     Raises:
       ValueError: A key that is no feature of `sides`.
     """
-    template = _template(sides, wire)
-    unknown = row.keys() - template.features.keys()
+    slots = _slots(sides, wire)
+    unknown = row.keys() - slots.keys()
     if unknown:
         raise ValueError(
             f"The row has {sorted(unknown)}; wanted features of {[*sides]}. See trainer/spec/feature_list.py."
         )
-    example = type(template.example)()
-    example.CopyFrom(template.example)
-    stored = example.features.feature
-    for name, value in row.items():
-        feature = template.features[name]
-        if value == feature.default:
-            continue
-        target = getattr(stored[name], _LISTS[feature.dtype]).value
-        if feature.axes:
-            fitting = value[: len(target)]
-            target[: len(fitting)] = [_stored(entry) for entry in fitting]
-        else:
-            target[0] = _stored(value)
-    return example.SerializeToString(deterministic=True)
-
-
-_LISTS = {Dtype.BYTES: "bytes_list", Dtype.FLOAT: "float_list", Dtype.INT: "int64_list"}
-
-
-def _stored(value: Any) -> Any:
-    return value.encode() if isinstance(value, str) else value
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Template:
-    """Features of some sides, by name, and the Example in which all of them are absent."""
-
-    features: Mapping[str, Feature]
-    example: Any
+    entries = [slot.entry(row[name]) if name in row else slot.absent for name, slot in slots.items()]
+    return _field(1, b"".join(entries))
 
 
 @functools.cache
-def _template(sides: tuple[Side, ...], wire: WireConfig) -> _Template:
-    import tensorflow as tf
-
+def _slots(sides: tuple[Side, ...], wire: WireConfig) -> dict[str, "_Slot"]:
+    """{name: place of a feature in an Example}, in the order of their bytes."""
     features = {feature.name: feature for side in sides for feature in features_of(side)}
-    example = tf.train.Example()
-    for feature in features.values():
-        length = math.prod(getattr(wire, axis.value) for axis in feature.axes)
-        target = getattr(example.features.feature[feature.name], _LISTS[feature.dtype])
-        target.value.extend([feature.default] * length)
-    return _Template(features, example)
+    # As Protocol Buffers sort the keys of a map: a name comes after the longer ones that begin with it.
+    return {name: _Slot(features[name], wire) for name in sorted(features, key=lambda name: f"{name}\x7f")}
+
+
+class _Slot:
+    """Place of a feature in the Example; `absent` is the entry of `Features.feature` of a row without it."""
+
+    def __init__(self, feature: Feature, wire: WireConfig) -> None:
+        self._default = feature.default
+        self._has_axes = bool(feature.axes)
+        self._length = math.prod(getattr(wire, axis.value) for axis in feature.axes)
+        self._number, self._encode = _ENCODERS[feature.dtype]
+        self._is_packed = feature.dtype is not Dtype.BYTES
+        self._name = _field(1, feature.name.encode())
+        self._headers: dict[int, bytes] = {}  # {bytes of the values: what comes before them}
+        self._padding = [self._encode(feature.default) * count for count in range(self._length + 1)]
+        self.absent = self._with_header(self._padding[-1])
+
+    def entry(self, value: Any) -> bytes:
+        """The entry of a row with a value, or a list of them where the feature has an axis."""
+        if value == self._default:
+            return self.absent
+        if not self._has_axes:
+            return self._with_header(self._encode(value))
+        fitting = value[: self._length]
+        return self._with_header(b"".join(map(self._encode, fitting)) + self._padding[self._length - len(fitting)])
+
+    def _with_header(self, values: bytes) -> bytes:
+        size = len(values)
+        header = self._headers.get(size)
+        if header is None:
+            header = self._header(values)
+            if size < len(_SMALL):
+                self._headers[size] = header
+        return header + values
+
+    def _header(self, values: bytes) -> bytes:
+        """Tags and sizes of the entry, of the feature, of its list, and of the packed numbers."""
+        packed = _field(1, values) if self._is_packed and values else values
+        entry = _field(1, self._name + _field(2, _field(self._number, packed)))
+        return entry[: len(entry) - len(values)]
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field whose content has a length."""
+    size = len(content)
+    return _TAGS[number] + (_SMALL[size] if size < len(_SMALL) else _varint(size)) + content
+
+
+def _varint(value: int) -> bytes:
+    """A whole number of 64 bits, seven to a byte, the lowest first."""
+    value &= 2**64 - 1
+    parts = bytearray()
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)
+
+
+_TAGS = [bytes([number << 3 | 2]) for number in range(4)]
+_SMALL = [_varint(value) for value in range(1024)]
+
+
+def _text(value: str | bytes) -> bytes:
+    return _field(1, value.encode() if isinstance(value, str) else value)
+
+
+def _number(value: int) -> bytes:
+    return _SMALL[value] if 0 <= value < len(_SMALL) else _varint(value)
+
+
+_ENCODERS: dict[Dtype, tuple[int, Callable[[Any], bytes]]] = {
+    Dtype.BYTES: (1, _text),
+    Dtype.FLOAT: (2, struct.Struct("<f").pack),
+    Dtype.INT: (3, _number),
+}

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.typehints import Any as AnyType
-from apache_beam.typehints import Tuple
 
 from beam_preprocess import examples, sharded_writer, validation
+from beam_preprocess.batches import Batch, GroupBatches, flat_map, single
 from beam_preprocess.media.fetch_step import WantedMedia, fetch_shard, fetch_wanted, shard_of_host
 from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.media.web.rules import web_address
@@ -24,7 +23,6 @@ from trainer.spec.features import Dtype, Feature, Modality, Side
 from trainer.spec.records import CATALOG, Field
 
 NAMED, UNUSABLE, WRITTEN = "items_naming_media", "items_with_unusable_media", "written"
-_KEYED = Tuple[str, AnyType]
 
 
 class ValidRecord(NamedTuple):
@@ -34,14 +32,14 @@ class ValidRecord(NamedTuple):
     values: dict[str, Any]
 
 
-def read_catalog(pipeline: beam.Pipeline, source: Source, outcomes: OutcomeCollector) -> beam.PCollection:
-    """Returns every valid item once: (item_id, `ValidRecord`)."""
+def read_catalog(
+    pipeline: beam.Pipeline, source: Source, outcomes: OutcomeCollector, *, config: Config
+) -> beam.PCollection:
+    """Returns every valid item once: batches of (item_id, `ValidRecord`)."""
     found = pipeline | "read catalogue" >> ReadRecords(source, "catalog")
-    checked = outcomes.run(
-        found, "check items", functools.partial(check_row, fields=CATALOG, key="item_id"), out=_KEYED
-    )
-    groups = checked | "by item" >> beam.GroupByKey()
-    return outcomes.run(groups, "latest of each item", latest_record, out=_KEYED)
+    checked = outcomes.run(found, "check items", functools.partial(check_row, fields=CATALOG, key="item_id"))
+    groups = checked | "by item" >> GroupBatches(config.data.item_shards)
+    return outcomes.run(groups, "latest of each item", latest_record)
 
 
 def check_row(row: SourceRow, *, fields: tuple[Field, ...], key: str) -> Iterator[Any]:
@@ -78,23 +76,21 @@ def fetch_catalog(
     """Fetches the media that items keep if all can be used, in parallel; returns side inputs that wait for it."""
     if media_root.fetch is None:
         return ()
-    named = catalog | "media of the web" >> beam.FlatMap(_first_addresses, config).with_output_types(
-        Tuple[str, AnyType]
-    )
-    distinct = named | "distinct media" >> beam.GroupByKey()
-    keyed = distinct | "hosts" >> beam.Map(_with_shard).with_output_types(Tuple[int, str])
-    shards = keyed | "by host" >> beam.GroupByKey()
+    named = catalog | "media of the web" >> flat_map(functools.partial(_first_addresses, config=config))
+    distinct = named | "distinct media" >> GroupBatches(config.data.item_shards)
+    keyed = distinct | "hosts" >> beam.FlatMap(_with_shard).with_output_types(tuple[int, str])
+    shards = keyed | "by host" >> beam.GroupByKey() | "each shard of hosts" >> beam.Map(single)
     step = functools.partial(fetch_shard, rules=media_root.fetch)
-    return (beam.pvalue.AsIter(outcomes.run(shards, "fetch media", step, out=int)),)
+    return (beam.pvalue.AsIter(outcomes.run(shards, "fetch media", step)),)
 
 
-def _first_addresses(keyed: tuple[str, ValidRecord], config: Config) -> Iterator[tuple[str, None]]:
+def _first_addresses(keyed: tuple[str, ValidRecord], *, config: Config) -> Iterator[tuple[str, None]]:
     for media in media_of(keyed[1].values, config):
         yield from ((address, None) for address in filter(None, map(web_address, media.uris[: media.wanted])))
 
 
-def _with_shard(group: tuple[str, Any]) -> tuple[int, str]:
-    return shard_of_host(group[0]), group[0]
+def _with_shard(addresses: Batch) -> Iterator[tuple[int, str]]:
+    return ((shard_of_host(address), address) for address, _ in addresses)
 
 
 def fetch_media(source: Source, config: Config) -> None:

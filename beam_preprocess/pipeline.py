@@ -11,31 +11,28 @@ import json
 import logging
 import pathlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-from apache_beam.typehints import Any as AnyType
-from apache_beam.typehints import Tuple
 
 from beam_preprocess import items, precomputed_embeddings, sharded_writer, validation
+from beam_preprocess.batches import Batch, GroupBatches, flat_map
 from beam_preprocess.days import records as days
 from beam_preprocess.days import signals
 from beam_preprocess.events import examples, history, joins, pseudo_queries, splits
 from beam_preprocess.events.rows import TRAIN, Interaction
 from beam_preprocess.literal_paths import remove_files
-from beam_preprocess.outcomes import Count, DeadLetter, PreprocessingStopped, SourceRow
+from beam_preprocess.outcomes import Count, DeadLetter, PreprocessingStopped, SourceRow, Summary
 from beam_preprocess.sources import ReadRecords, Source, fingerprint
 from beam_preprocess.steps import OutcomeCollector, read_counts
-from beam_preprocess.summary import Summary
 from trainer.spec.config import Config, to_dict
 from trainer.spec.records import SIGNALS
 from trainer.spec.units import SECONDS_PER_DAY
 
 _LOG = logging.getLogger("vitrine.preprocess")
 BeamOptions = PipelineOptions | Sequence[str] | None
-_KEYED = Tuple[str, AnyType]
 _COUNTS_FILE = "counts.json"
 _PSEUDO_QUERIES_WITHOUT_EVENTS = 4  # of each item
 _CLOCK_SKEW_SECONDS = float(SECONDS_PER_DAY)  # a shop's clock may be ahead, or its times local
@@ -116,9 +113,9 @@ def ingest_items(
     outcomes = OutcomeCollector()
     finish = functools.partial(items.serialize_item, media_root=source.media_root, config=config)
     with beam.Pipeline(options=options_of(beam_options)) as pipeline:
-        catalog = items.read_catalog(pipeline, source, outcomes)
+        catalog = items.read_catalog(pipeline, source, outcomes, config=config)
         fetched = items.fetch_catalog(catalog, source.media_root, config, outcomes)
-        finished = outcomes.run(catalog, "media and Examples", finish, *fetched, out=Tuple[int, AnyType])
+        finished = outcomes.run(catalog, "media and Examples", finish, *fetched)
         for modality in config.embedded:
             finished = precomputed_embeddings.with_embeddings(finished, modality, config, outcomes)
         _ = finished | "items" >> sharded_writer.WriteShards(aside, prefix="items", shards=config.data.item_shards)
@@ -220,58 +217,55 @@ class _EventsRun(NamedTuple):
 
 
 class _SplitRows(NamedTuple):
-    """Interactions with a split, and the second from which on requests are held out."""
+    """Batches of interactions with a split, and the second from which on requests are held out."""
 
     eval_cutoff: beam.PCollection
     rows: beam.PCollection
 
 
 def _split_rows(run: _EventsRun, rules: joins.EventRules) -> _SplitRows:
-    """Interactions with history and split."""
-    data = run.config.data
-    rows = _interactions(run, rules)
-    cutoff = rows | "find the cutoff" >> beam.CombineGlobally(splits.EvalCutoff(data.eval_percent))
-    add_split = beam.Map(
-        _add_split,
-        beam.pvalue.AsSingleton(cutoff),
-        eval_percent=data.eval_percent,
-        has_official_split=run.source.has_official_split,
-    )
-    return _SplitRows(cutoff, rows | "split" >> add_split.with_output_types(AnyType))
-
-
-def _add_split(
-    row: Interaction, eval_cutoff: int | None, *, eval_percent: int, has_official_split: bool
-) -> Interaction:
-    return row.with_split(
-        splits.split_of(row, eval_cutoff, eval_percent=eval_percent, has_official_split=has_official_split)
-    )
-
-
-def _interactions(run: _EventsRun, rules: joins.EventRules) -> beam.PCollection:
-    """Interactions of valid events, replays counted once, with history."""
+    """Interactions with history and split, from valid events; replays are counted once."""
     config, outcomes = run.config, run.outcomes
+    shards = config.data.event_shards
     found = run.pipeline | "read events" >> ReadRecords(run.source, "events")
-    checked = outcomes.run(found, "check events", functools.partial(joins.check_event, rules=rules), out=_KEYED)
-    replays = checked | "by identity" >> beam.GroupByKey()
-    once = outcomes.run(replays, "deduplicate events", joins.deduplicate_event, out=_KEYED)
-    requests = once | "by request" >> beam.GroupByKey()
-    pairs = outcomes.run(requests, "join actions", joins.pair_rows, out=_KEYED)
-    shoppers = pairs | "by shopper" >> beam.GroupByKey()
-    with_history = functools.partial(
-        history.with_history,
-        length=config.wire.history_length,
-        searches=config.wire.search_history_length,
-        days=config.data.history_days,
-    )
-    return outcomes.run(shoppers, "join history", with_history)
+    checked = outcomes.run(found, "check events", functools.partial(joins.check_event, rules=rules))
+    replays = checked | "by identity" >> GroupBatches(shards)
+    once = outcomes.run(replays, "deduplicate events", joins.deduplicate_event)
+    requests = once | "by request" >> GroupBatches(shards)
+    pairs = outcomes.run(requests, "join actions", joins.pair_rows)
+    rows = pairs | "rows of pairs" >> flat_map(_rows)
+    cutoff = rows | "find the cutoff" >> beam.CombineGlobally(splits.EvalCutoff(config.data.eval_percent))
+    shoppers = pairs | "by shopper" >> GroupBatches(shards)
+    finish = functools.partial(_with_history, config=config, has_official_split=run.source.has_official_split)
+    return _SplitRows(cutoff, outcomes.run(shoppers, "join history", finish, beam.pvalue.AsSingleton(cutoff)))
+
+
+def _rows(pair: tuple[str, Any]) -> list[Interaction]:
+    return [pair[1]] if isinstance(pair[1], Interaction) else []
+
+
+def _with_history(
+    group: tuple[str, Iterable[Any]], eval_cutoff: int | None, *, config: Config, has_official_split: bool
+) -> Iterator[Any]:
+    """Yields every row of one shopper with history and split."""
+    data, wire = config.data, config.wire
+    for outcome in history.with_history(
+        group, length=wire.history_length, searches=wire.search_history_length, days=data.history_days
+    ):
+        if not isinstance(outcome, Interaction):
+            yield outcome
+            continue
+        split = splits.split_of(
+            outcome, eval_cutoff, eval_percent=data.eval_percent, has_official_split=has_official_split
+        )
+        yield outcome.with_split(split)
 
 
 def _catalog(run: _EventsRun) -> beam.PCollection | None:
     """The catalogue, where pseudo-queries or signals need it; its dead letters are those of `ingest_items`."""
     if not run.config.data.pseudo_queries and not run.has_signals:
         return None
-    return items.read_catalog(run.pipeline, run.source, OutcomeCollector())
+    return items.read_catalog(run.pipeline, run.source, OutcomeCollector(), config=run.config)
 
 
 def _pseudo_queries(run: _EventsRun, catalog: beam.PCollection | None) -> list[beam.PCollection]:
@@ -298,7 +292,7 @@ def _write_days(
         found = None
         if catalog is not None and run.has_signals:  # dead letters of signals are those of `ingest_signals`
             read = run.pipeline | "read signals" >> ReadRecords(run.source, "signals")
-            found = signals.by_item(read, catalog=catalog, rows=rows)
+            found = signals.by_item(read, catalog=catalog, rows=rows, shards=run.config.data.event_shards)
         sources = days.DaySources(rows=rows, eval_cutoff=cutoff, signals=found)
         made = days.make_item_days(sources, config=run.config, outcomes=run.outcomes)
     shards = run.config.data.event_shards
@@ -308,21 +302,24 @@ def _write_days(
 def _write_splits(run: _EventsRun, rows: beam.PCollection, directories: Mapping[str, str]) -> None:
     """Writes the serialized rows of each split into its directory."""
     for split in splits.SPLITS:
-        shards = rows | f"{split} rows" >> beam.FlatMap(_of_split, split=split).with_output_types(tuple[int, Any])
+        shards = rows | f"{split} rows" >> beam.Map(_of_split, split=split).with_output_types(Batch)
         num_shards = run.config.data.event_shards
         write = sharded_writer.WriteShards(directories[split], prefix="events", shards=num_shards)
         _ = shards | f"{split} events" >> write
 
 
 def _serialize(run: _EventsRun, rows: beam.PCollection) -> beam.PCollection:
-    """(split, shard, (sort key, serialized Example)) of every row; each distinct medium is decoded once."""
+    """Batches of (split, shard, (sort key, serialized Example)) of every row; each distinct medium is decoded once."""
     config, outcomes = run.config, run.outcomes
-    plain = rows | "without media" >> beam.Filter(lambda row: not examples.media_key(row)).with_output_types(AnyType)
-    keyed = rows | "with media" >> beam.FlatMap(_by_media).with_output_types(tuple[str, Any])
-    groups = keyed | "by media" >> beam.GroupByKey()
+    plain = rows | "without media" >> flat_map(_without_media)
+    groups = rows | "with media" >> flat_map(_by_media) | "by media" >> GroupBatches(config.data.event_shards)
     finish = functools.partial(examples.with_media, media_root=run.source.media_root, config=config)
     done = outcomes.run(plain, "Examples", functools.partial(examples.without_media, config=config))
     return (done, outcomes.run(groups, "media and Examples", finish)) | "rows" >> beam.Flatten()
+
+
+def _without_media(row: Interaction) -> list[Interaction]:
+    return [] if examples.media_key(row) else [row]
 
 
 def _by_media(row: Interaction) -> list[tuple[str, Interaction]]:
@@ -330,8 +327,8 @@ def _by_media(row: Interaction) -> list[tuple[str, Interaction]]:
     return [(key, row)] if key else []
 
 
-def _of_split(row: tuple[str, int, sharded_writer.Sorted], *, split: str) -> list[tuple[int, sharded_writer.Sorted]]:
-    return [(row[1], row[2])] if row[0] == split else []
+def _of_split(rows: Batch, *, split: str) -> Batch:
+    return Batch((shard, row) for of_split, shard, row in rows if of_split == split)
 
 
 def ingest_signals(

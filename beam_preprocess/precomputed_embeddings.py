@@ -20,7 +20,7 @@ from apache_beam.ml.inference.base import KeyedModelHandler, ModelHandler, RunIn
 from apache_beam.typehints import Any as AnyType
 from apache_beam.typehints import Tuple
 
-from beam_preprocess import sharded_writer
+from beam_preprocess import batches, sharded_writer
 from beam_preprocess.outcomes import Count
 from beam_preprocess.steps import OutcomeCollector
 from trainer.spec.config import Config, override
@@ -176,7 +176,7 @@ class VectorCache:
 def with_embeddings(
     rows: beam.PCollection, modality: Modality, config: Config, outcomes: OutcomeCollector
 ) -> beam.PCollection:
-    """Returns item Examples (shard, (name, Example)) with the vectors of their contents of a modality.
+    """Returns batches of item Examples (shard, (name, Example)) with the vectors of their contents of a modality.
 
     Raises:
       ValueError: The encoder cannot be used; it is tried here, before anything runs.
@@ -188,12 +188,15 @@ def with_embeddings(
         os.path.join(config.data.embedding_cache_dir, encoder.identity()) if config.data.embedding_cache_dir else ""
     )
     texts, keyed = Tuple[str, bytes], Tuple[str, AnyType]
+    rows = rows | f"each item with {of}" >> beam.FlatMap(batches.rows_of).with_output_types(Tuple[int, AnyType])
     every = rows | f"{of} of items" >> beam.FlatMap(_named, modality=modality).with_output_types(keyed)
     copies = every | f"{of} by content" >> beam.GroupByKey()
     wanted = copies | f"wanted {of}" >> beam.FlatMapTuple(_wanted).with_output_types(keyed)
     once = copies | f"each {of} once" >> beam.MapTuple(_first_by_shard).with_output_types(keyed)
     shards = once | f"{of} by shard of content" >> beam.GroupByKey()
+    shards = shards | f"{of} by shard, one by one" >> beam.Map(batches.single).with_output_types(batches.Batch)
     looked = outcomes.run(shards, f"look up {of}", functools.partial(look_up, cache=cache, modality=modality))
+    looked = looked | f"each {of} looked up" >> beam.FlatMap(batches.rows_of).with_output_types(AnyType)
     before = looked | f"known {of}" >> beam.FlatMap(_known).with_output_types(texts)
     new = looked | f"new {of}" >> beam.FlatMap(_new).with_output_types(texts)
     made = new | f"encode {of}" >> RunInference(KeyedModelHandler(encoder))
@@ -207,7 +210,7 @@ def with_embeddings(
     named = rows | f"items with {of}" >> beam.Map(lambda row: (row[1][0], row)).with_output_types(Tuple[bytes, AnyType])
     both = {"rows": named, "vectors": by_item} | f"join items with {of}" >> beam.CoGroupByKey()
     finish = functools.partial(_finished, name=EMBEDDINGS[modality], shape=(num_vectors, encoder.features))
-    return both | f"with vectors of {of}" >> beam.FlatMap(finish).with_output_types(Tuple[int, AnyType])
+    return both | f"with vectors of {of}" >> beam.Map(finish).with_output_types(batches.Batch)
 
 
 def look_up(group: tuple[str, Iterable[tuple[str, bytes]]], *, cache: VectorCache, modality: Modality) -> Iterator[Any]:
@@ -252,16 +255,16 @@ def _for_items(joined: tuple[str, Mapping[str, Iterable[Any]]]) -> Iterator[tupl
         yield item, (index, vector)
 
 
-def _finished(
-    joined: tuple[bytes, Mapping[str, Iterable[Any]]], *, name: str, shape: tuple[int, int]
-) -> Iterator[ShardedExample]:
+def _finished(joined: tuple[bytes, Mapping[str, Iterable[Any]]], *, name: str, shape: tuple[int, int]) -> batches.Batch:
     """The Example of an item with a feature `name`: its vectors by index, zeros for absent contents."""
     import tensorflow as tf
 
     placed = np.zeros(shape, np.float32)
     for index, vector in joined[1]["vectors"]:
         placed[index] = np.frombuffer(vector, np.float32)
+    rows = batches.Batch()
     for shard, (item, serialized) in joined[1]["rows"]:
         example = tf.train.Example.FromString(serialized)
         example.features.feature[name].float_list.value[:] = placed.ravel().tolist()
-        yield shard, (item, example.SerializeToString(deterministic=True))
+        rows.append((shard, (item, example.SerializeToString(deterministic=True))))
+    return rows

@@ -6,6 +6,7 @@ Beam has a file system for.
 """
 
 import hashlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
+from beam_preprocess.batches import Batch
 from beam_preprocess.literal_paths import is_remote, list_files, remove_files
 
 Sorted = tuple[bytes, bytes]  # sort key, serialized Example
@@ -48,7 +50,7 @@ def shard_of(name: bytes, shards: int) -> int:
 
 
 class WriteShards(beam.PTransform):
-    """Sharded writer of (shard, (sort key, serialized Example)): all `directory/prefix-0000i-of-0000n.tfrecord`."""
+    """Sharded writer of batches of (shard, (sort key, Example)): all `directory/prefix-0000i-of-0000n.tfrecord`."""
 
     def __init__(self, directory: str, *, prefix: str, shards: int) -> None:
         super().__init__()
@@ -56,19 +58,28 @@ class WriteShards(beam.PTransform):
         self.prefix = prefix
         self.shards = shards
 
-    def expand(self, rows: beam.PCollection) -> beam.PCollection:
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
         """Returns the paths written. A shard is sorted in memory: give large sets more shards."""
-        types = tuple[int, Any]
-        seed = [(shard, None) for shard in range(self.shards)]
-        every = rows.pipeline | f"{self.label} shards" >> beam.Create(seed).with_output_types(types)
+        types = tuple[int, Batch]
+        seed = [(shard, Batch()) for shard in range(self.shards)]
+        rows = batches | f"{self.label} by shard" >> beam.FlatMap(_by_shard).with_output_types(types)
+        every = batches.pipeline | f"{self.label} shards" >> beam.Create(seed).with_output_types(types)
         groups = (rows, every) | "with empty shards" >> beam.Flatten() | "by shard" >> beam.GroupByKey()
         return groups | "write" >> beam.Map(self._write)
 
-    def _write(self, group: tuple[int, Iterable[Sorted | None]]) -> str:
-        shard, rows = group
+    def _write(self, group: tuple[int, Iterable[Batch]]) -> str:
+        shard, parts = group
         path = f"{self.directory}/{self.prefix}-{shard:05d}-of-{self.shards:05d}.tfrecord"
-        write_tfrecord(path, (example for _, example in sorted(row for row in rows if row is not None)))
+        write_tfrecord(path, (example for _, example in sorted(itertools.chain.from_iterable(parts))))
         return path
+
+
+def _by_shard(batch: Batch) -> Iterable[tuple[int, Batch]]:
+    """The rows of each shard in a batch."""
+    rows: dict[int, Batch] = {}
+    for shard, row in batch:
+        rows.setdefault(shard, Batch()).append(row)
+    return rows.items()
 
 
 class ReadShards(beam.PTransform):

@@ -1,10 +1,13 @@
 """Beam steps as plain generator functions, and the collector of their dead letters and counts.
 
-A step takes one element and yields results, `Count`s and `DeadLetter`s in any order, so that it can be tested without
-Beam. Counts travel through the pipeline as data: unlike runner metrics they are exact when a bundle is run again.
+A step takes one row and yields results, `Count`s and `DeadLetter`s in any order, so that it can be tested without
+Beam, whose elements are batches of rows. Counts travel through the pipeline as data: unlike runner metrics they are
+exact when a bundle is run again.
 """
 
 import collections
+import gc
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -14,7 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from beam_preprocess import sharded_writer
+from beam_preprocess import batches, sharded_writer
 from beam_preprocess.outcomes import Count, DeadLetter
 
 Step = Callable[..., Iterator[Any]]
@@ -29,13 +32,19 @@ class StepDoFn(beam.DoFn):
         self.step = step
         self._totals: collections.Counter[str] = collections.Counter()
 
+    def setup(self) -> None:
+        """Excludes what is loaded by now from garbage collection."""
+        # A full collection would go through all objects of Beam and TensorFlow, and rows are enough for many of them.
+        gc.freeze()
+
     def start_bundle(self) -> None:
         """Forgets the counts of a bundle that failed."""
         self._totals.clear()
 
-    def process(self, element: Any, *side_inputs: Any) -> Iterator[Any]:
-        """Yields results, and tagged dead letters."""
-        for outcome in self.step(element, *side_inputs):
+    def process(self, batch: batches.Batch, *side_inputs: Any) -> Iterator[Any]:
+        """Yields batches of results, and tagged dead letters."""
+        results = batches.Batch()
+        for outcome in itertools.chain.from_iterable(self.step(row, *side_inputs) for row in batch):
             if isinstance(outcome, Count):
                 self._totals[outcome.name] += outcome.amount
             elif isinstance(outcome, DeadLetter):
@@ -43,7 +52,12 @@ class StepDoFn(beam.DoFn):
                 line = (outcome.ref.file, outcome.ref.number, outcome.to_json())
                 yield beam.pvalue.TaggedOutput(_DEAD_LETTERS, line)
             else:
-                yield outcome
+                results.append(outcome)
+            if len(results) == batches.MAX_ROWS:
+                yield results
+                results = batches.Batch()
+        if results:
+            yield results
 
     def finish_bundle(self) -> Iterator[Any]:
         """Yields the counts of this bundle."""
@@ -60,17 +74,15 @@ class OutcomeCollector:
         self._dead_letters: list[beam.PCollection] = []
         self._counts: list[beam.PCollection] = []
 
-    def run(
-        self, rows: beam.PCollection, label: str, step: Step, *side_inputs: Any, out: Any = Any
-    ) -> beam.PCollection:
-        """Returns the results of `step` over `rows`, of type `out`."""
+    def run(self, rows: beam.PCollection, label: str, step: Step, *side_inputs: Any) -> beam.PCollection:
+        """Returns the results of `step` over batches of rows, in batches."""
         outputs = rows | label >> beam.ParDo(StepDoFn(step), *side_inputs).with_outputs(
             _DEAD_LETTERS, _COUNTS, main="rows"
         )
         self._dead_letters.append(outputs[_DEAD_LETTERS])
         self._counts.append(outputs[_COUNTS])
         results = outputs["rows"]
-        results.element_type = out
+        results.element_type = batches.Batch
         return results
 
     def write(self, *, dead_letter_path: str, counts_path: str) -> None:

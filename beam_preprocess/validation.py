@@ -7,7 +7,6 @@ is dropped alone; an unknown field is left out. Everything that is dropped is co
 import dataclasses
 import datetime
 import functools
-import hashlib
 import hmac
 import os
 import unicodedata
@@ -65,7 +64,7 @@ def check(record: Any, fields: tuple[Field, ...]) -> CheckedRecord:
         return CheckedRecord({}, RecordError(Reason.MALFORMED, f"a record is {_type(record)}; wanted an object"), ())
     values: dict[str, Any] = {}
     warnings: list[str] = []
-    known = _names(fields)
+    known = {field.name for field in fields}
     warnings += [f"unknown_field/{clean(str(name))[:40]}" for name in record if name not in known]
     for field in fields:
         raw = record.get(field.name)
@@ -87,11 +86,6 @@ def check(record: Any, fields: tuple[Field, ...]) -> CheckedRecord:
     return CheckedRecord(values, None, tuple(warnings))
 
 
-@functools.cache
-def _names(fields: tuple[Field, ...]) -> frozenset[str]:
-    return frozenset(field.name for field in fields)
-
-
 def clean(text: str) -> str:
     """Returns `text` in NFC without NUL and without lone surrogates, which no encoding can carry."""
     if text.isascii():
@@ -100,9 +94,10 @@ def clean(text: str) -> str:
     return unicodedata.normalize("NFC", kept)
 
 
+@functools.lru_cache(maxsize=100_000)
 def pseudonym(name: str, *, key: bytes) -> str:
     """Returns the keyed hash of a user or session id, hexadecimal."""
-    return hmac.new(key, name.encode(errors="replace"), hashlib.sha256).hexdigest()
+    return hmac.digest(key, name.encode(errors="replace"), "sha256").hex()
 
 
 def _read(raw: Any, field: Field, warnings: list[str]) -> Any:

@@ -12,10 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.typehints import Any as AnyType
-from apache_beam.typehints import Tuple
 
-from beam_preprocess import examples, sharded_writer
+from beam_preprocess import batches, examples, sharded_writer
 from beam_preprocess.days import copurchase, time_series
 from beam_preprocess.events.rows import TRAIN, Interaction
 from beam_preprocess.outcomes import Count
@@ -24,17 +22,15 @@ from trainer.spec.config import Config
 from trainer.spec.features import Side
 from trainer.spec.units import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 
-_KEYED = Tuple[str, AnyType]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DaySources:
     """Inputs of item-day records.
 
     Attributes:
-      rows: Interactions with a split.
+      rows: Batches of interactions with a split.
       eval_cutoff: The second from which on requests are held out, or None.
-      signals: (item, `DailySignal`); None where there are none.
+      signals: Batches of (item, `DailySignal`); None where there are none.
     """
 
     rows: beam.PCollection
@@ -67,21 +63,20 @@ ItemEvidence = ItemObservations | copurchase.Basket | time_series.DailySignal
 
 
 def make_item_days(sources: DaySources, *, config: Config, outcomes: OutcomeCollector) -> beam.PCollection:
-    """Returns (shard, (sort key, serialized Example)) of every record."""
-    rows = sources.rows
-    bought = rows | "purchases" >> beam.FlatMap(copurchase.purchases).with_output_types(_KEYED)
-    baskets = bought | "by basket" >> beam.GroupByKey()
+    """Returns batches of (shard, (sort key, serialized Example)) of every record."""
+    rows, group = sources.rows, batches.GroupBatches(config.data.event_shards)
+    baskets = rows | "purchases" >> batches.flat_map(copurchase.purchases) | "by basket" >> group
     parts = [
-        rows | "observations" >> beam.FlatMap(observations_of).with_output_types(_KEYED),
-        baskets | "co-purchased items" >> beam.FlatMap(copurchase.copurchased_items).with_output_types(_KEYED),
+        rows | "observations" >> batches.flat_map(observations_of),
+        baskets | "co-purchased items" >> batches.flat_map(copurchase.copurchased_items),
     ]
     if sources.signals is not None:
         parts.append(sources.signals)
     last = rows | "day seen" >> beam.Map(_last_seen) | "last day" >> beam.CombineGlobally(_latest)
-    groups = parts | "all of items" >> beam.Flatten() | "by item and day" >> beam.GroupByKey()
+    groups = parts | "all of items" >> beam.Flatten() | "by item and day" >> group
     sides = (beam.pvalue.AsSingleton(sources.eval_cutoff), beam.pvalue.AsSingleton(last))
     finish = functools.partial(serialize_item_days, config=config)
-    return outcomes.run(groups, "days of items", finish, *sides, out=Tuple[int, AnyType])
+    return outcomes.run(groups, "days of items", finish, *sides)
 
 
 def day_of(time_us: int) -> int:
@@ -99,8 +94,8 @@ def observations_of(row: Interaction) -> Iterator[tuple[str, ItemObservations]]:
         yield row.item_id, ItemObservations(row.split, day_of(row.time_us), observations)
 
 
-def _last_seen(row: Interaction) -> int:
-    return day_of(row.time_us) if not row.is_judgment and not row.review else 0
+def _last_seen(rows: batches.Batch) -> int:
+    return max((day_of(row.time_us) for row in rows if not row.is_judgment and not row.review), default=0)
 
 
 def _latest(days: Iterable[int]) -> int:

@@ -7,41 +7,48 @@ sentiment is the mean sentiment of the reviews that contain it.
 import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
-from apache_beam.typehints import Any as AnyType
-from apache_beam.typehints import Tuple
 
+from beam_preprocess import batches
 from beam_preprocess.days.time_series import DailySignal
 from beam_preprocess.events.rows import TRAIN, Interaction
 from beam_preprocess.items import ValidRecord, check_row
-from beam_preprocess.outcomes import SourceRow
+from beam_preprocess.outcomes import Count, DeadLetter, SourceRow
 from serving.client.search_options import CATEGORY_SEPARATOR
 from trainer.spec.records import SENTIMENTS, SIGNALS
 
 EVERYTHING = "*"
 # A word's sentiment is the mean over the reviews that contain it and this many neutral ones.
 _NEUTRAL_REVIEWS = 2.0
-_KEYED = Tuple[str, AnyType]
 _EPOCH = datetime.date(1970, 1, 1)
 Lexicon = Mapping[str, float]
 
 
-def by_item(found: beam.PCollection, *, catalog: beam.PCollection, rows: beam.PCollection) -> beam.PCollection:
-    """Returns (item, `DailySignal`) of every valid signal that is about the item.
+def by_item(
+    found: beam.PCollection, *, catalog: beam.PCollection, rows: beam.PCollection, shards: int
+) -> beam.PCollection:
+    """Returns batches of (item, `DailySignal`) of every valid signal that is about the item.
 
     Args:
-      found: Rows of signals as they are read; those that are not valid are left out.
-      catalog: (item_id, `ValidRecord`).
-      rows: Interactions with a split; the reviews among them give the sentiment of words.
+      found: Batches of signals as they are read; those that are not valid are left out.
+      catalog: Batches of (item_id, `ValidRecord`).
+      rows: Batches of interactions with a split; the reviews among them give the sentiment of words.
+      shards: Of the output.
     """
-    words = rows | "words of reviews" >> beam.FlatMap(review_words).with_output_types(tuple[str, float])
+    words = rows | "words of reviews" >> beam.FlatMap(_review_words).with_output_types(tuple[str, float])
     lexicon = words | "sentiment of words" >> beam.CombinePerKey(_MeanSentiment()).with_output_types(tuple[str, float])
-    scored = found | "score signals" >> beam.FlatMap(score, beam.pvalue.AsDict(lexicon)).with_output_types(_KEYED)
-    named = catalog | "keys of items" >> beam.FlatMap(keys_of).with_output_types(_KEYED)
-    joined = {"signals": scored, "items": named} | "signals of items" >> beam.CoGroupByKey()
-    return joined | "by item signalled" >> beam.FlatMap(_pairs).with_output_types(_KEYED)
+    scored = found | "score signals" >> batches.flat_map(score, beam.pvalue.AsDict(lexicon))
+    named = catalog | "keys of items" >> batches.flat_map(keys_of)
+    both = (scored, named) | "signals and items" >> beam.Flatten()
+    joined = both | "signals of items" >> batches.GroupBatches(shards)
+    return joined | "by item signalled" >> batches.flat_map(_pairs)
+
+
+def _review_words(rows: batches.Batch) -> Iterator[tuple[str, float]]:
+    for row in rows:
+        yield from review_words(row)
 
 
 def review_words(row: Interaction) -> Iterator[tuple[str, float]]:
@@ -89,7 +96,7 @@ def _words(text: str) -> set[str]:
 def score(row: SourceRow, lexicon: Lexicon) -> Iterator[tuple[str, DailySignal]]:
     """Yields (key, `DailySignal`) of a valid signal."""
     for outcome in check_row(row, fields=SIGNALS, key="key"):
-        if isinstance(outcome, tuple):
+        if not isinstance(outcome, Count | DeadLetter):
             record = outcome[1].values
             day = (datetime.date.fromisoformat(record["date"]) - _EPOCH).days
             text_tone = tone(record.get("text", ""), lexicon)
@@ -105,8 +112,10 @@ def keys_of(item: tuple[str, ValidRecord]) -> Iterator[tuple[str, str]]:
         yield key, item_id
 
 
-def _pairs(group: tuple[str, Mapping[str, Iterable[Any]]]) -> Iterator[tuple[str, DailySignal]]:
-    found = sorted(group[1]["signals"])
-    for item_id in sorted(group[1]["items"]) if found else ():
+def _pairs(group: tuple[str, Iterable[DailySignal | str]]) -> Iterator[tuple[str, DailySignal]]:
+    """(item, signal) of every signal and every item with one key."""
+    members = list(group[1])
+    found = sorted(member for member in members if isinstance(member, DailySignal))
+    for item_id in sorted(member for member in members if isinstance(member, str)) if found else ():
         for signal in found:
             yield item_id, signal

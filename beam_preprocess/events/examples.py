@@ -73,10 +73,14 @@ def serialize_row(row: Interaction, media: Mapping[str, Any], *, config: Config)
     }
     split = row.split
     yield Count(f"rows/{split}")
-    yield Count(f"positives/{split}", int(row.positive > 0))
-    yield Count(f"requests/{split}", int(row.is_first_of_request))
-    yield Count("judgments", int(row.is_judgment))
-    yield Count(f"reviews/{split}", int(bool(row.review)))
+    if row.positive > 0:
+        yield Count(f"positives/{split}")
+    if row.is_first_of_request:
+        yield Count(f"requests/{split}")
+    if row.is_judgment:
+        yield Count("judgments")
+    if row.review:
+        yield Count(f"reviews/{split}")
     serialized = examples.serialize(features, sides=(Side.QUERY, Side.EVENT), wire=config.wire)
     shard = sharded_writer.shard_of(row.request_id.encode(), config.data.event_shards)
     yield split, shard, (_sort_key(row), serialized)

@@ -120,7 +120,8 @@ def _hash(value: Any) -> str:
 def deduplicate_event(group: tuple[str, Iterable[CheckedEvent]]) -> Iterator[Any]:
     """Yields (request, event) of the earliest of a group of replays; the others are counted."""
     first, *others = sorted(group[1], key=lambda event: (event.time_us, event.ref))
-    yield Count(f"dropped/{Reason.DUPLICATE}", len(others))
+    if others:
+        yield Count(f"dropped/{Reason.DUPLICATE}", len(others))
     yield first.request_id, first
 
 

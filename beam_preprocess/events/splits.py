@@ -8,6 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from beam_preprocess.batches import Batch
 from beam_preprocess.events.rows import EVAL, TRAIN, Interaction
 from trainer.spec.units import MICROSECONDS_PER_SECOND
 
@@ -60,7 +61,7 @@ def find_eval_cutoff(starts: Mapping[int, int], *, eval_percent: int) -> int | N
 
 
 class EvalCutoff(beam.CombineFn):
-    """Combines rows into the evaluation cutoff, whatever their order."""
+    """Combines batches of rows into the evaluation cutoff, whatever their order."""
 
     def __init__(self, eval_percent: int) -> None:
         super().__init__()
@@ -70,11 +71,12 @@ class EvalCutoff(beam.CombineFn):
         """{second: requests}."""
         return {}
 
-    def add_input(self, accumulator: dict[int, int], row: Interaction) -> dict[int, int]:
-        """Counts the request once, by its first row."""
-        if row.is_first_of_request and not row.is_judgment:
-            second = row.request_start_us // MICROSECONDS_PER_SECOND
-            accumulator[second] = accumulator.get(second, 0) + 1
+    def add_input(self, accumulator: dict[int, int], rows: Batch) -> dict[int, int]:
+        """Counts each request once, by its first row."""
+        for row in rows:
+            if row.is_first_of_request and not row.is_judgment:
+                second = row.request_start_us // MICROSECONDS_PER_SECOND
+                accumulator[second] = accumulator.get(second, 0) + 1
         return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[dict[int, int]]) -> dict[int, int]:

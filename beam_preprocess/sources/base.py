@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import apache_beam as beam
 
+from beam_preprocess.batches import Batch, batches_of
 from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.outcomes import SourceRow
 
@@ -67,7 +68,7 @@ def read_all(source: Source, record: Record) -> Iterator[SourceRow]:
 
 
 class ReadRecords(beam.PTransform):
-    """Beam transform that reads every `SourceRow` of one record type, one worker for each shard."""
+    """Beam transform that reads every `SourceRow` of one record type in batches, one worker for each shard."""
 
     def __init__(self, source: Source, record: Record) -> None:
         super().__init__()
@@ -80,9 +81,9 @@ class ReadRecords(beam.PTransform):
             pipeline
             | beam.Create([(shard.path, shard.mode) for shard in self.source.shards(self.record)])
             | beam.Reshuffle()
-            | beam.FlatMap(functools.partial(_read_shard, source=self.source))
+            | beam.FlatMap(functools.partial(_read_shard, source=self.source)).with_output_types(Batch)
         )
 
 
-def _read_shard(shard: tuple[str, str], *, source: Source) -> Iterator[SourceRow]:
-    return source.read(SourceShard(*shard))
+def _read_shard(shard: tuple[str, str], *, source: Source) -> Iterator[Batch]:
+    return batches_of(source.read(SourceShard(*shard)))

@@ -7,8 +7,8 @@ import pytest
 
 from beam_preprocess import pipeline
 from beam_preprocess.events import joins
+from beam_preprocess.outcomes import Summary
 from beam_preprocess.sources import open_source
-from beam_preprocess.summary import Summary
 from tests.beam_preprocess.little_shop import DAY, NOW, read_examples, read_letters, write_shop
 from tests.support import fake_media
 from trainer.spec.config import Config, override

@@ -88,7 +88,7 @@ def test_dead_letters_outlive_a_failed_ingestion(components, tmp_path):
 
 
 def test_a_report_holds_counts_text_and_dead_letters(components, tmp_path):
-    from beam_preprocess.summary import Summary
+    from beam_preprocess.outcomes import Summary
 
     folder = tmp_path / "report" / "7"
     with components.beam._Report({"report": [artifact(components.beam.IngestReport, folder)]}) as report:

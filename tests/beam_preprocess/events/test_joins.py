@@ -17,7 +17,7 @@ def check(**values):
 def events(*raw):
     """Valid events in their checked form."""
     checked = [check(timestamp=second, type=kind, **more) for second, kind, more in raw]
-    return [out[1] for outcomes in checked for out in outcomes if isinstance(out, tuple)]
+    return [out[1] for outcomes in checked for out in outcomes if not isinstance(out, Count | DeadLetter)]
 
 
 def rows(*raw):
