@@ -44,7 +44,7 @@ def check_event(row: SourceRow, *, rules: EventRules) -> Iterator[Any]:
         return
     checked = validation.check(row.values, EVENTS)
     key = checked.values.get("event_id", "")
-    error = checked.error or _event_error(checked.values, rules)
+    error = checked.error or _event_error(checked.values, rules) or _sale_error(row.values, checked.values)
     if error is not None:
         yield DeadLetter(row.ref, error, key=key)
         return
@@ -68,6 +68,15 @@ def _event_error(record: Mapping[str, Any], rules: EventRules) -> RecordError | 
     if kind == EventType.JUDGMENT and "grade" not in record:
         return RecordError(Reason.MISSING_FIELD, "grade is missing or out of range; wanted for judgment")
     return None
+
+
+def _sale_error(raw: Mapping[str, Any], record: Mapping[str, Any]) -> RecordError | None:
+    """The error of a sale of nothing or of an unknown number: a missing quantity is unknown, a wrong one is no sale."""
+    if record["type"] not in (EventType.PURCHASE, EventType.RETURN) or raw.get("quantity") is None:
+        return None
+    if record.get("quantity"):
+        return None
+    return RecordError(Reason.NOT_A_SALE, "quantity is 0 or unreadable; wanted a number above 0")
 
 
 def _event(record: Mapping[str, Any], ref: SourceRef, rules: EventRules) -> CheckedEvent:

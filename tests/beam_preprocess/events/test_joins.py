@@ -169,3 +169,11 @@ def test_replays_count_once_and_the_earliest_stays():
         (1, "view", {"item_id": "a"}), (1, "view", {"item_id": "a"}), (1, "view", {"item_id": "b"})
     )
     assert one.event_id == two.event_id != other.event_id
+
+
+@pytest.mark.parametrize("quantity", [0, -1, "two"])
+def test_a_sale_of_nothing_or_of_an_unreadable_number_is_no_sale(quantity):
+    out = check(timestamp=1, type="purchase", item_id="a", quantity=quantity)
+    assert [letter.error.reason for letter in out if isinstance(letter, DeadLetter)] == ["not_a_sale"]
+    kept = check(timestamp=1, type="purchase", item_id="a", quantity=None)
+    assert not any(isinstance(letter, DeadLetter) for letter in kept)
