@@ -6,16 +6,13 @@ from typing import Any
 
 from beam_preprocess.feeds.feed import AUTO, Feed, KindFile, Part, feed_of_records, open_feed, recognized, split_name
 from beam_preprocess.feeds.files.feed_file import FeedFile, open_feed_file
-from beam_preprocess.feeds.files.locations import STDIN, InputFile, input_files
+from beam_preprocess.feeds.files.locations import STDIN, InputFile, input_files, open_binary
 from beam_preprocess.feeds.frames import records_of
 from beam_preprocess.feeds.importer import ShopFeeds
 from beam_preprocess.feeds.kinds import KINDS
 
-_MEDIA = (
-    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff", ".bmp", ".heic", ".svg", ".mp4", ".webm",
-    ".mov", ".mkv", ".wav", ".mp3", ".ogg", ".flac", ".m4a",
-)  # fmt: skip
 _STEMS = ("catalog", "events", "signals")
+_BLANK_BYTES = 4096
 _GROUND_TRUTH = "truth.jsonl"
 
 
@@ -61,10 +58,12 @@ def directory_feeds(directory: str, *, kind: str = AUTO) -> ShopFeeds:
     Raises:
       ValueError: No file of it is a catalogue.
     """
-    files = [file for file in input_files(directory) if not file.name.lower().endswith(_MEDIA)]
+    files = input_files(directory)
     by_stem = {stem: [file for file in files if _stem(file.name) == stem] for stem in _STEMS}
     if not by_stem["catalog"]:
         return _by_content(directory, [file for file in files if file.name != _GROUND_TRUTH], kind)
+    for stem in ("events", "signals"):  # a shop may have none yet
+        by_stem[stem] = [file for file in by_stem[stem] if not _is_blank(file)]
     truth = [file.path for file in files if file.name == _GROUND_TRUTH]
     return ShopFeeds(
         catalog=[_feed(directory, "catalog", by_stem["catalog"], kind)],
@@ -73,6 +72,11 @@ def directory_feeds(directory: str, *, kind: str = AUTO) -> ShopFeeds:
         media_dir=directory if "://" in directory else str(pathlib.Path(directory).expanduser().resolve()),
         ground_truth_path=truth[0] if truth else "",
     )
+
+
+def _is_blank(file: InputFile) -> bool:
+    with open_binary(file) as stream:
+        return not stream.read(_BLANK_BYTES).strip(b"\xef\xbb\xbf \t\r\n")
 
 
 def _stem(name: str) -> str:

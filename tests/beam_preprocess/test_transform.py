@@ -22,7 +22,9 @@ CATALOG = [
     {"item_id": "c", "title": "", "description": "A plate", "category": ["Home"], "attributes": {"mug": "no"}},
     {"item_id": "d", "title": "Free", "brand": "Rare"},
 ]
-EVENTS = [{"timestamp": day * 86_400, "type": "view", "item_id": "a", "user_id": "u"} for day in range(8)]
+EVENTS = [
+    {"timestamp": 1_700_000_000 + day * 86_400, "type": "view", "item_id": "a", "user_id": "u"} for day in range(8)
+]
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +105,7 @@ def test_vocabularies_are_assets(output):
 def test_the_command_says_what_is_wrong(tmp_path, capsys):
     arguments = ["--source", str(tmp_path), "--output", str(tmp_path / "out")]
     assert command.main(arguments) == 1
-    assert "holds no catalogue" in capsys.readouterr().err
+    assert "There is no file at" in capsys.readouterr().err
     assert command.main([*arguments, "--set", "data.eval_percnt=3"]) == 1
     assert "Did you mean 'eval_percent'?" in capsys.readouterr().err
     assert command.main([*arguments, "--presett=tiny"]) == 1

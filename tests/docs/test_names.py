@@ -16,7 +16,13 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 SOURCES = ("trainer", "serving", "beam_preprocess", "vitrine", "benchmarks", "examples", "tests")
 SUFFIXES = {".py", ".yaml", ".yml", ".json", ".config", ".pbtxt", ".toml"}
 # Names of other projects.
-OTHERS = {"OPENBLAS_NUM_THREADS", "pkg_resources"}
+OTHERS = {
+    "OPENBLAS_NUM_THREADS",
+    "pkg_resources",
+    "NEWLINE_DELIMITED_JSON",
+    "destination_format",
+    "export_catalog_product",
+}
 _NAME = re.compile(r"\b(?:[a-z]+(?:_[a-z0-9]+)+|[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]*)+|[A-Z]+(?:_[A-Z]+)+)\b")
 
 

@@ -18,7 +18,11 @@ _WORKBOOK = "xl/workbook.xml"
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _PATTERN = frozenset("*?[")
 # Members of an archive or directory that are no feed.
-_NOT_FEEDS = (".ds_store", "thumbs.db", "desktop.ini")
+_NOT_FEEDS = ("thumbs.db", "desktop.ini")
+_MEDIA = (
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".tif", ".tiff", ".bmp", ".heic", ".svg", ".mp4", ".webm",
+    ".mov", ".mkv", ".wav", ".mp3", ".ogg", ".flac", ".m4a",
+)  # fmt: skip
 
 
 _DAMAGED = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError)
@@ -134,7 +138,8 @@ def _remote_paths(location: str) -> list[str]:
 
 
 def _is_feed(name: str) -> bool:
-    return not name.startswith(".") and name.lower() not in _NOT_FEEDS
+    lowered = name.lower()
+    return not (lowered.startswith(".") or lowered in _NOT_FEEDS or lowered.endswith(_MEDIA))
 
 
 def _members(path: str) -> list[InputFile]:
