@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
 from beam_preprocess.feeds.contract.tally import Tally
@@ -44,18 +44,20 @@ class CatalogFigures:
             self.samples.append(dict(record))
 
 
-def import_catalog(
-    feeds: Sequence[Feed], options: ImportOptions, write: Write
-) -> tuple[list[CatalogReport], CatalogFigures]:
+class CatalogOutcome(NamedTuple):
+    """Outcome of the import of catalogues: a report for each feed, and the figures of all records."""
+
+    reports: list[CatalogReport]
+    figures: CatalogFigures
+
+
+def import_catalog(feeds: Sequence[Feed], options: ImportOptions, write: Write) -> CatalogOutcome:
     """Writes the records of all catalogue feeds, each item once.
 
     Args:
       feeds: The feeds; of an item in several of them, the later feed completes the earlier one.
       options: Options of the import.
       write: Takes each finished record.
-
-    Returns:
-      A report for each feed, and the figures of all records.
 
     Raises:
       AmbiguousSpellingError: A feed does not show how its numbers or dates are meant.
@@ -71,7 +73,7 @@ def import_catalog(
     reports = [_second_pass(feed, found.evidence, options, sink) for feed, found in zip(feeds, passes, strict=True)]
     for record in sink.held.values():
         sink.finish(record)
-    return reports, sink.figures
+    return CatalogOutcome(reports, sink.figures)
 
 
 @dataclasses.dataclass

@@ -5,7 +5,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from beam_preprocess.feeds.contract.columns import Columns
 from beam_preprocess.feeds.contract.kind import FeedKind, Reading
@@ -145,12 +145,19 @@ def feed_of_records(name: str, records: Records, part: Part, *, kind: str = AUTO
     return Feed(part, name, (KindFile(_kind_of(kind, table, part, name), table),))
 
 
-def split_name(text: str) -> tuple[str, str]:
+class FeedName(NamedTuple):
+    """Name of an export on the command line: its kind and its path, or its query."""
+
+    kind: str
+    location: str
+
+
+def split_name(text: str) -> FeedName:
     """Returns kind and path of `KIND:PATH`; the kind is `auto` where none is named."""
     kind, colon, location = text.partition(":")
     if colon and (kind in KINDS or kind in (AUTO, DATABASE)):
-        return kind, location
-    return AUTO, text
+        return FeedName(kind, location)
+    return FeedName(AUTO, text)
 
 
 def _kind_of(name: str, file: FeedFile, part: Part, text: str) -> FeedKind:

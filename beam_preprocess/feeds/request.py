@@ -108,7 +108,7 @@ class ImportRequest:
     @property
     def fetches(self) -> bool:
         """Whether an export is at a web address."""
-        names = [split_name(name)[1] for name in (*self.catalog, *self.events) if isinstance(name, str)]
+        names = [split_name(name).location for name in (*self.catalog, *self.events) if isinstance(name, str)]
         return any(web_address(name) for name in (*names, self.source))
 
     def _local(self, name: Any) -> Any:

@@ -35,7 +35,7 @@ def named_feeds(catalog: Sequence[Any], events: Sequence[Any], *, temporary_dir:
             for log in logs
             if all(file.kind.items is not None for file in log.files) and log.kind in _EVENTS_NAME_ITEMS
         ]
-    first = next((split_name(name)[1] for name in catalog if isinstance(name, str)), "")
+    first = next((split_name(name).location for name in catalog if isinstance(name, str)), "")
     return ShopFeeds(catalog=items, events=logs, media_dir=_directory_of(first))
 
 

@@ -96,7 +96,7 @@ def outcome_of(case: Case, path: Path) -> str:
 def _imported(name: str, part: Part, options: ImportOptions) -> Sequence[PartReport]:
     feed = open_feed(name, part)
     if part == "catalog":
-        return import_catalog([feed], options, lambda record: None)[0]
+        return import_catalog([feed], options, lambda record: None).reports
     return import_events([feed], options, CatalogueIndex(), max_per_day=500, write=lambda event: None).reports
 
 
