@@ -64,7 +64,7 @@ def test_rows_and_columns_fill_defaults(words):
     assert words.post({"inputs": {"text": ["a", "b", "c"]}}).json() == {
         "outputs": {"text": ["a", "b", "c"], "page": [1, 1, 1], "known": [0, 0, 0], "width": [0, 0, 0]}
     }
-    assert words.post({"inputs": {"text": []}}).json()["outputs"]["page"] == []
+    assert "Input text has 0 rows" in words.post({"inputs": {"text": []}}).json()["error"]
 
 
 def test_bytes_leave_as_base64_and_other_strings_as_valid_json(words):
