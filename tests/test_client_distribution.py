@@ -77,7 +77,7 @@ def test_the_wheel_holds_the_client_alone_and_requires_no_tensorflow(wheel):
     required = {line.split(">")[0]: line for line in metadata.get_all("Requires-Dist")}
     base = {name for name, line in required.items() if "extra ==" not in line}
     assert base == {"numpy", "pillow", "protobuf", "requests"}
-    assert {name for name, line in required.items() if "extra ==" in line} == {"grpcio", "av"}
+    assert {name for name, line in required.items() if "extra ==" in line} == {"grpcio", "av", "pillow-heif"}
 
 
 def test_client_and_project_have_one_version():
