@@ -116,9 +116,10 @@ def test_a_larger_photo_is_nearly_its_wire_form(served):
 
 
 GIF = fake_media.gif([(200, 30, 30), (30, 200, 30)])
-# What stands where a photo or a text should: each counts as absent (or is mended), is said so, and fails no neighbour.
+# In place of a photo or a text: each counts as absent, or is converted or repaired, is said so, and fails no neighbour.
 ODD = {
-    "gif": ("query_image", lambda: GIF, QueryStatus.IMAGE_UNREADABLE),
+    "gif": ("query_image", lambda: GIF, QueryStatus.OK),  # the server converts it by the client's rules
+    "svg": ("query_image", lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", QueryStatus.IMAGE_UNREADABLE),
     "50 MB": ("query_image", lambda: PHOTO[:2_000] + bytes(50_000_000) + PHOTO[2_000:], QueryStatus.IMAGE_UNREADABLE),
     "page": ("query_image", lambda: b"<html>no photo here</html>", QueryStatus.IMAGE_UNREADABLE),
     "half": ("query_image", lambda: PHOTO[: len(PHOTO) // 2], QueryStatus.IMAGE_UNREADABLE),
