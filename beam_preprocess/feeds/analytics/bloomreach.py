@@ -10,7 +10,7 @@ from beam_preprocess.feeds.analytics import nested
 from beam_preprocess.feeds.analytics.drafting import Orders, Shoppers, known, names_item, not_an_event, without_item
 from beam_preprocess.feeds.analytics.event_names import type_of
 from beam_preprocess.feeds.analytics.nested import Node, folded
-from beam_preprocess.feeds.analytics.requests import Moment, with_requests
+from beam_preprocess.feeds.analytics.requests import Moment, moments_of, with_requests
 from beam_preprocess.feeds.contract.columns import column_key
 from beam_preprocess.feeds.contract.drafts import NOT_A_PRODUCT, EventDraft, ItemDraft, Skipped, unreadable
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
@@ -48,8 +48,6 @@ class _Reader:
         self._shoppers = Shoppers(reading)
 
     def moment(self, row: SourceRow) -> Moment | Skipped:
-        if (skipped := unreadable(row)) is not None:
-            return skipped
         event = nested.record(row.values, self._reading.columns)  # type: ignore[arg-type]
         properties = event.node("properties") or event
         shared = self._shared(event)
@@ -112,7 +110,7 @@ def _line(product: Node) -> dict[str, Any]:
 
 def _events(rows: Iterable[SourceRow], reading: Reading) -> Iterator[EventDraft | Skipped]:
     reader = _Reader(reading)
-    return with_requests((reader.moment(row) for row in rows), reading)
+    return with_requests(moments_of(rows, reader.moment), reading)
 
 
 def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:

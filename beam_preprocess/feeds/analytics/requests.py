@@ -9,12 +9,12 @@ without any time is taken in the order of its rows, which are given moments a se
 import collections
 import datetime
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
+from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped, unreadable
 from beam_preprocess.feeds.contract.kind import Reading
-from beam_preprocess.outcomes import SourceRef
+from beam_preprocess.outcomes import SourceRef, SourceRow
 from trainer.spec.records import EventType
 
 _WINDOW = 100_000  # drafts put in order of time at once; a log that is further out of order loses some joins
@@ -41,6 +41,13 @@ class Moment(NamedTuple):
     session: str
     events: list[dict[str, Any]]
     list_key: str = ""
+
+
+def moments_of(
+    rows: Iterable[SourceRow], moment: Callable[[SourceRow], Moment | Skipped]
+) -> Iterator[Moment | Skipped]:
+    """Yields the moment of each row, or the outcome of a row that could not be parsed."""
+    return (unreadable(row) or moment(row) for row in rows)
 
 
 def with_requests(

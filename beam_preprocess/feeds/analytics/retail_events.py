@@ -9,8 +9,8 @@ from typing import Any
 from beam_preprocess.feeds.analytics import nested
 from beam_preprocess.feeds.analytics.drafting import Orders, Shoppers, known, names_item, not_an_event, without_item
 from beam_preprocess.feeds.analytics.nested import Node
-from beam_preprocess.feeds.analytics.requests import Moment, with_requests
-from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped, unreadable
+from beam_preprocess.feeds.analytics.requests import Moment, moments_of, with_requests
+from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
 from beam_preprocess.feeds.contract.kind import Reading
 from beam_preprocess.outcomes import SourceRow
 from trainer.spec.records import EventType
@@ -26,7 +26,7 @@ _LISTS = ("search", "category-page-view")
 def read_events(rows: Iterable[SourceRow], reading: Reading) -> Iterator[EventDraft | Skipped]:
     """Yields the events: searches with the products that they showed, and actions on products."""
     reader = _Reader(reading)
-    return with_requests((reader.moment(row) for row in rows), reading)
+    return with_requests(moments_of(rows, reader.moment), reading)
 
 
 class _Reader:
@@ -36,8 +36,6 @@ class _Reader:
         self._shoppers = Shoppers(reading)
 
     def moment(self, row: SourceRow) -> Moment | Skipped:
-        if (skipped := unreadable(row)) is not None:
-            return skipped
         event = nested.record(row.values, self._reading.columns)  # type: ignore[arg-type]
         name = (event.text("type", "eventType") or "").strip().lower()
         shared = self._shared(event)

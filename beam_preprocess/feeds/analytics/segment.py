@@ -17,8 +17,8 @@ from beam_preprocess.feeds.analytics.drafting import (
     without_item,
 )
 from beam_preprocess.feeds.analytics.nested import Node, folded
-from beam_preprocess.feeds.analytics.requests import Moment, with_requests
-from beam_preprocess.feeds.contract.drafts import EventDraft, ItemDraft, Skipped, unreadable
+from beam_preprocess.feeds.analytics.requests import Moment, moments_of, with_requests
+from beam_preprocess.feeds.contract.drafts import EventDraft, ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
 from beam_preprocess.outcomes import SourceRow
 from trainer.spec.records import EventType
@@ -60,8 +60,6 @@ class _Reader:
         self._shoppers = Shoppers(reading)
 
     def moment(self, row: SourceRow) -> Moment | Skipped:
-        if (skipped := unreadable(row)) is not None:
-            return skipped
         call = nested.record(row.values, self._reading.columns)  # type: ignore[arg-type]
         name = call.text("type", "event", "event_text")
         kind = _TYPES.get(folded(name or ""))
@@ -137,7 +135,7 @@ def _identify(events: list[dict[str, Any]], message: str | None) -> None:
 
 def _events(rows: Iterable[SourceRow], reading: Reading) -> Iterator[EventDraft | Skipped]:
     reader = _Reader(reading)
-    return with_requests((reader.moment(row) for row in rows), reading)
+    return with_requests(moments_of(rows, reader.moment), reading)
 
 
 def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:

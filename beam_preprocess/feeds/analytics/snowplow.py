@@ -10,8 +10,8 @@ from typing import Any
 from beam_preprocess.feeds.analytics import nested
 from beam_preprocess.feeds.analytics.drafting import Orders, Shoppers, known, names_item, not_an_event, without_item
 from beam_preprocess.feeds.analytics.nested import Node
-from beam_preprocess.feeds.analytics.requests import Moment, with_requests
-from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped, unreadable
+from beam_preprocess.feeds.analytics.requests import Moment, moments_of, with_requests
+from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
 from beam_preprocess.outcomes import SourceRow
 from trainer.spec.records import EventType
@@ -89,8 +89,6 @@ class _Reader:
         self._shoppers = Shoppers(reading)
 
     def moment(self, row: SourceRow) -> Moment | Skipped:
-        if (skipped := unreadable(row)) is not None:
-            return skipped
         event = nested.record(_named(row.values), self._reading.columns)  # type: ignore[arg-type]
         entities = _entities(event)
         shared = self._shared(event, entities)
@@ -175,7 +173,7 @@ def _first(entities: dict[str, list[Node]], name: str, event: Node) -> Node:
 
 def _events(rows: Iterable[SourceRow], reading: Reading) -> Iterator[EventDraft | Skipped]:
     reader = _Reader(reading)
-    return with_requests((reader.moment(row) for row in rows), reading)
+    return with_requests(moments_of(rows, reader.moment), reading)
 
 
 def _recognize(head: Head) -> float:
