@@ -27,7 +27,8 @@ from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import TASKS
 
 TOWERS_JSON = "assets.extra/towers.json"
-WARM_START_FILES = "warm_start.*"
+# Of the `assets.extra` of towers, what a bundle copies: the files of a warm start, and the evaluation of the model.
+CARRIED_FILES = ("warm_start.*", "metrics.json", "curves.json")
 
 
 class Model(Protocol):
@@ -67,14 +68,14 @@ class LoadedTowers:
       config: The configuration they were trained with.
       model_id: SHA-256 that names the trained model.
       has_intent_head: Whether the head that classifies the intent of a query was trained; its output counts only then.
-      warm_start_files: Files that a bundle of these towers copies, such as weights to continue training from.
+      carried_files: Files that a bundle of these towers copies: weights to continue training from, the evaluation.
     """
 
     module: Any
     config: Config
     model_id: str
     has_intent_head: bool = True
-    warm_start_files: tuple[Path, ...] = ()
+    carried_files: tuple[Path, ...] = ()
 
 
 def query_features() -> tuple[Feature, ...]:
@@ -184,7 +185,7 @@ def export_towers(
       ops: Wire form to model inputs, with its vocabularies.
       directory: Where the SavedModel goes.
       model_id: SHA-256 that names the trained model; with the catalogue it decides the bundle's version.
-      extra: Files for `assets.extra`, by name; a bundle of these towers copies those of `WARM_START_FILES`.
+      extra: Files for `assets.extra`, by name; a bundle of these towers copies those of `CARRIED_FILES`.
     """
     directory = Path(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -238,10 +239,11 @@ def load_towers(directory: str | Path) -> LoadedTowers:
         module=tf.saved_model.load(plain_path(directory)),
         config=config,
         model_id=info["model_id"],
-        warm_start_files=warm_start_files(directory),
+        carried_files=carried_files(directory),
     )
 
 
-def warm_start_files(directory: str | Path) -> tuple[Path, ...]:
-    """Returns the files of towers or a bundle to continue training from."""
-    return tuple(sorted((Path(directory) / TOWERS_JSON).parent.glob(WARM_START_FILES)))
+def carried_files(directory: str | Path) -> tuple[Path, ...]:
+    """Returns the files of towers or a bundle that a bundle made of them copies."""
+    folder = (Path(directory) / TOWERS_JSON).parent
+    return tuple(sorted(path for pattern in CARRIED_FILES for path in folder.glob(pattern)))

@@ -108,29 +108,33 @@ def exclude_items(scorer: Scorer, excluded_items: np.ndarray) -> Scorer:
 
 
 def retrieval_metrics(relevant: Relevant, ranks: np.ndarray) -> dict[str, float]:
-    """Recall, hit rate, mean reciprocal rank and nDCG: means over requests.
+    """Recall, hit rate, mean reciprocal rank and nDCG: means of `request_metrics`; NaN where there is no request."""
+    return {name: _mean(values) for name, values in request_metrics(relevant, ranks).items()}
+
+
+def request_metrics(relevant: Relevant, ranks: np.ndarray) -> dict[str, np.ndarray]:
+    """Recall, hits, reciprocal rank and nDCG of each request.
 
     Returns:
       `recall@k` (share of a request's relevant items within rank k) and `hit@k` (whether any is), `mrr` (one over the
-      rank of the first), each over the requests with a relevant item; `ndcg@10` over the requests with a gain above 0.
-      NaN where there is no such request.
+      rank of the first), each of the requests with a relevant item; `ndcg@10` of the requests with a gain above 0.
     """
     is_relevant = relevant.is_relevant
     requests, index = np.unique(relevant.request[is_relevant], return_inverse=True)
     sizes = np.bincount(index, minlength=len(requests))
-    metrics = {}
+    values = {}
     for k in RECALL_AT:
         hits = np.bincount(index, ranks[is_relevant] <= k, minlength=len(requests))
-        metrics[f"recall@{k}"] = _mean(hits / np.maximum(sizes, 1))
-        metrics[f"hit@{k}"] = _mean(hits > 0)
+        values[f"recall@{k}"] = hits / np.maximum(sizes, 1)
+        values[f"hit@{k}"] = (hits > 0).astype(np.float64)
     best = np.full(len(requests), np.inf)
     np.minimum.at(best, index, ranks[is_relevant])
-    metrics["mrr"] = _mean(1.0 / best)
+    values["mrr"] = 1.0 / best
     ideal, of_pair = _ideal_dcg(relevant)
     gains = np.where(ranks <= NDCG_AT, relevant.gain / np.log2(1.0 + ranks), 0.0)
     dcg = np.bincount(of_pair, gains, minlength=len(ideal))
-    metrics[f"ndcg@{NDCG_AT}"] = _mean(dcg[ideal > 0] / ideal[ideal > 0])
-    return metrics
+    values[f"ndcg@{NDCG_AT}"] = dcg[ideal > 0] / ideal[ideal > 0]
+    return values
 
 
 def chance_metrics(relevant: Relevant, *, num_items: int) -> dict[str, float]:

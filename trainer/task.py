@@ -44,7 +44,7 @@ _HEADLINE = ("held_out", "all", "recall@10")
 def run_fn(fn_args: Any) -> None:
     """Entry point of TFX's Trainer: trains on the event splits and exports the towers to `fn_args.serving_model_dir`.
 
-    `metrics.json` and `metrics.txt` are written beside that folder. All folders may be remote.
+    `metrics.json`, `metrics.txt` and `curves.json` are written beside that folder. All folders may be remote.
 
     Args:
       fn_args: Read are `train_files` and `eval_files` (patterns of event Examples), `serving_model_dir`,
@@ -129,7 +129,8 @@ def train_and_export(
 ) -> TrainingResult | None:
     """Fits, evaluates and exports to `towers_dir`; writes the reports beside it and logs them.
 
-    Reports: `metrics.json`, `metrics.txt`, `config.json` (the resolved configuration) and `run.md` (one page to read).
+    Reports: `metrics.json`, `metrics.txt`, `curves.json` (of the heads), `config.json` (as resolved) and `run.md` (one
+    page). `metrics.json` and `curves.json` go with the towers, and with their bundles.
 
     Args:
       config: The configuration.
@@ -152,7 +153,7 @@ def train_and_export(
     trained = _with_test_events(trained, test, work_dir=work_dir)
     report = evaluate(trained, truth_path=truth_path)
     evaluated = time.monotonic()
-    _export(trained, towers_dir, published=paths.published if paths else None)
+    _export(trained, report, towers_dir, published=paths.published if paths else None)
     seconds = {"fit": fitted - start, "evaluate": evaluated - fitted, "export": time.monotonic() - evaluated}
     _write_reports(towers_dir.parent, trained, report, seconds=seconds)
     return TrainingResult(trained, report)
@@ -165,10 +166,13 @@ def _with_test_events(trained: TrainedModel, test: tuple[str, ...], *, work_dir:
     return dataclasses.replace(trained, tables=dataclasses.replace(trained.tables, evaluation=evaluation))
 
 
-def _export(trained: TrainedModel, towers_dir: pathlib.Path, *, published: PublishedModel | None) -> None:
-    """Exports the towers with the files of a later warm start."""
+def _export(
+    trained: TrainedModel, report: Report, towers_dir: pathlib.Path, *, published: PublishedModel | None
+) -> None:
+    """Exports the towers with the files of a later warm start, and their evaluation, which goes with the bundle."""
     model, config, model_id = trained.model, trained.config, trained.model_id
     extra = warm_start_files(model, config, model_id=model_id, tables=trained.tables, published=published)
+    extra |= {name: text.encode() for name, text in report.files(model_id=model_id).items()}
     export_towers(model, trained.tables.ops, towers_dir, model_id=model_id, extra=extra)
 
 
@@ -178,7 +182,7 @@ def _write_reports(
     config, model_id, table = trained.config, trained.model_id, report.table()
     facts = {"model_id": model_id, "seconds": {name: round(value, 1) for name, value in seconds.items()}}
     texts = {
-        "metrics.json": json.dumps({**facts, **report.to_dict()}, indent=1) + "\n",
+        **report.files(**facts),
         "metrics.txt": table,
         "config.json": to_json(config) + "\n",
         "run.md": run_report(config, facts=facts, history=trained.history, table=table),

@@ -133,7 +133,7 @@ def write_bundles(
     for flavour, built in indexes.items():
         extra = _manifest_entries(name, flavour, built, towers=towers, catalogue=catalogue)
         bundle = Bundle(SignatureFunctions(towers, tables=tables, index=built.index, texts=texts, version=name))
-        _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra, copied=towers.warm_start_files)
+        _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra, copied=towers.carried_files)
         _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.alive_ids), built.index.kind.value)
     return BundleReport(
         bundle_version=name,

@@ -34,7 +34,7 @@ from serving.index.kinds import SCANN_KINDS, IndexKind
 from serving.index.tiered import TieredIndex
 from serving.index.vector_store import VectorStore
 from serving.similarity import Similarity
-from serving.towers import LoadedTowers, warm_start_files
+from serving.towers import LoadedTowers, carried_files
 from trainer.plain_paths import plain_path
 from trainer.spec import config as configs
 
@@ -100,7 +100,7 @@ class _SourceBundle:
             config=configs.from_dict(manifests[first]["config"], configs.Config()),
             model_id=manifests[first]["model_id"],
             has_intent_head=manifests[first]["has_intent_head"],
-            warm_start_files=warm_start_files(folders[first]),
+            carried_files=carried_files(folders[first]),
         )
         return cls(manifests=manifests, modules=modules, catalogue=catalogue, towers=towers)
 

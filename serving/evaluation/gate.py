@@ -20,6 +20,7 @@ from serving.evaluation.eval_requests import (
 )
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
+from trainer.intervals import Interval, mean_interval
 from trainer.metrics import recall_at
 from trainer.spec.config import WireConfig
 
@@ -58,6 +59,8 @@ class Quality:
       requests: Number of requests.
       products: Number of products of the catalogue: groups of variants.
       recall: Mean recall@10 of the bundle.
+      recall_interval: Its 95 % confidence interval over the requests; (0, 1) without any.
+      products_shown: Number of products that are on the first page of at least one request.
       popularity: The same of the ten most popular products.
       chance: The same of ten products at random, in expectation.
       baseline: The same of the last blessed bundle on the same requests, None without one.
@@ -70,6 +73,8 @@ class Quality:
     requests: int
     products: int
     recall: float
+    recall_interval: Interval
+    products_shown: int
     popularity: float
     chance: float
     baseline: float | None
@@ -140,10 +145,10 @@ class _EvalSet:
     relevant: Sequence[frozenset[bytes]]
     groups: Mapping[bytes, bytes]
 
-    def mean_recall(self, ranked: Sequence[Sequence[bytes]]) -> float:
-        """Mean recall@10 of ranked groups, one list for each request; one without a relevant group counts as 0."""
+    def recalls(self, ranked: Sequence[Sequence[bytes]]) -> list[float]:
+        """Recall@10 of ranked groups, one list for each request; one without a relevant group counts as 0."""
         pairs = zip(ranked, self.relevant, strict=True)
-        return _mean([recall_at(groups, relevant, k=PAGE_SIZE) if relevant else 0.0 for groups, relevant in pairs])
+        return [recall_at(groups, relevant, k=PAGE_SIZE) if relevant else 0.0 for groups, relevant in pairs]
 
     def group_ranking(self, items: Sequence[bytes]) -> list[bytes]:
         """The groups of ranked items, each once, best first."""
@@ -162,11 +167,12 @@ def evaluate_bundle(version: str, *, data: EvalData, baseline: str | None, remar
     started = time.monotonic()
     eval_set = _read_eval_set(data)
     popular = [item for item, _ in count_positives(data.train).most_common()]
-    recall = _bundle_recall(version, eval_set)
+    ranked = _ranked_groups(version, eval_set)
+    recalls = eval_set.recalls(ranked)
     baseline_recall = None
     if baseline is not None:
         try:
-            baseline_recall = _bundle_recall(baseline, eval_set)
+            baseline_recall = _mean(eval_set.recalls(_ranked_groups(baseline, eval_set)))
         except Exception as error:  # It may want another wire form, or ops that are gone: then it is no baseline.
             remark = f"the last blessed bundle cannot answer these requests: {type(error).__name__}"
     num_groups = len(set(eval_set.groups.values()))
@@ -175,8 +181,10 @@ def evaluate_bundle(version: str, *, data: EvalData, baseline: str | None, remar
     return Quality(
         requests=len(eval_set.requests),
         products=num_groups,
-        recall=recall,
-        popularity=eval_set.mean_recall([eval_set.group_ranking(popular)] * len(eval_set.requests)),
+        recall=_mean(recalls),
+        recall_interval=mean_interval(np.array(recalls)) if recalls else Interval(0.0, 1.0),
+        products_shown=len({group for groups in ranked for group in groups[:PAGE_SIZE]}),
+        popularity=_mean(eval_set.recalls([eval_set.group_ranking(popular)] * len(eval_set.requests))),
         chance=_mean([min(1.0, PAGE_SIZE / max(1, num_groups)) if relevant else 0.0 for relevant in eval_set.relevant]),
         baseline=baseline_recall,
         remark=remark,
@@ -193,8 +201,8 @@ def _read_eval_set(data: EvalData) -> _EvalSet:
     return _EvalSet(requests=requests, relevant=relevant, groups=groups)
 
 
-def _bundle_recall(version: str, eval_set: _EvalSet) -> float:
-    """Mean recall@10 of one SavedModel, queried through its `search` signature."""
+def _ranked_groups(version: str, eval_set: _EvalSet) -> list[list[bytes]]:
+    """The groups on the first page of each request, of one SavedModel, queried through its `search` signature."""
     with remote_files.local_copy(version) as folder:
         model = LoadedModel(folder, missing_libraries=load_op_libraries())
     try:
@@ -204,7 +212,7 @@ def _bundle_recall(version: str, eval_set: _EvalSet) -> float:
             page_size = np.full([len(next(iter(batch.values())))], PAGE_SIZE, np.int32)
             found = predict_arrays(model, model.signatures["search"], {**batch, "page_size": page_size})
             ranked += [eval_set.group_ranking(row.tolist()) for row in found["ids"]]
-        return eval_set.mean_recall(ranked)
+        return ranked
     finally:
         model.close()
 

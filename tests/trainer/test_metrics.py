@@ -59,6 +59,14 @@ def test_retrieval_metrics_by_hand():
     assert values["ndcg@10"] == pytest.approx((0.6131 + 0.4307) / 2, abs=1e-4)
 
 
+def test_metrics_of_each_request_are_what_the_means_are_of():
+    relevant = _relevant((0, 0, 1, 1), (0, 1, 1, 1), (1, 2, 1, 1))
+    values = metrics.request_metrics(relevant, np.array([1.0, 20.0, 4.0]))
+    assert values["recall@10"].tolist() == [0.5, 1.0]
+    assert values["hit@1"].tolist() == [1.0, 0.0]
+    assert values["mrr"].tolist() == [1.0, 0.25]
+
+
 def test_graded_gain_and_recall_over_the_relevant_only():
     # Grades 3, 1, 0 have gains 7, 1, 0; only grade 2 and up is wanted. They stand at ranks 2, 1, 3.
     relevant = _relevant((0, 0, 7, 1), (0, 1, 1, 0), (0, 2, 0, 0), (1, 0, 1, 0))

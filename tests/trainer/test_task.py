@@ -45,6 +45,11 @@ def test_run_fn_leaves_towers_and_metrics_in_a_remote_folder(
     written = json.loads(_read(f"{root}/model/7/metrics.json"))
     assert written["model_id"] == trained.model_id
     assert json.loads(_read(f"{target}/assets.extra/towers.json"))["model_id"] == trained.model_id
+    # The evaluation goes with the towers, so that a bundle brings its own.
+    curves = json.loads(_read(f"{root}/model/7/curves.json"))
+    assert {"click", "purchase"} <= set(curves)
+    assert json.loads(_read(f"{target}/assets.extra/curves.json")) == curves
+    assert json.loads(_read(f"{target}/assets.extra/metrics.json"))["sections"] == written["sections"]
     table = _read(f"{root}/model/7/metrics.txt")
     assert "recall@10" in table
     assert any(table in message for message in caplog.messages)
@@ -189,6 +194,9 @@ def test_the_job_leaves_model_bundle_and_reports_in_any_file_system(
         assert from_json(file.read()) == tiny_shop.CONFIG
     assert tf.io.gfile.exists("ram://bucket/model/bundle/stock/1/assets.extra/manifest.json")
     _check_review_and_intent("ram://bucket/model/bundle/stock/1")
+    kept = json.loads(_read("ram://bucket/model/bundle/stock/1/assets.extra/metrics.json"))
+    assert kept["model_id"] == trained.model_id
+    assert kept["counts"]["items"] == 24
     line = json.loads((tmp_path / "metrics").read_text())
     assert float(line["recall_at_10"]) == trained_report.value("held_out", "all", "recall@10")
     # Data is read from there as well.

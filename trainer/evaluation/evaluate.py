@@ -1,7 +1,8 @@
 """Exact evaluation over the full catalogue: held-out, judged and planted relevance, with baselines."""
 
+import functools
 import pathlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,8 +12,9 @@ from trainer import metrics
 from trainer.batch_inference import compile_rows, map_rows
 from trainer.evaluation import baselines
 from trainer.evaluation.eval_sets import EvalSet, Requests, build_eval_sets, read_truth
-from trainer.evaluation.head_metrics import heads_section
+from trainer.evaluation.head_metrics import evaluate_heads
 from trainer.evaluation.report import MetricRow, Report, ReportSection
+from trainer.intervals import mean_interval
 from trainer.model.tower import mask_modalities
 from trainer.spec.branches import DAILY_MODALITIES, branches_of
 from trainer.spec.features import Modality, Side
@@ -57,7 +59,8 @@ def evaluate(trained: EvaluatedModel, *, truth_path: str | pathlib.Path | None =
     if eval_sets:
         (*_, last) = (each for each in eval_sets if each.excluded_items is None)
         sections.append(_masked_section(last, encoder=encoder, tables=tables, requests=requests, counts=counts))
-    sections.append(heads_section(trained, requests=requests, items=items, queries=queries.vectors))
+    heads = evaluate_heads(trained, requests=requests, items=items, queries=queries.vectors)
+    sections.append(heads.section)
     return Report(
         sections=tuple(section for section in sections if section.rows),
         counts={
@@ -67,6 +70,7 @@ def evaluate(trained: EvaluatedModel, *, truth_path: str | pathlib.Path | None =
             "held_out_requests": len(requests.ids),
             "rows_of_unknown_items": tables.train.num_dropped + tables.evaluation.num_dropped,
         },
+        curves=heads.curves,
     )
 
 
@@ -167,15 +171,35 @@ def _retrieval_section(eval_set: EvalSet, scorers: Mapping[str, metrics.Scorer],
     if eval_set.excluded_items is not None:
         scorers = {name: metrics.exclude_items(scorer, eval_set.excluded_items) for name, scorer in scorers.items()}
     ranks = {name: metrics.count_ranks(scorer, relevant, num_items=num_items) for name, scorer in scorers.items()}
-    rows = []
+    rows: list[MetricRow] = []
     for slice_name, mask in eval_set.slices.items():
         part = relevant.where(mask)
-        model, *others = [(name, metrics.retrieval_metrics(part, values[mask])) for name, values in ranks.items()]
-        columns = dict([model, ("chance", metrics.chance_metrics(part, num_items=num_items)), *others])
-        for metric in columns["model"]:
-            values = {name: column[metric] for name, column in columns.items()}
-            rows.append(MetricRow(slice_name=slice_name, size=part.num_requests(), metric=metric, values=values))
+        by_request = {name: metrics.request_metrics(part, values[mask]) for name, values in ranks.items()}
+        rows += _slice_rows(slice_name, part, by_request, num_items=num_items)
     return ReportSection(name=eval_set.name, title=eval_set.title, rows=tuple(rows), headline=_HEADLINE)
+
+
+def _slice_rows(
+    slice_name: str, part: metrics.Relevant, by_request: Mapping[str, Mapping[str, np.ndarray]], *, num_items: int
+) -> Iterator[MetricRow]:
+    """The metrics of one slice; with intervals of all requests, and of the headline metric of a part of them."""
+    chance = metrics.chance_metrics(part, num_items=num_items)
+    model, *others = by_request
+    for metric, expected in chance.items():
+        of_each = {name: values[metric] for name, values in by_request.items()}
+        means = {name: _mean(values) for name, values in of_each.items()}
+        has_intervals = slice_name == "all" or metric == _HEADLINE
+        yield MetricRow(
+            slice_name=slice_name,
+            size=part.num_requests(),
+            metric=metric,
+            values={model: means[model], "chance": expected, **{name: means[name] for name in others}},
+            intervals={name: mean_interval(values) for name, values in of_each.items()} if has_intervals else {},
+        )
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def _masked_section(
@@ -196,10 +220,13 @@ def _masked_section(
     rows = []
     for slice_name, mask in eval_set.slices.items():
         part = eval_set.relevant.where(mask)
-        headline = {name: metrics.retrieval_metrics(part, ranks[mask])[_HEADLINE] for name, ranks in values.items()}
+        recall = {name: metrics.request_metrics(part, ranks[mask])[_HEADLINE] for name, ranks in values.items()}
+        headline = {name: _mean(of_each) for name, of_each in recall.items()}
         ratios = {name: _ratio(headline["model"], value) for name, value in headline.items()}
-        for metric, columns in ((_HEADLINE, headline), ("full / masked", ratios)):
-            rows.append(MetricRow(slice_name=slice_name, size=part.num_requests(), metric=metric, values=columns))
+        intervals = {name: mean_interval(of_each) for name, of_each in recall.items()}
+        row = functools.partial(MetricRow, slice_name=slice_name, size=part.num_requests())
+        rows.append(row(metric=_HEADLINE, values=headline, intervals=intervals))
+        rows.append(row(metric="full / masked", values=ratios))
     title = f"The same model with one modality masked at inference ({eval_set.title.lower()})"
     return ReportSection(name="masked", title=title, rows=tuple(rows))
 

@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from trainer.intervals import Interval
+
+METRICS, CURVES = "metrics.json", "curves.json"
 _DETAILED = "all"  # the slice of which every metric is printed
 
 
@@ -18,12 +21,23 @@ class MetricRow:
       size: Number of requests (or rows).
       metric: Name of the metric.
       values: The model's and each baseline's value by name; NaN where it does not apply.
+      intervals: 95 % confidence intervals of some of `values`.
     """
 
     slice_name: str
     size: int
     metric: str
     values: dict[str, float]
+    intervals: dict[str, Interval] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the row in plain JSON types; a value that is not finite becomes None."""
+        values = {name: value if math.isfinite(value) else None for name, value in self.values.items()}
+        row = {"slice": self.slice_name, "size": self.size, "metric": self.metric, **values}
+        known = {
+            name: [round(end, 6) for end in ends] for name, ends in self.intervals.items() if math.isfinite(ends.low)
+        }
+        return {**row, "intervals": known} if known else row
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,10 +64,12 @@ class Report:
     Attributes:
       sections: In the order of printing.
       counts: Sizes of catalogue and splits.
+      curves: Curves of the heads by task (`trainer.evaluation.curves`), as plain data.
     """
 
     sections: tuple[ReportSection, ...]
     counts: dict[str, int]
+    curves: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def value(self, section: str, slice_name: str, metric: str, column: str = "model") -> float:
         """Returns one value; NaN when there is no such row."""
@@ -76,18 +92,17 @@ class Report:
             "sections": {
                 section.name: {
                     "title": section.title,
-                    "rows": [
-                        {
-                            "slice": row.slice_name,
-                            "size": row.size,
-                            "metric": row.metric,
-                            **{name: value if math.isfinite(value) else None for name, value in row.values.items()},
-                        }
-                        for row in section.rows
-                    ],
+                    "rows": [row.to_dict() for row in section.rows],
                 }
                 for section in self.sections
             },
+        }
+
+    def files(self, **facts: Any) -> dict[str, str]:
+        """Returns `metrics.json`, with `facts` before the metrics, and `curves.json`: {name: content}."""
+        return {
+            METRICS: json.dumps({**facts, **self.to_dict()}, indent=1) + "\n",
+            CURVES: json.dumps(self.curves) + "\n",
         }
 
     def to_json(self) -> str:

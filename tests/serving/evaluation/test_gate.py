@@ -9,6 +9,7 @@ from serving.evaluation import gate
 from serving.evaluation.eval_requests import EvalRequest, count_positives, read_eval_requests, read_group_ids
 from serving.evaluation.gate import EvalData, Quality, QualityGate, evaluate_bundle
 from tests.support.tiny_shop import CONFIG, example, write_records
+from trainer.intervals import Interval
 from trainer.spec.features import Side
 
 ITEMS = [f"i{number}" for number in range(12)]
@@ -85,6 +86,11 @@ def test_recall_counts_products_beside_its_baselines(data, answers):
     # Ten of eleven products at random hold a product with chance 10/11; c wants none: (10/11 + 10/11 + 0) / 3.
     assert found.chance == pytest.approx(2 * 10 / 11 / 3)
     assert (found.example, found.example_item) == ("one", "i1")
+    # The pages show i0 (the pair), i9, i2 and i3.
+    assert found.products_shown == 4
+    # Recalls 0.5, 1, 0 vary by 1/6 where yes-or-no cases of mean 0.5 vary by 1/4: as much as 3 x 1.5 = 4.5 cases.
+    # Wilson: 1 / (1 + 3.8415 / 4.5) x 1.96 x sqrt(0.25 / 4.5 + 3.8415 / (4 x 4.5^2)) = 0.3393.
+    assert found.recall_interval == pytest.approx((0.5 - 0.3393, 0.5 + 0.3393), abs=1e-3)
 
 
 def test_a_baseline_that_cannot_answer_is_left_out_with_the_reason(data, answers):
@@ -115,6 +121,8 @@ def measured(**changes):
         "requests": 20,
         "products": 500,
         "recall": 0.5,
+        "recall_interval": Interval(0.3, 0.7),
+        "products_shown": 90,
         "popularity": 0.2,
         "chance": 0.1,
         "baseline": 0.52,

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tests.support import tiny_shop
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.report import MetricRow, Report, ReportSection
+from trainer.intervals import auc_interval, share_interval
 from trainer.model.tower import is_masked
 from trainer.spec.branches import branches_of
 from trainer.spec.features import Modality, Side
@@ -116,6 +117,39 @@ def test_the_report_has_the_model_and_its_baselines(report):
     assert report.value("held_out", "query: text", "recall@1", "neighbours") == 0.0
 
 
+def test_what_a_figure_shows_has_its_interval(report):
+    def row(section, slice_name, metric):
+        [rows] = [part.rows for part in report.sections if part.name == section]
+        return next(one for one in rows if (one.slice_name, one.metric) == (slice_name, metric))
+
+    # Yes or no for each of 48 requests: 44 of them, and for popularity none.
+    recall = row("held_out", "all", "recall@10").intervals
+    assert tuple(recall["model"]) == pytest.approx(tuple(share_interval(44 / 48, 48)))
+    assert tuple(recall["popularity"]) == pytest.approx(tuple(share_interval(0.0, 48)))
+    assert "chance" not in recall  # it is exact
+    assert row("held_out", "query: text", "recall@10").intervals["model"].high <= 1.0
+    assert row("held_out", "query: text", "mrr").intervals == {}  # only the headline metric of a slice is shown
+    masked = row("masked", "all", "recall@10").intervals
+    assert tuple(masked["no text"]) == pytest.approx(tuple(share_interval(0.0, 48)))
+    click = row("heads", "click", "auc")
+    assert tuple(click.intervals["model"]) == pytest.approx(
+        tuple(auc_interval(click.values["model"], positives=24, negatives=48))
+    )
+
+
+def test_curves_of_the_heads_are_kept(report):
+    # 20 clicked rows at 0.9, of the others 4; the rest at 0.
+    click = report.curves["click"]
+    assert (click["positives"], click["negatives"]) == (24, 48)
+    assert click["thresholds"] == pytest.approx([0.9, 0.0])
+    assert (click["true_positives"], click["false_positives"]) == ([20, 24], [4, 48])
+    assert sum(part["size"] for part in click["calibration"]) == 72
+    # Every item is forecast to sell one unit a day; items 0, 2, ... 22 sell as many as their number: 11 on average.
+    assert report.curves["demand"]["calibration"] == [{"size": 12, "predicted": 1.0, "observed": 11.0}]
+    assert set(report.files(model_id="m")) == {"metrics.json", "curves.json"}
+    assert json.loads(report.files(model_id="m")["curves.json"]) == report.curves
+
+
 def test_slices_follow_the_planted_truth(report):
     assert report.value("planted", "all", "recall@1") == pytest.approx(22 / 24)
     assert report.value("planted", "needs: text", "recall@1") == 1.0
@@ -171,6 +205,7 @@ def test_reviews_are_measured_where_no_request_is_held_out(shop, work_dir, tmp_p
     assert report.value("heads", "sentiment", "accuracy") == pytest.approx(3 / 4)
     assert report.value("heads", "sentiment", "accuracy", "mean") == pytest.approx(1 / 4)
     assert report.value("heads", "sentiment", "auc positive/negative") == pytest.approx(0.5)
+    assert report.curves["sentiment"]["confusion"] == [[0, 0, 1], [0, 0, 0], [0, 0, 3]]
     assert report.counts["held_out_requests"] == 0
 
 
