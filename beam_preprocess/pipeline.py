@@ -80,7 +80,6 @@ def input_fingerprint(source: Source, part: str, config: Config) -> str:
     """
     if part == "items" or config.data.pseudo_queries:
         items.fetch_media(source, config)
-    """Returns the hash of all content that `ingest_items` or `ingest_events` reads with this configuration."""
     config = with_pseudo_queries(config, source)
     parts = [part, fingerprint(source, "items" if part == "items" else "events")]
     if part == "events" and config.data.pseudo_queries:

@@ -8,6 +8,8 @@ from typing import Any, TextIO
 
 import orjson
 
+from beam_preprocess.feeds.values.lists import path_text
+
 _GOOGLE_COLUMNS = (
     "id", "item_group_id", "title", "description", "brand", "product_type", "price", "availability", "image_link",
     "additional_image_link", "video_link", "gtin", "mpn", "product_detail",
@@ -66,7 +68,7 @@ def _google_row(record: Mapping[str, Any]) -> dict[str, str]:
         "title": record.get("title", ""),
         "description": record.get("description", ""),
         "brand": record.get("brand", ""),
-        "product_type": " > ".join(record.get("category", [])),
+        "product_type": path_text(record.get("category", [])),
         "price": price,
         "availability": "in_stock" if record.get("in_stock", True) else "out_of_stock",
         "image_link": images[0] if images else "",
@@ -101,7 +103,7 @@ def _product(record: Mapping[str, Any]) -> dict[str, Any]:
     if record.get("brand"):
         node["brand"] = {"@type": "Brand", "name": record["brand"]}
     if record.get("category"):
-        node["category"] = " > ".join(record["category"])
+        node["category"] = path_text(record["category"])
     for key in ("gtin", "mpn"):
         if attributes.get(key):
             node[key] = attributes.pop(key)

@@ -1,8 +1,10 @@
-"""Exports of analytics tools for tests: records and files through a kind, and the public files where they are."""
+"""Exports of shops and analytics tools for tests: records, texts and files through a kind, and the public files."""
 
 import collections
+import csv
+import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,21 +14,48 @@ from beam_preprocess.feeds.contract.columns import Columns
 from beam_preprocess.feeds.contract.drafts import EventDraft, ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Reading
 from beam_preprocess.feeds.contract.tally import Tally
-from beam_preprocess.feeds.files.feed_file import FeedFile, open_feed_file, table_of
+from beam_preprocess.feeds.files.feed_file import FeedFile, open_feed_file
 from beam_preprocess.feeds.files.locations import InputFile
 from beam_preprocess.outcomes import SourceRef, SourceRow
 
 DATA = Path(os.environ.get("VITRINE_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
+# A file; the content of one; records, among them rows with a place of their own.
+Content = Path | str | bytes | Iterable[Mapping[str, Any] | SourceRow]
 
 
 class Imported(NamedTuple):
-    """What a kind made of an export."""
+    """What a kind made of an export.
 
-    items: list[dict[str, Any]]
+    Attributes:
+      drafts: Drafts of its items.
+      events: Values of its events.
+      skipped: Rows that gave no draft.
+      rows: Number of its rows.
+      confidence: How sure the kind is of the file.
+      notes: Notes of the kind.
+      columns: Lookup of the columns.
+    """
+
+    drafts: list[ItemDraft]
     events: list[dict[str, Any]]
     skipped: list[Skipped]
+    rows: int
+    confidence: float
     notes: dict[str, str]
     columns: Columns
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """Values of the items."""
+        return [draft.values for draft in self.drafts]
+
+    def ids(self) -> list[str]:
+        """Returns the ids of the items in their order."""
+        return [values["item_id"] for values in self.items]
+
+    def item(self, item_id: str) -> dict[str, Any]:
+        """Returns the first item of an id."""
+        return next(values for values in self.items if values["item_id"] == item_id)
 
     def types(self) -> dict[str, int]:
         """Returns {type of event: events}."""
@@ -36,9 +65,10 @@ class Imported(NamedTuple):
         """Returns {reason: rows that gave no draft}."""
         return dict(collections.Counter(str(skipped.reason) for skipped in self.skipped))
 
-    def distinct(self, field: str) -> int:
-        """Returns the number of distinct values of a field of the events."""
-        return len({event[field] for event in self.events if field in event})
+    def distinct(self, field: str) -> set[Any]:
+        """Returns the distinct values of a field of the items and events; of a list, of its entries."""
+        values = [values[field] for values in (*self.items, *self.events) if values.get(field)]
+        return {part for value in values for part in (value if isinstance(value, list) else [value])}
 
 
 def shared_file(path: str) -> Path:
@@ -49,7 +79,12 @@ def shared_file(path: str) -> Path:
     return file
 
 
-def feed(content: Path | str | bytes | Iterable[Mapping[str, Any]], folder: Path | None = None) -> FeedFile:
+def table(text: str) -> list[dict[str, str]]:
+    """Returns the records of a CSV text."""
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def feed(content: Content, folder: Path | None = None) -> FeedFile:
     """Returns a file, the content of a file to be written to `folder`, or records as a feed file."""
     if isinstance(content, Path):
         return open_feed_file(InputFile(content.name, str(content)))
@@ -58,47 +93,60 @@ def feed(content: Path | str | bytes | Iterable[Mapping[str, Any]], folder: Path
         file = folder / "export.txt"
         file.write_bytes(content.encode() if isinstance(content, str) else content)
         return feed(file)
-    records = list(content)
-    return table_of("records", lambda: iter(records))
+    rows = [
+        row if isinstance(row, SourceRow) else SourceRow(SourceRef("records", number), row)
+        for number, row in enumerate(content, start=1)
+    ]
+
+    def read(tally: Tally) -> Iterator[SourceRow]:
+        return iter(rows)
+
+    return FeedFile(InputFile("records", ""), "table", {}, read)
+
+
+def rows_of(content: Content, folder: Path | None = None, tally: Tally | None = None) -> list[Any]:
+    """Returns the values of an export's rows: records, or why there is none."""
+    return [row.values for row in feed(content, folder).read(tally or Tally())]
+
+
+def events_of(kind: FeedKind, content: Content, folder: Path | None = None) -> Imported:
+    """Returns the events of an export."""
+    return run(kind, feed(content, folder))
+
+
+def items_of(kind: FeedKind, content: Content, folder: Path | None = None) -> Imported:
+    """Returns the catalogue of an export."""
+    return run(kind, feed(content, folder), catalogue=True)
 
 
 def run(kind: FeedKind, file: FeedFile, *, catalogue: bool = False) -> Imported:
     """Returns what a kind makes of a file, after a check that each row has one outcome."""
     reading = Reading(Columns(), {})
-    rows: list[SourceRow] = list(file.read(Tally()))
+    rows = list(file.read(Tally()))
     read = kind.items if catalogue else kind.events
     assert read is not None
     drafts = list(read(iter(rows), reading))
-    kept: set[SourceRef] = set()
-    skipped = [draft for draft in drafts if isinstance(draft, Skipped)]
-    for draft in drafts:
-        if not isinstance(draft, Skipped):
-            kept.update(draft.refs if isinstance(draft, ItemDraft) else (draft.ref,))
-    missed = collections.Counter(one.ref for one in skipped)
-    assert set(missed.values()) <= {1}
-    assert not kept & set(missed)
-    assert kept | set(missed) == {row.ref for row in rows}
+    _check_outcomes(rows, drafts)
     return Imported(
-        items=[draft.values for draft in drafts if isinstance(draft, ItemDraft)],
+        drafts=[draft for draft in drafts if isinstance(draft, ItemDraft)],
         events=[draft.values for draft in drafts if isinstance(draft, EventDraft)],
-        skipped=skipped,
+        skipped=[draft for draft in drafts if isinstance(draft, Skipped)],
+        rows=len(rows),
+        confidence=kind.recognize(file.head()),
         notes=reading.notes,
         columns=reading.columns,
     )
 
 
-def events_of(
-    kind: FeedKind, content: Path | str | bytes | Iterable[Mapping[str, Any]], folder: Path | None = None
-) -> Imported:
-    """Returns the events of an export."""
-    return run(kind, feed(content, folder))
-
-
-def items_of(
-    kind: FeedKind, content: Path | str | bytes | Iterable[Mapping[str, Any]], folder: Path | None = None
-) -> Imported:
-    """Returns the catalogue of an export."""
-    return run(kind, feed(content, folder), catalogue=True)
+def _check_outcomes(rows: list[SourceRow], drafts: list[Any]) -> None:
+    """Each row is a part of one item, or gave events, or was skipped once."""
+    of_items = [ref for draft in drafts if isinstance(draft, ItemDraft) for ref in draft.refs]
+    kept = {*of_items, *(draft.ref for draft in drafts if isinstance(draft, EventDraft))}
+    missed = [draft.ref for draft in drafts if isinstance(draft, Skipped)]
+    assert len(of_items) == len(set(of_items))
+    assert len(missed) == len(set(missed))
+    assert not kept & set(missed)
+    assert kept | set(missed) == {row.ref for row in rows}
 
 
 def values_of_any_type() -> list[Any]:

@@ -6,14 +6,15 @@ https://documentation.bloomreach.com/engagement/docs/web-tracking
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from beam_preprocess.feeds.analytics import nested
+from beam_preprocess.feeds.analytics import nodes
 from beam_preprocess.feeds.analytics.drafting import Orders, Shoppers, known, names_item, not_an_event, without_item
 from beam_preprocess.feeds.analytics.event_names import type_of
-from beam_preprocess.feeds.analytics.nested import Node, folded
+from beam_preprocess.feeds.analytics.nodes import Node, folded
 from beam_preprocess.feeds.analytics.requests import Moment, moments_of, with_requests
 from beam_preprocess.feeds.contract.columns import column_key
 from beam_preprocess.feeds.contract.drafts import NOT_A_PRODUCT, EventDraft, ItemDraft, Skipped, unreadable
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
+from beam_preprocess.feeds.values.parsed import is_empty
 from beam_preprocess.outcomes import SourceRow
 from trainer.spec.records import EventType
 
@@ -48,7 +49,7 @@ class _Reader:
         self._shoppers = Shoppers(reading)
 
     def moment(self, row: SourceRow) -> Moment | Skipped:
-        event = nested.record(row.values, self._reading.columns)  # type: ignore[arg-type]
+        event = nodes.record(row.values, self._reading.columns)  # type: ignore[arg-type]
         properties = event.node("properties") or event
         shared = self._shared(event)
         name = (event.text("type", *_NAMES) or "").lower()
@@ -77,7 +78,7 @@ class _Reader:
         own = _line(properties)
         lines = [own] if names_item(own) else products
         if not lines:
-            lines = [{"item_id": item_id} for item_id in nested.texts(properties.get("item_id", "product_ids"))]
+            lines = [{"item_id": item_id} for item_id in nodes.texts(properties.get("item_id", "product_ids"))]
         events = [{**shared, "type": kind, **line} for line in lines]
         if kind == EventType.PURCHASE:  # `purchase` and its `purchase_item` events are the same sale
             self._orders.bought(properties.text("event_id", "purchase_id", "order_id"), events)
@@ -95,7 +96,7 @@ def _list(properties: Node, name: str, shared: dict[str, Any]) -> list[dict[str,
     search = [] if query is None else [{**shared, "type": EventType.SEARCH, "query": {"text": query}}]
     lines = [line for line in map(_line, properties.nodes(*_LINES)) if names_item(line)]
     if not lines:
-        lines = [{"item_id": item_id} for item_id in nested.texts(properties.get("item_id", "product_ids"))]
+        lines = [{"item_id": item_id} for item_id in nodes.texts(properties.get("item_id", "product_ids"))]
     return [*search, *({**shared, "type": EventType.IMPRESSION, "position": n, **line} for n, line in enumerate(lines))]
 
 
@@ -118,7 +119,7 @@ def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | 
         if (skipped := unreadable(row)) is not None:
             yield skipped
             continue
-        product = nested.record(row.values, reading.columns)  # type: ignore[arg-type]
+        product = nodes.record(row.values, reading.columns)  # type: ignore[arg-type]
         path = product.text("item_id", "path")  # of a Discovery feed: /products/ID
         node = product.node("value").node("attributes") or product.node("properties") or product
         item_id = node.text("item_id", *_ITEM_IDS) or product.text("item_id", *_ITEM_IDS)
@@ -150,7 +151,7 @@ def _fields(product: Node) -> dict[str, Any]:
     attributes = {}
     for name, value in product.items():
         key = column_key(name)
-        if key not in taken and not key.startswith("categor") and (texts := nested.texts(value)):
+        if key not in taken and not key.startswith("categor") and (texts := nodes.texts(value)):
             attributes[name] = ", ".join(texts)
             product.get("attributes", name)
     return values | known(category=_path(category), attributes=attributes)
@@ -158,12 +159,12 @@ def _fields(product: Node) -> dict[str, Any]:
 
 def _path(category: Any) -> Any:
     """A category path: levels of names, or of objects with a `name` as in a Discovery feed."""
-    category = nested.unpacked(category)
+    category = nodes.unpacked(category)
     if isinstance(category, list) and category and isinstance(category[0], list):
         category = category[0]
     if isinstance(category, list):
         names = [level.get("name") if isinstance(level, dict) else level for level in category]
-        return [str(name) for name in names if not nested.is_unknown(name)] or None
+        return [str(name) for name in names if not is_empty(name)] or None
     return category if isinstance(category, str) else None
 
 

@@ -7,13 +7,14 @@ import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from beam_preprocess.feeds.analytics import layouts, nested
+from beam_preprocess.feeds.analytics import layouts, nodes
 from beam_preprocess.feeds.analytics.drafting import Shoppers, catalogue_of, known, not_an_event, without_item
 from beam_preprocess.feeds.analytics.event_names import type_of, type_of_file
 from beam_preprocess.feeds.analytics.layouts import is_absent
 from beam_preprocess.feeds.analytics.requests import MADE, ORDER_EPOCH
 from beam_preprocess.feeds.contract.drafts import EventDraft, ItemDraft, Skipped, unreadable
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
+from beam_preprocess.feeds.values.lists import text_of
 from beam_preprocess.outcomes import SourceRow
 from trainer.spec.records import EventType
 
@@ -112,9 +113,9 @@ class _Reader:
         fields = known(
             timestamp=self._time(cells, layout),
             type=kind,
-            item_id=None if kind == EventType.SEARCH else nested.id_text(cells["item_id"]),
-            user_id=None if user is None else nested.id_text(user),
-            session_id=None if session is None else nested.id_text(session),
+            item_id=None if kind == EventType.SEARCH else text_of(cells["item_id"]),
+            user_id=None if user is None else text_of(user),
+            session_id=None if session is None else text_of(session),
             price=cells["price"],
             quantity=cells["quantity"] if kind in (EventType.PURCHASE, EventType.RETURN, EventType.CART) else None,
             query={"text": str(query)} if query is not None else None,
@@ -169,7 +170,7 @@ def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | 
 
 
 def _recognize(head: Head) -> float:
-    columns = {nested.folded(name) for name in head.columns}
+    columns = {nodes.folded(name) for name in head.columns}
     if columns & _RATING_COLUMNS or "title" in columns or not head.rows:
         return 0.0
     if {"session", "events"} == columns:

@@ -1,6 +1,6 @@
 """Names of events in tools and logs to types of event."""
 
-from beam_preprocess.feeds.analytics.nested import folded
+from beam_preprocess.feeds.analytics.nodes import folded
 from trainer.spec.records import EventType
 
 _NAMES = {

@@ -6,7 +6,7 @@ https://support.google.com/analytics/answer/7029846
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from beam_preprocess.feeds.analytics import nested
+from beam_preprocess.feeds.analytics import nodes
 from beam_preprocess.feeds.analytics.drafting import (
     Orders,
     Shoppers,
@@ -16,7 +16,7 @@ from beam_preprocess.feeds.analytics.drafting import (
     not_an_event,
     without_item,
 )
-from beam_preprocess.feeds.analytics.nested import Node
+from beam_preprocess.feeds.analytics.nodes import Node
 from beam_preprocess.feeds.analytics.requests import Moment, moments_of, with_requests
 from beam_preprocess.feeds.contract.drafts import EventDraft, ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
@@ -74,7 +74,7 @@ class _Reader:
         self._shoppers = Shoppers(reading)
 
     def moment(self, row: SourceRow) -> Moment | Skipped:
-        event = nested.record(row.values, self._reading.columns)  # type: ignore[arg-type]
+        event = nodes.record(row.values, self._reading.columns)  # type: ignore[arg-type]
         name = (event.text("type", "event_name") or "").casefold()
         user = event.text("user_id", "user_id", "user_pseudo_id")
         self._shoppers.count(user)
@@ -181,7 +181,7 @@ def _events(rows: Iterable[SourceRow], reading: Reading) -> Iterator[EventDraft 
 
 def _products(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:
     def products(row: SourceRow) -> Iterator[dict[str, Any]]:
-        event = nested.record(row.values, reading.columns)  # type: ignore[arg-type]
+        event = nodes.record(row.values, reading.columns)  # type: ignore[arg-type]
         for item in _items(event):
             if (item_id := item.text("item_id", "item_id")) is not None:
                 yield known(
@@ -201,7 +201,7 @@ def _category(item: Node) -> str | list[str] | None:
 
 
 def _recognize(head: Head) -> float:
-    names = {nested.folded(name) for name in head.columns}
+    names = {nodes.folded(name) for name in head.columns}
     if {"eventname", "eventtimestamp", "eventparams"} <= names:
         return 0.95
     return 0.8 if {"eventname", "userpseudoid"} <= names else 0.0

@@ -4,14 +4,14 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from beam_preprocess.feeds.analytics.nested import folded
+from beam_preprocess.feeds.analytics.nodes import folded
 from beam_preprocess.feeds.analytics.requests import seconds_of
+from beam_preprocess.feeds.values.parsed import is_empty
 from beam_preprocess.outcomes import RecordError, SourceRow
 
 _FIRST_ROWS = 1000
 _EARLIEST, _LATEST = 631_152_000.0, 4_102_444_800.0  # 1990 and 2100
 _SHARE = 0.9  # of the values of a column that must agree
-_ABSENT = frozenset({"", "na", "n/a", "nan", "null", "none", "\\n", "-1", "undefined"})
 
 
 class FirstRows(NamedTuple):
@@ -35,8 +35,8 @@ def first_rows(rows: Iterable[SourceRow]) -> FirstRows:
 
 
 def is_absent(value: object) -> bool:
-    """Returns whether a cell holds no value, such as `NA`."""
-    return value is None or (isinstance(value, str) and value.strip().casefold() in _ABSENT) or value == -1
+    """Returns whether a cell holds no value, such as `NA`; a log of numbers writes -1 for it."""
+    return is_empty(value) or value in (-1, "-1")
 
 
 def named(

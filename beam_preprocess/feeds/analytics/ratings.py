@@ -14,12 +14,13 @@ import datetime
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from beam_preprocess.feeds.analytics import layouts, nested
+from beam_preprocess.feeds.analytics import layouts
 from beam_preprocess.feeds.analytics.drafting import catalogue_of, known, not_an_event
 from beam_preprocess.feeds.analytics.layouts import is_absent, number
 from beam_preprocess.feeds.analytics.requests import ORDER_EPOCH
 from beam_preprocess.feeds.contract.drafts import EventDraft, ItemDraft, Skipped, unreadable
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
+from beam_preprocess.feeds.values.lists import text_of
 from beam_preprocess.outcomes import SourceRow
 from trainer.spec.records import EventType
 
@@ -132,8 +133,8 @@ def _sequence(values: Mapping[str, Any], reading: Reading) -> Iterator[dict[str,
     for place, item in enumerate(items):
         yield {
             "type": EventType.CLICK,
-            "user_id": nested.id_text(user[0]),
-            "item_id": nested.id_text(item),
+            "user_id": text_of(user[0]),
+            "item_id": text_of(item),
             "timestamp": ORDER_EPOCH - _STEP_SECONDS * (len(items) - 1 - place),
         }
 
@@ -150,8 +151,8 @@ def _rated(
             reading.columns.note(field, column if layout.has_names else f"column_{column + 1}")
     if "item_id" not in cells:
         return
-    user = nested.id_text(cells["user_id"]) if "user_id" in cells else None
-    shared = known(user_id=user, item_id=nested.id_text(cells["item_id"]), timestamp=cells.get("timestamp"))
+    user = text_of(cells["user_id"]) if "user_id" in cells else None
+    shared = known(user_id=user, item_id=text_of(cells["item_id"]), timestamp=cells.get("timestamp"))
     if "timestamp" not in layout.columns:
         order[user or ""] += 1
         shared["timestamp"] = ORDER_EPOCH + _STEP_SECONDS * order[user or ""]

@@ -5,9 +5,9 @@ https://cloud.google.com/retail/docs/reference/rest/v2/projects.locations.catalo
 
 from collections.abc import Iterable, Iterator
 
-from beam_preprocess.feeds.analytics import nested
+from beam_preprocess.feeds.analytics import nodes
 from beam_preprocess.feeds.analytics.drafting import known
-from beam_preprocess.feeds.analytics.nested import Node, texts
+from beam_preprocess.feeds.analytics.nodes import Node, texts
 from beam_preprocess.feeds.analytics.retail_events import read_events
 from beam_preprocess.feeds.contract.drafts import NOT_A_PRODUCT, ItemDraft, Skipped, unreadable
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
@@ -43,7 +43,7 @@ class _Products:
         if (skipped := unreadable(row)) is not None:
             yield skipped
             return
-        product = nested.record(row.values, self._reading.columns)  # type: ignore[arg-type]
+        product = nodes.record(row.values, self._reading.columns)  # type: ignore[arg-type]
         draft = _draft(product, row.ref, self._reading)
         if draft is None:
             yield Skipped(row.ref, NOT_A_PRODUCT, "no id; wanted a product")
@@ -156,7 +156,7 @@ def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | 
 
 
 def _recognize(head: Head) -> float:
-    names = {nested.folded(name) for name in head.columns}
+    names = {nodes.folded(name) for name in head.columns}
     if {"eventtype", "visitorid"} <= names and names & {"eventtime", "productdetails", "searchquery"}:
         return 0.95
     if "title" in names and names & {

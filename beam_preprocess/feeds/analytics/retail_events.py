@@ -6,9 +6,9 @@ https://cloud.google.com/retail/docs/reference/rest/v2/projects.locations.catalo
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from beam_preprocess.feeds.analytics import nested
+from beam_preprocess.feeds.analytics import nodes
 from beam_preprocess.feeds.analytics.drafting import Orders, Shoppers, known, names_item, not_an_event, without_item
-from beam_preprocess.feeds.analytics.nested import Node
+from beam_preprocess.feeds.analytics.nodes import Node
 from beam_preprocess.feeds.analytics.requests import Moment, moments_of, with_requests
 from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
 from beam_preprocess.feeds.contract.kind import Reading
@@ -36,7 +36,7 @@ class _Reader:
         self._shoppers = Shoppers(reading)
 
     def moment(self, row: SourceRow) -> Moment | Skipped:
-        event = nested.record(row.values, self._reading.columns)  # type: ignore[arg-type]
+        event = nodes.record(row.values, self._reading.columns)  # type: ignore[arg-type]
         name = (event.text("type", "eventType") or "").strip().lower()
         shared = self._shared(event)
         details = event.nodes("productDetails") or event.node("productEventDetail").nodes("productDetails")
@@ -50,7 +50,7 @@ class _Reader:
             events = []
         if not events:
             return not_an_event(row.ref, name)
-        key = event.text("", "searchQuery") or ", ".join(nested.texts(event.get("", "pageCategories")))
+        key = event.text("", "searchQuery") or ", ".join(nodes.texts(event.get("", "pageCategories")))
         return Moment(row.ref, shared.get("session_id") or shared.get("user_id", ""), events, key)
 
     def _shared(self, event: Node) -> dict[str, Any]:

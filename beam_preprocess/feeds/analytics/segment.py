@@ -6,7 +6,7 @@ https://segment.com/docs/connections/spec/ecommerce/v2/
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from beam_preprocess.feeds.analytics import nested
+from beam_preprocess.feeds.analytics import nodes
 from beam_preprocess.feeds.analytics.drafting import (
     Orders,
     Shoppers,
@@ -16,7 +16,7 @@ from beam_preprocess.feeds.analytics.drafting import (
     not_an_event,
     without_item,
 )
-from beam_preprocess.feeds.analytics.nested import Node, folded
+from beam_preprocess.feeds.analytics.nodes import Node, folded
 from beam_preprocess.feeds.analytics.requests import Moment, moments_of, with_requests
 from beam_preprocess.feeds.contract.drafts import EventDraft, ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
@@ -60,7 +60,7 @@ class _Reader:
         self._shoppers = Shoppers(reading)
 
     def moment(self, row: SourceRow) -> Moment | Skipped:
-        call = nested.record(row.values, self._reading.columns)  # type: ignore[arg-type]
+        call = nodes.record(row.values, self._reading.columns)  # type: ignore[arg-type]
         name = call.text("type", "event", "event_text")
         kind = _TYPES.get(folded(name or ""))
         properties, shared = _properties(call), self._shared(call)
@@ -140,7 +140,7 @@ def _events(rows: Iterable[SourceRow], reading: Reading) -> Iterator[EventDraft 
 
 def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:
     def products(row: SourceRow) -> Iterator[dict[str, Any]]:
-        properties = _properties(nested.record(row.values, reading.columns))  # type: ignore[arg-type]
+        properties = _properties(nodes.record(row.values, reading.columns))  # type: ignore[arg-type]
         for product in properties.nodes("products") or [properties]:
             item_id = product.text("item_id", "product_id", "productId", "id", "sku")
             if item_id is not None:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from beam_preprocess.feeds.analytics import nested
+from beam_preprocess.feeds.analytics import nodes
 from beam_preprocess.feeds.analytics.drafting import Orders, Shoppers, known, names_item, not_an_event, without_item
-from beam_preprocess.feeds.analytics.nested import Node
+from beam_preprocess.feeds.analytics.nodes import Node
 from beam_preprocess.feeds.analytics.requests import Moment, moments_of, with_requests
 from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
@@ -89,7 +89,7 @@ class _Reader:
         self._shoppers = Shoppers(reading)
 
     def moment(self, row: SourceRow) -> Moment | Skipped:
-        event = nested.record(_named(row.values), self._reading.columns)  # type: ignore[arg-type]
+        event = nodes.record(_named(row.values), self._reading.columns)  # type: ignore[arg-type]
         entities = _entities(event)
         shared = self._shared(event, entities)
         action = _first(entities, "snowplow_ecommerce_action", event)
@@ -136,7 +136,7 @@ class _Reader:
     def _older(self, event: Node, entities: dict[str, list[Node]], shared: dict[str, Any]) -> list[dict[str, Any]]:
         """Searches, carts and lines of transactions from before the ecommerce entities."""
         if "site_search" in entities:
-            terms = nested.texts(_first(entities, "site_search", event).get("query", "terms"))
+            terms = nodes.texts(_first(entities, "site_search", event).get("query", "terms"))
             return [{**shared, "type": EventType.SEARCH, "query": {"text": " ".join(terms)}}] if terms else []
         if "add_to_cart" in entities:
             line = self._line(_first(entities, "add_to_cart", event))

@@ -6,10 +6,10 @@ https://github.com/o19s/ubi
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from beam_preprocess.feeds.analytics import nested
+from beam_preprocess.feeds.analytics import nodes
 from beam_preprocess.feeds.analytics.drafting import Shoppers, known, names_item, not_an_event, without_item
 from beam_preprocess.feeds.analytics.event_names import type_of
-from beam_preprocess.feeds.analytics.nested import Node, folded
+from beam_preprocess.feeds.analytics.nodes import Node, folded
 from beam_preprocess.feeds.contract.columns import Columns
 from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped, unreadable
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
@@ -31,7 +31,7 @@ _KEYS = {
 
 def _document(row: SourceRow, reading: Reading) -> Node:
     """The query or event of a row; in a logged request to OpenSearch or Solr the query is a part."""
-    document = nested.record(row.values, reading.columns)  # type: ignore[arg-type]
+    document = nodes.record(row.values, reading.columns)  # type: ignore[arg-type]
     for part in (document.node("_source"), document.node("ext").node("ubi"), document.node("params")):
         if part.has("query_id", "user_query", "action_name"):
             return part

@@ -90,7 +90,7 @@ def input_files(location: str, *, temporary_dir: str | None = None) -> list[Inpu
     """Returns the files behind a location, sorted by path; archives are listed member by member.
 
     Args:
-      location: A file, a directory, a pattern with `*`, `?` or `[...]` where no file has that very name, an address
+      location: A file, a directory, a pattern with `*`, `?` or `[...]` where nothing has that very name, an address
         that Beam has a file system for, or `-` for standard input.
       temporary_dir: Directory for a copy of standard input; the system's own when None.
 
@@ -120,9 +120,13 @@ def _local_paths(location: str) -> list[str]:
         return [child for child in found if _is_feed(os.path.basename(child))]
     if path.exists():
         return [str(path)]
-    if _PATTERN & set(location):
-        return sorted(found for found in glob.glob(str(path), recursive=True) if os.path.isfile(found))
-    return []
+    if not _PATTERN & set(location):
+        return []
+    if path.parent.is_dir() and path.name != "**":  # the name of a folder is no pattern
+        matched = [str(path.parent / name) for name in glob.glob(path.name, root_dir=path.parent)]
+    else:
+        matched = glob.glob(str(path), recursive=True)
+    return sorted(found for found in matched if os.path.isfile(found))
 
 
 def _remote_paths(location: str) -> list[str]:
@@ -130,10 +134,18 @@ def _remote_paths(location: str) -> list[str]:
         raise ValueError(f"{location} is a web address; wanted a file here. Name the address with its kind, or alone.")
     from apache_beam.io.filesystems import FileSystems
 
+    from beam_preprocess.literal_paths import list_files  # loads Beam, which a local import needs not
+
+    if inside := list_files(location, "*"):
+        return [path for path in inside if _is_feed(path.rpartition("/")[2])]
     if FileSystems.exists(location):
         return [location]
-    patterns = [location if _PATTERN & set(location) else FileSystems.join(location, "*")]
-    (found,) = FileSystems.match(patterns)
+    folder, _, name = location.rpartition("/")
+    if not _PATTERN & set(location):
+        return []
+    if matched := list_files(folder, name):  # the name of a folder is no pattern
+        return matched
+    (found,) = FileSystems.match([location])
     return sorted(metadata.path for metadata in found.metadata_list)
 
 

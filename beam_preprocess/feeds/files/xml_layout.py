@@ -9,6 +9,7 @@ from typing import NamedTuple
 from lxml import etree
 
 from beam_preprocess.feeds.files.xml_elements import PARSER_OPTIONS, local_name, repaired
+from beam_preprocess.feeds.values.lists import path_text
 
 _LOOK_CHARACTERS = 16 << 20
 _NAMESPACE = re.compile(r"""\sxmlns(?::[\w.-]+)?\s*=\s*(?:"[^"<>]*"|'[^'<>]*')""")
@@ -29,7 +30,7 @@ class Layout(NamedTuple):
       root: Name of the root element.
       nests: Whether a record may hold an element of its own name, deeper than as a child.
       namespaces: Namespace declarations of the document, ready for a start tag.
-      categories: {id: path} of a list of categories before the records, as in Yandex's format; root first, with ` > `.
+      categories: {id: path (`path_text`)} of a list of categories before the records, as in Yandex's format.
     """
 
     record: str
@@ -101,7 +102,7 @@ def _category_paths(categories: dict[str, _Category]) -> dict[str, str]:
             seen.add(place)
             names.append(categories[place].name)
             place = categories[place].parent
-        paths[key] = " > ".join(reversed(names))
+        paths[key] = path_text(reversed(names))
     return paths
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from beam_preprocess.feeds.contract.kind import Reading
 from beam_preprocess.feeds.stores.cells import unique
-from beam_preprocess.feeds.stores.nested import entries, filled, first, texts
+from beam_preprocess.feeds.values.nested import entries, filled, first, texts
 
 _TEXT = ("plain", "text", "markdown", "html")
 _PRICES = {"price": "price", "sale_price": "sale_price", "list_price": "list_price", "compare_at_price": "list_price"}

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from beam_preprocess.feeds.contract.columns import Row
 from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
-from beam_preprocess.feeds.stores.cells import text_of, unique, urls_of
-from beam_preprocess.feeds.stores.nested import deepest, entries, filled, first, texts
+from beam_preprocess.feeds.stores.cells import unique, urls_of
+from beam_preprocess.feeds.values.lists import deepest, text_of
+from beam_preprocess.feeds.values.nested import entries, filled, first, texts
 from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 
 _TEXTS = {

@@ -10,7 +10,8 @@ from beam_preprocess.feeds.standards import agentic
 from beam_preprocess.feeds.standards.jsonld_offers import GTIN, VOCABULARY, Offer, offer_of
 from beam_preprocess.feeds.standards.page_addresses import url_id
 from beam_preprocess.feeds.stores.cells import unique
-from beam_preprocess.feeds.stores.nested import deepest, entries, filled, first, texts
+from beam_preprocess.feeds.values.lists import deepest
+from beam_preprocess.feeds.values.nested import entries, filled, first, texts
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 
 _NAMED = ("name", "value", "@id")

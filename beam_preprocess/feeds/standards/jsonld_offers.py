@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from beam_preprocess.feeds.contract.kind import Reading
-from beam_preprocess.feeds.stores.nested import entries, first
+from beam_preprocess.feeds.values.nested import entries, first
 
 VOCABULARY = re.compile(r"https?://(?:www\.)?schema\.org/", re.IGNORECASE)
 GTIN = ("gtin", "gtin13", "gtin14", "gtin12", "gtin8")

@@ -6,24 +6,12 @@ from typing import Any
 
 from beam_preprocess.feeds.contract.columns import Row
 from beam_preprocess.feeds.values import words
+from beam_preprocess.feeds.values.lists import text_of
 from beam_preprocess.feeds.values.parsed import UnreadableValue
 
 _BEFORE_ADDRESS = re.compile(r"(?:[,;|]\s*)?(?=https?://)|,\s+|\n")
 _BETWEEN_PATHS = re.compile(r"[,;|\n]")
 _DECIMAL = re.compile(r"[-+]?\d+([.,]\d+)?")
-
-
-def text_of(value: Any) -> str:
-    """Returns a cell as text without blanks around it; a whole number without its decimal point, "" for no value."""
-    if isinstance(value, str):
-        return value.strip()
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
-            return ""
-        return str(int(value)) if value == int(value) else repr(value)
-    return str(value).strip()
 
 
 def unguarded(value: Any) -> str:

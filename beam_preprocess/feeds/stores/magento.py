@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from beam_preprocess.feeds.contract.columns import Row
 from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
-from beam_preprocess.feeds.stores.cells import fields_of, is_no, list_of, text_of, unguarded, unique, urls_of
-from beam_preprocess.feeds.stores.variants import Parent, filled, with_parent
+from beam_preprocess.feeds.stores.cells import fields_of, is_no, list_of, unguarded, unique, urls_of
+from beam_preprocess.feeds.stores.variants import Parent, with_parent
+from beam_preprocess.feeds.values.lists import path_text, text_of, whole_paths
+from beam_preprocess.feeds.values.nested import filled
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 
 _HEAD_ROWS = 50
@@ -168,8 +170,7 @@ def _paths(cell: Any, roots: frozenset[str]) -> list[str]:
     """Category paths without the root, the deepest of nested ones, the first one first."""
     split = [[level.strip() for level in re.split(r"(?<!\\)/", path)] for path in list_of(cell)]
     kept = [levels[1:] if levels[0].casefold() in roots else levels for levels in split]
-    paths = unique(" > ".join(level.replace("\\/", "/") for level in levels if level) for levels in kept)
-    return [path for path in paths if not any(other.startswith(f"{path} > ") for other in paths)]
+    return whole_paths([path_text(level.replace("\\/", "/") for level in levels if level) for levels in kept])
 
 
 def _stock(record: Row, attributes: dict[str, str]) -> dict[str, Any]:

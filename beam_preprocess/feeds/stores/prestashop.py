@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from beam_preprocess.feeds.contract.columns import Row
 from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
-from beam_preprocess.feeds.stores.cells import decimal_of, is_no, list_of, text_of, unguarded, unique, urls_of
-from beam_preprocess.feeds.stores.variants import filled
+from beam_preprocess.feeds.stores.cells import decimal_of, is_no, list_of, unguarded, unique, urls_of
+from beam_preprocess.feeds.values.lists import text_of
+from beam_preprocess.feeds.values.nested import filled
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 
 # {column: its names without the comment in brackets}: English, French, Spanish, Italian.
@@ -176,7 +177,8 @@ def _status(record: _Cells) -> str:
     """Why the shop does not offer a product, "" where it does."""
     if is_no(record.get("in_stock", "active")):
         return "inactive"
-    if text_of(record.get("in_stock", "visibility")).casefold() == "none":
+    shown = record.get("in_stock", "visibility")
+    if isinstance(shown, str) and shown.strip().casefold() == "none":  # a word here, which elsewhere is no value
         return "hidden"
     return "not for order" if is_no(record.get("in_stock", "orderable")) else ""
 

@@ -13,8 +13,9 @@ from beam_preprocess.feeds.contract.columns import Row
 from beam_preprocess.feeds.contract.drafts import NOT_A_PRODUCT, ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
 from beam_preprocess.feeds.stores import shopify_orders
-from beam_preprocess.feeds.stores.cells import decimal_of, fields_of, is_no, text_of, unguarded, unique
+from beam_preprocess.feeds.stores.cells import decimal_of, fields_of, is_no, unguarded, unique
 from beam_preprocess.feeds.stores.recent import Recent
+from beam_preprocess.feeds.values.lists import text_of
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 
 # Columns of the older header (`Handle`, `Body (HTML)`) and of the newer one (`URL handle`, `Description`).

@@ -7,8 +7,9 @@ from typing import Any
 from beam_preprocess.feeds.contract.columns import Row
 from beam_preprocess.feeds.contract.drafts import NOT_AN_EVENT, EventDraft, Skipped
 from beam_preprocess.feeds.contract.kind import Reading
-from beam_preprocess.feeds.stores.cells import decimal_of, fields_of, text_of, unguarded
+from beam_preprocess.feeds.stores.cells import decimal_of, fields_of, unguarded
 from beam_preprocess.feeds.stores.recent import Recent
+from beam_preprocess.feeds.values.lists import text_of
 from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 
 COLUMNS = frozenset(("name", "lineitem_name", "lineitem_quantity"))

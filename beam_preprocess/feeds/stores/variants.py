@@ -1,11 +1,11 @@
 """Variants of a product in an export that has a row for the product too."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from beam_preprocess.feeds.contract.drafts import ItemDraft
 from beam_preprocess.feeds.stores.cells import unique
+from beam_preprocess.feeds.values.nested import filled
 from beam_preprocess.outcomes import SourceRef
 
 _OWN_FIELDS = frozenset(("price", "list_price", "sale_price", "sale_start", "sale_end", "sku", "gtin", "mpn"))
@@ -43,8 +43,3 @@ def with_parent(draft: ItemDraft, parent: Parent) -> ItemDraft:
     values["attributes"] = shared.get("attributes", {}) | own.get("attributes", {})
     values["images"] = unique([*own.get("images", ()), *shared.get("images", ())])
     return ItemDraft(refs, filled(values))
-
-
-def filled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields that have a value."""
-    return {field: value for field, value in values.items() if value is not None and value not in ("", {}, [])}

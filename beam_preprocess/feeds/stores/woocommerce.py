@@ -9,14 +9,16 @@ from typing import Any
 from beam_preprocess.feeds.contract.columns import Row, column_key
 from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
-from beam_preprocess.feeds.stores.cells import text_of, unguarded, unique, urls_of
-from beam_preprocess.feeds.stores.variants import Parent, filled, with_parent
+from beam_preprocess.feeds.stores.cells import unguarded, unique, urls_of
+from beam_preprocess.feeds.stores.variants import Parent, with_parent
 from beam_preprocess.feeds.stores.woocommerce_columns import (
     TYPES,
     AttributeColumns,
     attribute_columns,
     fields_by_column,
 )
+from beam_preprocess.feeds.values.lists import path_text, text_of, whole_paths
+from beam_preprocess.feeds.values.nested import filled
 from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 
 _HEAD_ROWS = 50
@@ -179,8 +181,7 @@ def _attributes(record: Row, layout: _Layout) -> dict[str, str]:
 
 def _paths(cell: Any) -> list[str]:
     """Category paths, the first one first; a longer path takes the place of its own beginning."""
-    paths = [" > ".join(level.strip() for level in path.split(">")) for path in _split(cell)]
-    return [path for path in unique(paths) if not any(other.startswith(f"{path} > ") for other in paths)]
+    return whole_paths([path_text(level.strip() for level in path.split(">")) for path in _split(cell)])
 
 
 def _split(cell: Any) -> list[str]:

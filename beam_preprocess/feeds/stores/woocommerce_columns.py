@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from beam_preprocess.feeds.contract.columns import column_key
-from beam_preprocess.feeds.stores.cells import text_of
+from beam_preprocess.feeds.values.lists import text_of
 
 # {field: names}, in the order of the exporter: en|de|fr|es|it|nl|pl|pt|ru|sv|da|nb|fi|cs|tr|ja|zh, each once.
 _NAMES = {

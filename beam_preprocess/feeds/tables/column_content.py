@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from beam_preprocess.feeds.stores.nested import texts
+from beam_preprocess.feeds.values.nested import texts
 
 _PHOTO = re.compile(r"(https?://\S+|[\w./\\ %-]+)\.(jpe?g|png|webp|gif|avif|bmp|tiff?|heic)(\?\S*)?", re.IGNORECASE)
 _PHOTO_BREAK = re.compile(r"[|;,]\s*(?=https?:|/|\w)|\s+(?=https?:)")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from beam_preprocess.feeds.contract.columns import column_key
-from beam_preprocess.feeds.stores.nested import entries, first, texts
 from beam_preprocess.feeds.tables.column_names import has_field
+from beam_preprocess.feeds.values.nested import entries, first, texts
 
 _TEXT = ("#text", "@value")
 _WANTED = ("value", "amount", "src", "url", "@url", "href", "@href", "@src", "name", "title", "label", "path", "plain")

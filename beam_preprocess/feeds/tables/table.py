@@ -9,11 +9,12 @@ from beam_preprocess.feeds.contract.columns import Row, column_key
 from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
 from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
 from beam_preprocess.feeds.standards.page_addresses import url_id
-from beam_preprocess.feeds.stores.cells import is_no, text_of, unique, urls_of
-from beam_preprocess.feeds.stores.nested import filled, texts
+from beam_preprocess.feeds.stores.cells import is_no, unique, urls_of
 from beam_preprocess.feeds.tables.column_content import Content, content_of, fields_by_content
 from beam_preprocess.feeds.tables.column_names import NOT_SHOWN, PERSONAL, fields_by_name, plain_name
 from beam_preprocess.feeds.tables.flat_records import flat_record
+from beam_preprocess.feeds.values.lists import text_of
+from beam_preprocess.feeds.values.nested import filled, texts
 from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 
 _SAMPLE_ROWS = 200

@@ -1,6 +1,7 @@
-"""Lists and maps in one cell: JSON, and the separators that shops use."""
+"""Lists, maps and category paths in one cell: JSON, and the separators that shops use."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empty
 
 # No pattern begins with a repetition, so that a cell of a million blanks takes no quadratic time.
+_LEVEL_BREAK = " > "
 _PATH = re.compile(r"->|::|[>»›→|\\]")
 # A comma may be a part of an address: `https://shop.example/w_300,h_300/a.jpg`.
 _ADDRESS_BREAK = re.compile(r"[|;\n\t]|,(?=\s*(?:https?://|//))", re.IGNORECASE)
@@ -35,6 +37,22 @@ def category_path(raw: Any) -> Parsed:
             levels = _parts(raw.split("/"))
         return Parsed(levels, "list_from_text" if len(levels) > 1 else "")
     return text_list(raw)
+
+
+def path_text(levels: Iterable[str]) -> str:
+    """Returns a category path as one text, root first, as `category_path` reads it."""
+    return _LEVEL_BREAK.join(levels)
+
+
+def deepest(paths: Iterable[str]) -> str:
+    """Returns the path with most levels, the first one of equals; "" of none."""
+    return max(paths, key=lambda path: path.count(">") or path.count("/"), default="")
+
+
+def whole_paths(paths: Iterable[str]) -> list[str]:
+    """Returns the paths (`path_text`) that are not the beginning of another one, each once."""
+    unique = dict.fromkeys(path for path in paths if path)
+    return [path for path in unique if not any(other.startswith(path + _LEVEL_BREAK) for other in unique)]
 
 
 def uri_list(raw: Any) -> Parsed:
@@ -109,20 +127,25 @@ def _entries(found: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def text_of(value: Any) -> str:
-    """Returns a value of a record as text: lists joined by a comma, whole numbers without a fraction."""
+    """Returns a value as text without blanks around it, "" for none.
+
+    Whole numbers have no fraction, as tables of numbers write ids; lists are joined by a comma.
+    """
     if is_empty(value):
         return ""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
+    if isinstance(value, float):
+        if value.is_integer() and abs(value) < 1e15:
+            return str(int(value))
+        return str(value) if math.isfinite(value) else ""
     if isinstance(value, list | tuple):
         return ", ".join(text for part in value if (text := text_of(part)))
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {text}" for name, part in value.items() if (text := text_of(part)))
-    return str(value)
+    return str(value).strip()
 
 
 def _texts(found: list[Any] | tuple[Any, ...]) -> list[str]:

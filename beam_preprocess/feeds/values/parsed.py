@@ -27,8 +27,11 @@ class UnreadableValue(ValueError):
         self.reason = reason
 
 
-_EMPTY = frozenset(("", "n/a", "na", "#n/a", "null", "none", "nil", "nan", "-", "--", "(not set)", "(null)", "\\n"))
-
+# The last ones are of analytics tools.
+_EMPTY = frozenset(
+    ("", "n/a", "na", "#n/a", "null", "none", "nil", "nan", "-", "--", "(null)", "\\n")
+    + ("(not set)", "undefined", "not available in demo dataset")
+)
 _LONGEST = max(map(len, _EMPTY))
 
 

@@ -91,7 +91,7 @@ def test_no_damaged_row_stops_the_import():
 @pytest.mark.slow
 def test_the_public_sequences():
     imported = events_of(RATINGS, feed_exports.shared_file("sequences/sports.txt.gz"))
-    assert (len(imported.events), imported.distinct("user_id"), imported.distinct("item_id")) == (
+    assert (len(imported.events), len(imported.distinct("user_id")), len(imported.distinct("item_id"))) == (
         296_337,
         35_598,
         18_357,

@@ -150,6 +150,7 @@ def test_the_public_products():
 def test_the_public_events_and_schemas():
     imported = events_of(RETAIL, feed_exports.shared_file("feeds/retail_api/user_events.json"))
     assert imported.types() == {"search": 2, "view": 1}
-    assert (imported.notes["users"], imported.distinct("item_id"), imported.reasons()) == ("1", 1, {"not_an_event": 1})
+    assert (imported.notes["users"], len(imported.distinct("item_id"))) == ("1", 1)
+    assert imported.reasons() == {"not_an_event": 1}
     schema = items_of(RETAIL, feed_exports.shared_file("feeds/retail_api/product_schema.json"))
     assert (schema.items, set(schema.reasons())) == ([], {"not_a_product"})

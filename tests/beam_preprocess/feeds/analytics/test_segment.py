@@ -30,7 +30,7 @@ def test_a_search_its_list_and_an_order_share_a_request():
     ]
     imported = events_of(SEGMENT, log)
     assert imported.types() == {"search": 1, "impression": 2, "click": 1, "purchase": 2, "return": 2}
-    assert imported.distinct("request_id") == 1
+    assert len(imported.distinct("request_id")) == 1
     bought = [event for event in imported.events if event["type"] == "purchase"]
     assert [(event["item_id"], event.get("sku"), event.get("quantity")) for event in bought] == [
         ("p1", "s1", 2),

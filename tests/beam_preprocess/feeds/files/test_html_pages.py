@@ -6,7 +6,7 @@ import pytest
 
 from beam_preprocess.feeds.files.html_pages import is_html
 from beam_preprocess.outcomes import RecordError
-from tests.support.feed_reading import feed_file, file_rows, public_export
+from tests.support.feed_exports import feed, rows_of, shared_file
 
 PRODUCT = {"@context": "https://schema.org", "@type": "Product", "name": "Anvil", "sku": "A1"}
 MICRODATA = """<div itemscope itemtype="https://schema.org/Product"><h1 itemprop="name">Anvil, new</h1>
@@ -35,18 +35,18 @@ def page(*blocks, body=""):
     ],
 )
 def test_a_product_is_found_wherever_it_is(tmp_path, block):
-    (node,) = file_rows(tmp_path / "page.html", page(block))
+    (node,) = rows_of(page(block), tmp_path)
     assert (node["name"], node["sku"]) == ("Anvil", "A1")
 
 
 def test_one_product_in_json_ld_and_microdata_is_one_product(tmp_path):
-    (node,) = file_rows(tmp_path / "page.html", page(PRODUCT, PRODUCT, body=MICRODATA))
+    (node,) = rows_of(page(PRODUCT, PRODUCT, body=MICRODATA), tmp_path)
     assert (node["name"], node["color"]) == ("Anvil", "black")
 
 
 def test_products_of_one_page_with_other_identities_stay_apart(tmp_path):
     other = {**PRODUCT, "sku": "B2"}
-    assert [node["sku"] for node in file_rows(tmp_path / "page.html", page(PRODUCT, other, body=MICRODATA))] == [
+    assert [node["sku"] for node in rows_of(page(PRODUCT, other, body=MICRODATA), tmp_path)] == [
         "A1",
         "B2",
     ]
@@ -54,14 +54,14 @@ def test_products_of_one_page_with_other_identities_stay_apart(tmp_path):
 
 def test_broken_blocks_do_not_cost_the_others(tmp_path):
     blocks = ["null", '{"@type": "Product", "name": ', "[1, null]", '"text"', "", PRODUCT]
-    (node,) = file_rows(tmp_path / "page.html", page(*blocks))
+    (node,) = rows_of(page(*blocks), tmp_path)
     assert node["sku"] == "A1"
 
 
 def test_a_page_without_a_product_is_one_row_with_the_reason(tmp_path):
-    (row,) = file_rows(tmp_path / "a.html", page({"@type": "NewsArticle"}))
+    (row,) = rows_of(page({"@type": "NewsArticle"}), tmp_path)
     assert row == RecordError("not_a_product", "no schema.org Product in JSON-LD or microdata")
-    (row,) = file_rows(tmp_path / "b.html", page('{"@type": "Product", "name": '))
+    (row,) = rows_of(page('{"@type": "Product", "name": '), tmp_path)
     assert row.reason == "malformed"
 
 
@@ -69,7 +69,7 @@ def test_a_reference_to_an_offer_is_resolved_and_a_breadcrumb_is_kept(tmp_path):
     offer = {"@type": "Offer", "@id": "#offer", "price": "5"}
     crumbs = {"@type": "BreadcrumbList", "itemListElement": [{"@type": "ListItem", "name": "Tools", "position": 1}]}
     graph = {"@graph": [{**PRODUCT, "offers": {"@id": "#offer"}}, offer, crumbs]}
-    (node,) = file_rows(tmp_path / "page.html", page(graph))
+    (node,) = rows_of(page(graph), tmp_path)
     assert node["offers"] == offer
     assert node["breadcrumb"] == crumbs
 
@@ -102,6 +102,6 @@ def test_html_is_distinguished_from_xml(begin, expected):
     ],
 )
 def test_public_pages_have_the_products_that_they_show(name, reasons):
-    path = public_export(f"jsonld/{name}")
-    assert feed_file(path).form == "html"
-    assert [row.reason if isinstance(row, RecordError) else "" for row in file_rows(path)] == reasons
+    path = shared_file(f"feeds/jsonld/{name}")
+    assert feed(path).form == "html"
+    assert [row.reason if isinstance(row, RecordError) else "" for row in rows_of(path)] == reasons

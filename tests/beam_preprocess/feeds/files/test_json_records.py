@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.feed_reading import file_rows
+from tests.support.feed_exports import rows_of
 
 PRODUCT = {"@type": "Product", "name": "Anvil"}
 
@@ -21,7 +21,7 @@ PRODUCT = {"@type": "Product", "name": "Anvil"}
 )
 @pytest.mark.parametrize("indent", [None, 1])
 def test_a_document_gives_its_records_on_one_line_or_many(tmp_path, document, expected, indent):
-    assert file_rows(tmp_path / "f.json", json.dumps(document, indent=indent)) == expected
+    assert rows_of(json.dumps(document, indent=indent), tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -29,4 +29,4 @@ def test_a_document_gives_its_records_on_one_line_or_many(tmp_path, document, ex
 )
 @pytest.mark.parametrize("indent", [None, 1])
 def test_a_record_with_lists_is_one_record_on_one_line_or_many(tmp_path, record, indent):
-    assert file_rows(tmp_path / "f.json", json.dumps(record, indent=indent)) == [record]
+    assert rows_of(json.dumps(record, indent=indent), tmp_path) == [record]

@@ -10,6 +10,8 @@ import pytest
 from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.feeds.files.feed_file import open_feed_file
 from beam_preprocess.feeds.files.locations import InputFile, input_files
+from beam_preprocess.sharded_writer import write_file
+from tests.support import ram_filesystem  # Beam finds `ram://` once this is imported
 
 ROW = b"item_id,title\nA,Mug\n"
 
@@ -23,6 +25,29 @@ def test_the_name_of_a_file_is_no_pattern(tmp_path, name):
     (tmp_path / name).write_bytes(ROW)
     (tmp_path / "shopX.csv").write_bytes(b"item_id,title\nB,Of another shop\n")
     assert values(tmp_path / name) == [{"item_id": "A", "title": "Mug"}]
+
+
+@pytest.fixture(params=["a local folder", "a remote folder"])
+def root(request, tmp_path):
+    assert ram_filesystem.RamFileSystem.scheme() == "ram"
+    return str(tmp_path) if request.param == "a local folder" else f"ram://feeds-{tmp_path.name}"
+
+
+@pytest.mark.parametrize("name", ["shop [2024]", "shop?", "sh*p", "[ab]"])
+def test_the_name_of_a_folder_is_no_pattern_local_or_remote(root, name):
+    # `shop?` and `sh*p` as patterns match `shop2`, `[ab]` matches `a`, `shop [2024]` matches `shop 2`.
+    for other in ("shop2", "shop 2", "a"):
+        write_file(f"{root}/{other}/items.csv", b"item_id,title\nB,Of another shop\n")
+    write_file(f"{root}/{name}/items.csv", ROW)
+    write_file(f"{root}/{name}/photo.jpg", b"\xff\xd8\xff\xe0")
+    for location in (f"{root}/{name}", f"{root}/{name}/items.csv", f"{root}/{name}/*.csv"):
+        assert values(location) == [{"item_id": "A", "title": "Mug"}]
+
+
+def test_a_pattern_of_folders_gives_the_files_of_each(root):
+    for folder in ("shop-1", "shop-2", "other"):
+        write_file(f"{root}/{folder}/items.csv", ROW.replace(b"Mug", folder.encode()))
+    assert [row["title"] for row in values(f"{root}/shop-*/*.csv")] == ["shop-1", "shop-2"]
 
 
 def test_a_pattern_gives_its_files_in_order(tmp_path):

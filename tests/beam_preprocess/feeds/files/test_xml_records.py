@@ -4,7 +4,7 @@ import pytest
 
 from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.outcomes import RecordError
-from tests.support.feed_reading import file_rows
+from tests.support.feed_exports import rows_of
 
 RSS = """<?xml version="1.0" encoding="UTF-8"?>
 <rss version="2.0" xmlns:g="http://base.google.com/ns/1.0" xmlns:c="http://base.google.com/cns/1.0">
@@ -21,7 +21,7 @@ RSS = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def test_an_rss_item_is_a_record_with_google_names_and_lists(tmp_path):
-    first, second = file_rows(tmp_path / "feed.xml", RSS)
+    first, second = rows_of(RSS, tmp_path)
     assert first == {
         "g:id": "1",
         "title": "Salt & <b>pepper</b>",
@@ -38,7 +38,7 @@ def test_attributes_have_their_own_names_and_text_beside_them_too(tmp_path):
     <offers><offer id="a" available="true"><name>Boot</name><price from="true">10</price>
       <param name="Color">red</param><param name="Size" unit="EU">41</param></offer>
     <offer id="b"/></offers></shop></yml_catalog>"""
-    first, second = file_rows(tmp_path / "feed.xml", text)
+    first, second = rows_of(text, tmp_path)
     assert first == {
         "@id": "a",
         "@available": "true",
@@ -64,25 +64,25 @@ def test_attributes_have_their_own_names_and_text_beside_them_too(tmp_path):
     ],
 )
 def test_the_record_element_is_found(tmp_path, text, names):
-    assert [row["id"] for row in file_rows(tmp_path / "feed.xml", text)] == names
+    assert [row["id"] for row in rows_of(text, tmp_path)] == names
 
 
 def test_a_plain_element_wins_over_one_of_a_foreign_namespace(tmp_path):
     text = """<rss xmlns:media="urn:m"><item><media:title>photo</media:title><title>Boot</title><a:id>1</a:id>
     </item></rss>"""
-    assert file_rows(tmp_path / "feed.xml", text) == [{"title": "Boot", "id": "1"}]
+    assert rows_of(text, tmp_path) == [{"title": "Boot", "id": "1"}]
 
 
 def test_markup_inside_a_description_is_its_text(tmp_path):
     text = "<r><item><id>1</id><description><p>Soft <b>cotton</b></p> and more</description></item></r>"
-    (row,) = file_rows(tmp_path / "feed.xml", text)
+    (row,) = rows_of(text, tmp_path)
     assert row["description"] == "<p>Soft <b>cotton</b></p> and more"
 
 
 def test_bare_ampersands_entities_of_html_and_control_characters_cost_nothing(tmp_path):
     text = "<r><item><id>1</id><l>https://a.example/?a=1&b=2</l><t>Caf&eacute; &unknown; 2 <3 m\x0b</t></item></r>"
     tally = Tally()
-    (row,) = file_rows(tmp_path / "feed.xml", text, tally)
+    (row,) = rows_of(text, tmp_path, tally)
     assert row == {"id": "1", "l": "https://a.example/?a=1&b=2", "t": "Café &unknown; 2 <3 m"}
     assert tally.repaired == {"xml_escaped": 1}
 
@@ -92,7 +92,7 @@ def test_a_number_of_a_category_is_completed_by_its_path(tmp_path):
     </category><category id="3" parentId="3">Loop</category></categories><offers>
     <offer id="a"><categoryId>2</categoryId></offer><offer id="b"><categoryId>9</categoryId></offer>
     <offer id="c"><categoryId>3</categoryId></offer></offers></shop></yml_catalog>"""
-    first, second, third = file_rows(tmp_path / "feed.xml", text)
+    first, second, third = rows_of(text, tmp_path)
     assert first == {"@id": "a", "categoryId": "2", "category": "Shoes > Boots"}
     assert second == {"@id": "b", "categoryId": "9"}
     assert third["category"] == "Loop"
@@ -100,15 +100,15 @@ def test_a_number_of_a_category_is_completed_by_its_path(tmp_path):
 
 def test_references_to_no_character_are_left_out(tmp_path):
     text = "<r><item><id>1</id><t>a&#xD800;b&#0;c&#9999999;d&#233;</t></item></r>"
-    assert file_rows(tmp_path / "feed.xml", text) == [{"id": "1", "t": "abcdé"}]
+    assert rows_of(text, tmp_path) == [{"id": "1", "t": "abcdé"}]
 
 
 def test_a_cut_off_document_keeps_its_whole_records(tmp_path):
-    whole = file_rows(tmp_path / "feed.xml", RSS)
-    *kept, error = file_rows(tmp_path / "feed.xml", RSS[: RSS.index("&amp; bar")])
+    whole = rows_of(RSS, tmp_path)
+    *kept, error = rows_of(RSS[: RSS.index("&amp; bar")], tmp_path)
     assert kept == whole[:1]
     assert error == RecordError("malformed", "the document is cut off inside of <item>; wanted </item>")
-    *kept, error = file_rows(tmp_path / "feed.xml", RSS[: RSS.index("</channel>")])
+    *kept, error = rows_of(RSS[: RSS.index("</channel>")], tmp_path)
     assert kept == whole
     assert error.detail == "the document is cut off; wanted </rss> at its end"
 
@@ -116,26 +116,26 @@ def test_a_cut_off_document_keeps_its_whole_records(tmp_path):
 def test_damage_in_one_record_does_not_cost_the_others(tmp_path):
     text = "<r><item><id>1</id></item><item><id>2</b></id></item><item><id>3</id><item><id>4</id></item></r>"
     tally = Tally()
-    found = file_rows(tmp_path / "feed.xml", text, tally)
+    found = rows_of(text, tmp_path, tally)
     assert [row["id"] for row in found] == ["1", "2", "3", "4"]
     assert tally.repaired == {"xml_damaged": 2}
 
 
 def test_a_record_that_is_not_closed_ends_where_the_next_begins(tmp_path):
     text = "<r><item><id>1</id><item><id>2</id></item>" + "<item><id>3</id></item>" * 3 + "</r>"
-    assert [row["id"] for row in file_rows(tmp_path / "feed.xml", text)] == ["1", "2", "3", "3", "3"]
+    assert [row["id"] for row in rows_of(text, tmp_path)] == ["1", "2", "3", "3", "3"]
 
 
 def test_entities_of_the_document_are_never_expanded(tmp_path):
     text = """<!DOCTYPE r [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;"><!ENTITY f SYSTEM "file:///etc/passwd">]>
     <r><item><id>1</id><t>&b;</t><u>&f;</u></item><item><id>2</id></item></r>"""
-    first, _ = file_rows(tmp_path / "feed.xml", text)
+    first, _ = rows_of(text, tmp_path)
     assert first == {"id": "1", "t": "&b;", "u": "&f;"}
 
 
 def test_records_are_found_across_the_chunks_of_a_long_document(tmp_path):
     items = "".join(f"<item><id>{number}</id><t>{'x' * 997} &gt;</t></item>\n" for number in range(1200))
-    found = file_rows(tmp_path / "feed.xml", f"<rss><channel>{items}</channel></rss>")
+    found = rows_of(f"<rss><channel>{items}</channel></rss>", tmp_path)
     assert [row["id"] for row in found] == [str(number) for number in range(1200)]
     assert {row["t"] for row in found} == {"x" * 997 + " >"}
 
@@ -143,10 +143,10 @@ def test_records_are_found_across_the_chunks_of_a_long_document(tmp_path):
 @pytest.mark.parametrize("encoding", ["windows-1251", "utf-16"])
 def test_the_declared_encoding_is_used(tmp_path, encoding):
     text = f"<?xml version='1.0' encoding='{encoding}'?><r><item><id>1</id><t>Чай</t></item></r>"
-    assert file_rows(tmp_path / "feed.xml", text.encode(encoding)) == [{"id": "1", "t": "Чай"}]
+    assert rows_of(text.encode(encoding), tmp_path) == [{"id": "1", "t": "Чай"}]
 
 
 def test_a_document_without_records_is_named(tmp_path):
-    (error,) = file_rows(tmp_path / "feed.xml", "<r>nothing</r>")
+    (error,) = rows_of("<r>nothing</r>", tmp_path)
     assert error.reason == "malformed"
     assert error.detail == "no element with children; wanted a list of product elements"

@@ -6,7 +6,7 @@ import pytest
 
 from beam_preprocess.feeds.standards.google import GOOGLE
 from beam_preprocess.outcomes import RecordError, SourceRef, SourceRow
-from tests.support.feed_reading import read_file, read_public, read_rows
+from tests.support.feed_exports import items_of, shared_file
 
 RSS = """<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel><title>Shop</title><item>
 <title>Boot</title><description><![CDATA[<p>Warm</p>]]></description><link>https://a.example/boot</link>
@@ -26,9 +26,9 @@ RSS = """<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel><ti
 
 
 def test_every_attribute_of_an_rss_item_has_its_field(tmp_path):
-    read = read_file(GOOGLE, tmp_path / "feed.xml", RSS)
+    read = items_of(GOOGLE, RSS, tmp_path)
     (item,) = read.items
-    assert item.values == {
+    assert item == {
         "item_id": "B-1",
         "group_id": "B",
         "title": "Boot",
@@ -55,7 +55,7 @@ def test_every_attribute_of_an_rss_item_has_its_field(tmp_path):
         },
     }
     assert read.confidence == 0.95
-    assert read.fields["images"] == "g:image_link, g:additional_image_link"
+    assert read.columns.as_report()["images"] == "g:image_link, g:additional_image_link"
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_every_attribute_of_an_rss_item_has_its_field(tmp_path):
 )
 def test_a_text_feed_has_names_with_underscores_or_blanks(tmp_path, header):
     row = '1\tBoot\thttps://a.example/w_1,h_2/1.jpg\t9.90 EUR\tGeneral:Size:4,5 cm,General:"Sole":a:b'
-    read = read_file(GOOGLE, tmp_path / "feed.txt", f"{header}\n{row}\n2\tBag\t\t\t\n")
-    first, second = (item.values for item in read.items)
+    read = items_of(GOOGLE, f"{header}\n{row}\n2\tBag\t\t\t\n", tmp_path)
+    first, second = read.items
     assert first["images"] == ["https://a.example/w_1,h_2/1.jpg"]
     assert first["attributes"]["Size"] == "4,5 cm"
     assert second == {"item_id": "2", "title": "Bag"}
@@ -75,10 +75,10 @@ def test_an_atom_entry_is_known_by_its_own_id_not_by_its_address(tmp_path):
     text = """<feed xmlns="http://www.w3.org/2005/Atom" xmlns:g="http://base.google.com/ns/1.0"><title>t</title><entry>
     <id>https://a.example/1</id><g:id>1</g:id><title>Boot</title><summary>Warm</summary><link href="https://a.example/1"/>
     <g:image_link>https://a.example/1.jpg</g:image_link></entry></feed>"""
-    (item,) = read_file(GOOGLE, tmp_path / "feed.xml", text).items
-    assert item.values["item_id"] == "1"
-    assert item.values["description"] == "Warm"
-    assert "attributes" not in item.values
+    (item,) = items_of(GOOGLE, text, tmp_path).items
+    assert item["item_id"] == "1"
+    assert item["description"] == "Warm"
+    assert "attributes" not in item
 
 
 def test_an_answer_of_the_programming_interface_has_names_in_camel_case(tmp_path):
@@ -94,20 +94,20 @@ def test_an_answer_of_the_programming_interface_has_names_in_camel_case(tmp_path
         "productTypes": ["Shoes > Boots"],
         "productDetails": [{"sectionName": "A", "attributeName": "Sole", "attributeValue": "rubber"}],
     }
-    (item,) = read_file(GOOGLE, tmp_path / "p.json", json.dumps({"kind": "x", "resources": [product]})).items
-    assert item.values["item_id"] == "7"
-    assert item.values["images"] == ["https://a.example/1.jpg", "https://a.example/2.jpg"]
-    assert (item.values["price"], item.values["sale_price"]) == ("19.90 EUR", "9.95 EUR")
-    assert (item.values["sale_start"], item.values["sale_end"]) == ("2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z")
-    assert item.values["category"] == "Shoes > Boots"
-    assert item.values["attributes"] == {"Sole": "rubber"}
+    (item,) = items_of(GOOGLE, json.dumps({"kind": "x", "resources": [product]}), tmp_path).items
+    assert item["item_id"] == "7"
+    assert item["images"] == ["https://a.example/1.jpg", "https://a.example/2.jpg"]
+    assert (item["price"], item["sale_price"]) == ("19.90 EUR", "9.95 EUR")
+    assert (item["sale_start"], item["sale_end"]) == ("2024-01-01T00:00:00Z", "2024-02-01T00:00:00Z")
+    assert item["category"] == "Shoes > Boots"
+    assert item["attributes"] == {"Sole": "rubber"}
 
 
 def test_shipping_gives_the_currency_that_prices_lack_and_nothing_else():
-    read = read_rows(GOOGLE, [{"id": "1", "title": "a", "price": "250.00", "image_link": "x", "shipping": "AED 15"}])
-    assert read.items[0].values["price"] == "250.00"
+    read = items_of(GOOGLE, [{"id": "1", "title": "a", "price": "250.00", "image_link": "x", "shipping": "AED 15"}])
+    assert read.items[0]["price"] == "250.00"
     assert read.notes == {"currency": "AED"}
-    assert read_rows(GOOGLE, [{"id": "1", "price": "2 USD", "shipping": "US::Ground:15 CAD"}]).notes == {}
+    assert items_of(GOOGLE, [{"id": "1", "price": "2 USD", "shipping": "US::Ground:15 CAD"}]).notes == {}
 
 
 @pytest.mark.parametrize(
@@ -121,16 +121,15 @@ def test_shipping_gives_the_currency_that_prices_lack_and_nothing_else():
     ],
 )
 def test_a_number_of_the_taxonomy_is_a_category_only_where_nothing_names_one(columns, category):
-    assert read_rows(GOOGLE, [{"id": "1", **columns}]).items[0].values.get("category") == category
+    assert items_of(GOOGLE, [{"id": "1", **columns}]).items[0].get("category") == category
 
 
 def test_a_row_without_an_id_is_skipped_and_rows_are_accounted_for():
     broken = SourceRow(SourceRef("f", 2), RecordError("malformed", "x"))
     rows = [{"id": "1"}, broken, {"id": "", "title": "x"}, {"id": None}, {"id": ["7", "8"], "price": {"a": 1}}]
-    read = read_rows(GOOGLE, rows)
+    read = items_of(GOOGLE, rows)
     assert read.ids() == ["1", "7"]
     assert [row.reason for row in read.skipped] == ["malformed", "missing_field", "missing_field"]
-    assert read.accounted == read.rows == 5
 
 
 # Products, distinct photos, distinct categories, items with a sale price: as counted in the files by hand.
@@ -148,21 +147,20 @@ def test_a_row_without_an_id_is_skipped_and_rows_are_accounted_for():
     ],
 )
 def test_public_feeds(name, products, photos, categories, sales):
-    read = read_public(GOOGLE, f"google/{name}")
+    read = items_of(GOOGLE, shared_file(f"feeds/google/{name}"))
     assert (len(set(read.ids())), len(read.items)) == (products, products)
     assert len(read.distinct("images")) == photos
     assert len(read.distinct("category")) == categories
-    assert len([item for item in read.items if item.values.get("sale_price")]) == sales
+    assert len([item for item in read.items if item.get("sale_price")]) == sales
     assert read.confidence >= 0.5
-    assert read.accounted == read.rows
     assert read.skipped == []
 
 
 def test_public_feeds_hold_the_currencies_and_brands_that_they_state():
-    read = read_public(GOOGLE, "google/m5zoon_tsv_en.tsv")
+    read = items_of(GOOGLE, shared_file("feeds/google/m5zoon_tsv_en.tsv"))
     assert read.notes["currency"] == "AED"
     assert len(read.distinct("brand")) == 28
-    assert {item.values["price"][-3:] for item in read_public(GOOGLE, "google/velofant_rss_cdata_sv.xml").items} == {
-        "SEK"
-    }
-    assert len(read_public(GOOGLE, "google/mesbonbons_fr_excerpt.tsv").distinct("brand")) == 5
+    assert {
+        item["price"][-3:] for item in items_of(GOOGLE, shared_file("feeds/google/velofant_rss_cdata_sv.xml")).items
+    } == {"SEK"}
+    assert len(items_of(GOOGLE, shared_file("feeds/google/mesbonbons_fr_excerpt.tsv")).distinct("brand")) == 5

@@ -8,14 +8,14 @@ from beam_preprocess.feeds.catalog_import import import_catalog
 from beam_preprocess.feeds.feed import ImportOptions, open_feed
 from beam_preprocess.feeds.standards.jsonld import JSONLD
 from beam_preprocess.feeds.writers import write_catalog
-from tests.support.feed_reading import read_file, read_public, read_rows
+from tests.support.feed_exports import items_of, shared_file
 
 PRODUCT = {"@context": "https://schema.org/", "@type": "Product", "name": "Anvil", "sku": "A1"}
 
 
 def read_one(**properties):
-    (item,) = read_rows(JSONLD, [{**PRODUCT, **properties}]).items
-    return item.values
+    (item,) = items_of(JSONLD, [{**PRODUCT, **properties}]).items
+    return item
 
 
 FULL = dict(
@@ -118,7 +118,7 @@ def test_a_rating_without_reviews_is_none():
     ],
 )
 def test_an_item_without_a_sku_is_named_by_the_next_best(properties, item_id):
-    read = read_rows(JSONLD, [{"@type": "Product", "name": "Anvil", **properties}])
+    read = items_of(JSONLD, [{"@type": "Product", "name": "Anvil", **properties}])
     assert read.ids() == [item_id]
     made = item_id in ("Anvil", "anvil-black", "perfume_6")
     assert ("item_id" in read.notes) is made
@@ -136,22 +136,21 @@ def test_variants_of_a_group_are_items_with_the_fields_of_the_group():
             {"@type": "Product", "sku": "S-2", "name": "Shirt blue", "offers": {"price": 5}},
         ],
     }
-    read = read_rows(JSONLD, [group])
-    first, second = (item.values for item in read.items)
+    read = items_of(JSONLD, [group])
+    first, second = read.items
     assert (first["item_id"], first["group_id"], first["title"], first["brand"]) == ("S-1", "S", "Shirt", "Acme")
     assert first["images"] == ["https://a.example/red.jpg", "https://a.example/all.jpg"]
     assert first["attributes"] == {"color": "red"}
     assert (second["item_id"], second["group_id"], second["title"], second["price"]) == ("S-2", "S", "Shirt blue", "5")
-    assert [len(item.refs) for item in read.items] == [1, 0]
-    assert read.accounted == read.rows == 1
+    assert [len(draft.refs) for draft in read.drafts] == [1, 0]
 
 
 def test_a_breadcrumb_is_the_category_of_a_product_without_one(tmp_path):
     crumbs = [("Home", "https://a.example/"), ("Tools", "https://a.example/tools"), ("Anvil", None)]
     elements = [{"@type": "ListItem", "name": name, "item": url} for name, url in crumbs]
     graph = {"@graph": [PRODUCT, {"@type": "BreadcrumbList", "itemListElement": elements}]}
-    (item,) = read_file(JSONLD, tmp_path / "p.json", json.dumps(graph)).items
-    assert item.values["category"] == ["Tools"]
+    (item,) = items_of(JSONLD, json.dumps(graph), tmp_path).items
+    assert item["category"] == ["Tools"]
 
 
 @pytest.mark.parametrize("form", ["jsonld", "google"])
@@ -194,36 +193,35 @@ def test_lines_of_json_ld_may_be_lists_and_other_things():
         "itemListElement": [{"item": PRODUCT}, {"item": {**PRODUCT, "sku": "B"}}],
     }
     odd = {"@type": "Product", "name": None, "sku": {"a": 1}, "offers": 7, "image": [[None]], "brand": [None]}
-    read = read_rows(JSONLD, [lists, {"@type": "WebSite"}, {"x": 1}, odd])
+    read = items_of(JSONLD, [lists, {"@type": "WebSite"}, {"x": 1}, odd])
     assert read.ids() == ["A1", "B"]
     assert [row.reason for row in read.skipped] == ["not_a_product", "not_a_product", "missing_field"]
-    assert read.accounted == read.rows == 4
 
 
 def test_the_public_list_has_100_products_without_ratings():
-    read = read_public(JSONLD, "jsonld/m5zoon_products-schema.json")
-    assert (len(set(read.ids())), read.rows, read.accounted) == (100, 100, 100)
+    read = items_of(JSONLD, shared_file("feeds/jsonld/m5zoon_products-schema.json"))
+    assert (len(set(read.ids())), read.rows) == (100, 100)
     assert len(read.distinct("images")) == 100
     assert read.distinct("currency") == {"AED"}
-    assert not [item for item in read.items if "sku" in item.values or "rating" in item.values.get("attributes", {})]
+    assert not [item for item in read.items if "sku" in item or "rating" in item.get("attributes", {})]
     assert read.confidence == 0.95
 
 
 def test_public_pages_have_one_product_or_none():
-    (item,) = read_public(JSONLD, "jsonld/m5zoon_product-details-en_faq.html").items
-    assert (item.values["item_id"], item.values["price"], item.values["currency"]) == (
+    (item,) = items_of(JSONLD, shared_file("feeds/jsonld/m5zoon_product-details-en_faq.html")).items
+    assert (item["item_id"], item["price"], item["currency"]) == (
         "SHALIMAR-100ML-CLASSIC",
         "679",
         "AED",
     )
-    assert "Customer" not in str(item.values)
+    assert "Customer" not in str(item)
     for name in ("extruct_product.html", "extruct_product_microdata.html"):
-        (item,) = read_public(JSONLD, f"jsonld/{name}").items
-        assert (item.values["title"], item.values["price"], item.values["mpn"]) == (
+        (item,) = items_of(JSONLD, shared_file(f"feeds/jsonld/{name}")).items
+        assert (item["title"], item["price"], item["mpn"]) == (
             "Executive Anvil",
             "119.99",
             "925872",
         )
     for name in ("extruct_JSONLD_with_JS_comment.html", "extruct_null_ld_mock.html"):
-        read = read_public(JSONLD, f"jsonld/{name}")
+        read = items_of(JSONLD, shared_file(f"feeds/jsonld/{name}"))
         assert (read.items, [row.reason for row in read.skipped]) == ([], ["not_a_product"])

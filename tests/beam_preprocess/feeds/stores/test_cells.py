@@ -1,16 +1,8 @@
-"""Cells as text, flags, lists, addresses and plain numbers."""
+"""Cells as flags, lists, addresses and plain numbers."""
 
 import pytest
 
 from beam_preprocess.feeds.stores import cells
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, ""), (12.0, "12"), (1.5, "1.5"), (float("nan"), ""), (" a ", "a"), (7, "7")],
-)
-def test_text_of_any_type(value, text):
-    assert cells.text_of(value) == text
 
 
 def test_an_apostrophe_that_guards_a_number_is_taken_off():

@@ -6,7 +6,7 @@ import pytest
 
 from beam_preprocess.feeds.stores.magento import MAGENTO
 from beam_preprocess.outcomes import RecordError, SourceRef, SourceRow
-from tests.support.feed_reading import read_public, read_rows
+from tests.support.feed_exports import items_of, shared_file
 
 BASE = {"store_view_code": "", "attribute_set_code": "Default", "product_type": "simple", "product_websites": "base"}
 BASE |= {"product_online": "1", "visibility": "Catalog, Search"}
@@ -21,9 +21,8 @@ MIDDLE = SMALL | {"sku": "T-M-Red", "additional_attributes": "color=Red,size=M",
 
 @pytest.mark.parametrize("order", list(itertools.permutations((TEE, SMALL, MIDDLE))))
 def test_variations_are_completed_by_their_configurable_product_wherever_it_stands(order):
-    read = read_rows(MAGENTO, list(order))
+    read = items_of(MAGENTO, list(order))
     assert sorted(read.ids()) == ["T-M-Red", "T-S-Red"]
-    assert read.accounted == 3
     small = read.item("T-S-Red")
     assert (small["group_id"], small["title"], small["price"], small["in_stock"]) == ("T", "Tee", "29", "0")
     assert (small["category"], small["images"]) == ("Men > Tops", ["/t/s.jpg", "/t/t.jpg"])
@@ -32,27 +31,27 @@ def test_variations_are_completed_by_their_configurable_product_wherever_it_stan
 
 
 def test_a_configurable_product_without_variations_in_the_export_is_an_item():
-    read = read_rows(MAGENTO, [TEE])
+    read = items_of(MAGENTO, [TEE])
     assert (read.ids(), read.item("T")["price"]) == (["T"], "30")
 
 
 def test_a_variation_that_is_visible_by_itself_joins_its_product_later():
-    read = read_rows(MAGENTO, [SMALL | {"visibility": "Catalog, Search"}, TEE])
+    read = items_of(MAGENTO, [SMALL | {"visibility": "Catalog, Search"}, TEE])
     first, second = read.items
-    assert (first.values["item_id"], first.values["group_id"]) == ("T-S-Red", "T-S-Red")
-    assert (second.values["item_id"], second.values["group_id"], len(second.refs)) == ("T-S-Red", "T", 1)
-    assert (second.values["title"], second.values["attributes"]["Size"]) == ("Tee", "S")
+    assert (first["item_id"], first["group_id"]) == ("T-S-Red", "T-S-Red")
+    assert (second["item_id"], second["group_id"]) == ("T-S-Red", "T")
+    assert [len(draft.refs) for draft in read.drafts] == [1, 1]
+    assert (second["title"], second["attributes"]["Size"]) == ("Tee", "S")
 
 
 def test_variations_that_come_again_stay_variations_of_their_product():
-    read = read_rows(MAGENTO, [SMALL, MIDDLE, SMALL, TEE, MIDDLE, SMALL])
-    assert read.accounted == 6
-    assert {item.values["item_id"]: item.values["group_id"] for item in read.items} == {"T-S-Red": "T", "T-M-Red": "T"}
-    assert not any("status" in item.values["attributes"] for item in read.items)
+    read = items_of(MAGENTO, [SMALL, MIDDLE, SMALL, TEE, MIDDLE, SMALL])
+    assert {item["item_id"]: item["group_id"] for item in read.items} == {"T-S-Red": "T", "T-M-Red": "T"}
+    assert not any("status" in item["attributes"] for item in read.items)
 
 
 def test_what_is_not_visible_and_of_no_product_is_kept_out_of_stock():
-    item = read_rows(MAGENTO, [SMALL]).item("T-S-Red")
+    item = items_of(MAGENTO, [SMALL]).item("T-S-Red")
     assert (item["in_stock"], item["attributes"]["status"]) == (False, "not visible")
 
 
@@ -61,17 +60,16 @@ def test_a_store_view_completes_and_never_replaces():
     view = {"sku": "A", "store_view_code": "de", "name": "Tasche", "price": "12", "short_description": "Leder"}
     view |= {"additional_images": "/b.jpg"}
     for rows in ([base, view], [view, base]):
-        read = read_rows(MAGENTO, rows)
-        assert (len(read.items), read.accounted) == (1, 2)
+        read = items_of(MAGENTO, rows)
+        assert (len(read.items), read.rows) == (1, 2)
         bag = read.item("A")
         assert (bag["title"], bag["price"], bag["description"], bag["images"]) == ("Bag", "10", "Leder", ["/b.jpg"])
 
 
 def test_a_store_view_far_from_its_product_adds_photos_alone():
     view = {"sku": "A", "store_view_code": "de", "name": "Tasche", "base_image": "/b.jpg"}
-    read = read_rows(MAGENTO, [BASE | {"sku": "A", "name": "Bag"}, BASE | {"sku": "B", "name": "Cup"}, view])
-    assert read.items[-1].values == {"item_id": "A", "images": ["/b.jpg"]}
-    assert read.accounted == 3
+    read = items_of(MAGENTO, [BASE | {"sku": "A", "name": "Bag"}, BASE | {"sku": "B", "name": "Cup"}, view])
+    assert read.items[-1] == {"item_id": "A", "images": ["/b.jpg"]}
 
 
 def test_attributes_hold_commas_and_quotes_and_not_the_settings_of_the_admin():
@@ -79,7 +77,7 @@ def test_attributes_hold_commas_and_quotes_and_not_the_settings_of_the_admin():
     cell += "manufacturer=Acme,ean=4006381333931,activity=Gym|Run"
     row = BASE | {"sku": "A", "name": "Bag", "additional_attributes": cell}
     row |= {"custom_options": "name=Strap,type=drop_down,option_title=Gold|name=Strap,type=drop_down,option_title=Red"}
-    bag = read_rows(MAGENTO, [row]).item("A")
+    bag = items_of(MAGENTO, [row]).item("A")
     assert bag["attributes"] == {
         "material": 'Cotton, "soft"',
         "care": "Wash cold, dry flat",
@@ -91,7 +89,7 @@ def test_attributes_hold_commas_and_quotes_and_not_the_settings_of_the_admin():
 
 def test_the_root_of_the_categories_is_dropped_and_the_deepest_path_is_the_category():
     row = BASE | {"sku": "A", "categories": "Shop Root/Gear,Shop Root/Gear/Bags,Shop Root/Sale\\/New"}
-    bag = read_rows(MAGENTO, [row]).item("A")
+    bag = items_of(MAGENTO, [row]).item("A")
     assert (bag["category"], bag["attributes"]) == ("Gear > Bags", {"categories": "Sale/New"})
 
 
@@ -99,7 +97,7 @@ def test_sales_are_passed_on_with_their_window_and_relations_have_their_parts_fi
     row = BASE | {"sku": "A", "price": "10", "special_price": "8", "special_price_from_date": "5/1/24"}
     row |= {"special_price_to_date": "5/9/24", "related_skus": "B,C", "crosssell_skus": "D", "upsell_skus": "E"}
     row |= {"associated_skus": "F=5.0000", "bundle_values": "name=Box,sku=G,price=1|name=Box,sku=H,price=2"}
-    bag = read_rows(MAGENTO, [row]).item("A")
+    bag = items_of(MAGENTO, [row]).item("A")
     assert (bag["sale_price"], bag["sale_start"], bag["sale_end"]) == ("8", "5/1/24", "5/9/24")
     assert [(edge["type"], edge["item_id"]) for edge in bag["relations"]] == [
         ("has_part", "F"), ("has_part", "G"), ("has_part", "H"), ("up_sell", "E"), ("cross_sell", "D"),
@@ -118,19 +116,19 @@ def test_sales_are_passed_on_with_their_window_and_relations_have_their_parts_fi
     ],
 )
 def test_stock_is_by_status_and_settings(cells, stock):
-    item = read_rows(MAGENTO, [BASE | {"sku": "A"} | cells]).item("A")
+    item = items_of(MAGENTO, [BASE | {"sku": "A"} | cells]).item("A")
     assert {field: item[field] for field in ("in_stock", "stock_quantity") if field in item} == stock
 
 
 def test_rows_without_sku_and_broken_rows_are_skipped():
     rows = [BASE, SourceRow(SourceRef("f", 9), RecordError("malformed", "one cell")), BASE | {"sku": 5.0, "price": []}]
-    read = read_rows(MAGENTO, rows)
+    read = items_of(MAGENTO, rows)
     assert (read.ids(), [skipped.reason for skipped in read.skipped]) == (["5"], ["missing_field", "malformed"])
 
 
 def test_a_public_export():
-    read = read_public(MAGENTO, "magento_prestashop_other/magento_sample_bundle_en.csv")
-    assert (read.rows, read.accounted, read.confidence) == (6, 6, 0.95)
+    read = items_of(MAGENTO, shared_file("feeds/magento_prestashop_other/magento_sample_bundle_en.csv"))
+    assert (read.rows, read.confidence) == (6, 0.95)
     assert (len(read.items), len(read.distinct("group_id")), len(read.distinct("images"))) == (6, 6, 1)
     assert read.distinct("category") == {"Gear > Fitness Equipment"}
-    assert sum("price" not in item.values for item in read.items) == 1
+    assert sum("price" not in item for item in read.items) == 1

@@ -4,7 +4,7 @@ import pytest
 
 from beam_preprocess.feeds.stores.shopify import SHOPIFY
 from beam_preprocess.outcomes import RecordError, SourceRef, SourceRow
-from tests.support.feed_reading import read_public, read_rows, read_text
+from tests.support.feed_exports import items_of, shared_file, table
 
 OLD = "Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option1 Name,Option1 Value,Option2 Name,Option2 Value,"
 OLD += "Variant SKU,Variant Inventory Tracker,Variant Inventory Qty,Variant Inventory Policy,Variant Price,"
@@ -20,8 +20,8 @@ NEW += "Continue selling when out of stock,Product image URL,Gift card,Shade (pr
 
 
 def test_a_continuation_row_is_a_variant_with_the_fields_of_its_product():
-    read = read_text(SHOPIFY, SHIRT)
-    first, second = (item.values for item in read.items)
+    read = items_of(SHOPIFY, table(SHIRT))
+    first, second = read.items
     assert (first["item_id"], second["item_id"]) == ("S-1", "S-2")
     assert first["group_id"] == second["group_id"] == "shirt"
     assert second["title"] == "Shirt"
@@ -35,17 +35,18 @@ def test_a_continuation_row_is_a_variant_with_the_fields_of_its_product():
 
 
 def test_a_photo_row_belongs_to_its_products_first_item_and_photos_stand_by_position_behind_the_variants_own():
-    read = read_text(SHOPIFY, SHIRT)
-    assert [len(item.refs) for item in read.items] == [2, 1]
-    assert read.accounted == read.rows == 3
+    read = items_of(SHOPIFY, table(SHIRT))
+    assert [len(draft.refs) for draft in read.drafts] == [2, 1]
     assert read.item("S-1")["images"] == ["red.jpg", "a.jpg", "b.jpg", "c.jpg"]
     assert read.item("S-2")["images"] == ["a.jpg", "b.jpg", "c.jpg"]
 
 
 def test_the_newer_header_gives_the_same_fields():
-    read = read_text(
+    read = items_of(
         SHOPIFY,
-        f"{NEW}\nMug,mug,Big,Home > Mugs,Cups,TRUE,Active,M-1,,Title,Default Title,5,6,,,DENY,m.jpg,FALSE,blue\n",
+        table(
+            f"{NEW}\nMug,mug,Big,Home > Mugs,Cups,TRUE,Active,M-1,,Title,Default Title,5,6,,,DENY,m.jpg,FALSE,blue\n"
+        ),
     )
     mug = read.item("M-1")
     assert mug["category"] == "Home > Mugs"
@@ -60,14 +61,14 @@ def test_a_sku_that_several_variants_share_names_none_of_them():
     rows += [{"Handle": "boot", "Option1 Value": "41 EU", "Variant SKU": "B"}]
     rows += [{"Handle": "copy", "Title": "Copy", "Option1 Value": "40", "Variant SKU": "C"}]
     rows += [{"Handle": "other", "Title": "Other", "Option1 Value": "40", "Variant SKU": "C"}]
-    read = read_rows(SHOPIFY, rows)
+    read = items_of(SHOPIFY, rows)
     assert read.ids() == ["boot/40", "boot/41-eu", "C", "other/40"]
-    assert [item.values["sku"] for item in read.items] == ["B", "B", "C", "C"]
+    assert [item["sku"] for item in read.items] == ["B", "B", "C", "C"]
 
 
 def test_a_variant_without_a_sku_is_named_by_handle_and_options():
     rows = [{"Handle": "bike", "Title": "Bike", "Option1 Name": "Title", "Option1 Value": "Default Title"}]
-    assert read_rows(SHOPIFY, rows).ids() == ["bike"]
+    assert items_of(SHOPIFY, rows).ids() == ["bike"]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_a_variant_without_a_sku_is_named_by_handle_and_options():
     ],
 )  # fmt: skip
 def test_stock_is_by_status_policy_and_count(cells, stock):
-    item = read_rows(SHOPIFY, [{"Handle": "h", "Title": "T", "Variant Price": "1", **cells}]).item("h")
+    item = items_of(SHOPIFY, [{"Handle": "h", "Title": "T", "Variant Price": "1", **cells}]).item("h")
     assert {field: item[field] for field in ("in_stock", "stock_quantity") if field in item} == stock
     assert ("status" in item.get("attributes", {})) == (stock == {"in_stock": False})
 
@@ -92,21 +93,21 @@ def test_rows_of_a_product_that_a_sorted_file_tore_apart_are_completed():
     rows = [{"Handle": "a", "Title": "A", "Option1 Name": "Size", "Option1 Value": "S", "Variant SKU": "A1"}]
     rows += [{"Handle": "b", "Title": "B", "Variant SKU": "B1", "Variant Price": "2"}]
     rows += [{"Handle": "a", "Option1 Value": "M", "Variant SKU": "A2"}, {"Handle": "b", "Image Src": "b.jpg"}]
-    read = read_rows(SHOPIFY, rows)
+    read = items_of(SHOPIFY, rows)
     assert read.ids() == ["A1", "B1", "A2", "B1"]
     assert read.item("A2")["title"] == "A"
     assert read.item("A2")["attributes"] == {"Size": "M"}
-    assert read.items[-1].values["images"] == ["b.jpg"]
+    assert read.items[-1]["images"] == ["b.jpg"]
 
 
 def test_recommended_products_are_relations_and_prices_of_markets_are_noted():
     name = "Related (product.metafields.shopify--discovery--product_recommendation.related_products)"
-    read = read_rows(
+    read = items_of(
         SHOPIFY, [{"Handle": "a", "Title": "A", name: "b; c", "Price / Canada": "9", "Included / EU": "true"}]
     )
     assert read.item("a")["relations"] == [{"type": "related", "item_id": "b"}, {"type": "related", "item_id": "c"}]
     assert read.notes == {"markets": "Canada, EU", "currency": "CAD"}
-    assert "Price / Canada" in read.ignored
+    assert "Price / Canada" in read.columns.ignored()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_recommended_products_are_relations_and_prices_of_markets_are_noted():
 )
 def test_the_currency_is_that_of_the_only_country_among_the_markets(markets, currency):
     row = {"Handle": "a", "Title": "A"} | {f"Price / {market}": "" for market in markets}
-    assert read_rows(SHOPIFY, [row]).notes.get("currency") == currency
+    assert items_of(SHOPIFY, [row]).notes.get("currency") == currency
 
 
 def test_a_category_is_the_shops_else_googles_else_the_type():
@@ -123,28 +124,27 @@ def test_a_category_is_the_shops_else_googles_else_the_type():
     rows = [{"Handle": "a", "Title": "A", "Product Category": "Home > Cups", "Type": "Cup", google: "500"}]
     rows += [{"Handle": "b", "Title": "B", "Type": "Cup", google: "Home > Cups"}]
     rows += [{"Handle": "c", "Title": "C", "Type": "Cup", google: "500"}]
-    read = read_rows(SHOPIFY, rows)
-    assert [item.values["category"] for item in read.items] == ["Home > Cups", "Home > Cups", "Cup"]
-    assert [item.values.get("attributes") for item in read.items] == [{"type": "Cup"}, {"type": "Cup"}, None]
+    read = items_of(SHOPIFY, rows)
+    assert [item["category"] for item in read.items] == ["Home > Cups", "Home > Cups", "Cup"]
+    assert [item.get("attributes") for item in read.items] == [{"type": "Cup"}, {"type": "Cup"}, None]
 
 
 def test_cells_of_any_type_and_broken_rows_cost_nothing_else():
     broken = SourceRow(SourceRef("f", 9), RecordError("malformed", "one cell"))
     rows = [{"Handle": 12.0, "Title": None, "Variant Price": 5, "Variant SKU": ["x"]}, broken, {"Handle": None}, {}]
-    read = read_rows(SHOPIFY, rows)
-    assert read.items[0].values["group_id"] == "12"
-    assert read.accounted == 4
+    read = items_of(SHOPIFY, rows)
+    assert read.items[0]["group_id"] == "12"
 
 
 def test_a_row_without_handle_belongs_to_the_product_above_or_is_named_by_its_title():
     rows = [{"Title": "Tea Pot", "Variant Price": "5", "Image Src": "1.jpg"}, {"Title": "", "Image Src": "2.jpg"}]
-    read = read_rows(SHOPIFY, rows)
+    read = items_of(SHOPIFY, rows)
     assert read.ids() == ["tea-pot"]
     assert read.item("tea-pot")["images"] == ["1.jpg", "2.jpg"]
 
 
 def on_sale(read):
-    prices = [(float(i.values["price"]), float(i.values.get("list_price") or 0)) for i in read.items]
+    prices = [(float(i["price"]), float(i.get("list_price") or 0)) for i in read.items]
     return sum(before > price for price, before in prices)
 
 
@@ -158,8 +158,8 @@ def on_sale(read):
     ],
 )
 def test_public_exports(name, rows, products, variants, images, sale, categories):
-    read = read_public(SHOPIFY, f"shopify/{name}")
-    assert (read.rows, read.accounted, read.confidence) == (rows, rows, 0.95)
+    read = items_of(SHOPIFY, shared_file(f"feeds/shopify/{name}"))
+    assert (read.rows, read.confidence) == (rows, 0.95)
     assert (len(read.distinct("group_id")), len(set(read.ids())), len(read.items)) == (products, variants, variants)
     assert read.notes.get("currency") == ("CAD" if name.startswith("bibiwatson") else None)
     assert (len(read.distinct("images")), on_sale(read), len(read.distinct("category"))) == (images, sale, categories)
@@ -167,7 +167,7 @@ def test_public_exports(name, rows, products, variants, images, sale, categories
 
 
 def test_archived_products_of_a_public_export_are_items_that_cannot_be_bought():
-    read = read_public(SHOPIFY, "shopify/velofant_products_sv.csv")
-    sold = [item.values for item in read.items if item.values.get("in_stock") is not False]
+    read = items_of(SHOPIFY, shared_file("feeds/shopify/velofant_products_sv.csv"))
+    sold = [item for item in read.items if item.get("in_stock") is not False]
     assert len({item["group_id"] for item in sold}) == 12
-    assert sum("sku" not in item.values for item in read.items) == 5
+    assert sum("sku" not in item for item in read.items) == 5

@@ -6,7 +6,7 @@ import pytest
 
 from beam_preprocess.feeds.stores.woocommerce import WOOCOMMERCE
 from beam_preprocess.outcomes import RecordError, SourceRef, SourceRow
-from tests.support.feed_reading import read_public, read_rows
+from tests.support.feed_exports import items_of, shared_file
 
 BASE = {"Type": "simple", "Published": "1", "Visibility in catalog": "visible", "In stock?": "1"}
 TEE = BASE | {"ID": "7", "Type": "variable", "SKU": "tee", "Name": "Tee", "Description": "Soft", "Images": "all.jpg"}
@@ -19,9 +19,8 @@ ANY = RED | {"ID": "9", "SKU": "tee-any", "Attribute 1 value(s)": "", "Parent": 
 
 @pytest.mark.parametrize("order", list(itertools.permutations((TEE, RED, ANY))))
 def test_a_variation_is_completed_by_its_parent_wherever_that_stands(order):
-    read = read_rows(WOOCOMMERCE, list(order))
+    read = items_of(WOOCOMMERCE, list(order))
     assert sorted(read.ids()) == ["8", "9"]
-    assert read.accounted == 3
     small, any_size = read.item("8"), read.item("9")
     assert small["group_id"] == any_size["group_id"] == "tee"
     assert small["title"] == "Tee"
@@ -34,25 +33,25 @@ def test_a_variation_is_completed_by_its_parent_wherever_that_stands(order):
 
 
 def test_a_variable_product_without_variations_is_an_item():
-    read = read_rows(WOOCOMMERCE, [TEE, BASE | {"ID": "1", "Name": "Cup"}])
+    read = items_of(WOOCOMMERCE, [TEE, BASE | {"ID": "1", "Name": "Cup"}])
     assert sorted(read.ids()) == ["1", "7"]
     assert read.item("7")["group_id"] == "tee"
 
 
 def test_a_variable_product_that_comes_again_costs_its_variations_nothing():
-    read = read_rows(WOOCOMMERCE, [TEE, RED, TEE, ANY])
+    read = items_of(WOOCOMMERCE, [TEE, RED, TEE, ANY])
     assert (read.ids(), [skipped.reason for skipped in read.skipped]) == (["8", "9"], ["duplicate"])
-    assert (read.item("9")["group_id"], read.accounted) == ("tee", 4)
+    assert read.item("9")["group_id"] == "tee"
 
 
 def test_a_variation_without_its_parent_in_the_export_is_an_item_of_that_group():
-    read = read_rows(WOOCOMMERCE, [ANY])
+    read = items_of(WOOCOMMERCE, [ANY])
     assert (read.ids(), read.item("9")["group_id"]) == (["9"], "7")
 
 
 def test_related_products_are_relations():
     row = BASE | {"ID": "1", "Name": "Set", "Upsells": "big-1, id:12", "Cross-sells": "x", "Grouped products": "a,b"}
-    assert read_rows(WOOCOMMERCE, [row]).item("1")["relations"] == [
+    assert items_of(WOOCOMMERCE, [row]).item("1")["relations"] == [
         {"type": "up_sell", "item_id": "big-1"},
         {"type": "up_sell", "item_id": "12"},
         {"type": "cross_sell", "item_id": "x"},
@@ -74,14 +73,14 @@ def test_related_products_are_relations():
     ],
 )
 def test_what_the_shop_does_not_offer_is_kept_out_of_stock(cells, status):
-    item = read_rows(WOOCOMMERCE, [BASE | {"ID": "1", "Name": "Cup"} | cells]).item("1")
+    item = items_of(WOOCOMMERCE, [BASE | {"ID": "1", "Name": "Cup"} | cells]).item("1")
     assert item.get("attributes", {}).get("status", "") == status
     assert item["in_stock"] == (False if status else "1")
 
 
 def test_images_are_separated_by_a_comma_with_or_without_a_blank():
     cell = "https://a.example/1.jpg,https://a.example/2,b.jpg, https://a.example/3.jpg?x=1,2"
-    item = read_rows(WOOCOMMERCE, [BASE | {"ID": "1", "Name": "Cup", "Images": cell}]).item("1")
+    item = items_of(WOOCOMMERCE, [BASE | {"ID": "1", "Name": "Cup", "Images": cell}]).item("1")
     assert item["images"] == ["https://a.example/1.jpg", "https://a.example/2,b.jpg", "https://a.example/3.jpg?x=1,2"]
 
 
@@ -94,12 +93,12 @@ def test_sale_dates_codes_and_short_description_are_passed_on():
     }
     row |= {"Meta: _alg_ean": "4006381333931", "Short description": "Blue", "Description": "Big", "Tags": "a, b"}
     row |= {"Meta: _notes": "x", "Date sale price ends": "2024-05-09", "Brands": "Acme", "Stock": "parent"}
-    read = read_rows(WOOCOMMERCE, [row])
+    read = items_of(WOOCOMMERCE, [row])
     cup = read.item("1")
     assert (cup["sale_start"], cup["sale_end"], cup["gtin"]) == ("2024-05-01", "2024-05-09", "4006381333931")
     assert (cup["description"], cup["brand"], cup["attributes"]) == ("Blue\nBig", "Acme", {"tags": "a, b"})
     assert "stock_quantity" not in cup
-    assert "Meta: _notes" in read.ignored
+    assert "Meta: _notes" in read.columns.ignored()
 
 
 HEADERS = {
@@ -134,7 +133,7 @@ CELLS += "Home > Mugs|a, b||https://a.example/1.jpg|||||M-2|M-3|||0|Acme|Colour|
 @pytest.mark.parametrize("language", HEADERS)
 def test_a_translated_header_is_known_by_name_or_by_content_and_place(language):
     row = dict(zip(HEADERS[language].split("|"), CELLS.split("|"), strict=True))
-    read = read_rows(WOOCOMMERCE, [row])
+    read = items_of(WOOCOMMERCE, [row])
     assert read.item("1") == {
         "item_id": "1",
         "group_id": "M-1",
@@ -160,15 +159,14 @@ def test_a_translated_header_is_known_by_name_or_by_content_and_place(language):
 def test_downloads_are_no_attributes():
     row = BASE | {"ID": "1", "Name": "Song", "Download 1 ID": "d", "Download 1 name": "Song"}
     row |= {"Download 1 URL": "https://a.example/song.mp3"}
-    assert "attributes" not in read_rows(WOOCOMMERCE, [row]).item("1")
+    assert "attributes" not in items_of(WOOCOMMERCE, [row]).item("1")
 
 
 def test_a_product_without_id_is_named_by_sku_or_name_and_one_without_any_is_skipped():
     broken = SourceRow(SourceRef("f", 4), RecordError("malformed", "one cell"))
-    read = read_rows(WOOCOMMERCE, [BASE | {"SKU": "s", "Name": "A"}, BASE | {"Name": "B"}, BASE, broken])
+    read = items_of(WOOCOMMERCE, [BASE | {"SKU": "s", "Name": "A"}, BASE | {"Name": "B"}, BASE, broken])
     assert read.ids() == ["s", "B"]
     assert [skipped.reason for skipped in read.skipped] == ["missing_field", "malformed"]
-    assert read.accounted == 4
 
 
 @pytest.mark.parametrize(
@@ -176,14 +174,14 @@ def test_a_product_without_id_is_named_by_sku_or_name_and_one_without_any_is_ski
     [("classic_commerce_sample_en_excerpt.csv", 21, 15, 19, 19, 6, 6), ("artur8800_ru_export.csv", 9, 9, 9, 8, 2, 0)],
 )
 def test_public_exports(name, rows, products, items, images, categories, sale):
-    read = read_public(WOOCOMMERCE, f"woocommerce/{name}")
-    assert (read.rows, read.accounted, read.confidence) == (rows, rows, 0.95)
+    read = items_of(WOOCOMMERCE, shared_file(f"feeds/woocommerce/{name}"))
+    assert (read.rows, read.confidence) == (rows, 0.95)
     assert (len(read.distinct("group_id")), len(set(read.ids())), len(read.items)) == (products, items, items)
     assert (len(read.distinct("images")), len(read.distinct("category"))) == (images, categories)
-    assert sum("sale_price" in item.values for item in read.items) == sale
-    assert all(item.values["price"] for item in read.items if item.values["title"] != "Logo Collection")
+    assert sum("sale_price" in item for item in read.items) == sale
+    assert all(item["price"] for item in read.items if item["title"] != "Logo Collection")
 
 
 def test_a_public_export_with_a_translated_header_has_two_drafts():
-    read = read_public(WOOCOMMERCE, "woocommerce/artur8800_ru_export.csv")
-    assert sum(item.values["in_stock"] is False for item in read.items) == 2
+    read = items_of(WOOCOMMERCE, shared_file("feeds/woocommerce/artur8800_ru_export.csv"))
+    assert sum(item["in_stock"] is False for item in read.items) == 2

@@ -1,14 +1,12 @@
 """Any other product list: columns by name in many languages, by content, and what names an item."""
 
-import csv
-import io
 import json
 
 import pytest
 
 from beam_preprocess.feeds.tables.table import TABLE
 from beam_preprocess.outcomes import RecordError, SourceRef, SourceRow
-from tests.support.feed_reading import read_file, read_public, read_rows, read_text
+from tests.support.feed_exports import items_of, shared_file, table
 
 
 @pytest.mark.parametrize(
@@ -29,9 +27,9 @@ from tests.support.feed_reading import read_file, read_public, read_rows, read_t
     ],
 )
 def test_columns_are_known_by_name_in_many_languages(header):
-    read = read_text(TABLE, f"{header}\n7,Boot,A warm boot,19.90,Acme,Shoes,https://a.example/1.jpg,12\n")
+    read = items_of(TABLE, table(f"{header}\n7,Boot,A warm boot,19.90,Acme,Shoes,https://a.example/1.jpg,12\n"))
     (item,) = read.items
-    assert item.values == {
+    assert item == {
         "item_id": "7",
         "title": "Boot",
         "description": "A warm boot",
@@ -49,20 +47,20 @@ def test_columns_without_names_are_known_by_content(tmp_path):
         f"A-{number},Boot model {number} black,{number}9.90,https://a.example/{number}.jpg,40063813339{31 + number * 0}"
         for number in range(1, 30)
     ]
-    read = read_file(TABLE, tmp_path / "list.csv", "\n".join(lines))
+    read = items_of(TABLE, "\n".join(lines), tmp_path)
     assert len(read.items) == 29
-    assert read.items[0].values["item_id"] == "A-1"
-    assert read.items[0].values["title"] == "Boot model 1 black"
-    assert read.items[0].values["price"] == "19.90"
-    assert read.items[0].values["images"] == ["https://a.example/1.jpg"]
-    assert read.items[0].values["gtin"] == "4006381333931"
+    assert read.items[0]["item_id"] == "A-1"
+    assert read.items[0]["title"] == "Boot model 1 black"
+    assert read.items[0]["price"] == "19.90"
+    assert read.items[0]["images"] == ["https://a.example/1.jpg"]
+    assert read.items[0]["gtin"] == "4006381333931"
 
 
 def test_other_columns_are_attributes_under_their_own_names_and_personal_ones_are_not():
     text = "sku,name,price,Heel height,Delivery time,supplier email,in_offer\nS,Boot,5,3 cm,2 days,a@b.example,1\n"
-    read = read_text(TABLE, text)
-    assert read.items[0].values["attributes"] == {"Heel height": "3 cm"}
-    assert read.ignored == ["Delivery time", "supplier email", "in_offer"]
+    read = items_of(TABLE, table(text))
+    assert read.items[0]["attributes"] == {"Heel height": "3 cm"}
+    assert read.columns.ignored() == ["Delivery time", "supplier email", "in_offer"]
 
 
 @pytest.mark.parametrize(
@@ -75,34 +73,34 @@ def test_other_columns_are_attributes_under_their_own_names_and_personal_ones_ar
     ],
 )
 def test_the_number_of_a_row_is_never_an_id(row, item_id, note):
-    read = read_rows(TABLE, [row])
+    read = items_of(TABLE, [row])
     assert read.ids() == [item_id]
     assert read.notes.get("item_id", "").startswith(note)
 
 
 def test_variants_under_one_product_id_are_items_of_one_group():
     rows = [{"product_id": f"p{n // 3}", "sku": f"s{n}", "name": "Shirt", "price": "5"} for n in range(9)]
-    read = read_rows(TABLE, rows)
+    read = items_of(TABLE, rows)
     assert read.ids() == [f"s{n}" for n in range(9)]
     assert read.distinct("group_id") == {"p0", "p1", "p2"}
 
 
 def test_levels_of_a_category_in_columns_of_their_own():
-    read = read_rows(TABLE, [{"id": "1", "name": "a", "category_1": "A", "category_2": "B", "category_3": ""}])
-    assert read.items[0].values["category"] == ["A", "B"]
-    read = read_rows(TABLE, [{"id": "1", "name": "a", "sub_category": "B", "main_category": "A"}])
-    assert read.items[0].values["category"] == ["A", "B"]
+    read = items_of(TABLE, [{"id": "1", "name": "a", "category_1": "A", "category_2": "B", "category_3": ""}])
+    assert read.items[0]["category"] == ["A", "B"]
+    read = items_of(TABLE, [{"id": "1", "name": "a", "sub_category": "B", "main_category": "A"}])
+    assert read.items[0]["category"] == ["A", "B"]
 
 
 def test_prices_before_and_after_a_reduction_and_the_currency_in_the_header():
-    (item,) = read_rows(TABLE, [{"id": "1", "name": "a", "Price €": "8", "RRP": "10", "special_price": "6"}]).items
-    assert (item.values["price"], item.values["list_price"], item.values["sale_price"]) == ("8", "10", "6")
-    assert read_rows(TABLE, [{"id": "1", "name": "a", "price_usd": "8"}]).notes["currency"] == "USD"
+    (item,) = items_of(TABLE, [{"id": "1", "name": "a", "Price €": "8", "RRP": "10", "special_price": "6"}]).items
+    assert (item["price"], item["list_price"], item["sale_price"]) == ("8", "10", "6")
+    assert items_of(TABLE, [{"id": "1", "name": "a", "price_usd": "8"}]).notes["currency"] == "USD"
 
 
 def test_stock_is_a_number_or_a_word():
-    assert read_rows(TABLE, [{"id": "1", "name": "a", "stock": "17"}]).items[0].values["stock_quantity"] == "17"
-    assert read_rows(TABLE, [{"id": "1", "name": "a", "stock": "auf Lager"}]).items[0].values["in_stock"] == "auf Lager"
+    assert items_of(TABLE, [{"id": "1", "name": "a", "stock": "17"}]).items[0]["stock_quantity"] == "17"
+    assert items_of(TABLE, [{"id": "1", "name": "a", "stock": "auf Lager"}]).items[0]["in_stock"] == "auf Lager"
 
 
 def test_several_photo_columns_are_photos_in_their_order():
@@ -113,7 +111,7 @@ def test_several_photo_columns_are_photos_in_their_order():
         "image": "https://a.example/1.jpg",
         "image_alt": "A",
     }
-    assert read_rows(TABLE, [row]).items[0].values["images"] == ["https://a.example/1.jpg", "https://a.example/2.jpg"]
+    assert items_of(TABLE, [row]).items[0]["images"] == ["https://a.example/1.jpg", "https://a.example/2.jpg"]
 
 
 def test_a_yandex_offer_has_its_attributes_photos_and_parameters(tmp_path):
@@ -124,9 +122,9 @@ def test_a_yandex_offer_has_its_attributes_photos_and_parameters(tmp_path):
     <picture>https://a.example/2.jpg</picture><name>Сапог</name><vendor>Acme</vendor><vendorCode>V9</vendorCode>
     <description>Тёплый</description><barcode>4006381333931</barcode><param name="Цвет">красный</param>
     <param name="Размер" unit="EU">41</param></offer></offers></shop></yml_catalog>"""
-    read = read_file(TABLE, tmp_path / "yml.xml", text)
+    read = items_of(TABLE, text, tmp_path)
     (item,) = read.items
-    assert item.values == {
+    assert item == {
         "item_id": "9",
         "group_id": "g",
         "title": "Сапог",
@@ -152,15 +150,15 @@ def test_a_heureka_shopitem_has_its_own_names(tmp_path):
     <MANUFACTURER>Acme</MANUFACTURER><CATEGORYTEXT>Obuv | Boty</CATEGORYTEXT><EAN>4006381333931</EAN>
     <PRODUCTNO>X1</PRODUCTNO><PARAM><PARAM_NAME>Barva</PARAM_NAME><VAL>červená</VAL></PARAM>
     <PARAM><PARAM_NAME>Velikost</PARAM_NAME><VAL>41</VAL></PARAM><ITEMGROUP_ID>G</ITEMGROUP_ID></SHOPITEM></SHOP>"""
-    (item,) = read_file(TABLE, tmp_path / "heureka.xml", text).items
-    assert (item.values["item_id"], item.values["group_id"], item.values["price"]) == ("1", "G", "990")
-    assert item.values["images"] == ["https://a.example/1.jpg", "https://a.example/2.jpg"]
-    assert (item.values["category"], item.values["gtin"], item.values["brand"]) == (
+    (item,) = items_of(TABLE, text, tmp_path).items
+    assert (item["item_id"], item["group_id"], item["price"]) == ("1", "G", "990")
+    assert item["images"] == ["https://a.example/1.jpg", "https://a.example/2.jpg"]
+    assert (item["category"], item["gtin"], item["brand"]) == (
         "Obuv | Boty",
         "4006381333931",
         "Acme",
     )
-    assert item.values["attributes"] == {"Barva": "červená", "Velikost": "41"}
+    assert item["attributes"] == {"Barva": "červená", "Velikost": "41"}
 
 
 def test_nested_json_gives_amounts_names_and_addresses(tmp_path):
@@ -176,8 +174,8 @@ def test_nested_json_gives_amounts_names_and_addresses(tmp_path):
         },
         {"id": 2, "name": None, "images": [], "brand": {}},
     ]
-    read = read_file(TABLE, tmp_path / "p.json", json.dumps({"page": 1, "products": products}))
-    first, second = (item.values for item in read.items)
+    read = items_of(TABLE, json.dumps({"page": 1, "products": products}), tmp_path)
+    first, second = read.items
     assert (first["item_id"], first["title"], first["brand"], first["category"]) == ("1", "Boot", "Acme", "Shoes")
     assert (first["price"], first["currency"]) == ("19.9", "EUR")
     assert first["images"] == ["https://a.example/1.jpg", "https://a.example/2.jpg"]
@@ -197,7 +195,7 @@ def test_nested_json_gives_amounts_names_and_addresses(tmp_path):
     ],
 )
 def test_what_is_no_list_of_products_is_not_recognized(row):
-    assert read_rows(TABLE, [row]).confidence == 0.0
+    assert items_of(TABLE, [row]).confidence == 0.0
 
 
 def test_every_row_is_accounted_for_whatever_it_holds():
@@ -209,8 +207,7 @@ def test_every_row_is_accounted_for_whatever_it_holds():
     ]
     rows = [SourceRow(SourceRef("f", n), row) for n, row in enumerate(odd, 1)]
     rows.append(SourceRow(SourceRef("f", 9), RecordError("malformed", "x")))
-    read = read_rows(TABLE, rows)
-    assert read.accounted == read.rows == 5
+    assert items_of(TABLE, rows).rows == 5
 
 
 def test_a_column_of_the_persons_own_mapping_comes_first():
@@ -218,19 +215,19 @@ def test_a_column_of_the_persons_own_mapping_comes_first():
     from beam_preprocess.feeds.contract.kind import Reading
 
     text = "id,name,price,VK netto\n1,Boot,5,4\n"
-    rows = [SourceRow(SourceRef("f", 1), row) for row in csv.DictReader(io.StringIO(text))]
+    rows = [SourceRow(SourceRef("f", 1), row) for row in table(text)]
     assert TABLE.items is not None
     (item,) = TABLE.items(rows, Reading(Columns({"price": "VK netto"}), {}))
     assert item.values["price"] == "4"
 
 
 def test_the_public_crawl_has_400_products_with_their_reductions():
-    read = read_public(TABLE, "magento_prestashop_other/walmart_crawl_toy_en.csv")
+    read = items_of(TABLE, shared_file("feeds/magento_prestashop_other/walmart_crawl_toy_en.csv"))
     assert (len(set(read.ids())), len(read.distinct("category"))) == (400, 88)
-    prices = [(item.values["list_price"], item.values.get("sale_price")) for item in read.items]
+    prices = [(item["list_price"], item.get("sale_price")) for item in read.items]
     reduced = [listed for listed, sale in prices if sale not in (listed, None)]
     assert len(reduced) == 26
-    assert len([item for item in read.items if item.values["in_stock"] == "False"]) == 13
+    assert len([item for item in read.items if item["in_stock"] == "False"]) == 13
     assert read.distinct("images") == set()
 
 
@@ -244,11 +241,11 @@ def test_the_public_crawl_has_400_products_with_their_reductions():
     ],
 )
 def test_public_lists(name, products, photos, categories, sales):
-    read = read_public(TABLE, name)
+    read = items_of(TABLE, shared_file(f"feeds/{name}"))
     assert len(set(read.ids())) == products == len(read.items)
     assert (len(read.distinct("images")), len(read.distinct("category"))) == (photos, categories)
-    assert len([item for item in read.items if item.values.get("sale_price")]) == sales
-    assert all(item.values.get("price") and item.values.get("title") for item in read.items)
+    assert len([item for item in read.items if item.get("sale_price")]) == sales
+    assert all(item.get("price") and item.get("title") for item in read.items)
     assert read.confidence == 0.3
 
 
@@ -291,7 +288,7 @@ def test_public_lists(name, products, photos, categories, sales):
     ],
 )
 def test_exports_of_further_systems(text, expected):
-    read = read_text(TABLE, text)
-    assert {field: read.items[0].values.get(field) for field in expected} == expected
-    assert "sale_price" not in read.items[0].values
+    read = items_of(TABLE, table(text))
+    assert {field: read.items[0].get(field) for field in expected} == expected
+    assert "sale_price" not in read.items[0]
     assert read.confidence == 0.3

@@ -72,6 +72,34 @@ def test_a_cell_of_pairs_is_a_map(raw, expected):
     assert lists.text_map(raw).value == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (12.0, "12"),
+        (1.5, "1.5"),
+        (float("nan"), ""),
+        (float("-inf"), ""),
+        (" a ", "a"),
+        (" n/a ", ""),
+        ("undefined", ""),
+        (7, "7"),
+        (True, "yes"),
+        ([" a", None, 2.0], "a, 2"),
+        ({"width": 3, "unit": ""}, "width 3"),
+    ],
+)
+def test_text_of_any_type(value, text):
+    assert lists.text_of(value) == text
+
+
+def test_paths_as_text_are_read_back_and_the_beginning_of_another_is_left_out():
+    path = lists.path_text(PATH)
+    assert lists.category_path(path).value == PATH
+    assert lists.deepest(["Sale", path, "A > B > C"]) == path
+    assert lists.whole_paths(["Apparel", "", path, "Apparel > Sho", path]) == [path, "Apparel > Sho"]
+
+
 @pytest.mark.parametrize("raw", [3, True, ["a"], "just words"])
 def test_what_is_no_map_is_named(raw):
     with pytest.raises(UnreadableValue):

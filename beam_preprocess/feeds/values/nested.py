@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from beam_preprocess.feeds.stores.cells import text_of
+from beam_preprocess.feeds.values.lists import text_of
 
 _TEXT = ("#text", "@value")
 _MAX_DEPTH = 8
@@ -17,7 +17,7 @@ def texts(value: Any, *keys: str) -> list[str]:
       *keys: Members of an object that hold what is wanted, the best first; its own text comes before them.
     """
     if isinstance(value, str):
-        text = value.strip()
+        text = text_of(value)
         return [text] if text else []
     return [text for text in _texts(value, keys, 0) if text]
 
@@ -25,7 +25,7 @@ def texts(value: Any, *keys: str) -> list[str]:
 def first(value: Any, *keys: str) -> str:
     """Returns the first text of a value (`texts`), "" where there is none."""
     if isinstance(value, str):
-        return value.strip()
+        return text_of(value)
     return next((text for text in _texts(value, keys, 0) if text), "")
 
 
@@ -49,8 +49,3 @@ def entries(value: Any) -> list[Any]:
 def filled(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields that have a value; False and zero are values."""
     return {name: value for name, value in values.items() if value not in ("", [], {}, None)}
-
-
-def deepest(paths: list[str]) -> str:
-    """Returns the category path with most levels, the first one of equals; "" of none."""
-    return max(paths, key=lambda path: path.count(">") or path.count("/"), default="")

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 
 from beam_preprocess.feeds.contract.columns import Columns
+from beam_preprocess.feeds.values import nested
+from beam_preprocess.feeds.values.lists import text_of
+from beam_preprocess.feeds.values.parsed import is_empty
 
 _SEPARATORS = str.maketrans("", "", "_- .")
-# Texts that exports write for a value that is not known.
-_UNKNOWN = frozenset({"", "(not set)", "not available in demo dataset", "null", "undefined", "nan"})
-_LONGEST_UNKNOWN = 2 + max(map(len, _UNKNOWN))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -25,13 +25,6 @@ def folded(name: str) -> str:
 def _folded_names(names: tuple[Any, ...]) -> Mapping[str, str]:
     """{folded name: name}; the rows of an export have few sets of names."""
     return {folded(name): name for name in names if isinstance(name, str)}
-
-
-def is_unknown(value: object) -> bool:
-    """Returns whether a value is missing: empty, or a text that exports write for it."""
-    if isinstance(value, str):
-        return len(value) <= _LONGEST_UNKNOWN and value.strip().casefold() in _UNKNOWN
-    return value is None or (isinstance(value, list | dict) and not value)
 
 
 def unpacked(value: Any) -> Any:
@@ -82,7 +75,7 @@ class Node:
         """
         for name in self._candidates(field, names) if self._columns.mapping else names:
             own = name if name in self._values else self._names.get(folded(name))
-            if own is not None and not is_unknown(value := self._values[own]):
+            if own is not None and not is_empty(value := self._values[own]):
                 if field:
                     self._columns.note(field, self._path + own)
                 return value
@@ -94,15 +87,14 @@ class Node:
         if value is None or isinstance(value, str | int | float):
             return value
         if isinstance(value, list):
-            value = next((entry for entry in value if not is_unknown(entry)), None)
+            value = next((entry for entry in value if not is_empty(entry)), None)
         if isinstance(value, datetime.date):  # of Parquet; a moment is one too
             return value.isoformat()
         return value if isinstance(value, str | int | float) else None
 
     def text(self, field: str, *names: str) -> str | None:
-        """Returns what `scalar` does, as a text; a whole number has no decimals, as ids are written."""
-        value = self.scalar(field, *names)
-        return None if value is None else id_text(value)
+        """Returns what `scalar` does, as a text (`values.lists.text_of`)."""
+        return text_of(self.scalar(field, *names)) or None
 
     def has(self, *names: str) -> bool:
         """Returns whether one of the members exists, known or not."""
@@ -131,7 +123,7 @@ class Node:
 
     def items(self) -> Iterator[tuple[str, Any]]:
         """Yields (name, value) of its members whose value is known."""
-        return ((name, value) for name, value in self._values.items() if not is_unknown(value))
+        return ((name, value) for name, value in self._values.items() if not is_empty(value))
 
     def _candidates(self, field: str, names: tuple[str, ...]) -> tuple[str, ...]:
         own = self._columns.mapping.get(field)
@@ -161,7 +153,7 @@ def _expanded(values: Mapping[str, Any], dotted: tuple[str, ...]) -> dict[str, A
         inner: dict[str, Any] = expanded
         for part in path:
             found = inner.get(part)
-            if not isinstance(found, dict) and not is_unknown(found):
+            if not isinstance(found, dict) and not is_empty(found):
                 break
             inner[part] = dict(found or {})  # the row itself stays as it is
             inner = inner[part]
@@ -171,14 +163,5 @@ def _expanded(values: Mapping[str, Any], dotted: tuple[str, ...]) -> dict[str, A
 
 
 def texts(value: Any) -> list[str]:
-    """Returns the known entries of a list, or of one value, as texts."""
-    value = unpacked(value)
-    entries = value if isinstance(value, list) else [value]
-    return [id_text(entry) for entry in entries if not is_unknown(entry) and not isinstance(entry, list | dict)]
-
-
-def id_text(value: Any) -> str:
-    """Returns a value as a text; 12.0 is "12", because tables of numbers write ids so."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value).strip()
+    """Returns the texts of a value whose JSON text is parsed (`values.nested.texts`)."""
+    return nested.texts(unpacked(value))
