@@ -1,6 +1,7 @@
 """Item Examples from catalogue rows: validation, one record for each id, media in wire form."""
 
 import functools
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -172,7 +173,8 @@ def wire_row(record: dict[str, Any], config: Config) -> dict[str, Any]:
     path = [level for level in record.get("category", []) if level][: config.wire.category_levels]
     row["group_id"] = record.get("group_id") or record["item_id"]
     row["category"] = [CATEGORY_SEPARATOR.join(path[: depth + 1]) for depth in range(len(path))]
-    row["attributes"] = validation.entries(record.get("attributes", {}))
+    first = itertools.islice(record.get("attributes", {}).items(), config.wire.max_attributes)
+    row["attributes"] = validation.entries(dict(first))
     row["relation_ids"] = [edge["item_id"] for edge in record.get("relations", [])]
     row["relation_types"] = [edge["type"] for edge in record.get("relations", [])]
     row["in_stock"] = int(record.get("in_stock", True))

@@ -28,6 +28,7 @@ class CatalogFigures:
     variants: int = 0
     on_sale: int = 0
     in_stock: int = 0
+    without_currency: int = 0
     samples: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def add(self, record: dict[str, Any]) -> None:
@@ -40,6 +41,7 @@ class CatalogFigures:
         self.variants += 1
         self.on_sale += ON_SALE in record
         self.in_stock += record.get("in_stock", True)
+        self.without_currency += "price" in record and "currency" not in record
         if len(self.samples) < 3:
             self.samples.append(dict(record))
 
@@ -70,7 +72,7 @@ def import_catalog(feeds: Sequence[Feed], options: ImportOptions, write: Write) 
         repeated |= (found.item_ids & seen) | found.repeated
         seen |= found.item_ids
     sink = _Sink(repeated, targets, CatalogFigures(), write)
-    reports = [_second_pass(feed, found.evidence, options, sink) for feed, found in zip(feeds, passes, strict=True)]
+    reports = [_second_pass(feed, found, options, sink) for feed, found in zip(feeds, passes, strict=True)]
     for record in sink.held.values():
         sink.finish(record)
     return CatalogOutcome(reports, sink.figures)
@@ -79,6 +81,7 @@ def import_catalog(feeds: Sequence[Feed], options: ImportOptions, write: Write) 
 @dataclasses.dataclass
 class _FirstPass:
     evidence: Evidence
+    notes: dict[str, str] = dataclasses.field(default_factory=dict)
     item_ids: set[str] = dataclasses.field(default_factory=set)
     repeated: set[str] = dataclasses.field(default_factory=set)
 
@@ -91,8 +94,10 @@ def _drafts(feed: Feed, tally: Tally, reading: Any) -> Iterator[ItemDraft | Skip
 
 def _first_pass(feed: Feed, options: ImportOptions, targets: RelationTargets) -> _FirstPass:
     """What all values of a feed show together, and the ids that come again."""
-    found = _FirstPass(Evidence(point=options.point, day_first=options.day_first))
-    for draft in _drafts(feed, Tally(), feed.reading(options.mapping)):
+    found = _FirstPass(Evidence(point=options.point, day_first=options.day_first, currency=options.currency))
+    reading = feed.reading(options.mapping)
+    found.notes = reading.notes
+    for draft in _drafts(feed, Tally(), reading):
         if isinstance(draft, Skipped):
             continue
         found.evidence.add(draft.values)
@@ -134,8 +139,9 @@ class _Sink:
         self.write(record)
 
 
-def _second_pass(feed: Feed, evidence: Evidence, options: ImportOptions, sink: _Sink) -> CatalogReport:
+def _second_pass(feed: Feed, first: _FirstPass, options: ImportOptions, sink: _Sink) -> CatalogReport:
     tally, reading = Tally(), feed.reading(options.mapping)
+    currency = first.notes.get("currency", "")
     reader: Reader | None = None
     ref = SourceRef(feed.location, 1)
     for draft in _drafts(feed, tally, reading):
@@ -143,8 +149,7 @@ def _second_pass(feed: Feed, evidence: Evidence, options: ImportOptions, sink: _
             tally.skip(draft.reason, draft.ref, draft.detail)
             continue
         if reader is None:
-            currency = reading.notes.get("currency", "")
-            reader = Reader(evidence.decide(name=feed.location, currency=currency, is_text=feed.is_text), tally)
+            reader = Reader(first.evidence.decide(name=feed.location, currency=currency, is_text=feed.is_text), tally)
         num_rows = len(draft.refs)
         if not num_rows:  # a further variant of the row before it
             draft = draft._replace(refs=(ref,))

@@ -11,7 +11,7 @@ from beam_preprocess.feeds.values.numbers import Point
 from beam_preprocess.feeds.values.parsed import UnreadableValue, is_empty
 
 NUMBER_FIELDS = ("price", "list_price", "sale_price", "quantity", "stock_quantity", "rating")
-TIME_FIELDS = ("timestamp", "sale_start", "sale_end")
+SALE_TIMES = ("sale_start", "sale_end")
 _MONEY_FIELDS = ("price", "list_price", "sale_price")
 _LANGUAGE_CHARACTERS = 20_000
 
@@ -29,6 +29,7 @@ class Decisions:
       day_first: Whether the day comes first in dates that have two readings.
       currency: Currency of prices that name none, "" where unknown.
       language: ISO 639-1 code of its texts, "" where there are too few.
+      first_position: Number of the first place of a list, 0 or 1.
       has_times: Whether any of its events has a moment; a log without any happened at once, when it was imported.
       is_text: Whether its form holds text only (CSV, XML), so that a number in text needs no repair.
     """
@@ -37,6 +38,7 @@ class Decisions:
     day_first: bool = False
     currency: str = ""
     language: str = ""
+    first_position: int = 0
     has_times: bool = True
     is_text: bool = False
 
@@ -47,10 +49,12 @@ class Evidence:
     Args:
       point: The person's own decision on the decimal separator, None to let the export decide.
       day_first: The person's own decision on the order of dates, None to let the export decide.
+      currency: The person's own currency of prices that name none, "" to let the export decide.
     """
 
-    def __init__(self, *, point: Point | None = None, day_first: bool | None = None) -> None:
+    def __init__(self, *, point: Point | None = None, day_first: bool | None = None, currency: str = "") -> None:
         self._given = (point, day_first)
+        self._currency = currency
         self._points: collections.Counter[Point] = collections.Counter()
         self._days: collections.Counter[bool] = collections.Counter()
         self._currencies: collections.Counter[str] = collections.Counter()
@@ -58,6 +62,7 @@ class Evidence:
         self._texts: list[str] = []
         self._has_times = False
         self._characters = 0
+        self._least_position: int | None = None
 
     def add(self, values: dict[str, Any]) -> None:
         """Adds the values of one draft."""
@@ -66,10 +71,9 @@ class Evidence:
             if isinstance(raw, str):
                 self._add_number(raw)
         self._has_times = self._has_times or not is_empty(values.get("timestamp"))
-        for field in TIME_FIELDS:
-            raw = values.get(field)
-            if isinstance(raw, str):
-                self._add_date(raw)
+        self._add_dates(values)
+        if "list_position" in values:
+            self._add_position(values["list_position"])
         if values.get("currency"):
             self._currencies[numbers.currency(values["currency"])] += 1
         elif isinstance(values.get("price"), str):
@@ -89,12 +93,29 @@ class Evidence:
         elif numbers.is_ambiguous(raw):
             self._two_readings.setdefault("number", raw)
 
-    def _add_date(self, raw: str) -> None:
+    def _add_dates(self, values: dict[str, Any]) -> None:
+        """Adds the moment of an event, and those of a sale; without a sale these need no decision."""
+        self._add_date(values.get("timestamp"))
+        window = times.window(values.get("sale_window")) or [values.get(field) for field in SALE_TIMES]
+        for raw in window:
+            self._add_date(raw, matters=not is_empty(values.get("sale_price")))
+
+    def _add_date(self, raw: Any, *, matters: bool = True) -> None:
+        if not isinstance(raw, str):
+            return
         shows = times.day_first_shown(raw)
         if shows is not None:
             self._days[shows] += 1
-        elif times.is_ambiguous(raw):
+        elif matters and times.is_ambiguous(raw):
             self._two_readings.setdefault("date", raw)
+
+    def _add_position(self, raw: Any) -> None:
+        try:
+            found = numbers.integer(raw).value
+        except UnreadableValue:
+            return
+        if found is not None and (self._least_position is None or found < self._least_position):
+            self._least_position = found
 
     def _add_currency(self, raw: str) -> None:
         if any(not (c.isdigit() or c in ".,-+ ") for c in raw):
@@ -131,8 +152,9 @@ class Evidence:
         return Decisions(
             point=point or _majority(self._points, Point.POINT),
             day_first=_majority(self._days, False) if day_first is None else day_first,
-            currency=_majority(self._currencies, numbers.currency(currency)),
+            currency=self._currency or _majority(self._currencies, numbers.currency(currency)),
             language=language_of(" ".join(self._texts)),
+            first_position=1 if self._least_position == 1 else 0,
             has_times=self._has_times,
             is_text=is_text,
         )

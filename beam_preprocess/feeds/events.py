@@ -38,6 +38,7 @@ _TYPES = {
     "rating": EventType.REVIEW,
 }
 _EVENT_NAME = re.compile(r"[a-z]+(?:[_ .:-][a-z]+)*")
+_LAST_POSITION = 2**31
 _SALES = (EventType.PURCHASE, EventType.RETURN)
 
 
@@ -122,7 +123,7 @@ def _with_numbers(record: dict[str, Any], raw: Mapping[str, Any], reader: Reader
             reader.tally.repair("return_by_quantity", ref, f"purchase of {quantity:g}", f"return of {-quantity:g}")
         record["quantity"] = abs(quantity)
     bounds: tuple[tuple[str, Callable[..., Any], float, float], ...] = (
-        ("position", numbers.integer, 0, 2**31),
+        ("position", numbers.integer, 0, _LAST_POSITION),
         ("rating", numbers.number, 1, 5),
         ("grade", numbers.integer, 0, 3),
     )
@@ -132,7 +133,23 @@ def _with_numbers(record: dict[str, Any], raw: Mapping[str, Any], reader: Reader
             reader.tally.repair(f"field_dropped/{field}", ref, raw[field], f"unknown (outside of {least} to {most})")
         else:
             _put_number(record, field, found)
+    if "list_position" in raw:
+        _put_number(record, "position", _list_position(raw["list_position"], reader, ref))
     return None
+
+
+def _list_position(raw: Any, reader: Reader, ref: SourceRef) -> int | None:
+    """A place in a list by the count from 0, whichever number the log gives the first one."""
+    found: int | None = reader.read("position", raw, numbers.integer, ref)
+    if found is None:
+        return None
+    place = found - reader.decisions.first_position
+    if not 0 <= place <= _LAST_POSITION:
+        reader.tally.repair("field_dropped/position", ref, raw, "unknown (outside of the places of a list)")
+        return None
+    if place != found:
+        reader.tally.repair("position_from_1", ref, found, place)
+    return place
 
 
 def _put_number(record: dict[str, Any], field: str, value: float | None) -> None:

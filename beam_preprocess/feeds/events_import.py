@@ -108,7 +108,7 @@ def _drafts(feed: Feed, tally: Tally, reading: Any) -> Iterator[EventDraft | Ski
 
 def _profile(feed: Feed, options: ImportOptions, identity: Identity, first: _FirstPass) -> None:
     """Adds a feed to the first pass: decisions need all values, and limits need the moments that they decide."""
-    evidence = Evidence(point=options.point, day_first=options.day_first)
+    evidence = Evidence(point=options.point, day_first=options.day_first, currency=options.currency)
     reading = feed.reading(options.mapping)
     undecided: list[tuple[Any, str]] = []
     for draft in _drafts(feed, Tally(), reading):

@@ -31,6 +31,7 @@ class ImportOptions:
       mapping: {field: column} that is asked before the kind's own columns.
       point: Decimal separator of numbers with two readings; None lets each export decide.
       day_first: Order of dates with two readings; None lets each export decide.
+      currency: ISO 4217 code of prices in exports that name none.
       as_of: Seconds since 1970 UTC at which sales are open or over.
       now: Seconds since 1970 UTC after which an event is from the future.
       user_key: Key of the pseudonyms of users and sessions.
@@ -39,6 +40,7 @@ class ImportOptions:
     mapping: Mapping[str, str] = dataclasses.field(default_factory=dict)
     point: Point | None = None
     day_first: bool | None = None
+    currency: str = ""
     as_of: float = dataclasses.field(default_factory=time.time)
     now: float = dataclasses.field(default_factory=time.time)
     user_key: bytes = b""

@@ -190,6 +190,7 @@ def _catalog_json(parts: Sequence[CatalogReport], figures: CatalogFigures) -> di
         "categories": len(figures.paths),
         "on_sale": figures.on_sale,
         "in_stock": figures.in_stock,
+        "without_currency": figures.without_currency,
     }
 
 

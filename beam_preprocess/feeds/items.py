@@ -22,6 +22,11 @@ _TEXT_FORM_REPAIRS = {
     "date_spelled",
 }
 _MAX_ATTRIBUTE = 1000  # characters of an attribute's value
+# Names of attributes by which variants differ, where an export does not tell which ones do.
+_OPTION_NAMES = """size color colour größe groesse farbe taille grandeur couleur talla tamaño colore taglia maat kleur
+    storlek färg størrelse farge farve koko väri rozmiar kolor velikost barva tamanho cor beden renk размер цвет 尺码
+    颜色 サイズ カラー 사이즈 색상"""
+_OPTIONS = frozenset(name.casefold() for name in _OPTION_NAMES.split())
 
 
 class Reader:
@@ -95,7 +100,10 @@ def _put(record: dict[str, Any], field: str, value: Any) -> None:
 
 
 def _attributes(raw: Mapping[str, Any], item_id: str, reader: Reader, ref: SourceRef) -> dict[str, str]:
-    """Attributes as plain text; the further keys of an item too, so that a number typed as a query finds it."""
+    """Attributes as plain text; the further keys of an item too, so that a number typed as a query finds it.
+
+    The first ones are kept where an item has more than it may have: the options of variants, the keys, then all others.
+    """
     found = reader.read("attributes", raw.get("attributes"), lists.text_map, ref) or {}
     made = {}
     for name, value in found.items():
@@ -106,7 +114,9 @@ def _attributes(raw: Mapping[str, Any], item_id: str, reader: Reader, ref: Sourc
         value = reader.read(key, raw.get(key), ids.identifier, ref)
         if value and value != item_id:
             made.setdefault(key, value)
-    return made
+    named = {str(texts.plain_text(name).value) for name in raw.get("options", ())}
+    options = [name for name in made if name in named or name.casefold() in _OPTIONS]
+    return {name: made[name] for name in dict.fromkeys((*options, *ITEM_KEYS, *made)) if name in made}
 
 
 def _put_price(record: dict[str, Any], raw: Mapping[str, Any], reader: Reader, ref: SourceRef, *, as_of: float) -> None:
@@ -138,8 +148,7 @@ ON_SALE = "on_sale"  # stays in a record until it is written, for the count of s
 
 
 def _is_open(raw: Mapping[str, Any], reader: Reader, ref: SourceRef, *, as_of: float) -> bool:
-    window = times.window(raw.get("sale_window"))
-    start, end = window or (raw.get("sale_start"), raw.get("sale_end"))
+    start, end = times.window(raw.get("sale_window")) or (raw.get("sale_start"), raw.get("sale_end"))
     day_first = reader.decisions.day_first
     opened = reader.read("sale_start", start, times.moment, ref, day_first=day_first)
     closed = reader.read("sale_end", end, times.moment, ref, day_first=day_first)
@@ -186,6 +195,6 @@ def merge(earlier: dict[str, Any], later: Mapping[str, Any]) -> None:
         if isinstance(value, list) and isinstance(known, list) and field in ("images", "relations"):
             earlier[field] = known + [entry for entry in value if entry not in known]
         elif isinstance(value, dict) and isinstance(known, dict):
-            earlier[field] = known | value
+            earlier[field] = value | {name: part for name, part in known.items() if name not in value}
         else:
             earlier[field] = value

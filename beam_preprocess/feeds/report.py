@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from beam_preprocess.feeds.feed import Feed
 
 _NOT_RECORDS = (NOT_A_PRODUCT, NOT_AN_EVENT)
+_TEXTS = ("language", "first", "last", "joined_by")
+_FACTS = ("currency", "language", "users")  # notes that are fields of the report
+_UNKNOWN_CURRENCY = "unknown, no price names one. Give --currency CODE, or name its column with --map currency=COLUMN"
 _MAX_SHOWN = 160
 
 
@@ -35,6 +38,7 @@ class PartReport:
       ignored: Columns that became no field.
       currency: ISO 4217 code, "" where unknown.
       language: ISO 639-1 code, "" where unknown.
+      notes: {subject: what the kind found out about the export as a whole}, apart from the facts above.
       users: Shoppers of the whole log, those of rows that are no events included; 0 where the kind does not count them.
     """
 
@@ -51,6 +55,7 @@ class PartReport:
     ignored: Sequence[str]
     currency: str
     language: str
+    notes: Mapping[str, str]
     users: int
 
     @classmethod
@@ -70,6 +75,7 @@ class PartReport:
             ignored=reading.columns.ignored(),
             currency=decisions.currency if decisions else "",
             language=decisions.language if decisions else "",
+            notes={name: note for name, note in reading.notes.items() if name not in _FACTS},
             users=int(reading.notes.get("users", 0)),
         )
 
@@ -137,6 +143,7 @@ def joined_parts(parts: Sequence[PartReport]) -> dict[str, Any]:
         "kept": sum(part.kept for part in parts),
         "currency": next((part.currency for part in parts if part.currency), ""),
         "language": next((part.language for part in parts if part.language), ""),
+        "notes": merged("notes"),
         "columns": merged("columns"),
         "ignored": list(dict.fromkeys(name for part in parts for name in part.ignored)),
         "repaired": added("repaired"),
@@ -153,9 +160,10 @@ def _part_lines(name: str, part: Mapping[str, Any]) -> list[str]:
     for file, facts in part["files"].items():
         lines.append(f"  file: {file}: {_pairs(facts)}")
     lines.append(f"  found: {_pairs(counts)}")
-    for key in ("currency", "language", "first", "last", "joined_by"):
-        if part.get(key):
-            lines.append(f"  {key.replace('_', ' ')}: {part[key]}")
+    currency = part["currency"] or (_UNKNOWN_CURRENCY if part.get("without_currency") else "")
+    for key, value in ({"currency": currency} | {key: part.get(key) for key in _TEXTS} | part["notes"]).items():
+        if value:
+            lines.append(f"  {key.replace('_', ' ')}: {value}")
     for key in ("by_type", "join"):
         if part.get(key):
             lines.append(f"  {key.replace('_', ' ')}: {_pairs(part[key])}")

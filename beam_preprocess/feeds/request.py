@@ -14,6 +14,7 @@ from beam_preprocess.feeds.importer import CATALOG, ShopFeeds, check_limits, imp
 from beam_preprocess.feeds.kinds import KINDS
 from beam_preprocess.feeds.report import MappingReport
 from beam_preprocess.feeds.shop_feeds import directory_feeds, named_feeds
+from beam_preprocess.feeds.values import numbers
 from beam_preprocess.feeds.values.numbers import Point
 from beam_preprocess.feeds.values.times import moment
 from beam_preprocess.feeds.writers import read_records, write_catalog
@@ -39,6 +40,7 @@ class ImportRequest:
       mapping: {field: column} of the person's own.
       decimal: `point` or `comma` where the person decides it.
       dates: `day_first` or `month_first` where the person decides it.
+      currency: ISO 4217 code of prices that name none, "" where the exports name it.
       as_of: Moment by which sales are judged; "" for now.
       fetch: Values of the flags of fetching, for exports at web addresses.
       write: Targets of the cleaned catalogue, `FORM:PATH` (`beam_preprocess.feeds.writers`).
@@ -51,6 +53,7 @@ class ImportRequest:
     mapping: Mapping[str, str] = dataclasses.field(default_factory=dict)
     decimal: str = ""
     dates: str = ""
+    currency: str = ""
     as_of: str = ""
     fetch: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     write: tuple[str, ...] = ()
@@ -77,6 +80,7 @@ class ImportRequest:
             mapping=mapping_of(options.map),
             decimal=options.decimal,
             dates=options.dates,
+            currency=options.currency,
             as_of=options.as_of,
             fetch=fetch or {},
             write=tuple(options.write),
@@ -124,12 +128,19 @@ class ImportRequest:
 
         Args:
           now: Seconds since 1970 UTC after which events are from the future; the present when None.
+
+        Raises:
+          ValueError: The currency has no code.
         """
         present = time.time()
+        currency = numbers.currency(self.currency)
+        if self.currency and not currency:
+            raise ValueError(f"--currency is {self.currency!r}; wanted an ISO 4217 code such as EUR. Name the code.")
         return ImportOptions(
             mapping=self.mapping,
             point=_POINTS.get(self.decimal),
             day_first=_DATES.get(self.dates),
+            currency=currency,
             as_of=moment(self.as_of).value if self.as_of else present,
             now=present if now is None else now,
             user_key=user_hash_key(),
@@ -168,6 +179,7 @@ def add_import_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--decimal", default="", choices=("", *_POINTS), help="separator where numbers do not show it")
     group.add_argument("--dates", default="", choices=("", *_DATES), help="order where dates do not show it")
+    group.add_argument("--currency", default="", metavar="CODE", help="currency of prices that name none, such as EUR")
     group.add_argument(
         "--write", action="append", default=[], metavar="FORM:PATH", help="cleaned catalogue: shop, google or jsonld"
     )

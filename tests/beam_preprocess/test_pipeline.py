@@ -10,11 +10,12 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from PIL import Image
 
 from beam_preprocess import pipeline, validation
+from beam_preprocess.items import wire_row
 from beam_preprocess.sources import open_source
 from tests.beam_preprocess.conftest import make_shop, preprocess
 from tests.beam_preprocess.little_shop import DAY, file_bytes, read_letters, write_shop
 from tests.support import fake_media
-from trainer.spec.config import override
+from trainer.spec.config import Config, WireConfig, override
 from trainer.spec.feature_list import features_of
 from trainer.spec.features import Side
 from trainer.spec.presets import tiny
@@ -46,6 +47,12 @@ def test_an_item_that_comes_again_is_replaced(dirty_run):
     assert mug["title"] == [b"Mug"]
     assert mug["category"] == [b"", b"", b""]
     assert mug["images"] == [b""]
+
+
+def test_of_too_many_attributes_the_first_ones_of_the_record_are_kept():
+    config = Config(wire=WireConfig(max_attributes=2))
+    row = wire_row({"item_id": "a", "attributes": {"size": "M", "colour": "red", "fabric": "linen"}}, config)
+    assert row["attributes"] == ["colour=red", "size=M"]
 
 
 def test_categories_are_paths_and_attributes_are_sorted(tmp_path):

@@ -36,7 +36,7 @@ ITEM_FEATURES: tuple[Feature, ...] = (
         axes=(Axis.MAX_ATTRIBUTES,),
         modality=Modality.TEXT,
         transform=True,
-        doc="`key=value`, sorted by key.",
+        doc="`key=value` of the first `max_attributes` of its record, sorted by key.",
     ),
     Feature(
         name="images",

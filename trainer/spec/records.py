@@ -73,7 +73,7 @@ CATALOG = (
     Field(name="description", kind=Kind.TEXT, doc="Description, any language."),
     Field(name="category", kind=Kind.TEXT_LIST, doc="Category path, root first."),
     Field(name="brand", kind=Kind.TEXT, doc="Brand name."),
-    Field(name="attributes", kind=Kind.TEXT_MAP, doc="Any further attributes."),
+    Field(name="attributes", kind=Kind.TEXT_MAP, doc="Any further attributes, the most telling ones first."),
     Field(name="price", kind=Kind.NUMBER, minimum=0.0, doc="Price in `currency`, at least 0."),
     Field(name="currency", kind=Kind.TEXT, doc="ISO 4217 code."),
     Field(name="in_stock", kind=Kind.BOOLEAN, doc="Whether it can be bought now; true when absent."),

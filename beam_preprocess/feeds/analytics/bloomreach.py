@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from beam_preprocess.feeds.analytics import nodes
-from beam_preprocess.feeds.analytics.drafting import Orders, Shoppers, known, names_item, not_an_event, without_item
+from beam_preprocess.feeds.analytics.drafting import (
+    Orders,
+    Shoppers,
+    known,
+    names_item,
+    not_an_event,
+    with_places,
+    without_item,
+)
 from beam_preprocess.feeds.analytics.event_names import type_of
 from beam_preprocess.feeds.analytics.nodes import Node, folded
 from beam_preprocess.feeds.analytics.requests import Moment, moments_of, with_requests
@@ -97,7 +105,7 @@ def _list(properties: Node, name: str, shared: dict[str, Any]) -> list[dict[str,
     lines = [line for line in map(_line, properties.nodes(*_LINES)) if names_item(line)]
     if not lines:
         lines = [{"item_id": item_id} for item_id in nodes.texts(properties.get("item_id", "product_ids"))]
-    return [*search, *({**shared, "type": EventType.IMPRESSION, "position": n, **line} for n, line in enumerate(lines))]
+    return [*search, *({**shared, "type": EventType.IMPRESSION, **line} for line in with_places(lines))]
 
 
 def _line(product: Node) -> dict[str, Any]:

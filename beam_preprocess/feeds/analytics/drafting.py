@@ -24,6 +24,11 @@ def names_item(values: dict[str, Any]) -> bool:
     return any(key in values for key in ("item_id", "sku", "gtin", "group_id", "item_name"))
 
 
+def with_places(lines: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns the items of a list with their places in it, where the list does not number them itself."""
+    return [line if "list_position" in line else {**line, "position": place} for place, line in enumerate(lines)]
+
+
 def without_item(ref: SourceRef, kind: EventType) -> Skipped:
     """Returns the outcome of an action that names no item."""
     return Skipped(ref, Reason.MISSING_FIELD, f"item_id is missing; wanted for {kind}")

@@ -153,7 +153,7 @@ def _search(parameters: Node, shared: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _impressions(items: list[Node], shared: dict[str, Any]) -> list[dict[str, Any]]:
-    values = [{**_item(item), **known(position=item.scalar("position", *_POSITIONS))} for item in items]
+    values = [{**_item(item), **known(list_position=item.scalar("position", *_POSITIONS))} for item in items]
     return [{**shared, "type": EventType.IMPRESSION, **value} for value in values if names_item(value)]
 
 

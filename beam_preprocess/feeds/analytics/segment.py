@@ -14,6 +14,7 @@ from beam_preprocess.feeds.analytics.drafting import (
     known,
     names_item,
     not_an_event,
+    with_places,
     without_item,
 )
 from beam_preprocess.feeds.analytics.nodes import Node, folded
@@ -108,11 +109,8 @@ class _Reader:
 
 
 def _shown(lines: list[dict[str, Any]], shared: dict[str, Any]) -> list[dict[str, Any]]:
-    events = []
-    for place, line in enumerate(lines):
-        shown = {key: value for key, value in line.items() if key != "quantity"}
-        events.append({**shared, "type": EventType.IMPRESSION, "position": place, **shown})
-    return events
+    shown = [{key: value for key, value in line.items() if key != "quantity"} for line in lines]
+    return [{**shared, "type": EventType.IMPRESSION, **line} for line in with_places(shown)]
 
 
 def _line(product: Node) -> dict[str, Any]:
@@ -122,7 +120,7 @@ def _line(product: Node) -> dict[str, Any]:
         item_name=product.text("item_name", "name"),
         price=product.scalar("price", "price"),
         quantity=product.scalar("quantity", "quantity"),
-        position=product.scalar("position", "position"),
+        list_position=product.scalar("position", "position"),
     )
 
 

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from beam_preprocess.feeds.analytics import nodes
-from beam_preprocess.feeds.analytics.drafting import Orders, Shoppers, known, names_item, not_an_event, without_item
+from beam_preprocess.feeds.analytics.drafting import (
+    Orders,
+    Shoppers,
+    known,
+    names_item,
+    not_an_event,
+    with_places,
+    without_item,
+)
 from beam_preprocess.feeds.analytics.nodes import Node
 from beam_preprocess.feeds.analytics.requests import Moment, moments_of, with_requests
 from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
@@ -127,7 +135,7 @@ class _Reader:
         if kind == EventType.RETURN and not lines:
             lines = self._orders.lines(order)
         if kind == EventType.IMPRESSION:
-            lines = [{"position": place, **line} for place, line in enumerate(lines)]
+            lines = with_places(lines)
         events = [{**shared, "type": kind, **line} for line in lines]
         if kind == EventType.PURCHASE:
             self._orders.bought(order, events)
@@ -162,7 +170,7 @@ class _Reader:
             item_name=product.text("item_name", "name"),
             price=product.scalar("price", "price", "unitPrice"),
             quantity=product.scalar("quantity", "quantity"),
-            position=product.scalar("position", "position"),
+            list_position=product.scalar("position", "position"),
         )
 
 

@@ -77,7 +77,7 @@ def _acted_on(event: Node) -> dict[str, Any]:
     values = known(
         item_id=name,
         item_name=target.text("item_name", "name", "description"),
-        position=_position(attributes),
+        list_position=_position(attributes),
         price=attributes.scalar("price", "price") or target.scalar("price", "price"),
         quantity=attributes.scalar("quantity", "quantity") or target.scalar("quantity", "quantity"),
     )

@@ -14,14 +14,16 @@ from beam_preprocess.outcomes import RecordError, SourceRef, SourceRow
 #   list_price           price before a reduction
 #   sale_price           reduced price; takes the place of `price` while its window is open
 #   sale_start, sale_end moments of that window; a missing end is open
-#   sale_window          both in one text, `start/end` as in a Merchant Center feed
+#   sale_window          both in one text, `start/end` as in a Merchant Center feed (`values.times.window`)
 #   availability         wording of the stock ("in stock", "OutOfStock", "preorder"), where `in_stock` is not known
 #   stock_quantity       number in stock, where neither is known
+#   options              names of the attributes by which a variant differs from the others of its group, in order
 ITEM_KEYS = ("sku", "gtin", "mpn")
 SALE_FIELDS = ("list_price", "sale_price", "sale_start", "sale_end", "sale_window")
 STOCK_FIELDS = ("availability", "stock_quantity")
 # What a draft of an event may hold beside the fields of `trainer.spec.records.EVENTS`: further references to its item,
-# of which the one that joins the catalogue best is taken.
+# of which the one that joins the catalogue best is taken; and `list_position`, a place in a list as its tool counts
+# it, from 0 or from 1, where that is not known: the log as a whole decides.
 EVENT_KEYS = ("sku", "gtin", "group_id", "item_name")
 
 

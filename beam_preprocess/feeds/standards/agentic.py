@@ -75,6 +75,8 @@ def _fields(record: Mapping[str, Any], reading: Reading, place: str) -> dict[str
     for field in values:
         if values[field] and field != "attributes":
             reading.columns.note(field, place + sources.get(field, field))
+    options = [option for option in entries(record.get("variant_options")) if isinstance(option, Mapping)]
+    values["options"] = [name for option in options if (name := first(option.get("name")))]
     if values["attributes"]:
         reading.columns.note("attributes", f"{place}variant_options")
     return values

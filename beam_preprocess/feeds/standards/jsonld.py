@@ -17,6 +17,7 @@ from beam_preprocess.outcomes import Reason, RecordError, SourceRef, SourceRow
 _NAMED = ("name", "value", "@id")
 _IMAGE = ("contentUrl", "url", "@id")
 _ATTRIBUTES = ("color", "size", "material", "pattern", "model", "itemCondition", "keywords", "award", "countryOfOrigin")
+_NO_OPTIONS = ("keywords", "award", "rating", "rating_count")
 _MEASURES = ("weight", "width", "height", "depth")
 _RELATIONS = {
     "isRelatedTo": "related",
@@ -67,7 +68,9 @@ def _values_of(node: Mapping[str, Any], reading: Reading) -> list[dict[str, Any]
         own = filled(_product(variant, reading))
         images = unique([*own.get("images", []), *values["images"]])
         attributes = {**values["attributes"], **own.get("attributes", {})}
-        found.append({**values, **own, "group_id": group, "images": images, "attributes": attributes})
+        options = [name for name in own.get("attributes", {}) if name not in _NO_OPTIONS]
+        shared = {"group_id": group, "images": images, "attributes": attributes, "options": options}
+        found.append({**values, **own, **shared})
     return found
 
 

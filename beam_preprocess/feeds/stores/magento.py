@@ -267,7 +267,8 @@ def _variant(draft: ItemDraft, parent: Parent, options: Sequence[_Option]) -> It
     own = draft.values.get("attributes", {})
     attributes = {name: value for name, value in own.items() if name.casefold() not in codes}
     attributes |= {option.label: option.value for option in options}
-    return with_parent(draft._replace(values=draft.values | {"attributes": attributes}), parent)
+    named = {"attributes": attributes, "options": [option.label for option in options]}
+    return with_parent(draft._replace(values=draft.values | named), parent)
 
 
 def _recognize(head: Head) -> float:

@@ -203,6 +203,7 @@ def _with_options(item_id: str, refs: tuple[SourceRef, ...], records: Sequence[_
         "item_id": item_id,
         "group_id": item_id,
         "attributes": {name: ", ".join(unique(choices)) for name, choices in options.items() if name},
+        "options": [name for name in options if name],
         "images": unique(image for record in records for image in urls_of(record.get("images"))),
         "stock_quantity": sum(known) if known else None,
     }

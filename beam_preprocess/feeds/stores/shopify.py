@@ -306,6 +306,8 @@ def _draft(product: _Product, variant: _Variant, base: dict[str, Any], images: l
         attributes["status"] = product.status
     if attributes:
         values["attributes"] = attributes
+    if options:
+        values["options"] = list(options)
     if images:
         values["images"] = images
     return ItemDraft((variant.ref,), values)

@@ -26,6 +26,7 @@ _PLAIN_FIELDS = ("title", "price", "sale_price", "sale_start", "sale_end", "in_s
 _RELATIONS = {"upsells": "up_sell", "cross_sells": "cross_sell", "grouped": "has_part"}
 _COMMA = re.compile(r"(?<!\\),")  # a comma inside of a name is escaped
 _CODE_COLUMN = re.compile(r"[^:]{2,8}:_?(?:.*_)?(?P<code>gtin|ean|isbn|upc|barcode|global_unique_id|mpn)(?:13|_.*)?")
+_NO_OPTIONS = ("tags", "categories", "status")
 _STATUS = {"0": "private", "-1": "draft", "-2": "trash"}
 
 
@@ -108,7 +109,9 @@ def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | 
 
 
 def _variation(draft: ItemDraft, parent_key: str, parents: _Parents) -> Iterator[ItemDraft]:
-    """The variation with what its parent has, now or when the parent is read."""
+    """The variation with what its parent has, now or when the parent is read; its own attributes are its options."""
+    options = [name for name in draft.values.get("attributes", {}) if name not in _NO_OPTIONS]
+    draft = draft._replace(values=draft.values | {"options": options}) if options else draft
     key = parent_key.casefold().replace(" ", "") if parent_key.casefold().startswith("id:") else parent_key.casefold()
     parent = parents.by_key.get(key)
     if parent is not None:

@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from dateutil import parser as dateutil_parser
 
@@ -19,6 +19,8 @@ _ZONES: dict[str | None, int] = {
     "AEDT": 11,
 }  # fmt: skip
 _LONGEST = 120  # characters of a date or time
+_LONGEST_WINDOW = 2 * _LONGEST
+_RANGE = re.compile(r"\s+(?:[-–—/]|to|until|bis|au|al|do|tot|till)\s+", re.IGNORECASE)
 _COMPACT = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 _FIRST_DAY, _LAST_DAY = 19_000_101, 20_991_231  # of compact dates as numbers
 _SLASHED = re.compile(r"\s*(\d{1,2})([/.\-])(\d{1,2})\2(\d{4}|\d{2})(?!\d)(.*)", re.DOTALL)
@@ -128,9 +130,29 @@ def _checked(seconds: float) -> float:
     return seconds
 
 
-def window(raw: Any) -> tuple[Any, ...]:
-    """Returns start and end of a Merchant Center date range `start/end`, raw; () where it is none."""
-    if not isinstance(raw, str):
-        return ()
-    start, slash, end = raw.partition("/")
-    return (start.strip(), end.strip()) if slash else ()
+class Window(NamedTuple):
+    """Start and end of a range of time, raw; "" where it is open."""
+
+    start: str
+    end: str
+
+
+def window(raw: Any) -> Window | None:
+    """Returns start and end of a range such as Merchant Center's `start/end`; None where there is none.
+
+    Dates may have slashes themselves: `03/04/2024/10/04/2024` is parted in its middle.
+    """
+    if not isinstance(raw, str) or is_empty(raw):
+        return None
+    text = raw.strip()[:_LONGEST_WINDOW]
+    parts = _RANGE.split(text, maxsplit=1)
+    if len(parts) == 1:
+        parts = text.split("/")
+        if len(parts) % 2 == 0:
+            middle = len(parts) // 2
+            if parts[0] == "" or parts[-1] == "":  # open on one side
+                middle = 1 if parts[0] == "" else len(parts) - 1
+            parts = ["/".join(parts[:middle]), "/".join(parts[middle:])]
+        else:
+            parts = [text]
+    return Window(parts[0].strip(), parts[1].strip() if len(parts) > 1 else "")

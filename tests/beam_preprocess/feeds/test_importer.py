@@ -1,58 +1,13 @@
 """Import of whole exports: catalogue, events, limits and the mapping report, from files to what is written."""
 
-import json
-from typing import NamedTuple
-
 import pytest
 
-from beam_preprocess.feeds.decisions import AmbiguousSpellingError
-from beam_preprocess.feeds.feed import ImportOptions, feed_of_records, open_feed
+from beam_preprocess.feeds.feed import ImportOptions, feed_of_records
 from beam_preprocess.feeds.importer import ImportStopped, ShopFeeds, check_limits, import_shop
-from beam_preprocess.feeds.report import MappingReport
+from tests.beam_preprocess.feeds.conftest import DAY, NOW
 from trainer.spec.config import DataConfig
 
-NOW = 1_710_010_112.0  # 2024-03-09T18:48:32Z
-DAY = 86_400
 CANARIES = ("canary@shop.example", "Canary Person", "+49 30 12345678", "Canary Street 7", "canaryville")
-
-
-class Imported(NamedTuple):
-    report: MappingReport
-    items: list[dict]
-    events: list[dict]
-    text: str
-
-    def item(self, item_id):
-        return next(item for item in self.items if item["item_id"] == item_id)
-
-
-@pytest.fixture
-def run(tmp_path):
-    def run(catalog=(), events=(), *, data=None, **options):
-        """Imports feeds; each is the content of a file, records, or the name of a feed."""
-        settings = {"now": NOW, "as_of": NOW, "user_key": b"key"} | options
-        feeds = {
-            part: [_opened(tmp_path, number, part, content) for number, content in enumerate(found)]
-            for part, found in (("catalog", catalog), ("events", events))
-        }
-        output = tmp_path / "out"
-        report = import_shop(ShopFeeds(**feeds), output, options=ImportOptions(**settings), data=data or DataConfig())
-        lines = {path.name: path.read_text(encoding="utf-8") for path in output.iterdir()}
-        read = {
-            name: [json.loads(line) for line in lines.get(name, "").splitlines()]
-            for name in ("catalog.jsonl", "events.jsonl")
-        }
-        return Imported(report, *read.values(), "\n".join([*lines.values(), report.text()]))
-
-    return run
-
-
-def _opened(folder, number, part, content):
-    if isinstance(content, list):
-        return feed_of_records("records", lambda: iter(content), part, kind="shop")
-    path = folder / f"{part}-{number}.txt"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return open_feed(str(path), part)
 
 
 def views(item="A", user="u1", count=1, **values):
@@ -124,26 +79,26 @@ def test_a_later_feed_completes_an_earlier_one(run):
     ]
 
 
-def test_the_file_as_a_whole_decides_a_number_with_two_readings(run):
-    found = run(["item_id;title;price\nA;x;1.234\nB;y;19,90\n"])
-    assert [item["price"] for item in found.items] == [1234.0, 19.9]
+def test_options_of_variants_are_the_first_attributes_then_keys_then_all_others(run):
+    header = "Handle,Title,Body (HTML),Option1 Name,Option1 Value,Variant SKU,Variant Price,Variant Barcode,Tags"
+    fields = ",".join(f"Fact {number} (product.metafields.custom.f{number})" for number in range(8))
+    row = "tee,Tee,Soft,Zuschnitt,Slim,T-1,5,4006381333931,summer"
+    found = run([f"{header},{fields}\n{row},{','.join('abcdefgh')}\ntee,,,,Wide,T-2,5,,,{',' * 7}\n"])
+    first = list(found.item("T-1")["attributes"].items())
+    assert first[:3] == [("Zuschnitt", "Slim"), ("gtin", "4006381333931"), ("tags", "summer")]
+    assert len(first) == 11
 
 
-@pytest.mark.parametrize(
-    ("catalog", "events", "flag"),
-    [
-        ("item_id;title;price\nA;x;1.234\nB;y;2.345\n", "", "--decimal"),
-        (
-            "item_id;title;price;sale_price;sale_start\nA;x;5;4;03/04/2024\n",
-            "",
-            "--dates",
-        ),
-        ("item_id,title\nA,x\n", "timestamp,type,item_id\n03/04/2024,view,A\n", "--dates"),
-    ],
-)
-def test_two_readings_that_nothing_decides_stop_with_the_flag_that_does(run, catalog, events, flag):
-    with pytest.raises(AmbiguousSpellingError, match=flag):
-        run([catalog], [events] if events else [])
+def test_names_of_options_come_first_where_no_export_tells_them(run):
+    row = {"item_id": "A", "title": "x", "sku": "S", "attributes": {"fabric": "linen", "Größe": "M", "color": "red"}}
+    assert list(run([[row]]).item("A")["attributes"]) == ["Größe", "color", "sku", "fabric"]
+
+
+def test_the_notes_of_a_kind_are_in_the_report(run):
+    found = run(["name,price,brand\nBoot,5,Acme\nShoe,6,Acme\n"])
+    note = "made from the title, because there is no column of ids"
+    assert found.report.catalog["notes"] == {"item_id": note}
+    assert f"  item id: {note}\n" in found.report.text()
 
 
 def test_a_sale_counts_by_the_moment_of_the_import(run):

@@ -49,7 +49,7 @@ def test_a_search_its_list_and_what_followed_share_a_request_in_any_order_of_the
     assert len(joined) == 1
     # The search has a list of its own, which did not show z.
     assert "request_id" not in by_type["view"]
-    assert [value["position"] for value in imported.events if value["type"] == "impression"] == ["0", "1"]
+    assert [value["list_position"] for value in imported.events if value["type"] == "impression"] == ["0", "1"]
     assert by_type["purchase"]["quantity"] == 2
     assert by_type["purchase"]["session_id"] == "u1.7"
 
@@ -138,7 +138,7 @@ def test_a_table_with_a_row_for_each_item_is_read(tmp_path):
     table += "view_search_results,1700000001000000,u,7,hat,,,DE\nview_item_list,1700000002000000,u,7,,a,0,DE\n"
     search, shown = events_of(GA4, table, tmp_path).events
     assert (search["query"], search["session_id"], search["profile"]) == ({"text": "hat"}, "u.7", {"country": "DE"})
-    assert (shown["item_id"], shown["position"], shown["request_id"]) == ("a", "0", search["request_id"])
+    assert (shown["item_id"], shown["list_position"], shown["request_id"]) == ("a", "0", search["request_id"])
 
 
 def test_the_items_of_a_log_are_a_catalogue():

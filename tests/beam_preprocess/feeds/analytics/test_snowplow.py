@@ -47,7 +47,7 @@ def test_the_ecommerce_entities_are_read():
     imported = events_of(SNOWPLOW, log)
     assert imported.types() == {"search": 1, "impression": 2, "click": 1, "purchase": 1, "return": 1}
     assert imported.events[0]["query"] == {"text": "red hat"}
-    assert [value["position"] for value in imported.events if value["type"] == "impression"] == [1, 2]
+    assert [value["list_position"] for value in imported.events if value["type"] == "impression"] == [1, 2]
     assert len(imported.distinct("request_id")) == 1
     assert imported.reasons() == {"not_an_event": 1, "missing_field": 1}
     assert imported.notes == {"users": "1", "currency": "EUR"}

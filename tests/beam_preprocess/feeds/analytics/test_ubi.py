@@ -23,7 +23,7 @@ def test_a_query_is_a_search_and_its_events_share_its_request():
     search, click = events_of(UBI, [QUERY, CLICK]).events
     assert (search["type"], search["query"], search["request_id"]) == ("search", {"text": "hat"}, "q1")
     assert (click["type"], click["request_id"], click["user_id"], click["session_id"]) == ("click", "q1", "c", "s")
-    assert (click["item_id"], click["gtin"], click["position"]) == ("4006", "4006", 0)
+    assert (click["item_id"], click["gtin"], click["list_position"]) == ("4006", "4006", 0)
 
 
 def test_other_actions_have_their_types_and_none_is_counted_apart():

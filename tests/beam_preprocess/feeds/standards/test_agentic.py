@@ -55,6 +55,7 @@ def test_a_variant_has_its_own_fields_and_those_of_its_product():
         "currency": "EUR",
         "availability": "out_of_stock",
         "attributes": {"Size": "M"},
+        "options": ["Size"],
     }
     assert (large["item_id"], large["in_stock"]) == ("tee-l", False)
     assert (cap["item_id"], cap["price"]) == ("cap", "0.05")
