@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
 from beam_preprocess.feeds.contract.tally import Tally
+from beam_preprocess.feeds.contract.tally import Write as Letters
 from beam_preprocess.feeds.decisions import Evidence
 from beam_preprocess.feeds.feed import Feed, ImportOptions
 from beam_preprocess.feeds.items import ON_SALE, Reader, item_record, merge
@@ -53,13 +54,16 @@ class CatalogOutcome(NamedTuple):
     figures: CatalogFigures
 
 
-def import_catalog(feeds: Sequence[Feed], options: ImportOptions, write: Write) -> CatalogOutcome:
+def import_catalog(
+    feeds: Sequence[Feed], options: ImportOptions, write: Write, *, write_letter: Letters | None = None
+) -> CatalogOutcome:
     """Writes the records of all catalogue feeds, each item once.
 
     Args:
       feeds: The feeds; of an item in several of them, the later feed completes the earlier one.
       options: Options of the import.
       write: Takes each finished record.
+      write_letter: Takes the dead letters (`contract.tally.Tally`).
 
     Raises:
       AmbiguousSpellingError: A feed does not show how its numbers or dates are meant.
@@ -71,7 +75,7 @@ def import_catalog(feeds: Sequence[Feed], options: ImportOptions, write: Write) 
     for found in passes:
         repeated |= (found.item_ids & seen) | found.repeated
         seen |= found.item_ids
-    sink = _Sink(repeated, targets, CatalogFigures(), write)
+    sink = _Sink(repeated, targets, CatalogFigures(), write, write_letter)
     reports = [_second_pass(feed, found, options, sink) for feed, found in zip(feeds, passes, strict=True)]
     for record in sink.held.values():
         sink.finish(record)
@@ -118,6 +122,7 @@ class _Sink:
     targets: RelationTargets
     figures: CatalogFigures
     write: Write
+    write_letter: Letters | None
     held: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def put(self, record: dict[str, Any], tally: Tally, draft: ItemDraft) -> None:
@@ -140,7 +145,7 @@ class _Sink:
 
 
 def _second_pass(feed: Feed, first: _FirstPass, options: ImportOptions, sink: _Sink) -> CatalogReport:
-    tally, reading = Tally(), feed.reading(options.mapping)
+    tally, reading = Tally(write=sink.write_letter), feed.reading(options.mapping)
     currency = first.notes.get("currency", "")
     reader: Reader | None = None
     ref = SourceRef(feed.location, 1)

@@ -2,11 +2,11 @@
 
 import collections
 import dataclasses
-import functools
 from typing import Any
 
 from beam_preprocess.feeds.contract.tally import shown
 from beam_preprocess.feeds.values import numbers, times
+from beam_preprocess.feeds.values.languages import language_of
 from beam_preprocess.feeds.values.numbers import Point
 from beam_preprocess.feeds.values.parsed import UnreadableValue, is_empty
 
@@ -162,20 +162,3 @@ class Evidence:
 
 def _majority(counts: "collections.Counter[Any]", default: Any) -> Any:
     return counts.most_common(1)[0][0] if counts else default
-
-
-@functools.cache
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    made = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    made.set_languages([code for code in made.labels if len(code) == 2])  # a dialect would be named for its language
-    return made
-
-
-def language_of(text: str) -> str:
-    """Returns the ISO 639-1 code of a text's language (py3langid), "" for one of fewer than 20 letters."""
-    if sum(map(str.isalpha, text)) < 20:
-        return ""
-    code, _ = _identifier().classify(text)
-    return str(code)

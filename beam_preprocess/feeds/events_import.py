@@ -7,6 +7,7 @@ from typing import Any
 
 from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
 from beam_preprocess.feeds.contract.tally import Tally
+from beam_preprocess.feeds.contract.tally import Write as Letters
 from beam_preprocess.feeds.decisions import Decisions, Evidence
 from beam_preprocess.feeds.events import Identity, event_record
 from beam_preprocess.feeds.feed import Feed, ImportOptions
@@ -73,7 +74,13 @@ class _FirstPass:
 
 
 def import_events(
-    feeds: Sequence[Feed], options: ImportOptions, index: CatalogueIndex, *, max_per_day: int, write: Write
+    feeds: Sequence[Feed],
+    options: ImportOptions,
+    index: CatalogueIndex,
+    *,
+    max_per_day: int,
+    write: Write,
+    write_letter: Letters | None = None,
 ) -> EventsOutcome:
     """Writes the events of all feeds, each with the id of its item in the catalogue.
 
@@ -83,6 +90,7 @@ def import_events(
       index: The catalogue; where it is empty, items keep the ids of the log.
       max_per_day: Events of one user and day above which a user is a robot.
       write: Takes each finished event.
+      write_letter: Takes the dead letters (`contract.tally.Tally`).
 
     Raises:
       AmbiguousSpellingError: A feed does not show how its numbers or dates are meant.
@@ -92,7 +100,7 @@ def import_events(
     for feed in feeds:
         _profile(feed, options, identity, first)
     limits = first.profile.limits(max_per_day=max_per_day)
-    writer = _Writer(first.rates, limits, RobotCap(limits), options, write)
+    writer = _Writer(first.rates, limits, RobotCap(limits), options, write, write_letter)
     reports = [
         _second_pass(feed, options, identity, decisions, writer)
         for feed, decisions in zip(feeds, first.decisions, strict=True)
@@ -149,6 +157,7 @@ class _Writer:
     cap: RobotCap
     options: ImportOptions
     write: Write
+    write_letter: Letters | None
     figures: EventFigures = dataclasses.field(default_factory=EventFigures)
 
     def put(self, record: dict[str, Any], draft: EventDraft) -> Skipped | None:
@@ -184,7 +193,7 @@ def _item_name(values: dict[str, Any]) -> str:
 def _second_pass(
     feed: Feed, options: ImportOptions, identity: Identity, decisions: Decisions, writer: _Writer
 ) -> EventsReport:
-    tally, reading = Tally(hides_words=True), feed.reading(options.mapping)
+    tally, reading = Tally(hides_words=True, write=writer.write_letter), feed.reading(options.mapping)
     reader, rows = Reader(decisions, tally), _RowOutcomes(tally)
     for draft in _drafts(feed, tally, reading):
         if isinstance(draft, Skipped):

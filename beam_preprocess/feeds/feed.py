@@ -189,7 +189,13 @@ def _reader(kind: FeedKind, part: Part) -> Any:
 
 
 def _unknown(text: str, part: Part, file: FeedFile) -> ValueError:
-    columns = ", ".join(file.head().columns[:12]) or "none"
+    head = file.head()
+    columns = ", ".join(head.columns[:12]) or "none"
+    if not head.rows:
+        return ValueError(
+            f"{text}: {file.file.name} holds no row that can be read (columns: {columns}); wanted a {part} of at least "
+            "one. Export it again."
+        )
     return ValueError(
         f"{text}: {file.file.name} looks like no {part} that is known (columns: {columns}); wanted one of the kinds "
         f"{', '.join(KINDS)}. Name its kind as KIND:{text}, or its columns with --map FIELD=COLUMN."

@@ -26,7 +26,11 @@ def records_of(data: Any, *, subject: str) -> Records:
         return lambda: data.iter_rows(named=True)
     if hasattr(data, "to_batches"):  # Arrow
         return lambda: (record for batch in data.to_batches(max_chunksize=4096) for record in batch.to_pylist())
+    if hasattr(data, "to_pylist"):  # a batch of Arrow
+        return lambda: iter(data.to_pylist())
     if hasattr(data, "itertuples"):  # pandas
+        if any(name is not None and name not in data.columns for name in data.index.names):
+            data = data.reset_index()
         names = [str(name) for name in data.columns]
         return lambda: (dict(zip(names, row, strict=True)) for row in data.itertuples(index=False, name=None))
     if isinstance(data, Mapping) or not isinstance(data, Iterable):

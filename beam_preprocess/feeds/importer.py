@@ -29,6 +29,7 @@ from trainer.spec import records
 from trainer.spec.config import DataConfig
 
 CATALOG, EVENTS, SIGNALS, MANIFEST = "catalog.jsonl", "events.jsonl", "signals.jsonl", "import.json"
+DEAD_LETTERS = "dead_letters.jsonl"
 _LOG = logging.getLogger("vitrine.preprocess.import")
 
 
@@ -71,30 +72,37 @@ def import_shop(
       ValueError: An export cannot be read.
     """
     aside = None if output_dir is None else _aside(str(output_dir))
-    with _lines(aside, CATALOG) as write:
-        parts, figures = import_catalog(feeds.catalog, options, write)
-    outcome = None
-    if feeds.events:
-        with _lines(aside, EVENTS) as write:
-            outcome = import_events(
-                feeds.events,
-                options,
-                figures.index,
-                max_per_day=data.maximum_user_events_per_day,
-                write=write,
-            )
-    report = MappingReport(
-        catalog=_catalog_json(parts, figures) if parts else {},
-        events=_events_json(outcome) if outcome else {},
-        samples=figures.samples,
-        as_of=options.as_of,
-    )
+    report = _written(feeds, aside, options, data)
     if aside is not None and output_dir is not None:
         _write_signals(feeds.signals, aside)
         manifest = {"media_dir": feeds.media_dir, "ground_truth": feeds.ground_truth_path, "report": report.to_json()}
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
         _publish(aside, str(output_dir))
     return report
+
+
+def _written(feeds: ShopFeeds, aside: Path | None, options: ImportOptions, data: DataConfig) -> MappingReport:
+    """Writes records and dead letters of the exports, and returns their report."""
+    events = None
+    with _lines(aside, DEAD_LETTERS) as write_letter:
+        with _lines(aside, CATALOG) as write:
+            parts, figures = import_catalog(feeds.catalog, options, write, write_letter=write_letter)
+        if feeds.events:
+            with _lines(aside, EVENTS) as write:
+                events = import_events(
+                    feeds.events,
+                    options,
+                    figures.index,
+                    max_per_day=data.maximum_user_events_per_day,
+                    write=write,
+                    write_letter=write_letter,
+                )
+    return MappingReport(
+        catalog=_catalog_json(parts, figures) if parts else {},
+        events=_events_json(events) if events else {},
+        samples=figures.samples,
+        as_of=options.as_of,
+    )
 
 
 def _aside(output_dir: str) -> Path:

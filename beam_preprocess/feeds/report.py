@@ -5,15 +5,13 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from beam_preprocess.feeds.contract.drafts import NOT_A_PRODUCT, NOT_AN_EVENT
 from beam_preprocess.feeds.contract.kind import Reading
-from beam_preprocess.feeds.contract.tally import Tally, redacted
+from beam_preprocess.feeds.contract.tally import NOT_RECORDS, Tally, redacted
 from beam_preprocess.feeds.decisions import Decisions
 
 if TYPE_CHECKING:
     from beam_preprocess.feeds.feed import Feed
 
-_NOT_RECORDS = (NOT_A_PRODUCT, NOT_AN_EVENT)
 _TEXTS = ("language", "first", "last", "joined_by")
 _FACTS = ("currency", "language", "users")  # notes that are fields of the report
 _UNKNOWN_CURRENCY = "unknown, no price names one. Give --currency CODE, or name its column with --map currency=COLUMN"
@@ -67,8 +65,8 @@ class PartReport:
             files={file.feed.file.name: {"form": file.feed.form, **file.feed.facts} for file in feed.files},
             rows=tally.rows,
             kept=tally.kept,
-            not_records=sum(tally.skipped[reason] for reason in _NOT_RECORDS),
-            dropped={reason: count for reason, count in sorted(tally.skipped.items()) if reason not in _NOT_RECORDS},
+            not_records=sum(tally.skipped[reason] for reason in NOT_RECORDS),
+            dropped={reason: count for reason, count in sorted(tally.skipped.items()) if reason not in NOT_RECORDS},
             repaired=dict(sorted(tally.repaired.items())),
             examples=dict(sorted(tally.examples.items())),
             columns=reading.columns.as_report(),

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 import orjson
 
+from beam_preprocess.feeds.standards.jsonld import RELATIONS
 from beam_preprocess.feeds.values.lists import path_text
 
 _GOOGLE_COLUMNS = (
@@ -15,6 +16,7 @@ _GOOGLE_COLUMNS = (
     "additional_image_link", "video_link", "gtin", "mpn", "product_detail",
 )  # fmt: skip
 _GOOGLE_IMAGES = 11  # one image_link and ten additional ones
+_RELATIONS = {kind: name for name, kind in RELATIONS.items()}
 _OWN_ATTRIBUTES = ("gtin", "mpn", "sku")
 
 
@@ -60,7 +62,7 @@ def _google(records: Iterable[Mapping[str, Any]], file: TextIO) -> int:
 
 def _google_row(record: Mapping[str, Any]) -> dict[str, str]:
     images, attributes = record.get("images", []), record.get("attributes", {})
-    price = f"{record['price']:.2f} {record.get('currency', '')}".strip() if "price" in record else ""
+    price = f"{_amount(record['price'])} {record.get('currency', '')}".strip() if "price" in record else ""
     details = [f":{name}:{value}" for name, value in attributes.items() if name not in _OWN_ATTRIBUTES]
     return {
         "id": record["item_id"],
@@ -78,6 +80,12 @@ def _google_row(record: Mapping[str, Any]) -> dict[str, str]:
         "mpn": attributes.get("mpn", ""),
         "product_detail": ",".join(detail.replace(",", " ") for detail in details),
     }
+
+
+def _amount(price: float) -> str:
+    """A price with two decimals, or with all that it has; never with three, which might group thousands."""
+    spelled = (f"{price:.2f}", f"{price:.4f}")
+    return next((text for text in spelled if float(text) == price), repr(price))
 
 
 def _jsonld(records: Iterable[Mapping[str, Any]], file: TextIO) -> int:
@@ -107,16 +115,29 @@ def _product(record: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("gtin", "mpn"):
         if attributes.get(key):
             node[key] = attributes.pop(key)
-    stock = "InStock" if record.get("in_stock", True) else "OutOfStock"
-    offer: dict[str, Any] = {"@type": "Offer", "availability": f"https://schema.org/{stock}"}
-    if "price" in record:
-        offer |= {"price": record["price"]} | ({"priceCurrency": record["currency"]} if record.get("currency") else {})
-    node["offers"] = offer
+    if offer := _offer(record):
+        node["offers"] = {"@type": "Offer", **offer}
+    if record.get("video"):
+        node["video"] = {"@type": "VideoObject", "contentUrl": record["video"]}
+    for edge in record.get("relations", ()):
+        if edge["type"] in _RELATIONS:
+            node.setdefault(_RELATIONS[edge["type"]], []).append({"@type": "Product", "productID": edge["item_id"]})
     if attributes:
         node["additionalProperty"] = [
             {"@type": "PropertyValue", "name": name, "value": value} for name, value in attributes.items()
         ]
     return node
+
+
+def _offer(record: Mapping[str, Any]) -> dict[str, Any]:
+    offer: dict[str, Any] = {}
+    if "price" in record:
+        offer["price"] = record["price"]
+    if record.get("currency"):
+        offer["priceCurrency"] = record["currency"]
+    if "in_stock" in record:
+        offer["availability"] = f"https://schema.org/{'InStock' if record['in_stock'] else 'OutOfStock'}"
+    return offer
 
 
 _WRITERS: dict[str, Callable[[Iterable[Mapping[str, Any]], TextIO], int]] = {

@@ -2,8 +2,15 @@
 
 import collections
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from beam_preprocess.feeds.contract.drafts import NOT_A_PRODUCT, NOT_AN_EVENT
 from beam_preprocess.outcomes import SourceRef
+
+Write = Callable[[Mapping[str, Any]], None]
+NOT_RECORDS = (NOT_A_PRODUCT, NOT_AN_EVENT)
+_MOST_LETTERS = 10_000  # of one reason
 
 _EXAMPLE_LENGTH = 80
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -18,6 +25,8 @@ class Tally:
 
     Args:
       hides_words: Whether examples show no words, for logs: in a damaged row of orders any cell may hold a name.
+      write: Takes a dead letter, {"source", "rows", "reason", "detail"}, of each row that should have been a record and
+        gave none, of each reason the first 10,000.
 
     Attributes:
       rows: Rows read.
@@ -27,8 +36,9 @@ class Tally:
       examples: {kind: one example of that repair or reason}.
     """
 
-    def __init__(self, *, hides_words: bool = False) -> None:
+    def __init__(self, *, hides_words: bool = False, write: Write | None = None) -> None:
         self._hides_words = hides_words
+        self._write = write
         self.rows = 0
         self.kept = 0
         self.skipped: collections.Counter[str] = collections.Counter()
@@ -50,8 +60,11 @@ class Tally:
 
     def skip(self, reason: str, ref: SourceRef, detail: str = "", *, rows: int = 1) -> None:
         """Counts rows that give no record, the first one of its reason with an example."""
-        self.skipped[str(reason)] += rows
-        self.examples.setdefault(str(reason), f"{ref}: {redacted(detail)}" if detail else str(ref))
+        reason, detail = str(reason), redacted(detail)
+        self.skipped[reason] += rows
+        self.examples.setdefault(reason, f"{ref}: {detail}" if detail else str(ref))
+        if self._write is not None and reason not in NOT_RECORDS and self.skipped[reason] <= _MOST_LETTERS:
+            self._write({"source": str(ref), "rows": rows, "reason": reason, "detail": detail})
 
     @property
     def accounted(self) -> int:

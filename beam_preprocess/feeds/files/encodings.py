@@ -1,4 +1,4 @@
-"""Character encodings of a feed: byte-order mark, UTF-8 where the whole file is, else by charset-normalizer."""
+"""Character encodings of a feed: byte-order mark, UTF-8 where all of it is, else by language or charset-normalizer."""
 
 import codecs
 import contextlib
@@ -10,6 +10,7 @@ from typing import BinaryIO, NamedTuple, TextIO
 import charset_normalizer
 
 from beam_preprocess.feeds.files.locations import InputFile, open_binary
+from beam_preprocess.feeds.values.languages import language_of
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -20,11 +21,17 @@ _BOMS = (
 )
 _DECLARED = re.compile(r"""<(?:\?xml|meta)\b[^>]*?(?:encoding|charset)\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _SAMPLE_BYTES = 1 << 18
+_WIDE_BYTES = 1 << 14
 _CHUNK_BYTES = 1 << 20
 _RUNS = re.compile(rb"[\x80-\xff]+")
 _FEW = 10  # whole characters to a damaged one: fewer mean another encoding
-# Encodings that charset-normalizer may name for short texts of Western shops; they differ in letters no shop uses.
-_WESTERN = {"cp1250", "cp1252", "cp1254", "cp1257", "latin_1", "iso8859_15", "iso8859_2", "mac_roman", "cp437", "cp850"}
+# Encodings of Latin letters that charset-normalizer may name for a short text in any language.
+_LATIN = {"cp1250", "cp1252", "cp1254", "cp1257", "latin_1", "iso8859_15", "iso8859_2", "mac_roman", "cp437", "cp850"}
+_LATIN |= {"ascii"}
+_TURKISH = b"\xd0\xdd\xde\xf0\xfd\xfe"  # letters of cp1254 that are Icelandic ones in cp1252
+_BY_LANGUAGE = dict.fromkeys(("pl", "cs", "sk", "hu", "hr", "sr", "bs", "sl", "ro", "sq"), "cp1250") | dict.fromkeys(
+    ("lt", "lv", "et"), "cp1257"
+)
 
 
 class Encoding(NamedTuple):
@@ -54,12 +61,26 @@ def encoding_of(file: InputFile) -> Encoding:
         return Encoding("utf-8")
     if counts.damaged * _FEW <= counts.whole:
         return Encoding("utf-8", counts.damaged)
-    best = charset_normalizer.from_bytes(_around_damage(sample)).best()
-    name = best.encoding if best is not None else "cp1252"
-    if name.startswith("utf") or name not in _WESTERN and _stand_alone(sample):  # its bytes are not, as a whole
-        return Encoding("cp1252")
-    # Windows-1252 is what such exports are; a guess of its neighbours is chance, unless its letters say otherwise.
-    return Encoding("cp1252" if name in _WESTERN - {"cp1250", "iso8859_2"} or name == "ascii" else name)
+    letters = _around_damage(sample)
+    best = None if _stand_alone(sample) else charset_normalizer.from_bytes(letters).best()
+    # As UTF-8 the file as a whole is damaged; and a guess among the encodings of Latin letters is chance here.
+    if best is None or best.encoding.startswith("utf") or best.encoding in _LATIN:
+        return Encoding(_latin_encoding(letters))
+    return Encoding(best.encoding)
+
+
+def _latin_encoding(letters: bytes) -> str:
+    """The encoding of Latin letters by the language, which is known by the other letters whatever the accents are."""
+    if any(byte in letters for byte in _TURKISH) and language_of(letters.decode("cp1254", "replace")) in ("tr", "az"):
+        return "cp1254"
+    language = language_of(letters.decode("cp1252", "replace"))
+    name = _BY_LANGUAGE.get(language, "cp1252")
+    if name != "cp1250" or any(byte in letters for byte in range(0x80, 0xA0)):
+        return name
+    # Without a byte of Windows alone, the letters that both encodings have at different places decide.
+    if language == "pl":
+        return "iso8859_2" if b"\xb1" in letters and b"\xb9" not in letters else name
+    return "iso8859_2" if b"\xb9" in letters or b"\xbe" in letters else name
 
 
 def declared_encoding(begin: str, found: Encoding) -> Encoding:
@@ -100,12 +121,17 @@ def _utf8_counts(sample: bytes, stream: BinaryIO) -> _Utf8Counts:
 
 
 def _wide_encoding(sample: bytes) -> str:
-    """UTF-16 without a mark, known by its zero bytes; "" otherwise."""
-    even, odd = sample[0:2000:2].count(0), sample[1:2000:2].count(0)
-    half = len(sample[:2000]) // 4
-    if half and odd > half and odd > 4 * even:
-        return "utf-16-le"
-    return "utf-16-be" if half and even > half and even > 4 * odd else ""
+    """UTF-16 without a mark, known by the zero bytes of its digits, separators and ends of lines; "" otherwise."""
+    begin = sample[: len(sample[:_WIDE_BYTES]) // 2 * 2]
+    even, odd = begin[0::2].count(0), begin[1::2].count(0)
+    if max(even, odd) < max(4, len(begin) // 50) or max(even, odd) <= 4 * min(even, odd):
+        return ""
+    name = "utf-16-le" if odd > even else "utf-16-be"
+    try:
+        codecs.getincrementaldecoder(name)().decode(begin)
+    except UnicodeDecodeError:
+        return ""
+    return name
 
 
 def _stand_alone(sample: bytes) -> bool:

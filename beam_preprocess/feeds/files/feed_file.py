@@ -11,7 +11,8 @@ from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.feeds.files import delimited, html_pages, json_records, parquet_records, xml_records
 from beam_preprocess.feeds.files.encodings import Encoding, declared_encoding, encoding_of
 from beam_preprocess.feeds.files.locations import InputFile, open_binary
-from beam_preprocess.outcomes import RecordError, SourceRow
+from beam_preprocess.feeds.files.plain_values import plain_record
+from beam_preprocess.outcomes import RecordError, SourceRef, SourceRow
 
 _HEAD_ROWS = 50
 _MAGIC_BYTES = 4096
@@ -34,18 +35,21 @@ class FeedFile:
       form: `delimited`, `json`, `xml`, `html`, `parquet`, or `table` of a program's own records.
       facts: {name: value} for the report: encoding, separator, header.
       read: Returns its rows from the start, at each call; repairs of the form go to the tally.
+      header: Names of its columns, where they are known without a row.
     """
 
     file: InputFile
     form: str
     facts: Mapping[str, str]
     read: Callable[[Tally], Iterator[SourceRow]]
+    header: tuple[str, ...] = ()
 
     def head(self) -> Head:
         """Returns its first records."""
         rows = [row.values for row in itertools.islice(self.read(Tally()), _HEAD_ROWS)]
         records = tuple(values for values in rows if not isinstance(values, RecordError))
-        names = dict.fromkeys(column_key(name) for record in records for name in record)
+        headers = (self.header, *records)
+        names = dict.fromkeys(column_key(name) for header in headers for name in header)
         return Head(self.file.name, self.form, tuple(names), records)
 
 
@@ -76,7 +80,8 @@ def _open_text_file(file: InputFile) -> FeedFile:
         return _open_json(file, encoding, facts)
     dialect = delimited.dialect_of(file, encoding)
     facts |= {"separator": dialect.separator, "quote": dialect.quote, "header": "yes" if dialect.has_header else "no"}
-    return FeedFile(file, "delimited", facts, lambda tally: delimited.rows(file, encoding, dialect, tally))
+    header = dialect.header if dialect.has_header else ()
+    return FeedFile(file, "delimited", facts, lambda tally: delimited.rows(file, encoding, dialect, tally), header)
 
 
 def _open_markup(file: InputFile, begin: str, encoding: Encoding) -> FeedFile:
@@ -100,21 +105,9 @@ def table_of(name: str, records: Callable[[], Iterator[Mapping[str, Any]]]) -> F
       name: Name for messages and dead letters.
       records: Returns the records from the start, at each call.
     """
-    from beam_preprocess.outcomes import SourceRef
 
     def read(tally: Tally) -> Iterator[SourceRow]:
         for number, record in enumerate(records(), start=1):
-            yield SourceRow(SourceRef(name, number), _encodable(record))
+            yield SourceRow(SourceRef(name, number), plain_record(record))
 
     return FeedFile(InputFile(name, ""), "table", {}, read)
-
-
-def _encodable(value: Any) -> Any:
-    """A program's value without lone surrogates, which no encoding can carry."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list | tuple):
-        return [_encodable(part) for part in value]
-    if isinstance(value, Mapping):
-        return {str(_encodable(name)): _encodable(part) for name, part in value.items()}
-    return value

@@ -33,7 +33,7 @@ def is_json_lines(file: InputFile, encoding: Encoding) -> bool:
     with open_text(file, encoding) as stream:
         lines = [line for line in (stream.readline(_MAX_LINE) for _ in range(3)) if line.strip("\ufeff \t\n")]
     first = lines[0].strip("\ufeff \t\n") if lines else ""
-    if not first.startswith("{"):
+    if not first.startswith("{") or first.endswith(("{", "[")):  # a document that begins with a line of its own
         return False
     parsed = [_parse(line) for line in lines]
     whole = [not isinstance(value, RecordError) for value in parsed]

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from beam_preprocess.feeds.files.locations import InputFile, open_binary
+from beam_preprocess.feeds.files.plain_values import plain_record
 from beam_preprocess.outcomes import SourceRef, SourceRow
 
 _BATCH_ROWS = 4096
@@ -29,15 +30,4 @@ def rows(file: InputFile) -> Iterator[SourceRow]:
 
 def _numbered(name: str, records: Iterable[dict[str, Any]]) -> Iterator[SourceRow]:
     for number, record in enumerate(records, start=1):
-        yield SourceRow(SourceRef(name, number), {key: _plain(value) for key, value in record.items()})
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON would give it: maps, which Arrow gives as pairs, as objects."""
-    if isinstance(value, list) and value and all(isinstance(entry, tuple) and len(entry) == 2 for entry in value):
-        return {str(key): _plain(part) for key, part in value}
-    if isinstance(value, list):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items() if part is not None}
-    return value
+        yield SourceRow(SourceRef(name, number), plain_record(record))

@@ -10,6 +10,7 @@ from typing import Any
 from beam_preprocess.feeds.contract.kind import Reading
 from beam_preprocess.feeds.stores.cells import unique
 from beam_preprocess.feeds.values.nested import entries, filled, first, texts
+from beam_preprocess.feeds.values.numbers import one_reading
 
 _TEXT = ("plain", "text", "markdown", "html")
 _PRICES = {"price": "price", "sale_price": "sale_price", "list_price": "list_price", "compare_at_price": "list_price"}
@@ -85,7 +86,7 @@ def _fields(record: Mapping[str, Any], reading: Reading, place: str) -> dict[str
 def _money(price: Any, field: str) -> dict[str, str]:
     """An amount in minor units as one in the currency: 1999 USD is 19.99, 1999 JPY is 1999."""
     if not isinstance(price, Mapping):
-        return {field: first(price)}
+        return {field: first(one_reading(price))}
     currency = first(price.get("currency")).upper()
     try:
         amount = Decimal(first(price.get("amount")))

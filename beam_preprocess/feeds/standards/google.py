@@ -15,6 +15,7 @@ from beam_preprocess.feeds.contract.kind import FeedKind, Head, Reading
 from beam_preprocess.feeds.stores.cells import unique, urls_of
 from beam_preprocess.feeds.values.lists import deepest, text_of
 from beam_preprocess.feeds.values.nested import entries, filled, first, texts
+from beam_preprocess.feeds.values.numbers import one_reading
 from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 
 _TEXTS = {
@@ -128,9 +129,9 @@ def _money(value: Any) -> str:
     if isinstance(value, list):
         value = value[0] if value else ""
     if not isinstance(value, Mapping):
-        return text_of(value)
+        return text_of(one_reading(value))
     micros = value.get("amountMicros", value.get("amount_micros"))
-    amount = first(value, "value", "amount")
+    amount = first({name: one_reading(part) for name, part in value.items()}, "value", "amount")
     if micros is not None:
         try:
             amount = str(Decimal(text_of(micros)) / 1_000_000)

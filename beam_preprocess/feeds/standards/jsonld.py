@@ -19,7 +19,7 @@ _IMAGE = ("contentUrl", "url", "@id")
 _ATTRIBUTES = ("color", "size", "material", "pattern", "model", "itemCondition", "keywords", "award", "countryOfOrigin")
 _NO_OPTIONS = ("keywords", "award", "rating", "rating_count")
 _MEASURES = ("weight", "width", "height", "depth")
-_RELATIONS = {
+RELATIONS = {  # properties of schema.org: our types of relation
     "isRelatedTo": "related",
     "isSimilarTo": "similar",
     "isAccessoryOrSparePartFor": "accessory_of",
@@ -195,7 +195,7 @@ def _rating(value: Any) -> dict[str, str]:
 
 
 def _relations(node: Mapping[str, Any]) -> list[dict[str, str]]:
-    edges = [(kind, other) for name, kind in _RELATIONS.items() for other in entries(node.get(name))]
+    edges = [(kind, other) for name, kind in RELATIONS.items() for other in entries(node.get(name))]
     found = [
         {
             "type": kind,

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from beam_preprocess.feeds.contract.kind import Reading
 from beam_preprocess.feeds.values.nested import entries, first
+from beam_preprocess.feeds.values.numbers import one_reading
 
 VOCABULARY = re.compile(r"https?://(?:www\.)?schema\.org/", re.IGNORECASE)
 GTIN = ("gtin", "gtin13", "gtin14", "gtin12", "gtin8")
@@ -74,7 +75,7 @@ def _currency(offer: Mapping[str, Any]) -> str:
 
 
 def _amount(node: Mapping[str, Any]) -> str:
-    return _first_of(list(_PRICES), lambda name: first(node.get(name)))
+    return _first_of(list(_PRICES), lambda name: first(one_reading(node.get(name))))
 
 
 def _price(offer: Mapping[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from beam_preprocess.feeds.contract.columns import column_key
 from beam_preprocess.feeds.tables.column_names import has_field
 from beam_preprocess.feeds.values.nested import entries, first, texts
+from beam_preprocess.feeds.values.numbers import one_reading
 
 _TEXT = ("#text", "@value")
 _WANTED = ("value", "amount", "src", "url", "@url", "href", "@href", "@src", "name", "title", "label", "path", "plain")
@@ -65,7 +66,7 @@ def _add_object(flat: dict[str, Any], name: str, value: Mapping[str, Any], depth
     if len(value) == 1 and depth < _MAX_DEPTH and has_field(column_key(name)):
         _add(flat, name, next(iter(value.values())), depth + 1)
         return
-    main = first(value, *_WANTED)
+    main = first({key: one_reading(part) for key, part in value.items()}, *_WANTED)
     if main:
         flat.setdefault(name, main)
     for key, part in value.items():

@@ -15,6 +15,7 @@ from beam_preprocess.feeds.tables.column_names import NOT_SHOWN, PERSONAL, field
 from beam_preprocess.feeds.tables.flat_records import flat_record
 from beam_preprocess.feeds.values.lists import text_of
 from beam_preprocess.feeds.values.nested import filled, texts
+from beam_preprocess.feeds.values.numbers import one_reading
 from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 
 _SAMPLE_ROWS = 200
@@ -168,7 +169,7 @@ def _one(value: Any) -> Any:
         return value.strip()
     if isinstance(value, dict):
         return next(iter(value.values()), "")
-    return next(iter(texts(value)), "") if isinstance(value, list | tuple) else text_of(value)
+    return next(iter(texts(value)), "") if isinstance(value, list | tuple) else text_of(one_reading(value))
 
 
 def _item_id(record: Row, layout: _Layout, values: Mapping[str, Any], reading: Reading) -> str:

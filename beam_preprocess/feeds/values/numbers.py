@@ -72,6 +72,13 @@ def is_ambiguous(text: str) -> bool:
     return ("." in figure or "," in figure) and separator_shown(text) is None
 
 
+def one_reading(value: Any) -> Any:
+    """Returns a number whose text has two readings as a text with one, `1.1250` for 1.125; anything else as it is."""
+    if isinstance(value, float | Decimal) and is_ambiguous(str(value)):
+        return f"{value}0"
+    return value
+
+
 def number(raw: Any, point: Point = Point.POINT) -> Parsed:
     """Returns a number as a float.
 

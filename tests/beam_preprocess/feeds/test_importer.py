@@ -1,9 +1,15 @@
 """Import of whole exports: catalogue, events, limits and the mapping report, from files to what is written."""
 
+import json
+
 import pytest
 
+from beam_preprocess.feeds.contract import tally
 from beam_preprocess.feeds.feed import ImportOptions, feed_of_records
 from beam_preprocess.feeds.importer import ImportStopped, ShopFeeds, check_limits, import_shop
+from beam_preprocess.feeds.request import ImportRequest
+from beam_preprocess.outcomes import SourceRef
+from beam_preprocess.sources import open_source
 from tests.beam_preprocess.feeds.conftest import DAY, NOW
 from trainer.spec.config import DataConfig
 
@@ -239,3 +245,56 @@ def test_an_import_without_an_output_writes_nothing(tmp_path):
 def test_an_export_without_a_usable_row_is_reported(run):
     found = run([[{"title": "x"}]])
     assert (found.items, found.report.catalog["products"]) == ([], 0)
+
+
+def test_a_dead_letter_names_file_and_row_and_no_person(tmp_path):
+    (tmp_path / "items.csv").write_text("item_id,title,price\nA,Tee,5\n,Without an id,6\nB,Cup\n", encoding="utf-8")
+    header = "Name,Email,Financial Status,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku"
+    orders = f"{header},Billing Name,Billing Phone,Notes\n"
+    rows = (("A", "2024-03-08"), ("gone", "2024-03-08"), ("A", "Canary Person"), ("A", "0001-01-01"))
+    for number, (sku, day) in enumerate(rows):
+        orders += (
+            f"#{number},canary@shop.example,paid,{day},1,Canary Street 7,5,{sku},Canary Person,+49 30 12345678,x\n"
+        )
+    orders += '"Canary Person\n'
+    (tmp_path / "orders.csv").write_text(orders, encoding="utf-8")
+    request = ImportRequest(catalog=(f"shop:{tmp_path / 'items.csv'}",), events=(f"shopify:{tmp_path / 'orders.csv'}",))
+    report = request.run(tmp_path / "out", data=DataConfig(maximum_drop_rate=1.0, minimum_join_rate=0.0), now=NOW)
+    written = (tmp_path / "out" / "dead_letters.jsonl").read_text(encoding="utf-8")
+    letters = [json.loads(line) for line in written.splitlines()]
+    assert letters[0] == {"source": "items.csv:3", "rows": 1, "reason": "missing_field", "detail": "item_id is missing"}
+    assert {letter["source"] for letter in letters[1:]} == {f"orders.csv:{line}" for line in (3, 4, 5, 6)}
+    for part, other in ((report.catalog, "not_products"), (report.events, "not_events")):
+        assert part["rows"] == part["kept"] + part[other] + sum(part["dropped"].values())
+    dropped = sum(sum(part["dropped"].values()) for part in (report.catalog, report.events))
+    assert sum(letter["rows"] for letter in letters) == dropped == 5
+    everything = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "out").iterdir()) + report.text()
+    for canary in CANARIES:
+        assert canary not in everything
+
+
+def test_of_one_reason_the_first_dead_letters_are_written(monkeypatch):
+    monkeypatch.setattr(tally, "_MOST_LETTERS", 2)
+    letters = []
+    counts = tally.Tally(write=letters.append)
+    for row in range(1, 5):
+        counts.skip("malformed", SourceRef("f", row), "of mail@shop.example")
+        counts.skip("not_an_event", SourceRef("f", row))
+    assert [letter["source"] for letter in letters] == ["f:1", "f:2"]
+    assert letters[0]["detail"] == "of [e-mail]"
+    assert counts.skipped == {"malformed": 4, "not_an_event": 4}
+
+
+@pytest.mark.parametrize("name", ["shop [2024]", "shop?"])
+def test_folders_with_wildcards_in_their_names_are_imported_and_written_to(tmp_path, name):
+    for folder, title in (("shop2", "Of another shop"), (name, "Mug")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "catalog.csv").write_text(f"item_id,title\n{title},{title}\n", encoding="utf-8")
+        (tmp_path / folder / "events.csv").write_text("timestamp,type,item_id\n1709900000,view,Mug\n", encoding="utf-8")
+    (tmp_path / "out v").mkdir()
+    report = ImportRequest(source=str(tmp_path / name)).run(tmp_path / "out [v2]", data=DataConfig())
+    assert (report.catalog["rows"], report.events["kept"]) == (1, 1)
+    assert json.loads((tmp_path / "out [v2]" / "catalog.jsonl").read_text()) == {"item_id": "Mug", "title": "Mug"}
+    assert not list((tmp_path / "out v").iterdir())
+    source = open_source(str(tmp_path / "out [v2]"), "imported")
+    assert [row.values["item_id"] for shard in source.shards("catalog") for row in source.read(shard)] == ["Mug"]

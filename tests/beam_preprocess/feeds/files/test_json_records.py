@@ -24,6 +24,12 @@ def test_a_document_gives_its_records_on_one_line_or_many(tmp_path, document, ex
     assert rows_of(json.dumps(document, indent=indent), tmp_path) == expected
 
 
+def test_a_document_with_a_record_on_each_line_is_no_file_of_lines(tmp_path):
+    text = '{"@context": "https://schema.org", "@type": "ItemList", "itemListElement": [\n'
+    text += f"{json.dumps(PRODUCT)},\n{json.dumps(PRODUCT)}\n]}}\n"
+    assert rows_of(text, tmp_path) == [PRODUCT, PRODUCT]
+
+
 @pytest.mark.parametrize(
     "record", [{"event_name": "view", "items": [{"id": "1"}]}, {"id": "1", "variants": [{"x": 1}]}]
 )

@@ -7,7 +7,6 @@ import pytest
 from beam_preprocess.feeds.catalog_import import import_catalog
 from beam_preprocess.feeds.feed import ImportOptions, open_feed
 from beam_preprocess.feeds.standards.jsonld import JSONLD
-from beam_preprocess.feeds.writers import write_catalog
 from tests.support.feed_exports import items_of, shared_file
 
 PRODUCT = {"@context": "https://schema.org/", "@type": "Product", "name": "Anvil", "sku": "A1"}
@@ -151,26 +150,6 @@ def test_a_breadcrumb_is_the_category_of_a_product_without_one(tmp_path):
     graph = {"@graph": [PRODUCT, {"@type": "BreadcrumbList", "itemListElement": elements}]}
     (item,) = items_of(JSONLD, json.dumps(graph), tmp_path).items
     assert item["category"] == ["Tools"]
-
-
-@pytest.mark.parametrize("form", ["jsonld", "google"])
-def test_what_a_writer_writes_is_read_back(tmp_path, form):
-    record = {
-        "item_id": "7",
-        "group_id": "g",
-        "title": 'A "fine" boot',
-        "brand": "Acme",
-        "category": ["Shoes", "Boots"],
-    }
-    record |= {"price": 19.9, "currency": "EUR", "in_stock": False, "images": ["https://a.example/1.jpg", "b/2.jpg"]}
-    record |= {"attributes": {"sku": "S-7", "gtin": "4006381333931", "Colour": "red"}}
-    write_catalog([record, {"item_id": "8"}], f"{form}:{tmp_path / 'out.txt'}")
-    feeds = [open_feed(f"{form}:{tmp_path / 'out.txt'}", "catalog")]
-    written: list[dict] = []
-    import_catalog(feeds, ImportOptions(), written.append)
-    expected = record if form == "jsonld" else record | {"attributes": {"gtin": "4006381333931", "Colour": "red"}}
-    assert written[0] == expected
-    assert written[1]["item_id"] == "8"
 
 
 def test_a_folder_of_saved_pages_holds_other_files_too(tmp_path):

@@ -1,5 +1,7 @@
 """Numbers and prices in the spellings of shops."""
 
+import decimal
+
 import pytest
 
 from beam_preprocess.feeds.values import numbers
@@ -139,3 +141,11 @@ def test_a_currency_is_a_code_or_a_symbol(raw, code):
 
 def test_money_is_shown_as_a_price():
     assert (str(Money(19.9, "EUR")), str(Money(5.0, ""))) == ("19.9 EUR", "5")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.125, "1.1250"), (decimal.Decimal("1.125"), "1.1250"), (19.9, 19.9), ("1.125", "1.125"), (7, 7)],
+)
+def test_a_number_has_one_reading_whatever_its_text_has(value, text):
+    assert numbers.one_reading(value) == text
