@@ -258,7 +258,22 @@ def run(job: Job, *, progress: ComponentProgress | None = None) -> RunOutcome:
             job = dataclasses.replace(job, shop=str(shop), kind="records")
         job = _imported(job)
         outputs = run_with_retries(job, create_pipeline, progress=progress)
-    return RunOutcome(seconds=progress.seconds, cached=frozenset(progress.cached), outputs=outputs)
+        report = None if job.refresh else write_report(job, outputs, progress=progress)
+    return RunOutcome(seconds=progress.seconds, cached=frozenset(progress.cached), outputs=outputs, report=report)
+
+
+def write_report(job: Job, outputs: Mapping[str, Mapping[str, Path]], *, progress: ComponentProgress) -> Path | None:
+    """Writes the page about a run, unless the one that is there is about the same; None where it could not be made."""
+    from serving.report import write
+    from serving.report.inputs import ReportInputs
+
+    imported = job.output / "imported" if job.kind == "imported" else None
+    inputs = ReportInputs.of_run(outputs, published=job.published, imported=imported, seconds=dict(progress.seconds))
+    path, key = job.report_path, inputs.key(source_hash(["serving.report.run_report"]))
+    known = write.is_current(path, key=key)
+    with progress.step("Report", was_cached=lambda: known):
+        is_written = known or write.write_report(inputs, path, key=key)
+    return path if is_written else None
 
 
 def _imported(job: Job) -> Job:

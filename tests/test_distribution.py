@@ -55,11 +55,13 @@ def test_wheel_holds_every_module_and_says_what_it_needs(built):
         metadata = email.message_from_bytes(wheel.read("vitrine_search-0.1.0.dist-info/METADATA"))
         entry_points = wheel.read("vitrine_search-0.1.0.dist-info/entry_points.txt").decode()
     assert modules() <= names
-    assert {f"{package}/py.typed" for package in PACKAGES} <= names
+    assert {*(f"{package}/py.typed" for package in PACKAGES), "serving/report/report.html"} <= names
     assert "vitrine_search-0.1.0.dist-info/licenses/LICENSE" in names
     assert metadata["Name"] == "vitrine-search"
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert set(metadata.get_all("Provides-Extra")) == {"client", "completion", "databases", "heic", "pipeline", "serve"}
+    assert set(metadata.get_all("Provides-Extra")) == {
+        *("client", "completion", "databases", "heic", "pipeline", "report", "serve")
+    }
     required = metadata.get_all("Requires-Dist")
     assert "tensorflow==2.20.0" in required
     assert 'tfx==1.21.0; extra == "pipeline"' in required

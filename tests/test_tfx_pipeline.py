@@ -180,8 +180,17 @@ class TestJob:
         for part in ("items: ", "events: ", "recall@10", "version 1 (new)", " -m serving.server ", "curl -s"):
             assert part in text
 
+    def test_the_run_leaves_its_report(self, job, first):
+        assert first[0].report == job.output / "report.html"
+        page = first[0].report.read_text(encoding="utf-8")
+        for part in ("Import of the catalogue", "Preprocessing of events", "ROC and precision-recall", "Trainer "):
+            assert part in page
+        assert "could not be made" not in page
+
     def test_an_unchanged_run_is_answered_from_the_cache(self, job, first):
+        before = (job.output / "report.html").stat().st_mtime_ns
         outcome, _ = run(job)
+        assert (job.output / "report.html").stat().st_mtime_ns == before
         assert set(outcome.seconds) - outcome.cached <= {"Pusher"}
         assert sum(outcome.seconds.values()) < sum(first[0].seconds.values()) / 5
         assert outcome.pushed == {"version": 1, "new": False}

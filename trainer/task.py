@@ -129,8 +129,7 @@ def train_and_export(
 ) -> TrainingResult | None:
     """Fits, evaluates and exports to `towers_dir`; writes the reports beside it and logs them.
 
-    Reports: `metrics.json`, `metrics.txt`, `curves.json` (of the heads), `config.json` (as resolved) and `run.md` (one
-    page). `metrics.json` and `curves.json` go with the towers, and with their bundles.
+    Reports: `metrics.json` and `curves.json`, which go with the towers too, `metrics.txt`, `config.json` and `run.md`.
 
     Args:
       config: The configuration.

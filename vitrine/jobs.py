@@ -197,7 +197,12 @@ def build_bundle(
 
 
 def evaluate(
-    bundle: Location, data_dir: Location, *, baseline: Location | None = None, max_requests: int = 1000
+    bundle: Location,
+    data_dir: Location,
+    *,
+    baseline: Location | None = None,
+    max_requests: int = 1000,
+    output_dir: Location | None = None,
 ) -> "Quality":
     """Measures recall@10 of a bundle on the recorded eval events, as `vitrine evaluate` does.
 
@@ -206,13 +211,14 @@ def evaluate(
       data_dir: What `preprocess` wrote.
       baseline: Folder of the version to compare with.
       max_requests: At most this many requests, a fixed sample.
+      output_dir: Gets report.html, one page about data, model and answers; `data_dir` when None, no report when "".
 
     Raises:
       ValueError: The folder is no bundle.
     """
     from serving.evaluation import __main__ as evaluation
 
-    return evaluation.evaluate(bundle, data_dir, baseline=baseline, max_requests=max_requests)
+    return evaluation.evaluate(bundle, data_dir, baseline=baseline, max_requests=max_requests, output_dir=output_dir)
 
 
 def publish(bundle_dir: Location, destination: Location) -> int:

@@ -35,7 +35,11 @@ def test_towers_are_trained_measured_built_and_published(run, capsys):
     quality = vitrine.evaluate(folder / "published/stock/1", folder / "data")
     assert quality.requests == 48  # 24 searches in each of two rounds
     assert quality.recall > quality.popularity
-    assert evaluation.main(["--bundle", str(folder / "published/stock/1"), "--data", str(folder / "data")]) == 0
+    page = (folder / "data/report.html").read_text(encoding="utf-8")
+    assert "Held-out actions" in page  # the trainer's evaluation came with the bundle
+    assert "could not be made" not in page
+    arguments = ["--bundle", str(folder / "published/stock/1"), "--data", str(folder / "data"), "--output="]
+    assert evaluation.main(arguments) == 0
     assert f"recall@10 {quality.recall:.3f} on 48 requests" in capsys.readouterr().out
 
 

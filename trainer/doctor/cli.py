@@ -26,6 +26,7 @@ EXTRAS = {
     "serve": "serving.server",
     "client": "serving.client",
     "completion": "`vitrine completion`",
+    "report": "report.html",
     "heic": "reading photos in HEIC",
 }
 NOT_LOCKED = ("heic",)

@@ -68,6 +68,11 @@ class Job:
         return self.output / "logs" / "run.log"
 
     @property
+    def report_path(self) -> Path:
+        """The page about the run."""
+        return self.output / "report.html"
+
+    @property
     def quality_gate(self) -> str:
         """Thresholds of a bundle, as the JSON of `serving.evaluation.gate.Requirement`."""
         return json.dumps(

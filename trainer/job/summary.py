@@ -36,11 +36,13 @@ class RunOutcome:
       seconds: {component: seconds}, in the order of the run.
       cached: Components whose outputs came from the cache.
       outputs: {component: {output: folder}}.
+      report: The page about the run; None where it could not be written, and of a refresh.
     """
 
     seconds: Mapping[str, float]
     cached: frozenset[str]
     outputs: Mapping[str, Mapping[str, Path]]
+    report: Path | None = None
 
     def read_json(self, component: str, *, output: str, name: str) -> Any:
         """Reads a JSON file of one output."""
@@ -72,6 +74,7 @@ def summarize(outcome: RunOutcome, *, published: Path, references: Sequence[str]
         *([("Reference figures for this data (plain methods)", references)] if references else []),
         ("Accuracy of the bundle on recorded requests", [outcome.quality["summary_line"]]),
         ("Published", _published(outcome, published)),
+        ("Report", [str(outcome.report or "none: the log has the reason")]),
         ("Time", _times(outcome)),
     ]
     return "\n".join("\n".join([f"\n{title}", *(f"  {line}" for line in lines)]) for title, lines in sections)

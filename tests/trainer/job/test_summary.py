@@ -1,5 +1,6 @@
 """The summary of a run: what a person reads, and commands that can be pasted."""
 
+import dataclasses
 import json
 import shlex
 import subprocess
@@ -61,11 +62,17 @@ def test_the_summary_has_counts_accuracy_and_paths(outcome, tmp_path):
         f"by slice: {tmp_path}/model/metrics.txt",
         "recall@10 0.900 on 20 requests",
         f"version 3 (new) in {tmp_path}/bundle",
+        "Report\n  none: the log has the reason",
         "63.3 s in the components\n  ItemsGen 2.0 s, Trainer 61.2 s",
     ):
         assert part in text
     assert "query: text" not in text
     assert "mrr" not in text
+
+
+def test_the_summary_names_the_report(outcome, tmp_path):
+    found = dataclasses.replace(outcome, report=tmp_path / "report.html")
+    assert f"Report\n  {tmp_path}/report.html" in summarize(found, published=tmp_path / "bundle")
 
 
 def test_published_results_come_after_those_of_the_model(outcome, tmp_path):

@@ -1,0 +1,1 @@
+"""Figures of the report: numbers from Examples, curves and a loaded bundle, without any layout."""
