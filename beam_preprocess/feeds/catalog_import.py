@@ -1,10 +1,12 @@
 """Import of catalogues: drafts of every feed to one record for each item, written as JSON Lines, and their figures."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from beam_preprocess.feeds.contract.drafts import ItemDraft, Skipped
+from beam_preprocess.feeds.contract.held_drafts import HeldDrafts
 from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.feeds.contract.tally import Write as Letters
 from beam_preprocess.feeds.decisions import Evidence
@@ -69,13 +71,13 @@ def import_catalog(
       AmbiguousSpellingError: A feed does not show how its numbers or dates are meant.
     """
     targets = RelationTargets()
-    passes = [_first_pass(feed, options, targets) for feed in feeds]
+    passes = [_first_pass(feed, options, targets, write_letter) for feed in feeds]
     seen: set[str] = set()
     repeated: set[str] = set()
     for found in passes:
         repeated |= (found.item_ids & seen) | found.repeated
         seen |= found.item_ids
-    sink = _Sink(repeated, targets, CatalogFigures(), write, write_letter)
+    sink = _Sink(repeated, targets, CatalogFigures(), write)
     reports = [_second_pass(feed, found, options, sink) for feed, found in zip(feeds, passes, strict=True)]
     for record in sink.held.values():
         sink.finish(record)
@@ -85,7 +87,7 @@ def import_catalog(
 @dataclasses.dataclass
 class _FirstPass:
     evidence: Evidence
-    notes: dict[str, str] = dataclasses.field(default_factory=dict)
+    drafts: HeldDrafts[ItemDraft]
     item_ids: set[str] = dataclasses.field(default_factory=set)
     repeated: set[str] = dataclasses.field(default_factory=set)
 
@@ -96,12 +98,18 @@ def _drafts(feed: Feed, tally: Tally, reading: Any) -> Iterator[ItemDraft | Skip
             yield from file.kind.items(file.rows(tally), reading)
 
 
-def _first_pass(feed: Feed, options: ImportOptions, targets: RelationTargets) -> _FirstPass:
+def _first_pass(
+    feed: Feed, options: ImportOptions, targets: RelationTargets, write_letter: Letters | None
+) -> _FirstPass:
     """What all values of a feed show together, and the ids that come again."""
-    found = _FirstPass(Evidence(point=options.point, day_first=options.day_first, currency=options.currency))
-    reading = feed.reading(options.mapping)
-    found.notes = reading.notes
-    for draft in _drafts(feed, Tally(), reading):
+    evidence = Evidence(point=options.point, day_first=options.day_first, currency=options.currency)
+    drafts: HeldDrafts[ItemDraft] = HeldDrafts(
+        functools.partial(_drafts, feed),
+        functools.partial(Tally, write=write_letter),
+        functools.partial(feed.reading, options.mapping),
+    )
+    found = _FirstPass(evidence, drafts)
+    for draft in drafts.first():
         if isinstance(draft, Skipped):
             continue
         found.evidence.add(draft.values)
@@ -122,7 +130,6 @@ class _Sink:
     targets: RelationTargets
     figures: CatalogFigures
     write: Write
-    write_letter: Letters | None
     held: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def put(self, record: dict[str, Any], tally: Tally, draft: ItemDraft) -> None:
@@ -145,11 +152,12 @@ class _Sink:
 
 
 def _second_pass(feed: Feed, first: _FirstPass, options: ImportOptions, sink: _Sink) -> CatalogReport:
-    tally, reading = Tally(write=sink.write_letter), feed.reading(options.mapping)
-    currency = first.notes.get("currency", "")
+    currency = first.drafts.reading.notes.get("currency", "")
+    drafts = first.drafts.second()
+    tally, reading = first.drafts.tally, first.drafts.reading
     reader: Reader | None = None
     ref = SourceRef(feed.location, 1)
-    for draft in _drafts(feed, tally, reading):
+    for draft in drafts:
         if isinstance(draft, Skipped):
             tally.skip(draft.reason, draft.ref, draft.detail)
             continue

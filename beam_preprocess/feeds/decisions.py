@@ -12,6 +12,7 @@ from beam_preprocess.feeds.values.parsed import UnreadableValue, is_empty
 
 NUMBER_FIELDS = ("price", "list_price", "sale_price", "quantity", "stock_quantity", "rating")
 SALE_TIMES = ("sale_start", "sale_end")
+_SALES = frozenset((*SALE_TIMES, "sale_window"))
 _MONEY_FIELDS = ("price", "list_price", "sale_price")
 _LANGUAGE_CHARACTERS = 20_000
 
@@ -70,8 +71,11 @@ class Evidence:
             raw = values.get(field)
             if isinstance(raw, str):
                 self._add_number(raw)
-        self._has_times = self._has_times or not is_empty(values.get("timestamp"))
-        self._add_dates(values)
+        if "timestamp" in values:
+            self._has_times = self._has_times or not is_empty(values["timestamp"])
+            self._add_date(values["timestamp"])
+        if not _SALES.isdisjoint(values):
+            self._add_sale(values)
         if "list_position" in values:
             self._add_position(values["list_position"])
         if values.get("currency"):
@@ -93,9 +97,8 @@ class Evidence:
         elif numbers.is_ambiguous(raw):
             self._two_readings.setdefault("number", raw)
 
-    def _add_dates(self, values: dict[str, Any]) -> None:
-        """Adds the moment of an event, and those of a sale; without a sale these need no decision."""
-        self._add_date(values.get("timestamp"))
+    def _add_sale(self, values: dict[str, Any]) -> None:
+        """Adds the dates of a sale; without its price they need no decision."""
         window = times.window(values.get("sale_window")) or [values.get(field) for field in SALE_TIMES]
         for raw in window:
             self._add_date(raw, matters=not is_empty(values.get("sale_price")))

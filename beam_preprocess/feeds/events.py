@@ -39,6 +39,11 @@ _TYPES = {
 }
 _EVENT_NAME = re.compile(r"[a-z]+(?:[_ .:-][a-z]+)*")
 _LAST_POSITION = 2**31
+_BOUNDS: tuple[tuple[str, Callable[..., Any], float, float], ...] = (
+    ("position", numbers.integer, 0, _LAST_POSITION),
+    ("rating", numbers.number, 1, 5),
+    ("grade", numbers.integer, 0, 3),
+)
 _SALES = (EventType.PURCHASE, EventType.RETURN)
 
 
@@ -90,8 +95,12 @@ def event_record(draft: EventDraft, reader: Reader, identity: Identity, *, as_of
     if moment.repair:
         reader.read("timestamp", raw["timestamp"], times.moment, ref, day_first=reader.decisions.day_first)
     for field in ("event_id", "request_id", "item_id"):
+        if field not in raw:
+            continue
         _put(record, field, reader.read(field, raw.get(field), ids.identifier, ref))
     for field in ("user_id", "session_id"):
+        if field not in raw:
+            continue
         found = ids.identifier(raw.get(field)).value
         _put(record, field, identity.of(found) if found else None)
     return _with_numbers(record, raw, reader, ref) or _with_texts(record, raw, reader, ref)
@@ -99,7 +108,12 @@ def event_record(draft: EventDraft, reader: Reader, identity: Identity, *, as_of
 
 def event_type(raw: Any) -> str | None:
     """Returns our type of an event by its word, None where there is none."""
-    word = str(raw).strip().casefold().replace(" ", "_").replace("-", "_")
+    return _type_of(str(raw))
+
+
+@functools.lru_cache(maxsize=4096)
+def _type_of(raw: str) -> str | None:
+    word = raw.strip().casefold().replace(" ", "_").replace("-", "_")
     found = _TYPES.get(word, word)
     return str(found) if found in set(EventType) else None
 
@@ -114,7 +128,9 @@ def _with_numbers(record: dict[str, Any], raw: Mapping[str, Any], reader: Reader
     price = reader.money("price", raw.get("price"), ref)
     if price is not None:
         record["price"] = price.amount
-    quantity = reader.read("quantity", raw.get("quantity"), numbers.number, ref, point=reader.decisions.point)
+    quantity = None
+    if "quantity" in raw:
+        quantity = reader.read("quantity", raw["quantity"], numbers.number, ref, point=reader.decisions.point)
     if quantity is not None:
         if record["type"] in _SALES and quantity == 0:
             return Skipped(ref, Reason.NOT_A_SALE, "quantity 0 of a sale")
@@ -122,12 +138,9 @@ def _with_numbers(record: dict[str, Any], raw: Mapping[str, Any], reader: Reader
             record["type"] = str(EventType.RETURN)
             reader.tally.repair("return_by_quantity", ref, f"purchase of {quantity:g}", f"return of {-quantity:g}")
         record["quantity"] = abs(quantity)
-    bounds: tuple[tuple[str, Callable[..., Any], float, float], ...] = (
-        ("position", numbers.integer, 0, _LAST_POSITION),
-        ("rating", numbers.number, 1, 5),
-        ("grade", numbers.integer, 0, 3),
-    )
-    for field, parse, least, most in bounds:
+    for field, parse, least, most in _BOUNDS:
+        if field not in raw:
+            continue
         found = reader.read(field, raw.get(field), parse, ref, point=reader.decisions.point)
         if found is not None and not least <= found <= most:
             reader.tally.repair(f"field_dropped/{field}", ref, raw[field], f"unknown (outside of {least} to {most})")
@@ -159,18 +172,24 @@ def _put_number(record: dict[str, Any], field: str, value: float | None) -> None
 
 def _with_texts(record: dict[str, Any], raw: Mapping[str, Any], reader: Reader, ref: SourceRef) -> dict[str, Any]:
     """Adds query, profile, review text, sentiment and intent."""
-    query = raw.get("query")
-    parts = {"text": query} if isinstance(query, str) and not query.lstrip().startswith("{") else query
-    found = reader.read("query", parts, lists.text_map, ref) or {}
-    text = reader.read("query", found.get("text"), texts.plain_text, ref)
-    kept = {part: found[part] for part in validation.QUERY_COMPONENTS if part != "text" and found.get(part)}
-    _put(record, "query", ({"text": text} if text else {}) | kept)
-    _put(record, "profile", reader.read("profile", raw.get("profile"), lists.text_map, ref))
-    _put(record, "text", reader.read("text", raw.get("text"), texts.plain_text, ref))
+    if "query" in raw:
+        _put(record, "query", _query(raw["query"], reader, ref))
+    if "profile" in raw:
+        _put(record, "profile", reader.read("profile", raw["profile"], lists.text_map, ref))
+    if "text" in raw:
+        _put(record, "text", reader.read("text", raw["text"], texts.plain_text, ref))
     for field, choices in (("sentiment", SENTIMENTS), ("intent", INTENTS)):
-        word = str(raw[field]).strip().casefold() if not is_empty(raw.get(field)) else ""
+        word = str(raw[field]).strip().casefold() if field in raw and not is_empty(raw[field]) else ""
         if word in choices:
             record[field] = word
         elif word:
             reader.tally.repair(f"field_dropped/{field}", ref, word, "unknown")
     return record
+
+
+def _query(query: Any, reader: Reader, ref: SourceRef) -> dict[str, str]:
+    parts = {"text": query} if isinstance(query, str) and not query.lstrip().startswith("{") else query
+    found = reader.read("query", parts, lists.text_map, ref) or {}
+    text = reader.read("query", found.get("text"), texts.plain_text, ref)
+    kept = {part: found[part] for part in validation.QUERY_COMPONENTS if part != "text" and found.get(part)}
+    return ({"text": text} if text else {}) | kept

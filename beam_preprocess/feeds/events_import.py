@@ -2,10 +2,12 @@
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
+from beam_preprocess.feeds.contract.held_drafts import HeldDrafts
 from beam_preprocess.feeds.contract.tally import Tally
 from beam_preprocess.feeds.contract.tally import Write as Letters
 from beam_preprocess.feeds.decisions import Decisions, Evidence
@@ -69,8 +71,10 @@ class _FirstPass:
     """First pass over all logs: what their events show together."""
 
     rates: JoinRates
+    write_letter: Letters | None
     profile: LogProfile = dataclasses.field(default_factory=LogProfile)
     decisions: list[Decisions] = dataclasses.field(default_factory=list)
+    drafts: list[HeldDrafts[EventDraft]] = dataclasses.field(default_factory=list)
 
 
 def import_events(
@@ -95,15 +99,15 @@ def import_events(
     Raises:
       AmbiguousSpellingError: A feed does not show how its numbers or dates are meant.
     """
-    first = _FirstPass(JoinRates(index))
+    first = _FirstPass(JoinRates(index), write_letter)
     identity = Identity(key=options.user_key)
     for feed in feeds:
         _profile(feed, options, identity, first)
     limits = first.profile.limits(max_per_day=max_per_day)
-    writer = _Writer(first.rates, limits, RobotCap(limits), options, write, write_letter)
+    writer = _Writer(first.rates, limits, RobotCap(limits), options, write)
     reports = [
-        _second_pass(feed, options, identity, decisions, writer)
-        for feed, decisions in zip(feeds, first.decisions, strict=True)
+        _second_pass(feed, identity, decisions, drafts, writer)
+        for feed, decisions, drafts in zip(feeds, first.decisions, first.drafts, strict=True)
     ]
     return EventsOutcome(reports, writer.figures, first.rates, limits)
 
@@ -117,9 +121,14 @@ def _drafts(feed: Feed, tally: Tally, reading: Any) -> Iterator[EventDraft | Ski
 def _profile(feed: Feed, options: ImportOptions, identity: Identity, first: _FirstPass) -> None:
     """Adds a feed to the first pass: decisions need all values, and limits need the moments that they decide."""
     evidence = Evidence(point=options.point, day_first=options.day_first, currency=options.currency)
-    reading = feed.reading(options.mapping)
+    drafts: HeldDrafts[EventDraft] = HeldDrafts(
+        functools.partial(_drafts, feed),
+        functools.partial(Tally, hides_words=True, write=first.write_letter),
+        functools.partial(feed.reading, options.mapping),
+    )
+    first.drafts.append(drafts)
     undecided: list[tuple[Any, str]] = []
-    for draft in _drafts(feed, Tally(), reading):
+    for draft in drafts.first():
         if not isinstance(draft, Skipped):
             evidence.add(draft.values)
             first.rates.add(draft.values)
@@ -128,7 +137,9 @@ def _profile(feed: Feed, options: ImportOptions, identity: Identity, first: _Fir
                 undecided.append((raw, user))
             else:
                 _add_moment(first.profile, raw, user, options, day_first=False)
-    decisions = evidence.decide(name=feed.location, currency=reading.notes.get("currency", ""), is_text=feed.is_text)
+    decisions = evidence.decide(
+        name=feed.location, currency=drafts.reading.notes.get("currency", ""), is_text=feed.is_text
+    )
     first.decisions.append(decisions)
     for raw, user in undecided:
         _add_moment(first.profile, raw, user, options, day_first=decisions.day_first)
@@ -157,7 +168,6 @@ class _Writer:
     cap: RobotCap
     options: ImportOptions
     write: Write
-    write_letter: Letters | None
     figures: EventFigures = dataclasses.field(default_factory=EventFigures)
 
     def put(self, record: dict[str, Any], draft: EventDraft) -> Skipped | None:
@@ -191,22 +201,23 @@ def _item_name(values: dict[str, Any]) -> str:
 
 
 def _second_pass(
-    feed: Feed, options: ImportOptions, identity: Identity, decisions: Decisions, writer: _Writer
+    feed: Feed, identity: Identity, decisions: Decisions, drafts: HeldDrafts[EventDraft], writer: _Writer
 ) -> EventsReport:
-    tally, reading = Tally(hides_words=True, write=writer.write_letter), feed.reading(options.mapping)
+    found = drafts.second()
+    tally = drafts.tally
     reader, rows = Reader(decisions, tally), _RowOutcomes(tally)
-    for draft in _drafts(feed, tally, reading):
+    for draft in found:
         if isinstance(draft, Skipped):
             rows.skipped(draft)
             continue
-        record = event_record(draft, reader, identity, as_of=options.as_of)
+        record = event_record(draft, reader, identity, as_of=writer.options.as_of)
         outcome = record if isinstance(record, Skipped) else writer.put(record, draft)
         if outcome is None:
             rows.kept(draft.ref)
         else:
             rows.skipped(outcome)
     rows.end()
-    return EventsReport.of(feed, tally, reading, decisions)
+    return EventsReport.of(feed, tally, drafts.reading, decisions)
 
 
 class _RowOutcomes:

@@ -1,12 +1,14 @@
 """Import of a shop: its exports to catalogue, events and signals in the public input format, with a mapping report.
 
-Every export is read twice: first to decide how it spells numbers and dates, which ids come again and how its events
-join the catalogue, then to write. What is written is a source of kind `imported`, which Beam reads in shards.
+Every export takes two passes: the first decides how it spells numbers and dates, which ids come again and how its
+events join the catalogue; the second writes. What does not fit into memory in between is read again. What is written is
+a source of kind `imported`, which Beam reads in shards.
 """
 
 import contextlib
 import dataclasses
 import datetime
+import gc
 import json
 import logging
 import shutil
@@ -30,6 +32,7 @@ from trainer.spec.config import DataConfig
 
 CATALOG, EVENTS, SIGNALS, MANIFEST = "catalog.jsonl", "events.jsonl", "signals.jsonl", "import.json"
 DEAD_LETTERS = "dead_letters.jsonl"
+_OBJECTS_BETWEEN = 100_000  # two searches of the garbage collector
 _LOG = logging.getLogger("vitrine.preprocess.import")
 
 
@@ -72,13 +75,25 @@ def import_shop(
       ValueError: An export cannot be read.
     """
     aside = None if output_dir is None else _aside(str(output_dir))
-    report = _written(feeds, aside, options, data)
+    with _few_collections():
+        report = _written(feeds, aside, options, data)
     if aside is not None and output_dir is not None:
         _write_signals(feeds.signals, aside)
         manifest = {"media_dir": feeds.media_dir, "ground_truth": feeds.ground_truth_path, "report": report.to_json()}
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
         _publish(aside, str(output_dir))
     return report
+
+
+@contextlib.contextmanager
+def _few_collections() -> Iterator[None]:
+    """A time of few searches for cycles of objects: records have none, and each search visits all that are held."""
+    before = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_BETWEEN, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _written(feeds: ShopFeeds, aside: Path | None, options: ImportOptions, data: DataConfig) -> MappingReport:

@@ -56,6 +56,8 @@ class Reader:
 
     def money(self, field: str, raw: Any, ref: SourceRef) -> Money | None:
         """Returns an amount that is not negative, None where there is none."""
+        if raw is None:
+            return None
         found: Money | None = self.read(field, raw, numbers.money, ref, point=self.decisions.point)
         if found is not None and found.amount < 0:
             self.tally.repair(f"field_dropped/{field}", ref, raw, "unknown (below 0)")
@@ -78,7 +80,8 @@ def item_record(draft: ItemDraft, reader: Reader, *, as_of: float) -> dict[str, 
     record: dict[str, Any] = {"item_id": item_id}
     _put(record, "group_id", reader.read("group_id", raw.get("group_id"), ids.identifier, ref))
     for field in ("title", "description", "brand"):
-        _put(record, field, reader.read(field, raw.get(field), texts.plain_text, ref))
+        if field in raw:
+            _put(record, field, reader.read(field, raw[field], texts.plain_text, ref))
     path = reader.read("category", raw.get("category"), lists.category_path, ref)
     _put(record, "category", [level for part in path or () if (level := texts.plain_text(part).value)])
     _put(record, "attributes", _attributes(raw, item_id, reader, ref))
@@ -88,9 +91,10 @@ def item_record(draft: ItemDraft, reader: Reader, *, as_of: float) -> dict[str, 
         record["in_stock"] = stock
     _put(record, "images", reader.read("images", raw.get("images"), lists.uri_list, ref))
     for field in ("video", "audio"):
-        found = reader.read(field, raw.get(field), lists.uri_list, ref)
+        found = reader.read(field, raw[field], lists.uri_list, ref) if field in raw else None
         _put(record, field, found[0] if found else None)
-    _put(record, "relations", _relations(raw.get("relations"), reader, ref))
+    if "relations" in raw:
+        _put(record, "relations", _relations(raw["relations"], reader, ref))
     return record
 
 
@@ -111,6 +115,8 @@ def _attributes(raw: Mapping[str, Any], item_id: str, reader: Reader, ref: Sourc
         if name and text:
             made[name] = text[:_MAX_ATTRIBUTE]
     for key in ITEM_KEYS:
+        if key not in raw:
+            continue
         value = reader.read(key, raw.get(key), ids.identifier, ref)
         if value and value != item_id:
             made.setdefault(key, value)

@@ -32,6 +32,8 @@ def _gtin(raw: Any) -> str:
 # Between the parts of an order line's name: `Shirt - Red / XL`, `Shirt (Red, XL)`.
 _PARTS = re.compile(r"\s+[-–|]\s+|\s*[/,;|()]\s*")
 _MAX_SIBLINGS = 256
+_FURTHER = frozenset(_REFERENCES) - {"item_id"}
+_MOST_FOUND = 1 << 16  # outcomes of look-ups that are kept
 _MAX_OPTION, _MAX_NAME = 40, 1000  # characters
 
 
@@ -45,6 +47,7 @@ class CatalogueIndex:
         self._by_key: dict[str, dict[str, str]] = {key: {} for key in KEYS}
         self._siblings: dict[str, dict[str, list[str]]] = {key: {} for key in KEYS}
         self._options: dict[str, frozenset[str]] = {}
+        self._found: dict[str, dict[str, str | None]] = {key: {} for key in KEYS}  # of events with an id alone
 
     def __len__(self) -> int:
         """Number of items."""
@@ -52,6 +55,8 @@ class CatalogueIndex:
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Adds a catalogue record."""
+        for found in self._found.values():
+            found.clear()
         item_id, attributes = record["item_id"], record.get("attributes", {})
         if record.get("group_id", item_id) != item_id:
             options = (_canonical(value) for key, value in attributes.items() if key not in ITEM_KEYS)
@@ -78,6 +83,17 @@ class CatalogueIndex:
           key: One of `KEYS`.
           references: The event's draft, of which each reference to an item is tried.
         """
+        name = references.get("item_id")
+        if type(name) is not str or not _FURTHER.isdisjoint(references):
+            return self._find(key, references)
+        found = self._found[key]
+        if name not in found:
+            if len(found) >= _MOST_FOUND:
+                found.clear()
+            found[name] = self._find(key, references)
+        return found[name]
+
+    def _find(self, key: str, references: Mapping[str, Any]) -> str | None:
         known, canonical = self._by_key[key], _gtin if key == "gtin" else _canonical
         for field in _REFERENCES:
             raw = references.get(field)
@@ -131,6 +147,9 @@ class RelationTargets:
 
 def names_item(references: Mapping[str, Any]) -> bool:
     """Returns whether an event's draft names an item at all."""
+    name = references.get("item_id")
+    if type(name) is str and _canonical_text(name):
+        return True
     return any(_canonical(references.get(field)) for field in _REFERENCES)
 
 

@@ -1,1 +1,1 @@
-"""Contract of the kinds of export: heads, columns, drafts of records, and the tally of rows and repairs."""
+"""Contract of the kinds of export: heads, columns, drafts of records also between passes, and the tally of rows."""

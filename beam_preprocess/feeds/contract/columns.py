@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _LONGEST = 200  # characters of a name that are compared
+_MOST_HEADERS = 1024  # sets of names whose keys are kept
 _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
@@ -20,6 +21,7 @@ class Columns:
       used: {field: names of the columns it was read from, in the order of their first use}.
       seen: Every column of the rows so far, in the order of the file.
       mapping: {field: column} of the person's own mapping; it is asked first.
+      noted: (field, column key) of what was read already.
     """
 
     def __init__(self, mapping: Mapping[str, str] | None = None) -> None:
@@ -27,16 +29,18 @@ class Columns:
         self.used: dict[str, list[str]] = {}
         self.seen: dict[str, str] = {}
         self._keys: dict[str, str] = {}
-        self._noted: set[tuple[str, str]] = set()
-        self._header: list[str] = []
-        self._header_keys: list[str] = []
+        self.noted: set[tuple[str, str]] = set()
+        self._headers: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def start(self, row: Mapping[str, Any]) -> "Row":
         """Returns a row for lookups by column key."""
-        header = list(row)
-        if header != self._header:  # hardly ever in a delimited file
-            self._header, self._header_keys = header, [self._key(name) for name in header]
-        return Row(self, dict(zip(self._header_keys, row.values(), strict=True)))
+        header = tuple(row)
+        keys = self._headers.get(header)
+        if keys is None:
+            keys = tuple(map(self._key, header))
+            if len(self._headers) < _MOST_HEADERS:
+                self._headers[header] = keys
+        return Row(self, row if keys == header else dict(zip(keys, row.values(), strict=True)))
 
     def _key(self, name: str) -> str:
         if name not in self._keys:
@@ -47,8 +51,8 @@ class Columns:
 
     def note(self, field: str, key: str) -> None:
         """Records that a field was read from a column."""
-        if (field, key) not in self._noted:
-            self._noted.add((field, key))
+        if (field, key) not in self.noted:
+            self.noted.add((field, key))
             names = self.used.setdefault(field, [])
             name = self.seen.get(key, key)
             if name not in names:
@@ -80,13 +84,15 @@ class Row:
           field: The field that the value becomes; a mapping of the person's own for it is asked first.
           *names: Column keys (`column_key`), the best first.
         """
-        own = self._columns.mapping.get(field)
+        columns, values = self._columns, self.values
+        own = columns.mapping.get(field) if columns.mapping else None
         for key in (own, *names) if own else names:
-            value = self.values.get(key)
+            value = values.get(key)
             if value is None or value == "":
                 continue
             if isinstance(value, str) or (value != [] and value != {}):
-                self._columns.note(field, key)
+                if (field, key) not in columns.noted:
+                    columns.note(field, key)
                 return value
         return None
 

@@ -25,7 +25,7 @@ _RECORD_NAMES = frozenset(
 )
 # Names of a list of records that make its document a wrapper whatever else it has.
 _LIST_NAMES = frozenset(("products", "events", "userevents", "records", "rows", "results"))
-_BULK_ACTIONS = ({"index"}, {"create"}, {"update"}, {"delete"})  # lines between the documents of a bulk request
+_BULK_ACTIONS = frozenset(("index", "create", "update", "delete"))  # lines between the documents of a bulk request
 
 
 def is_json_lines(file: InputFile, encoding: Encoding) -> bool:
@@ -60,9 +60,14 @@ def lines(file: InputFile, encoding: Encoding) -> Iterator[SourceRow]:
             if not line.strip("\ufeff \t\n"):
                 continue
             value = _parse(line)
-            if isinstance(value, dict) and set(value) in _BULK_ACTIONS and isinstance(next(iter(value.values())), dict):
-                continue
-            yield SourceRow(SourceRef(file.name, number), value)
+            if not (isinstance(value, dict) and len(value) == 1 and _is_action(value)):
+                yield SourceRow(SourceRef(file.name, number), value)
+
+
+def _is_action(value: dict[str, Any]) -> bool:
+    """Whether an object with one member is the action line of a bulk request."""
+    ((name, options),) = value.items()
+    return name in _BULK_ACTIONS and isinstance(options, dict)
 
 
 def _parse(line: str) -> Any:

@@ -1,5 +1,6 @@
 """Kind `shop`: our own fields in any form, spelled in any way."""
 
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -29,11 +30,16 @@ def _recognize(head: Head) -> float:
     return 0.9 if "item_id" in columns and len(own) >= 2 else 0.5 if "item_id" in columns else 0.0
 
 
-def _values(row: SourceRow, reading: Reading, fields: Iterable[str]) -> dict[str, Any]:
+def _values(row: SourceRow, reading: Reading, fields: tuple[str, ...]) -> dict[str, Any]:
     found = reading.columns.start(row.values)  # type: ignore[arg-type]
-    known, own = found.values, reading.columns.mapping
-    present = [field for field in fields if field in known or field in own]
+    present = _present(tuple(found.values), fields, frozenset(reading.columns.mapping))
     return {field: value for field in present if (value := found.get(field, field)) is not None}
+
+
+@functools.lru_cache(maxsize=1024)
+def _present(keys: tuple[str, ...], fields: tuple[str, ...], mapped: frozenset[str]) -> tuple[str, ...]:
+    """The fields that rows with these columns may have."""
+    return tuple(field for field in fields if field in keys or field in mapped)
 
 
 def _items(rows: Iterable[SourceRow], reading: Reading) -> Iterator[ItemDraft | Skipped]:

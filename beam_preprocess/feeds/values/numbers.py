@@ -1,6 +1,7 @@
 """Numbers and prices in the spellings of shops: separators by locale, currency beside the amount (price-parser)."""
 
 import enum
+import functools
 import math
 import re
 from decimal import Decimal
@@ -137,7 +138,12 @@ def _spelled(text: str, point: Point) -> Parsed:
 
 def currency(raw: Any) -> str:
     """Returns the ISO 4217 code of a currency's code or symbol, "" where it is neither."""
-    text = str(raw).strip()
+    return _code_of(str(raw))
+
+
+@functools.lru_cache(maxsize=4096)
+def _code_of(raw: str) -> str:
+    text = raw.strip()
     if text in _SYMBOLS:
         return _SYMBOLS[text]
     code = text.upper()

@@ -33,13 +33,14 @@ _EMPTY = frozenset(
     + ("(not set)", "undefined", "not available in demo dataset")
 )
 _LONGEST = max(map(len, _EMPTY))
+_BEGINS = frozenset(text[:1] for text in _EMPTY) | frozenset(text[:1].upper() for text in _EMPTY)
 
 
 def is_empty(raw: Any) -> bool:
     """Returns whether a cell holds nothing: None, NaN, blanks, `N/A`, `(not set)` and the like."""
     if isinstance(raw, str):
         text = raw.strip()
-        return len(text) <= _LONGEST and text.casefold() in _EMPTY
+        return not text or (text[0] in _BEGINS and len(text) <= _LONGEST and text.casefold() in _EMPTY)
     if raw is None or raw != raw:
         return True
     return isinstance(raw, list | tuple | dict) and not raw

@@ -1,5 +1,6 @@
 """Texts of shops: HTML and entities to plain text (html-text), mojibake repaired (ftfy)."""
 
+import functools
 import html
 import re
 from typing import Any
@@ -16,6 +17,7 @@ _TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*(?:\s[^<>]*|/)?>|<!--|<!\[CDATA\[")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
 _BLANKS = re.compile(r"[ \t\u00a0\u202f]+")
 _MAX_HTML = 1 << 20
+_SHORT = 64  # characters of a text that is read once only
 
 
 def plain_text(raw: Any) -> Parsed:
@@ -23,7 +25,18 @@ def plain_text(raw: Any) -> Parsed:
 
     A `<` that begins no tag stays as it is: `Cable <3 m`.
     """
-    text = text_of(raw)
+    if type(raw) is str and len(raw) <= _SHORT:
+        return _of_short(raw)
+    return _plain(text_of(raw))
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _of_short(raw: str) -> Parsed:
+    """A short text; names of attributes, categories and brands come again and again."""
+    return _plain(text_of(raw))
+
+
+def _plain(text: str) -> Parsed:
     repairs = []
     if not text.isascii() and is_bad(text):
         fixed = fix_encoding(text)
@@ -38,7 +51,9 @@ def plain_text(raw: Any) -> Parsed:
     if "<" in text and _TAG.search(text):
         text = _without_tags(text)
         repairs.append("html")
-    return Parsed(_BLANKS.sub(" ", text).strip(), repairs[-1] if repairs else "")
+    if "  " in text or "\t" in text or not text.isascii():
+        text = _BLANKS.sub(" ", text)
+    return Parsed(text.strip(), repairs[-1] if repairs else "")
 
 
 def _without_tags(text: str) -> str:
