@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -167,12 +168,12 @@ def test_a_run_stops_when_the_held_out_recall_does_not_rise_and_leaves_its_best(
     assert_same_weights(rig, seen[0])
 
 
-def test_the_history_holds_every_epoch(rig, tmp_path, capsys):
+def test_the_history_holds_every_epoch(rig, tmp_path, caplog):
     loop = rig.loop(tmp_path)
-    loop.run()
+    with caplog.at_level(logging.INFO, logger="trainer"):
+        loop.run()
     history = loop.context.progress.history
     assert [(entry["epoch"], entry["step"]) for entry in history] == [(1, 10), (2, 20), (3, 24)]
     assert history[2]["losses"]["retrieval"] < history[0]["losses"]["retrieval"]
-    printed = capsys.readouterr().out
-    assert "epoch 2/3, step 20/24: loss " in printed
-    assert "examples/s, about " in printed
+    assert "epoch 2/3, step 20/24: loss " in caplog.text
+    assert "examples/s, about " in caplog.text
