@@ -1,0 +1,1 @@
+"""Languages of a catalogue: their stemmers, stop words and compounds, and which of them its texts are in."""
