@@ -5,7 +5,6 @@ sentiment is the mean sentiment of the reviews that contain it.
 """
 
 import datetime
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from beam_preprocess.events.rows import TRAIN, Interaction
 from beam_preprocess.items import ValidRecord, check_row
 from beam_preprocess.outcomes import Count, DeadLetter, SourceRow
 from serving.client.search_options import CATEGORY_SEPARATOR
+from trainer.language.plain_words import search_words
 from trainer.spec.records import SENTIMENTS, SIGNALS
 
 EVERYTHING = "*"
@@ -90,7 +90,7 @@ def tone(text: str, lexicon: Lexicon) -> float:
 
 
 def _words(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.casefold()))
+    return set(search_words(text))
 
 
 def score(row: SourceRow, lexicon: Lexicon) -> Iterator[tuple[str, DailySignal]]:

@@ -7,7 +7,6 @@ gives the same queries; they go to the train split only.
 import hashlib
 import io
 import random
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,9 +17,10 @@ from beam_preprocess.media.media_root import MediaRoot, MediaUnavailable
 from beam_preprocess.outcomes import Count
 from serving.client.errors import MediaError
 from serving.client.images import image_wire
+from trainer.language.plain_words import is_unspaced, split_words
 from trainer.spec.config import Config
 
-_WORD = re.compile(r"\w+")
+_UNSPACED_PIECE = 2  # characters: most words of Chinese have two
 _MAX_WORDS = 5
 _MIN_CROP = 0.5  # share of the side
 Record = dict[str, Any]
@@ -81,7 +81,12 @@ def _photo(record: Record, media_root: MediaRoot, config: Config) -> bytes | Non
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text)
+    """The words of a text; a run of a script without spaces is cut into pieces that a shopper might type."""
+    words: list[str] = []
+    for word in split_words(text):
+        cut = _UNSPACED_PIECE if is_unspaced(word) else len(word)
+        words += [word[start : start + cut] for start in range(0, len(word), cut)]
+    return words
 
 
 def _span(words: list[str], chance: random.Random, max_words: int = _MAX_WORDS) -> list[str]:

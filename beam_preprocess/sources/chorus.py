@@ -15,8 +15,8 @@ from beam_preprocess.sources.base import Record, SourceShard
 _PRODUCTS = "products.jsonl.gz"
 _JUDGMENTS = "judgments*.csv"
 _MOMENT = "2021-01-01T00:00:00Z"  # the judgments have no times
-# Of some 900 attributes, those that describe the product; the first eight that a product has are kept.
-_ATTRIBUTES = (
+# Of some 1,700 attributes those that describe a product come first; an item keeps the first `wire.max_attributes`.
+_FIRST_ATTRIBUTES = (
     "product_type",
     "type",
     "product_colour",
@@ -33,8 +33,8 @@ _ATTRIBUTES = (
     "compatibility",
     "market_segment",
 )
-_MAX_ATTRIBUTES = 8
-_MAX_VALUE_LENGTH = 60
+_ATTRIBUTE = "attr_t_"
+_MAX_VALUE_LENGTH = 100
 _CENTS = 100.0
 
 
@@ -97,13 +97,14 @@ def product(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _attributes(record: dict[str, Any]) -> dict[str, str]:
+    others = sorted(name.removeprefix(_ATTRIBUTE) for name in record if name.startswith(_ATTRIBUTE))
     found = {}
-    for name in _ATTRIBUTES:
-        value = record.get(f"attr_t_{name}")
+    for name in dict.fromkeys((*_FIRST_ATTRIBUTES, *others)):
+        value = record.get(f"{_ATTRIBUTE}{name}")
         # Some attributes hold the number of another table's row.
         if isinstance(value, str) and value and not value.isdigit() and len(value) <= _MAX_VALUE_LENGTH:
-            found[name.replace("_", " ")] = value
-    return dict(list(found.items())[:_MAX_ATTRIBUTES])
+            found[name.replace("_", " ").strip()] = value
+    return found
 
 
 def judgment(cells: dict[str, str]) -> dict[str, Any] | RecordError:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from serving.engine.query_understanding import INTENT_TASK, SENTIMENT_TASK, QueryUnderstanding
 from serving.engine.request_inputs import QUERY_BRANCHES
-from serving.lexical.bm25 import Terms
+from serving.lexical.query_terms import Terms
 from serving.similarity import Similarity
 from trainer.ops.numbers import status_bit
 from trainer.spec.features import Modality
@@ -141,7 +141,7 @@ def query_specs(dim: int) -> Query:
         vectors=tf.TensorSpec([None, dim]),
         components=tf.TensorSpec([None, num_components, dim]),
         weights=tf.TensorSpec([None, num_components]),
-        terms=Terms(words=tf.TensorSpec([None, None], tf.int32), weights=tf.TensorSpec([None, None])),
+        terms=Terms(*[tf.TensorSpec([None, None, None], dtype) for dtype in (tf.int32, tf.float32, tf.float32)]),
         text_share=tf.TensorSpec([None]),
         history_rows=tf.TensorSpec([None, None], tf.int32),
         repurchase=tf.TensorSpec([None, None]),

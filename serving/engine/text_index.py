@@ -1,13 +1,17 @@
 """Text indexes of a bundle: BM25 and autocomplete."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from serving.catalogue.catalogue import Catalogue
 from serving.lexical.autocomplete import Autocomplete, build_phrases
-from serving.lexical.bm25 import LexicalIndex, build_postings
-from trainer.spec.config import DEFAULT_FIELD_WEIGHTS, SearchConfig
+from serving.lexical.bm25 import LexicalIndex
+from serving.lexical.postings import build_postings
+from trainer.language.detection import detect_languages
+from trainer.language.languages import parse_languages
+from trainer.spec.config import AUTO_LANGUAGES, DEFAULT_FIELD_WEIGHTS, SearchConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,11 +27,32 @@ def build_text_indexes(catalogue: Catalogue, *, search: SearchConfig) -> TextInd
     columns = {name: values[: catalogue.num_indexed] for name, values in catalogue.columns.items()}
     removed = catalogue.removed[: catalogue.num_indexed]
     weights = {**DEFAULT_FIELD_WEIGHTS, **search.field_weights}
-    fields = {name: _join_entries(columns[name]) for name in weights}
+    fields = {name: _join_entries(columns[name]) for name in weights if name != "item_id"}
+    fields["item_id"] = list(catalogue.ids[: catalogue.num_indexed])
     fields["attributes"] = _join_entries(columns["attributes"], without_keys=True)
-    postings = build_postings(fields, weights=weights, num_base=catalogue.num_base, removed=removed)
+    fields["category"] = _leaves(columns["category"])
+    postings = build_postings(
+        fields,
+        weights=weights,
+        languages=_languages(fields, search),
+        num_base=catalogue.num_base,
+        removed=removed,
+    )
     titles, brands = _join_entries(columns["title"][~removed]), _join_entries(columns["brand"][~removed])
     return TextIndexes(lexical=LexicalIndex(postings), autocomplete=Autocomplete(build_phrases(titles, brands)))
+
+
+def _languages(fields: Mapping[str, Sequence[bytes]], search: SearchConfig) -> tuple[str, ...]:
+    """The languages of the configuration, or those that titles and descriptions are in."""
+    if search.languages != AUTO_LANGUAGES:
+        return parse_languages(search.languages)
+    texts = zip(fields["title"], fields["description"], strict=True)
+    return detect_languages([b" ".join(parts).decode(errors="replace") for parts in texts])
+
+
+def _leaves(column: np.ndarray) -> list[bytes]:
+    """The longest path of each item, which names all its levels."""
+    return [max(paths, key=len, default=b"") for paths in column.tolist()]
 
 
 def _join_entries(column: np.ndarray, *, without_keys: bool = False) -> list[bytes]:

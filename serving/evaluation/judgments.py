@@ -18,7 +18,8 @@ import tensorflow as tf
 
 from serving import remote_files
 from serving.evaluation.eval_requests import JudgedRequest, read_judged, read_texts, stack_queries
-from serving.lexical.bm25 import LexicalIndex, build_postings
+from serving.lexical.bm25 import LexicalIndex
+from serving.lexical.postings import build_postings
 from serving.manifest import MANIFEST_PATH
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays

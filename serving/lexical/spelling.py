@@ -79,6 +79,24 @@ class SpellingCorrector(tf.Module):
         specs = Correction(words=tf.TensorSpec([], tf.int32), similarity=tf.TensorSpec([], tf.float32))
         return tf.map_fn(correct_one, unknown, fn_output_signature=specs)
 
+    def with_all_bigrams_of_end(self, word: tf.Tensor) -> tf.Tensor:
+        """Returns the words [n] int32 that have all pairs of characters of a case-folded word and of its end.
+
+        Words that end with it are among them; the most frequent come first.
+        """
+        letters = tf.concat([tf.strings.unicode_split(word, "UTF-8"), [END]], axis=0)
+        pairs = tf.unique(tf.strings.join([letters[:-1], letters[1:]])).y
+        found = self._members(pairs)
+        shared = tf.math.unsorted_segment_sum(tf.ones_like(found), found, self.num_words)
+        near = tf.cast(tf.where(shared == tf.size(pairs))[:, 0], tf.int32)
+        return tf.gather(near, tf.argsort(tf.gather(self.counts, near), direction="DESCENDING", stable=True))
+
+    def _members(self, pairs: tf.Tensor) -> tf.Tensor:
+        """The words that have each of some pairs of characters, pair by pair."""
+        pair = self.id_of_bigram.lookup(pairs)
+        ranges = tf.ragged.range(tf.gather(self.starts, pair), tf.gather(self.starts, pair + 1))
+        return tf.gather(self.members, ranges.values)
+
     def _may_be_misspelt(self, word: tf.Tensor) -> tf.Tensor:
         length = tf.strings.length(word, unit="UTF8_CHAR")
         right_length = (length >= min(MIN_LENGTH_FOR_EDITS.values())) & (length <= _MAX_LENGTH)
@@ -88,9 +106,7 @@ class SpellingCorrector(tf.Module):
         letters = tf.strings.unicode_split(word, "UTF-8")
         padded = tf.concat([[BEGIN], letters, [END]], axis=0)
         pairs = tf.unique(tf.strings.join([padded[:-1], padded[1:]])).y
-        pair = self.id_of_bigram.lookup(pairs)
-        ranges = tf.ragged.range(tf.gather(self.starts, pair), tf.gather(self.starts, pair + 1))
-        found = tf.gather(self.members, ranges.values)
+        found = self._members(pairs)
         shared = tf.math.unsorted_segment_sum(tf.ones_like(found, tf.float32), found, self.num_words)
         alike = 2.0 * shared / (self.sizes[: self.num_words] + tf.cast(tf.size(pairs), tf.float32))
         best = tf.math.top_k(alike, k=min(MAX_COMPARED_WORDS, self.num_words))

@@ -14,9 +14,9 @@ PRODUCTS = [
         "short_description": "Loud, 2 x 10 W",
         "supplier": "Acme",
         "price": 4995,
+        "attr_t_storage_temperature__t_t_": "-20 - 60",
         "attr_t_product_colour": "Black",
         "attr_t_product_type": "1",
-        "attr_t_storage_temperature__t_t_": "-20 - 60",
         "attr_b_wireless": True,
         "img_500x500": "http://example.org/1.jpg",
     },
@@ -35,7 +35,8 @@ def test_products_and_judgments(tmp_path):
         "title": "Acme X7 speaker Black",
         "description": "Loud, 2 x 10 W",  # the name stands in the title already
         "brand": "Acme",
-        "attributes": {"product colour": "Black"},  # a number of another table and a temperature say little
+        # What describes it comes first; the number of another table's row says nothing.
+        "attributes": {"product colour": "Black", "storage temperature  t t": "-20 - 60"},
         "price": 49.95,
         "currency": "USD",
     }

@@ -1,15 +1,15 @@
 """Baselines of retrieval: popularity, repurchase, item k-nearest-neighbours and BM25, as scorers of the catalogue."""
 
-import re
 from collections.abc import Sequence
 
 import bm25s
 import numpy as np
 
+from trainer.language.detection import detect_languages
+from trainer.language.plain_words import search_words
+from trainer.language.terms import terms
 from trainer.metrics import Scorer
 from trainer.tables.events import EventTable
-
-_WORD = re.compile(r"[a-z0-9]+")
 
 
 def item_counts(train: EventTable, *, num_items: int) -> np.ndarray:
@@ -82,13 +82,13 @@ class ItemKnnBaseline:
 
 
 class Bm25Baseline:
-    """BM25 (k1 1.2, b 0.75) of the typed query over title, description and attributes."""
+    """BM25 (k1 1.2, b 0.75) of the typed query over title, description and attributes; words are stemmed."""
 
     def __init__(self, item_texts: Sequence[str], *, query_texts: Sequence[str]) -> None:
         """Indexes the catalogue; `query_texts` are those of the requests to score, "" where nothing was typed."""
-        documents = [_WORD.findall(text.lower()) for text in item_texts]
-        self._queries = [_WORD.findall(text.lower()) for text in query_texts]
-        self._num_items = len(documents)
+        self._num_items = len(item_texts)
+        languages = detect_languages(item_texts)[:1]  # one stem for each word: this is the plain method
+        documents, self._queries = (_stemmed(texts, languages) for texts in (item_texts, query_texts))
         self._vocabulary = {word for document in documents for word in document}
         self._index = None
         if self._vocabulary:
@@ -103,3 +103,10 @@ class Bm25Baseline:
             if words and self._index is not None:
                 scores[row] = self._index.get_scores(words)
         return scores
+
+
+def _stemmed(texts: Sequence[str], languages: Sequence[str]) -> list[list[str]]:
+    """The stems of the words of each text."""
+    words = [search_words(text) for text in texts]
+    stem = terms((word for found in words for word in found), languages)
+    return [[stem[word][0] for word in found] for found in words]

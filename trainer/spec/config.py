@@ -11,6 +11,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from trainer.language.languages import parse_languages
 from trainer.spec.checks import at_least, known_names, unknown_key
 from trainer.spec.feature_list import EMBEDDINGS
 from trainer.spec.features import Modality
@@ -150,8 +151,12 @@ class DataConfig:
             raise ValueError(f"DataConfig.eval_percent is {self.eval_percent}; it must be at most 90. Lower it.")
 
 
+AUTO_LANGUAGES = "auto"
 # Fields of an item that lexical search reads, and the weight of a word in each.
-DEFAULT_FIELD_WEIGHTS: dict[str, float] = {"title": 2.0, "description": 1.0, "brand": 1.0, "attributes": 1.0}
+DEFAULT_FIELD_WEIGHTS: dict[str, float] = {
+    **{"title": 2.0, "description": 1.0, "brand": 1.0, "attributes": 1.0},
+    **{"category": 1.0, "item_id": 1.0},
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +171,8 @@ class SearchConfig:
     intent_weight: float = 0.5  # how much the intent of a query moves weights, where a request sets none
     # Default weights of the score components in a request that differ from `DEFAULT_SCORE_WEIGHTS`, by part.
     score_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
+    # Languages of the texts: ISO 639-1 codes with commas between; "auto" guesses them, "" takes words as they are.
+    languages: str = AUTO_LANGUAGES
     # Weights of words by the field of the item, where they differ from `DEFAULT_FIELD_WEIGHTS`.
     field_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
 
@@ -176,6 +183,8 @@ class SearchConfig:
         at_least(self, 0.0, "intent_weight")
         known_names(self.score_weights, set(SCORE_COMPONENTS), "search.score_weights")
         known_names(self.field_weights, set(DEFAULT_FIELD_WEIGHTS), "search.field_weights")
+        if self.languages != AUTO_LANGUAGES:
+            parse_languages(self.languages)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
