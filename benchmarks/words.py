@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
+
 import tensorflow as tf  # isort: skip
 from beam_preprocess.sources import open_source, read_all
 from serving.evaluation.eval_requests import JudgedRequest

@@ -34,7 +34,7 @@ def build_text_indexes(catalogue: Catalogue, *, search: SearchConfig) -> TextInd
     postings = build_postings(
         fields,
         weights=weights,
-        languages=_languages(fields, search),
+        languages=_languages({name: texts[: catalogue.num_base] for name, texts in fields.items()}, search),
         num_base=catalogue.num_base,
         removed=removed,
     )
@@ -43,7 +43,7 @@ def build_text_indexes(catalogue: Catalogue, *, search: SearchConfig) -> TextInd
 
 
 def _languages(fields: Mapping[str, Sequence[bytes]], search: SearchConfig) -> tuple[str, ...]:
-    """The languages of the configuration, or those that titles and descriptions are in."""
+    """The languages of the configuration, or those that titles and descriptions of the big index are in."""
     if search.languages != AUTO_LANGUAGES:
         return parse_languages(search.languages)
     texts = zip(fields["title"], fields["description"], strict=True)

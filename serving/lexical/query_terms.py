@@ -4,6 +4,7 @@ Everything happens inside the graph. A token that an item has costs one lookup; 
 the rest.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -139,12 +140,12 @@ class QueryAnalyzer(tf.Module):
             found = self._where_none(found, typed, self._by_compounds)
         return self._where_none(found, typed, self._by_spelling)
 
-    def _where_none(self, found: _Expanded, typed: tf.Tensor, expand: "object") -> _Expanded:
+    def _where_none(self, found: _Expanded, typed: tf.Tensor, expand: Callable[[tf.Tensor], _Expanded]) -> _Expanded:
         """The terms of `found`, and those that `expand` finds for words that have none."""
         none = tf.where(tf.reduce_all(found.ids == NO_TERM, axis=1))
 
         def filled() -> _Expanded:
-            others = expand(tf.gather_nd(typed, none))  # type: ignore[operator]
+            others = expand(tf.gather_nd(typed, none))
             pairs = zip(found, others, strict=True)
             return _Expanded(*[tf.tensor_scatter_nd_update(mine, none, theirs) for mine, theirs in pairs])
 

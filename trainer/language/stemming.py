@@ -3,6 +3,7 @@
 import functools
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 from trainer.language.languages import LANGUAGES
 
@@ -22,7 +23,7 @@ def fold_accents(word: str) -> str:
 
 
 @functools.cache
-def _stemmer(name: str) -> "object":
+def _stemmer(name: str) -> Any:
     import Stemmer
 
     return Stemmer.Stemmer(name)
@@ -33,5 +34,5 @@ def stems(words: Sequence[str], code: str) -> list[str]:
     name = LANGUAGES[code].stemmer
     if not name:
         return list(words)
-    found = _stemmer(name).stemWords(list(words))  # type: ignore[attr-defined]
+    found = _stemmer(name).stemWords(list(words))
     return [word if any(map(str.isnumeric, word)) else stem for word, stem in zip(words, found, strict=True)]
