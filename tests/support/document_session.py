@@ -11,6 +11,8 @@ import threading
 from pathlib import Path
 from typing import IO
 
+from PIL import Image
+
 from beam_preprocess.synthetic.shop import write_shop
 from tests.support import public_sets, shop_exports
 from tests.support.document_blocks import Block
@@ -51,6 +53,8 @@ class Session:
         (self.folder / ".venv").symlink_to(sys.prefix)
         shop = self.folder / "runs" / "demo" / "demo_shop"  # where `make demo` writes the generated one
         write_shop(shop, items=40, users=20, events=1200, seed=7)
+        for photo in (shop / "media" / "photos").glob("*.png"):  # the pages name photos that are JPEG in the large shop
+            Image.open(photo).convert("RGB").save(photo.with_suffix(".jpg"))
         public_sets.write_all(self.folder / "DATA")
         shop_exports.write(self.folder)
         self.ports = {"8500": str(_free_port()), "8501": str(_free_port())}
