@@ -89,7 +89,8 @@ class ReportInputs:
 
     def key(self, code: str) -> str:
         """Returns the hash of the places and what was measured, but for times, and of the code that makes the page."""
-        parts = dataclasses.asdict(dataclasses.replace(self, seconds={}))
+        imported = {name: value for name, value in self.imported.items() if name != "as_of"}
+        parts = dataclasses.asdict(dataclasses.replace(self, seconds={}, imported=imported))
         template = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
         return hashlib.sha256(json.dumps([parts, code, template], sort_keys=True).encode()).hexdigest()
 

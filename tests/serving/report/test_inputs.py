@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 from serving.report.inputs import ReportInputs, read_counts, read_imported, read_json, version_before
@@ -55,5 +56,7 @@ def test_a_run_gives_its_places_and_files(tmp_path):
 def test_the_key_is_of_all_but_the_times():
     one = ReportInputs(bundle="b", items="i", events={}, seconds={"Trainer": 3.0})
     assert one.key("code") == ReportInputs(bundle="b", items="i", events={}).key("code")
+    now, later = (dataclasses.replace(one, imported={"as_of": moment, "catalog": {"rows": 3}}) for moment in "12")
+    assert now.key("code") == later.key("code") != one.key("code")
     assert one.key("code") != one.key("edited")
     assert one.key("code") != ReportInputs(bundle="other", items="i", events={}).key("code")
