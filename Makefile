@@ -43,13 +43,13 @@ serve: setup ## serve what `make demo` published: gRPC on 8500 (PORT), REST on 8
 	$(BIN)/python -m serving.server --port $(PORT) --rest_api_port $(REST_PORT) --model_name vitrine \
 	  --model_base_path $(OUTPUT)/bundle/scann
 
-test-fast: setup ## the quick tests, under 4 minutes on 2 cores
+test-fast: setup ## the quick tests
 	$(PYTEST) -m "not slow and not e2e and not extended"
 
-test: setup ## every test but the extended ones, at most 25 minutes
+test: setup ## every test but the extended ones, about 36 minutes on 2 cores
 	$(PYTEST) -m "not extended"
 
-test-extended: setup ## kills, floods, long fuzz and the documents' commands, at most 20 minutes more
+test-extended: setup ## kills, floods, long fuzz and the documents' commands, an hour or more
 	$(PYTEST) -m extended
 
 docs: setup ## build the site of the pages into build/site; a broken link or a page outside the menu is an error
