@@ -57,7 +57,7 @@ def test_a_bundle_answers_the_same_in_this_process_and_behind_a_server(run):
             bundle.serach  # noqa: B018
         with pytest.raises(ServingError, match="query_texts"):
             bundle.search(query_texts=["red"])
-    with vitrine.Server(model_base_path=folder / "published/stock", enable_model_warmup=False) as server:
+    with vitrine.Server(model_base_path=folder / "published/stock") as server:
         for client in (vitrine.Client(rest=server.rest), vitrine.Client(grpc=server.grpc)):
             found = client.search(text="colour3", page_size=5)
             assert list(found.ids) == [name.decode() for name in here["ids"][0][:5]]
