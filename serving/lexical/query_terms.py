@@ -81,7 +81,6 @@ class QueryAnalyzer(tf.Module):
         self.token_weights = as_variable(np.pad(table.weights, padding), "token_weights")
         self.token_ids = _table({name.encode(): place for name, place in places.items()}, default=self._num_tokens)
         self.term_ids = _table({term: place for place, term in enumerate(postings.vocabulary)}, default=NO_TERM)
-        self.tokens = tf.Variable(tf.constant([*table.names, b""]), trainable=False, name="tokens")
         self.stemmers = [GraphStemmer(code) for code in postings.languages if LANGUAGES[code].stemmer]
         self.spelling = SpellingCorrector(table.names, counts=table.num_items)
 
@@ -94,9 +93,7 @@ class QueryAnalyzer(tf.Module):
         unknown = tf.where(known == self._num_tokens)
 
         def with_unknown() -> _Expanded:
-            others = self._expand_unknown(tf.gather_nd(typed.values, unknown))
-            pairs = zip(expanded, others, strict=True)
-            return _Expanded(*[tf.tensor_scatter_nd_update(mine, unknown, theirs) for mine, theirs in pairs])
+            return _with(expanded, self._expand_unknown(tf.gather_nd(typed.values, unknown)), places=unknown)
 
         expanded = tf.cond(tf.size(unknown) > 0, with_unknown, lambda: expanded)
         weight = tf.where(is_part.values, COMPOUND_PART_WEIGHT, 1.0)[:, tf.newaxis]
@@ -110,14 +107,15 @@ class QueryAnalyzer(tf.Module):
     def correct_spelling(self, text: tf.Tensor) -> CorrectedText:
         """Replaces the misspelt words of texts [batch] by words of the catalogue."""
         typed = words(text)
-        known = (self.token_ids.lookup(typed.values) != self._num_tokens) | self._has_stem(typed.values)
+        is_token = self.token_ids.lookup(typed.values) != self._num_tokens
 
         def corrected() -> tf.Tensor:
+            known = is_token | self._has_stem(typed.values)
             return tf.where(known, NO_WORD, self.spelling.correct(typed.values).words)
 
-        found = tf.cond(tf.reduce_all(known), lambda: tf.fill(tf.shape(known), NO_WORD), corrected)
+        found = tf.cond(tf.reduce_all(is_token), lambda: tf.fill(tf.shape(is_token), NO_WORD), corrected)
         changed = found != NO_WORD
-        corrections = tf.gather(self.tokens, tf.where(changed, found, self._num_tokens))
+        corrections = tf.gather(self.spelling.vocabulary, tf.where(changed, found, self._num_tokens))
         count = tf.reduce_sum(typed.with_values(tf.cast(changed, tf.int32)), axis=-1)
         joined = tf.strings.reduce_join(
             typed.with_values(tf.where(changed, corrections, typed.values)), separator=" ", axis=-1
@@ -145,9 +143,7 @@ class QueryAnalyzer(tf.Module):
         none = tf.where(tf.reduce_all(found.ids == NO_TERM, axis=1))
 
         def filled() -> _Expanded:
-            others = expand(tf.gather_nd(typed, none))
-            pairs = zip(found, others, strict=True)
-            return _Expanded(*[tf.tensor_scatter_nd_update(mine, none, theirs) for mine, theirs in pairs])
+            return _with(found, expand(tf.gather_nd(typed, none)), places=none)
 
         return tf.cond(tf.size(none) > 0, filled, lambda: found)
 
@@ -168,8 +164,9 @@ class QueryAnalyzer(tf.Module):
         heads = self.token_ids.lookup(tf.strings.substr(repeated, ends, length - ends, unit="UTF8_CHAR"))
         befores = tf.strings.substr(repeated, tf.zeros_like(ends), ends, unit="UTF8_CHAR")
         stripped = [tf.strings.regex_replace(befores, f"{link}$", "") for link in self._links]
-        modifiers = self.token_ids.lookup(tf.stack(stripped, axis=1))
-        modifier = tf.reduce_min(modifiers, axis=1)
+        modifiers = tf.stack(stripped, axis=1)
+        long = tf.strings.length(modifiers, unit="UTF8_CHAR") >= MIN_PART
+        modifier = tf.reduce_min(tf.where(long, self.token_ids.lookup(modifiers), self._num_tokens), axis=1)
         whole = tf.where((heads != self._num_tokens) & (modifier != self._num_tokens))[:1, 0]
         found = tf.concat([tf.gather(modifier, whole), tf.gather(heads, whole)], axis=0)
         return tf.pad(found, [[0, 2 - tf.size(found)]], constant_values=self._num_tokens)
@@ -182,7 +179,7 @@ class QueryAnalyzer(tf.Module):
 
     def _compounds_of(self, word: tf.Tensor) -> tf.Tensor:
         near = self.spelling.with_all_bigrams_of_end(word)
-        texts = tf.gather(self.tokens, near)
+        texts = tf.gather(self.spelling.vocabulary, near)
         size, length = tf.strings.length(word), tf.strings.length(texts)
         ends = tf.strings.substr(texts, tf.maximum(0, length - size), tf.fill(tf.shape(length), size)) == word
         long = tf.strings.length(word, unit="UTF8_CHAR") >= MIN_PART
@@ -199,6 +196,12 @@ class QueryAnalyzer(tf.Module):
         ids = tf.pad(ids, [[0, 0], [0, self.expansions - ids.shape[1]]], constant_values=NO_TERM)
         weights = tf.cast(ids != NO_TERM, tf.float32)
         return _Expanded(ids=ids, weights=weights, shares=weights)
+
+
+def _with(found: _Expanded, others: _Expanded, *, places: tf.Tensor) -> _Expanded:
+    """The terms of `found`, at some places [m, 1] replaced by others [m, expansions]."""
+    pairs = zip(found, others, strict=True)
+    return _Expanded(*[tf.tensor_scatter_nd_update(mine, places, theirs) for mine, theirs in pairs])
 
 
 def _first(one: _Expanded, other: _Expanded) -> _Expanded:

@@ -104,3 +104,9 @@ def test_a_batch_of_known_unknown_and_empty_texts():
     texts = tf.constant(["pumps", "", "knives zzzz", "qqqq"])
     rows = index.retrieve(index.terms(texts), 2).numpy().tolist()
     assert rows == [[0, -1], [-1, -1], [1, -1], [-1, -1]]
+
+
+def test_a_compound_is_not_made_of_parts_shorter_than_four_letters():
+    index = index_of("Eis Schuhe", "Damen Hosen", languages=("de",))
+    assert found(index, "eisenschuhe") == []  # "eis" and a link would be a word of another meaning
+    assert found(index, "damenschuhe") == [0, 1]
