@@ -6,9 +6,9 @@ from typing import Any
 
 from beam_preprocess.feeds.contract.tally import shown
 from beam_preprocess.feeds.values import numbers, times
-from beam_preprocess.feeds.values.languages import language_of
 from beam_preprocess.feeds.values.numbers import Point
 from beam_preprocess.feeds.values.parsed import UnreadableValue, is_empty
+from trainer.language.detection import language_of
 
 NUMBER_FIELDS = ("price", "list_price", "sale_price", "quantity", "stock_quantity", "rating")
 SALE_TIMES = ("sale_start", "sale_end")

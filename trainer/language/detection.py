@@ -1,4 +1,4 @@
-"""Languages of a catalogue, guessed from its texts."""
+"""Languages of texts and of whole catalogues, guessed (py3langid)."""
 
 import collections
 import functools
@@ -13,13 +13,20 @@ _MAX_TEXTS = 2_000  # that are looked at, evenly over the catalogue
 
 
 @functools.cache
-def _identifier() -> Any:
+def _identifier(*, only_known: bool) -> Any:
+    """The identifier of the languages of `LANGUAGES`, or of all; a dialect would be named for its language."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     made = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    # It writes Norwegian as two written forms beside the language.
-    made.set_languages([code for code in made.labels if code in LANGUAGES])
+    made.set_languages([code for code in made.labels if (code in LANGUAGES if only_known else len(code) == 2)])
     return made
+
+
+def language_of(text: str) -> str:
+    """Returns the ISO 639-1 code of a text's language (py3langid), "" for one of fewer than 20 letters."""
+    if sum(map(str.isalpha, text)) < 20:
+        return ""
+    return str(_identifier(only_known=False).classify(text)[0])
 
 
 def detect_languages(texts: Sequence[str]) -> tuple[str, ...]:
@@ -34,9 +41,9 @@ def detect_languages(texts: Sequence[str]) -> tuple[str, ...]:
     for text in texts[::step]:
         waiting = f"{waiting} {text}".strip()
         if sum(map(str.isalpha, waiting)) >= _MIN_LETTERS:
-            counts[_identifier().classify(waiting)[0]] += 1
+            counts[_identifier(only_known=True).classify(waiting)[0]] += 1
             waiting = ""
     if not counts and sum(map(str.isalpha, waiting)):
-        counts[_identifier().classify(waiting)[0]] += 1
+        counts[_identifier(only_known=True).classify(waiting)[0]] += 1
     total = sum(counts.values())
     return tuple(code for code, count in counts.most_common() if count >= _MIN_SHARE * total)

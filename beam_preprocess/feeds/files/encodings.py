@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple, TextIO
 import charset_normalizer
 
 from beam_preprocess.feeds.files.locations import InputFile, open_binary
-from beam_preprocess.feeds.values.languages import language_of
+from trainer.language.detection import language_of
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
