@@ -46,7 +46,7 @@ def read_set(folder: str) -> Set:
 
 
 def fields_of(items: Sequence[Mapping[str, Any]], names: Sequence[str], *, attributes: int) -> dict[str, list[bytes]]:
-    """Returns the texts of each field; the values of so many attributes of an item are one."""
+    """Returns the texts of each field; the first attributes of an item are one field together."""
     fields = {name: [str(item.get(name, "")).encode() for item in items] for name in names}
     if attributes:
         values = ([*item.get("attributes", {}).values()][:attributes] for item in items)
