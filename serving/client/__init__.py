@@ -17,11 +17,13 @@ from .images import Media, image_wire
 from .results import SearchResult
 from .search_options import Filters, QueryOptions, ScoreOptions, SearchOptions
 from .specs import SignatureSpec, TensorSpec
+from .transports import Credentials
 from .video import video_wire
 
 __all__ = [
     "Client",
     "ClientError",
+    "Credentials",
     "Filters",
     "Media",
     "MediaError",

@@ -12,7 +12,7 @@ from .request_inputs import query_inputs, score_inputs, search_inputs
 from .results import SearchResult, explanation, score_components, search_result, to_text
 from .search_options import QueryOptions, ScoreOptions, SearchOptions, check_names
 from .specs import SignatureSpec, fill_inputs
-from .transports import Grpc, Rest, Transport
+from .transports import NO_CREDENTIALS, Credentials, Grpc, Rest, Transport
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 STALE_CODES = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "HTTP 400")
@@ -22,12 +22,14 @@ class Client:
     """Client of one bundle.
 
     Args:
-      rest: Root URL of the REST API (`http://host:8501`, or `host:8501`); give this or `grpc`. Works on both sides of a
-        fork.
-      grpc: `host:port` of the gRPC API. After a fork each process needs a client of its own.
+      rest: Root URL of the REST API (`https://host:8501`, or `host:8501` without TLS); give this or `grpc`. Works on
+        both sides of a fork.
+      grpc: `host:port` of the gRPC API, with `grpcs://` in front over TLS. After a fork each process needs a client of
+        its own.
       model_name: The name of the model on the server.
       user_hash_key: Key of the hash of user ids; needed only with `user_id`. The same key as in training.
       timeout_seconds: Of each call.
+      credentials: Token, certificate and trusted authorities, where the server asks for them.
 
     Raises:
       ValueError: Unless exactly one of `rest` and `grpc` is given, and is an address.
@@ -41,15 +43,15 @@ class Client:
         model_name: str = "vitrine",
         user_hash_key: bytes | None = None,
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        credentials: Credentials = NO_CREDENTIALS,
     ) -> None:
         if (rest is None) == (grpc is None):
             raise ValueError("Client needs either rest='http://host:port' or grpc='host:port'; give exactly one.")
         self._user_hash_key = user_hash_key
-        self._transport: Transport
-        if rest is not None:
-            self._transport = Rest(rest, model_name=model_name, timeout_seconds=timeout_seconds)
-        else:
-            self._transport = Grpc(str(grpc), model_name=model_name, timeout_seconds=timeout_seconds)
+        kind, address = (Rest, rest) if rest is not None else (Grpc, str(grpc))
+        self._transport: Transport = kind(
+            address, model_name=model_name, timeout_seconds=timeout_seconds, credentials=credentials
+        )
         self._signatures: Mapping[str, SignatureSpec] | None = None
         self._wire_spec: Mapping[str, Any] | None = None
 

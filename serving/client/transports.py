@@ -2,11 +2,13 @@
 
 import base64
 import contextlib
+import dataclasses
 import json
 import os
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import requests
@@ -18,6 +20,61 @@ from .specs import SignatureSpec, TensorSpec, to_array
 from .tensors import array_to_tensor, signature_specs, tensor_to_array
 
 BYTES_SUFFIX = "_bytes"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Credentials:
+    """Proof of who calls, and whose server is trusted.
+
+    Args:
+      token: A token of the server's, sent with every call.
+      ca_path: PEM file of the authorities that may have signed the server's certificate; the system's where left out.
+      certificate_path: PEM file of the client's certificate, where the server asks for one.
+      key_path: PEM file of its key.
+
+    Raises:
+      ValueError: Only one of certificate and key is given, or the token cannot be sent.
+    """
+
+    token: str = dataclasses.field(default="", repr=False)
+    ca_path: str | Path | None = None
+    certificate_path: str | Path | None = None
+    key_path: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        """Checks what is given."""
+        if (self.certificate_path is None) != (self.key_path is None):
+            raise ValueError("Credentials has one of certificate_path and key_path; wanted both or none.")
+        if not self.token.isascii() or any(letter.isspace() or not letter.isprintable() for letter in self.token):
+            raise ValueError("Credentials has a token with blanks or letters beyond ASCII; wanted one word.")
+
+    @property
+    def needs_tls(self) -> bool:
+        """Whether they mean something over TLS only."""
+        return self.ca_path is not None or self.certificate_path is not None
+
+    def headers(self) -> dict[str, str]:
+        """The headers, or gRPC metadata, of a call."""
+        return {"authorization": f"Bearer {self.token}"} if self.token else {}
+
+    def requests_options(self) -> dict[str, Any]:
+        """Options of a call of `requests`; those of a session give way to variables of the environment."""
+        options: dict[str, Any] = {"auth": _Token(self.headers())}
+        if self.ca_path is not None:
+            options["verify"] = str(self.ca_path)
+        if self.certificate_path is not None:
+            options["cert"] = (str(self.certificate_path), str(self.key_path))
+        return options
+
+    def grpc_credentials(self) -> Any:
+        """Credentials of a gRPC channel over TLS."""
+        import grpc
+
+        files = (self.ca_path, self.key_path, self.certificate_path)
+        return grpc.ssl_channel_credentials(*(Path(path).read_bytes() if path else None for path in files))
+
+
+NO_CREDENTIALS = Credentials()
 
 
 class Transport(Protocol):
@@ -35,10 +92,15 @@ class Transport(Protocol):
 class Grpc:
     """Transport over gRPC."""
 
-    def __init__(self, address: str, *, model_name: str, timeout_seconds: float) -> None:
+    def __init__(
+        self, address: str, *, model_name: str, timeout_seconds: float, credentials: Credentials = NO_CREDENTIALS
+    ) -> None:
         import grpc
 
-        self._address = _grpc_address(address)
+        target = _grpc_target(address)
+        self._address, self._is_tls = target.address, target.is_tls or credentials.needs_tls
+        self._credentials = credentials
+        self._metadata = tuple(credentials.headers().items())
         self._spec = {"name": model_name}
         self._timeout_seconds = timeout_seconds
         self._error = grpc.RpcError
@@ -72,7 +134,7 @@ class Grpc:
                 "Make a Client in each process, or use rest=.",
             )
         try:
-            return self._methods[method](request, timeout=self._timeout_seconds)
+            return self._methods[method](request, timeout=self._timeout_seconds, metadata=self._metadata)
         except self._error as error:
             raise ClientError(error.code().name, error.details()) from error
 
@@ -81,7 +143,10 @@ class Grpc:
         import grpc
 
         sizes = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        channel = grpc.insecure_channel(self._address, options=sizes)
+        if self._is_tls:
+            channel = grpc.secure_channel(self._address, self._credentials.grpc_credentials(), options=sizes)
+        else:
+            channel = grpc.insecure_channel(self._address, options=sizes)
         return {
             method: channel.unary_unary(
                 f"/tensorflow.serving.PredictionService/{method}",
@@ -95,15 +160,17 @@ class Grpc:
 class Rest:
     """Transport over REST, in columnar format."""
 
-    def __init__(self, root: str, *, model_name: str, timeout_seconds: float) -> None:
+    def __init__(
+        self, root: str, *, model_name: str, timeout_seconds: float, credentials: Credentials = NO_CREDENTIALS
+    ) -> None:
+        self._options: dict[str, Any] = {"timeout": timeout_seconds, **credentials.requests_options()}
         self._url = f"{_rest_root(root)}/v1/models/{urllib.parse.quote(model_name, safe='')}"
-        self._timeout_seconds = timeout_seconds
         self._sessions: dict[int, requests.Session] = {}
 
     def signatures(self) -> dict[str, SignatureSpec]:
         """The signatures of the latest version."""
         with self._errors():
-            found = self._answer(self._session().get(f"{self._url}/metadata", timeout=self._timeout_seconds))
+            found = self._answer(self._session().get(f"{self._url}/metadata", **self._options))
         signatures = found["metadata"]["signature_def"]
         message = json_format.ParseDict(signatures, MESSAGES["SignatureMap"](), ignore_unknown_fields=True)
         return signature_specs(message)
@@ -116,9 +183,7 @@ class Rest:
         body = json.dumps({"signature_name": signature_name, "inputs": columns}).encode()
         headers = {"Content-Type": "application/json"}
         with self._errors():
-            response = self._session().post(
-                f"{self._url}:predict", data=body, headers=headers, timeout=self._timeout_seconds
-            )
+            response = self._session().post(f"{self._url}:predict", data=body, headers=headers, **self._options)
             found = self._answer(response)["outputs"]
         if len(spec.outputs) == 1:
             found = {next(iter(spec.outputs)): found}
@@ -148,6 +213,18 @@ class Rest:
             raise ClientError("UNAVAILABLE", f"{type(error).__name__} at {self._url}") from error
 
 
+class _Token(requests.auth.AuthBase):
+    """Token of every request; as a plain header a `.netrc` file would replace it."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds the header."""
+        request.headers.update(self._headers)
+        return request
+
+
 def _rest_root(address: str) -> str:
     """The root URL of an address: `http://` in front of `host:port`, no slash at the end.
 
@@ -162,21 +239,29 @@ def _rest_root(address: str) -> str:
     return root
 
 
-def _grpc_address(address: str) -> str:
-    """The target of gRPC of an address; `http://` or `grpc://` in front and a slash at the end are left out.
+class GrpcTarget(NamedTuple):
+    """Target of a gRPC channel."""
+
+    address: str
+    is_tls: bool
+
+
+def _grpc_target(address: str) -> GrpcTarget:
+    """The target of an address: `https://` or `grpcs://` in front asks for TLS, `http://` or `grpc://` does not.
 
     Raises:
-      ValueError: It has no port, or asks for TLS.
+      ValueError: It has no port.
     """
     target = str(address).strip()
     scheme, mark, rest = target.partition("://")
-    if mark and scheme.lower() in ("http", "grpc"):
+    is_tls = bool(mark) and scheme.lower() in ("https", "grpcs")
+    if is_tls or (mark and scheme.lower() in ("http", "grpc")):
         target = rest.rstrip("/")
     is_resolved = target.startswith(("dns:", "unix:", "ipv4:", "ipv6:"))
     host, _, port = target.rpartition(":")
     if not is_resolved and ("/" in target or not host or not port.isdecimal()):
         raise ValueError(f"grpc is {address!r}; wanted host:port, such as localhost:8500.")
-    return target
+    return GrpcTarget(address=target, is_tls=is_tls)
 
 
 def _to_json(value: Any) -> Any:

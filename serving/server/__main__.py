@@ -29,7 +29,8 @@ async def serve(flags: ServerFlags) -> None:
         asyncio.get_running_loop().add_signal_handler(number, end)
     async with running(flags, before_start=freeze_gc) as server:
         listening.set()
-        log_event("listening", grpc=server.grpc_port, rest=server.rest_port, host=flags.host, models=server.core.names)
+        host, names = flags.listen_host, server.core.names
+        log_event("listening", grpc=server.grpc_port, rest=server.rest_port, host=host, models=names)
         stopped = asyncio.create_task(stop.wait())
         ready = asyncio.create_task(server.wait_until_ready())
         await asyncio.wait({stopped, ready}, return_when=asyncio.FIRST_COMPLETED)

@@ -83,7 +83,7 @@ class ServerFlags:
     )
     model_config_file: Path | None = _flag(None, "text-proto ModelServerConfig: the models to serve", kind=Path)
     model_config_file_poll_wait_seconds: float = _flag(0, "how often to read that file again; 0 never", kind=float)
-    host: str = _flag("0.0.0.0", "address to listen on")
+    host: str = _flag("", "address to listen on; left out: loopback, with --strict every interface")
     port: int | None = _flag(8500, "gRPC port; 0 picks a free one", kind=int)
     grpc_socket_path: str = _flag("", "also listen for gRPC on this Unix socket")
     grpc_channel_arguments: str = _flag("", "gRPC server arguments, name=value, by commas")
@@ -129,11 +129,17 @@ class ServerFlags:
     tensorflow_inter_op_parallelism: int = _flag(0, "ops at once; 0 lets TensorFlow choose", kind=int)
     tensorflow_session_config_file: Path | None = _flag(None, "text-proto ConfigProto", kind=Path)
     per_process_gpu_memory_fraction: float = _flag(0.0, "share of a GPU's memory to take", kind=float)
-    ssl_config_file: Path | None = _flag(None, "text-proto SSLConfig: TLS for gRPC", kind=Path)
+    ssl_config_file: Path | None = _flag(None, "text-proto SSLConfig: TLS for gRPC and REST", kind=Path)
     monitoring_config_file: Path | None = _flag(None, "text-proto MonitoringConfig: Prometheus", kind=Path)
     enable_profiler: bool = _flag(True, "TensorFlow's profiler service on the gRPC port", kind=parse_bool)
     admin_token_file: Path | None = _flag(
         None, "token with which reloads and profiles are accepted from elsewhere than loopback", kind=Path
+    )
+    tokens_file: Path | None = _flag(
+        None, "tokens and their scopes (search, events, update, admin), a line each: TOKEN SCOPE,SCOPE", kind=Path
+    )
+    trust_loopback: bool = _flag(
+        True, "callers on this machine need no token; false behind a proxy on this machine", kind=parse_bool
     )
     log_requests: bool = _flag(False, "log every request, not only those that failed", kind=parse_bool)
     strict: bool = _flag(False, "exactly TF Serving's behaviour, without extensions", kind=parse_bool)
@@ -149,6 +155,11 @@ class ServerFlags:
     def compatibility(self) -> Compatibility:
         """The deviations from TF Serving."""
         return TF_SERVING if self.strict else EXTENDED
+
+    @property
+    def listen_host(self) -> str:
+        """The address to listen on."""
+        return self.host or ("127.0.0.1" if self.compatibility.listens_on_loopback else "0.0.0.0")
 
     @property
     def retries(self) -> RetryPolicy:

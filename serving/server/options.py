@@ -1,14 +1,13 @@
-"""Server options from the files that flags name: TLS, metrics, access of administrators."""
+"""Server options from the files that flags name: TLS, metrics, access."""
 
 import dataclasses
 
-import grpc
-
+from serving.server.access.access_rules import AccessRules
+from serving.server.access.tls import TlsConfig, read_tls_config
+from serving.server.access.tokens import read_tokens
 from serving.server.flags import ServerFlags
-from serving.server.grpc_api.admin_access import AdminAccess, read_token
-from serving.server.grpc_api.tls import grpc_credentials
 from serving.server.protocol.protos import MonitoringConfig, read_config
-from serving.server.telemetry.metrics import Metrics, metrics_path
+from serving.server.telemetry.metrics import DEFAULT_PATH, Metrics, metrics_path
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,14 +15,14 @@ class ServerOptions:
     """Options read once, before anything listens, so that a wrong file ends the start and not a request.
 
     Args:
-      credentials: Of the gRPC port; None: without TLS.
+      tls: Of both ports, with --strict of the gRPC port; None: without TLS.
       metrics: The metrics; None: no page.
-      admin_access: Authorises calls that change the server.
+      access: Authorises calls.
     """
 
-    credentials: grpc.ServerCredentials | None
+    tls: TlsConfig | None
     metrics: Metrics | None
-    admin_access: AdminAccess
+    access: AccessRules
 
 
 def read_server_options(flags: ServerFlags) -> ServerOptions:
@@ -32,13 +31,22 @@ def read_server_options(flags: ServerFlags) -> ServerOptions:
     Raises:
       ValueError: When a file that a flag names cannot be used.
     """
-    path = None
+    tokens = read_tokens(flags.tokens_file, flags.admin_token_file)
+    return ServerOptions(
+        tls=read_tls_config(flags.ssl_config_file) if flags.ssl_config_file else None,
+        metrics=_metrics(flags),
+        access=AccessRules(
+            tokens,
+            trusts_loopback=flags.trust_loopback,
+            locks_changes=flags.compatibility.restricts_admin_calls,
+        ),
+    )
+
+
+def _metrics(flags: ServerFlags) -> Metrics | None:
+    """The metrics of the config file, for every caller; without one those for local callers."""
     if flags.monitoring_config_file:
         config = read_config(flags.monitoring_config_file, MonitoringConfig(), flag="monitoring_config_file")
         path = metrics_path(config)
-    token = read_token(flags.admin_token_file) if flags.admin_token_file else None
-    return ServerOptions(
-        credentials=grpc_credentials(flags.ssl_config_file) if flags.ssl_config_file else None,
-        metrics=Metrics(path) if path else None,
-        admin_access=AdminAccess(token, allow_all=not flags.compatibility.restricts_admin_calls),
-    )
+        return Metrics(path) if path else None
+    return Metrics(DEFAULT_PATH, is_public=False) if flags.compatibility.has_local_metrics else None

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -119,12 +120,12 @@ class Server:
             max_message_bytes=flags.largest_body_bytes,
             share_port=flags.worker > 0,
             has_profiler=flags.enable_profiler,
-            interceptors=[RequestLogInterceptor(request_log, admin_access=self.options.admin_access)],
+            interceptors=[RequestLogInterceptor(request_log, access=self.options.access)],
             options=self._grpc_options,
         )
         self._add_health_and_reflection(server)
         if flags.port is not None:
-            self.grpc_port = self._listen(server, f"{flags.host}:{flags.port}")
+            self.grpc_port = self._listen(server, f"{flags.listen_host}:{flags.port}")
         if flags.grpc_socket_path and flags.worker <= 1:
             self._listen(server, f"unix:{flags.grpc_socket_path}")
         return server
@@ -149,10 +150,10 @@ class Server:
         add_reflection(server, has_health=has_health)
 
     def _listen(self, server: grpc.aio.Server, address: str) -> int:
-        credentials = self.options.credentials
+        tls = self.options.tls
         try:
-            if credentials:
-                return int(server.add_secure_port(address, credentials))
+            if tls:
+                return int(server.add_secure_port(address, tls.grpc_credentials()))
             return int(server.add_insecure_port(address))
         except RuntimeError as error:
             raise OSError(f"gRPC cannot listen on {address}; is the port taken?") from error
@@ -171,6 +172,7 @@ class Server:
                 request_log,
                 timeout_seconds=flags.rest_api_timeout_in_ms / 1000,
                 refresh=self._refresh_metrics,
+                access=self.options.access,
                 strict=flags.strict,
             ).middleware()
         )
@@ -180,14 +182,19 @@ class Server:
         await self._rest.setup()
         site = RestSite(
             self._rest,
-            flags.host,
+            flags.listen_host,
             flags.rest_api_port,
             answer_seconds=flags.rest_api_timeout_in_ms / 1000 or None,
             backlog=BACKLOG,
+            ssl_context=self._rest_tls(),
             reuse_port=flags.worker > 0,
         )
         await site.start()
         self.rest_port = self._rest.addresses[0][1]
+
+    def _rest_tls(self) -> ssl.SSLContext | None:
+        tls = self.options.tls if self.flags.compatibility.has_tls_on_rest else None
+        return tls.rest_context() if tls else None
 
     async def _refresh_periodically(self) -> None:
         """Keeps gauges up to date, for the pages of the other workers too."""

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.server.access.tls import read_tls_config
 from serving.server.flags import parse_flags_and_warnings
-from serving.server.grpc_api.tls import grpc_credentials
 from serving.server.models.model_config import read_model_configs
 from serving.server.protocol import protos
 from serving.server.rest_api.openapi import openapi_document
@@ -66,7 +66,7 @@ def test_config_files_are_what_the_servers_read():
 
 def test_the_tls_example_lacks_nothing_but_the_certificates(tmp_path):
     # Its texts are placeholders, which gRPC notices when the port is opened; everything before that is accepted.
-    assert grpc_credentials(CONFIG / "ssl.config") is not None
+    assert read_tls_config(CONFIG / "ssl.config").grpc_credentials() is not None
 
 
 def test_container_and_compose_start_the_server_with_flags_it_has():

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from serving.server.grpc_api.admin_access import AdminAccess
+from serving.server.access.access_rules import AUTHORIZATION, AccessRules, Caller, grpc_scope, is_local
 from serving.server.protocol.errors import ServingError
 from serving.server.protocol.grpc_status import GRPC_STATUS
 from serving.server.telemetry.request_id import METADATA_KEY, request_id
@@ -20,12 +20,12 @@ class RequestLogInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
 
     Args:
       request_log: Counts and logs.
-      admin_access: Authorises calls that change the server.
+      access: Authorises calls.
     """
 
-    def __init__(self, request_log: RequestLog, *, admin_access: AdminAccess) -> None:
+    def __init__(self, request_log: RequestLog, *, access: AccessRules) -> None:
         self._request_log = request_log
-        self._admin_access = admin_access
+        self._access = access
         self._wrapped: dict[str, grpc.RpcMethodHandler] = {}
 
     async def intercept_service(
@@ -57,7 +57,7 @@ class RequestLogInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
             with self._request_log.request("GRPC", request_id=request_id(sent)) as record:
                 record.method, record.model = name, _model_of(request)
                 try:
-                    await _authorise(self._admin_access, method, metadata, context)
+                    await _authorise(self._access, method, metadata, context)
                     response = await inner(request, context)
                 except asyncio.CancelledError:
                     record.status = "CANCELLED"
@@ -71,9 +71,11 @@ class RequestLogInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         return answer
 
 
-async def _authorise(admin_access: AdminAccess, method: str, metadata: Any, context: grpc.aio.ServicerContext) -> None:
+async def _authorise(access: AccessRules, method: str, metadata: Any, context: grpc.aio.ServicerContext) -> None:
+    sent = next((value for key, value in metadata if key == AUTHORIZATION), None)
+    caller = Caller(is_local=is_local(context.peer()), authorization=sent.encode() if isinstance(sent, str) else sent)
     try:
-        admin_access.check(method, peer=context.peer(), metadata=metadata)
+        access.check(grpc_scope(method), caller)
     except ServingError as error:
         await context.abort(GRPC_STATUS[error.code], error.message)
 

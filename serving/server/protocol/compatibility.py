@@ -33,7 +33,11 @@ class Compatibility:
       hides_request_values: Errors never show values of a request, and names only where they look like names. Otherwise
         at most 256 bytes of it are shown, as TF Serving's messages have them.
       checks_ops: A model that reads or writes files, opens connections, runs Python or prints is not loaded.
-      restricts_admin_calls: A reload or a profile is answered on loopback only, or with a token.
+      restricts_admin_calls: A call that changes something (a reload, a profile) is answered on loopback only, or with a
+        token.
+      listens_on_loopback: Without --host the server listens on loopback; TF Serving listens on every interface.
+      has_tls_on_rest: --ssl_config_file holds for the REST port too; TF Serving's is plain text.
+      has_local_metrics: Without --monitoring_config_file there is a metrics page for callers on this machine.
       reports_failures_immediately: A version that failed to load is reported as END while it waits to be tried again,
         and a reload does not wait for its retries; TF Serving reports LOADING until the last retry has failed.
     """
@@ -56,6 +60,9 @@ class Compatibility:
     hides_request_values: bool
     checks_ops: bool
     restricts_admin_calls: bool
+    listens_on_loopback: bool
+    has_tls_on_rest: bool
+    has_local_metrics: bool
     reports_failures_immediately: bool
 
 

@@ -11,6 +11,8 @@ from serving.server.telemetry.metrics import DEFAULT_PATH
 OPENAPI_VERSION = "3.1.0"
 ERRORS = {
     "400": "The request is wrong: URL, JSON, signature, type or shape.",
+    "401": "The call is locked and carries no known token.",
+    "403": "The token lacks the scope of the call.",
     "404": "No such model or version.",
     "413": "The body is larger than --max_body_bytes (unzipped, too).",
     "429": "An input would take more memory than it may.",
@@ -42,13 +44,11 @@ def openapi_document() -> dict[str, Any]:
         paths[root] = {"parameters": parameters, "get": _read("The states of its versions.", "ModelStatus")}
         summary = "The signatures of a version, defaults included."
         paths[f"{root}/metadata"] = {"parameters": parameters, "get": _read(summary, "ModelMetadata")}
-    health = {"200": _answer("It is.", "Health"), "503": _answer("It is not.", "Health")}
-    paths["/healthz"] = {"get": {"summary": "The process lives.", "responses": {"200": health["200"]}}}
-    paths["/readyz"] = {"get": {"summary": "Every model serves.", "responses": health}}
-    page = {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
-    absent = {"description": "Not switched on.", "content": {"text/html": {"schema": {"type": "string"}}}}
-    paths[DEFAULT_PATH] = {
-        "get": {"summary": "Metrics, with --monitoring_config_file.", "responses": {"200": page, "404": absent}}
+    paths.update(_server_paths())
+    bearer = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of --tokens_file; needed where its scope is locked.",
     }
     return {
         "openapi": OPENAPI_VERSION,
@@ -58,7 +58,22 @@ def openapi_document() -> dict[str, Any]:
             "description": "TF Serving's REST protocol. URLs match without regard to case; a query is ignored.",
         },
         "paths": paths,
-        "components": {"schemas": _schemas()},
+        "security": [{}, {"token": []}],
+        "components": {"schemas": _schemas(), "securitySchemes": {"token": bearer}},
+    }
+
+
+def _server_paths() -> dict[str, Any]:
+    """The paths of the server itself: health and metrics."""
+    health = {"200": _answer("It is.", "Health"), "503": _answer("It is not.", "Health")}
+    page = {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    hidden = "Not for this caller, or not switched on."
+    absent = {"description": hidden, "content": {"text/html": {"schema": {"type": "string"}}}}
+    metrics = "Metrics; without --monitoring_config_file for local callers."
+    return {
+        "/healthz": {"get": {"summary": "The process lives.", "responses": {"200": health["200"]}}},
+        "/readyz": {"get": {"summary": "Every model serves.", "responses": health}},
+        DEFAULT_PATH: {"get": {"summary": metrics, "responses": {"200": page, "404": absent}}},
     }
 
 
@@ -82,7 +97,7 @@ def _call(summary: str, request: str, response: str) -> dict[str, Any]:
 def _read(summary: str, response: str) -> dict[str, Any]:
     return {
         "summary": summary,
-        "responses": {"200": _answer("The answer.", response), **_errors("400", "404", "503", "504")},
+        "responses": {"200": _answer("The answer.", response), **_errors("400", "401", "403", "404", "503", "504")},
     }
 
 

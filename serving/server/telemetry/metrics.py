@@ -37,10 +37,12 @@ class Metrics:
 
     Args:
       path: The path of the page.
+      is_public: The page is for every caller, not only for local ones.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, is_public: bool = True) -> None:
         self.path = path
+        self.is_public = is_public
         self._shared = bool(os.environ.get(SHARED_DIRECTORY))
         self._registry = prometheus_client.CollectorRegistry()
         self.requests = prometheus_client.Counter(

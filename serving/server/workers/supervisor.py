@@ -59,8 +59,8 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop.set)
         flags = self.flags
         with (
-            reserved_port(flags.host, flags.port) as grpc,
-            reserved_port(flags.host, flags.rest_api_port) as rest,
+            reserved_port(flags.listen_host, flags.port) as grpc,
+            reserved_port(flags.listen_host, flags.rest_api_port) as rest,
             tempfile.TemporaryDirectory(prefix="vitrine-metrics-") as shared,
             tempfile.TemporaryDirectory(prefix="vitrine-workers-") as sockets,
         ):
@@ -68,7 +68,7 @@ class Supervisor:
             wanted = {"port": grpc, "rest_api_port": rest}
             ports = [f"--{name}={port}" for name, port in wanted.items() if port is not None]
             self._ready = {number: asyncio.Event() for number in range(1, flags.workers + 1)}
-            log_event("supervising", workers=flags.workers, grpc=grpc, rest=rest, host=flags.host)
+            log_event("supervising", workers=flags.workers, grpc=grpc, rest=rest, host=flags.listen_host)
             keepers = [asyncio.create_task(self._keep(number, ports)) for number in self._ready]
             announcer = asyncio.create_task(self._announce())
             await self._stop.wait()

@@ -151,7 +151,7 @@ def test_what_is_no_address_is_named():
     for address in ("", "http://", "ftp://host:1", "grpc://host:1"):
         with pytest.raises(ValueError, match="rest is .*; wanted an address such as http://localhost:8501"):
             Client(rest=address)
-    for address in ("", "localhost", "https://host:8500", "host:port"):
+    for address in ("", "localhost", "grpcs://host", "host:port"):
         with pytest.raises(ValueError, match="grpc is .*; wanted host:port, such as localhost:8500"):
             Client(grpc=address)
 

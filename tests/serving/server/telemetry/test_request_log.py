@@ -10,10 +10,8 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, predict_pb2
+from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 
-from serving.server.grpc_api.admin_access import AdminAccess, is_local, read_token
-from serving.server.protocol.errors import ServingError
 from serving.server.telemetry.log import LOGGER, JsonLines
 from serving.server.telemetry.metrics import Metrics
 from serving.server.telemetry.request_id import HEADER
@@ -123,7 +121,9 @@ def test_ten_thousand_names_leave_the_page_as_long_as_one():
     assert metrics.page().count(b"\n") == lines
 
 
-def test_no_page_unless_it_is_asked_for(words):
+def test_without_a_config_file_local_callers_alone_get_the_page(words, monkeypatch):
+    assert "vitrine_ready 1.0" in words.get(PAGE).text
+    monkeypatch.setattr("serving.server.rest_api.middleware.is_loopback", lambda address: False)
     assert words.get(PAGE).status_code == 404
 
 
@@ -168,52 +168,3 @@ def test_successes_are_logged_when_asked_for(log):
         seen.model, seen.method, seen.status = "toy", "Predict", "OK"
     (line,) = map(json.loads, log)
     assert (line["event"], line["model"], line["request_id"]) == ("request", "toy", "0123456789abcdef")
-
-
-RELOAD = "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
-TOKEN = "a-token-of-some-length"
-
-
-@pytest.mark.parametrize("peer", ["ipv4:127.0.0.1:4000", "ipv6:[::1]:4000", "ipv6:%5B::1%5D:4000", "unix:/tmp/socket"])
-def test_loopback_may_reload(peer):
-    assert is_local(peer)
-    AdminAccess(TOKEN).check(RELOAD, peer=peer, metadata=())
-
-
-@pytest.mark.parametrize(
-    "peer", ["ipv4:10.0.0.1:4000", "ipv6:%5B2001:db8::1%5D:1", "ipv6:[::ffff:10.0.0.1]:1", "127.0.0.1", "", "ipv4:x:1"]
-)
-def test_others_may_with_the_token_only(peer):
-    assert not is_local(peer)
-    for token, metadata in (
-        (TOKEN, ()),
-        (TOKEN, [("authorization", "Bearer a-token-of-some-lengtH")]),
-        (TOKEN, [("authorization", TOKEN)]),
-        (None, [("authorization", "Bearer None")]),
-    ):
-        with pytest.raises(ServingError, match="PERMISSION_DENIED: This call is answered on loopback"):
-            AdminAccess(token).check(RELOAD, peer=peer, metadata=metadata)
-    AdminAccess(TOKEN).check(RELOAD, peer=peer, metadata=[("a", "b"), ("authorization", f"Bearer {TOKEN}")])
-    AdminAccess(TOKEN).check("/tensorflow.serving.PredictionService/Predict", peer=peer, metadata=())
-    with pytest.raises(ServingError):
-        AdminAccess(TOKEN).check("/tensorflow.ProfilerService/Profile", peer=peer, metadata=())
-
-
-def test_a_reload_from_elsewhere_is_refused(watched, monkeypatch):
-    request = model_management_pb2.ReloadConfigRequest()
-    monkeypatch.setattr("serving.server.grpc_api.admin_access.is_local", lambda peer: False)
-    with pytest.raises(grpc.RpcError) as refused:
-        watched.models.HandleReloadConfigRequest(request)
-    assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
-
-
-def test_a_token_that_is_no_secret_is_refused(tmp_path):
-    path = tmp_path / "token"
-    for text in ("", "short", "two words of sufficient length"):
-        path.write_text(text)
-        with pytest.raises(ValueError, match="must hold one word of at least 16 characters"):
-            read_token(path)
-    with pytest.raises(ValueError, match="cannot be read"):
-        read_token(tmp_path / "nowhere")
-    path.write_text(TOKEN + "\n")
-    assert read_token(path) == TOKEN

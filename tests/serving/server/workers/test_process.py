@@ -70,8 +70,8 @@ def test_flags_are_named_as_tf_servings():
         "/models/m",
     )
     defaults = parse_flags(["--model_base_path=/m"])
-    assert (defaults.host, defaults.port, defaults.rest_api_port, defaults.model_name) == (
-        "0.0.0.0",
+    assert (defaults.listen_host, defaults.port, defaults.rest_api_port, defaults.model_name) == (
+        "127.0.0.1",
         8500,
         None,
         "default",

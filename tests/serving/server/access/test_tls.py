@@ -1,4 +1,4 @@
-"""gRPC over TLS, with the clients' certificates checked, from the file TF Serving reads."""
+"""Both ports over TLS, with the clients' certificates checked, from the file TF Serving reads."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 import trustme
 from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
-from serving.server.grpc_api.tls import grpc_credentials
+from serving.server.access.tls import read_tls_config
 from serving.server.protocol.protos import SSLConfig
 
 STATUS = get_model_status_pb2.GetModelStatusRequest(model_spec={"name": "toy"})
@@ -65,10 +65,23 @@ def test_files_that_cannot_be_used_say_why_and_never_show_the_key(authority, tmp
     path = tmp_path / "ssl.config"
     path.write_text('server_key: "/etc/canary.key" server_cert: "/etc/server.pem"')
     with pytest.raises(ValueError, match="server_key in .* holds no PEM text; put the text itself") as caught:
-        grpc_credentials(path)
+        read_tls_config(path)
     assert "canary" not in str(caught.value)
     write_config(path, authority, client_verify=True)
     config = SSLConfig(server_key="-----BEGIN x", server_cert="-----BEGIN y", client_verify=True)
     path.write_text(str(config))
     with pytest.raises(ValueError, match="client_verify in .* needs custom_ca"):
-        grpc_credentials(path)
+        read_tls_config(path)
+    config = SSLConfig(server_key="-----BEGIN canary", server_cert="-----BEGIN y")
+    path.write_text(str(config))
+    with pytest.raises(ValueError, match="its texts are no key with its certificate") as caught:
+        read_tls_config(path).rest_context()
+    assert "canary" not in str(caught.value)
+
+
+def test_with_strict_the_rest_port_is_plain_text_as_that_of_tf_serving(
+    authority, half_plus_two_models, serve_toy, tmp_path
+):
+    path = write_config(tmp_path / "ssl.config", authority, client_verify=False)
+    with serve_toy(half_plus_two_models["tf2"], ssl_config_file=path, strict=True) as served:
+        assert served.get("/v1/models/toy").status_code == 200

@@ -1,0 +1,1 @@
+"""Access to the server: TLS, tokens with scopes, callers on this machine."""
