@@ -27,6 +27,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from beam_preprocess import sharded_writer
 from beam_preprocess.events.splits import DAYS, SPLITS
+from trainer.pseudonyms import user_keys
 from trainer.spec.config import from_json
 
 EXAMPLES, REPORT = "examples", "report"
@@ -79,7 +80,7 @@ class _FingerprintDriver(base_driver.BaseDriver, portable_base_driver.BaseDriver
         source = _source(properties)
         found = pipeline.input_fingerprint(source, self.side, from_json(properties["config"]))
         if self.side == "events":
-            found += hashlib.sha256(b"user key" + (pipeline.default_rules().user_hash_key or b"")).hexdigest()[:16]
+            found += hashlib.sha256(b"user key" + user_keys().key).hexdigest()[:16]
         result = driver_output_pb2.DriverOutput()
         result.exec_properties["fingerprint"].string_value = found
         return result

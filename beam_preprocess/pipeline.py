@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from beam_preprocess import items, precomputed_embeddings, sharded_writer, validation
+from beam_preprocess import items, precomputed_embeddings, sharded_writer
 from beam_preprocess.batches import Batch, GroupBatches, flat_map
 from beam_preprocess.days import records as days
 from beam_preprocess.days import signals
@@ -27,6 +27,7 @@ from beam_preprocess.literal_paths import remove_files
 from beam_preprocess.outcomes import Count, DeadLetter, PreprocessingStopped, SourceRow, Summary
 from beam_preprocess.sources import ReadRecords, Source, fingerprint
 from beam_preprocess.steps import OutcomeCollector, read_counts
+from trainer.pseudonyms import user_keys
 from trainer.spec.config import Config, to_dict
 from trainer.spec.records import SIGNALS
 from trainer.spec.units import SECONDS_PER_DAY
@@ -59,9 +60,9 @@ def options_of(beam_options: BeamOptions) -> PipelineOptions:
 
 
 def default_rules() -> joins.EventRules:
-    """Returns rules with a day of clock skew, and the user key of VITRINE_USER_KEY, else the public one."""
+    """Returns rules with a day of clock skew, and the user keys of the environment."""
     now = time.time() + _CLOCK_SKEW_SECONDS
-    return joins.EventRules(now=now, user_hash_key=validation.user_hash_key())
+    return joins.EventRules(now=now, user_keys=user_keys())
 
 
 def with_pseudo_queries(config: Config, source: Source) -> Config:
@@ -198,7 +199,12 @@ def _log_pseudo_queries(given: Config, decided: Config) -> Config:
 
 
 def _rules_for(source: Source, rules: joins.EventRules) -> joins.EventRules:
-    return dataclasses.replace(rules, user_hash_key=None) if source.has_pseudonyms else rules
+    """The rules for one source; users of a generated shop or of a public data set are no secret."""
+    if source.has_pseudonyms:
+        return dataclasses.replace(rules, user_keys=None)
+    if rules.user_keys and (source.ground_truth_path or source.published_results):
+        return dataclasses.replace(rules, user_keys=rules.user_keys.or_demo())
+    return rules
 
 
 class _EventsRun(NamedTuple):

@@ -6,9 +6,6 @@ is dropped alone; an unknown field is left out. Everything that is dropped is co
 
 import dataclasses
 import datetime
-import functools
-import hmac
-import os
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,7 +14,6 @@ from beam_preprocess.outcomes import Reason, RecordError
 from trainer.spec.records import Field, Kind
 from trainer.spec.units import MICROSECONDS_PER_SECOND, SECONDS_PER_DAY
 
-DEFAULT_USER_KEY = b"vitrine"
 _MAX_FLOAT = 3.0e38  # what a 32-bit float holds, in round numbers
 _MAX_INTEGER = 2**63 - 1
 _LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z
@@ -46,11 +42,6 @@ class _RejectedValue(Exception):
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.error = RecordError(reason, detail)
-
-
-def user_hash_key() -> bytes:
-    """Returns the key of pseudonyms: VITRINE_USER_KEY, else the public one."""
-    return os.environ.get("VITRINE_USER_KEY", "").encode() or DEFAULT_USER_KEY
 
 
 def entries(values: Mapping[str, str]) -> list[str]:
@@ -92,12 +83,6 @@ def clean(text: str) -> str:
         return text.replace("\0", "") if "\0" in text else text
     kept = "".join(c for c in text if c != "\0" and not 0xD800 <= ord(c) <= 0xDFFF)
     return unicodedata.normalize("NFC", kept)
-
-
-@functools.lru_cache(maxsize=100_000)
-def pseudonym(name: str, *, key: bytes) -> str:
-    """Returns the keyed hash of a user or session id, hexadecimal."""
-    return hmac.digest(key, name.encode(errors="replace"), "sha256").hex()
 
 
 def _read(raw: Any, field: Field, warnings: list[str]) -> Any:

@@ -1,5 +1,6 @@
 """Your own shop: twelve catalogue rows and some fifty events, written here, become a search.
 
+    export VITRINE_USER_KEY=$(openssl rand -hex 32)
     .venv/bin/python examples/your_own_shop.py --output runs/your_own_shop
 
 docs/data_contract.md lists every field. Photos, clips and sounds are named in the catalogue by their path below the

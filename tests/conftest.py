@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ["VITRINE_USER_KEY"] = "key-of-the-tests"
+os.environ.pop("VITRINE_USER_KEY_PREVIOUS", None)
 
 import collections
 import pathlib

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from beam_preprocess import validation
 from beam_preprocess.events.rows import CheckedEvent, Interaction, Observation, Purchase, TypedSearch
 from beam_preprocess.outcomes import Count, DeadLetter, Reason, RecordError, SourceRef, SourceRow
+from trainer.pseudonyms import UserKeys
 from trainer.spec.records import EVENTS, INTENTS, SENTIMENTS, EventType
 from trainer.spec.units import MICROSECONDS_PER_SECOND
 
@@ -29,11 +30,11 @@ class EventRules:
 
     Attributes:
       now: Epoch seconds; later events are quarantined.
-      user_hash_key: Key of the hash that stands for a user or session id; None where the ids are pseudonyms already.
+      user_keys: Keys of the hash that stands for a user or session id; None where the ids are pseudonyms already.
     """
 
     now: float
-    user_hash_key: bytes | None = validation.DEFAULT_USER_KEY
+    user_keys: UserKeys | None = UserKeys()
 
 
 def check_event(row: SourceRow, *, rules: EventRules) -> Iterator[Any]:
@@ -109,9 +110,7 @@ def _event(record: Mapping[str, Any], ref: SourceRef, rules: EventRules) -> Chec
 
 
 def _pseudonym(name: str, rules: EventRules) -> str:
-    if not name or rules.user_hash_key is None:
-        return name
-    return validation.pseudonym(name, key=rules.user_hash_key)
+    return rules.user_keys.logged(name).pseudonym if name and rules.user_keys is not None else name
 
 
 def _sentiment(record: Mapping[str, Any]) -> int:

@@ -1,6 +1,5 @@
 """Event records of drafts: values read as the export spells them, returns by their sign, and ids as pseudonyms."""
 
-import dataclasses
 import functools
 import re
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from beam_preprocess.feeds.items import Reader
 from beam_preprocess.feeds.values import ids, lists, numbers, texts, times
 from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empty
 from beam_preprocess.outcomes import Reason, SourceRef
+from trainer.pseudonyms import UserKeys
 from trainer.spec.records import INTENTS, SENTIMENTS, EventType
 
 # Words of logs for our types, beside the types themselves.
@@ -47,24 +47,30 @@ _BOUNDS: tuple[tuple[str, Callable[..., Any], float, float], ...] = (
 _SALES = (EventType.PURCHASE, EventType.RETURN)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """Pseudonyms of users and sessions.
+    """Pseudonyms of users and sessions, over a change of keys too.
 
-    Attributes:
-      key: Key of the hash; None where the ids of the export are pseudonyms already.
+    An id that a log has under the earlier key gets the pseudonym of now where any log shows both: as a raw id, or as
+    an id that was hashed by both keys.
+
+    Args:
+      keys: Keys of the hash.
     """
 
-    key: bytes | None
+    def __init__(self, keys: UserKeys) -> None:
+        self._keys = keys
+        self._now: dict[str, str] = {}
 
     def of(self, name: str) -> str:
-        """Returns the pseudonym of a user's or session's id."""
-        return name if self.key is None else _pseudonym(name, self.key)
+        """Returns the pseudonym of a user's or session's id.
 
-
-@functools.lru_cache(maxsize=1 << 16)
-def _pseudonym(name: str, key: bytes) -> str:
-    return validation.pseudonym(name, key=key)
+        Raises:
+          MissingUserKeyError: There is no key.
+        """
+        found = self._keys.logged(name)
+        if found.earlier:
+            self._now[found.earlier] = found.pseudonym
+        return self._now.get(found.pseudonym, found.pseudonym)
 
 
 def event_record(draft: EventDraft, reader: Reader, identity: Identity, *, as_of: float) -> dict[str, Any] | Skipped:

@@ -98,9 +98,10 @@ def import_events(
 
     Raises:
       AmbiguousSpellingError: A feed does not show how its numbers or dates are meant.
+      MissingUserKeyError: The events carry users, and there is no key.
     """
     first = _FirstPass(JoinRates(index), write_letter)
-    identity = Identity(key=options.user_key)
+    identity = Identity(options.user_keys)
     for feed in feeds:
         _profile(feed, options, identity, first)
     limits = first.profile.limits(max_per_day=max_per_day)

@@ -16,6 +16,7 @@ from beam_preprocess.feeds.files.locations import InputFile, input_files
 from beam_preprocess.feeds.kinds import KINDS
 from beam_preprocess.feeds.values.numbers import Point
 from beam_preprocess.outcomes import SourceRow
+from trainer.pseudonyms import UserKeys
 
 Part = Literal["catalog", "events"]
 Records = Callable[[], Iterator[Mapping[str, Any]]]
@@ -34,7 +35,7 @@ class ImportOptions:
       currency: ISO 4217 code of prices in exports that name none.
       as_of: Seconds since 1970 UTC at which sales are open or over.
       now: Seconds since 1970 UTC after which an event is from the future.
-      user_key: Key of the pseudonyms of users and sessions.
+      user_keys: Keys of the pseudonyms of users and sessions.
     """
 
     mapping: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -43,7 +44,7 @@ class ImportOptions:
     currency: str = ""
     as_of: float = dataclasses.field(default_factory=time.time)
     now: float = dataclasses.field(default_factory=time.time)
-    user_key: bytes = b""
+    user_keys: UserKeys = UserKeys()
 
 
 @dataclasses.dataclass(frozen=True)

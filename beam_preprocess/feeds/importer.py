@@ -11,6 +11,7 @@ import datetime
 import gc
 import json
 import logging
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from beam_preprocess.feeds.report import CatalogReport, MappingReport, joined_pa
 from beam_preprocess.feeds.values import numbers
 from beam_preprocess.feeds.values.parsed import UnreadableValue
 from beam_preprocess.outcomes import PreprocessingStopped, RecordError
+from trainer.pseudonyms import UserKeys
 from trainer.spec import records
 from trainer.spec.config import DataConfig
 
@@ -72,8 +74,9 @@ def import_shop(
 
     Raises:
       AmbiguousSpellingError: An export does not show how its numbers or dates are meant.
-      ValueError: An export cannot be read.
+      ValueError: An export cannot be read, or carries users and there is no key for them.
     """
+    options = dataclasses.replace(options, user_keys=_user_keys(feeds, output_dir, options.user_keys))
     aside = None if output_dir is None else _aside(str(output_dir))
     with _few_collections():
         report = _written(feeds, aside, options, data)
@@ -83,6 +86,13 @@ def import_shop(
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
         _publish(aside, str(output_dir))
     return report
+
+
+def _user_keys(feeds: ShopFeeds, output_dir: str | Path | None, keys: UserKeys) -> UserKeys:
+    """The keys that are set; a generated shop has a public one, and a report alone takes any."""
+    if keys.key or not (feeds.ground_truth_path or output_dir is None):
+        return keys
+    return keys.or_demo() if feeds.ground_truth_path else UserKeys(secrets.token_bytes())
 
 
 @contextlib.contextmanager

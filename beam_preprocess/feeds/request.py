@@ -20,7 +20,7 @@ from beam_preprocess.feeds.values.times import moment
 from beam_preprocess.feeds.writers import read_records, write_catalog
 from beam_preprocess.media.web.fetched_file import fetched_file
 from beam_preprocess.media.web.rules import web_address
-from beam_preprocess.validation import user_hash_key
+from trainer.pseudonyms import user_keys
 from trainer.spec.config import DataConfig
 
 _LOG = logging.getLogger("vitrine.preprocess.import")
@@ -143,7 +143,7 @@ class ImportRequest:
             currency=currency,
             as_of=moment(self.as_of).value if self.as_of else present,
             now=present if now is None else now,
-            user_key=user_hash_key(),
+            user_keys=user_keys(),
         )
 
     def run(self, output_dir: str | Path | None, *, data: DataConfig, now: float | None = None) -> MappingReport:

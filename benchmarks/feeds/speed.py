@@ -21,6 +21,7 @@ import orjson
 
 from beam_preprocess.feeds.feed import ImportOptions, open_feed
 from beam_preprocess.feeds.importer import ShopFeeds, import_shop
+from trainer.pseudonyms import UserKeys
 from trainer.spec.config import DataConfig
 
 _NOW = 1_710_010_112
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_events(events, options.events, options.items)
         feeds = ShopFeeds(catalog=[open_feed(f"shop:{catalog}", "catalog")])
         both = ShopFeeds(catalog=feeds.catalog, events=[open_feed(f"shop:{events}", "events")])
-        settings = ImportOptions(now=float(_NOW), as_of=float(_NOW), user_key=b"key")
+        settings = ImportOptions(now=float(_NOW), as_of=float(_NOW), user_keys=UserKeys(b"key"))
 
         def run(what: ShopFeeds) -> None:
             import_shop(what, folder / "out", options=settings, data=DataConfig())

@@ -11,6 +11,7 @@ from beam_preprocess.outcomes import Summary
 from beam_preprocess.sources import open_source
 from tests.beam_preprocess.little_shop import DAY, NOW, read_examples, read_letters, write_shop
 from tests.support import fake_media
+from trainer.pseudonyms import UserKeys
 from trainer.spec.config import Config, override
 from trainer.spec.presets import tiny
 
@@ -74,7 +75,7 @@ SIGNALS = [
     {"date": "1970-01-02", "key": "mug", "source": "rumour", "value": 3},
 ]
 LENIENT = override(tiny(), ["data.media_missing_limit=0.9"])  # two of the three items with media have a bad one
-RULES = joins.EventRules(now=NOW, user_hash_key=b"secret")
+RULES = joins.EventRules(now=NOW, user_keys=UserKeys(b"secret"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,7 +69,7 @@ def read(pattern):
 
 
 def test_an_item_and_an_event_in_wire_form(tmp_path, monkeypatch):
-    monkeypatch.delenv("VITRINE_USER_KEY", raising=False)
+    monkeypatch.setenv("VITRINE_USER_KEY", "vitrine")
     shop, out = tmp_path / "shop", tmp_path / "out"
     (shop / "media").mkdir(parents=True)
     (shop / "media" / "mug.jpg").write_bytes(fake_media.jpeg((200, 30, 30), width=48, height=40))

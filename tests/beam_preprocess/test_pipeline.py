@@ -1,5 +1,6 @@
 """The pipelines on a dirty shop: what is written, what is dropped and why; a second run gives the same bytes."""
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -9,12 +10,13 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from PIL import Image
 
-from beam_preprocess import pipeline, validation
+from beam_preprocess import pipeline
 from beam_preprocess.items import wire_row
 from beam_preprocess.sources import open_source
 from tests.beam_preprocess.conftest import make_shop, preprocess
 from tests.beam_preprocess.little_shop import DAY, file_bytes, read_letters, write_shop
 from tests.support import fake_media
+from trainer.pseudonyms import UserKeys
 from trainer.spec.config import Config, WireConfig, override
 from trainer.spec.feature_list import features_of
 from trainer.spec.features import Side
@@ -270,9 +272,23 @@ def test_without_a_runner_all_runs_here():
 
 def test_the_user_key_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("VITRINE_USER_KEY", "own")
-    assert pipeline.default_rules().user_hash_key == b"own"
+    assert pipeline.default_rules().user_keys == UserKeys(b"own")
     monkeypatch.delenv("VITRINE_USER_KEY")
-    assert pipeline.default_rules().user_hash_key == validation.DEFAULT_USER_KEY
+    assert pipeline.default_rules().user_keys == UserKeys()
+
+
+@pytest.mark.parametrize(("truth", "fails"), [(False, True), (True, False)])
+def test_users_without_a_key_stop_a_shop_but_not_a_generated_one(monkeypatch, tmp_path, truth, fails):
+    monkeypatch.delenv("VITRINE_USER_KEY")
+    (tmp_path / "catalog.jsonl").write_text('{"item_id": "a", "title": "Lamp"}\n')
+    (tmp_path / "events.jsonl").write_text('{"timestamp": 1, "type": "view", "item_id": "a", "user_id": "ann"}\n')
+    if truth:
+        (tmp_path / "truth.jsonl").write_text("")
+    outputs = {split: tmp_path / split for split in ("train", "eval", "days")}
+    given = {"config": tiny(), "output_dirs": outputs, "dead_letter_path": tmp_path / "dead.jsonl"}
+    expected = pytest.raises(Exception, match="VITRINE_USER_KEY is not set; .* export VITRINE_USER_KEY=")
+    with expected if fails else contextlib.nullcontext():
+        pipeline.ingest_events(open_source(tmp_path), **given)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import pytest
 from beam_preprocess.events import joins
 from beam_preprocess.events.rows import Interaction, Purchase
 from beam_preprocess.outcomes import Count, DeadLetter, SourceRef, SourceRow
+from trainer.pseudonyms import UserKeys
 
-RULES = joins.EventRules(now=1_000.0, user_hash_key=b"k")
+RULES = joins.EventRules(now=1_000.0, user_keys=UserKeys(b"k"))
 
 
 def check(**values):

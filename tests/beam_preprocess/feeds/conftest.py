@@ -8,6 +8,7 @@ import pytest
 from beam_preprocess.feeds.feed import ImportOptions, feed_of_records, open_feed
 from beam_preprocess.feeds.importer import ShopFeeds, import_shop
 from beam_preprocess.feeds.report import MappingReport
+from trainer.pseudonyms import UserKeys
 from trainer.spec.config import DataConfig
 
 NOW = 1_710_010_112.0  # 2024-03-09T18:48:32Z
@@ -28,7 +29,7 @@ class Imported(NamedTuple):
 def run(tmp_path):
     def run(catalog=(), events=(), *, data=None, **options):
         """Imports feeds; each is the content of a file, records, or the name of a feed."""
-        settings = {"now": NOW, "as_of": NOW, "user_key": b"key"} | options
+        settings = {"now": NOW, "as_of": NOW, "user_keys": UserKeys(b"key")} | options
         feeds = {
             part: [_opened(tmp_path, number, part, content) for number, content in enumerate(found)]
             for part, found in (("catalog", catalog), ("events", events))
