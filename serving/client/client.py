@@ -12,7 +12,7 @@ from .request_inputs import query_inputs, score_inputs, search_inputs
 from .results import SearchResult, explanation, score_components, search_result, to_text
 from .search_options import QueryOptions, ScoreOptions, SearchOptions, check_names
 from .specs import SignatureSpec, fill_inputs
-from .transports import NO_CREDENTIALS, Credentials, Grpc, Rest, Transport
+from .transports import NO_CREDENTIALS, Answer, Credentials, Grpc, Rest, Transport
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 STALE_CODES = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "HTTP 400")
@@ -61,7 +61,7 @@ class Client:
         Args:
           **options: The fields of `SearchOptions`: `text`, `image`, `video`, `audio`, `history`, `history_age_days`,
             `search_history`, `search_history_age_days`, `profile`, `user_id`, `seed_items`, `query_weights`,
-            `score_weights`, `intent_weight`, `boosts`, `filters`, `page`, `page_size`, `diversity`.
+            `score_weights`, `intent_weight`, `boosts`, `filters`, `page`, `page_size`, `diversity`, `query_id`.
 
         Raises:
           TypeError: For an option that does not exist.
@@ -69,7 +69,8 @@ class Client:
           MediaError: For a photo, clip or sound without a wire form (a ClientError and a ValueError).
           ClientError: When the server refuses or cannot be reached.
         """
-        return search_result(self.predict("search", self._search_inputs(options)))
+        inputs = self._search_inputs(options)
+        return self._found(self._answer("search", inputs, query_id=options.get("query_id") or ""))
 
     def explain(self, item_id: str, **options: Unpack[SearchOptions]) -> dict[str, Any]:
         """Explains the position of an item in the answer to `search(**options)`, or its absence.
@@ -120,7 +121,7 @@ class Client:
     def similar_items(self, item_id: str, *, page: int = 1, page_size: int = 10) -> SearchResult:
         """Searches for items like the given one, which is not among the results."""
         inputs = {"item_id": [item_id], "page": [page], "page_size": [page_size]}
-        return search_result(self.predict("similar_items", inputs))
+        return self._found(self._answer("similar_items", inputs))
 
     def embed_query(self, **options: Unpack[QueryOptions]) -> dict[str, np.ndarray]:
         """Returns the outputs of `embed_query` for one query, without the batch axis (`vector` is [dim]).
@@ -148,16 +149,22 @@ class Client:
           ValueError: For an unknown signature or input, or one that is missing and has no default.
           ClientError: When the server refuses or cannot be reached.
         """
+        return self._answer(signature_name, inputs).outputs
+
+    def _answer(self, signature_name: str, inputs: Mapping[str, Any], *, query_id: str = "") -> Answer:
+        """The answer of a signature; arguments and errors as of `predict`."""
         specs = self.signatures()
         try:
-            return self._predict(signature_name, inputs, specs)
+            return self._predict(signature_name, inputs, specs, query_id=query_id)
         except (ClientError, ValueError) as error:
             if isinstance(error, ClientError) and error.code not in STALE_CODES:
                 raise
             fresh = self.signatures(refresh=True)
             if repr(fresh) == repr(specs):
                 raise
-            return self._predict(signature_name, inputs, fresh)  # A new bundle has come with other signatures.
+            return self._predict(
+                signature_name, inputs, fresh, query_id=query_id
+            )  # A new bundle has come with other signatures.
 
     def signatures(self, *, refresh: bool = False) -> Mapping[str, SignatureSpec]:
         """Returns the signatures by name, requested once."""
@@ -173,13 +180,17 @@ class Client:
         return self._wire_spec
 
     def _predict(
-        self, signature_name: str, inputs: Mapping[str, Any], specs: Mapping[str, SignatureSpec]
-    ) -> dict[str, np.ndarray]:
+        self, signature_name: str, inputs: Mapping[str, Any], specs: Mapping[str, SignatureSpec], *, query_id: str
+    ) -> Answer:
         if signature_name not in specs:
             names = ", ".join(sorted(specs))
             raise ValueError(f"Signature {signature_name!r} is not in the bundle; it has {names}.")
         spec = specs[signature_name]
-        return self._transport.predict(signature_name, fill_inputs(signature_name, inputs, spec), spec)
+        filled = fill_inputs(signature_name, inputs, spec)
+        return self._transport.predict(signature_name, filled, spec, query_id=query_id)
+
+    def _found(self, answer: Answer) -> SearchResult:
+        return search_result(answer.outputs, query_id=answer.query_id)
 
     def _search_inputs(self, options: SearchOptions) -> dict[str, Any]:
         check_names(options, SearchOptions)

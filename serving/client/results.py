@@ -25,6 +25,7 @@ class SearchResult:
       num_results: The number of results; the length of `ids`.
       query_status: Remarks on the query as a bit mask; 0 means that everything was understood.
       bundle_version: The version of the bundle that answered.
+      query_id: The id of the query, which events about its results carry; "" from a server that gives none.
     """
 
     ids: tuple[str, ...]
@@ -37,9 +38,10 @@ class SearchResult:
     num_results: int
     query_status: int
     bundle_version: str
+    query_id: str = ""
 
 
-def search_result(outputs: Mapping[str, np.ndarray]) -> SearchResult:
+def search_result(outputs: Mapping[str, np.ndarray], *, query_id: str = "") -> SearchResult:
     """Returns the first row of the outputs of a search."""
     count = int(outputs["num_results"][0])
     return SearchResult(
@@ -53,6 +55,7 @@ def search_result(outputs: Mapping[str, np.ndarray]) -> SearchResult:
         num_results=count,
         query_status=int(outputs["query_status"][0]),
         bundle_version=to_text(outputs["bundle_version"][0]),
+        query_id=query_id,
     )
 
 

@@ -67,12 +67,14 @@ class SearchOptions(ScoreOptions, total=False):
       page: From 1.
       page_size: Results a page; more than the bundle publishes is refused (TF Serving: brought into range).
       diversity: 0 to 1; moves results that resemble those above them down.
+      query_id: That of the first page, for the pages behind it.
     """
 
     filters: "Filters | None"
     page: int
     page_size: int
     diversity: float | None
+    query_id: str | None
 
 
 def check_names(options: Mapping[str, Any], kind: Any) -> None:

@@ -20,6 +20,7 @@ from .specs import SignatureSpec, TensorSpec, to_array
 from .tensors import array_to_tensor, signature_specs, tensor_to_array
 
 BYTES_SUFFIX = "_bytes"
+QUERY_ID_HEADER = "x-query-id"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,13 @@ class Credentials:
 NO_CREDENTIALS = Credentials()
 
 
+class Answer(NamedTuple):
+    """Outputs of a signature, and the id of the query; "" from a server that gives none."""
+
+    outputs: dict[str, np.ndarray]
+    query_id: str
+
+
 class Transport(Protocol):
     """Transport of requests to one model."""
 
@@ -84,9 +92,9 @@ class Transport(Protocol):
         """The signatures of the latest version."""
 
     def predict(
-        self, signature_name: str, inputs: Mapping[str, np.ndarray], spec: SignatureSpec
-    ) -> dict[str, np.ndarray]:
-        """The outputs for a full set of inputs."""
+        self, signature_name: str, inputs: Mapping[str, np.ndarray], spec: SignatureSpec, *, query_id: str = ""
+    ) -> Answer:
+        """The answer to a full set of inputs; `query_id` is that of an earlier page."""
 
 
 class Grpc:
@@ -110,20 +118,22 @@ class Grpc:
     def signatures(self) -> dict[str, SignatureSpec]:
         """The signatures of the latest version."""
         request = MESSAGES["MetadataRequest"](model_spec=self._spec, metadata_field=["signature_def"])
-        found = self._call("GetModelMetadata", request).metadata["signature_def"].value
+        found = self._call("GetModelMetadata", request).message.metadata["signature_def"].value
         return signature_specs(MESSAGES["SignatureMap"].FromString(found))
 
     def predict(
-        self, signature_name: str, inputs: Mapping[str, np.ndarray], spec: SignatureSpec
-    ) -> dict[str, np.ndarray]:
-        """The outputs for a full set of inputs."""
+        self, signature_name: str, inputs: Mapping[str, np.ndarray], spec: SignatureSpec, *, query_id: str = ""
+    ) -> Answer:
+        """The answer to a full set of inputs; `query_id` is that of an earlier page."""
         request = MESSAGES["PredictRequest"](model_spec={**self._spec, "signature_name": signature_name})
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(array_to_tensor(array))
-        outputs = self._call("Predict", request).outputs
-        return {name: tensor_to_array(outputs[name]) for name in sorted(outputs)}
+        answer = self._call("Predict", request, **_query_headers(query_id))
+        outputs = answer.message.outputs
+        arrays = {name: tensor_to_array(outputs[name]) for name in sorted(outputs)}
+        return Answer(arrays, answer.metadata.get(QUERY_ID_HEADER, ""))
 
-    def _call(self, method: str, request: Any) -> Any:
+    def _call(self, method: str, request: Any, **headers: str) -> "_GrpcAnswer":
         if not self._methods:
             self._process = os.getpid()
             self._methods = self._connected()
@@ -134,7 +144,9 @@ class Grpc:
                 "Make a Client in each process, or use rest=.",
             )
         try:
-            return self._methods[method](request, timeout=self._timeout_seconds, metadata=self._metadata)
+            metadata = (*self._metadata, *headers.items())
+            found, call = self._methods[method].with_call(request, timeout=self._timeout_seconds, metadata=metadata)
+            return _GrpcAnswer(found, dict(call.trailing_metadata() or ()))
         except self._error as error:
             raise ClientError(error.code().name, error.details()) from error
 
@@ -176,18 +188,20 @@ class Rest:
         return signature_specs(message)
 
     def predict(
-        self, signature_name: str, inputs: Mapping[str, np.ndarray], spec: SignatureSpec
-    ) -> dict[str, np.ndarray]:
-        """The outputs for a full set of inputs."""
+        self, signature_name: str, inputs: Mapping[str, np.ndarray], spec: SignatureSpec, *, query_id: str = ""
+    ) -> Answer:
+        """The answer to a full set of inputs; `query_id` is that of an earlier page."""
         columns = {name: _to_json(array.tolist()) for name, array in inputs.items()}
         body = json.dumps({"signature_name": signature_name, "inputs": columns}).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **_query_headers(query_id)}
         with self._errors():
             response = self._session().post(f"{self._url}:predict", data=body, headers=headers, **self._options)
-            found = self._answer(response)["outputs"]
+            answer = self._answer(response)
+        found = answer["outputs"]
         if len(spec.outputs) == 1:
             found = {next(iter(spec.outputs)): found}
-        return {name: _from_json(found[name], spec.outputs[name], name=name) for name in sorted(found)}
+        arrays = {name: _from_json(found[name], spec.outputs[name], name=name) for name in sorted(found)}
+        return Answer(arrays, str(answer.get("query_id", "")))
 
     def _session(self) -> requests.Session:
         """The session of this process: sockets that are shared over a fork mix the answers of both processes."""
@@ -211,6 +225,15 @@ class Rest:
             yield
         except requests.RequestException as error:
             raise ClientError("UNAVAILABLE", f"{type(error).__name__} at {self._url}") from error
+
+
+class _GrpcAnswer(NamedTuple):
+    message: Any
+    metadata: dict[str, Any]
+
+
+def _query_headers(query_id: str) -> dict[str, str]:
+    return {QUERY_ID_HEADER: query_id} if query_id else {}
 
 
 class _Token(requests.auth.AuthBase):

@@ -23,6 +23,7 @@ from serving.server.handlers import RequestHandlers
 from serving.server.protocol.deadline import Deadline
 from serving.server.protocol.errors import Code, ServingError
 from serving.server.protocol.grpc_status import GRPC_STATUS
+from serving.server.telemetry import query_id
 from serving.server.telemetry.log import log_exception
 
 Response = TypeVar("Response")
@@ -54,8 +55,25 @@ class _Dispatcher:
         except Exception as error:
             log_exception("grpc_crashed", error)
             failure = ServingError(Code.INTERNAL, "Internal error of the server; its log has the details.")
+        raise await self._abort(failure, context)
+
+    async def run_query(self, call: Callable[[Deadline, str], Response], context: grpc.aio.ServicerContext) -> Response:
+        """As `run`, of a call of the model under the id of its query, which goes back in the trailing metadata."""
+        if not self.handlers.compatibility.gives_query_ids:
+            return await self.run(lambda until: call(until, ""), context)
+        sent = (value for key, value in context.invocation_metadata() or () if key == query_id.METADATA_KEY)
+        try:
+            name = query_id.query_id(next(sent, None))
+        except ServingError as error:
+            raise await self._abort(error, context) from error
+        response = await self.run(lambda until: call(until, name), context)
+        context.set_trailing_metadata(((query_id.METADATA_KEY, name),))
+        return response
+
+    async def _abort(self, failure: ServingError, context: grpc.aio.ServicerContext) -> ServingError:
+        """Ends the RPC; it raises, so that nothing is returned."""
         await context.abort(GRPC_STATUS[failure.code], failure.client_message(self.handlers.compatibility))
-        raise failure  # Never reached: abort raises.
+        return failure
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
@@ -69,26 +87,32 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         self, request: predict_pb2.PredictRequest, context: grpc.aio.ServicerContext
     ) -> predict_pb2.PredictResponse:
         """Runs one signature of one version."""
-        return await self._dispatcher.run(lambda until: self._handlers.predict(request, deadline=until), context)
+        return await self._dispatcher.run_query(
+            lambda until, name: self._handlers.predict(request, deadline=until), context
+        )
 
     async def Classify(  # noqa: N802
         self, request: classification_pb2.ClassificationRequest, context: grpc.aio.ServicerContext
     ) -> classification_pb2.ClassificationResponse:
         """The classes of Examples."""
-        return await self._dispatcher.run(lambda until: self._handlers.classify(request, deadline=until), context)
+        return await self._dispatcher.run_query(
+            lambda until, name: self._handlers.classify(request, deadline=until), context
+        )
 
     async def Regress(  # noqa: N802
         self, request: regression_pb2.RegressionRequest, context: grpc.aio.ServicerContext
     ) -> regression_pb2.RegressionResponse:
         """The value of each Example."""
-        return await self._dispatcher.run(lambda until: self._handlers.regress(request, deadline=until), context)
+        return await self._dispatcher.run_query(
+            lambda until, name: self._handlers.regress(request, deadline=until), context
+        )
 
     async def MultiInference(  # noqa: N802
         self, request: inference_pb2.MultiInferenceRequest, context: grpc.aio.ServicerContext
     ) -> inference_pb2.MultiInferenceResponse:
         """Several signatures of one version over the same Examples."""
-        return await self._dispatcher.run(
-            lambda until: self._handlers.multi_inference(request, deadline=until), context
+        return await self._dispatcher.run_query(
+            lambda until, name: self._handlers.multi_inference(request, deadline=until), context
         )
 
     async def GetModelMetadata(  # noqa: N802

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,11 @@ class JsonResponse:
 
     body: bytes
     has_null_numbers: bool = False
+
+    def with_field(self, name: str, text: str) -> "JsonResponse":
+        """Returns the response with one more field of its object, a text."""
+        field = f', "{name}": {json.dumps(text)}}}'.encode()
+        return dataclasses.replace(self, body=self.body.rstrip().removesuffix(b"}") + field)
 
 
 def predict_response(

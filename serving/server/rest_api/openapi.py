@@ -6,6 +6,7 @@
 import json
 from typing import Any
 
+from serving.server.telemetry import query_id
 from serving.server.telemetry.metrics import DEFAULT_PATH
 
 OPENAPI_VERSION = "3.1.0"
@@ -87,8 +88,10 @@ def _parameter(name: str) -> dict[str, Any]:
 
 
 def _call(summary: str, request: str, response: str) -> dict[str, Any]:
+    own_id = {"name": query_id.HEADER, "in": "header", "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,80}$"}}
     return {
         "summary": summary,
+        "parameters": [{**own_id, "description": "The id of the query, for its pages behind the first."}],
         "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(request)}}},
         "responses": {"200": _answer("The answer.", response), **_errors(*ERRORS)},
     }
@@ -146,13 +149,16 @@ def _call_schemas() -> dict[str, Any]:
             ]
         },
         "PredictResponse": {
-            "oneOf": [_object({"predictions": {"type": "array"}}, "predictions"), _object({"outputs": {}}, "outputs")]
+            "oneOf": [
+                _object({"predictions": {"type": "array"}, "query_id": TEXT}, "predictions"),
+                _object({"outputs": {}, "query_id": TEXT}, "outputs"),
+            ]
         },
         "ExamplesRequest": _object(
             {"signature_name": TEXT, "context": example, "examples": {**_array(example), "minItems": 1}}, "examples"
         ),
-        "ClassifyResponse": _object({"results": _array(_array(label))}, "results"),
-        "RegressResponse": _object({"results": _array({"type": ["number", "null"]})}, "results"),
+        "ClassifyResponse": _object({"results": _array(_array(label)), "query_id": TEXT}, "results"),
+        "RegressResponse": _object({"results": _array({"type": ["number", "null"]}), "query_id": TEXT}, "results"),
     }
 
 

@@ -16,6 +16,7 @@ from serving.server.json_codec.outputs import JsonResponse
 from serving.server.json_codec.text import dump_json
 from serving.server.protocol.deadline import Deadline
 from serving.server.protocol.errors import HTTP_STATUS, Code, ServingError, invalid, quoted
+from serving.server.telemetry import query_id
 from serving.server.telemetry.log import log_exception
 
 TARGET = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
@@ -115,8 +116,7 @@ class RestService:
             return _preflight(request)
         call = CALL_URL.fullmatch(path) if request.method == "POST" else None
         if call:
-            body, spec, post = await _body(request), _spec(call), self._posts[call["call"].lower()]
-            return await self._call_pool.run(lambda: post(body, spec, deadline=deadline))
+            return await self._query(request, call, deadline)
         status = STATUS_URL.fullmatch(path) if request.method == "GET" else None
         if status is None:
             raise invalid(f"Malformed request: {request.method} {quoted(request.raw_path)}")
@@ -124,6 +124,14 @@ class RestService:
             raise invalid("Missing model name in request.")
         spec, get = _spec(status), self._metadata if status["metadata"] else self._status
         return await self._call_pool.run(lambda: JsonResponse(body=dump_json(get(spec))))
+
+    async def _query(self, request: web.Request, call: re.Match[str], deadline: Deadline) -> JsonResponse:
+        """Answers a call of the model, under the id of its query."""
+        gives_id = self._compatibility.gives_query_ids
+        name = query_id.query_id(request.headers.get(query_id.HEADER)) if gives_id else ""
+        body, spec, post = await _body(request), _spec(call), self._posts[call["call"].lower()]
+        found = await self._call_pool.run(lambda: post(body, spec, deadline=deadline))
+        return found.with_field(query_id.FIELD, name) if name else found
 
     def _status(self, spec: model_pb2.ModelSpec) -> dict[str, Any]:
         return _proto_json(self._handlers.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))

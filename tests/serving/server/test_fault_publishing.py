@@ -11,6 +11,7 @@ from serving.bundle import publish as publishing
 from serving.bundle import push
 from serving.manifest import write_manifest
 from tests.serving.server import toy_models
+from tests.serving.server.in_process import content
 
 # A hundred publishers, each killed at another step: every other one ours, the rest copying file by file. A
 # server's versions follow all the while; what is loaded must be whole.
@@ -141,7 +142,7 @@ def test_whatever_the_time_of_the_clock_the_newest_push_is_the_one_that_serves(
             arguments = [str(bundle), str(destination), f"--server={served.url}", "--model_name=toy"]
             assert push.main(arguments) == 0
             assert capsys.readouterr().out == f"published {version}\nserving {version} at {served.url}\n"
-            assert served.post({"instances": [0.0]}).json() == {"predictions": [value]}
+            assert content(served.post({"instances": [0.0]})) == {"predictions": [value]}
 
 
 def test_a_push_that_is_not_served_fails_and_reports_what_is(serve_toy, tmp_path, capsys):

@@ -18,6 +18,7 @@ from tensorflow_serving.apis import predict_pb2
 from serving.server.models.saved_model import LoadedModel
 from serving.server.telemetry.metrics import resident_bytes
 from tests.serving.server import toy_models
+from tests.serving.server.in_process import content
 
 pytestmark = pytest.mark.extended
 
@@ -182,7 +183,7 @@ def test_requests_that_never_end_cost_neither_answers_nor_memory(narrow):
             one.sendall(beginnings[number % len(beginnings)])
             sockets.append(one)
         for _ in range(5):
-            assert narrow.request("POST", PREDICT, GOOD_BODY).json() == {"predictions": [2.5]}
+            assert content(narrow.request("POST", PREDICT, GOOD_BODY)) == {"predictions": [2.5]}
         # A body that does not come is given up after the time limit of a request.
         stalled = sockets[2]
         stalled.settimeout(20)

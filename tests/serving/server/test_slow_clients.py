@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
 from tests.serving.server import toy_models
+from tests.serving.server.in_process import content
 
 pytestmark = pytest.mark.extended
 
@@ -55,13 +56,13 @@ def read_to_the_end(one: socket.socket) -> int:
 def assert_others_are_answered(served) -> None:
     for _ in range(3):
         began = time.monotonic()
-        assert served.post({"instances": [0]}).json() == {"predictions": [""]}
+        assert content(served.post({"instances": [0]})) == {"predictions": [""]}
         assert time.monotonic() - began < LIMIT_SECONDS
 
 
 def wait_until_idle(served) -> None:
     until = time.monotonic() + 20
-    while served.server.calls.pending:
+    while served.server.call_pool.pending:
         assert time.monotonic() < until
         time.sleep(0.005)
 

@@ -148,7 +148,7 @@ URLS = (
         Error(404, "Could not find version 9223372036854775807 of model tf1"),
     ),
     Rest("gzip", "POST tf1:predict", HALF, gzip.compress(b'{"instances": [[1.0]]}'), (("Content-Encoding", "gzip"),)),
-    Rest("metrics are off unless asked for", "GET /monitoring/prometheus/metrics", 404),
+    Rest("metrics are off unless asked for", "GET /monitoring/prometheus/metrics", 404, promised=200),
     Rest("health: the process", "GET /healthz", 404, promised=Json({"status": "ok"})),
     Rest("health: with a slash", "GET /healthz/", 404, promised=Json({"status": "ok"})),
     Rest("health: with a query", "GET /readyz?verbose", 404, promised=Json({"status": "ok"})),

@@ -15,6 +15,7 @@ from serving.manifest import write_manifest
 from serving.server.models import saved_model
 from serving.server.protocol.errors import ServingError
 from tests.serving.server import toy_models
+from tests.serving.server.in_process import content
 
 
 def wait_for(condition, seconds=120.0):
@@ -134,10 +135,10 @@ def test_a_foreign_model_without_its_variables_fails_and_is_tried_again(plus, se
         wait_for(lambda: states(served).get(5) == "END")
         (failed,) = (one for one in served.server.core.statuses("toy") if one.version == 5)
         assert "SavedModel does not load" in failed.message
-        assert served.post({"instances": [0.0]}).json() == {"predictions": [1.0]}
+        assert content(served.post({"instances": [0.0]})) == {"predictions": [1.0]}
         shutil.copytree(plus[2] / "variables", folder / "variables")
         wait_for(lambda: states(served)[5] == "AVAILABLE")
-        assert served.post({"instances": [0.0]}).json() == {"predictions": [2.0]}
+        assert content(served.post({"instances": [0.0]})) == {"predictions": [2.0]}
 
 
 def write_warmup(path: Path, alias: str) -> None:

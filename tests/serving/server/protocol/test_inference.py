@@ -11,6 +11,7 @@ from serving.server.protocol.deadline import NO_DEADLINE, Deadline
 from serving.server.protocol.errors import ServingError
 from serving.server.protocol.inference import classify
 from tests.serving.server import toy_models
+from tests.serving.server.in_process import content
 from tests.serving.server.zoo import classification, example, examples, regression, serve_zoo, spec, task
 
 TIMEOUT = 30
@@ -30,7 +31,7 @@ def test_regress(zoo, name):
     assert response.model_spec == spec(name, "regress_x_to_y", version=version)
     body = {"signature_name": "regress_x_to_y", "examples": [{"x": 1.0}, {"x": [2.0]}, {}]}
     # An example without x has the parse spec's 0: 0 / 2 + 2.
-    assert zoo.post(body, path=f"/v1/models/{name}:regress").json() == {"results": [2.5, 3.0, 2.0]}
+    assert content(zoo.post(body, path=f"/v1/models/{name}:regress")) == {"results": [2.5, 3.0, 2.0]}
 
 
 def test_classify(zoo, name):
@@ -40,10 +41,10 @@ def test_classify(zoo, name):
     assert response.model_spec.signature_name == "classify_x"
     body = {"signature_name": "classify_x", "examples": [{"x": 1.0}, {"x": 5.0}]}
     answered = zoo.post(body, path=f"/v1/models/{name}:classify")
-    assert answered.json() == {"results": [[["small", 2.5]], [["big", 4.5]]]}
+    assert content(answered) == {"results": [[["small", 2.5]], [["big", 4.5]]]}
     body["signature_name"] = "classify_x_to_y"
     answered = zoo.post(body, path=f"/v1/models/{name}:classify")
-    assert answered.json() == {"results": [[["", 2.5]], [["", 4.5]]]}
+    assert content(answered) == {"results": [[["", 2.5]], [["", 4.5]]]}
 
 
 def test_a_context_is_merged_into_every_example(zoo, name):
@@ -56,7 +57,7 @@ def test_a_context_is_merged_into_every_example(zoo, name):
     found = [one.value for one in zoo.predictions.Regress(request, timeout=TIMEOUT).result.regressions]
     assert found == [3.0, 4.0]
     body = {"signature_name": "regress_x_to_y", "context": {"x": 4.0}, "examples": [{"x": 2.0}, {"other": 1.0}]}
-    assert zoo.post(body, path=f"/v1/models/{name}:regress").json() == {"results": [3.0, 4.0]}
+    assert content(zoo.post(body, path=f"/v1/models/{name}:regress")) == {"results": [3.0, 4.0]}
 
 
 def test_multi_inference_runs_every_task_on_one_version(zoo, name):
@@ -89,7 +90,7 @@ def test_features_keep_their_kind_on_the_way_from_json(zoo):
 def test_a_feature_name_that_is_no_utf8_is_no_crash(zoo):
     for name in (b'"\\ud800"', b'"\xff"'):
         body = b'{"signature_name": "regress_x_to_y", "examples": [{"x": 1.0, %s: 1}]}' % name
-        assert zoo.post(body, path="/v1/models/tf1:regress").json() == {"results": [2.5]}
+        assert content(zoo.post(body, path="/v1/models/tf1:regress")) == {"results": [2.5]}
 
 
 def test_the_method_name_is_checked_when_asked_for(zoo_config):

@@ -7,7 +7,7 @@ from serving.bundle_layout import LIMITS_PATH
 from serving.server.protocol.errors import Code, ServingError
 from serving.server.protocol.input_limits import Limit, check_limits, read_limits
 from tests.serving.server import toy_models
-from tests.serving.server.in_process import serve
+from tests.serving.server.in_process import content, serve
 
 LIMITS = {"size": Limit(minimum=1, maximum=50), "weight": Limit(), "page": Limit(minimum=1)}
 
@@ -66,7 +66,7 @@ def test_limits_hold_unless_the_server_is_strict(tmp_path, strict):
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"serving_default": {"x": {"minimum": 0, "maximum": 4}}}))
     with serve(tmp_path, strict=strict) as served:
-        assert served.post({"instances": [2.0, 4.0]}).json() == {"predictions": [3.0, 4.0]}
+        assert content(served.post({"instances": [2.0, 4.0]}), strict=strict) == {"predictions": [3.0, 4.0]}
         answer = served.post({"instances": [2.0, 5.0]})
         assert answer.status_code == (200 if strict else 400)
         if not strict:

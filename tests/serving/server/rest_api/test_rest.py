@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from tests.serving.server.in_process import content
+
 TEXTS_OF_UNKNOWN_ORIGIN = [
     "",
     " ",
@@ -41,10 +43,10 @@ def strict(text: str) -> object:
 def test_half_plus_two_answers_as_in_the_documentation(half_plus_two_models, serve_toy, kind):
     with serve_toy(half_plus_two_models[kind]) as served:
         # x / 2 + 2 of 1, 2 and 5.
-        assert served.post({"instances": [1.0, 2.0, 5.0]}).json() == {"predictions": [2.5, 3.0, 4.5]}
-        assert served.post({"inputs": [1.0]}).json() == {"outputs": [2.5]}
+        assert content(served.post({"instances": [1.0, 2.0, 5.0]})) == {"predictions": [2.5, 3.0, 4.5]}
+        assert content(served.post({"inputs": [1.0]})) == {"outputs": [2.5]}
         by_version = served.post({"instances": [1]}, path="/V1/Models/toy/VERSIONS/1:Predict")
-        assert by_version.json() == {"predictions": [2.5]}
+        assert content(by_version) == {"predictions": [2.5]}
         assert by_version.headers["Content-Type"] == "application/json"
         missing = served.post({"instances": [1]}, path="/v1/models/toy/versions/5:predict")
         assert (missing.status_code, missing.json()) == (
@@ -55,13 +57,13 @@ def test_half_plus_two_answers_as_in_the_documentation(half_plus_two_models, ser
 
 def test_rows_and_columns_fill_defaults(words):
     rows = [{"text": "a"}, {"text": "b", "page": 2, "history": ["x", "y"]}]
-    assert words.post({"instances": rows}).json() == {
+    assert content(words.post({"instances": rows})) == {
         "predictions": [
             {"text": "a", "page": 1, "known": 0, "width": 2},
             {"text": "b", "page": 2, "known": 2, "width": 2},
         ]
     }
-    assert words.post({"inputs": {"text": ["a", "b", "c"]}}).json() == {
+    assert content(words.post({"inputs": {"text": ["a", "b", "c"]}})) == {
         "outputs": {"text": ["a", "b", "c"], "page": [1, 1, 1], "known": [0, 0, 0], "width": [0, 0, 0]}
     }
     assert "Input text has 0 rows" in words.post({"inputs": {"text": []}}).json()["error"]
@@ -70,10 +72,11 @@ def test_rows_and_columns_fill_defaults(words):
 def test_bytes_leave_as_base64_and_other_strings_as_valid_json(words):
     found = words.post({"instances": [{"b64": "/9gA"}, "é"]}, signature="raw")
     assert strict(found.text) == {
+        "query_id": found.json()["query_id"],
         "predictions": [
             {"text": "\ufffd\ufffd\x00", "text_bytes": {"b64": "/9gA"}},
             {"text": "é", "text_bytes": {"b64": "w6k="}},
-        ]
+        ],
     }
 
 

@@ -20,6 +20,7 @@ from tensorflow_serving.apis import prediction_service_pb2_grpc as predictions
 from serving.server.workers.process import ServerProcess
 from serving.server.workers.supervisor import reserved_port
 from tests.serving.server import toy_models
+from tests.serving.server.in_process import content
 
 
 def wait_for(condition, seconds: float = 120.0) -> None:
@@ -69,7 +70,7 @@ def test_workers_share_the_ports_come_back_from_death_and_end_together(tmp_path)
         wait_for(lambda: len(ready_workers(process)) == 2)
         # The trace of a 256 x 256 identity.
         for _ in range(8):
-            assert requests.post(url, json={"instances": [1]}, timeout=60).json() == {"predictions": [256.0]}
+            assert content(requests.post(url, json={"instances": [1]}, timeout=60)) == {"predictions": [256.0]}
         assert ask_grpc(process) == 256.0
         reload_with(process, toy=tmp_path / "models", again=tmp_path / "models")
         assert statuses(process, "again") == {200}
@@ -79,7 +80,7 @@ def test_workers_share_the_ports_come_back_from_death_and_end_together(tmp_path)
         os.kill(victim, signal.SIGKILL)
         wait_for(lambda: '"worker_died"' in process.log_tail)
         # One is enough to answer; the other comes back.
-        assert requests.post(url, json={"instances": [1]}, timeout=60).json() == {"predictions": [256.0]}
+        assert content(requests.post(url, json={"instances": [1]}, timeout=60)) == {"predictions": [256.0]}
         wait_for(lambda: len(ready_workers(process) - {victim}) == 2)
         assert statuses(process, "again") == {200}, "the one that came back serves what the others serve"
         page = requests.get(f"{process.rest_url}/monitoring/prometheus/metrics", timeout=30).text
