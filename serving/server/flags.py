@@ -141,6 +141,10 @@ class ServerFlags:
     trust_loopback: bool = _flag(
         True, "callers on this machine need no token; false behind a proxy on this machine", kind=parse_bool
     )
+    events_dir: Path | None = _flag(
+        None, "folder for what shops report back; its files are read by preprocessing as they are", kind=Path
+    )
+    max_events_bytes: int = _flag(10 << 30, "size of that folder beyond which events are refused", kind=int, minimum=1)
     log_requests: bool = _flag(False, "log every request, not only those that failed", kind=parse_bool)
     strict: bool = _flag(False, "exactly TF Serving's behaviour, without extensions", kind=parse_bool)
     workers: int = _flag(1, "processes that share the ports", kind=int, minimum=1)
@@ -203,6 +207,8 @@ def parse_flags_and_warnings(arguments: Sequence[str] | None = None) -> ParsedFl
     if not found["model_base_path"] and not found["model_config_file"]:
         made.error("--model_base_path or --model_config_file is required: what to serve")
     flags = ServerFlags(**found)
+    if flags.events_dir and not flags.compatibility.takes_events:
+        made.error("--events_dir is no part of TF Serving; leave it out, or --strict")
     if not flags.compatibility.port_zero_is_ephemeral:
         flags = dataclasses.replace(flags, port=flags.port or None, rest_api_port=flags.rest_api_port or None)
     return ParsedFlags(flags=flags, warnings=warnings)

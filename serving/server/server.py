@@ -12,6 +12,8 @@ from aiohttp import web
 
 from serving.server.batching.batched_model import num_call_threads
 from serving.server.call_pool import CallPool
+from serving.server.events.collector import EventCollector
+from serving.server.events.event_log import EventLog
 from serving.server.flags import ServerFlags
 from serving.server.grpc_api.interceptor import RequestLogInterceptor
 from serving.server.grpc_api.service import channel_options, grpc_server
@@ -27,6 +29,7 @@ from serving.server.rest_api.site import BACKLOG, RestSite
 from serving.server.telemetry.log import log_event
 from serving.server.telemetry.request_log import RequestLog
 from serving.server.workers.reload_group import reload_group_of
+from trainer.pseudonyms import user_keys
 
 READY_POLL_SECONDS = 0.02
 REFRESH_SECONDS = 1.0
@@ -60,6 +63,10 @@ class Server:
         if loader.batching:
             threads = num_call_threads(loader.batching, at_least=threads)
         self.call_pool = CallPool(threads=threads, max_waiting=flags.max_waiting_calls)
+        self.collector: EventCollector | None = None
+        if flags.events_dir:
+            log = EventLog(flags.events_dir, max_bytes=flags.max_events_bytes)
+            self.collector = EventCollector(log, keys=user_keys())
         self.grpc_port = 0
         self.rest_port: int | None = None
         self._draining = False
@@ -82,6 +89,8 @@ class Server:
           ServingError: When the models do not match their configuration.
         """
         flags = self.flags
+        if self.collector:
+            await asyncio.to_thread(self.collector.log.start)
         self.core.start(
             self._configs,
             poll_seconds=flags.file_system_poll_wait_seconds,
@@ -166,6 +175,7 @@ class Server:
             is_ready=lambda: self.is_ready,
             timeout_seconds=flags.rest_api_timeout_in_ms / 1000 or None,
             sends_cors=flags.rest_api_enable_cors_support,
+            collector=self.collector,
         ).application()
         application.middlewares.append(
             RequestLogMiddleware(
@@ -231,6 +241,8 @@ class Server:
             servers.append(self._rest.cleanup())
         await asyncio.gather(*servers)
         self.call_pool.close()
+        if self.collector:
+            await asyncio.to_thread(self.collector.log.close)
         await asyncio.to_thread(self.core.stop, grace_seconds=1.0)
         log_event("stopped")
 

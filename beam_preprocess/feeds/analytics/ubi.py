@@ -50,6 +50,7 @@ def _outcome(row: SourceRow, document: Node, shoppers: Shoppers) -> EventDraft |
     query = document.text("query", "user_query")
     shared = known(
         timestamp=document.scalar("timestamp", "timestamp"),
+        event_id=document.text("event_id", "event_id"),
         request_id=document.text("request_id", "query_id"),
         user_id=user,
         session_id=document.text("session_id", "session_id"),

@@ -38,6 +38,7 @@ class Compatibility:
       listens_on_loopback: Without --host the server listens on loopback; TF Serving listens on every interface.
       has_tls_on_rest: --ssl_config_file holds for the REST port too; TF Serving's is plain text.
       gives_query_ids: An answer carries the id of its query.
+      takes_events: Shops may send events where --events_dir is set.
       has_local_metrics: Without --monitoring_config_file there is a metrics page for callers on this machine.
       reports_failures_immediately: A version that failed to load is reported as END while it waits to be tried again,
         and a reload does not wait for its retries; TF Serving reports LOADING until the last retry has failed.
@@ -64,6 +65,7 @@ class Compatibility:
     listens_on_loopback: bool
     has_tls_on_rest: bool
     gives_query_ids: bool
+    takes_events: bool
     has_local_metrics: bool
     reports_failures_immediately: bool
 

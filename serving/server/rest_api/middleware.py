@@ -12,6 +12,7 @@ from serving.server.access.access_rules import AUTHORIZATION, AccessRules, Calle
 from serving.server.access.tokens import Scope
 from serving.server.json_codec.text import dump_json
 from serving.server.protocol.errors import HTTP_STATUS, Code, ServingError
+from serving.server.rest_api.service import is_events_path, plain_path
 from serving.server.telemetry.metrics import CONTENT_TYPE, Metrics
 from serving.server.telemetry.request_id import HEADER, request_id
 from serving.server.telemetry.request_log import RequestLog, RequestRecord
@@ -107,7 +108,8 @@ class RequestLogMiddleware:
           ServingError: As `AccessRules.check`.
         """
         if request.method != "OPTIONS" and request.raw_path.lower().startswith("/v1/"):
-            self._access.check(Scope.SEARCH, caller)
+            is_events = is_events_path(plain_path(request.raw_path))
+            self._access.check(Scope.EVENTS if is_events else Scope.SEARCH, caller)
 
 
 def _caller(request: web.Request) -> Caller:
@@ -121,6 +123,8 @@ def _fill_record(record: RequestRecord, request: web.Request) -> None:
     method = found and METHODS.get((request.method, (found["what"] or "").lower()))
     if found and method:
         record.method, record.model = method, unquote(found["name"])
+    elif request.method == "POST" and is_events_path(plain_path(request.raw_path)):
+        record.method = "Events"
 
 
 def _error_response(error: ServingError) -> web.Response:

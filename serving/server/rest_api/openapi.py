@@ -16,7 +16,7 @@ ERRORS = {
     "403": "The token lacks the scope of the call.",
     "404": "No such model or version.",
     "413": "The body is larger than --max_body_bytes (unzipped, too).",
-    "429": "An input would take more memory than it may.",
+    "429": "An input would take more memory than it may, or the log of events is full.",
     "501": "A type that JSON cannot carry.",
     "503": "Too many calls wait; come back after Retry-After seconds.",
     "504": "The request took longer than --rest_api_timeout_in_ms.",
@@ -45,6 +45,7 @@ def openapi_document() -> dict[str, Any]:
         paths[root] = {"parameters": parameters, "get": _read("The states of its versions.", "ModelStatus")}
         summary = "The signatures of a version, defaults included."
         paths[f"{root}/metadata"] = {"parameters": parameters, "get": _read(summary, "ModelMetadata")}
+    paths["/v1/events"] = {"post": _events_call()}
     paths.update(_server_paths())
     bearer = {
         "type": "http",
@@ -61,6 +62,16 @@ def openapi_document() -> dict[str, Any]:
         "paths": paths,
         "security": [{}, {"token": []}],
         "components": {"schemas": _schemas(), "securitySchemes": {"token": bearer}},
+    }
+
+
+def _events_call() -> dict[str, Any]:
+    lines = {"schema": {"type": "string", "description": "One event a line."}}
+    content = {"application/json": {"schema": _ref("EventsRequest")}, "application/x-ndjson": lines}
+    return {
+        "summary": "Takes what shoppers did; the answer comes once it is on the disk. Needs --events_dir.",
+        "requestBody": {"required": True, "content": content},
+        "responses": {"200": _answer("The answer.", "EventsResponse"), **_errors(*ERRORS)},
     }
 
 
@@ -125,7 +136,7 @@ def _object(properties: dict[str, Any], *required: str, **more: Any) -> dict[str
 
 
 def _schemas() -> dict[str, Any]:
-    return {**_value_schemas(), **_call_schemas(), **_model_schemas()}
+    return {**_value_schemas(), **_call_schemas(), **_event_schemas(), **_model_schemas()}
 
 
 def _value_schemas() -> dict[str, Any]:
@@ -159,6 +170,20 @@ def _call_schemas() -> dict[str, Any]:
         ),
         "ClassifyResponse": _object({"results": _array(_array(label)), "query_id": TEXT}, "results"),
         "RegressResponse": _object({"results": _array({"type": ["number", "null"]}), "query_id": TEXT}, "results"),
+    }
+
+
+def _event_schemas() -> dict[str, Any]:
+    ubi = _object({name: TEXT for name in ("action_name", "user_query", "query_id", "client_id", "timestamp")})
+    event = {"type": "object", "description": "An event or query of UBI 1.3, or an event of our own fields."}
+    events = _array({**event, "properties": ubi["properties"]})
+    names = _array(TEXT)
+    return {
+        "EventsRequest": {"anyOf": [event, events, _object({"events": events}, "events")]},
+        "EventsResponse": _object(
+            {"accepted": {"type": "integer"}, "duplicates": {"type": "integer"}, "ignored_fields": names},
+            *("accepted", "duplicates", "ignored_fields"),
+        ),
     }
 
 

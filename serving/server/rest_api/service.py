@@ -11,9 +11,10 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from serving.server.call_pool import CallPool
+from serving.server.events.collector import Collected, EventCollector
 from serving.server.handlers import SIGNATURE_DEF, RequestHandlers, model_spec_of_url
 from serving.server.json_codec.outputs import JsonResponse
-from serving.server.json_codec.text import dump_json
+from serving.server.json_codec.text import dump_json, parse_json
 from serving.server.protocol.deadline import Deadline
 from serving.server.protocol.errors import HTTP_STATUS, Code, ServingError, invalid, quoted
 from serving.server.telemetry import query_id
@@ -24,6 +25,8 @@ CALL_URL = re.compile(
     rf"/v1/models/(?P<name>[^/:]+){TARGET}:(?P<call>classify|regress|predict)", re.IGNORECASE | re.ASCII
 )
 STATUS_URL = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{TARGET}(?P<metadata>/metadata)?", re.IGNORECASE | re.ASCII)
+EVENTS_URL = "/v1/events"
+LINES_TYPES = ("application/x-ndjson", "application/jsonl")
 PAGE_404 = "<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"
 RETRY_AFTER_SECONDS = "1"
 ORIGIN = re.compile("https?://", re.IGNORECASE)
@@ -44,6 +47,7 @@ class RestService:
       is_ready: True while the server wants traffic.
       timeout_seconds: Time limit of a request, its body included; None: no limit.
       sends_cors: Let pages of any origin call the server.
+      collector: Takes what shops report back; None: the server takes nothing.
     """
 
     def __init__(
@@ -54,11 +58,13 @@ class RestService:
         is_ready: Callable[[], bool],
         timeout_seconds: float | None = None,
         sends_cors: bool = False,
+        collector: EventCollector | None = None,
     ) -> None:
         self._handlers = handlers
         self._compatibility = handlers.compatibility
         self._call_pool = call_pool
         self.is_ready = is_ready
+        self._collector = collector
         self._timeout_seconds = timeout_seconds
         self._headers = CORS if sends_cors else {}
         self._posts: dict[str, Callable[..., JsonResponse]] = {
@@ -75,7 +81,7 @@ class RestService:
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answers one request; every failure is a JSON error."""
-        path = _plain(request.raw_path) if self._compatibility.ignores_query_and_slash else request.raw_path
+        path = plain_path(request.raw_path) if self._compatibility.ignores_query_and_slash else request.raw_path
         if path in ("/healthz", "/readyz") and self._compatibility.has_health_urls:
             return self._health(path)
         if not path.lower().startswith("/v1/"):
@@ -114,6 +120,8 @@ class RestService:
     async def _answer(self, request: web.Request, path: str, deadline: Deadline) -> JsonResponse:
         if request.method == "OPTIONS":
             return _preflight(request)
+        if is_events_path(path) and request.method == "POST" and self._compatibility.takes_events:
+            return await self._collect(request)
         call = CALL_URL.fullmatch(path) if request.method == "POST" else None
         if call:
             return await self._query(request, call, deadline)
@@ -132,6 +140,23 @@ class RestService:
         body, spec, post = await _body(request), _spec(call), self._posts[call["call"].lower()]
         found = await self._call_pool.run(lambda: post(body, spec, deadline=deadline))
         return found.with_field(query_id.FIELD, name) if name else found
+
+    async def _collect(self, request: web.Request) -> JsonResponse:
+        """Takes events; the answer is sent once they are on the disk."""
+        collector = self._collector
+        if collector is None:
+            raise ServingError(Code.FAILED_PRECONDITION, "This server takes no events; start it with --events_dir.")
+        body, is_lines = await _body(request), request.content_type in LINES_TYPES
+
+        def collected() -> Collected:
+            if is_lines:
+                return collector.collect([parse_json(line) for line in body.splitlines() if line.strip()])
+            return collector.collect(parse_json(body))
+
+        found = await self._call_pool.run(collected)
+        outcome = await asyncio.wrap_future(collector.log.append(found.events))
+        answer = {**outcome._asdict(), "ignored_fields": found.ignored_fields}
+        return JsonResponse(body=dump_json(answer))
 
     def _status(self, spec: model_pb2.ModelSpec) -> dict[str, Any]:
         return _proto_json(self._handlers.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
@@ -152,7 +177,12 @@ class RestService:
         return self._json(dump_json({"status": "ok" if good else "not ready"}), status=200 if good else 503)
 
 
-def _plain(path: str) -> str:
+def is_events_path(path: str) -> bool:
+    """Returns whether a path without a query is that of events."""
+    return path.lower() == EVENTS_URL
+
+
+def plain_path(path: str) -> str:
     """A path without a query and without slashes at its end; `/v1/` keeps its own."""
     path = path.partition("?")[0]
     return path if path.lower() == "/v1/" else path.rstrip("/")

@@ -71,7 +71,7 @@ def wait_for(condition, seconds: float = 20.0) -> float:
 
 
 def pending(served) -> int:
-    return served.server.calls.pending
+    return served.server.call_pool.pending
 
 
 def predict_request() -> predict_pb2.PredictRequest:

@@ -1,0 +1,1 @@
+"""Events that flow back from a shop: checked, made anonymous and appended to files that preprocessing reads."""
