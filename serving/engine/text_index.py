@@ -8,7 +8,7 @@ import numpy as np
 from serving.catalogue.catalogue import Catalogue
 from serving.lexical.autocomplete import Autocomplete, build_phrases
 from serving.lexical.bm25 import LexicalIndex
-from serving.lexical.postings import build_postings
+from serving.lexical.postings import Bm25, build_postings
 from trainer.language.detection import detect_languages
 from trainer.language.languages import parse_languages
 from trainer.spec.config import AUTO_LANGUAGES, DEFAULT_FIELD_WEIGHTS, SearchConfig
@@ -33,7 +33,7 @@ def build_text_indexes(catalogue: Catalogue, *, search: SearchConfig) -> TextInd
     fields["category"] = _leaves(columns["category"])
     postings = build_postings(
         fields,
-        weights=weights,
+        bm25=Bm25(weights=weights, k1=search.bm25_k1, b=search.bm25_b),
         languages=_languages({name: texts[: catalogue.num_base] for name, texts in fields.items()}, search),
         num_base=catalogue.num_base,
         removed=removed,

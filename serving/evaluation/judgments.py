@@ -19,7 +19,7 @@ import tensorflow as tf
 from serving import remote_files
 from serving.evaluation.eval_requests import JudgedRequest, read_judged, read_texts, stack_queries
 from serving.lexical.bm25 import LexicalIndex
-from serving.lexical.postings import build_postings
+from serving.lexical.postings import Bm25, build_postings
 from serving.manifest import MANIFEST_PATH
 from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
@@ -129,7 +129,8 @@ def run_bm25(items: str, requests: Sequence[JudgedRequest]) -> list[list[bytes]]
     """Returns the first hundred items by BM25 over title, description and brand as one text of equal terms."""
     columns = read_texts(items, "item_id", "title", "description", "brand")
     fields = zip(columns["title"], columns["description"], columns["brand"], strict=True)
-    index = LexicalIndex(build_postings({"text": [b" ".join(parts) for parts in fields]}, weights={"text": 1.0}))
+    texts = [b" ".join(parts) for parts in fields]
+    index = LexicalIndex(build_postings({"text": texts}, bm25=Bm25(weights={"text": 1.0})))
     terms = index.terms(tf.constant([request.query["query_text"] for request in requests]))
     rows = index.retrieve(terms, DEPTH).numpy()
     return [[columns["item_id"][row] for row in found if row >= 0] for found in rows]

@@ -18,8 +18,6 @@ from trainer.language.languages import stop_words
 from trainer.language.terms import irregular_forms
 from trainer.language.terms import terms as terms_of
 
-K1 = 1.2  # how fast repetitions of a term stop to count
-B = 0.75  # how much a long field is held against an item
 STOP_WORD_WEIGHT = 0.2  # of a term that a stop word stands for
 COMPOUND_PART_WEIGHT = 0.5  # of a part of a compound, beside the compound itself
 NO_TERM = -1
@@ -70,10 +68,34 @@ class Postings:
     tokens: TokenTable
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bm25:
+    """Settings of BM25F.
+
+    Attributes:
+      weights: {field: weight of a term in it}, one for each field.
+      k1: How fast repetitions of a term stop to count.
+      b: How much a long field is held against an item.
+    """
+
+    weights: Mapping[str, float]
+    k1: float = 1.2
+    b: float = 0.75
+
+
+class Impacts(NamedTuple):
+    """Postings with what they add to scores; the attributes are those of `Postings`."""
+
+    keys: np.ndarray
+    impacts: np.ndarray
+    idf: np.ndarray
+    document_frequency: np.ndarray
+
+
 def build_postings(
     fields: Mapping[str, Sequence[bytes]],
     *,
-    weights: Mapping[str, float],
+    bm25: Bm25,
     languages: Sequence[str] = (),
     num_base: int | None = None,
     removed: np.ndarray | None = None,
@@ -82,7 +104,7 @@ def build_postings(
 
     Args:
       fields: {field: [rows] UTF-8 texts}, all of one length.
-      weights: {field: weight of a term in it}, one for each field.
+      bm25: Settings, with a weight for each field.
       languages: Codes of the languages whose stemmers are used; a token stands for its stems in all of them.
       num_base: The term statistics are those of the first `num_base` rows, removed ones among them; None = of all.
       removed: [rows] bool, rows without postings.
@@ -90,95 +112,133 @@ def build_postings(
     Raises:
       ValueError: The fields differ in length or have no weight.
     """
-    num_items = _num_items(fields, weights)
-    num_base = num_items if num_base is None else num_base
-    counted = _count_fields(fields, weights, num_base=num_base)
-    names = [token.decode(errors="replace") for token in counted.tokens]
-    expansions = _expand(names, languages)
-    merged = _merge(counted, expansions, num_items=num_items)
-    alive = np.ones(num_items, bool) if removed is None else ~removed
-    return Postings(
-        num_items=num_items,
-        languages=tuple(languages),
-        vocabulary=tuple(term.encode() for term in expansions.vocabulary),
-        tokens=TokenTable(
-            names=counted.tokens,
-            num_items=_items_of_tokens(counted, alive),
-            terms=expansions.token_terms,
-            weights=expansions.token_weights,
-            irregular=irregular_forms(names, languages),
-        ),
-        **_score(merged, expansions.term_weights, num_base=num_base, alive=alive),
-    )
-
-
-def _score(
-    merged: "_MergedPostings", term_weights: np.ndarray, *, num_base: int, alive: np.ndarray
-) -> dict[str, np.ndarray]:
-    """What BM25 makes of frequencies; the names are those of `Postings`."""
-    term, item = np.divmod(merged.keys, max(1, len(alive)))
-    base_frequency = np.bincount(term[item < num_base], minlength=len(term_weights))
-    idf = np.log1p((num_base - base_frequency + 0.5) / (base_frequency + 0.5)) * term_weights
-    kept = alive[item]
-    return {
-        "keys": merged.keys[kept],
-        "impacts": (idf[term] * merged.frequency / (K1 + merged.frequency))[kept].astype(np.float32),
-        "idf": idf.astype(np.float32),
-        "document_frequency": np.bincount(term[kept], minlength=len(term_weights)).astype(np.int32),
-    }
-
-
-def _num_items(fields: Mapping[str, Sequence[bytes]], weights: Mapping[str, float]) -> int:
     lengths = {name: len(texts) for name, texts in fields.items()}
-    if len(set(lengths.values())) > 1 or set(fields) != set(weights):
+    if len(set(lengths.values())) > 1 or set(fields) != set(bm25.weights):
         raise ValueError(
             f"Lexical fields must have one text for each item and one weight each; got lengths {lengths} and weights "
-            f"for {sorted(weights)}."
+            f"for {sorted(bm25.weights)}."
         )
-    return next(iter(lengths.values()), 0)
+    return AnalysedFields(fields, languages).postings(bm25, num_base=num_base, removed=removed)
 
 
-class _CountedTokens(NamedTuple):
-    """Distinct (token, row) pairs of every field, [pairs] each.
+class AnalysedFields:
+    """Fields of a catalogue as terms, from which any settings make impacts.
 
     Attributes:
-      tokens: [tokens], sorted; a token's id is its place.
-      token: Ids.
-      row: Rows.
-      frequency: Weighted and length-normalised.
+      languages: Codes of the languages whose stemmers made the terms.
+      num_items: How many rows there are.
+      tokens: [tokens] bytes, sorted; a token's id is its place.
+      expansions: The terms of the tokens.
     """
 
-    tokens: tuple[bytes, ...]
-    token: np.ndarray
-    row: np.ndarray
-    frequency: np.ndarray
+    def __init__(self, fields: Mapping[str, Sequence[bytes]], languages: Sequence[str]) -> None:
+        """Analyses the texts of all rows by field; see `build_postings`."""
+        self.languages = tuple(languages)
+        self.num_items = len(next(iter(fields.values()), ()))
+        token_ids: dict[bytes, int] = {}
+        counted = {name: _count_field(fields[name], token_ids) for name in sorted(fields)}
+        self.tokens = tuple(sorted(token_ids))
+        rank = np.zeros(len(self.tokens), np.int64)
+        rank[[token_ids[name] for name in self.tokens]] = np.arange(len(self.tokens))
+        self._tokens_of_fields = {name: field._replace(token=rank[field.token]) for name, field in counted.items()}
+        self.expansions = _expand([token.decode(errors="replace") for token in self.tokens], languages)
+        terms = {name: self._terms_of(field) for name, field in self._tokens_of_fields.items()}
+        self._keys = np.unique(np.concatenate([np.zeros(0, np.int64), *(field.key for field in terms.values())]))
+        self._terms_of_fields = {
+            name: field._replace(key=np.searchsorted(self._keys, field.key)) for name, field in terms.items()
+        }
+
+    def postings(self, bm25: Bm25, *, num_base: int | None = None, removed: np.ndarray | None = None) -> Postings:
+        """Returns the postings with some settings; see `build_postings`."""
+        alive = np.ones(self.num_items, bool) if removed is None else ~removed
+        names = [token.decode(errors="replace") for token in self.tokens]
+        return Postings(
+            num_items=self.num_items,
+            languages=self.languages,
+            vocabulary=tuple(term.encode() for term in self.expansions.vocabulary),
+            tokens=TokenTable(
+                names=self.tokens,
+                num_items=self.items_of_tokens(alive),
+                terms=self.expansions.token_terms,
+                weights=self.expansions.token_weights,
+                irregular=irregular_forms(names, self.languages),
+            ),
+            **self.impacts(bm25, num_base=num_base, alive=alive)._asdict(),
+        )
+
+    def impacts(self, bm25: Bm25, *, num_base: int | None = None, alive: np.ndarray | None = None) -> Impacts:
+        """Returns what BM25F makes of the frequencies; see `build_postings`.
+
+        Args:
+          bm25: Settings, with a weight for each field.
+          num_base: The term statistics are those of the first `num_base` rows; None = of all.
+          alive: [rows] bool, rows with postings; None = all.
+        """
+        num_base = self.num_items if num_base is None else num_base
+        alive = np.ones(self.num_items, bool) if alive is None else alive
+        weights = self.expansions.term_weights
+        frequency = np.zeros(len(self._keys))
+        for name, field in self._terms_of_fields.items():
+            norm = _length_norm(self._tokens_of_fields[name].lengths, b=bm25.b, num_base=num_base)
+            frequency += bm25.weights[name] * np.bincount(field.key, field.count / norm[field.row], len(self._keys))
+        term, item = np.divmod(self._keys, max(1, self.num_items))
+        base_frequency = np.bincount(term[item < num_base], minlength=len(weights))
+        idf = np.log1p((num_base - base_frequency + 0.5) / (base_frequency + 0.5)) * weights
+        kept = alive[item]
+        return Impacts(
+            keys=self._keys[kept],
+            impacts=(idf[term] * frequency / (bm25.k1 + frequency))[kept].astype(np.float32),
+            idf=idf.astype(np.float32),
+            document_frequency=np.bincount(term[kept], minlength=len(weights)).astype(np.int32),
+        )
+
+    def items_of_tokens(self, alive: np.ndarray) -> np.ndarray:
+        """Returns how many of the rows that are `alive` have each token, in any field: [tokens] int32."""
+        fields = self._tokens_of_fields.values()
+        keys = [(field.token * max(1, self.num_items) + field.row)[alive[field.row]] for field in fields]
+        found = np.unique(np.concatenate([np.zeros(0, np.int64), *keys])) // max(1, self.num_items)
+        return np.bincount(found, minlength=len(self.tokens)).astype(np.int32)
+
+    def _terms_of(self, field: "_FieldTokens") -> "_FieldTerms":
+        terms, shares = self.expansions.token_terms[field.token], self.expansions.token_weights[field.token]
+        known = terms != NO_TERM
+        row = np.broadcast_to(field.row[:, np.newaxis], terms.shape)[known]
+        key = terms[known].astype(np.int64) * self.num_items + row
+        return _FieldTerms(key=key, row=row, count=(shares * field.count[:, np.newaxis])[known])
 
 
-def _count_fields(
-    fields: Mapping[str, Sequence[bytes]], weights: Mapping[str, float], *, num_base: int
-) -> _CountedTokens:
-    token_ids: dict[bytes, int] = {}
-    counted = [
-        _count_field(fields[name], token_ids=token_ids, weight=weights[name], num_base=num_base)
-        for name in sorted(fields)
-    ]
-    names = sorted(token_ids)
-    rank = np.zeros(len(names), np.int64)
-    rank[[token_ids[name] for name in names]] = np.arange(len(names))
-    token, row, frequency = (np.concatenate([np.zeros(0), *parts]) for parts in zip(*counted, strict=True))
-    return _CountedTokens(tuple(names), rank[token.astype(np.int64)], row.astype(np.int64), frequency)
+def _length_norm(lengths: np.ndarray, *, b: float, num_base: int) -> np.ndarray:
+    """[rows], by which frequencies in a field are divided."""
+    # The mean is over the items that have the field: empty ones would make every text of a rare field a long one.
+    known = lengths[:num_base][lengths[:num_base] > 0]
+    return 1.0 - b + b * lengths / known.mean() if known.size else np.ones(len(lengths))
 
 
 class _FieldTokens(NamedTuple):
-    """Distinct (token, row) pairs of a field, tokens by id of first occurrence: [pairs] each."""
+    """Distinct (token, row) pairs of a field, [pairs] each, and the length of the field in each row."""
 
     token: np.ndarray
     row: np.ndarray
-    frequency: np.ndarray
+    count: np.ndarray
+    lengths: np.ndarray
 
 
-def _count_field(texts: Sequence[bytes], *, token_ids: dict[bytes, int], weight: float, num_base: int) -> _FieldTokens:
-    """Weighted and length-normalised frequencies; new tokens get the next ids."""
+class _FieldTerms(NamedTuple):
+    """(term, row) pairs of a field, [pairs] each; a pair may be there several times.
+
+    Attributes:
+      key: Keys (see `Postings`), or their places among those of all fields.
+      row: Rows.
+      count: How often, times the weight of the term.
+    """
+
+    key: np.ndarray
+    row: np.ndarray
+    count: np.ndarray
+
+
+def _count_field(texts: Sequence[bytes], token_ids: dict[bytes, int]) -> _FieldTokens:
+    """Counts the tokens of a field; new ones get the next ids."""
     found, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for start in range(0, len(texts), _TEXT_BATCH_SIZE):
         batch = tf.constant(list(texts[start : start + _TEXT_BATCH_SIZE]), tf.string)
@@ -189,10 +249,7 @@ def _count_field(texts: Sequence[bytes], *, token_ids: dict[bytes, int], weight:
     length, ids = np.concatenate(lengths), np.concatenate(found)
     keys, count = np.unique(ids * max(1, len(texts)) + np.repeat(np.arange(len(texts)), length), return_counts=True)
     token, row = np.divmod(keys, max(1, len(texts)))
-    # The mean is over the items that have the field: empty ones would make every text of a rare field a long one.
-    known = length[:num_base][length[:num_base] > 0]
-    norm = 1.0 - B + B * length / known.mean() if known.size else np.ones(len(texts))
-    return _FieldTokens(token=token, row=row, frequency=weight * count / norm[row])
+    return _FieldTokens(token=token, row=row, count=count, lengths=length)
 
 
 class _Expansions(NamedTuple):
@@ -233,26 +290,3 @@ def _expand(names: Sequence[str], languages: Sequence[str]) -> _Expansions:
     term_weights = np.ones(len(vocabulary))
     term_weights[[ids[stem] for name in names if name in stopped for stem in stems[name]]] = STOP_WORD_WEIGHT
     return _Expansions(vocabulary, term_weights, token_terms, token_weights)
-
-
-class _MergedPostings(NamedTuple):
-    """Distinct (term, row) pairs: rising keys (see `Postings`) and summed frequencies, [pairs] each."""
-
-    keys: np.ndarray
-    frequency: np.ndarray
-
-
-def _merge(counted: _CountedTokens, expansions: _Expansions, *, num_items: int) -> _MergedPostings:
-    """Sums the frequencies of the tokens of each term."""
-    terms, shares = expansions.token_terms[counted.token], expansions.token_weights[counted.token]
-    known = terms != NO_TERM
-    keys = (terms.astype(np.int64) * num_items + counted.row[:, np.newaxis])[known]
-    distinct, place = np.unique(keys, return_inverse=True)
-    frequency = (shares * counted.frequency[:, np.newaxis])[known]
-    return _MergedPostings(distinct, np.bincount(place, frequency, len(distinct)))
-
-
-def _items_of_tokens(counted: _CountedTokens, alive: np.ndarray) -> np.ndarray:
-    """How many items have each token, in any field."""
-    pairs = np.unique(np.stack([counted.token, counted.row])[:, alive[counted.row]], axis=1)
-    return np.bincount(pairs[0], minlength=len(counted.tokens)).astype(np.int32)

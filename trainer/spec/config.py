@@ -175,12 +175,16 @@ class SearchConfig:
     languages: str = AUTO_LANGUAGES
     # Weights of words by the field of the item, where they differ from `DEFAULT_FIELD_WEIGHTS`.
     field_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
+    bm25_k1: float = 1.2  # how fast repetitions of a word stop to count
+    bm25_b: float = 0.75  # how much a long field is held against an item, 0 to 1
 
     def __post_init__(self) -> None:
         """Checks the values."""
         at_least(self, 1, "ranking_depth", "max_page_size")
         at_least(self, 16, "ann_min_items")
-        at_least(self, 0.0, "intent_weight")
+        at_least(self, 0.0, "intent_weight", "bm25_k1", "bm25_b")
+        if self.bm25_b > 1.0:
+            raise ValueError(f"SearchConfig.bm25_b is {self.bm25_b}; it must be at most 1. Lower it.")
         known_names(self.score_weights, set(SCORE_COMPONENTS), "search.score_weights")
         known_names(self.field_weights, set(DEFAULT_FIELD_WEIGHTS), "search.field_weights")
         if self.languages != AUTO_LANGUAGES:

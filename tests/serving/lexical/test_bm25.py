@@ -6,14 +6,14 @@ import pytest
 import tensorflow as tf
 
 from serving.lexical.bm25 import LexicalIndex
-from serving.lexical.postings import build_postings
+from serving.lexical.postings import Bm25, build_postings
 
 TITLES = [b"Red cotton shirt", b"blue Cotton dress", b"red red wine", b"", b"Stra\xc3\x9fe \xe7\xb4\x85\xe8\x8c\xb6"]
 
 
 def index_of(titles=TITLES, **fields):
     fields = {"title": titles, **fields}
-    return LexicalIndex(build_postings(fields, weights=dict.fromkeys(fields, 1.0)))
+    return LexicalIndex(build_postings(fields, bm25=Bm25(weights=dict.fromkeys(fields, 1.0))))
 
 
 def scores(index, query, num_items):
@@ -67,10 +67,18 @@ def test_scores_and_order_are_those_of_a_library(num_items):
 
 def test_fields_count_by_their_weight_and_their_own_length():
     fields = {"title": [b"lamp", b"shade"], "description": [b"shade", b"lamp"]}
-    index = LexicalIndex(build_postings(fields, weights={"title": 2.0, "description": 1.0}))
+    index = LexicalIndex(build_postings(fields, bm25=Bm25(weights={"title": 2.0, "description": 1.0})))
     # idf = ln(1 + 0.5 / 2.5) = 0.1823; every field has its mean length, so the frequencies are the weights:
     # 2 / (1.2 + 2) and 1 / (1.2 + 1).
     np.testing.assert_allclose(scores(index, b"lamp", 2), [0.1823 * 0.625, 0.1823 / 2.2], atol=1e-4)
+
+
+def test_k1_and_b_by_hand():
+    # "red" is in one of two items: idf = ln(1 + 1.5 / 1.5) = 0.6931. Lengths 3 and 1, mean 2: with b = 0.5 the norm of
+    # the first is 0.5 + 0.5 * 3 / 2 = 1.25, its frequency 2 / 1.25 = 1.6; with k1 = 2 it scores 1.6 / 3.6 of the idf.
+    fields = {"title": [b"red red lamp", b"lamp"]}
+    index = LexicalIndex(build_postings(fields, bm25=Bm25(weights={"title": 1.0}, k1=2.0, b=0.5)))
+    np.testing.assert_allclose(scores(index, b"red", 2), [0.6931 * 1.6 / 3.6, 0.0], atol=1e-4)
 
 
 @pytest.mark.parametrize("num_filled", [2, 100])
@@ -79,7 +87,7 @@ def test_a_field_that_few_items_have_counts_as_one_that_all_have(num_filled):
     # that it can.
     codes = [b"40%011d" % number if number < num_filled else b"" for number in range(100)]
     fields = {"title": [b"lamp"] * 100, "attributes": codes}
-    index = LexicalIndex(build_postings(fields, weights={"title": 1.0, "attributes": 1.0}))
+    index = LexicalIndex(build_postings(fields, bm25=Bm25(weights={"title": 1.0, "attributes": 1.0})))
     share = scores(index, codes[1], 100) / index.max_score(index.terms(tf.constant([codes[1]]))).numpy()
     np.testing.assert_allclose(share, np.eye(100)[1] * 0.4545, atol=1e-4)
 
@@ -89,7 +97,7 @@ def test_statistics_stay_those_of_the_first_build():
     before = index_of(titles)
     fields = {"title": [*titles, b"red dress", b"new hat"]}
     removed = np.array([True, False, False, False, False])
-    after = LexicalIndex(build_postings(fields, weights={"title": 1.0}, num_base=3, removed=removed))
+    after = LexicalIndex(build_postings(fields, bm25=Bm25(weights={"title": 1.0}), num_base=3, removed=removed))
     for query in (b"red", b"dress", b"blue dress"):
         np.testing.assert_allclose(scores(after, query, 3)[1:], scores(before, query, 3)[1:], atol=1e-6)
     assert retrieved(after, b"red dress") == [1, 3, 2]
@@ -152,7 +160,7 @@ def test_a_misspelt_word_finds_what_it_was_meant_to_be():
 
 def test_fields_of_different_length_are_refused():
     with pytest.raises(ValueError, match=r"one text for each item .* got lengths \{'title': 2, 'brand': 1\}"):
-        build_postings({"title": [b"a", b"b"], "brand": [b"c"]}, weights={"title": 1.0, "brand": 1.0})
+        build_postings({"title": [b"a", b"b"], "brand": [b"c"]}, bm25=Bm25(weights={"title": 1.0, "brand": 1.0}))
 
 
 def test_a_text_is_corrected_where_the_catalogue_has_other_words():

@@ -4,12 +4,12 @@ import pytest
 import tensorflow as tf
 
 from serving.lexical.bm25 import LexicalIndex
-from serving.lexical.postings import build_postings
+from serving.lexical.postings import Bm25, build_postings
 
 
 def index_of(*titles, languages=("en",), **fields):
     fields = {"title": [title.encode() for title in titles], **fields}
-    return LexicalIndex(build_postings(fields, weights=dict.fromkeys(fields, 1.0), languages=languages))
+    return LexicalIndex(build_postings(fields, bm25=Bm25(weights=dict.fromkeys(fields, 1.0)), languages=languages))
 
 
 def first(index, query):

@@ -46,6 +46,7 @@ def test_keys_left_out_keep_the_value_of_the_base():
         ('{"wire": {"num_frames": 0}}', r"WireConfig.num_frames is 0; it must be at least 1"),
         ('{"train": {"task_weights": {"clicks": 1}}}', r"'train.task_weights.clicks'. Did you mean 'click'\?"),
         ('{"train": {"task_weights": {"click": "1"}}}', r"'train.task_weights' must be an object of numbers"),
+        ('{"search": {"bm25_b": 1.5}}', r"SearchConfig.bm25_b is 1.5; it must be at most 1. Lower it."),
         ('{"search": {"score_weights": {"dence": 1}}}', r"'search.score_weights.dence'. Did you mean 'dense'\?"),
     ],
 )
