@@ -20,6 +20,7 @@ class SearchResult:
       score_components: The components of each score by name (dense, click, ...), one value a result.
       boosts: The addition of boosts to each score.
       intent: Probability of each intent, in the order of the signature's description; empty if the bundle has none.
+      unknown_words: Words of the text that no item has, nor one near them.
       num_variants: The number of items of the same product that pass the filters, for each result.
       total_matches: The number of products that pass the filters; -1 if the bundle does not count them.
       num_results: The number of results; the length of `ids`.
@@ -33,6 +34,7 @@ class SearchResult:
     score_components: Mapping[str, tuple[float, ...]]
     boosts: tuple[float, ...]
     intent: tuple[float, ...]
+    unknown_words: tuple[str, ...]
     num_variants: tuple[int, ...]
     total_matches: int
     num_results: int
@@ -50,6 +52,7 @@ def search_result(outputs: Mapping[str, np.ndarray], *, query_id: str = "") -> S
         score_components=types.MappingProxyType(score_components(outputs, count=count)),
         boosts=_floats(outputs.get("boosts", [[]])[0][:count]),
         intent=_floats(outputs.get("intent", [[]])[0]),
+        unknown_words=tuple(text for word in outputs.get("unknown_words", [[]])[0] if (text := to_text(word))),
         num_variants=tuple(int(value) for value in outputs.get("num_variants", [[]])[0][:count]),
         total_matches=int(outputs.get("total_matches", [-1])[0]),
         num_results=count,

@@ -15,7 +15,7 @@ from serving.lexical.query_terms import Terms
 from serving.similarity import Similarity
 from trainer.ops.numbers import status_bit
 from trainer.spec.features import Modality
-from trainer.spec.serving.search_fields import QUERY_COMPONENTS
+from trainer.spec.serving.search_fields import MAX_UNKNOWN_WORDS, QUERY_COMPONENTS
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput
 
 _TEXT, _HISTORY = (QUERY_COMPONENTS.index(modality) for modality in (Modality.TEXT, Modality.HISTORY))
@@ -141,7 +141,12 @@ def query_specs(dim: int) -> Query:
         vectors=tf.TensorSpec([None, dim]),
         components=tf.TensorSpec([None, num_components, dim]),
         weights=tf.TensorSpec([None, num_components]),
-        terms=Terms(*[tf.TensorSpec([None, None, None], dtype) for dtype in (tf.int32, tf.float32, tf.float32)]),
+        terms=Terms(
+            ids=tf.TensorSpec([None, None, None], tf.int32),
+            weights=tf.TensorSpec([None, None, None]),
+            shares=tf.TensorSpec([None, None, None]),
+            unknown=tf.TensorSpec([None, MAX_UNKNOWN_WORDS], tf.string),
+        ),
         text_share=tf.TensorSpec([None]),
         history_rows=tf.TensorSpec([None, None], tf.int32),
         repurchase=tf.TensorSpec([None, None]),

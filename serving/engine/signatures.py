@@ -159,11 +159,12 @@ class SignatureFunctions(tf.Module):
 
 
 def _understanding_outputs(query: Query, weights: ScoreWeights) -> Outputs:
-    """Intent, sentiment and subjectivity of the query, and the score weights that follow."""
+    """Intent, sentiment and subjectivity of the query, the score weights that follow, and words that are not known."""
     return {
         "intent": query.understanding.intent,
         "sentiment": query.understanding.sentiment,
         "subjectivity": query.understanding.subjectivity,
+        "unknown_words": query.terms.unknown,
         "score_weights": tf.stack([weights.total[component] for component in SCORE_COMPONENTS], axis=1),
     }
 

@@ -1,6 +1,7 @@
 """Text indexes of a bundle: BM25 and autocomplete."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,9 +10,13 @@ from serving.catalogue.catalogue import Catalogue
 from serving.lexical.autocomplete import Autocomplete, build_phrases
 from serving.lexical.bm25 import LexicalIndex
 from serving.lexical.postings import Bm25, build_postings
+from serving.lexical.tokens import IDENTIFIERS
 from trainer.language.detection import detect_languages
 from trainer.language.languages import parse_languages
 from trainer.spec.config import AUTO_LANGUAGES, DEFAULT_FIELD_WEIGHTS, SearchConfig
+from trainer.spec.records import IDENTIFIER_ATTRIBUTES
+
+_NO_WORD = re.compile(r"[\W_]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,8 +32,9 @@ def build_text_indexes(catalogue: Catalogue, *, search: SearchConfig) -> TextInd
     columns = {name: values[: catalogue.num_indexed] for name, values in catalogue.columns.items()}
     removed = catalogue.removed[: catalogue.num_indexed]
     weights = {**DEFAULT_FIELD_WEIGHTS, **search.field_weights}
-    fields = {name: _join_entries(columns[name]) for name in weights if name != "item_id"}
+    fields = {name: _join_entries(columns[name]) for name in weights if name in columns}
     fields["item_id"] = list(catalogue.ids[: catalogue.num_indexed])
+    fields[IDENTIFIERS] = _identifiers(fields["item_id"], columns["attributes"])
     fields["attributes"] = _join_entries(columns["attributes"], without_keys=True)
     fields["category"] = _leaves(columns["category"])
     postings = build_postings(
@@ -48,6 +54,17 @@ def _languages(fields: Mapping[str, Sequence[bytes]], search: SearchConfig) -> t
         return parse_languages(search.languages)
     texts = zip(fields["title"], fields["description"], strict=True)
     return detect_languages([b" ".join(parts).decode(errors="replace") for parts in texts])
+
+
+def _identifiers(ids: Sequence[bytes], attributes: np.ndarray) -> list[bytes]:
+    """The id of each item, and what attributes name it by, a line each; a name without a digit may be any word."""
+    found = []
+    for item_id, entries in zip(ids, attributes.tolist(), strict=True):
+        pairs = [entry.decode(errors="replace").partition("=") for entry in entries]
+        named = [value for key, _, value in pairs if _NO_WORD.sub("", key.casefold()) in IDENTIFIER_ATTRIBUTES]
+        values = [value for text in named for value in re.split("[,;|]", text) if any(map(str.isdigit, value))]
+        found.append(b"\n".join([item_id.replace(b"\n", b" "), *(value.encode() for value in values)]))
+    return found
 
 
 def _leaves(column: np.ndarray) -> list[bytes]:

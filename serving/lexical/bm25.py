@@ -11,6 +11,7 @@ from serving.index.exact import NO_ROW
 from serving.index.vector_store import as_variable
 from serving.lexical.postings import NO_TERM, Postings
 from serving.lexical.query_terms import CorrectedText, QueryAnalyzer, Terms
+from serving.lexical.tokens import IDENTIFIER
 
 # A term in more than a tenth of the items (and in more than this many) retrieves nothing where the query has a rarer
 # one, because its postings are most of the work; it counts in the score all the same.
@@ -131,5 +132,5 @@ def _names(postings: Postings) -> list[bytes]:
     names, tokens = [*postings.vocabulary], postings.tokens
     for place in np.argsort(tokens.num_items, kind="stable").tolist():
         if tokens.num_items[place]:
-            names[tokens.terms[place, 0]] = tokens.names[place]
+            names[tokens.terms[place, 0]] = tokens.names[place].removeprefix(IDENTIFIER.encode())
     return names

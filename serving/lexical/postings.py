@@ -6,13 +6,13 @@ idf = ln(1 + (n - df + 0.5) / (df + 0.5)). https://doi.org/10.1561/1500000019
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from serving.lexical.tokens import tokens
+from serving.lexical.tokens import IDENTIFIER, IDENTIFIERS, identifiers, tokens
 from trainer.language import compounds
 from trainer.language.languages import stop_words
 from trainer.language.terms import irregular_forms
@@ -103,7 +103,7 @@ def build_postings(
     """Builds the postings of a catalogue.
 
     Args:
-      fields: {field: [rows] UTF-8 texts}, all of one length.
+      fields: {field: [rows] UTF-8 texts}, all of one length. Of `IDENTIFIERS` each line is one token.
       bm25: Settings, with a weight for each field.
       languages: Codes of the languages whose stemmers are used; a token stands for its stems in all of them.
       num_base: The term statistics are those of the first `num_base` rows, removed ones among them; None = of all.
@@ -136,7 +136,8 @@ class AnalysedFields:
         self.languages = tuple(languages)
         self.num_items = len(next(iter(fields.values()), ()))
         token_ids: dict[bytes, int] = {}
-        counted = {name: _count_field(fields[name], token_ids) for name in sorted(fields)}
+        analysis = {IDENTIFIERS: _lines}
+        counted = {name: _count_field(fields[name], token_ids, analysis.get(name, _words)) for name in sorted(fields)}
         self.tokens = tuple(sorted(token_ids))
         rank = np.zeros(len(self.tokens), np.int64)
         rank[[token_ids[name] for name in self.tokens]] = np.arange(len(self.tokens))
@@ -180,7 +181,7 @@ class AnalysedFields:
         frequency = np.zeros(len(self._keys))
         for name, field in self._terms_of_fields.items():
             norm = _length_norm(self._tokens_of_fields[name].lengths, b=bm25.b, num_base=num_base)
-            frequency += bm25.weights[name] * np.bincount(field.key, field.count / norm[field.row], len(self._keys))
+            frequency += bm25.weights[name] * np.bincount(field.key, field.counts / norm[field.row], len(self._keys))
         term, item = np.divmod(self._keys, max(1, self.num_items))
         base_frequency = np.bincount(term[item < num_base], minlength=len(weights))
         idf = np.log1p((num_base - base_frequency + 0.5) / (base_frequency + 0.5)) * weights
@@ -204,7 +205,7 @@ class AnalysedFields:
         known = terms != NO_TERM
         row = np.broadcast_to(field.row[:, np.newaxis], terms.shape)[known]
         key = terms[known].astype(np.int64) * self.num_items + row
-        return _FieldTerms(key=key, row=row, count=(shares * field.count[:, np.newaxis])[known])
+        return _FieldTerms(key=key, row=row, counts=(shares * field.counts[:, np.newaxis])[known])
 
 
 def _length_norm(lengths: np.ndarray, *, b: float, num_base: int) -> np.ndarray:
@@ -219,7 +220,7 @@ class _FieldTokens(NamedTuple):
 
     token: np.ndarray
     row: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
     lengths: np.ndarray
 
 
@@ -229,27 +230,39 @@ class _FieldTerms(NamedTuple):
     Attributes:
       key: Keys (see `Postings`), or their places among those of all fields.
       row: Rows.
-      count: How often, times the weight of the term.
+      counts: How often, times the weight of the term.
     """
 
     key: np.ndarray
     row: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
 
 
-def _count_field(texts: Sequence[bytes], token_ids: dict[bytes, int]) -> _FieldTokens:
+def _words(texts: tf.Tensor) -> tf.RaggedTensor:
+    return tokens(texts, of_items=True).words
+
+
+def _lines(texts: tf.Tensor) -> tf.RaggedTensor:
+    split = tf.strings.split(texts, "\n")
+    found = split.with_values(identifiers(split.values))
+    return tf.ragged.boolean_mask(found, found != b"")
+
+
+def _count_field(
+    texts: Sequence[bytes], token_ids: dict[bytes, int], analyse: Callable[[tf.Tensor], tf.RaggedTensor]
+) -> _FieldTokens:
     """Counts the tokens of a field; new ones get the next ids."""
     found, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for start in range(0, len(texts), _TEXT_BATCH_SIZE):
         batch = tf.constant(list(texts[start : start + _TEXT_BATCH_SIZE]), tf.string)
-        ragged = tokens(batch, of_items=True).words
+        ragged = analyse(batch)
         flat = ragged.values.numpy().tolist()
         found.append(np.array([token_ids.setdefault(token, len(token_ids)) for token in flat], np.int64))
         lengths.append(ragged.row_lengths().numpy())
     length, ids = np.concatenate(lengths), np.concatenate(found)
-    keys, count = np.unique(ids * max(1, len(texts)) + np.repeat(np.arange(len(texts)), length), return_counts=True)
+    keys, counts = np.unique(ids * max(1, len(texts)) + np.repeat(np.arange(len(texts)), length), return_counts=True)
     token, row = np.divmod(keys, max(1, len(texts)))
-    return _FieldTokens(token=token, row=row, count=count, lengths=length)
+    return _FieldTokens(token=token, row=row, counts=counts, lengths=length)
 
 
 class _Expansions(NamedTuple):
@@ -270,7 +283,8 @@ class _Expansions(NamedTuple):
 
 def _expand(names: Sequence[str], languages: Sequence[str]) -> _Expansions:
     """The terms of tokens: their stems, and those of the parts of compounds."""
-    stems = terms_of(names, languages)
+    words = [name for name in names if not name.startswith(IDENTIFIER)]
+    stems = {**{name: (name,) for name in names}, **terms_of(words, languages)}
     parts = compounds.split_all(names, languages)
     of_parts = [[stem for part in parts.get(name, ()) for stem in stems[part]] for name in names]
     found = [

@@ -14,13 +14,15 @@ from serving.index.vector_store import as_variable
 from serving.lexical.graph_stemmer import GraphStemmer, fold_accents, stem_in_all
 from serving.lexical.postings import COMPOUND_PART_WEIGHT, NO_TERM, Postings
 from serving.lexical.spelling import NO_WORD, SpellingCorrector
-from serving.lexical.tokens import tokens
+from serving.lexical.tokens import identifiers, tokens
 from trainer.language.compounds import MIN_PART
 from trainer.language.languages import LANGUAGES
+from trainer.language.real_words import real_words
 from trainer.language.stemming import fold_accents as fold
 from trainer.ops.text import valid_utf8, words
-from trainer.spec.serving.search_fields import MAX_QUERY_WORDS
+from trainer.spec.serving.search_fields import MAX_QUERY_WORDS, MAX_UNKNOWN_WORDS
 
+_NO_REAL_WORD, _STOP_WORD = -1, 1  # of the table of real words, beside 0 for all others
 _MAX_COMPOUNDS = 4  # of the catalogue that end with an unknown word
 
 
@@ -31,11 +33,13 @@ class Terms(NamedTuple):
       ids: [batch, words, expansions] int32, `NO_TERM` where there is none.
       weights: [batch, words, expansions] float32: 1 for a stem, less for a part or a corrected word, 0 for none.
       shares: [batch, words, expansions] float32: the same as if every word were spelt as an item has it.
+      unknown: [batch, MAX_UNKNOWN_WORDS] string, words without a term, case-folded; no stop words, nor parts.
     """
 
     ids: tf.Tensor
     weights: tf.Tensor
     shares: tf.Tensor
+    unknown: tf.Tensor
 
 
 class CorrectedText(NamedTuple):
@@ -56,6 +60,13 @@ class _Expanded(NamedTuple):
     ids: tf.Tensor
     weights: tf.Tensor
     shares: tf.Tensor
+
+
+class _Analysed(NamedTuple):
+    """Terms of the words of queries, and the `unknown` words of `Terms`."""
+
+    terms: _Expanded
+    unknown: tf.Tensor
 
 
 class QueryAnalyzer(tf.Module):
@@ -82,26 +93,42 @@ class QueryAnalyzer(tf.Module):
         self.token_ids = _table({name.encode(): place for name, place in places.items()}, default=self._num_tokens)
         self.term_ids = _table({term: place for place, term in enumerate(postings.vocabulary)}, default=NO_TERM)
         self.stemmers = [GraphStemmer(code) for code in postings.languages if LANGUAGES[code].stemmer]
-        self.spelling = SpellingCorrector(table.names, counts=table.num_items)
+        self.spelling = SpellingCorrector(table.names, counts=table.num_items, groups=table.terms[:, 0])
+        real = {word.encode(): int(is_stop) for word, is_stop in real_words(postings.languages).items()}
+        self.real_words = _table(real, default=_NO_REAL_WORD)
 
     def terms(self, text: tf.Tensor) -> Terms:
-        """Returns the terms of queries [batch]; at most `MAX_QUERY_WORDS` words of each are read."""
+        """Returns the terms of queries [batch], the last of them that of the whole text as an identifier.
+
+        With it, at most `MAX_QUERY_WORDS` words of each are read.
+        """
         found = tokens(text)
-        typed, is_part = found.words[:, :MAX_QUERY_WORDS], found.is_part[:, :MAX_QUERY_WORDS]
+        typed, is_part, is_simple = (values[:, : MAX_QUERY_WORDS - 1] for values in found)
         known = self.token_ids.lookup(typed.values)
         expanded = self._expand_tokens(known)
         unknown = tf.where(known == self._num_tokens)
 
-        def with_unknown() -> _Expanded:
-            return _with(expanded, self._expand_unknown(tf.gather_nd(typed.values, unknown)), places=unknown)
+        def with_unknown() -> _Analysed:
+            others = self._expand_unknown(tf.gather_nd(typed.values, unknown))
+            filled = _with(expanded, others, places=unknown)
+            return _Analysed(filled, self._without_term(typed, filled, is_simple.values))
 
-        expanded = tf.cond(tf.size(unknown) > 0, with_unknown, lambda: expanded)
+        def all_known() -> _Analysed:
+            return _Analysed(expanded, tf.fill([typed.nrows(), MAX_UNKNOWN_WORDS], b""))
+
+        expanded, unknown_words = tf.cond(tf.size(unknown) > 0, with_unknown, all_known)
         weight = tf.where(is_part.values, COMPOUND_PART_WEIGHT, 1.0)[:, tf.newaxis]
-        shape = [None, None, self.expansions]
+        whole = self._expand_tokens(self.token_ids.lookup(identifiers(text)))
+
+        def by_query(of_words: tf.Tensor, of_whole: tf.Tensor, blank: float) -> tf.Tensor:
+            padded = typed.with_values(of_words).to_tensor(blank, shape=[None, None, self.expansions])
+            return tf.concat([padded, of_whole[:, tf.newaxis]], axis=1)
+
         return Terms(
-            ids=typed.with_values(expanded.ids).to_tensor(default_value=NO_TERM, shape=shape),
-            weights=typed.with_values(expanded.weights * weight).to_tensor(default_value=0.0, shape=shape),
-            shares=typed.with_values(expanded.shares * weight).to_tensor(default_value=0.0, shape=shape),
+            ids=by_query(expanded.ids, whole.ids, NO_TERM),
+            weights=by_query(expanded.weights * weight, whole.weights, 0.0),
+            shares=by_query(expanded.shares * weight, whole.shares, 0.0),
+            unknown=unknown_words,
         )
 
     def correct_spelling(self, text: tf.Tensor) -> CorrectedText:
@@ -110,7 +137,7 @@ class QueryAnalyzer(tf.Module):
         is_token = self.token_ids.lookup(typed.values) != self._num_tokens
 
         def corrected() -> tf.Tensor:
-            known = is_token | self._has_stem(typed.values)
+            known = is_token | self._has_stem(typed.values) | self._is_real(typed.values)
             return tf.where(known, NO_WORD, self.spelling.correct(typed.values).words)
 
         found = tf.cond(tf.reduce_all(is_token), lambda: tf.fill(tf.shape(is_token), NO_WORD), corrected)
@@ -128,6 +155,16 @@ class QueryAnalyzer(tf.Module):
 
     def _has_stem(self, typed: tf.Tensor) -> tf.Tensor:
         return tf.reduce_any(self.term_ids.lookup(stem_in_all(typed, self.stemmers)) != NO_TERM, axis=1)
+
+    def _is_real(self, typed: tf.Tensor) -> tf.Tensor:
+        return self.real_words.lookup(typed) != _NO_REAL_WORD
+
+    def _without_term(self, typed: tf.RaggedTensor, found: _Expanded, is_simple: tf.Tensor) -> tf.Tensor:
+        """The `unknown` words of `Terms`."""
+        counts = is_simple & (self.real_words.lookup(typed.values) != _STOP_WORD)
+        without = typed.with_values(counts & tf.reduce_all(found.ids == NO_TERM, axis=1))
+        words_of = tf.ragged.boolean_mask(typed, without)[:, :MAX_UNKNOWN_WORDS]
+        return words_of.to_tensor(b"", shape=[None, MAX_UNKNOWN_WORDS])
 
     def _expand_unknown(self, typed: tf.Tensor) -> _Expanded:
         """Terms of words [n] that no item has: by stem, else as a part of compounds, else by spelling."""
@@ -187,7 +224,7 @@ class QueryAnalyzer(tf.Module):
         return tf.pad(found, [[0, _MAX_COMPOUNDS - tf.size(found)]], constant_values=self._num_tokens)
 
     def _by_spelling(self, typed: tf.Tensor) -> _Expanded:
-        corrected = self.spelling.correct(typed)
+        corrected = self.spelling.correct(tf.where(self._is_real(typed), b"", typed))
         found = self._expand_tokens(tf.where(corrected.words == NO_WORD, self._num_tokens, corrected.words))
         return found._replace(weights=found.weights * corrected.similarity[:, tf.newaxis])
 

@@ -29,10 +29,13 @@ _UNITS: dict[str, tuple[str, float]] = {
     **{"mhz": ("mhz", 1.0), "ghz": ("mhz", 1_000.0), "v": ("v", 1.0)},
 }
 _DECIMAL, _JOINED, _PART = "\ue000", "\ue001", "\ue002"  # private-use marks: in 0.5, in wi-fi, before a part of one
+_WHOLE = "\ue004"  # before a word of several parts
+IDENTIFIERS = "identifiers"  # field of `search.field_weights` whose lines are tokens as they are
+IDENTIFIER = "\ue003"  # before a text that is a single token as a whole
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 
 _REWRITES = (
-    (r"[\x00-\x1f\x{E000}-\x{E002}]", " "),
+    (r"[\x00-\x1f\x{E000}-\x{E004}]", " "),
     (rf"([{_WORD}])['\x{{2019}}]s([^{_WORD}]|$)", r"\1 \2"),  # of the owner
     (r"(\p{N})[.,](\p{N})", rf"\1{_DECIMAL}\2"),
     (r"(\p{N}) ?(?:\"|\x{201D}|\x{2033}|'')", r"\1 inch "),
@@ -51,10 +54,22 @@ class Tokens(NamedTuple):
     Attributes:
       words: [batch, (tokens)] string, case-folded.
       is_part: [batch, (tokens)] bool, True for a part of a compound that is a token as a whole too.
+      is_simple: [batch, (tokens)] bool, True for a word between spaces: no part, no compound, no pair of characters.
     """
 
     words: tf.RaggedTensor
     is_part: tf.RaggedTensor
+    is_simple: tf.RaggedTensor
+
+
+def identifiers(text: tf.Tensor) -> tf.Tensor:
+    """Returns the tokens [n] of texts [n] as wholes, for ids, SKUs and GTINs: "" for one without letters and digits.
+
+    Case, blanks and punctuation do not count, nor the zeros that a number begins with: a GTIN of 12 digits is the same
+    with 13 and 14.
+    """
+    plain = tf.strings.regex_replace(tf.strings.regex_replace(_folded(text), rf"[^{_WORD}]+", ""), "^0+", "")
+    return tf.where(plain == b"", b"", tf.strings.join([IDENTIFIER, plain]))
 
 
 def tokens(text: tf.Tensor, *, of_items: bool = False) -> Tokens:
@@ -64,18 +79,26 @@ def tokens(text: tf.Tensor, *, of_items: bool = False) -> Tokens:
       text: [batch] string, any language; at most the first 4,000 characters of each are read.
       of_items: True adds the single characters of scripts without spaces, for texts that queries are compared with.
     """
-    text = tf.strings.substr(valid_utf8(text), 0, _MAX_CHARACTERS, unit="UTF8_CHAR")
-    text = tf_text.case_fold_utf8(tf_text.normalize_utf8(text, "NFKC"))
-    text = tf.strings.join(["  ", text, "  "])
+    text = tf.strings.join(["  ", _folded(text), "  "])
     for pattern, rewrite in _REWRITES:
         text = tf.strings.regex_replace(text, pattern, rewrite)
     unspaced = tf.strings.regex_replace(text, rf"[^{_UNSPACED}]+", "  ")
     singles = [tf.strings.regex_replace(unspaced, rf"([{_UNSPACED}])", r" \1 ")] if of_items else []
     words = tf.strings.regex_replace(tf.strings.join([_parts(text), _wholes(text)]), rf"[{_UNSPACED}]{{2,}}", " ")
     split = tf.strings.split(tf.strings.join([words, _pairs(unspaced), *singles], " "))
-    is_part = tf.strings.substr(split.values, 0, len(_PART.encode())) == _PART
-    plain = tf.strings.regex_replace(split.values, _PART, "")
-    return Tokens(words=split.with_values(_in_base_unit(plain)), is_part=split.with_values(is_part))
+    mark = tf.strings.substr(split.values, 0, len(_PART.encode()))
+    plain = _in_base_unit(tf.strings.regex_replace(split.values, f"[{_PART}{_WHOLE}]", ""))
+    is_compound = (mark == _PART) | (mark == _WHOLE) | tf.strings.regex_full_match(plain, rf"[{_UNSPACED}]+")
+    return Tokens(
+        words=split.with_values(plain),
+        is_part=split.with_values(mark == _PART),
+        is_simple=split.with_values(~is_compound),
+    )
+
+
+def _folded(text: tf.Tensor) -> tf.Tensor:
+    text = tf.strings.substr(valid_utf8(text), 0, _MAX_CHARACTERS, unit="UTF8_CHAR")
+    return tf_text.case_fold_utf8(tf_text.normalize_utf8(text, "NFKC"))
 
 
 def _parts(text: tf.Tensor) -> tf.Tensor:
@@ -85,9 +108,10 @@ def _parts(text: tf.Tensor) -> tf.Tensor:
 
 
 def _wholes(text: tf.Tensor) -> tf.Tensor:
-    """The words of several parts, without their connectors."""
+    """The words of several parts, marked, without their connectors."""
     compounds = tf.strings.regex_replace(text, rf" [{_WORD}{_DECIMAL}]+ ", " ")
-    return tf.strings.regex_replace(compounds, _JOINED, "")
+    marked = tf.strings.regex_replace(compounds, rf" ([{_WORD}{_DECIMAL}{_JOINED}])", rf" {_WHOLE}\1")
+    return tf.strings.regex_replace(marked, _JOINED, "")
 
 
 def _pairs(text: tf.Tensor) -> tf.Tensor:

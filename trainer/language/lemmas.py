@@ -29,6 +29,12 @@ def dictionary_words(code: str) -> list[str]:
     return sorted(text for text in texts if text.isalpha())
 
 
+def short_words(code: str, lengths: range) -> set[str]:
+    """Returns the case-folded forms and lemmas of some lengths of a language's dictionary."""
+    pairs = _dictionary(code).items()
+    return {word.casefold() for pair in pairs for word in pair if len(word) in lengths and word.isalpha()}
+
+
 def lemmas(words: Sequence[str], code: str) -> list[str]:
     """Returns the case-folded lemmas of case-folded words; a word that the dictionary does not have is its own."""
     known = _dictionary(code)

@@ -152,10 +152,11 @@ class DataConfig:
 
 
 AUTO_LANGUAGES = "auto"
-# Fields of an item that lexical search reads, and the weight of a word in each.
+# Fields of an item that lexical search reads, and the weight of a word in each; "identifiers" are item id, SKU, GTIN
+# and the like, each as a whole.
 DEFAULT_FIELD_WEIGHTS: dict[str, float] = {
     **{"title": 2.0, "description": 1.0, "brand": 1.0, "attributes": 1.0},
-    **{"category": 1.0, "item_id": 1.0},
+    **{"category": 1.0, "item_id": 1.0, "identifiers": 20.0},
 }
 
 

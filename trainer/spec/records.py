@@ -83,6 +83,12 @@ CATALOG = (
     Field(name="relations", kind=Kind.RELATIONS, doc="Typed edges to other items."),
 )
 
+# Attributes that name one item, as a key without blanks and punctuation.
+IDENTIFIER_ATTRIBUTES = frozenset(
+    {"sku", "gtin", "gtin8", "gtin12", "gtin13", "gtin14", "ean", "ean8", "ean13", "upc", "isbn", "isbn10", "isbn13"}
+    | {"asin", "mpn", "barcode", "partnumber", "manufacturerpartnumber", "articlenumber", "artikelnummer"}
+)
+
 EVENTS = (
     Field(name="timestamp", kind=Kind.TIME, required=True, doc="When it happened."),
     Field(name="type", kind=Kind.TEXT, required=True, choices=tuple(EventType), doc="What happened."),

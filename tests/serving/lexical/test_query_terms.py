@@ -75,7 +75,7 @@ def test_a_word_counts_once_by_its_best_term():
     terms = both.terms(tf.constant(["lampen"]))
     assert terms.ids.shape[2] >= 2
     score = both.term_scores(terms, tf.constant([[0]])).numpy()
-    assert score.shape == (1, 1, 1)
+    assert score.shape == (1, 1, 2)  # the last is the text as an identifier
     assert 0.0 < score[0, 0, 0] <= both.max_score(terms).numpy()[0]
 
 
@@ -88,7 +88,7 @@ def test_stop_words_count_less_and_never_empty_a_query():
 
 def test_the_text_of_a_term_is_a_word_of_the_catalogue():
     index = index_of("Garden pumps", "Water pumps", "Pump")
-    assert index.terms_text(index.terms(tf.constant(["pump"]))).numpy().tolist() == [[b"pumps"]]
+    assert index.terms_text(index.terms(tf.constant(["pump"]))).numpy().tolist() == [[b"pumps", b""]]
 
 
 def test_spelling_is_corrected_where_neither_word_nor_stem_is_known():
@@ -97,6 +97,36 @@ def test_spelling_is_corrected_where_neither_word_nor_stem_is_known():
         result = index.correct_spelling(tf.constant([typed]))
         assert (result.text.numpy()[0].decode(), int(result.num_changed[0])) == (corrected, count)
     assert first(index, "speekers") == 0
+
+
+def unknown(index, *queries):
+    return [[word.decode() for word in row if word] for row in index.terms(tf.constant(queries)).unknown.numpy()]
+
+
+def test_a_word_that_stays_unknown_is_named():
+    index = index_of("Garden pump", "Kitchen knife", "Wi-Fi router", "红茶")
+    assert unknown(index, "garden xyzzy", "pumps for knives", "PLUGH Qwerty1 wifi", "", "blackmagic gardne") == [
+        ["xyzzy"],
+        [],  # "for" is a stop word
+        ["plugh"],  # "qwerty1" has parts
+        [],
+        ["blackmagic"],  # "gardne" is corrected
+    ]
+    assert unknown(index, " ".join(f"zz{chr(97 + n)}zz" for n in range(10))) == [
+        [f"zz{chr(97 + n)}zz" for n in range(8)]
+    ]
+    assert unknown(index, "绿茶") == [[]]
+
+
+def test_an_unknown_word_brings_in_no_other_items():
+    index = index_of("Garden pump", "Black hat", "Red pan", "Form for cakes")
+    assert found(index, "xyzzy") == []
+    assert found(index, "pump xyzzy") == [0]
+    assert found(index, "cat") == []  # a word of the language, no misspelt "hat"
+    assert unknown(index, "cat") == [["cat"]]
+    assert found(index, "from") == []  # nor is a stop word a misspelt "form"
+    assert found(index, "pna") == [2]
+    assert found(index, "bumq") == []
 
 
 def test_a_batch_of_known_unknown_and_empty_texts():

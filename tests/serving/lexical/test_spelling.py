@@ -28,7 +28,9 @@ def corrections(spelling, *words):
         ("bitter", "butter"),  # batter is as near; butter is in more items
         ("zebra", None),
         ("ps4", None),  # a model number is no misspelling
-        ("fone", None),  # four letters have too many neighbours
+        ("fone", None),  # two edits are too many for four letters
+        ("hpone", "phone"),  # the first letter
+        ("xattery", "battery"),
         ("phonexy", None),  # two edits are too many for seven letters
         ("y", None),
         ("", None),
@@ -43,6 +45,45 @@ def test_similarity_is_the_share_of_letters_that_are_right(spelling):
     words, similarity = corrections(spelling, "batery", "zebra", "contrroler")
     assert words == ["battery", None, "controller"]
     np.testing.assert_allclose(similarity, [1 - 1 / 6, 0.0, 0.8], atol=1e-6)
+
+
+SHORT = ["lamp", "lamps", "map", "cat", "bat", "hat", "usb", "tv", "sofa", "sofas", "nike", "nice", "\ue003wool"]
+SHORT_COUNTS = [4, 2, 9, 3, 3, 3, 7, 9, 3, 2, 50, 1, 5]
+SHORT_GROUPS = [0, 0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("lmap", "lamp"),  # a swap before "map", which lacks a letter
+        ("lamo", "lamp"),
+        ("wamp", "lamp"),  # the first letter
+        ("amp", "map"),  # a swap before "lamp", which has a letter more
+        ("zat", None),  # a cat, a bat or a hat
+        ("usv", "usb"),
+        ("ubs", "usb"),
+        ("tvv", "tv"),
+        ("sofs", "sofa"),  # "sofas" is as near, and a form of the same word
+        ("nuke", "nike"),
+        ("nise", "nike"),  # which has 50 of the 51 items of what is as near
+        ("zz", None),
+        ("uzz", None),
+        ("wool", None),  # an identifier is no word
+    ],
+)
+def test_short_words_are_corrected_where_one_word_stands_out(typed, meant):
+    short = SpellingCorrector(
+        [word.encode() for word in SHORT], counts=np.array(SHORT_COUNTS), groups=np.array(SHORT_GROUPS)
+    )
+    found = short.correct(tf.constant([typed])).words.numpy()[0]
+    assert (SHORT[found] if found >= 0 else None) == meant
+
+
+def test_the_neighbours_of_a_short_word_are_found_among_many():
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [f"q{a}{b}k" for a in letters for b in letters if (a, b) != ("i", "c")]
+    short = SpellingCorrector([word.encode() for word in [*words, "bus"]], counts=np.ones(len(words) + 1))
+    assert short.correct(tf.constant(["bsu"])).words.numpy().tolist() == [len(words)]
 
 
 def test_no_words_no_corrections():

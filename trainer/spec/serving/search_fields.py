@@ -23,7 +23,8 @@ SEED_ITEMS = "seed_items"
 QUERY_COMPONENTS: tuple[str, ...] = (*(branch.value for branch in branches_of(Side.QUERY)), SEED_ITEMS)
 ITEM_BRANCHES: tuple[str, ...] = tuple(branch.value for branch in branches_of(Side.ITEM))
 NUM_COMPLETIONS = 10
-MAX_QUERY_WORDS = 32  # later words of a query text are not searched by word
+MAX_QUERY_WORDS = 32  # later words of a query text are not searched by word; one place is for the text as a whole
+MAX_UNKNOWN_WORDS = 8  # that an answer names
 
 
 INTENT_WEIGHT = "intent_weight"
@@ -194,6 +195,12 @@ def query_understanding_outputs() -> tuple[SignatureField, ...]:
             doc=f"Probability of each sentiment of its text: {', '.join(sentiment.classes)}; zeros without text.",
         ),
         SignatureField(name="subjectivity", dtype=WireType.FLOAT, doc="How subjective the text is, 0 to 1."),
+        SignatureField(
+            name="unknown_words",
+            dtype=WireType.STRING,
+            shape=(MAX_UNKNOWN_WORDS,),
+            doc="Words of the text that no item has in any form, nor one near it; padded with ''.",
+        ),
         SignatureField(
             name="score_weights",
             dtype=WireType.FLOAT,
