@@ -145,6 +145,9 @@ class ServerFlags:
         None, "folder for what shops report back; its files are read by preprocessing as they are", kind=Path
     )
     max_events_bytes: int = _flag(10 << 30, "size of that folder beyond which events are refused", kind=int, minimum=1)
+    log_impressions: float = _flag(
+        0.0, "share of the queries whose results are logged to --events_dir, 0 to 1", kind=float, minimum=0
+    )
     log_requests: bool = _flag(False, "log every request, not only those that failed", kind=parse_bool)
     strict: bool = _flag(False, "exactly TF Serving's behaviour, without extensions", kind=parse_bool)
     workers: int = _flag(1, "processes that share the ports", kind=int, minimum=1)
@@ -209,6 +212,8 @@ def parse_flags_and_warnings(arguments: Sequence[str] | None = None) -> ParsedFl
     flags = ServerFlags(**found)
     if flags.events_dir and not flags.compatibility.takes_events:
         made.error("--events_dir is no part of TF Serving; leave it out, or --strict")
+    if flags.log_impressions > 1 or (flags.log_impressions and not flags.events_dir):
+        made.error("--log_impressions is a share from 0 to 1, and needs --events_dir: where they are logged")
     if not flags.compatibility.port_zero_is_ephemeral:
         flags = dataclasses.replace(flags, port=flags.port or None, rest_api_port=flags.rest_api_port or None)
     return ParsedFlags(flags=flags, warnings=warnings)

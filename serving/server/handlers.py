@@ -17,6 +17,7 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
+from serving.server.events.impressions import ImpressionLog
 from serving.server.json_codec.examples import body_to_examples, classification_response, regression_response
 from serving.server.json_codec.inputs import body_to_arrays, parse_body
 from serving.server.json_codec.outputs import JsonResponse, predict_response
@@ -27,7 +28,7 @@ from serving.server.protocol.compatibility import EXTENDED, Compatibility
 from serving.server.protocol.deadline import NO_DEADLINE, Deadline
 from serving.server.protocol.errors import invalid, quoted
 from serving.server.protocol.inference import classify, multi_inference, regress
-from serving.server.protocol.predict import predict_arrays, predict_proto
+from serving.server.protocol.predict import Observer, predict_arrays, predict_proto
 from serving.server.protocol.servable import Servable
 from serving.server.protocol.signature import DEFAULT_SIGNATURE
 
@@ -46,6 +47,7 @@ class RequestHandlers:
       checks_method_name: Classify and Regress accept only signatures of their own method name.
       as_tensor_content: Outputs of gRPC Predict as `tensor_content`.
       reload: Serves the models of a configuration and no others, or raises; by default `core` does.
+      impressions: Logs what searches show; None: nothing does.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class RequestHandlers:
         checks_method_name: bool = False,
         as_tensor_content: bool = False,
         reload: Callable[[model_server_config_pb2.ModelServerConfig], None] | None = None,
+        impressions: ImpressionLog | None = None,
     ) -> None:
         self.core = core
+        self._impressions = impressions
         self._reload = reload or (lambda config: core.reload(model_configs_from_proto(config)))
         self.max_body_bytes = max_body_bytes
         self.compatibility = compatibility
@@ -66,7 +70,7 @@ class RequestHandlers:
         self.as_tensor_content = as_tensor_content
 
     def predict(
-        self, request: predict_pb2.PredictRequest, *, deadline: Deadline = NO_DEADLINE
+        self, request: predict_pb2.PredictRequest, *, deadline: Deadline = NO_DEADLINE, query_id: str = ""
     ) -> predict_pb2.PredictResponse:
         """Predict over gRPC: one version answers, and the response names it."""
         with self._lease(request) as lease:
@@ -77,6 +81,7 @@ class RequestHandlers:
                 deadline=deadline,
                 as_tensor_content=self.as_tensor_content,
                 compatibility=self.compatibility,
+                observe=self._observer(request.model_spec.name, query_id),
             )
         return _with_model_spec(response, request.model_spec, lease.version)
 
@@ -115,7 +120,9 @@ class RequestHandlers:
             response.results.append(result)
         return response
 
-    def predict_json(self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NO_DEADLINE) -> JsonResponse:
+    def predict_json(
+        self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NO_DEADLINE, query_id: str = ""
+    ) -> JsonResponse:
         """Predict over REST: body in, body out, both from one version."""
         parsed = parse_body(body, self.compatibility)
         with self._lease_spec(spec) as lease:
@@ -125,21 +132,28 @@ class RequestHandlers:
                 raise invalid(f'Serving signature name: "{shown}" not found in signature def')
             request = body_to_arrays(parsed, signature, self.compatibility)
             outputs = predict_arrays(
-                lease.model, signature, request.inputs, deadline=deadline, compatibility=self.compatibility
+                lease.model,
+                signature,
+                request.inputs,
+                deadline=deadline,
+                compatibility=self.compatibility,
+                observe=self._observer(spec.name, query_id),
             )
         return predict_response(outputs, request.format, self.compatibility)
 
     def classify_json(
-        self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NO_DEADLINE
+        self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NO_DEADLINE, query_id: str = ""
     ) -> JsonResponse:
-        """Classify over REST."""
+        """Classify over REST; nothing of it is logged under the query's id."""
         name, given = body_to_examples(body, self.compatibility)
         with self._lease_spec(spec) as lease:
             result = classify(lease.model, name, given, deadline=deadline, checks_method_name=self.checks_method_name)
         return classification_response(result, self.compatibility)
 
-    def regress_json(self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NO_DEADLINE) -> JsonResponse:
-        """Regress over REST."""
+    def regress_json(
+        self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NO_DEADLINE, query_id: str = ""
+    ) -> JsonResponse:
+        """Regress over REST; nothing of it is logged under the query's id."""
         name, given = body_to_examples(body, self.compatibility)
         with self._lease_spec(spec) as lease:
             result = regress(lease.model, name, given, deadline=deadline, checks_method_name=self.checks_method_name)
@@ -185,6 +199,12 @@ class RequestHandlers:
         response.model_spec.name = spec.name
         response.metadata[SIGNATURE_DEF].Pack(definitions)
         return response
+
+    def _observer(self, model: str, query_id: str) -> Observer | None:
+        impressions = self._impressions
+        if impressions is None or not query_id:
+            return None
+        return lambda inputs, outputs: impressions.add(model, query_id, inputs, outputs)
 
     def _lease(self, request: ModelRequest) -> contextlib.AbstractContextManager[Lease[Servable]]:
         return self._lease_spec(_spec(request))

@@ -14,6 +14,8 @@ from serving.server.batching.batched_model import num_call_threads
 from serving.server.call_pool import CallPool
 from serving.server.events.collector import EventCollector
 from serving.server.events.event_log import EventLog
+from serving.server.events.event_schema import SHOP
+from serving.server.events.impressions import ImpressionLog, Sampling
 from serving.server.flags import ServerFlags
 from serving.server.grpc_api.interceptor import RequestLogInterceptor
 from serving.server.grpc_api.service import channel_options, grpc_server
@@ -110,6 +112,7 @@ class Server:
             checks_method_name=flags.enable_signature_method_name_check,
             as_tensor_content=flags.enable_serialization_as_tensor_content,
             reload=self._reload_group.reload if self._reload_group else None,
+            impressions=self._impressions(),
         )
         request_log = RequestLog(
             is_known_model=self.core.is_known_model, metrics=self.options.metrics, log_all=flags.log_requests
@@ -119,6 +122,21 @@ class Server:
             await self._start_rest(handlers, request_log)
         await self._grpc.start()
         self._refreshing = asyncio.create_task(self._refresh_periodically())
+
+    def _impressions(self) -> ImpressionLog | None:
+        """The log of what searches show; without --events_dir there is none, whatever a model's config asks for."""
+        if self.collector is None:
+            for config in self._configs:
+                if config.logging:
+                    reason = "it needs --events_dir"
+                    log_event("request_logging_ignored", level=logging.WARNING, model=config.name, reason=reason)
+            return None
+
+        def sampling_of(model: str) -> Sampling:
+            own = self.core.logging_of(model)
+            return Sampling(own.rate, own.folder or SHOP) if own else Sampling(self.flags.log_impressions)
+
+        return ImpressionLog(self.collector.log, sampling_of=sampling_of)
 
     def _grpc_server(self, handlers: RequestHandlers, request_log: RequestLog) -> grpc.aio.Server:
         """The gRPC server with its ports, not started."""

@@ -88,7 +88,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
     ) -> predict_pb2.PredictResponse:
         """Runs one signature of one version."""
         return await self._dispatcher.run_query(
-            lambda until, name: self._handlers.predict(request, deadline=until), context
+            lambda until, name: self._handlers.predict(request, deadline=until, query_id=name), context
         )
 
     async def Classify(  # noqa: N802
@@ -96,7 +96,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
     ) -> classification_pb2.ClassificationResponse:
         """The classes of Examples."""
         return await self._dispatcher.run_query(
-            lambda until, name: self._handlers.classify(request, deadline=until), context
+            lambda until, _: self._handlers.classify(request, deadline=until), context
         )
 
     async def Regress(  # noqa: N802
@@ -104,7 +104,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
     ) -> regression_pb2.RegressionResponse:
         """The value of each Example."""
         return await self._dispatcher.run_query(
-            lambda until, name: self._handlers.regress(request, deadline=until), context
+            lambda until, _: self._handlers.regress(request, deadline=until), context
         )
 
     async def MultiInference(  # noqa: N802
@@ -112,7 +112,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
     ) -> inference_pb2.MultiInferenceResponse:
         """Several signatures of one version over the same Examples."""
         return await self._dispatcher.run_query(
-            lambda until, name: self._handlers.multi_inference(request, deadline=until), context
+            lambda until, _: self._handlers.multi_inference(request, deadline=until), context
         )
 
     async def GetModelMetadata(  # noqa: N802

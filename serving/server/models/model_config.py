@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +17,21 @@ from serving.server.telemetry.log import log_event
 
 PLATFORM = "tensorflow"
 FILE_FLAG = "model_config_file"
+COLLECTOR = "impressions"
+PLAIN_FOLDER = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RequestLogging:
+    """TF Serving's `logging_config` of a model, as far as it is honoured.
+
+    Args:
+      rate: The share of its queries whose results are logged.
+      folder: The folder of its events; empty: that of all models.
+    """
+
+    rate: float
+    folder: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,12 +43,14 @@ class ModelConfig:
       base_path: The folder with the numbered versions, a local path or a URI.
       policy: Selects the versions to serve.
       labels: Version by label.
+      logging: What of its requests is logged; None: as the flags have it.
     """
 
     name: str
     base_path: Path | str
     policy: VersionPolicy = LATEST
     labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    logging: RequestLogging | None = None
 
 
 def model_configs_from_flags(flags: ServerFlags) -> list[ModelConfig]:
@@ -94,11 +112,38 @@ def _model_config(model: model_server_config_pb2.ModelConfig) -> ModelConfig:
     platform = _platform(model)
     if platform != PLATFORM:
         raise invalid(f"Model {model.name} requests unsupported platform {platform}")
-    if model.HasField("logging_config"):
-        log_event("request_logging_ignored", level=logging.WARNING, model=model.name)
     labels = dict(model.version_labels)
     policy = VersionPolicy.of(model.model_version_policy)
-    return ModelConfig(name=model.name, base_path=base_path, policy=policy, labels=labels)
+    return ModelConfig(
+        name=model.name, base_path=base_path, policy=policy, labels=labels, logging=_request_logging(model)
+    )
+
+
+def _request_logging(model: model_server_config_pb2.ModelConfig) -> RequestLogging | None:
+    """The rate and the folder of a `logging_config`; what else it asks for is named in the log.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT for a rate that is none.
+    """
+    if not model.HasField("logging_config"):
+        return None
+    config = model.logging_config
+    rate, collector = config.sampling_config.sampling_rate, config.log_collector_config
+    if not 0 <= rate <= 1:
+        raise invalid(f"Model {model.name} has the sampling_rate {rate:g}; wanted a share from 0 to 1.")
+    folder = collector.filename_prefix
+    ignored = []
+    if collector.type not in ("", COLLECTOR):
+        ignored.append(f"log_collector_config.type: the only collector is {COLLECTOR}")
+    if folder and not PLAIN_FOLDER.fullmatch(folder):
+        ignored.append("log_collector_config.filename_prefix: wanted the plain name of a folder in --events_dir")
+    if config.sampling_config.per_task_sampling_configs or config.sampling_config.attributes:
+        ignored.append("sampling_config: only sampling_rate counts")
+    for reason in ignored:
+        log_event("request_logging_ignored", level=logging.WARNING, model=model.name, reason=reason)
+    if collector.type not in ("", COLLECTOR):
+        return None
+    return RequestLogging(rate=rate, folder=folder if PLAIN_FOLDER.fullmatch(folder) else "")
 
 
 def _platform(model: model_server_config_pb2.ModelConfig) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from serving.server.flags import RetryPolicy
 from serving.server.models.loaded_versions import Lease, State, VersionStatus, servable_not_found
-from serving.server.models.model_config import ModelConfig
+from serving.server.models.model_config import ModelConfig, RequestLogging
 from serving.server.models.versions import NO_RETRIES, ModelVersions
 from serving.server.protocol.errors import Code, ServingError, invalid, quoted
 from serving.server.protocol.servable import Servable
@@ -155,6 +155,11 @@ class ServerCore:
     def is_known_model(self, name: str) -> bool:
         """True for the name of a model of this server, whatever its state; nothing else may become a label."""
         return name in self._by_name
+
+    def logging_of(self, name: str) -> RequestLogging | None:
+        """What of a model's requests is logged; None: as the flags have it."""
+        config = self._configs.get(name)
+        return config.logging if config else None
 
     def serving_versions(self) -> dict[str, int]:
         """The highest version that serves, by model."""

@@ -1,6 +1,6 @@
 """Predict: one signature of one loaded model, called with a PredictRequest or with arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from tensorflow_serving.apis import predict_pb2
@@ -19,6 +19,9 @@ from serving.server.protocol.signature import (
 )
 from serving.server.protocol.tensors import to_array, to_proto
 
+Arrays = Mapping[str, np.ndarray]
+Observer = Callable[[Arrays, Arrays], None]
+
 
 def predict_arrays(
     model: Servable,
@@ -27,11 +30,17 @@ def predict_arrays(
     *,
     deadline: Deadline = NO_DEADLINE,
     compatibility: Compatibility = EXTENDED,
+    observe: Observer | None = None,
 ) -> dict[str, np.ndarray]:
-    """Returns all outputs for the given inputs; missing ones are filled from the signature's defaults."""
-    filled = fill_defaults(signature, given, checks_shapes=compatibility.checks_input_shapes)
-    inputs = convert_photos(model, filled)
-    return model.run(signature, inputs, outputs=tuple(signature.outputs), deadline=deadline)
+    """Returns all outputs for the given inputs; missing ones are filled from the signature's defaults.
+
+    `observe` is shown both before they are returned.
+    """
+    inputs = _model_inputs(model, signature, given, compatibility)
+    outputs = model.run(signature, inputs, outputs=tuple(signature.outputs), deadline=deadline)
+    if observe:
+        observe(inputs, outputs)
+    return outputs
 
 
 def predict_proto(
@@ -42,6 +51,7 @@ def predict_proto(
     deadline: Deadline = NO_DEADLINE,
     as_tensor_content: bool = False,
     compatibility: Compatibility = EXTENDED,
+    observe: Observer | None = None,
 ) -> predict_pb2.PredictResponse:
     """Answers a gRPC Predict; the caller fills in `model_spec`.
 
@@ -52,6 +62,7 @@ def predict_proto(
       deadline: Of the answer.
       as_tensor_content: Outputs as `tensor_content`, not as values.
       compatibility: Deviations from TF Serving.
+      observe: Is shown inputs and outputs.
 
     Raises:
       ServingError: In the words of the protocol.
@@ -66,11 +77,20 @@ def predict_proto(
         for alias, proto in request.inputs.items()
     }
     outputs = choose_outputs(signature, request.output_filter)
-    filled = fill_defaults(signature, given, checks_shapes=compatibility.checks_input_shapes)
-    found = model.run(signature, convert_photos(model, filled), outputs=outputs, deadline=deadline)
+    inputs = _model_inputs(model, signature, given, compatibility)
+    found = model.run(signature, inputs, outputs=outputs, deadline=deadline)
+    if observe:
+        observe(inputs, found)
     response = predict_pb2.PredictResponse()
     for alias, array in found.items():
         response.outputs[alias].CopyFrom(
             to_proto(array, model.output_dtype(signature, alias), as_tensor_content=as_tensor_content)
         )
     return response
+
+
+def _model_inputs(
+    model: Servable, signature: ServableSignature, given: Arrays, compatibility: Compatibility
+) -> Mapping[str, np.ndarray]:
+    """All inputs of the graph: defaults filled in, photos in a form that it reads."""
+    return convert_photos(model, fill_defaults(signature, given, checks_shapes=compatibility.checks_input_shapes))

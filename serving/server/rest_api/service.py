@@ -138,7 +138,7 @@ class RestService:
         gives_id = self._compatibility.gives_query_ids
         name = query_id.query_id(request.headers.get(query_id.HEADER)) if gives_id else ""
         body, spec, post = await _body(request), _spec(call), self._posts[call["call"].lower()]
-        found = await self._call_pool.run(lambda: post(body, spec, deadline=deadline))
+        found = await self._call_pool.run(lambda: post(body, spec, deadline=deadline, query_id=name))
         return found.with_field(query_id.FIELD, name) if name else found
 
     async def _collect(self, request: web.Request) -> JsonResponse:

@@ -8,7 +8,12 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server.flags import parse_flags
-from serving.server.models.model_config import ModelConfig, model_configs_from_flags, model_configs_from_proto
+from serving.server.models.model_config import (
+    ModelConfig,
+    RequestLogging,
+    model_configs_from_flags,
+    model_configs_from_proto,
+)
 from serving.server.models.version_policy import VersionPolicy
 from serving.server.protocol.errors import ServingError
 
@@ -80,3 +85,20 @@ def test_the_error_of_a_file_that_does_not_parse_has_the_position(tmp_path):
     path.write_text("custom_model_config {}")
     with pytest.raises(ValueError, match="Missing custom_model_config_loader"):
         model_configs_from_flags(parse_flags([f"--model_config_file={path}"]))
+
+
+def logging_of(text: str):
+    return plans(f"model_config_list {{ config {{ name: 'm' base_path: '/m' model_platform: 'tensorflow' {text} }} }}")[
+        0
+    ]
+
+
+def test_a_logging_config_gives_the_rate_and_the_folder_of_our_collector():
+    assert logging_of("").logging is None
+    assert logging_of("logging_config { sampling_config { sampling_rate: 0.25 } }").logging == RequestLogging(rate=0.25)
+    # A path is no plain folder, and another collector is not ours; both are named in the log.
+    path = "logging_config { log_collector_config { filename_prefix: '/tmp/log' } }"
+    assert logging_of(path).logging == RequestLogging(rate=0.0)
+    assert logging_of("logging_config { log_collector_config { type: 'kafka' } }").logging is None
+    with pytest.raises(ServingError, match="Model m has the sampling_rate 2; wanted a share from 0 to 1"):
+        logging_of("logging_config { sampling_config { sampling_rate: 2 } }")
