@@ -67,10 +67,7 @@ def predict_proto(
     Raises:
       ServingError: In the words of the protocol.
     """
-    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    signature = model.signatures.get(name)
-    if signature is None:
-        raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{quoted(name)}" not found.')
+    signature = _signature(model, request.model_spec.signature_name or DEFAULT_SIGNATURE)
     check_input_names(signature, request.inputs)
     given = {
         alias: to_array(alias, proto, max_bytes=max_bytes, compatibility=compatibility)
@@ -83,10 +80,16 @@ def predict_proto(
         observe(inputs, found)
     response = predict_pb2.PredictResponse()
     for alias, array in found.items():
-        response.outputs[alias].CopyFrom(
-            to_proto(array, model.output_dtype(signature, alias), as_tensor_content=as_tensor_content)
-        )
+        dtype = model.output_dtype(signature, alias)
+        response.outputs[alias].CopyFrom(to_proto(array, dtype, as_tensor_content=as_tensor_content))
     return response
+
+
+def _signature(model: Servable, name: str) -> ServableSignature:
+    found = model.signatures.get(name)
+    if found is None:
+        raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{quoted(name)}" not found.')
+    return found
 
 
 def _model_inputs(
