@@ -11,8 +11,8 @@
         print(vitrine.Client(rest=server.rest).search(text="red shoe").ids)
 
 Every name is imported when it is first used (PEP 562): `import vitrine` loads no TensorFlow. `Config`, `preset`,
-`Client`, `Filters`, `SearchResult` and `Server` never load it; the others raise ImportError where TensorFlow was
-imported with Keras 3 before and they need Keras 2.
+`Client`, `Credentials`, `Filters`, `SearchResult` and `Server` never load it; the others raise ImportError where
+TensorFlow was imported with Keras 3 before and they need Keras 2.
 """
 
 import importlib
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from serving.client import Client as Client
+    from serving.client import Credentials as Credentials
     from serving.client import Filters as Filters
     from serving.client import SearchResult as SearchResult
     from trainer.spec.config import Config as Config
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "Client": "serving.client",
     "Config": "trainer.spec.config",
+    "Credentials": "serving.client",
     "Filters": "serving.client",
     "SearchResult": "serving.client",
     "Server": "vitrine.server",
@@ -54,6 +56,7 @@ _MODULES = {
 __all__ = [  # noqa: F822  defined by __getattr__
     "Client",
     "Config",
+    "Credentials",
     "Filters",
     "SearchResult",
     "Server",

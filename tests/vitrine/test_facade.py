@@ -11,7 +11,17 @@ import vitrine
 
 ROOT = Path(__file__).resolve().parents[2]
 WANTED = {
-    *("Client", "Config", "Filters", "SearchResult", "Server", "__version__", "build_bundle", "evaluate"),
+    *(
+        "Client",
+        "Config",
+        "Credentials",
+        "Filters",
+        "SearchResult",
+        "Server",
+        "__version__",
+        "build_bundle",
+        "evaluate",
+    ),
     *("load_bundle", "preprocess", "preset", "publish", "refresh", "train"),
 }
 

@@ -18,7 +18,7 @@ from tests.serving.server.in_process import content
 KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from serving import publish as publishing
+from serving.bundle import publish as publishing
 from serving.manifest import MANIFEST_PATH, write_manifest
 from serving.server.models.versions import ModelVersions
 
