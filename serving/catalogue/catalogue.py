@@ -18,6 +18,7 @@ from serving.catalogue.day_features import (
 )
 from serving.catalogue.item_encoder import EncodedItems, absent_columns, encode_items
 from serving.catalogue.item_scores import ItemValues, scores_from_columns, to_table
+from serving.catalogue.synonym_file import read_synonym_file
 from serving.similarity import sum_branches, vector_lengths
 from serving.towers import LoadedTowers
 from trainer.spec.branches import DAILY_MODALITIES
@@ -218,5 +219,5 @@ def content_id(
       previous: Bundle version that it was refreshed from.
     """
     values = [sorted((key.hex(), value) for key, value in part.items()) for part in known]
-    shared = json.dumps(to_dict(search)) + json.dumps(values) + previous
+    shared = json.dumps(to_dict(search)) + json.dumps(values) + previous + read_synonym_file(search)
     return hashlib.sha256(encoded.items_id.encode() + shared.encode()).hexdigest()

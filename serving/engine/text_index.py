@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from serving.catalogue.catalogue import Catalogue
+from serving.catalogue.synonym_file import read_synonym_file
 from serving.lexical.autocomplete import Autocomplete, build_phrases
 from serving.lexical.bm25 import LexicalIndex
 from serving.lexical.postings import Bm25, build_postings
 from serving.lexical.tokens import IDENTIFIERS
 from trainer.language.detection import detect_languages
 from trainer.language.languages import parse_languages
+from trainer.language.synonyms import added_texts, parse_synonyms
 from trainer.spec.config import AUTO_LANGUAGES, DEFAULT_FIELD_WEIGHTS, SearchConfig
 from trainer.spec.records import IDENTIFIER_ATTRIBUTES
 
+SYNONYMS = "synonyms"
 _NO_WORD = re.compile(r"[\W_]+")
 
 
@@ -37,15 +40,26 @@ def build_text_indexes(catalogue: Catalogue, *, search: SearchConfig) -> TextInd
     fields[IDENTIFIERS] = _identifiers(fields["item_id"], columns["attributes"])
     fields["attributes"] = _join_entries(columns["attributes"], without_keys=True)
     fields["category"] = _leaves(columns["category"])
+    languages = _languages({name: texts[: catalogue.num_base] for name, texts in fields.items()}, search)
+    if search.synonyms_path:
+        fields[SYNONYMS] = _synonyms(fields, languages, search)
     postings = build_postings(
         fields,
-        bm25=Bm25(weights=weights, k1=search.bm25_k1, b=search.bm25_b),
-        languages=_languages({name: texts[: catalogue.num_base] for name, texts in fields.items()}, search),
+        bm25=Bm25(weights={name: weights[name] for name in fields}, k1=search.bm25_k1, b=search.bm25_b),
+        languages=languages,
         num_base=catalogue.num_base,
         removed=removed,
     )
     titles, brands = _join_entries(columns["title"][~removed]), _join_entries(columns["brand"][~removed])
     return TextIndexes(lexical=LexicalIndex(postings), autocomplete=Autocomplete(build_phrases(titles, brands)))
+
+
+def _synonyms(fields: Mapping[str, Sequence[bytes]], languages: Sequence[str], search: SearchConfig) -> list[bytes]:
+    """The phrases that shall find each item by the synonyms of its other texts."""
+    rules = parse_synonyms(read_synonym_file(search), name=search.synonyms_path)
+    read = [texts for name, texts in fields.items() if name not in (IDENTIFIERS, "item_id")]
+    texts = [b" ".join(parts).decode(errors="replace") for parts in zip(*read, strict=True)]
+    return [text.encode() for text in added_texts(texts, rules, languages)]
 
 
 def _languages(fields: Mapping[str, Sequence[bytes]], search: SearchConfig) -> tuple[str, ...]:

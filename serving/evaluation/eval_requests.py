@@ -5,7 +5,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -79,6 +79,36 @@ def read_judged(directory: str | Path, *, wire: WireConfig) -> list[JudgedReques
             queries.setdefault(row[key.name], {feature.name: row[feature.name] for feature in _QUERY})
             grades.setdefault(row[key.name], {})[row[item.name]] = float(row[grade.name])
     return [JudgedRequest(query=queries[name], grades=grades[name]) for name in sorted(queries)]
+
+
+class LoggedSearch(NamedTuple):
+    """Search by words that led to an item.
+
+    Attributes:
+      text: What was typed.
+      item_id: The item of a positive event.
+      previous: What the user typed into the search before; "" where there was none.
+      age_days: How long before.
+    """
+
+    text: str
+    item_id: bytes
+    previous: str
+    age_days: float
+
+
+def read_logged_searches(directory: str | Path, *, wire: WireConfig) -> Iterator[LoggedSearch]:
+    """Yields the searches of the positive events of a folder of event Examples, those with a text."""
+    names = ("query_text", "event_item_id", "positive", "search_history_texts", "search_history_age_days")
+    text, item, positive, texts, ages = (_feature_named(name) for name in names)
+    for row in _rows(directory, (text, item, positive, texts, ages), wire=wire):
+        if row[positive.name] > 0 and row[text.name]:
+            yield LoggedSearch(
+                text=row[text.name].decode(errors="replace"),
+                item_id=row[item.name],
+                previous=row[texts.name][0].decode(errors="replace"),
+                age_days=float(row[ages.name][0]),
+            )
 
 
 def count_positives(directory: str | Path) -> Counter[bytes]:

@@ -23,6 +23,7 @@ JOBS = [
     "publish",
     "serve",
     "evaluate",
+    "synonyms",
     "make-shop",
     "bench",
 ]

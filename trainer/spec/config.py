@@ -153,10 +153,10 @@ class DataConfig:
 
 AUTO_LANGUAGES = "auto"
 # Fields of an item that lexical search reads, and the weight of a word in each; "identifiers" are item id, SKU, GTIN
-# and the like, each as a whole.
+# and the like, each as a whole, "synonyms" what synonyms say of the other fields.
 DEFAULT_FIELD_WEIGHTS: dict[str, float] = {
     **{"title": 2.0, "description": 1.0, "brand": 1.0, "attributes": 1.0},
-    **{"category": 1.0, "item_id": 1.0, "identifiers": 20.0},
+    **{"category": 1.0, "item_id": 1.0, "identifiers": 20.0, "synonyms": 1.0},
 }
 
 
@@ -176,6 +176,7 @@ class SearchConfig:
     languages: str = AUTO_LANGUAGES
     # Weights of words by the field of the item, where they differ from `DEFAULT_FIELD_WEIGHTS`.
     field_weights: Mapping[str, float] = dataclasses.field(default_factory=dict, hash=False)
+    synonyms_path: str = ""  # file of synonyms (`trainer.language.synonyms`), read when a bundle is built; "" = none
     bm25_k1: float = 1.2  # how fast repetitions of a word stop to count
     bm25_b: float = 0.75  # how much a long field is held against an item, 0 to 1
 

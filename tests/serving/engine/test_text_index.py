@@ -91,3 +91,20 @@ def test_a_field_weight_of_the_configuration_counts():
     assert ranked(lexical_of(*shop), "red")[0] == 1
     weights = {"identifiers": 0.0, "item_id": 0.0}
     assert ranked(lexical_of(*shop, field_weights=weights), "red")[0] == 0
+
+
+def test_synonyms_find_items_by_words_that_they_lack(tmp_path):
+    path = tmp_path / "synonyms.txt"
+    path.write_text("sofa, couch\ncell phone => smartphone\n", encoding="utf-8")
+    shop = ((b"a", b"Red sofa", ()), (b"b", b"Couch", ()), (b"c", b"Smartphone", ()), (b"d", b"Cell phone", ()))
+    lexical = lexical_of(*shop, synonyms_path=str(path))
+    assert ranked(lexical, "couches") == [1, 0]  # its own word first
+    assert ranked(lexical, "sofa") == [0, 1]
+    assert ranked(lexical, "cell phone") == [3, 2]
+    assert ranked(lexical, "smartphone") == [2]
+    assert ranked(lexical_of(*shop), "couches") == [1]
+
+
+def test_a_synonym_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"synonyms_path is .*gone.txt', which cannot be read: .* give its path"):
+        lexical_of((b"a", b"Sofa", ()), synonyms_path=str(tmp_path / "gone.txt"))
