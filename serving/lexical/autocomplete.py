@@ -1,9 +1,10 @@
 """Autocomplete from the words, phrases and titles of the items of a catalogue.
 
 Every prefix that more phrases share than an answer holds has a list of its own, so that one lookup of the longest known
-prefix and a comparison of ten texts answer a request.
+prefix and a comparison of ten texts answer a request. Scripts without spaces are completed by character.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -15,9 +16,13 @@ from trainer.spec.serving.search_fields import NUM_COMPLETIONS
 MAX_PHRASES = 50_000  # the most frequent ones are kept
 MAX_PHRASE_WORDS = 3  # of a phrase that is no whole title or brand
 MAX_TITLE_WORDS = 8  # words; longer titles are no queries
+MAX_TITLE_CHARS = 24  # characters of scripts without spaces, likewise
 MAX_PREFIX_CHARS = 24  # characters that have lists
 _LIST_LENGTH = NUM_COMPLETIONS + 1  # one may be the text itself, which is no completion
 _TEXT_BATCH_SIZE = 1_024
+# Thai, Lao, Khmer, kana, Han: words of one character, with nothing between them. Python and the graph read it alike.
+_UNSPACED = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff"
+_SPACE_BETWEEN = re.compile(f"(?<=[{_UNSPACED}]) (?=[{_UNSPACED}])")
 
 
 def build_phrases(titles: Sequence[bytes], brands: Sequence[bytes]) -> list[str]:
@@ -28,18 +33,21 @@ def build_phrases(titles: Sequence[bytes], brands: Sequence[bytes]) -> list[str]
       brands: [items] UTF-8.
     """
     counts: Counter[str] = Counter()
-    for title in _split(titles):
+    split = _split(titles)
+    for title in split:
         parts = {
-            " ".join(title[start : start + length])
+            _joined(title[start : start + length])
             for length in range(1, MAX_PHRASE_WORDS + 1)
             for start in range(len(title) - length + 1)
         }
-        counts.update(parts | ({" ".join(title)} if len(title) <= MAX_TITLE_WORDS else set()))
-    made = Counter(" ".join(brand) for brand in _split(brands))
+        whole_title = _joined(title)
+        is_short = len(whole_title.split()) <= MAX_TITLE_WORDS and len(title) <= MAX_TITLE_CHARS
+        counts.update(parts | ({whole_title} if is_short else set()))
+    made = Counter(_joined(brand) for brand in _split(brands))
     counts |= made
-    whole = {" ".join(title) for title in _split(titles)} | set(made)
+    complete = {_joined(title) for title in split} | {word for title in split for word in title} | set(made)
     # A part of a title that only one item has is no better a completion than the title.
-    kept = [text for text, count in counts.items() if text and (count > 1 or " " not in text or text in whole)]
+    kept = [text for text, count in counts.items() if text and (count > 1 or text in complete)]
     return sorted(kept, key=lambda text: (-counts[text], len(text), text))[:MAX_PHRASES]
 
 
@@ -49,6 +57,10 @@ def _split(texts: Sequence[bytes]) -> list[list[str]]:
         ragged = words(tf.constant(list(texts[start : start + _TEXT_BATCH_SIZE]), tf.string))
         found += [[word.decode() for word in row] for row in ragged.to_list()]
     return found
+
+
+def _joined(words_of_text: Sequence[str]) -> str:
+    return _SPACE_BETWEEN.sub("", " ".join(words_of_text))
 
 
 class Autocomplete(tf.Module):
@@ -84,7 +96,9 @@ class Autocomplete(tf.Module):
         several = (split.row_lengths() > 1) & ~ends_in_space
         by_last = self._extend(tf.where(several, last, b""))
         by_last = tf.where(
-            by_last != b"", tf.strings.join([tf.repeat(head[:, tf.newaxis], NUM_COMPLETIONS, axis=1), by_last]), b""
+            by_last != b"",
+            _closed_up(tf.strings.join([tf.repeat(head[:, tf.newaxis], NUM_COMPLETIONS, axis=1), by_last])),
+            b"",
         )
         none = tf.reduce_all(found == b"", axis=-1, keepdims=True)
         return tf.where(none, by_last, found)
@@ -111,7 +125,14 @@ class Autocomplete(tf.Module):
 
 
 def _join_words(split: tf.RaggedTensor) -> tf.Tensor:
-    return tf.strings.reduce_join(split, axis=-1, separator=" ")
+    return _closed_up(tf.strings.reduce_join(split, axis=-1, separator=" "))
+
+
+def _closed_up(texts: tf.Tensor) -> tf.Tensor:
+    """Texts without the spaces between characters of scripts that have none; twice, since matches overlap."""
+    for _ in range(2):
+        texts = tf.strings.regex_replace(texts, f"([{_UNSPACED}]) ([{_UNSPACED}])", r"\1\2")
+    return texts
 
 
 def _prefix_lists(phrases: Sequence[str]) -> dict[str, list[int]]:

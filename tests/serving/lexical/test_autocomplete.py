@@ -75,3 +75,33 @@ def test_a_list_knows_phrases_that_a_shorter_prefix_crowds_out():
 
 def test_no_phrases_no_completions():
     assert completed(Autocomplete([]), "lamp", "") == [[], []]
+
+
+def test_scripts_without_spaces_are_completed_by_character_and_written_without_spaces():
+    titles = [
+        "红茶 500g",
+        "红茶杯",
+        "绿茶 500g",
+        "手机充电器",
+        "苹果手机壳",
+        "ノートパソコン",
+        "빨간 셔츠",
+        "iPhone 手机",
+    ]
+    found = Autocomplete(build_phrases([title.encode() for title in titles], [b""] * len(titles)))
+    assert completed(found, "红", "红茶", "手", "苹果手", "ノー", "빨", "iphone 手") == [
+        ["红茶", "红茶杯", "红茶 500g"],
+        ["红茶杯", "红茶 500g"],
+        ["手机", "手机充电器"],
+        ["苹果手机壳"],
+        ["ノートパソコン"],
+        ["빨간", "빨간 셔츠"],
+        ["iphone 手机"],
+    ]
+    assert completed(found, "黑手") == [["黑手机", "黑手机充电器"]]  # where nothing fits, the last character
+
+
+@pytest.mark.parametrize(("length", "is_offered"), [(24, True), (25, False)])
+def test_a_long_title_of_a_script_without_spaces_is_no_completion(length, is_offered):
+    title = "".join(chr(0x4E00 + number) for number in range(length))
+    assert (title in build_phrases([title.encode()], [b""])) is is_offered
