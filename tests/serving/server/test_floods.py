@@ -96,7 +96,7 @@ def test_beyond_the_queue_everyone_is_turned_away_at_once(narrow, gate):
             narrow.predictions.Predict(predict_request())
         assert time.monotonic() - began < 1.0
         gate.open.set()
-        assert [answer.result().json() for answer in held] == [{"predictions": [2.5]}] * 3
+        assert [content(answer.result()) for answer in held] == [{"predictions": [2.5]}] * 3
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     assert refused.json() == {"error": "The server is at its limit of 3 calls; try again later."}
     assert refused_call.value.code() is grpc.StatusCode.UNAVAILABLE

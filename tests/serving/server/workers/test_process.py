@@ -11,6 +11,7 @@ import requests
 from serving.server.flags import parse_flags
 from serving.server.workers.process import ServerProcess
 from tests.serving.server import toy_models
+from tests.serving.server.in_process import content
 
 CANARY = "canary-7261"
 
@@ -44,7 +45,7 @@ def test_sigterm_finishes_what_is_in_flight_and_exits_0(tmp_path):
         with pytest.raises(requests.ConnectionError):
             requests.get(url, timeout=5)
     # The trace of a 256 x 256 identity, whatever its power.
-    assert [answer.json() for answer in answers] == [{"predictions": [256.0]}]
+    assert [content(answer) for answer in answers] == [{"predictions": [256.0]}]
     lines = [json.loads(line) for line in process.log_tail.splitlines() if line.startswith("{")]
     events = [line["event"] for line in lines]
     assert events[-3:] == ["stopping", "version_unloaded", "stopped"]

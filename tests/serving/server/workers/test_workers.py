@@ -98,7 +98,7 @@ def test_workers_share_the_ports_come_back_from_death_and_end_together(tmp_path)
         workers = ready_workers(process)
         assert process.stop() == 0
         asker.join(30)
-    assert [answer.json() for answer in answers] == [{"predictions": [256.0]}]
+    assert [content(answer) for answer in answers] == [{"predictions": [256.0]}]
     assert not [pid for pid in workers if os.path.exists(f"/proc/{pid}")]
     lines = [json.loads(line) for line in process.log_tail.splitlines() if line.startswith("{")]
     assert {line.get("worker") for line in lines} >= {1, 2}
