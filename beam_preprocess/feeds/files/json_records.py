@@ -16,6 +16,10 @@ _MAX_DOCUMENT = 1 << 30  # characters of a file that is one document; lines have
 _MAX_LINE = 16 << 20
 _SAMPLE = 1 << 16
 _MAX_DEPTH = 5
+_MAX_WASTE = 8  # characters of objects that are not whole, for each of the text
+_DEEP = 10_000  # characters that are read in the time in which the parser finds that an object is too deep
+_TOKEN = 16  # longer than what the end of a part may cut but a string
+_DECODER = json.JSONDecoder()
 # Escaped backslashes and pairs of surrogates, which are kept; then a surrogate alone.
 _SURROGATES = re.compile(r"(\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|\\u[dD][89a-fA-F]\w\w")
 # Names that a record of a product or an event has, and a wrapper around records has not.
@@ -146,19 +150,46 @@ def _arrays(node: dict[str, Any], depth: int) -> Iterator[_Array]:
             yield _Array(name, value)
 
 
+class _Attempt(NamedTuple):
+    """Attempt to read an object: the object or None, the end of it, and the characters of a failure."""
+
+    value: Any
+    end: int
+    wasted: int
+
+
 def _whole_objects(text: str) -> Iterator[Any]:
-    """Objects of a damaged document or of several documents one after the other, and an error for the rest."""
-    decoder = json.JSONDecoder()
+    """Objects of a damaged document or of several documents one after the other, and an error for the rest.
+
+    Where an object is not whole, those inside of it are tried, as long as that takes time by the size of the text.
+    """
     place = text.find("{", 1) if text.lstrip("\ufeff \t\n").startswith("[") else text.find("{")
-    damaged = False
-    while place >= 0:
-        try:
-            value, end = decoder.raw_decode(text, place)
+    damaged, allowed = False, _SAMPLE + _MAX_WASTE * len(text)
+    while place >= 0 and allowed > 0:
+        value, end, wasted = _object_at(text, place)
+        allowed -= wasted
+        if value is not None:
             yield value
-        except (ValueError, RecursionError):
-            damaged, end = True, place + 1
+        else:
+            damaged = True
             if len(text) - place > _SAMPLE:  # an object that is not closed would be tried at each brace inside of it
                 end = max(end, text.find("\n", place))
         place = text.find("{", end)
     if damaged or not text.strip():
         yield RecordError(Reason.MALFORMED, "the document is cut off or damaged; wanted JSON")
+
+
+def _object_at(text: str, place: int) -> _Attempt:
+    """The attempt at a brace; in a part of the text first, because an error of the parser goes through all of it."""
+    for window in (_SAMPLE, len(text)):
+        part = text[place : place + window]
+        try:
+            value, size = _DECODER.raw_decode(part)
+            return _Attempt(value, place + size, 0)
+        except RecursionError:
+            return _Attempt(None, place + 1, _DEEP)
+        except json.JSONDecodeError as error:
+            wasted = error.pos + 1
+            if len(part) < window or (error.pos < window - _TOKEN and "Unterminated" not in error.msg):
+                break
+    return _Attempt(None, place + 1, wasted)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from beam_preprocess.feeds.files import json_records
 from tests.support.feed_exports import rows_of
 
 PRODUCT = {"@type": "Product", "name": "Anvil"}
@@ -36,3 +37,24 @@ def test_a_document_with_a_record_on_each_line_is_no_file_of_lines(tmp_path):
 @pytest.mark.parametrize("indent", [None, 1])
 def test_a_record_with_lists_is_one_record_on_one_line_or_many(tmp_path, record, indent):
     assert rows_of(json.dumps(record, indent=indent), tmp_path) == [record]
+
+
+class _CountingDecoder(json.JSONDecoder):
+    """Decoder that counts the characters it is given."""
+
+    given = 0
+
+    def raw_decode(self, s, idx=0):
+        self.given += len(s) - idx
+        return super().raw_decode(s, idx)
+
+
+@pytest.mark.parametrize("cut", ['{"a":' * 60_000, '{"a":' * 500 + '{"b":[' + "1," * 150_000, '{"a" 1},\n' * 40_000])
+def test_what_is_not_whole_is_tried_in_time_by_its_size(tmp_path, monkeypatch, cut):
+    decoder = _CountingDecoder()
+    monkeypatch.setattr(json_records, "_DECODER", decoder)
+    *records, last = rows_of(f'[{{"id": "1"}}, {{"id": "2"}}, {cut}', tmp_path)
+    assert records == [{"id": "1"}, {"id": "2"}]
+    assert last.reason == "malformed"
+    # Each of up to 40,000 attempts gets 64 KiB; all of the text for each would be 10 times as much, or 100 times.
+    assert decoder.given < 41_000 * 2**16
