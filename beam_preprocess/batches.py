@@ -2,14 +2,20 @@
 
 Rows are grouped by key in two stages: Beam brings together the rows of a bucket (a hash of the key), packed in pieces
 of many rows, and the groups of a bucket are made in memory. No result may depend on the bounds of batches.
+
+Rows are packed column by column: they are named tuples, which take several times as long to pickle as plain values to
+marshal. The bytes are for the workers of one run, which have one version of Python.
 """
 
 import collections
+import functools
 import itertools
+import marshal
 import pickle
+import typing
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
@@ -72,28 +78,119 @@ def single(row: Any) -> Batch:
     return Batch([row])
 
 
+Pair = tuple[str, Any]
+_Columns = list[Any]
+_PIECE = tuple[int, bytes]
+
+
+class _Nested(NamedTuple):
+    """A field of a row that holds another row, or a tuple of them."""
+
+    place: int
+    layout: "_Layout"
+    many: bool
+
+
+class _Layout(NamedTuple):
+    """A class of named tuples, and its fields that are not plain values."""
+
+    row_type: type
+    nested: Sequence[_Nested]
+
+
+class Packing:
+    """Packing of pairs (text, row) whose rows are of some classes: named tuples, or types of plain values."""
+
+    def __init__(self, *row_types: type) -> None:
+        self._layouts = {row_type: _layout(row_type) if _is_row(row_type) else None for row_type in row_types}
+
+    def pack(self, pairs: Iterable[Pair]) -> bytes:
+        """Returns the bytes of pairs."""
+        by_type: dict[type, tuple[list[str], list[Any]]] = {row_type: ([], []) for row_type in self._layouts}
+        for key, value in pairs:
+            keys, values = by_type[type(value)]
+            keys.append(key)
+            values.append(value)
+        parts = []
+        for row_type, (keys, values) in by_type.items():
+            layout = self._layouts[row_type]
+            parts.append((keys, _columns(values, layout) if layout else values) if keys else None)
+        return marshal.dumps(parts)
+
+    def unpack(self, packed: bytes) -> Iterator[Pair]:
+        """Yields the pairs; rows of one class in their order."""
+        for part, layout in zip(marshal.loads(packed), self._layouts.values(), strict=True):
+            if part is not None:
+                keys, values = part
+                yield from zip(keys, _rows(values, layout) if layout else values, strict=True)
+
+
+def _is_row(row_type: Any) -> bool:
+    return isinstance(row_type, type) and issubclass(row_type, tuple) and hasattr(row_type, "_fields")
+
+
+def _layout(row_type: Any) -> _Layout:
+    hints, nested = typing.get_type_hints(row_type), []
+    for index, name in enumerate(row_type._fields):
+        of_many = typing.get_args(hints[name])[:1]
+        if _is_row(hints[name]):
+            nested.append(_Nested(index, _layout(hints[name]), many=False))
+        elif typing.get_origin(hints[name]) is tuple and _is_row(*of_many):
+            nested.append(_Nested(index, _layout(*of_many), many=True))
+    return _Layout(row_type, tuple(nested))
+
+
+def _columns(rows: Iterable[Any], layout: _Layout) -> _Columns:
+    columns: _Columns = list(zip(*rows, strict=True))
+    for index, nested, many in layout.nested if columns else ():
+        column = columns[index]
+        sizes = list(map(len, column)) if many else None
+        columns[index] = (sizes, _columns(itertools.chain.from_iterable(column) if many else column, nested))
+    return columns
+
+
+def _rows(columns: _Columns, layout: _Layout) -> Iterator[Any]:
+    for index, nested, _ in layout.nested if columns else ():
+        sizes, of_rows = columns[index]
+        rows = _rows(of_rows, nested)
+        columns[index] = rows if sizes is None else [tuple(itertools.islice(rows, size)) for size in sizes]
+    return map(functools.partial(tuple.__new__, layout.row_type), zip(*columns, strict=True))  # faster than `_make`
+
+
 class GroupBatches(beam.PTransform):
-    """`GroupByKey` of batches of (text, value): batches of (text, values), in no order.
+    """`GroupByKey` of batches of (text, value), of one collection or several: batches of (text, values), in no order.
 
     A bucket is held in memory; there are more of them with more shards of the output.
+
+    Args:
+      shards: Of the output.
+      row_types: Classes of the values, named tuples or plain ones.
     """
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shards: int, *row_types: type) -> None:
         super().__init__()
         self.buckets = shards * _BUCKETS_PER_SHARD
+        self.packing = Packing(*row_types)
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+    def expand(self, batches: Any) -> beam.PCollection:
         """Returns the groups."""
-        packed = batches | "pack" >> beam.ParDo(_Pack(self.buckets)).with_output_types(tuple[int, bytes])
-        return packed | "by bucket" >> beam.GroupByKey() | "groups" >> beam.FlatMap(_groups).with_output_types(Batch)
+        pieces = [
+            part
+            | f"pack {number}" >> beam.ParDo(_Pack(self.buckets, self.packing)).with_output_types(tuple[int, bytes])
+            for number, part in enumerate(batches if isinstance(batches, tuple) else (batches,))
+        ]
+        # Flattened when they are packed: what is flattened is encoded.
+        buckets = pieces | "all pieces" >> beam.Flatten() | "by bucket" >> beam.GroupByKey()
+        return buckets | "groups" >> beam.FlatMap(_groups, packing=self.packing).with_output_types(Batch)
 
 
 class _Pack(beam.DoFn):
-    """DoFn from batches of (key, value) to (bucket, some of its pairs, pickled together)."""
+    """DoFn from batches of (key, value) to (bucket, some of its pairs, packed together)."""
 
-    def __init__(self, buckets: int) -> None:
+    def __init__(self, buckets: int, packing: Packing) -> None:
         super().__init__()
         self.buckets = buckets
+        self.packing = packing
         self._pairs: dict[int, list[Any]] = collections.defaultdict(list)
         self._size = 0
 
@@ -118,14 +215,14 @@ class _Pack(beam.DoFn):
 
     def _packed(self) -> Iterator[tuple[int, bytes]]:
         for bucket, pairs in self._pairs.items():
-            yield bucket, pickle.dumps(pairs, pickle.HIGHEST_PROTOCOL)
+            yield bucket, self.packing.pack(pairs)
         self.start_bundle()
 
 
-def _groups(bucket: tuple[int, Iterable[bytes]]) -> Iterator[Batch]:
+def _groups(bucket: tuple[int, Iterable[bytes]], packing: Packing) -> Iterator[Batch]:
     """Yields the groups of one bucket."""
     groups: dict[str, list[Any]] = {}
     for packed in bucket[1]:
-        for key, value in pickle.loads(packed):
+        for key, value in packing.unpack(packed):
             groups.setdefault(key, []).append(value)
     yield from batches_of(groups.items())

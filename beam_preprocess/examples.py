@@ -8,12 +8,16 @@ The result is that of `tf.train.Example.SerializeToString(deterministic=True)`.
 import functools
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from trainer.spec.config import WireConfig
 from trainer.spec.feature_list import features_of
 from trainer.spec.features import Dtype, Feature, Side
+
+_MAX_NUMBERS = 1024  # entries of a feature that are kept; labels and positions have few values
+
+Placed = tuple[int, bytes]  # the entry of a feature, and its place among all
 
 
 def serialize(row: Mapping[str, Any], *, sides: tuple[Side, ...], wire: WireConfig) -> bytes:
@@ -27,22 +31,52 @@ def serialize(row: Mapping[str, Any], *, sides: tuple[Side, ...], wire: WireConf
     Raises:
       ValueError: A key that is no feature of `sides`.
     """
-    slots = _slots(sides, wire)
-    unknown = row.keys() - slots.keys()
-    if unknown:
-        raise ValueError(
-            f"The row has {sorted(unknown)}; wanted features of {[*sides]}. See trainer/spec/feature_list.py."
-        )
-    entries = [slot.entry(row[name]) if name in row else slot.absent for name, slot in slots.items()]
-    return _field(1, b"".join(entries))
+    made = serializer(sides, wire)
+    return made.joined(made.placed(row))
+
+
+class Serializer:
+    """Serializer of the features of some sides; rows that share features may share their bytes."""
+
+    def __init__(self, sides: tuple[Side, ...], wire: WireConfig) -> None:
+        features = {feature.name: feature for side in sides for feature in features_of(side)}
+        # As Protocol Buffers sort the keys of a map: a name comes after the longer ones that begin with it.
+        names = sorted(features, key=lambda name: f"{name}\x7f")
+        self._sides = sides
+        self._slots = {name: (place, _Slot(features[name], wire)) for place, name in enumerate(names)}
+        self._absent = [slot.absent for _, slot in self._slots.values()]
+
+    def placed(self, row: Mapping[str, Any]) -> list[Placed]:
+        """Returns the entries of the features of a row.
+
+        Raises:
+          ValueError: A key that is no feature.
+        """
+        found = []
+        try:
+            for name, value in row.items():
+                place, slot = self._slots[name]
+                found.append((place, slot.entry(value)))
+        except KeyError:
+            unknown = sorted(row.keys() - self._slots.keys())
+            raise ValueError(
+                f"The row has {unknown}; wanted features of {[*self._sides]}. See trainer/spec/feature_list.py."
+            ) from None
+        return found
+
+    def joined(self, *parts: Iterable[Placed]) -> bytes:
+        """Returns the Example of a row from the entries of its parts; other features have their default."""
+        entries = self._absent.copy()
+        for part in parts:
+            for place, entry in part:
+                entries[place] = entry
+        return _field(1, b"".join(entries))
 
 
 @functools.cache
-def _slots(sides: tuple[Side, ...], wire: WireConfig) -> dict[str, "_Slot"]:
-    """{name: place of a feature in an Example}, in the order of their bytes."""
-    features = {feature.name: feature for side in sides for feature in features_of(side)}
-    # As Protocol Buffers sort the keys of a map: a name comes after the longer ones that begin with it.
-    return {name: _Slot(features[name], wire) for name in sorted(features, key=lambda name: f"{name}\x7f")}
+def serializer(sides: tuple[Side, ...], wire: WireConfig) -> Serializer:
+    """Returns the serializer of some sides."""
+    return Serializer(sides, wire)
 
 
 class _Slot:
@@ -54,8 +88,10 @@ class _Slot:
         self._length = math.prod(getattr(wire, axis.value) for axis in feature.axes)
         self._number, self._encode = _ENCODERS[feature.dtype]
         self._is_packed = feature.dtype is not Dtype.BYTES
+        self._is_float = feature.dtype is Dtype.FLOAT
         self._name = _field(1, feature.name.encode())
         self._headers: dict[int, bytes] = {}  # {bytes of the values: what comes before them}
+        self._numbers: dict[bytes, bytes] = {}  # {a number: its entry}
         self._padding = [self._encode(feature.default) * count for count in range(self._length + 1)]
         self.absent = self._with_header(self._padding[-1])
 
@@ -64,9 +100,23 @@ class _Slot:
         if value == self._default:
             return self.absent
         if not self._has_axes:
-            return self._with_header(self._encode(value))
+            return self._entry_of_number(value) if self._is_packed else self._with_header(self._encode(value))
         fitting = value[: self._length]
-        return self._with_header(b"".join(map(self._encode, fitting)) + self._padding[self._length - len(fitting)])
+        return self._with_header(self._encode_all(fitting) + self._padding[self._length - len(fitting)])
+
+    def _encode_all(self, values: Sequence[Any]) -> bytes:
+        if self._is_float:
+            return struct.pack(f"<{len(values)}f", *values)
+        return b"".join(map(self._encode, values))
+
+    def _entry_of_number(self, value: Any) -> bytes:
+        encoded = self._encode(value)
+        entry = self._numbers.get(encoded)
+        if entry is None:
+            entry = self._with_header(encoded)
+            if len(self._numbers) < _MAX_NUMBERS:
+                self._numbers[encoded] = entry
+        return entry
 
     def _with_header(self, values: bytes) -> bytes:
         size = len(values)

@@ -24,6 +24,10 @@ from trainer.spec.features import Dtype, Feature, Modality, Side
 from trainer.spec.records import CATALOG, Field
 
 NAMED, UNUSABLE, WRITTEN = "items_naming_media", "items_with_unusable_media", "written"
+_READ, _WRITTEN = Count("read"), Count(WRITTEN)
+_MEDIA_FEATURES = tuple(
+    feature for feature in features_of(Side.ITEM) if feature.modality in WIRE_FORMS and feature.dtype is Dtype.BYTES
+)
 
 
 class ValidRecord(NamedTuple):
@@ -39,13 +43,13 @@ def read_catalog(
     """Returns every valid item once: batches of (item_id, `ValidRecord`)."""
     found = pipeline | "read catalogue" >> ReadRecords(source, "catalog")
     checked = outcomes.run(found, "check items", functools.partial(check_row, fields=CATALOG, key="item_id"))
-    groups = checked | "by item" >> GroupBatches(config.data.item_shards)
+    groups = checked | "by item" >> GroupBatches(config.data.item_shards, ValidRecord)
     return outcomes.run(groups, "latest of each item", latest_record)
 
 
 def check_row(row: SourceRow, *, fields: tuple[Field, ...], key: str) -> Iterator[Any]:
     """Yields (value of `key`, `ValidRecord`) of a valid row, or its dead letter."""
-    yield Count("read")
+    yield _READ
     if isinstance(row.values, RecordError):
         yield DeadLetter(row.ref, row.values)
         return
@@ -53,7 +57,8 @@ def check_row(row: SourceRow, *, fields: tuple[Field, ...], key: str) -> Iterato
     if checked.error is not None:
         yield DeadLetter(row.ref, checked.error, key=str(checked.values.get(key, "")))
         return
-    yield from map(Count, checked.warnings)
+    if checked.warnings:
+        yield from map(Count, checked.warnings)
     yield checked.values[key], ValidRecord(row.ref, checked.values)
 
 
@@ -61,6 +66,9 @@ def latest_record(group: tuple[str, Iterable[ValidRecord]]) -> Iterator[Any]:
     """Yields the last record of an item; equal ones are counted, earlier ones of other content are dead letters."""
     item_id, found = group
     *earlier, last = sorted(found, key=lambda record: record.ref)
+    if not earlier:
+        yield item_id, last
+        return
     content = json.dumps(last.values, sort_keys=True)
     for ref, values in earlier:
         if json.dumps(values, sort_keys=True) == content:
@@ -78,7 +86,7 @@ def fetch_catalog(
     if media_root.fetch is None:
         return ()
     named = catalog | "media of the web" >> flat_map(functools.partial(_first_addresses, config=config))
-    distinct = named | "distinct media" >> GroupBatches(config.data.item_shards)
+    distinct = named | "distinct media" >> GroupBatches(config.data.item_shards, type(None))
     keyed = distinct | "hosts" >> beam.FlatMap(_with_shard).with_output_types(tuple[int, str])
     shards = keyed | "by host" >> beam.GroupByKey() | "each shard of hosts" >> beam.Map(single)
     step = functools.partial(fetch_shard, rules=media_root.fetch)
@@ -114,11 +122,10 @@ class NamedMedia(NamedTuple):
 
 def media_of(record: Mapping[str, Any], config: Config) -> Iterator[NamedMedia]:
     """Yields the media of a record, feature by feature."""
-    for feature in features_of(Side.ITEM):
-        if feature.modality in WIRE_FORMS and feature.dtype is Dtype.BYTES:
-            value = record.get(feature.name) or []
-            uris = value if isinstance(value, list) else [value]
-            yield NamedMedia(feature, uris, config.wire.num_images if feature.modality is Modality.IMAGE else 1)
+    for feature in _MEDIA_FEATURES:
+        value = record.get(feature.name) or []
+        uris = value if isinstance(value, list) else [value]
+        yield NamedMedia(feature, uris, config.wire.num_images if feature.modality is Modality.IMAGE else 1)
 
 
 def serialize_item(
@@ -147,9 +154,11 @@ def serialize_item(
         row[media.feature.name] = parts if media.feature.axes else (parts or [b""])[0]
     row["media_missing"] = int(bool(dead_letters))
     yield from dead_letters
-    yield Count(NAMED, int(names_media))
-    yield Count(UNUSABLE, int(bool(dead_letters)))
-    yield Count(WRITTEN)
+    if names_media:
+        yield Count(NAMED)
+    if dead_letters:
+        yield Count(UNUSABLE)
+    yield _WRITTEN
     name = item_id.encode()
     shard = sharded_writer.shard_of(name, config.data.item_shards)
     yield shard, (name, examples.serialize(row, sides=(Side.ITEM,), wire=config.wire))

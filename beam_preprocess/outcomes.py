@@ -54,8 +54,7 @@ class SourceRef(NamedTuple):
         return f"{self.file}:{self.number}"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(NamedTuple):
     """One row of input as a source reads it.
 
     Attributes:

@@ -4,8 +4,10 @@ Each function runs one pipeline on whatever runner the options name, and publish
 there. Run twice on the same input, it writes the same bytes.
 """
 
+import contextlib
 import dataclasses
 import functools
+import gc
 import hashlib
 import json
 import logging
@@ -22,7 +24,7 @@ from beam_preprocess.batches import Batch, GroupBatches, flat_map
 from beam_preprocess.days import records as days
 from beam_preprocess.days import signals
 from beam_preprocess.events import examples, history, joins, pseudo_queries, splits
-from beam_preprocess.events.rows import TRAIN, Interaction
+from beam_preprocess.events.rows import TRAIN, CheckedEvent, Interaction, TypedSearch
 from beam_preprocess.literal_paths import remove_files
 from beam_preprocess.outcomes import Count, DeadLetter, PreprocessingStopped, SourceRow, Summary
 from beam_preprocess.sources import ReadRecords, Source, fingerprint
@@ -34,6 +36,7 @@ from trainer.spec.units import SECONDS_PER_DAY
 
 _LOG = logging.getLogger("vitrine.preprocess")
 BeamOptions = PipelineOptions | Sequence[str] | None
+_COLLECT_AFTER = 100_000  # new objects
 _COUNTS_FILE = "counts.json"
 _PSEUDO_QUERIES_WITHOUT_EVENTS = 4  # of each item
 _CLOCK_SKEW_SECONDS = float(SECONDS_PER_DAY)  # a shop's clock may be ahead, or its times local
@@ -57,6 +60,21 @@ def options_of(beam_options: BeamOptions) -> PipelineOptions:
     if standard.runner is None or "runner" not in options.get_all_options(drop_default=True):
         standard.runner = "FnApiRunner"
     return options
+
+
+@contextlib.contextmanager
+def _pipeline(beam_options: BeamOptions) -> Iterator[beam.Pipeline]:
+    """A pipeline that runs at the end of the block; garbage is collected seldom meanwhile.
+
+    Rows are enough for many collections, which find nothing: no row refers to itself.
+    """
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_COLLECT_AFTER, *thresholds[1:])
+    try:
+        with beam.Pipeline(options=options_of(beam_options)) as pipeline:
+            yield pipeline
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def default_rules() -> joins.EventRules:
@@ -112,7 +130,7 @@ def ingest_items(
     aside = sharded_writer.staged(target)
     outcomes = OutcomeCollector()
     finish = functools.partial(items.serialize_item, media_root=source.media_root, config=config)
-    with beam.Pipeline(options=options_of(beam_options)) as pipeline:
+    with _pipeline(beam_options) as pipeline:
         catalog = items.read_catalog(pipeline, source, outcomes, config=config)
         fetched = items.fetch_catalog(catalog, source.media_root, config, outcomes)
         finished = outcomes.run(catalog, "media and Examples", finish, *fetched)
@@ -173,13 +191,12 @@ def ingest_events(
     aside = {split: sharded_writer.staged(directory) for split, directory in targets.items()}
     counts_dir = aside[TRAIN]
     outcomes = OutcomeCollector()
-    with beam.Pipeline(options=options_of(beam_options)) as pipeline:
+    with _pipeline(beam_options) as pipeline:
         run = _EventsRun(pipeline, source, config, outcomes)
         cutoff, rows = _split_rows(run, _rules_for(source, rules or default_rules()))
         catalog = _catalog(run)
         _write_days(run, rows, cutoff=cutoff, catalog=catalog, directory=aside[splits.DAYS])
-        finished = (_serialize(run, rows), *_pseudo_queries(run, catalog))
-        _write_splits(run, finished | "all rows" >> beam.Flatten(), aside)
+        _write_splits(run, [*_serialize(run, rows), *_pseudo_queries(run, catalog)], aside)
         outcomes.write(dead_letter_path=str(dead_letter_path), counts_path=f"{counts_dir}/{_COUNTS_FILE}")
     counts = _take_counts(counts_dir)
     for directory in targets.values():
@@ -234,19 +251,17 @@ def _split_rows(run: _EventsRun, rules: joins.EventRules) -> _SplitRows:
     shards = config.data.event_shards
     found = run.pipeline | "read events" >> ReadRecords(run.source, "events")
     checked = outcomes.run(found, "check events", functools.partial(joins.check_event, rules=rules))
-    replays = checked | "by identity" >> GroupBatches(shards)
+    # Replays of an event without an id of its own are equal, so that they meet in their request.
+    with_id = checked | "with an id" >> flat_map(joins.with_own_id)
+    replays = with_id | "by identity" >> GroupBatches(shards, CheckedEvent)
     once = outcomes.run(replays, "deduplicate events", joins.deduplicate_event)
-    requests = once | "by request" >> GroupBatches(shards)
+    without_id = checked | "without an id" >> flat_map(joins.without_own_id)
+    requests = (once, without_id) | "by request" >> GroupBatches(shards, CheckedEvent)
     pairs = outcomes.run(requests, "join actions", joins.pair_rows)
-    rows = pairs | "rows of pairs" >> flat_map(_rows)
-    cutoff = rows | "find the cutoff" >> beam.CombineGlobally(splits.EvalCutoff(config.data.eval_percent))
-    shoppers = pairs | "by shopper" >> GroupBatches(shards)
+    cutoff = pairs | "find the cutoff" >> beam.CombineGlobally(splits.EvalCutoff(config.data.eval_percent))
+    shoppers = pairs | "by shopper" >> GroupBatches(shards, Interaction, CheckedEvent, TypedSearch)
     finish = functools.partial(_with_history, config=config, has_official_split=run.source.has_official_split)
     return _SplitRows(cutoff, outcomes.run(shoppers, "join history", finish, beam.pvalue.AsSingleton(cutoff)))
-
-
-def _rows(pair: tuple[str, Any]) -> list[Interaction]:
-    return [pair[1]] if isinstance(pair[1], Interaction) else []
 
 
 def _with_history(
@@ -304,27 +319,26 @@ def _write_days(
     _ = made | "days" >> sharded_writer.WriteShards(directory, prefix="days", shards=shards)
 
 
-def _write_splits(run: _EventsRun, rows: beam.PCollection, directories: Mapping[str, str]) -> None:
+def _write_splits(run: _EventsRun, parts: Sequence[beam.PCollection], directories: Mapping[str, str]) -> None:
     """Writes the serialized rows of each split into its directory."""
     for split in splits.SPLITS:
-        shards = rows | f"{split} rows" >> beam.Map(_of_split, split=split).with_output_types(Batch)
+        shards = tuple(
+            part | f"{split} rows {number}" >> beam.Map(_of_split, split=split).with_output_types(Batch)
+            for number, part in enumerate(parts)
+        )
         num_shards = run.config.data.event_shards
         write = sharded_writer.WriteShards(directories[split], prefix="events", shards=num_shards)
         _ = shards | f"{split} events" >> write
 
 
-def _serialize(run: _EventsRun, rows: beam.PCollection) -> beam.PCollection:
-    """Batches of (split, shard, (sort key, serialized Example)) of every row; each distinct medium is decoded once."""
+def _serialize(run: _EventsRun, rows: beam.PCollection) -> list[beam.PCollection]:
+    """Batches of (split, shard, (sort key, serialized Example)), in parts; each distinct medium is decoded once."""
     config, outcomes = run.config, run.outcomes
-    plain = rows | "without media" >> flat_map(_without_media)
-    groups = rows | "with media" >> flat_map(_by_media) | "by media" >> GroupBatches(config.data.event_shards)
+    shards = config.data.event_shards
+    groups = rows | "with media" >> flat_map(_by_media) | "by media" >> GroupBatches(shards, Interaction)
     finish = functools.partial(examples.with_media, media_root=run.source.media_root, config=config)
-    done = outcomes.run(plain, "Examples", functools.partial(examples.without_media, config=config))
-    return (done, outcomes.run(groups, "media and Examples", finish)) | "rows" >> beam.Flatten()
-
-
-def _without_media(row: Interaction) -> list[Interaction]:
-    return [] if examples.media_key(row) else [row]
+    done = outcomes.run(rows, "Examples", functools.partial(examples.without_media, config=config))
+    return [done, outcomes.run(groups, "media and Examples", finish)]
 
 
 def _by_media(row: Interaction) -> list[tuple[str, Interaction]]:
@@ -342,7 +356,7 @@ def ingest_signals(
     """Checks the market signals: valid ones are counted, others go to the dead letters."""
     outcomes = OutcomeCollector()
     counts_path = f"{dead_letter_path}.{_COUNTS_FILE}"
-    with beam.Pipeline(options=options_of(beam_options)) as pipeline:
+    with _pipeline(beam_options) as pipeline:
         found = pipeline | "read signals" >> ReadRecords(source, "signals")
         _ = outcomes.run(found, "check signals", _count_signal)
         outcomes.write(dead_letter_path=str(dead_letter_path), counts_path=counts_path)

@@ -6,7 +6,7 @@ Beam has a file system for.
 """
 
 import hashlib
-import itertools
+import marshal
 import os
 import pathlib
 import shutil
@@ -50,7 +50,10 @@ def shard_of(name: bytes, shards: int) -> int:
 
 
 class WriteShards(beam.PTransform):
-    """Sharded writer of batches of (shard, (sort key, Example)): all `directory/prefix-0000i-of-0000n.tfrecord`."""
+    """Sharded writer of batches of (shard, (sort key, Example)), of one collection or several.
+
+    Writes all `directory/prefix-0000i-of-0000n.tfrecord`.
+    """
 
     def __init__(self, directory: str, *, prefix: str, shards: int) -> None:
         super().__init__()
@@ -58,28 +61,35 @@ class WriteShards(beam.PTransform):
         self.prefix = prefix
         self.shards = shards
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+    def expand(self, batches: Any) -> beam.PCollection:
         """Returns the paths written. A shard is sorted in memory: give large sets more shards."""
-        types = tuple[int, Batch]
-        seed = [(shard, Batch()) for shard in range(self.shards)]
-        rows = batches | f"{self.label} by shard" >> beam.FlatMap(_by_shard).with_output_types(types)
-        every = batches.pipeline | f"{self.label} shards" >> beam.Create(seed).with_output_types(types)
-        groups = (rows, every) | "with empty shards" >> beam.Flatten() | "by shard" >> beam.GroupByKey()
+        parts = batches if isinstance(batches, tuple) else (batches,)
+        types = tuple[int, bytes]
+        seed = [(shard, b"") for shard in range(self.shards)]
+        # Flattened when they are bytes: what is flattened is encoded.
+        pieces = [
+            part | f"{self.label} by shard {number}" >> beam.FlatMap(_by_shard).with_output_types(types)
+            for number, part in enumerate(parts)
+        ]
+        pieces.append(parts[0].pipeline | f"{self.label} shards" >> beam.Create(seed).with_output_types(types))
+        groups = pieces | "with empty shards" >> beam.Flatten() | "by shard" >> beam.GroupByKey()
         return groups | "write" >> beam.Map(self._write)
 
-    def _write(self, group: tuple[int, Iterable[Batch]]) -> str:
-        shard, parts = group
+    def _write(self, group: tuple[int, Iterable[bytes]]) -> str:
+        shard, pieces = group
         path = f"{self.directory}/{self.prefix}-{shard:05d}-of-{self.shards:05d}.tfrecord"
-        write_tfrecord(path, (example for _, example in sorted(itertools.chain.from_iterable(parts))))
+        rows = [row for piece in pieces if piece for row in marshal.loads(piece)]
+        rows.sort()
+        write_tfrecord(path, (example for _, example in rows))
         return path
 
 
-def _by_shard(batch: Batch) -> Iterable[tuple[int, Batch]]:
-    """The rows of each shard in a batch."""
-    rows: dict[int, Batch] = {}
+def _by_shard(batch: Batch) -> Iterator[tuple[int, bytes]]:
+    """The rows of each shard in a batch, as bytes."""
+    rows: dict[int, list[Sorted]] = {}
     for shard, row in batch:
-        rows.setdefault(shard, Batch()).append(row)
-    return rows.items()
+        rows.setdefault(shard, []).append(row)
+    return ((shard, marshal.dumps(of_shard)) for shard, of_shard in rows.items())
 
 
 class ReadShards(beam.PTransform):

@@ -44,10 +44,12 @@ class StepDoFn(beam.DoFn):
     def process(self, batch: batches.Batch, *side_inputs: Any) -> Iterator[Any]:
         """Yields batches of results, and tagged dead letters."""
         results = batches.Batch()
+        totals = self._totals
         for outcome in itertools.chain.from_iterable(self.step(row, *side_inputs) for row in batch):
-            if isinstance(outcome, Count):
-                self._totals[outcome.name] += outcome.amount
-            elif isinstance(outcome, DeadLetter):
+            kind = type(outcome)
+            if kind is Count:
+                totals[outcome[0]] += outcome[1]
+            elif kind is DeadLetter:
                 self._totals[outcome.counter] += 1
                 line = (outcome.ref.file, outcome.ref.number, outcome.to_json())
                 yield beam.pvalue.TaggedOutput(_DEAD_LETTERS, line)

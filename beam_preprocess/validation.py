@@ -6,9 +6,10 @@ is dropped alone; an unknown field is left out. Everything that is dropped is co
 
 import dataclasses
 import datetime
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from beam_preprocess.outcomes import Reason, RecordError
 from trainer.spec.records import Field, Kind
@@ -51,6 +52,12 @@ def entries(values: Mapping[str, str]) -> list[str]:
 
 def check(record: Any, fields: tuple[Field, ...]) -> CheckedRecord:
     """Checks one record against its declaration. Never raises."""
+    values = _usual_values(record, fields) if type(record) is dict else None
+    return _checked(record, fields) if values is None else CheckedRecord(values, None, ())
+
+
+def _checked(record: Any, fields: tuple[Field, ...]) -> CheckedRecord:
+    """The checked record, field by field."""
     if not isinstance(record, Mapping):
         return CheckedRecord({}, RecordError(Reason.MALFORMED, f"a record is {_type(record)}; wanted an object"), ())
     values: dict[str, Any] = {}
@@ -75,6 +82,123 @@ def check(record: Any, fields: tuple[Field, ...]) -> CheckedRecord:
         if value is not None:
             values[field.name] = value
     return CheckedRecord(values, None, tuple(warnings))
+
+
+class _UsualFields(NamedTuple):
+    """Readers of the usual values of fields, by name, and the names of the required fields."""
+
+    fields: tuple[Field, ...]
+    readers: Mapping[str, Callable[[Any], Any]]
+    required: frozenset[str]
+
+
+_USUAL_FIELDS: dict[int, _UsualFields] = {}  # by the identity of the declaration, whose hash would take longer
+
+
+def _usual_values(record: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any] | None:
+    """The values of a record that has nothing to repair, drop or count, as most have; None of another one."""
+    usual = _USUAL_FIELDS.get(id(fields))
+    if usual is None or usual.fields is not fields:
+        readers = {field.name: _usual_reader(field) for field in fields}
+        required = frozenset(field.name for field in fields if field.required)
+        usual = _USUAL_FIELDS[id(fields)] = _UsualFields(fields, readers, required)
+    values: dict[str, Any] = {}
+    for name, raw in record.items():
+        reader = usual.readers.get(name)
+        if reader is None:
+            return None
+        if raw is not None:
+            value = reader(raw)
+            if value is None:
+                return None
+            values[name] = value
+    return values if usual.required <= values.keys() else None
+
+
+def _usual_reader(field: Field) -> Callable[[Any], Any]:
+    """Returns a reader of one value: what `_read` gives where that repairs nothing and has no error, else None."""
+    if field.choices:
+        return lambda raw: raw if type(raw) is str and raw in field.choices else None
+    if field.required and field.kind is Kind.TEXT:
+        return lambda raw: _usual_text(raw) or None
+    if field.kind is Kind.NUMBER:
+        lowest, highest = _bounds(field, _MAX_FLOAT)
+        return lambda raw: float(raw) if type(raw) in (float, int) and lowest <= raw <= highest else None
+    if field.kind is Kind.INTEGER:
+        lowest, highest = _bounds(field, _MAX_INTEGER)
+        return lambda raw: raw if type(raw) is int and lowest <= raw <= highest else None
+    return _USUAL_READERS.get(field.kind, lambda raw: None)
+
+
+def _bounds(field: Field, maximum: float) -> tuple[float, float]:
+    lowest = -maximum if field.minimum is None else field.minimum
+    return lowest, maximum if field.maximum is None else field.maximum
+
+
+def _usual_text(raw: Any) -> str | None:
+    if type(raw) is not str:
+        return None
+    if raw.isascii():
+        return None if "\0" in raw else raw
+    return raw if _REPAIRED.search(raw) is None and unicodedata.is_normalized("NFC", raw) else None
+
+
+def _usual_uri(raw: Any) -> str | None:
+    text = _usual_text(raw)
+    return text and (text.strip() or None)
+
+
+def _usual_boolean(raw: Any) -> bool | None:
+    return raw if type(raw) is bool else None
+
+
+def _usual_time(raw: Any) -> int | None:
+    if type(raw) in (float, int) and 0 <= raw <= _LAST_SECOND:
+        return round(float(raw) * MICROSECONDS_PER_SECOND)
+    return None
+
+
+def _usual_texts(raw: Any) -> list[str] | None:
+    if type(raw) is not list or not all(_usual_text(entry) is not None for entry in raw):
+        return None
+    return [text for entry in raw if (text := entry.strip())]
+
+
+def _usual_map(raw: Any) -> dict[str, str] | None:
+    if type(raw) is not dict:
+        return None
+    for name, value in raw.items():
+        if _usual_text(name) is None or _usual_text(value) is None:
+            return None
+    return raw
+
+
+def _usual_query(raw: Any) -> dict[str, str] | None:
+    query = _usual_map(raw)
+    if query is None or any(name not in QUERY_COMPONENTS for name in query):
+        return None
+    return {name: part for name, part in query.items() if part.strip()}
+
+
+def _usual_relations(raw: Any) -> list[dict[str, str]] | None:
+    if type(raw) is not list:
+        return None
+    usual = all(_usual_map(edge) is not None and edge.keys() == set(_RELATION_PARTS) for edge in raw)
+    return raw if usual else None
+
+
+_REPAIRED = re.compile("[\0\ud800-\udfff\ufffd]")  # removed, or what replaced something
+_USUAL_READERS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.TEXT: _usual_text,
+    Kind.BOOLEAN: _usual_boolean,
+    Kind.TIME: _usual_time,
+    Kind.URI: _usual_uri,
+    Kind.TEXT_LIST: _usual_texts,
+    Kind.URI_LIST: _usual_texts,
+    Kind.TEXT_MAP: _usual_map,
+    Kind.RELATIONS: _usual_relations,
+    Kind.QUERY: _usual_query,
+}
 
 
 def clean(text: str) -> str:

@@ -15,7 +15,7 @@ import apache_beam as beam
 
 from beam_preprocess import batches, examples, sharded_writer
 from beam_preprocess.days import copurchase, time_series
-from beam_preprocess.events.rows import TRAIN, Interaction
+from beam_preprocess.events.rows import TRAIN, Interaction, Observation
 from beam_preprocess.outcomes import Count
 from beam_preprocess.steps import OutcomeCollector
 from trainer.spec.config import Config
@@ -56,7 +56,7 @@ class ItemObservations(NamedTuple):
 
     split: str
     day: int
-    observations: list[time_series.DailyObservation]
+    observations: tuple[Observation, ...]
 
 
 ItemEvidence = ItemObservations | copurchase.Basket | time_series.DailySignal
@@ -64,8 +64,9 @@ ItemEvidence = ItemObservations | copurchase.Basket | time_series.DailySignal
 
 def make_item_days(sources: DaySources, *, config: Config, outcomes: OutcomeCollector) -> beam.PCollection:
     """Returns batches of (shard, (sort key, serialized Example)) of every record."""
-    rows, group = sources.rows, batches.GroupBatches(config.data.event_shards)
-    baskets = rows | "purchases" >> batches.flat_map(copurchase.purchases) | "by basket" >> group
+    rows, shards = sources.rows, config.data.event_shards
+    bought = rows | "purchases" >> batches.flat_map(copurchase.purchases)
+    baskets = bought | "by basket" >> batches.GroupBatches(shards, copurchase.BasketItem)
     parts = [
         rows | "observations" >> batches.flat_map(observations_of),
         baskets | "co-purchased items" >> batches.flat_map(copurchase.copurchased_items),
@@ -73,7 +74,8 @@ def make_item_days(sources: DaySources, *, config: Config, outcomes: OutcomeColl
     if sources.signals is not None:
         parts.append(sources.signals)
     last = rows | "day seen" >> beam.Map(_last_seen) | "last day" >> beam.CombineGlobally(_latest)
-    groups = parts | "all of items" >> beam.Flatten() | "by item and day" >> group
+    types = (ItemObservations, copurchase.Basket, time_series.DailySignal)
+    groups = tuple(parts) | "by item and day" >> batches.GroupBatches(shards, *types)
     sides = (beam.pvalue.AsSingleton(sources.eval_cutoff), beam.pvalue.AsSingleton(last))
     finish = functools.partial(serialize_item_days, config=config)
     return outcomes.run(groups, "days of items", finish, *sides)
@@ -87,11 +89,7 @@ def day_of(time_us: int) -> int:
 def observations_of(row: Interaction) -> Iterator[tuple[str, ItemObservations]]:
     """Yields (item, `ItemObservations`) of a row, nothing of a judgment or a review."""
     if not row.is_judgment and not row.review:
-        observations = [
-            time_series.DailyObservation(day_of(time), units, actions, price)
-            for time, units, actions, price in sorted(row.observations)
-        ]
-        yield row.item_id, ItemObservations(row.split, day_of(row.time_us), observations)
+        yield row.item_id, ItemObservations(row.split, day_of(row.time_us), row.observations)
 
 
 def _last_seen(rows: batches.Batch) -> int:
@@ -133,8 +131,8 @@ def records_of(
     seen = [found for found in evidence if isinstance(found, ItemObservations)]
     signals = [found for found in evidence if isinstance(found, time_series.DailySignal)]
     trained = [found for found in seen if found.split == TRAIN]
-    past = time_series.Series.of([entry for found in trained for entry in found.observations], signals)
-    whole = time_series.Series.of([entry for found in seen for entry in found.observations], ())
+    past = time_series.Series.of(_by_day(trained), signals)
+    whole = past if len(trained) == len(seen) else time_series.Series.of(_by_day(seen), ())  # without signals
     copurchased = copurchase.CopurchaseCounts(found for found in evidence if isinstance(found, copurchase.Basket))
     ahead, end = config.data.demand_horizon_days, calendar.end
     regular = _regular_days(item, past.first_day(), end=end, step=ahead)
@@ -153,6 +151,12 @@ def records_of(
             "label_units": _units_ahead(series, day, length, end=calendar.last + 1 if latest else end),
             "label_price": series.price_from(day, end=None if latest else end),
         }
+
+
+def _by_day(found: Iterable[ItemObservations]) -> Iterator[time_series.DailyObservation]:
+    """The observations in the order of their time, whatever the order in which their rows come."""
+    for time, units, actions, price in sorted(entry for row in found for entry in row.observations):
+        yield time_series.DailyObservation(day_of(time), units, actions, price)
 
 
 def _regular_days(item: str, first_day: int | None, *, end: int, step: int) -> set[int]:

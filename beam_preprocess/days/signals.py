@@ -41,8 +41,7 @@ def by_item(
     lexicon = words | "sentiment of words" >> beam.CombinePerKey(_MeanSentiment()).with_output_types(tuple[str, float])
     scored = found | "score signals" >> batches.flat_map(score, beam.pvalue.AsDict(lexicon))
     named = catalog | "keys of items" >> batches.flat_map(keys_of)
-    both = (scored, named) | "signals and items" >> beam.Flatten()
-    joined = both | "signals of items" >> batches.GroupBatches(shards)
+    joined = (scored, named) | "signals of items" >> batches.GroupBatches(shards, DailySignal, str)
     return joined | "by item signalled" >> batches.flat_map(_pairs)
 
 

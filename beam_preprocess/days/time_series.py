@@ -35,20 +35,24 @@ class Series:
         self._sold: dict[int, float] = {}
         self._actions: dict[int, int] = {}
         self._signals: dict[str, dict[int, float]] = {name: {} for name in (*_LISTED, "tone")}
-        self._prices: list[tuple[int, float]] = []
+        self._first_prices: list[tuple[int, float]] = []  # of each day that has one
+        self._last_prices: list[tuple[int, float]] = []
         self._market_prices: list[tuple[int, float]] = []
         self._days: list[int] = []
         self._sums: list[int] = []
 
     @classmethod
     def of(cls, observations: Iterable[DailyObservation], signals: Iterable[DailySignal]) -> "Series":
-        """Returns the series of what was observed and signalled."""
+        """Returns the series of what was observed and signalled; observations of one day come in their order."""
         made = cls()
+        prices: list[tuple[int, float]] = []
         for day, units, actions, price in sorted(observations, key=lambda entry: entry.day):
             made._sold[day] = made._sold.get(day, 0.0) + units
             made._actions[day] = made._actions.get(day, 0) + actions
             if price >= 0.0:
-                made._prices.append((day, price))
+                prices.append((day, price))
+        made._last_prices = list(dict(prices).items())
+        made._first_prices = list(dict(reversed(prices)).items())[::-1]
         tones: dict[int, list[float]] = {}
         for source, day, value, tone in sorted(signals, key=lambda entry: entry.day):
             if source == "price":
@@ -78,27 +82,33 @@ class Series:
 
     def price_from(self, day: int, *, end: int | None = None) -> float:
         """Returns the first price seen on `day` or later, before `end`; -1 without one."""
-        index = bisect.bisect_left(self._prices, (day,))
-        found = index < len(self._prices) and (end is None or self._prices[index][0] < end)
-        return self._prices[index][1] if found else -1.0
+        index = bisect.bisect_left(self._first_prices, (day,))
+        found = index < len(self._first_prices) and (end is None or self._first_prices[index][0] < end)
+        return self._first_prices[index][1] if found else -1.0
 
     def window(self, day: int, length: int) -> dict[str, list[float]]:
         """Returns {feature: values} of the `length` days before `day`, the oldest first, without empty channels."""
         days = range(day - length, day)
+        units, actions = [0.0] * length, [0.0] * length
+        for seen in self._days[bisect.bisect_left(self._days, day - length) : bisect.bisect_left(self._days, day)]:
+            units[seen - day] = self._sold[seen]
+            actions[seen - day] = float(self._actions[seen])
         of_channel: dict[str, list[float]] = {
-            "units": [self._sold.get(d, 0.0) for d in days],
-            "actions": [float(self._actions.get(d, 0)) for d in days],
-            "price": _carried(self._prices, days),
+            "units": units,
+            "actions": actions,
+            "price": _carried(self._last_prices, days),
             "market_price": _carried(self._market_prices, days),
-            **{name: [values.get(d, 0.0) for d in days] for name, values in self._signals.items()},
+            **{name: [values.get(d, 0.0) for d in days] if values else [] for name, values in self._signals.items()},
         }
         return {f"trend_{name}": of_channel[name] for name in TREND_CHANNELS if any(of_channel[name])}
 
 
 def _carried(prices: Sequence[tuple[int, float]], days: range) -> list[float]:
-    """The last price on each of `days` or before; 0 before the first."""
+    """The last price on each of `days` or before; 0 before the first, nothing without any."""
+    if not prices:
+        return []
     values, index, value = [], 0, 0.0
-    if prices and prices[0][0] < days.start:
+    if prices[0][0] < days.start:
         index = bisect.bisect_left(prices, (days.start,))
         value = prices[index - 1][1]
     for day in days:

@@ -1,31 +1,36 @@
 """Event Examples from interactions: the query's media in wire form, and the features of the row."""
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from beam_preprocess import examples, sharded_writer
-from beam_preprocess.events.rows import Interaction
+from beam_preprocess.events.rows import EVAL, TRAIN, Interaction
 from beam_preprocess.media.media_root import MediaRoot
 from beam_preprocess.media.wire import WireMedia, wire_form
 from beam_preprocess.outcomes import Count
 from beam_preprocess.validation import entries
-from trainer.spec.config import Config
+from trainer.spec.config import Config, WireConfig
 from trainer.spec.features import Modality, Side
 from trainer.spec.units import MICROSECONDS_PER_SECOND
 
 _MEDIA = {"image": Modality.IMAGE, "video": Modality.VIDEO, "audio": Modality.AUDIO}
+_NO_MEDIA: Mapping[str, Any] = {}
 _TIME_ZERO = 2**63  # so that times before 1970 sort first
 
 
 def media_key(row: Interaction) -> str:
     """Returns the media of a row's query as one key; "" when it has none."""
+    if not row.query or (len(row.query) == 1 and "text" in row.query):
+        return ""
     named = [row.query.get(part, "") for part in _MEDIA]
     return "\n".join(named) if any(named) else ""
 
 
 def without_media(row: Interaction, *, config: Config) -> Iterator[Any]:
-    """Yields (split, shard, (sort key, serialized Example)) of a row whose query is text or empty."""
-    yield from serialize_row(row, {}, config=config)
+    """Yields (split, shard, (sort key, serialized Example)) of a row whose query is text or empty, else nothing."""
+    if not media_key(row):
+        yield from serialize_row(row, _NO_MEDIA, config=config)
 
 
 def with_media(group: tuple[str, Iterable[Interaction]], *, media_root: MediaRoot, config: Config) -> Iterator[Any]:
@@ -48,19 +53,77 @@ def with_media(group: tuple[str, Iterable[Interaction]], *, media_root: MediaRoo
 
 def serialize_row(row: Interaction, media: Mapping[str, Any], *, config: Config) -> Iterator[Any]:
     """Yields (split, shard, (sort key, serialized Example)) of one row."""
-    features = {
-        "event_item_id": row.item_id,
+    rows, positives, requests, reviews = _COUNTS[row.split]
+    yield rows
+    if row.positive > 0:
+        yield positives
+    if row.is_first_of_request:
+        yield requests
+    if row.is_judgment:
+        yield _JUDGMENTS
+    if row.review:
+        yield reviews
+    shard = _shard_of(row.request_id, config.data.event_shards)
+    yield row.split, shard, (_sort_key(row), row_serializer(config.wire).serialize(row, media))
+
+
+class _Counts(NamedTuple):
+    """Counts of the rows of one split."""
+
+    rows: Count
+    positives: Count
+    requests: Count
+    reviews: Count
+
+
+_COUNTS = {split: _Counts(*(Count(f"{name}/{split}") for name in _Counts._fields)) for split in (TRAIN, EVAL)}
+_JUDGMENTS = Count("judgments")
+
+
+class RowSerializer:
+    """Serializer of rows; the bytes of what the rows of one request share are made once where the rows follow."""
+
+    def __init__(self, wire: WireConfig) -> None:
+        self._serializer = examples.serializer((Side.QUERY, Side.EVENT), wire)
+        self._last: tuple[Any, list[examples.Placed]] = (None, [])
+        self._labels = functools.lru_cache(maxsize=4096)(self._placed_labels)
+
+    def serialize(self, row: Interaction, media: Mapping[str, Any]) -> bytes:
+        """Returns the Example of a row whose query has these media."""
+        key: tuple[Any, ...] = (row.request_id, row.time_us, row.intent, row.user_hash, row.query, row.profile)
+        key = (*key, row.history, row.search_history, media)
+        last, shared = self._last  # read and written as one, because workers may have threads
+        if key != last:
+            shared = self._serializer.placed({**_shared_features(row), **media})
+            self._last = (key, shared)
+        labels = _Labels(row.position, row.click, row.purchase, row.grade, row.relevance, row.sentiment, row.positive)
+        about = {"event_item_id": row.item_id}
+        if row.review:
+            about["review_text"] = row.review
+        return self._serializer.joined(shared, self._labels(labels), self._serializer.placed(about))
+
+    def _placed_labels(self, labels: "_Labels") -> list[examples.Placed]:
+        return self._serializer.placed(labels._asdict())
+
+
+class _Labels(NamedTuple):
+    """Features of a row that have few values: its place and its labels."""
+
+    position: int
+    label_click: float
+    label_purchase: float
+    label_grade: float
+    label_relevance: float
+    label_sentiment: int
+    positive: float
+
+
+def _shared_features(row: Interaction) -> dict[str, Any]:
+    """The features that the rows of one request and moment share."""
+    return {
         "request_id": row.request_id,
         "event_time": row.time_us // MICROSECONDS_PER_SECOND,
-        "position": row.position,
-        "label_click": row.click,
-        "label_purchase": row.purchase,
-        "label_grade": row.grade,
-        "label_relevance": row.relevance,
         "label_intent": row.intent,
-        "review_text": row.review,
-        "label_sentiment": row.sentiment,
-        "positive": row.positive,
         "query_text": row.query.get("text", ""),
         "history_ids": [past.item_id for past in row.history],
         "history_age_days": [past.age_days for past in row.history],
@@ -69,21 +132,18 @@ def serialize_row(row: Interaction, media: Mapping[str, Any], *, config: Config)
         "search_history_age_days": [past.age_days for past in row.search_history],
         "profile": entries(row.profile),
         "user_hash": row.user_hash,
-        **media,
     }
-    split = row.split
-    yield Count(f"rows/{split}")
-    if row.positive > 0:
-        yield Count(f"positives/{split}")
-    if row.is_first_of_request:
-        yield Count(f"requests/{split}")
-    if row.is_judgment:
-        yield Count("judgments")
-    if row.review:
-        yield Count(f"reviews/{split}")
-    serialized = examples.serialize(features, sides=(Side.QUERY, Side.EVENT), wire=config.wire)
-    shard = sharded_writer.shard_of(row.request_id.encode(), config.data.event_shards)
-    yield split, shard, (_sort_key(row), serialized)
+
+
+@functools.cache
+def row_serializer(wire: WireConfig) -> RowSerializer:
+    """Returns the serializer of rows of these sizes."""
+    return RowSerializer(wire)
+
+
+@functools.lru_cache(maxsize=1024)
+def _shard_of(request_id: str, shards: int) -> int:
+    return sharded_writer.shard_of(request_id.encode(), shards)
 
 
 def _sort_key(row: Interaction) -> bytes:

@@ -1,6 +1,7 @@
 """Shopper history: items and searches strictly before each row, and purchases that were returned."""
 
 import bisect
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -51,14 +52,15 @@ def with_history(
     times = times_by_item(first)
     applied = apply_returns(rows, sorted(returns, key=lambda event: (event.time_us, event.event_id)))
     yield from applied.counts
-    for row in applied.rows:
-        now = row.time_us
+    # Rows of one request and moment have the same past; they come one after the other.
+    for (now, request), same in itertools.groupby(applied.rows, key=lambda row: (row.time_us, row.request_id)):
+        shown = list(same)
         items = tuple(
-            HistoryItem(item, age, count_before(times[item], own=first.get((item, row.request_id)), now=now, days=days))
-            for item, age in recent(row, past, length=length, days=days)
+            HistoryItem(item, age, count_before(times[item], own=first.get((item, request)), now=now, days=days))
+            for item, age in recent(shown[0], past, length=length, days=days)
         )
-        texts = tuple(PastSearch(*entry) for entry in recent(row, typed, length=searches, days=days))
-        yield row.with_history(items, texts)
+        texts = tuple(PastSearch(*entry) for entry in recent(shown[0], typed, length=searches, days=days))
+        yield from (row.with_history(items, texts) for row in shown)
 
 
 def recent(row: Interaction, past: Sequence[PastAction], *, length: int, days: int) -> list[_Recent]:

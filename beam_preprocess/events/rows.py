@@ -1,8 +1,7 @@
 """Typed rows of events: a checked event, and the interaction of one request with one item.
 
 Times are whole microseconds since 1970 UTC. Rows are immutable: a later step makes a new row with what it adds.
-They are named tuples instead of dataclasses because Beam pickles them between its steps: a frozen dataclass of this
-size takes four times as long to unpickle.
+They are named tuples, which `beam_preprocess.batches` packs column by column.
 """
 
 from collections.abc import Mapping
@@ -176,11 +175,11 @@ class Interaction(NamedTuple):
 
     def with_history(self, history: tuple[HistoryItem, ...], search_history: tuple[PastSearch, ...]) -> "Interaction":
         """Returns the row with the items and searches before it."""
-        return self._replace(history=history, search_history=search_history)
+        return Interaction._make((*self[:-3], history, search_history, self.split))  # faster than _replace
 
     def with_split(self, split: str) -> "Interaction":
         """Returns the row with its split."""
-        return self._replace(split=split)
+        return Interaction._make((*self[:-1], split))
 
     @property
     def relevance(self) -> float:

@@ -61,7 +61,7 @@ def find_eval_cutoff(starts: Mapping[int, int], *, eval_percent: int) -> int | N
 
 
 class EvalCutoff(beam.CombineFn):
-    """Combines batches of rows into the evaluation cutoff, whatever their order."""
+    """Combines batches of (actor, row) into the evaluation cutoff, whatever their order; only interactions count."""
 
     def __init__(self, eval_percent: int) -> None:
         super().__init__()
@@ -71,10 +71,10 @@ class EvalCutoff(beam.CombineFn):
         """{second: requests}."""
         return {}
 
-    def add_input(self, accumulator: dict[int, int], rows: Batch) -> dict[int, int]:
+    def add_input(self, accumulator: dict[int, int], pairs: Batch) -> dict[int, int]:
         """Counts each request once, by its first row."""
-        for row in rows:
-            if row.is_first_of_request and not row.is_judgment:
+        for _, row in pairs:
+            if isinstance(row, Interaction) and row.is_first_of_request and not row.is_judgment:
                 second = row.request_start_us // MICROSECONDS_PER_SECOND
                 accumulator[second] = accumulator.get(second, 0) + 1
         return accumulator

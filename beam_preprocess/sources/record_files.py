@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
+import orjson
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
@@ -100,8 +101,9 @@ def json_lines(path: str) -> Iterator[SourceRow]:
 
 def _parse(line: bytes) -> Any:
     """The record of one line of JSON, or why it is none."""
-    try:
-        # Not the codec `utf-8-sig`: it is Python, and takes longer than the parser.
+    with contextlib.suppress(ValueError):
+        return orjson.loads(line)
+    try:  # what else the parser of Python takes: a mark of the byte order, NaN, half a pair of surrogates
         return json.loads(line.decode("utf-8", "replace").removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         return RecordError(Reason.MALFORMED, f"not JSON ({type(error).__name__})")

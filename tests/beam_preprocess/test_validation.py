@@ -1,5 +1,6 @@
 """Validation of records: what costs the record, what costs a field, and that nothing makes it raise."""
 
+import dataclasses
 import datetime
 import math
 
@@ -7,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_preprocess.validation import CheckedRecord, check, clean, pseudonym, uris
-from trainer.spec.records import CATALOG, EVENTS, RECORDS, SIGNALS
+from beam_preprocess.validation import CheckedRecord, check, clean, uris
+from trainer.spec.records import CATALOG, EVENTS, RECORDS, SIGNALS, Kind
 
 ITEM = {"item_id": "a", "title": "Mug"}
 
@@ -214,8 +215,35 @@ def test_uris_are_found_before_validation():
     assert list(uris({"query": {"text": "t", "image": "i", "video": "v"}}, EVENTS)) == ["i", "v"]
 
 
-def test_a_pseudonym_depends_on_the_key_and_hides_the_name():
-    one = pseudonym("anna@example.org", key=b"k")
-    assert one == pseudonym("anna@example.org", key=b"k") != pseudonym("anna@example.org", key=b"l")
-    assert len(one) == 64
-    assert "anna" not in one
+USUAL = {
+    Kind.TEXT: st.sampled_from(["", "mug", "Füße", "e\u0301", "a\0b", "\ufffd", "buy", "view", "social"]),
+    Kind.NUMBER: st.sampled_from([0, 1, 2.5, -0.0, -1, 6, 10**400, 1e39, True]),
+    Kind.INTEGER: st.sampled_from([0, 3, -1, 2.0, 2**63, True]),
+    Kind.BOOLEAN: st.booleans(),
+    Kind.TIME: st.sampled_from([0, 1.25, 1_700_000_000, -1, 1e12, "2024-03-09T12:00:00Z"]),
+    Kind.DATE: st.just("2024-03-09"),
+    Kind.URI: st.sampled_from(["a.jpg", " a.jpg ", " "]),
+    Kind.TEXT_LIST: st.lists(st.sampled_from(["a", " b ", "", "Füße"]), max_size=3),
+    Kind.URI_LIST: st.lists(st.sampled_from(["a", " b ", ""]), max_size=3),
+    Kind.TEXT_MAP: st.dictionaries(st.sampled_from(["a", "ä"]), st.sampled_from(["1", "", None, "\0"])),
+    Kind.RELATIONS: st.lists(
+        st.sampled_from([{"type": "fits", "item_id": "b"}, {"type": "fits", "x": "y"}]), max_size=2
+    ),
+    Kind.QUERY: st.dictionaries(st.sampled_from(["text", "image", "other"]), st.sampled_from(["mug", " ", "", None])),
+}
+
+
+@pytest.mark.parametrize("record_type", list(RECORDS))
+@given(data=st.data())
+def test_a_record_with_nothing_unusual_gets_the_values_that_its_fields_get_one_by_one(record_type, data):
+    fields = RECORDS[record_type]
+    usual = {field.name: USUAL[field.kind] | st.none() for field in fields}
+    record = data.draw(st.fixed_dictionaries({}, optional=usual))
+    one_by_one = [check(record, (dataclasses.replace(field, required=False),)) for field in fields]
+    checked = check(record, fields)
+    if checked.error is None:
+        expected = {name: value for found in one_by_one for name, value in found.values.items()}
+        assert checked.values == expected
+        assert {name: type(value) for name, value in checked.values.items()} == {
+            name: type(value) for name, value in expected.items()
+        }

@@ -10,19 +10,33 @@ from beam_preprocess.events.rows import Interaction, Observation
 from beam_preprocess.items import ValidRecord
 from beam_preprocess.outcomes import SourceRef
 from trainer.spec.presets import tiny
+from trainer.spec.units import MICROSECONDS_PER_DAY
 
 CONFIG = dataclasses.replace(
     tiny(),
     wire=dataclasses.replace(tiny().wire, trend_days=4, max_copurchased=2),
     data=dataclasses.replace(tiny().data, demand_horizon_days=2),
 )
+
+
+def seen(day, *what, at=0):
+    return Observation(day * MICROSECONDS_PER_DAY + at, *what)
+
+
 # Training ends with day 110; the item is sold on days 100, 103 and 107, and on day 111, which is held out.
 CALENDAR = TrainingCalendar(end=110, last=112)
 EVIDENCE = [
-    ItemObservations("train", 100, [DailyObservation(100, 0.0, 0, 5.0), DailyObservation(100, 2.0, 1, 5.0)]),
-    ItemObservations("train", 103, [DailyObservation(103, 1.0, 2, 6.0)]),
-    ItemObservations("train", 107, [DailyObservation(107, 3.0, 1, -1.0)]),
-    ItemObservations("eval", 111, [DailyObservation(111, 4.0, 1, 8.0)]),
+    ItemObservations(
+        "train",
+        100,
+        (
+            seen(100, 0.0, 0, 5.0),
+            seen(100, 2.0, 1, 5.0),
+        ),
+    ),
+    ItemObservations("train", 103, (seen(103, 1.0, 2, 6.0),)),
+    ItemObservations("train", 107, (seen(107, 3.0, 1, -1.0),)),
+    ItemObservations("eval", 111, (seen(111, 4.0, 1, 8.0),)),
     Basket(100, ["lamp"]),
     Basket(103, ["lamp", "mug", "vase"]),
     Basket(107, ["vase"]),
@@ -63,7 +77,7 @@ def test_demand_is_the_units_a_day_from_the_day_on_and_ends_with_its_split():
     assert found[103]["label_units"] == 0.5  # one unit on days 103 and 104
     assert found[107]["label_units"] == 1.5
     assert found[110]["label_units"] == 2.0  # four units on the held-out days 110 and 111
-    late = [*EVIDENCE, ItemObservations("train", 109, [DailyObservation(109, 1.0, 1, -1.0)])]
+    late = [*EVIDENCE, ItemObservations("train", 109, (seen(109, 1.0, 1, -1.0),))]
     assert records(late)[109]["label_units"] == -1.0  # day 110 is not over when training ends
 
 
@@ -77,7 +91,7 @@ def test_the_next_price_is_the_label_and_that_of_a_held_out_day_only_of_the_last
 
 def test_a_signal_planted_in_the_future_changes_no_record_before_it():
     future = [
-        ItemObservations("train", 108, [DailyObservation(108, 500.0, 500, 999.0)]),
+        ItemObservations("train", 108, (seen(108, 500.0, 500, 999.0),)),
         Basket(108, ["bait"]),
         DailySignal("social", 108, 1e6, -1.0),
         DailySignal("news", 108, 1e6, -1.0),
@@ -94,9 +108,20 @@ def test_a_signal_planted_in_the_future_changes_no_record_before_it():
 
 
 def test_what_is_held_out_is_in_no_series():
-    found = records([*EVIDENCE, ItemObservations("eval", 104, [DailyObservation(104, 50.0, 50, 1.0)])])
+    found = records([*EVIDENCE, ItemObservations("eval", 104, (seen(104, 50.0, 50, 1.0),))])
     assert found[110]["trend_units"] == records()[110]["trend_units"]
     assert found[110]["popularity"] == 4.0
+
+
+def test_of_a_day_with_several_prices_the_first_is_the_next_and_the_last_is_carried_in_whatever_order_rows_come():
+    rows = [
+        ItemObservations("train", 105, (seen(105, 0.0, 0, 7.0, at=30), seen(105, 1.0, 1, 8.0, at=50))),
+        ItemObservations("train", 105, (seen(105, 0.0, 0, 6.5, at=10),)),
+    ]
+    for evidence in ([*EVIDENCE, *rows], [*rows[::-1], *EVIDENCE[::-1]]):
+        found = records(evidence)
+        assert found[105]["label_price"] == 6.5
+        assert found[107]["trend_price"][-2:] == [8.0, 8.0]
 
 
 def test_companions_are_the_most_frequent_and_of_equals_the_first_by_name():

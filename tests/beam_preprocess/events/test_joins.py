@@ -1,5 +1,8 @@
 """From the events of one request to its rows: impressions, the actions that join them, judgments, returns."""
 
+import hashlib
+import json
+
 import pytest
 
 from beam_preprocess.events import joins
@@ -170,6 +173,22 @@ def test_replays_count_once_and_the_earliest_stays():
         (1, "view", {"item_id": "a"}), (1, "view", {"item_id": "a"}), (1, "view", {"item_id": "b"})
     )
     assert one.event_id == two.event_id != other.event_id
+
+
+def test_replays_without_an_id_meet_in_their_request_and_count_once():
+    pairs = check(timestamp=4, type="view", item_id="a", request_id="r")
+    assert [out[0] for out in pairs if not isinstance(out, Count)] == ["r"]
+    assert [out[0] for out in check(timestamp=4, type="view", item_id="a", event_id="e") if len(out[0]) == 1] == ["e"]
+    made, counts = rows((4, "view", {"item_id": "a"}), (4, "view", {"item_id": "a"}), (5, "view", {"item_id": "a"}))
+    assert made["a"][0].action_times_us == (4_000_000, 5_000_000)
+    assert counts == {"dropped/duplicate": 1}
+
+
+def test_the_identity_of_an_event_is_a_hash_of_its_values():
+    values = {"timestamp": 1.5, "type": "view", "item_id": "Füße \u2028", "price": 2, "query": {"text": 'a "b"'}}
+    (event,) = events((1.5, "view", {name: values[name] for name in ("item_id", "price", "query")}))
+    canonical = json.dumps({**values, "timestamp": 1_500_000, "price": 2.0}, sort_keys=True)
+    assert event.event_id == hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
 @pytest.mark.parametrize("quantity", [0, -1, "two"])

@@ -3,7 +3,7 @@
 import random
 
 from beam_preprocess.batches import Batch
-from beam_preprocess.events.rows import EVAL, TRAIN, Interaction
+from beam_preprocess.events.rows import EVAL, TRAIN, Interaction, TypedSearch
 from beam_preprocess.events.splits import EvalCutoff, find_eval_cutoff, split_of
 
 
@@ -50,9 +50,9 @@ def test_judgments_are_always_held_out_and_do_not_move_the_cutoff():
     combine = EvalCutoff(20)
     state = combine.create_accumulator()
     for second in range(10):
-        state = combine.add_input(state, Batch([row(second)]))
+        state = combine.add_input(state, Batch([("u", row(second))]))
     for second in range(100):
-        state = combine.add_input(state, Batch([row(second, judged=True)]))
+        state = combine.add_input(state, Batch([("u", row(second, judged=True))]))
     assert combine.extract_output(state) == 8
 
 
@@ -74,6 +74,8 @@ def test_the_cutoff_is_the_same_in_whatever_order_rows_come():
         combine = EvalCutoff(15)
         states = [combine.create_accumulator() for _ in range(3)]
         for number, one in enumerate(rows):
-            states[number % 3] = combine.add_input(states[number % 3], Batch([one]))
+            states[number % 3] = combine.add_input(
+                states[number % 3], Batch([("u", one), ("u", TypedSearch(0, "r", "mug"))])
+            )
         cutoffs.add(combine.extract_output(combine.merge_accumulators(states)))
     assert len(cutoffs) == 1
