@@ -186,10 +186,10 @@ def _object_at(text: str, place: int) -> _Attempt:
         try:
             value, size = _DECODER.raw_decode(part)
             return _Attempt(value, place + size, 0)
-        except RecursionError:
-            return _Attempt(None, place + 1, _DEEP)
         except json.JSONDecodeError as error:
             wasted = error.pos + 1
             if len(part) < window or (error.pos < window - _TOKEN and "Unterminated" not in error.msg):
                 break
+        except (ValueError, RecursionError):  # too many digits of a number, or too deep
+            return _Attempt(None, place + 1, _DEEP)
     return _Attempt(None, place + 1, wasted)

@@ -58,3 +58,9 @@ def test_what_is_not_whole_is_tried_in_time_by_its_size(tmp_path, monkeypatch, c
     assert last.reason == "malformed"
     # Each of up to 40,000 attempts gets 64 KiB; all of the text for each would be 10 times as much, or 100 times.
     assert decoder.given < 41_000 * 2**16
+
+
+def test_a_number_of_too_many_digits_costs_its_object(tmp_path):
+    first, last = rows_of('[{"id": "1"}, {"id": "2", "price": ' + "1" * 5000 + "}]", tmp_path)
+    assert first == {"id": "1"}
+    assert last.reason == "malformed"
