@@ -5,7 +5,8 @@
 
 Items have no media; events are searches with ten impressions, and clicks and purchases among them. Every run is a
 process of its own, measured by its processor time, in which other work of the machine is not, and by the clock. Two
-sizes separate what a pipeline costs from what a row costs. Of a skewed shop one user and one item each have a tenth of the events.
+sizes separate what a pipeline costs from what a row costs. Of a skewed shop one user and one item each have a tenth of
+the events.
 """
 
 import argparse
