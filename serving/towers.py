@@ -37,8 +37,8 @@ class Model(Protocol):
     def encode_items_without_price(self, item_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """Model inputs of the content of items to `TowerOutput`s; `encoded` is without prices."""
 
-    def encode_queries(self, query_inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        """Model inputs of queries to `TowerOutput`s, `repeats` among them."""
+    def encode_queries(self, query_inputs: Mapping[str, tf.Tensor], *, skip_absent: bool) -> Mapping[str, tf.Tensor]:
+        """Model inputs of queries to `TowerOutput`s, `repeats` among them; whether absent encoders are not run."""
 
     def encode_days(self, encoded: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """`encoded` and model inputs of days to {"branches": [batch, daily branch, dim], day task: [batch]}."""
@@ -114,6 +114,11 @@ def query_specs(config: Config) -> dict[str, tf.TensorSpec]:
     return {feature.name: tensor_spec(feature, config.wire) for feature in query_features()} | history
 
 
+def text_specs(config: Config) -> dict[str, tf.TensorSpec]:
+    """Returns the inputs of `embed_text`."""
+    return {feature.name: tensor_spec(feature, config.wire) for feature in input_features(Side.QUERY, Modality.TEXT)}
+
+
 class TowersModule(tf.Module):
     """Trained model as functions of the wire form, ready to be saved."""
 
@@ -128,6 +133,9 @@ class TowersModule(tf.Module):
         self.embed_item = _function(lambda wire: _embed_item(model, ops, wire), item_specs)
         self.embed_day = _function(lambda wire: _embed_day(model, ops, wire), day_specs(config))
         self.embed_query = _function(lambda wire: _embed_query(model, ops, wire), query_specs(config))
+        self.embed_text = _function(
+            lambda wire: _encode_queries(model, ops.query_text_model_inputs(wire)), text_specs(config)
+        )
         self.score_pairs = _function(lambda query, item: dict(model.score_pairs(query, item)), vectors, item_vectors)
         self.classify_queries = _function(lambda branches: dict(model.classify_queries(branches)), branches)
         self.classify_reviews = _function(
@@ -135,7 +143,7 @@ class TowersModule(tf.Module):
         )
         self.query_keys = _function(lambda vectors: model.query_keys(vectors), vectors)
         self.item_keys = _function(lambda vectors: model.item_keys(vectors), vectors)
-        embedding = (self.embed_item, self.embed_day, self.embed_query)
+        embedding = (self.embed_item, self.embed_day, self.embed_query, self.embed_text)
         matching = (self.query_keys, self.item_keys, self.score_pairs)
         functions = (*embedding, *matching, self.classify_queries, self.classify_reviews)
         traced = [function.get_concrete_function() for function in functions]
@@ -161,11 +169,15 @@ def _embed_day(model: Model, ops: ModelOps, wire: Mapping[str, tf.Tensor]) -> di
 
 
 def _embed_query(model: Model, ops: ModelOps, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    inputs = dict(ops.query_model_inputs(wire))
-    status = inputs.pop(TowerOutput.STATUS.value)
     history = {name: wire[name] for name in ("history_vectors", "history_present")}
-    encoded = model.encode_queries({**inputs, **history})
-    return {**_outputs(encoded, status), TowerOutput.REPEATS.value: encoded[TowerOutput.REPEATS.value]}
+    return _encode_queries(model, {**ops.query_model_inputs(wire), **history})
+
+
+def _encode_queries(model: Model, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    content = {name: inputs[name] for name in inputs if name != TowerOutput.STATUS.value}
+    encoded = model.encode_queries(content, skip_absent=True)
+    outputs = _outputs(encoded, inputs[TowerOutput.STATUS.value])
+    return {**outputs, TowerOutput.REPEATS.value: encoded[TowerOutput.REPEATS.value]}
 
 
 def _outputs(encoded: Mapping[str, tf.Tensor], status: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from serving.bundle.publish import read_manifest
-from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
 from serving.server.protocol.signature import ServableSignature, check_input_names
+from serving.server.sessions.saved_model import LoadedModel, load_op_libraries
 
 
 class LoadedBundle:

@@ -115,7 +115,11 @@ def compare(trees: dict[str, str], folder: Path) -> Iterator[dict[str, Any]]:
             per_row = {
                 name: (large[clock] - small[clock]) / (sizes[1] - sizes[0]) for name, (small, large) in runs.items()
             }
-            found = {"record": record, "seconds_of": clock, "microseconds_a_row": _rounded(per_row, 1e6)}
+            found: dict[str, Any] = {
+                "record": record,
+                "seconds_of": clock,
+                "microseconds_a_row": _rounded(per_row, 1e6),
+            }
             found |= {"seconds": _rounded({name: large[clock] for name, (_, large) in runs.items()}, 1)}
             if len(trees) == 2:
                 found["times_as_fast"] = round(per_row["baseline"] / per_row["this"], 2)

@@ -18,8 +18,8 @@ import trainer  # noqa: F401  selects Keras 2 before TensorFlow loads
 from serving.evaluation.eval_requests import EvalRequest, read_eval_requests, stack_queries
 from serving.evaluation.judgments import paired_bootstrap
 from serving.manifest import MANIFEST_PATH
-from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
+from serving.server.sessions.saved_model import LoadedModel, load_op_libraries
 from trainer.metrics import recall_at
 from trainer.spec.config import Config, from_dict
 from trainer.spec.serving.search_fields import INTENT_WEIGHT

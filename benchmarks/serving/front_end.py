@@ -26,8 +26,8 @@ import requests
 
 from benchmarks.serving.clients import GrpcClient, RestClient
 from benchmarks.serving.models import save_plus, save_shelf
-from serving.server.models.saved_model import LoadedModel
 from serving.server.protocol.signature import fill_defaults
+from serving.server.sessions.saved_model import LoadedModel
 from serving.server.workers.process import ServerProcess
 
 WARM_UP_CALLS = 50

@@ -26,8 +26,8 @@ from benchmarks.serving.clients import GrpcClient, RestClient
 from benchmarks.serving.load import ClosedLoops, Loop, percentile
 from benchmarks.serving.models import record_warm_up, save_shelf
 from serving.manifest import write_manifest
-from serving.server.models.saved_model import LoadedModel
 from serving.server.protocol.signature import fill_defaults
+from serving.server.sessions.saved_model import LoadedModel
 from serving.server.workers.process import ServerProcess
 
 MODEL = "search"

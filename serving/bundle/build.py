@@ -202,10 +202,11 @@ def _save(
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".tmp-{target.name}-", dir=target.parent))
     try:
-        bundle.save(str(aside), namespaces=FLAVOUR_NAMESPACES[flavour])
+        config = bundle.functions.config
+        bundle.save(str(aside), namespaces=FLAVOUR_NAMESPACES[flavour], flat=config.search.optimize_graphs)
         check_supported_ops(aside, flavour=flavour)
-        write_limits(aside, config=bundle.functions.config)
-        write_warmup(aside, config=bundle.functions.config, item_ids=catalogue.alive_ids[:10])
+        write_limits(aside, config=config)
+        write_warmup(aside, config=config, item_ids=catalogue.alive_ids[:10])
         write_catalogue(aside, catalogue)
         for path in copied:
             shutil.copy(path, aside / "assets.extra" / path.name)

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2, saved_model_pb2
 
+from serving.bundle.flat_signatures import flatten_signatures
 from serving.engine import request_inputs
 from serving.engine.signatures import Outputs, SignatureFunctions
 from trainer.spec.serving.signature_fields import Signature, SignatureField
@@ -27,20 +28,30 @@ class Bundle(tf.Module):
         for signature in signatures(functions.config):
             setattr(self, signature.name, as_signature_function(signature, getattr(functions, signature.name)))
 
-    def save(self, directory: str, *, namespaces: tuple[str, ...] = ()) -> None:
-        """Writes the SavedModel; `namespaces` are those of ops that are not TensorFlow's own."""
+    def save(self, directory: str, *, namespaces: tuple[str, ...] = (), flat: bool = False) -> None:
+        """Writes the SavedModel.
+
+        Args:
+          directory: Its folder.
+          namespaces: Those of ops that are not TensorFlow's own.
+          flat: Whether the signatures are flat; see `serving.bundle.flat_signatures`.
+        """
         functions = {name: getattr(self, name) for name in self.declared}
         functions[SERVING_DEFAULT] = functions[DEFAULT_SIGNATURE]
         options = tf.saved_model.SaveOptions(namespace_whitelist=list(namespaces))
         tf.saved_model.save(self, directory, signatures=functions, options=options)
-        optimize_for_loading(Path(directory) / "saved_model.pb")
+        path = Path(directory) / "saved_model.pb"
+        inline_functions_only(path)
+        if flat:
+            flatten_signatures(path, aliases={SERVING_DEFAULT: DEFAULT_SIGNATURE})
 
 
-def optimize_for_loading(path: Path) -> None:
-    """Changes a SavedModel so that a server loads it faster; its results stay the same.
+def inline_functions_only(path: Path) -> None:
+    """Changes a SavedModel so that it is loaded faster; its results stay the same.
 
-    Grappler passes over its functions once instead of twice, and the default signature shares the graph of the
-    signature that it is an alias of, so that it is not prepared a second time.
+    Its functions are inlined when they are first called, once, and not optimized further, which takes longer than
+    most of their calls together; and the default signature shares the graph of the signature that it is an alias of,
+    so that it is not prepared a second time.
     """
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     (meta_graph,) = model.meta_graphs
@@ -49,7 +60,9 @@ def optimize_for_loading(path: Path) -> None:
         for node in nodes:
             if "config_proto" in node.attr:
                 config = config_pb2.ConfigProto.FromString(node.attr["config_proto"].s)
-                config.graph_options.rewrite_options.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+                rewrite = config.graph_options.rewrite_options
+                rewrite.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+                rewrite.optimizers[:] = ["function"]
                 node.attr["config_proto"].s = config.SerializeToString(deterministic=True)
     meta_graph.signature_def[SERVING_DEFAULT].CopyFrom(meta_graph.signature_def[DEFAULT_SIGNATURE])
     path.write_bytes(model.SerializeToString(deterministic=True))

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from serving.similarity import is_unit_length, sum_branches, vector_lengths
-from serving.towers import LoadedTowers, query_specs
+from serving.towers import LoadedTowers
 from trainer.ops.example_reader import matching_files, serialized_batches
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.branches import branches_of, content_features
@@ -119,12 +119,7 @@ def title_queries(towers: LoadedTowers, titles: Sequence[bytes]) -> np.ndarray:
     found = [np.zeros([0, towers.config.tower.dim], np.float32)]
     for start in range(0, len(words), _BATCH_SIZE):
         batch = words[start : start + _BATCH_SIZE]
-        inputs = {
-            name: tf.zeros([len(batch), *spec.shape[1:]], spec.dtype)
-            for name, spec in query_specs(towers.config).items()
-        }
-        inputs[text.name] = tf.constant(batch)
-        found.append(towers.module.embed_query(inputs)[TowerOutput.VECTOR.value].numpy())
+        found.append(towers.module.embed_text({text.name: tf.constant(batch)})[TowerOutput.VECTOR.value].numpy())
     vectors = np.concatenate(found)
     return vectors[np.isfinite(vectors).all(axis=1) & (np.linalg.norm(vectors, axis=1) > 1e-6)]
 

@@ -33,7 +33,7 @@ from serving.engine.retrieval import CandidateSet, Retriever
 from serving.index.exact import NO_ROW, Index
 from serving.lexical.bm25 import LexicalIndex
 from serving.similarity import Similarity
-from serving.towers import LoadedTowers, day_features
+from serving.towers import LoadedTowers, day_features, text_specs
 from trainer.ops.examples import axis_lengths
 from trainer.ops.numbers import status_bit
 from trainer.spec.feature_list import HISTORY_IDS, features_of
@@ -107,9 +107,10 @@ class SearchEngine(tf.Module):
         self._ranking_inputs = {
             name: spec for name, spec in search_specs.items() if name not in query_inputs or name == "seed_item_ids"
         }
+        self._text_inputs = tuple(text_specs(towers.config))
         probe_rows, excluded_row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         ranking_specs = [query_specs(towers.config.tower.dim), self._ranking_inputs, probe_rows, excluded_row]
-        self._traced_query = tf.function(self._query, input_signature=[self._query_inputs], autograph=False)
+        self._traced_query = tf.function(self._full_query, input_signature=[self._query_inputs], autograph=False)
         self._traced_search = tf.function(self._search, input_signature=ranking_specs, autograph=False)
 
     def parse(self, inputs: Inputs) -> RequestInputs:
@@ -119,6 +120,13 @@ class SearchEngine(tf.Module):
     def query(self, request: RequestInputs) -> Query:
         """Returns the mixed query of a batch of requests; the signatures share its graph."""
         query = self._traced_query({name: request.values[name] for name in self._query_inputs})
+        return query._replace(status=query.status | request.status)
+
+    def query_by_text(self, request: RequestInputs) -> Query:
+        """Returns the query of a batch of requests with nothing but a text: the other branches are not computed."""
+        encoded = sanitize_outputs(self.towers.embed_text({name: request.values[name] for name in self._text_inputs}))
+        no_history = tf.zeros_like(encoded[TowerOutput.REPEATS.value], tf.int32)
+        query = self._query(request.values, {**encoded, "history_rows": no_history})
         return query._replace(status=query.status | request.status)
 
     def search(
@@ -187,8 +195,10 @@ class SearchEngine(tf.Module):
             TowerOutput.STATUS.value: content[TowerOutput.STATUS.value],
         }
 
-    def _query(self, inputs: Inputs) -> Query:
-        encoded = self.encode_query(inputs)
+    def _full_query(self, inputs: Inputs) -> Query:
+        return self._query(inputs, self.encode_query(inputs))
+
+    def _query(self, inputs: Inputs, encoded: Inputs) -> Query:
         weights = branch_weights(inputs)
         seed_rows = self.tables.rows_of(inputs["seed_item_ids"])
         unknown = tf.reduce_any((seed_rows == NO_ROW) & (inputs["seed_item_ids"] != b""), axis=-1)

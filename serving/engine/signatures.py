@@ -11,7 +11,7 @@ from serving.engine.item_tables import ItemTables
 from serving.engine.query import Query, sanitize_outputs
 from serving.engine.query_understanding import ScoreWeights
 from serving.engine.ranking import slice_page
-from serving.engine.request_inputs import broadcast, default_input, replace_non_finite
+from serving.engine.request_inputs import RequestInputs, broadcast, default_input, replace_non_finite
 from serving.engine.search import SearchEngine, SearchState
 from serving.engine.text_index import TextIndexes
 from serving.index.exact import NO_ROW, Index
@@ -44,13 +44,12 @@ class SignatureFunctions(tf.Module):
     def search(self, inputs: Inputs) -> Outputs:
         """Multimodal search."""
         request = self.engine.parse(broadcast(inputs))
-        query = self.engine.query(request)
-        no_row = tf.fill(tf.shape(query.empty), NO_ROW)
-        return self._page(self.engine.search(query, request, probe_rows=no_row[:, tf.newaxis], excluded_row=no_row))
+        return self._results(self.engine.query(request), request)
 
     def search_text(self, inputs: Inputs) -> Outputs:
         """Text search: `search` with the defaults of all other inputs."""
-        return self.search(self._with_defaults(inputs))
+        request = self.engine.parse(broadcast(self._with_defaults(inputs)))
+        return self._results(self.engine.query_by_text(request), request)
 
     def similar_items(self, inputs: Inputs) -> Outputs:
         """Items like one item, which itself is excluded."""
@@ -128,6 +127,11 @@ class SignatureFunctions(tf.Module):
         """The inputs, and those of `search` that are not among them at their defaults."""
         fields = self.declared["search"].inputs
         return {**{field.name: default_input(field) for field in fields if field.name not in inputs}, **inputs}
+
+    def _results(self, query: Query, request: RequestInputs) -> Outputs:
+        """The outputs of a search without an item to leave out."""
+        no_row = tf.fill(tf.shape(query.empty), NO_ROW)
+        return self._page(self.engine.search(query, request, probe_rows=no_row[:, tf.newaxis], excluded_row=no_row))
 
     def _page(self, state: SearchState) -> Outputs:
         """The outputs of one page."""

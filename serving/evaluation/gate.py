@@ -18,8 +18,8 @@ from serving.evaluation.eval_requests import (
     read_group_ids,
     stack_queries,
 )
-from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
+from serving.server.sessions.saved_model import LoadedModel, load_op_libraries
 from trainer.intervals import Interval, mean_interval
 from trainer.metrics import recall_at
 from trainer.spec.config import WireConfig

@@ -21,8 +21,8 @@ from serving.evaluation.eval_requests import JudgedRequest, read_judged, read_te
 from serving.lexical.bm25 import LexicalIndex
 from serving.lexical.postings import Bm25, build_postings
 from serving.manifest import MANIFEST_PATH
-from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.protocol.predict import predict_arrays
+from serving.server.sessions.saved_model import LoadedModel, load_op_libraries
 from trainer.metrics import NDCG_AT, RELEVANT_GRADE, grade_gain, ndcg_at, recall_at
 from trainer.spec.config import Config, from_dict
 from trainer.spec.serving.search_fields import INTENT_WEIGHT

@@ -30,7 +30,7 @@ from serving.report.head_section import head_section
 from serving.report.inputs import CURVES, METRICS, ReportInputs, read_json
 from serving.report.page import render
 from serving.report.query_section import coverage_section, gate_section, latency_section, queries_section
-from serving.server.models.saved_model import LoadedModel, load_op_libraries
+from serving.server.sessions.saved_model import LoadedModel, load_op_libraries
 from trainer.spec.config import Config, WireConfig, from_dict
 
 _LOG = logging.getLogger(__name__)

@@ -51,13 +51,17 @@ class FakeOps(tf.Module):
     def review_model_inputs(self, texts: tf.Tensor) -> tf.Tensor:
         return numbers(texts, 1)
 
+    def query_text_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        text = wire["query_text"]
+        return {"text": numbers(text, self.config.tower.dim), "status": tf.zeros_like(text, tf.int32)}
+
     def query_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         dim = self.config.tower.dim
         photo = wire["query_image"]
         axis = tf.strings.length(photo) % dim
         odd = tf.reduce_any(~tf.math.is_finite(wire["history_age_days"] + wire["history_counts"]), axis=1)
         return {
-            "text": numbers(wire["query_text"], dim),
+            **self.query_text_model_inputs(wire),
             "image": tf.where((photo != b"")[:, tf.newaxis], tf.one_hot(axis, dim), 0.0),
             **history.to_model(wire["history_age_days"], wire["history_counts"]),
             "status": tf.where(odd, int(QueryStatus.NUMBER_REPLACED), 0),
@@ -87,7 +91,10 @@ class FakeModel:
             "price": inputs["last_price"],
         }
 
-    def encode_queries(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def encode_queries(self, inputs: Mapping[str, tf.Tensor], skip_absent: bool = False) -> dict[str, tf.Tensor]:
+        if "history_present" not in inputs:
+            text = inputs["text"]
+            return {**self._fuse({Modality.TEXT: text}, Side.QUERY), "repeats": tf.zeros([tf.shape(text)[0], 0])}
         present = tf.cast(inputs["history_present"], tf.float32)[..., tf.newaxis]
         recent = present * tf.exp(-inputs["history_age_days"])[..., tf.newaxis]
         history = tf.reduce_sum(inputs["history_vectors"] * recent, axis=1)

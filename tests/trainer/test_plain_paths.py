@@ -5,7 +5,7 @@ import os
 import pytest
 import tensorflow as tf
 
-from serving.server.models.saved_model import LoadedModel
+from serving.server.sessions.saved_model import LoadedModel
 from trainer.plain_paths import plain_path
 from trainer.training.checkpoints import Checkpoints
 

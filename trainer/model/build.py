@@ -265,6 +265,7 @@ def _build_tower(side: Side, config: Config, encoders: Mapping[Modality, Layer])
     return Tower(
         encoders={m: encoders[m] for m in branches_of(side)},
         fusion=FUSIONS[tower.fusion](),
+        dim=tower.dim,
         dropout={m: dropout.get(m, tower.modality_dropout) for m in branches_of(side)},
         unit_length=tower.similarity not in UNNORMALIZED_SIMILARITIES,
         disabled=[Modality(name) for name in tower.disabled_branch_names()],

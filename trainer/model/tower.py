@@ -11,7 +11,7 @@ from trainer.nn.fusion import Fused
 from trainer.nn.stateless_random import uniform
 from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.features import Modality
-from trainer.spec.model_inputs import BRANCHES, branch_inputs, required_inputs
+from trainer.spec.model_inputs import BRANCHES, branch_inputs, has_inputs
 from trainer.spec.serving.signatures import TowerOutput
 
 Tensors = Mapping[str, tf.Tensor]
@@ -55,7 +55,7 @@ class Tower(tf.keras.layers.Layer):
 
     Input:  {name: tensor}, the model inputs of the side. With `content_of` [batch] int32 the inputs of all branches but
             the daily ones are of [distinct] items, and row i is about item content_of[i]: content is encoded once.
-            Without the inputs of the daily branches these are absent, as are those that `mask_modalities` names.
+            A branch without inputs is absent and costs nothing; so are those that `mask_modalities` names.
     Output: {"vector": [batch, dim], "branches": [batch, branch, dim], "weights": [batch, branch]}; the vector is the
             sum of the branches, with `unit_length` over its length; an absent branch is zero. Beside them "encoded"
             [batch, branch, dim], the outputs of the encoders.
@@ -66,6 +66,7 @@ class Tower(tf.keras.layers.Layer):
         *,
         encoders: Mapping[Modality, tf.keras.layers.Layer],
         fusion: tf.keras.layers.Layer,
+        dim: int,
         dropout: Mapping[Modality, float],
         unit_length: bool = True,
         disabled: Collection[Modality] = (),
@@ -76,6 +77,7 @@ class Tower(tf.keras.layers.Layer):
         self.modalities = tuple(encoders)
         self.encoders = {modality.value: encoder for modality, encoder in encoders.items()}
         self.fusion = fusion
+        self.dim = dim
         self.dropout = {modality: dropout[modality] for modality in encoders}
         self.unit_length = unit_length
         self.disabled = frozenset(disabled)
@@ -91,21 +93,23 @@ class Tower(tf.keras.layers.Layer):
                 "(trainer/spec/branches.py), or add it to them."
             )
 
-    def call(self, inputs: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
+    def call(self, inputs: Tensors, training: bool = False, skip_absent: bool = False) -> dict[str, tf.Tensor]:
         """See the class.
 
         Args:
           inputs: Model inputs.
           training: Whether dropout is on.
+          skip_absent: Whether an encoder is not run at all in a batch in which its branch is absent, at the cost of a
+            condition in the graph; else it encodes at least one row.
         """
         content = tuple(modality for modality in self.modalities if modality not in DAILY_MODALITIES)
         daily = tuple(modality for modality in self.modalities if modality in DAILY_MODALITIES)
-        encoded, present = self._encode(content, inputs, training=training)
+        encoded, present = self._encode(content, inputs, training=training, skip_absent=skip_absent)
         weighted, weights = self._fuse(content, encoded, present)
         if daily:
             if "content_of" in inputs:
                 encoded, weighted, weights = (tf.gather(x, inputs["content_of"]) for x in (encoded, weighted, weights))
-            if all(name in inputs for modality in daily for name in required_inputs(modality)):
+            if any(has_inputs(modality, inputs) for modality in daily):
                 vectors, present = self._encode(daily, inputs, training=training)
             else:
                 vectors, present = tf.zeros_like(encoded[:, : len(daily)]), tf.zeros_like(weights[:, : len(daily)])
@@ -119,20 +123,24 @@ class Tower(tf.keras.layers.Layer):
             TowerOutput.ENCODED.value: encoded,
         }
 
-    def _encode(self, modalities: Sequence[Modality], inputs: Tensors, *, training: bool) -> EncodedBranches:
+    def _encode(
+        self, modalities: Sequence[Modality], inputs: Tensors, *, training: bool, skip_absent: bool = False
+    ) -> EncodedBranches:
         """Runs the encoders of some branches on the rows in which they are present."""
-        mask = tf.stack([is_present(m, inputs) & (m not in self.disabled) for m in modalities], axis=1)
+        given = {m: is_present(m, inputs) & (m not in self.disabled) for m in modalities if has_inputs(m, inputs)}
+        nowhere = tf.zeros_like(next(iter(given.values())))
+        mask = tf.stack([given.get(modality, nowhere) for modality in modalities], axis=1)
         if _MASKED in inputs:
             mask &= ~tf.stack([is_masked(m, inputs) for m in modalities])
         if training:
             mask = drop_branches(
                 mask, [self.dropout[m] for m in modalities], keep_one=modalities[0] not in DAILY_MODALITIES
             )
-        branches = [
-            self.branch(modality, inputs, present, training)
-            for modality, present in zip(modalities, tf.unstack(mask, axis=1), strict=True)
-        ]
-        return EncodedBranches(vectors=tf.stack(branches, axis=1), present=mask)
+        present = dict(zip(modalities, tf.unstack(mask, axis=1), strict=True))
+        encode = self._branch_if_present if skip_absent else self.branch
+        vectors = {modality: encode(modality, inputs, present[modality], training) for modality in given}
+        zeros = tf.zeros_like(next(iter(vectors.values())))
+        return EncodedBranches(vectors=tf.stack([vectors.get(m, zeros) for m in modalities], axis=1), present=mask)
 
     def _fuse(self, modalities: Sequence[Modality], branches: tf.Tensor, present: tf.Tensor) -> Fused:
         """Fuses the normalised branches; the others are added with weight 1. See `trainer.nn.fusion`."""
@@ -144,6 +152,16 @@ class Tower(tf.keras.layers.Layer):
         fused = self.fusion(tf.gather(branches, normalized, axis=1), present=tf.gather(present, normalized, axis=1))
         added = tf.gather(branches, free, axis=1), tf.cast(tf.gather(present, free, axis=1), tf.float32)
         return Fused(*(tf.gather(tf.concat(parts, axis=1), order, axis=1) for parts in zip(fused, added, strict=True)))
+
+    def _branch_if_present(
+        self, modality: Modality, inputs: Tensors, present: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """`branch`, whose encoder is not run where no row has the branch."""
+        return tf.cond(
+            tf.reduce_any(present),
+            lambda: self.branch(modality, inputs, present, training),
+            lambda: tf.zeros([tf.shape(present)[0], self.dim]),
+        )
 
     def branch(self, modality: Modality, inputs: Tensors, present: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Encodes one branch in the rows that are present: [rows, dim] float32, zeros for the others."""

@@ -14,6 +14,7 @@ from trainer.nn.blocks import gather_rows
 from trainer.nn.similarity import DOT, Similarity
 from trainer.spec.branches import USER_MODALITIES
 from trainer.spec.features import Modality, Side
+from trainer.spec.model_inputs import has_inputs
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import ITEM_DAY_TASKS, PAIR_TASKS, QUERY_TASKS, REVIEW_TASKS, Task, TaskKind
 
@@ -97,20 +98,25 @@ class TwoTower(tfrs.Model):
         """Returns the daily branches and forecasts of items on days; see `trainer.model.forecast`."""
         return forecast.encode_days(self.item_tower, self._heads_of(ITEM_DAY_TASKS), encoded, days)
 
-    def encode_queries(self, queries: Tensors, training: bool = False) -> dict[str, tf.Tensor]:
+    def encode_queries(
+        self, queries: Tensors, training: bool = False, skip_absent: bool = False
+    ) -> dict[str, tf.Tensor]:
         """Returns the outputs of the query tower (`TowerOutput`), with the bonus of each item of the history.
 
         Histories are `history_rows` into the snapshot, or `history_vectors` [batch, history, dim] and
-        `history_present` [batch, history].
+        `history_present` [batch, history]; without either there is no history, of length 0. With `skip_absent` no
+        encoder is run of whose branch the batch has nothing.
         """
         if "history_rows" in queries:
             vectors, present = gather_rows(self.snapshot, queries["history_rows"])
             queries = {**queries, "history_vectors": vectors, "history_present": present}
-        encoded = self.query_tower(queries, training=training)
+        encoded = self.query_tower(queries, training=training, skip_absent=skip_absent)
         return {**encoded, TowerOutput.REPEATS.value: self._repurchase_bonuses(queries, encoded)}
 
     def _repurchase_bonuses(self, queries: Tensors, encoded: Tensors) -> tf.Tensor:
         """[batch, history] float32; zeros where the history counts as absent."""
+        if not has_inputs(Modality.HISTORY, queries):
+            return tf.zeros([tf.shape(encoded[TowerOutput.VECTOR.value])[0], 0])
         if Modality.HISTORY in self.query_tower.disabled:
             return tf.zeros_like(queries["history_age_days"])
         content = [i for i, m in enumerate(self.query_tower.modalities) if m not in USER_MODALITIES]

@@ -164,12 +164,22 @@ class ModelOps(tf.Module):
         Returns:
           {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
         """
-        config = self.config
-        strings, media = texts_of(wire, Side.QUERY), media_model_inputs(wire, Side.QUERY, config)
+        words, media = self.query_text_model_inputs(wire), media_model_inputs(wire, Side.QUERY, self.config)
+        return {**words, **media.tensors, "status": media.status | words["status"]}
+
+    def query_text_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Returns the model inputs of the text of queries.
+
+        Args:
+          wire: The text of the query, in wire form.
+
+        Returns:
+          {name: tensor} as `trainer.model.tower` takes it, plus `status` [batch] int32 (`QueryStatus` bits).
+        """
+        strings = texts_of(wire, Side.QUERY)
         return {
-            "text_tokens": self._tokens(strings, config.tower.text.max_query_tokens),
-            **media.tensors,
-            "status": media.status | _text_status(strings),
+            "text_tokens": self._tokens(strings, self.config.tower.text.max_query_tokens),
+            "status": _text_status(strings),
         }
 
     def user_model_inputs(self, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -235,6 +235,11 @@ def required_inputs(modality: Modality) -> tuple[str, ...]:
     return tuple(name for name, spec in inputs if not (spec.is_optional or spec.is_read_by_heads))
 
 
+def has_inputs(modality: Modality, given: Inputs) -> bool:
+    """Returns whether the branch can be encoded from `given`; without its required inputs it is absent."""
+    return all(name in given for name in required_inputs(modality))
+
+
 def branch_inputs(modality: Modality, given: Inputs) -> dict[str, Any]:
     """Returns the inputs that the encoder of a branch reads: those required, and of the optional ones those given."""
     inputs = BRANCHES[modality].inputs.items()

@@ -50,7 +50,7 @@ def tiny() -> Config:
             vision=VisionConfig(image_channels=(8, 16), frame_channels=(8, 8), lstm_units=8),
         ),
         train=TrainConfig(batch_size=64, epochs=2),
-        search=SearchConfig(ranking_depth=60, max_page_size=20),
+        search=SearchConfig(ranking_depth=60, max_page_size=20, optimize_graphs=False),
     )
 
 

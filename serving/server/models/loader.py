@@ -8,11 +8,11 @@ from serving.server.batching.batch_queue import BatchingParameters, BatchSchedul
 from serving.server.batching.batched_model import PER_MODEL_FILE, BatchedModel, read_batching_parameters
 from serving.server.flags import ServerFlags
 from serving.server.models.op_allowlist import check_ops
-from serving.server.models.saved_model import LoadedModel, load_op_libraries
 from serving.server.models.warmup import warm_up
 from serving.server.protocol.input_limits import read_limits
 from serving.server.protocol.protos import read_config
 from serving.server.protocol.servable import Servable
+from serving.server.sessions.saved_model import LoadedModel, load_op_libraries
 
 
 class ModelLoader:

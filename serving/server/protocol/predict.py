@@ -73,9 +73,8 @@ def predict_proto(
         alias: to_array(alias, proto, max_bytes=max_bytes, compatibility=compatibility)
         for alias, proto in request.inputs.items()
     }
-    outputs = choose_outputs(signature, request.output_filter)
     inputs = _model_inputs(model, signature, given, compatibility)
-    found = model.run(signature, inputs, outputs=outputs, deadline=deadline)
+    found = model.run(signature, inputs, outputs=choose_outputs(signature, request.output_filter), deadline=deadline)
     if observe:
         observe(inputs, found)
     response = predict_pb2.PredictResponse()

@@ -15,7 +15,7 @@ import requests
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from serving.server.models.saved_model import LoadedModel
+from serving.server.sessions.saved_model import LoadedModel
 from serving.server.telemetry.metrics import resident_bytes
 from tests.serving.server import toy_models
 from tests.serving.server.in_process import content

@@ -138,6 +138,15 @@ def test_a_query_without_branches_has_the_zero_vector(model, batch):
     np.testing.assert_array_equal(output["vector"], 0.0)
 
 
+def test_a_query_of_nothing_but_a_text_has_the_vector_of_one_whose_other_branches_are_masked(model, batch):
+    others = [modality for modality in branches_of(Side.QUERY) if modality is not Modality.TEXT]
+    masked = model.encode_queries({**batch["query"], **mask_modalities(others)})
+    alone = model.encode_queries({"text_tokens": batch["query"]["text_tokens"]})
+    for name in ("vector", "branches", "weights"):
+        np.testing.assert_allclose(alone[name], masked[name], atol=1e-6, err_msg=name)
+    assert alone["repeats"].shape == (len(batch["query"]["text_tokens"]), 0)
+
+
 def test_modality_dropout_never_hides_the_last_branch():
     tf.random.set_seed(1)
     present = tf.constant([[True, False, True]] * 500 + [[False, True, False]] * 500)

@@ -1,7 +1,7 @@
 """Fault-tolerant decoding of media inside a graph: a broken file never fails its neighbours."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -37,7 +37,8 @@ def decode_readable(
 ) -> Decoded:
     """Decodes the media that can be decoded.
 
-    A decoder that fails inside `tf.map_fn` fails the whole batch; a dataset can leave its element out instead.
+    A decoder that fails inside `tf.map_fn` fails the whole batch; a dataset can leave its element out instead. It
+    costs more than most queries, so without any medium there is none.
 
     Args:
       rows: [n] int64, an id of each medium.
@@ -45,11 +46,15 @@ def decode_readable(
       decode: The bytes of one file to its content; what it raises leaves the file out.
       blank: Content of the last row of the result.
     """
-    decoded = tf.data.Dataset.from_tensor_slices((rows, media))
-    decoded = decoded.map(lambda row, medium: (row, decode(medium)), num_parallel_calls=2, deterministic=True)
-    last = tf.data.Dataset.from_tensors((tf.constant(-1, tf.int64), blank))
-    batch = decoded.ignore_errors().concatenate(last).batch(tf.size(rows, tf.int64) + 1)
-    return Decoded(*batch.get_single_element())
+    no_row = tf.constant(-1, tf.int64)
+
+    def decode_all() -> Any:
+        decoded = tf.data.Dataset.from_tensor_slices((rows, media))
+        decoded = decoded.map(lambda row, medium: (row, decode(medium)), num_parallel_calls=2, deterministic=True)
+        last = tf.data.Dataset.from_tensors((no_row, blank))
+        return decoded.ignore_errors().concatenate(last).batch(tf.size(rows, tf.int64) + 1).get_single_element()
+
+    return Decoded(*tf.cond(tf.size(rows) > 0, decode_all, lambda: (no_row[tf.newaxis], blank[tf.newaxis])))
 
 
 def scatter_decoded(media: tf.Tensor, rows: tf.Tensor, content: tf.Tensor) -> Scattered:

@@ -15,6 +15,8 @@ Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have the
                         `history_vectors` [batch, history, dim] float32 (content vectors of those items) and
                         `history_present` [batch, history] bool
                         -> beside the others `repeats`
+  `embed_text(wire)`    wire: `query_text` alone, for queries of nothing but a text; no other branch is computed
+                        -> as `embed_query`, with `repeats` [batch, 0]
   `query_keys(query_vectors)`, `item_keys(item_vectors)`
                         [n, dim] -> [n, key_dim]; the similarity of a query and an item is the dot product of their keys
   `score_pairs(query_vectors, item_vectors)`
@@ -38,7 +40,7 @@ from trainer.spec.tower import BILINEAR
 
 
 class TowerOutput(enum.StrEnum):
-    """Outputs of `embed_item` and `embed_query`."""
+    """Outputs of `embed_item`, `embed_query` and `embed_text`."""
 
     VECTOR = "vector"  # [batch, dim] float32 (all zero when every branch is absent)
     BRANCHES = "branches"  # [batch, branch, dim] float32; the vector is their sum, or that over its length

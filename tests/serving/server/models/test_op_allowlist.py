@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from serving.server.models.op_allowlist import DENIED_OPS, check_ops
-from serving.server.models.saved_model import LoadedModel
 from serving.server.protocol.errors import ServingError
+from serving.server.sessions.saved_model import LoadedModel
 from tests.serving.server import toy_models
 
 

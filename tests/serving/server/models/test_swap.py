@@ -12,8 +12,8 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving.bundle_layout import WARMUP_PATH
 from serving.manifest import write_manifest
-from serving.server.models import saved_model
 from serving.server.protocol.errors import ServingError
+from serving.server.sessions import saved_model
 from tests.serving.server import toy_models
 from tests.serving.server.in_process import content
 

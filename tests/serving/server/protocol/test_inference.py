@@ -5,11 +5,11 @@ import pytest
 from tensorflow_serving.apis import inference_pb2, input_pb2, model_pb2, prediction_log_pb2
 
 from serving.bundle_layout import WARMUP_PATH
-from serving.server.models.saved_model import LoadedModel
 from serving.server.models.warmup import warm_up
 from serving.server.protocol.deadline import NO_DEADLINE, Deadline
 from serving.server.protocol.errors import ServingError
 from serving.server.protocol.inference import classify
+from serving.server.sessions.saved_model import LoadedModel
 from tests.serving.server import toy_models
 from tests.serving.server.in_process import content
 from tests.serving.server.zoo import classification, example, examples, regression, serve_zoo, spec, task

@@ -2,7 +2,7 @@
 
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
-from serving.server.models.saved_model import session_config_for
+from serving.server.sessions.saved_model import session_config_for
 
 
 def test_only_the_session_of_a_model_of_tf2_leaves_optimizing_to_its_functions():

@@ -1,27 +1,25 @@
 """SavedModel in memory, run as in TF Serving: one session, fed and fetched by tensor name.
 
 A session takes SavedModels of TF1 and TF2 alike, costs less per call than `restored.signatures[...]`, and frees
-everything when it is closed. It is run by the function below `tf.compat.v1.Session.run`, which takes a time limit for
-each call and, like TF Serving, does not compare a fed shape with the placeholder's (half_plus_two is fed [batch] where
-its signature has [batch, 1]).
+everything when it is closed. It takes a time limit for each call and, like TF Serving, does not compare a fed shape
+with the placeholder's (half_plus_two is fed [batch] where its signature has [batch, 1]).
 """
 
 import importlib
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
-from tensorflow.python.client import pywrap_tf_session as tf_session
 from tensorflow.python.saved_model import loader_impl
 
 from serving.server.protocol.deadline import NO_DEADLINE, Deadline, deadline_exceeded
 from serving.server.protocol.errors import Code, ServingError, graph_error
 from serving.server.protocol.input_limits import Limits
 from serving.server.protocol.signature import ServableSignature, signature_from_proto
+from serving.server.sessions.graph_session import GraphSession
 from serving.server.telemetry.log import log_event
 from trainer.plain_paths import plain_path
 
@@ -69,27 +67,21 @@ class LoadedModel:
         limits: Mapping[str, Limits] | None = None,
     ) -> None:
         self.path = path
-        self._session: Any = None
         try:
-            loader = loader_impl.SavedModelLoader(plain_path(path))
-            config = session_config_for(session_config, loader.get_meta_graph_def_from_tags(list(tags)))
-            self._session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
-            with self._session.graph.as_default():
-                self._meta_graph = loader.load(self._session, list(tags))
-            self._check_variables()
+            meta_graph = loader_impl.SavedModelLoader(plain_path(path)).get_meta_graph_def_from_tags(list(tags))
+            _check_variables(meta_graph, path)
+            config = session_config_for(session_config, meta_graph)
+            self._session = GraphSession(meta_graph, directory=plain_path(path), config=config)
         except Exception as error:
-            if self._session:
-                self._session.close()
             raise _load_error(error, missing_libraries) from error
-        definitions = self._meta_graph.signature_def
+        definitions = _signature_defs(meta_graph)
         self.signatures = {
             name: signature_from_proto(name, definitions[name], limits=(limits or {}).get(name))
             for name in sorted(definitions)
-            if not name.startswith("__saved_model_")
         }
+        self._definitions = definitions
         self._lock = threading.Lock()
         self._fetches: set[tuple[str, tuple[str, ...]]] = set()
-        self._tensors: dict[str, Any] = {}
         self._dtypes = {
             name: {alias: tf.as_dtype(info.dtype) for alias, info in definitions[name].outputs.items()}
             for name in self.signatures
@@ -98,7 +90,7 @@ class LoadedModel:
     @property
     def signature_defs(self) -> dict[str, meta_graph_pb2.SignatureDef]:
         """The SignatureDef protos by name."""
-        return {name: self._meta_graph.signature_def[name] for name in self.signatures}
+        return dict(self._definitions)
 
     def output_dtype(self, signature: ServableSignature, alias: str) -> tf.DType:
         """The dtype an output has in its signature."""
@@ -125,21 +117,17 @@ class LoadedModel:
         """
         deadline.check()
         fetched = self._fetched(signature, outputs)
-        feeds = {self._tensor(spec.tensor_name): np.asarray(inputs[alias]) for alias, spec in signature.inputs.items()}
-        fetches = [self._tensor(signature.outputs[alias]) for alias in fetched]
-        options = tf_session.TF_NewBufferFromString(
-            config_pb2.RunOptions(timeout_in_ms=deadline.timeout_ms).SerializeToString()
-        )
+        feeds = {spec.tensor_name: np.asarray(inputs[alias]) for alias, spec in signature.inputs.items()}
+        fetches = [signature.outputs[alias] for alias in fetched]
+        options = config_pb2.RunOptions(timeout_in_ms=deadline.timeout_ms)
         try:
-            values = tf_session.TF_SessionRun_wrapper(self._session._session, options, feeds, fetches, [], None)
+            values = self._session.run(feeds, fetches, options=options)
         except tf.errors.DeadlineExceededError as error:
             raise deadline_exceeded() from error
         except tf.errors.OpError as error:
             raise graph_error(signature.name, code=error.error_code, message=error.message) from error
         except (TypeError, ValueError) as error:
             raise graph_error(signature.name, code=Code.INVALID_ARGUMENT, message="") from error
-        finally:
-            tf_session.TF_DeleteBuffer(options)
         found = dict(zip(fetched, values, strict=True))
         return {alias: np.asarray(found[alias]) for alias in outputs}
 
@@ -156,19 +144,6 @@ class LoadedModel:
             self._fetches.add((signature.name, outputs))
             return outputs
 
-    def _tensor(self, name: str) -> Any:
-        """TensorFlow's handle of a graph tensor."""
-        handle = self._tensors.get(name)
-        if handle is None:
-            handle = self._tensors[name] = self._session.graph.get_tensor_by_name(name)._as_tf_output()
-        return handle
-
-    def _check_variables(self) -> None:
-        """The loader takes a model without its variables folder for one without variables; this one has some."""
-        restores = self._meta_graph.saver_def.restore_op_name
-        if restores and not (self.path / "variables" / "variables.index").is_file():
-            raise FileNotFoundError("variables/variables.index is missing")
-
 
 def session_config_for(
     base: config_pb2.ConfigProto | None, meta_graph: meta_graph_pb2.MetaGraphDef
@@ -184,6 +159,22 @@ def session_config_for(
     if meta_graph.HasField("object_graph_def"):
         config.graph_options.rewrite_options.disable_meta_optimizer = True
     return config
+
+
+def _signature_defs(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, meta_graph_pb2.SignatureDef]:
+    """Copies of the signatures, so that their graph is freed."""
+    found = {}
+    for name, definition in meta_graph.signature_def.items():
+        if not name.startswith("__saved_model_"):
+            found[name] = meta_graph_pb2.SignatureDef()
+            found[name].CopyFrom(definition)
+    return found
+
+
+def _check_variables(meta_graph: meta_graph_pb2.MetaGraphDef, path: Path) -> None:
+    """A model without its variables folder is not one without variables."""
+    if meta_graph.saver_def.restore_op_name and not (path / "variables" / "variables.index").is_file():
+        raise FileNotFoundError("variables/variables.index is missing")
 
 
 def _load_error(error: Exception, missing_libraries: Mapping[str, str]) -> ServingError:

@@ -1,0 +1,1 @@
+"""Sessions: SavedModels in memory, fed and fetched by tensor name."""
