@@ -18,7 +18,10 @@ _SAMPLE = 1 << 16
 _MAX_DEPTH = 5
 _MAX_WASTE = 8  # characters of objects that are not whole, for each of the text
 _DEEP = 10_000  # characters that are read in the time in which the parser finds that an object is too deep
+_ATTEMPT = 64  # characters that are read in the time that an attempt takes by itself
+_WINDOWS = (1 << 8, _SAMPLE)  # characters of the parts that are tried before all of the text
 _TOKEN = 16  # longer than what the end of a part may cut but a string
+_OBJECT = re.compile(r'\{[ \t\n\r]*["}]')  # only so an object may begin
 _DECODER = json.JSONDecoder()
 # Escaped backslashes and pairs of surrogates, which are kept; then a surrogate alone.
 _SURROGATES = re.compile(r"(\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|\\u[dD][89a-fA-F]\w\w")
@@ -163,33 +166,39 @@ def _whole_objects(text: str) -> Iterator[Any]:
 
     Where an object is not whole, those inside of it are tried, as long as that takes time by the size of the text.
     """
-    place = text.find("{", 1) if text.lstrip("\ufeff \t\n").startswith("[") else text.find("{")
-    damaged, allowed = False, _SAMPLE + _MAX_WASTE * len(text)
-    while place >= 0 and allowed > 0:
-        value, end, wasted = _object_at(text, place)
+    end = 1 if text.lstrip("\ufeff \t\n").startswith("[") else 0
+    damaged, allowed, last_line = False, _SAMPLE + _MAX_WASTE * len(text), text.rfind("\n")
+    while (brace := text.find("{", end)) >= 0 and allowed > 0:
+        begin = _OBJECT.search(text, brace)
+        damaged |= begin is None or begin.start() > brace
+        if begin is None:
+            break
+        value, end, wasted = _object_at(text, begin.start())
         allowed -= wasted
         if value is not None:
             yield value
         else:
             damaged = True
-            if len(text) - place > _SAMPLE:  # an object that is not closed would be tried at each brace inside of it
-                end = max(end, text.find("\n", place))
-        place = text.find("{", end)
+            # An object that is not closed would be tried at each brace inside of it.
+            if len(text) - begin.start() > _SAMPLE and begin.start() < last_line:
+                end = max(end, text.find("\n", begin.start()))
     if damaged or not text.strip():
         yield RecordError(Reason.MALFORMED, "the document is cut off or damaged; wanted JSON")
 
 
 def _object_at(text: str, place: int) -> _Attempt:
     """The attempt at a brace; in a part of the text first, because an error of the parser goes through all of it."""
-    for window in (_SAMPLE, len(text)):
+    wasted = _ATTEMPT
+    for window in (*_WINDOWS, len(text)):
         part = text[place : place + window]
         try:
             value, size = _DECODER.raw_decode(part)
             return _Attempt(value, place + size, 0)
         except json.JSONDecodeError as error:
-            wasted = error.pos + 1
-            if len(part) < window or (error.pos < window - _TOKEN and "Unterminated" not in error.msg):
+            is_open = "Unterminated" in error.msg  # its position is where the string begins
+            wasted += len(part) if is_open else error.pos + 1
+            if len(part) < window or (error.pos < window - _TOKEN and not is_open):
                 break
         except (ValueError, RecursionError):  # too many digits of a number, or too deep
-            return _Attempt(None, place + 1, _DEEP)
+            return _Attempt(None, place + 1, wasted + _DEEP)
     return _Attempt(None, place + 1, wasted)
