@@ -12,7 +12,7 @@ COMPILE := uv pip compile --quiet --generate-hashes -p 3.11
 
 # What the base brings and a server does not load: an override that never applies leaves a package out of a lock, and
 # what it alone brings. Without ScaNN only the stock flavour can be served.
-NOT_SERVED := bm25s keras-nlp py3langid pystemmer setuptools simplemma tensorboard tensorflow-recommenders
+NOT_SERVED := bm25s keras-nlp py3langid pystemmer safetensors setuptools simplemma tensorboard tensorflow-recommenders
 
 .PHONY: help setup demo serve test-fast test test-extended docs dist lint lock
 .DEFAULT_GOAL := help

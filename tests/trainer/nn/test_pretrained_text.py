@@ -1,12 +1,17 @@
 """Pretrained text encoders: a tiny BERT preset made on the spot, through tokenizer, tower layer and SavedModel."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.support import presets
-from trainer.nn.encoders.pretrained_text import PretrainedTextEncoder
+from tests.support.hub_modules import DATA
+from trainer.nn.encoders.pretrained_text import Pooling, PretrainedTextEncoder
 from trainer.ops.blocks.pretrained_text import PretrainedTokenizer
+
+MINILM = DATA / "encoders" / "all-MiniLM-L6-v2"
 
 pytestmark = pytest.mark.slow  # importing KerasNLP takes long
 
@@ -56,3 +61,74 @@ def test_the_error_of_a_preset_that_does_not_load_has_the_remedy(tmp_path):
         PretrainedTextEncoder(handle=str(tmp_path / "none"), fine_tune=False, dim=5, dropout=0.0)
     with pytest.raises(ValueError, match=r"Tokenizer .* cannot be loaded: .*Give the folder of a KerasNLP preset"):
         PretrainedTokenizer(str(tmp_path / "none"))
+
+
+def sentence_transformer(folder, *, modes, modules=("Transformer", "Pooling", "Normalize")):
+    """The preset with the statement of Sentence Transformers about its pooling."""
+    handle = presets.hugging_face_bert(folder)
+    stated = [{"type": f"sentence_transformers.models.{name}", "path": f"{i}_{name}"} for i, name in enumerate(modules)]
+    (folder / "modules.json").write_text(json.dumps(stated))
+    (folder / "1_Pooling").mkdir()
+    names = ("cls_token", "mean_tokens", "max_tokens", "mean_sqrt_len_tokens")
+    config = {"word_embedding_dimension": presets.WIDTH, **{f"pooling_mode_{name}": name in modes for name in names}}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(config))
+    return handle
+
+
+def test_a_folder_in_hugging_face_form_is_pooled_as_it_states(tmp_path):
+    handle = sentence_transformer(tmp_path / "bert", modes=["mean_tokens"])
+    tokens = PretrainedTokenizer(handle).to_model([tf.constant(["red lamps", "blue"])], length=6)
+    assert tokens.numpy().tolist() == [[3, 6, 7, 9, 4, 0], [3, 8, 4, 0, 0, 0]]
+    encoder = PretrainedTextEncoder(handle=handle, fine_tune=False, dim=5, dropout=0.0)
+    features = encoder.raw_features({"text_tokens": tokens}).numpy()
+    sequence = encoder.backbone(tf.maximum(tokens - 1, 0), tokens > 0).numpy()
+    for row, length in enumerate([5, 3]):
+        mean = sequence[row, :length].mean(axis=0)
+        np.testing.assert_allclose(features[row], mean / np.linalg.norm(mean), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("modes", "modules", "want"),
+    [
+        (["mean_tokens"], ("Transformer", "Pooling"), Pooling(modes=("mean",))),
+        (
+            ["cls_token", "max_tokens"],
+            ("Transformer", "Pooling", "Normalize"),
+            Pooling(modes=("cls", "max"), unit_length=True),
+        ),
+    ],
+)
+def test_the_pooling_is_the_stated_one(tmp_path, modes, modules, want):
+    assert Pooling.of_preset(sentence_transformer(tmp_path / "bert", modes=modes, modules=modules)) == want
+
+
+def test_a_folder_that_states_nothing_is_pooled_by_maximum_and_mean(preset):
+    assert Pooling.of_preset(preset) == Pooling(modes=("max", "mean"), unit_length=False)
+
+
+@pytest.mark.parametrize(
+    ("modes", "modules", "message"),
+    [
+        (["mean_sqrt_len_tokens"], ("Transformer", "Pooling"), r"pools by \['pooling_mode_mean_sqrt_len_tokens'\]"),
+        ([], ("Transformer", "Pooling"), r"pools by \[\]; wanted some of"),
+        (
+            ["mean_tokens"],
+            ("Transformer", "Pooling", "Dense"),
+            r"has the modules \['Dense', 'Pooling', 'Transformer'\]",
+        ),
+    ],
+)
+def test_another_pooling_is_refused(tmp_path, modes, modules, message):
+    with pytest.raises(ValueError, match=message):
+        Pooling.of_preset(sentence_transformer(tmp_path / "bert", modes=modes, modules=modules))
+
+
+@pytest.mark.skipif(not MINILM.is_dir(), reason=f"no encoder at {MINILM}; set VITRINE_DATA to the public sets")
+def test_the_real_encoder_knows_that_two_words_mean_the_same():
+    encoder = PretrainedTextEncoder(handle=str(MINILM), fine_tune=False, dim=5, dropout=0.0)
+    texts = tf.constant(["a sofa for two", "couch with two seats", "stainless steel kettle"])
+    tokens = PretrainedTokenizer(encoder.handle).to_model([texts], length=16)
+    vectors = encoder.raw_features({"text_tokens": tokens}).numpy()
+    assert vectors.shape == (3, 384)
+    near, far = vectors[0] @ vectors[1], vectors[0] @ vectors[2]
+    assert near > 0.5 > 0.3 > far

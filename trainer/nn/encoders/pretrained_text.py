@@ -4,13 +4,69 @@ KerasNLP is Keras 3, the towers are Keras 2: a `tf.Module` between them holds th
 so that gradients, checkpoints and SavedModels see them.
 """
 
+import dataclasses
+import json
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from trainer.nn.blocks import masked_max, masked_mean, reuse_precomputed
+from trainer.nn.blocks import masked_max, masked_mean, normalize, reuse_precomputed
 from trainer.nn.stateless_random import Dropout
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pooling:
+    """Pooling of the features of a text's tokens into those of the text.
+
+    Attributes:
+      modes: "cls", "max" and "mean", one after the other in the features.
+      unit_length: Whether the features have length 1.
+    """
+
+    modes: tuple[str, ...] = ("max", "mean")
+    unit_length: bool = False
+
+    def __call__(self, sequence: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+        """Pools [batch, tokens, features] over the tokens that are present [batch, tokens] to [batch, features]."""
+        pools = {"cls": lambda values, _: values[:, 0], "max": masked_max, "mean": masked_mean}
+        pooled = tf.concat([pools[mode](sequence, present) for mode in self.modes], axis=-1)
+        return normalize(pooled) if self.unit_length else pooled
+
+    @classmethod
+    def of_preset(cls, handle: str) -> "Pooling":
+        """Returns what a folder states in the form of Sentence Transformers (`modules.json`), the default without it.
+
+        Raises:
+          ValueError: It states another pooling than these.
+        """
+        folder = pathlib.Path(handle)
+        if not (folder / "modules.json").is_file():
+            return cls()
+        modules = {m["type"].rpartition(".")[2]: m["path"] for m in json.loads((folder / "modules.json").read_text())}
+        unknown = modules.keys() - {"Transformer", "Pooling", "Normalize"}
+        if unknown or "Pooling" not in modules:
+            raise ValueError(
+                f"Text encoder {handle!r} has the modules {sorted(modules)}; wanted Transformer, Pooling and, if its "
+                "vectors have length 1, Normalize. Give another, or leave modules.json out for maximum and mean."
+            )
+        stated = json.loads((folder / modules["Pooling"] / "config.json").read_text())
+        chosen = [name for name, is_on in stated.items() if name.startswith("pooling_mode_") and is_on is True]
+        modes = tuple(_POOLING_MODES[name] for name in chosen if name in _POOLING_MODES)
+        if len(modes) != len(chosen) or not modes:
+            raise ValueError(
+                f"Text encoder {handle!r} pools by {chosen}; wanted some of {sorted(_POOLING_MODES)}. Give another."
+            )
+        return cls(modes=modes, unit_length="Normalize" in modules)
+
+
+# By their names in Sentence Transformers, in its order.
+_POOLING_MODES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+}
 
 
 class _BackboneModule(tf.Module):
@@ -41,7 +97,7 @@ class _BackboneModule(tf.Module):
 
 
 class PretrainedTextEncoder(tf.keras.layers.Layer):
-    """Pretrained text encoder: a backbone over token ids, mean and maximum pooling, a projection.
+    """Pretrained text encoder: a backbone over token ids, a pooling, a projection.
 
     The backbone's own dropout stays off: its random state could not be continued after a stop.
 
@@ -54,13 +110,14 @@ class PretrainedTextEncoder(tf.keras.layers.Layer):
         """Loads the backbone of the preset `handle`, a folder or a name.
 
         Raises:
-          ValueError: It cannot be loaded, or reads something else than token ids.
+          ValueError: It cannot be loaded, reads something else than token ids, or states a pooling that is not known.
         """
         super().__init__(**kwargs)
         self.handle = handle
         self.fine_tune = fine_tune
         self.dim = dim
         self.dropout = dropout
+        self.pooling = Pooling.of_preset(handle)
         self.backbone = _BackboneModule(_load(handle), fine_tune=fine_tune)
         self.drop = Dropout(dropout)
         self.project = tf.keras.layers.Dense(dim, name="project")
@@ -89,7 +146,7 @@ class PretrainedTextEncoder(tf.keras.layers.Layer):
         sequence = tf.cast(self.backbone(tf.maximum(tokens - 1, 0), present), tf.float32)
         if not self.fine_tune:
             sequence = tf.stop_gradient(sequence)
-        return tf.concat([masked_max(sequence, present), masked_mean(sequence, present)], axis=-1)
+        return self.pooling(sequence, present)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -106,8 +163,8 @@ def _load(handle: str) -> Any:
         first = (str(error).strip().splitlines() or [""])[0][:300]
         raise ValueError(
             f"Text encoder {handle!r} cannot be loaded: {type(error).__name__}: {first}. Give the folder of a KerasNLP "
-            "preset (config.json, tokenizer.json, model.weights.h5), or the name of one that this machine can fetch, "
-            "such as bert_tiny_en_uncased."
+            "preset (config.json, tokenizer.json, model.weights.h5), one in Hugging Face form (config.json, vocab.txt, "
+            "model.safetensors), or the name of one that this machine can fetch, such as bert_tiny_en_uncased."
         ) from error
     names = {tensor.name for tensor in model.inputs}
     if not {"token_ids"} <= names <= {"token_ids", "padding_mask", "segment_ids"}:

@@ -8,8 +8,9 @@ import tensorflow as tf
 from trainer.spec.tower import HUB_PREFIX
 
 _REMEDY = (
-    "Give the folder of a KerasNLP preset (config.json, tokenizer.json, model.weights.h5) or the name of one that this "
-    "machine can fetch, such as bert_tiny_en_uncased."
+    "Give the folder of a KerasNLP preset (config.json, tokenizer.json, model.weights.h5), one in Hugging Face form "
+    "(config.json, vocab.txt, model.safetensors), or the name of one that this machine can "
+    "fetch, such as bert_tiny_en_uncased."
 )
 
 
