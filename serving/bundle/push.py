@@ -10,16 +10,20 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import requests
 
 from serving.bundle.publish import local_newest, publish
+from serving.client.transports import Credentials
 
 POLL_SECONDS = 0.2
 REQUEST_SECONDS = 5.0
 DEFAULT_WAIT_SECONDS = 120.0
 END, AVAILABLE = "END", "AVAILABLE"
+_REFUSALS = (401, 403)
+_ANONYMOUS = Credentials()
 
 
 class NotServedError(RuntimeError):
@@ -27,7 +31,12 @@ class NotServedError(RuntimeError):
 
 
 def wait_until_served(
-    url: str, *, model_name: str, version: int, wait_seconds: float = DEFAULT_WAIT_SECONDS
+    url: str,
+    *,
+    model_name: str,
+    version: int,
+    wait_seconds: float = DEFAULT_WAIT_SECONDS,
+    credentials: Credentials = _ANONYMOUS,
 ) -> dict[int, str]:
     """Waits until a server has a version AVAILABLE.
 
@@ -36,6 +45,7 @@ def wait_until_served(
       model_name: The model's name there.
       version: The number that was published.
       wait_seconds: Maximum waiting time.
+      credentials: Token, authorities and certificate for a server that asks for them.
 
     Returns:
       {version: state} on the server.
@@ -46,7 +56,14 @@ def wait_until_served(
     deadline, states, reason = time.monotonic() + wait_seconds, dict[int, str](), "it did not answer"
     while True:
         try:
-            answer = requests.get(f"{url.rstrip('/')}/v1/models/{model_name}", timeout=REQUEST_SECONDS)
+            answer = requests.get(
+                f"{url.rstrip('/')}/v1/models/{model_name}", timeout=REQUEST_SECONDS, **credentials.requests_options()
+            )
+            if answer.status_code in _REFUSALS:
+                raise NotServedError(
+                    f"{url} answers {answer.status_code} to a question about its versions; give a token that it knows "
+                    "(--token_file)."
+                )
             entries = answer.json().get("model_version_status", [])
         except (requests.RequestException, ValueError, AttributeError) as error:
             entries, reason = [], f"it did not answer ({type(error).__name__})"
@@ -68,11 +85,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns 0 when the version is published and served by every `--server`, 1 otherwise."""
     options = parser().parse_args(arguments)
     try:
+        credentials = _credentials(options)
         with local_newest(options.bundle) as bundle_dir:
             version = publish(bundle_dir, options.destination)
         print(f"published {version}", flush=True)
         for url in options.server:
-            wait_until_served(url, model_name=options.model_name, version=version, wait_seconds=options.wait_seconds)
+            wait_until_served(
+                url,
+                model_name=options.model_name,
+                version=version,
+                wait_seconds=options.wait_seconds,
+                credentials=credentials,
+            )
             print(f"serving {version} at {url}", flush=True)
     except (NotServedError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -88,7 +112,18 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--server", action="append", default=[], help="REST root of a server; may be repeated")
     made.add_argument("--model_name", default="vitrine", help="name of the model there (default: %(default)s)")
     made.add_argument("--wait_seconds", type=float, default=DEFAULT_WAIT_SECONDS, help="default: %(default)s")
+    made.add_argument("--token_file", type=Path, help="file of one word, the token for servers that ask for one")
+    made.add_argument("--ca_file", type=Path, help="PEM file of the authorities that signed the servers' certificates")
+    made.add_argument("--certificate_file", type=Path, help="PEM file of the certificate for servers that ask for one")
+    made.add_argument("--key_file", type=Path, help="PEM file of its key")
     return made
+
+
+def _credentials(options: argparse.Namespace) -> Credentials:
+    token = options.token_file.read_text(encoding="utf-8").strip() if options.token_file else ""
+    return Credentials(
+        token=token, ca_path=options.ca_file, certificate_path=options.certificate_file, key_path=options.key_file
+    )
 
 
 def _states_text(states: dict[int, str]) -> str:
