@@ -56,15 +56,7 @@ def wait_until_served(
     deadline, states, reason = time.monotonic() + wait_seconds, dict[int, str](), "it did not answer"
     while True:
         try:
-            answer = requests.get(
-                f"{url.rstrip('/')}/v1/models/{model_name}", timeout=REQUEST_SECONDS, **credentials.requests_options()
-            )
-            if answer.status_code in _REFUSALS:
-                raise NotServedError(
-                    f"{url} answers {answer.status_code} to a question about its versions; give a token that it knows "
-                    "(--token_file)."
-                )
-            entries = answer.json().get("model_version_status", [])
+            entries = _version_status(url, model_name, credentials)
         except (requests.RequestException, ValueError, AttributeError) as error:
             entries, reason = [], f"it did not answer ({type(error).__name__})"
         if entries:
@@ -73,12 +65,22 @@ def wait_until_served(
         if states.get(version) == AVAILABLE:
             return states
         if states.get(version) == END:
-            raise NotServedError(
-                f"{url} gave version {version} up: {_error_message(entries, version)}; it has {_states_text(states)}."
-            )
+            message = _error_message(entries, version)
+            raise NotServedError(f"{url} gave version {version} up: {message}; it has {_states_text(states)}.")
         if time.monotonic() > deadline:
             raise NotServedError(f"{url} does not serve version {version} after {wait_seconds:g} s: {reason}.")
         time.sleep(POLL_SECONDS)
+
+
+def _version_status(url: str, model_name: str, credentials: Credentials) -> list[dict[str, Any]]:
+    options = credentials.requests_options()
+    answer = requests.get(f"{url.rstrip('/')}/v1/models/{model_name}", timeout=REQUEST_SECONDS, **options)
+    if answer.status_code in _REFUSALS:
+        raise NotServedError(
+            f"{url} answers {answer.status_code} to a question about its versions; give a token that it knows "
+            "(--token_file)."
+        )
+    return answer.json().get("model_version_status", [])  # type: ignore[no-any-return]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

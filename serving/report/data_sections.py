@@ -100,7 +100,7 @@ def _catalogue_blocks(figures: CatalogueFigures) -> Iterator[Block]:
         caption = f"Languages of {figures.num_texts:,} titles and descriptions, as detected"
         yield Table(caption=caption, columns=["language", "texts", "share"], rows=rows)
     else:
-        yield Text(text="Languages were not detected: there are no texts, or py3langid is not installed.")
+        yield Text(text="Languages were not detected: no text is long enough.")
 
 
 def _price_table(prices: Mapping[str, np.ndarray]) -> Table:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer.language.detection import language_of
 from trainer.ops.example_reader import read_batches
 from trainer.spec.config import WireConfig
 from trainer.spec.feature_list import features_of
@@ -53,7 +54,7 @@ class CatalogueFigures:
       not_in_stock: Items that cannot be bought now.
       media_missing: Items some of whose media could not be used.
       prices: {currency: [n] prices}.
-      languages: {language: number of texts}; empty where none was detected.
+      languages: {language: number of texts}, the most frequent first; empty where none was detected.
       num_texts: Texts whose language was detected.
       cards: The wanted items, and a sample, by id.
     """
@@ -97,15 +98,15 @@ def read_catalogue_figures(
                 sample.add(item, _card(batch, row))
             if batch["title"][row] and texts.takes(item):
                 texts.add(item, _text(batch["title"][row] + b". " + batch["description"][row]))
-    languages = detect_languages(list(texts.kept().values()))
+    languages = Counter(code for text in texts.kept().values() if (code := language_of(text)))
     return CatalogueFigures(
         num_items=total,
         missing=missing,
         not_in_stock=flags["not_in_stock"],
         media_missing=flags["media_missing"],
         prices={currency: np.concatenate(parts) for currency, parts in sorted(prices.items())},
-        languages=languages,
-        num_texts=sum(languages.values()),
+        languages=dict(languages.most_common()),
+        num_texts=languages.total(),
         cards={**sample.kept(), **cards},
     )
 
@@ -176,15 +177,6 @@ def _hash(item: bytes) -> int:
 def sample_ids(items: Sequence[bytes], size: int) -> list[bytes]:
     """Returns the sample that `read_catalogue_figures` takes of the same items, in the order of the ids."""
     return sorted(heapq.nsmallest(size, items, key=_hash))
-
-
-def detect_languages(texts: Sequence[str]) -> dict[str, int]:
-    """Returns {ISO 639-1 code: number of texts}, the most frequent first; {} where py3langid is not installed."""
-    try:
-        import py3langid
-    except ImportError:
-        return {}
-    return dict(Counter(str(py3langid.classify(text)[0]) for text in texts).most_common())
 
 
 def histogram_rows(values: np.ndarray, *, bins: int = NUM_BINS) -> list[dict[str, float]]:

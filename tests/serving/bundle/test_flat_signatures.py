@@ -98,3 +98,14 @@ def test_flattening_again_writes_the_same_bytes(folders, tmp_path):
     shutil.copy(folders["plain"] / "saved_model.pb", path)
     flatten_signatures(path, aliases={SERVING_DEFAULT: DEFAULT_SIGNATURE})
     assert path.read_bytes() == (folders["flat"] / "saved_model.pb").read_bytes()
+
+
+def test_a_session_that_optimizes_graphs_as_tf_serving_does_answers_each_row(folders, models):
+    want = answer(models["plain"], "similar_items")
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], str(folders["flat"]))
+        definition = meta_graph.signature_def["similar_items"]
+        values = {**REQUESTS["similar_items"], "page": [1], "page_size": [10]}
+        feeds = {info.name: values[name] for name, info in definition.inputs.items()}
+        ids = session.run(definition.outputs["ids"].name, feeds)
+    assert ids.tolist() == want["ids"].tolist()
