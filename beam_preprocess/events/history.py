@@ -1,6 +1,7 @@
 """Shopper history: items and searches strictly before each row, and purchases that were returned."""
 
 import bisect
+import collections
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -52,29 +53,71 @@ def with_history(
     times = times_by_item(first)
     applied = apply_returns(rows, sorted(returns, key=lambda event: (event.time_us, event.event_id)))
     yield from applied.counts
+    acted, searched = RecentActions(past), RecentActions(typed)
     # Rows of one request and moment have the same past; they come one after the other.
     for (now, request), same in itertools.groupby(applied.rows, key=lambda row: (row.time_us, row.request_id)):
         shown = list(same)
         items = tuple(
             HistoryItem(item, age, count_before(times[item], own=first.get((item, request)), now=now, days=days))
-            for item, age in recent(shown[0], past, length=length, days=days)
+            for item, age in acted.before(shown[0], length=length, days=days)
         )
-        texts = tuple(PastSearch(*entry) for entry in recent(shown[0], typed, length=searches, days=days))
+        texts = tuple(PastSearch(*entry) for entry in searched.before(shown[0], length=searches, days=days))
         yield from (row.with_history(items, texts) for row in shown)
 
 
-def recent(row: Interaction, past: Sequence[PastAction], *, length: int, days: int) -> list[_Recent]:
-    """Returns the distinct subjects strictly before the row's time, in other requests, each at its latest."""
-    found: dict[str, _Recent] = {}
-    # A tuple of one sorts before every longer one of the same time: nothing of that very moment is included.
-    for index in range(bisect.bisect_left(past, (row.time_us,)) - 1, -1, -1):
-        time, request, subject = past[index]
-        age = (row.time_us - time) / MICROSECONDS_PER_DAY
-        if age > days or len(found) == length:
-            break
-        if request != row.request_id and subject not in found:
-            found[subject] = _Recent(subject, age)
-    return list(found.values())
+class RecentActions:
+    """Distinct subjects of the past, the latest first, at one moment after the other.
+
+    A row takes time by the length of its history and by the subjects of its own request, however long the past is.
+
+    Args:
+      past: Actions in the order of time.
+    """
+
+    def __init__(self, past: Sequence[PastAction]) -> None:
+        self._past = past
+        self._next = 0
+        self._latest: dict[str, PastAction] = {}  # in the order of time
+        self._earlier: dict[str, PastAction] = {}  # the latest of another request than that of `_latest`
+
+    def before(self, row: Interaction, *, length: int, days: int) -> list[_Recent]:
+        """Returns the distinct subjects strictly before the row's time, in other requests, each at its latest.
+
+        Args:
+          row: The row; its time is not before that of an earlier call.
+          length: Subjects returned at most.
+          days: Older actions are left out.
+        """
+        self._advance(row.time_us)
+        found: list[_Recent] = []
+        for action in self._others(row.request_id):
+            age = (row.time_us - action.time_us) / MICROSECONDS_PER_DAY
+            if age > days or len(found) == length:
+                break
+            found.append(_Recent(action.subject, age))
+        return found
+
+    def _advance(self, now: int) -> None:
+        while self._next < len(self._past) and self._past[self._next].time_us < now:
+            action = self._past[self._next]
+            before = self._latest.pop(action.subject, None)
+            if before is not None and before.request_id != action.request_id:
+                self._earlier[action.subject] = before
+            self._latest[action.subject] = action
+            self._next += 1
+
+    def _others(self, request: str) -> Iterator[PastAction]:
+        """The latest action of each subject in another request, the latest first."""
+        waiting: list[PastAction] = []  # sorted: of subjects whose latest action is of the request
+        for action in reversed(self._latest.values()):
+            if action.request_id == request:
+                if action.subject in self._earlier:
+                    bisect.insort(waiting, self._earlier[action.subject])
+                continue
+            while waiting and waiting[-1] > action:
+                yield waiting.pop()
+            yield action
+        yield from reversed(waiting)
 
 
 def first_actions(past: Iterable[PastAction]) -> dict[tuple[str, str], int]:
@@ -117,14 +160,53 @@ class AppliedReturns(NamedTuple):
     counts: list[Count]
 
 
-class _Candidate(NamedTuple):
-    """A purchase that a return may belong to; the largest of the first three is taken first."""
+class _Bought(NamedTuple):
+    """A purchase of a row. They sort by time; of equal ones the first row comes last."""
 
-    is_own_request: bool
     time_us: int
     request_id: str
     row: int
     purchase: int
+
+    def order(self) -> tuple[int, str, int, int]:
+        """Order in which purchases are put on a stack, whose end is taken back first."""
+        return (self.time_us, self.request_id, -self.row, -self.purchase)
+
+
+class _Purchases:
+    """Purchases that were not returned yet, by item, and by item and request.
+
+    Each is put on its stacks once and taken from them once.
+    """
+
+    def __init__(self, rows: Sequence[Interaction]) -> None:
+        bought = [
+            _Bought(purchase.time_us, row.request_id, index, number)
+            for index, row in enumerate(rows)
+            for number, purchase in enumerate(row.purchases)
+        ]
+        self._rows = rows
+        self._coming = collections.deque(sorted(bought, key=_Bought.order))
+        self._stacks: dict[tuple[str, ...], list[_Bought]] = {}
+        self.left = [[purchase.quantity for purchase in row.purchases] for row in rows]
+
+    def advance(self, now: int) -> None:
+        """Adds the purchases up to a moment."""
+        while self._coming and self._coming[0].time_us <= now:
+            bought = self._coming.popleft()
+            item = self._rows[bought.row].item_id
+            for key in ((item,), (item, bought.request_id)):
+                self._stacks.setdefault(key, []).append(bought)
+
+    def best(self, item: str, request: str) -> _Bought | None:
+        """Returns the latest purchase of an item of which something is left, one of the request first."""
+        for key in ((item, request), (item,)):
+            stack = self._stacks.get(key, [])
+            while stack and self.left[stack[-1].row][stack[-1].purchase] == 0:
+                stack.pop()
+            if stack:
+                return stack[-1]
+        return None
 
 
 def apply_returns(rows: Sequence[Interaction], returns: Iterable[CheckedEvent]) -> AppliedReturns:
@@ -132,36 +214,27 @@ def apply_returns(rows: Sequence[Interaction], returns: Iterable[CheckedEvent]) 
 
     A return goes to the latest purchases of the item that were not after it, those of its own request first; without a
     quantity it takes back one purchase.
+
+    Args:
+      rows: Rows of one shopper.
+      returns: Its returns in the order of time.
     """
-    left = [[purchase.quantity for purchase in row.purchases] for row in rows]
+    purchases = _Purchases(rows)
+    left = purchases.left
     returned: set[int] = set()
     counts = []
     for event in returns:
-        candidates = _candidates(rows, left, event)
+        purchases.advance(event.time_us)
+        best = purchases.best(event.item_id, event.request_id)
+        counts.append(Count("returns_unmatched" if best is None else "returns_matched"))
         wanted = event.quantity
-        for candidate in candidates:
-            bought = left[candidate.row][candidate.purchase]
+        while best is not None:
+            bought = left[best.row][best.purchase]
             taken = bought if wanted is None or bought is None else min(wanted, bought)
-            left[candidate.row][candidate.purchase] = 0 if taken is None or bought is None else bought - taken
-            if all(quantity == 0 for quantity in left[candidate.row]):
-                returned.add(candidate.row)
+            left[best.row][best.purchase] = 0 if taken is None or bought is None else bought - taken
+            if all(quantity == 0 for quantity in left[best.row]):
+                returned.add(best.row)
             wanted = None if wanted is None or taken is None else wanted - taken
-            if not wanted:
-                break
-        counts.append(Count("returns_matched" if candidates else "returns_unmatched"))
+            best = purchases.best(event.item_id, event.request_id) if wanted else None
     kept = [row._replace(purchase=0.0) if index in returned else row for index, row in enumerate(rows)]
     return AppliedReturns(kept, counts)
-
-
-def _candidates(
-    rows: Sequence[Interaction], left: Sequence[Sequence[float | None]], event: CheckedEvent
-) -> list[_Candidate]:
-    """The purchases that a return may belong to, the best first."""
-    candidates = [
-        _Candidate(row.request_id == event.request_id, purchase.time_us, row.request_id, index, number)
-        for index, row in enumerate(rows)
-        for number, purchase in enumerate(row.purchases)
-        if row.item_id == event.item_id and purchase.time_us <= event.time_us and left[index][number] != 0
-    ]
-    candidates.sort(key=lambda candidate: candidate[:3], reverse=True)
-    return candidates

@@ -2,7 +2,7 @@
 
 import pytest
 
-from beam_preprocess.events.history import with_history
+from beam_preprocess.events.history import RecentActions, _Purchases, with_history
 from beam_preprocess.events.rows import CheckedEvent, Interaction, Purchase, TypedSearch
 from beam_preprocess.outcomes import Count, SourceRef
 
@@ -148,3 +148,41 @@ def test_a_large_return_spans_purchases():
     _, rows, _ = histories(*purchases, back("a", 9, 3.0))
     # 2 of the purchase at 3, then 1 of the 2 bought at 2.
     assert [rows[str(n), "a"].purchase for n in (1, 2, 3)] == [1.0, 1.0, 0.0]
+
+
+def test_work_on_a_shopper_with_20_000_requests_and_two_items_is_by_the_number_of_requests(monkeypatch):
+    seen = []
+    others = RecentActions._others
+
+    def counted(self, request):
+        for action in others(self, request):
+            seen.append(action)
+            yield action
+
+    monkeypatch.setattr(RecentActions, "_others", counted)
+    num = 20_000
+    members = [row(str(n), "ab"[n % 2], n * SECOND) for n in range(num)]
+    found, _, _ = histories(*members, days=10_000)
+    assert [item for item, *_ in found[str(num - 1), "b"]] == ["a", "b"]
+    assert len(seen) <= 2 * num  # the two items of each row; each action for each row would be 200 million
+
+
+def test_work_on_10_000_returns_of_one_item_is_by_their_number(monkeypatch):
+    asked = []
+    best = _Purchases.best
+
+    def counted(self, item, request):
+        stacks = [self._stacks.get(key, []) for key in ((item, request), (item,))]
+        before = sum(map(len, stacks))
+        found = best(self, item, request)
+        asked.append(1 + before - sum(map(len, stacks)))  # a look, and what it takes from the stacks
+        return found
+
+    monkeypatch.setattr(_Purchases, "best", counted)
+    num = 10_000
+    bought = [row(str(n), "a", n, bought=[(n, 1.0)]) for n in range(num)]
+    returned = [back("a", num + n, 1.0, request=str(n)) for n in range(num)]
+    _, rows, counts = histories(*bought, *returned)
+    assert counts == ["returns_matched"] * num
+    assert not any(row.purchase for row in rows.values())
+    assert sum(asked) <= 4 * num  # a look at each return, and each purchase twice; each for each would be 100 million
