@@ -12,6 +12,7 @@ import re
 
 VARIABLE, PREVIOUS_VARIABLE = "VITRINE_USER_KEY", "VITRINE_USER_KEY_PREVIOUS"
 DEMO_USER_KEY = b"vitrine"  # public: for generated shops and public data sets, whose users are no persons
+LONGEST_KEPT = 256  # characters of an id whose hash is kept; a damaged log may hold ids of a million
 MARKED = re.compile(r"hmac:([0-9a-f]{64})(?::([0-9a-f]{64}))?")
 
 
@@ -78,7 +79,15 @@ def user_keys() -> UserKeys:
     return UserKeys(*(os.environ.get(name, "").encode() for name in (VARIABLE, PREVIOUS_VARIABLE)))
 
 
-@functools.lru_cache(maxsize=100_000)
 def pseudonym(name: str, key: bytes) -> str:
     """Returns the keyed hash of an id, hexadecimal: HMAC-SHA-256."""
+    return _kept_pseudonym(name, key) if len(name) <= LONGEST_KEPT else _keyed_hash(name, key)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _kept_pseudonym(name: str, key: bytes) -> str:
+    return _keyed_hash(name, key)
+
+
+def _keyed_hash(name: str, key: bytes) -> str:
     return hmac.digest(key, name.encode(errors="replace"), "sha256").hex()

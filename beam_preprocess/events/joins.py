@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from beam_preprocess import validation
 from beam_preprocess.events.rows import UNKNOWN, CheckedEvent, Interaction, Observation, Purchase, TypedSearch
 from beam_preprocess.outcomes import Count, DeadLetter, Reason, RecordError, SourceRef, SourceRow
-from trainer.pseudonyms import UserKeys
+from trainer.pseudonyms import LONGEST_KEPT, UserKeys
 from trainer.spec.records import EVENTS, INTENTS, SENTIMENTS, EventType
 from trainer.spec.units import MICROSECONDS_PER_SECOND
 
@@ -130,12 +130,16 @@ def _event(record: Mapping[str, Any], ref: SourceRef, rules: EventRules) -> Chec
 
 
 def _pseudonym(name: str, rules: EventRules) -> str:
-    return _logged(name, rules.user_keys) if name and rules.user_keys is not None else name
+    if not name or rules.user_keys is None:
+        return name
+    return (_kept if len(name) <= LONGEST_KEPT else _logged)(name, rules.user_keys)
 
 
-@functools.lru_cache(maxsize=100_000)
 def _logged(name: str, keys: UserKeys) -> str:
     return keys.logged(name).pseudonym
+
+
+_kept = functools.lru_cache(maxsize=100_000)(_logged)
 
 
 def _sentiment(record: Mapping[str, Any]) -> int:

@@ -1,6 +1,5 @@
 """Event records of drafts: values read as the export spells them, returns by their sign, and ids as pseudonyms."""
 
-import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from beam_preprocess.feeds.contract.drafts import EventDraft, Skipped
 from beam_preprocess.feeds.items import Reader
 from beam_preprocess.feeds.values import ids, lists, numbers, texts, times
 from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empty
+from beam_preprocess.feeds.values.short_cache import cached_short
 from beam_preprocess.outcomes import Reason, SourceRef
 from trainer.pseudonyms import UserKeys
 from trainer.spec.records import INTENTS, SENTIMENTS, EventType
@@ -117,7 +117,7 @@ def event_type(raw: Any) -> str | None:
     return _type_of(str(raw))
 
 
-@functools.lru_cache(maxsize=4096)
+@cached_short(4096)
 def _type_of(raw: str) -> str | None:
     word = raw.strip().casefold().replace(" ", "_").replace("-", "_")
     found = _TYPES.get(word, word)

@@ -1,13 +1,13 @@
 """Join of events and relations to the catalogue: items by id, SKU, GTIN, group and title, and the rate of each key."""
 
 import dataclasses
-import functools
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from beam_preprocess.feeds.contract.drafts import EVENT_KEYS, ITEM_KEYS
 from beam_preprocess.feeds.values.ids import identifier
+from beam_preprocess.feeds.values.short_cache import cached_short
 
 KEYS = ("id", "sku", "gtin", "group", "title")
 _REFERENCES = ("item_id", *EVENT_KEYS)
@@ -18,7 +18,7 @@ def _canonical(raw: Any) -> str:
     return _canonical_text(raw) if isinstance(raw, str) else _canonical_text(identifier(raw).value or "")
 
 
-@functools.lru_cache(maxsize=1 << 16)
+@cached_short(1 << 16)
 def _canonical_text(raw: str) -> str:
     found = identifier(raw).value
     return " ".join(found.casefold().split()) if found else ""

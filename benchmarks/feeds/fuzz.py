@@ -29,6 +29,7 @@ from beam_preprocess.feeds.report import PartReport
 from benchmarks.feeds.mutations import mutated
 from benchmarks.feeds.samples import ANY, SAMPLES, Sample
 from benchmarks.serving.memory import resident_megabytes
+from trainer.pseudonyms import UserKeys
 
 MAX_SECONDS = 2.0  # and as much again for each MB
 _HANG_SECONDS = 120.0  # of the clock; the machine may be busy
@@ -76,7 +77,7 @@ def outcome_of(case: Case, path: Path) -> str:
       Exception: Whatever else the import raises, which is a fault of it.
     """
     path.write_bytes(case.data)
-    options = ImportOptions(as_of=_NOW, now=_NOW)
+    options = ImportOptions(as_of=_NOW, now=_NOW, user_keys=UserKeys(b"fuzz"))
     began = time.process_time()
     found = "read"
     try:

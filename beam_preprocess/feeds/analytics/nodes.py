@@ -11,17 +11,18 @@ from beam_preprocess.feeds.contract.columns import Columns
 from beam_preprocess.feeds.values import nested
 from beam_preprocess.feeds.values.lists import text_of
 from beam_preprocess.feeds.values.parsed import is_empty
+from beam_preprocess.feeds.values.short_cache import cached_short
 
 _SEPARATORS = str.maketrans("", "", "_- .")
 
 
-@functools.lru_cache(maxsize=4096)
+@cached_short(4096)
 def folded(name: str) -> str:
     """Returns a name for comparison: `priceInfo`, `price_info` and `PRICE_INFO` are one."""
     return name.translate(_SEPARATORS).casefold()
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=1024)
 def _folded_names(names: tuple[Any, ...]) -> Mapping[str, str]:
     """{folded name: name}; the rows of an export have few sets of names."""
     return {folded(name): name for name in names if isinstance(name, str)}

@@ -124,7 +124,7 @@ class _Name(NamedTuple):
     is_foreign: bool
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=512)
 def _name_of(tag: str, prefix: str | None) -> _Name:
     namespace, _, name = tag.rpartition("}")
     if _GOOGLE in namespace or (not namespace and name.startswith("g:")):

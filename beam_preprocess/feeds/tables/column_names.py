@@ -1,10 +1,11 @@
 """Names of product columns: the words for each field in the languages of shops."""
 
-import functools
 import re
 import unicodedata
 from collections.abc import Iterable
 from typing import NamedTuple
+
+from beam_preprocess.feeds.values.short_cache import cached_short
 
 _MARKS = re.compile(r"\(.*?\)|\[.*?\]|[*:#№?!\"'.€$£¥₽₹]+")
 _BREAKS = re.compile(r"[\s_\-/.]+")
@@ -150,7 +151,7 @@ class _Choice(NamedTuple):
     field: str
 
 
-@functools.lru_cache(maxsize=4096)
+@cached_short(4096)
 def _choice(column: str) -> _Choice | None:
     choices = [
         _Choice(distance, ranks[spelling], field)

@@ -1,6 +1,5 @@
 """Flat records: nested objects and lists of XML and JSON as columns with text, lists of text, or pairs."""
 
-import functools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +8,7 @@ from beam_preprocess.feeds.contract.columns import column_key
 from beam_preprocess.feeds.tables.column_names import has_field
 from beam_preprocess.feeds.values.nested import entries, first, texts
 from beam_preprocess.feeds.values.numbers import one_reading
+from beam_preprocess.feeds.values.short_cache import cached_short
 
 _TEXT = ("#text", "@value")
 _WANTED = ("value", "amount", "src", "url", "@url", "href", "@href", "@src", "name", "title", "label", "path", "plain")
@@ -26,7 +26,7 @@ def flat_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for name, value in record.items():
-        plain = _plain(name)
+        plain = _plain(str(name))
         if isinstance(value, str):
             flat.setdefault(plain, value)
         else:
@@ -34,9 +34,9 @@ def flat_record(record: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-@functools.lru_cache(maxsize=4096)
+@cached_short(4096)
 def _plain(name: str) -> str:
-    return str(name).lstrip("@").removeprefix("g:")
+    return name.lstrip("@").removeprefix("g:")
 
 
 def _add(flat: dict[str, Any], name: str, value: Any, depth: int) -> None:
@@ -71,7 +71,7 @@ def _add_object(flat: dict[str, Any], name: str, value: Mapping[str, Any], depth
         flat.setdefault(name, main)
     for key, part in value.items():
         if depth < _MAX_DEPTH and key not in _TEXT:
-            _add(flat, f"{name}.{_plain(key)}", part, depth + 1)
+            _add(flat, f"{name}.{_plain(str(key))}", part, depth + 1)
 
 
 def _pairs(values: Any) -> dict[str, str]:

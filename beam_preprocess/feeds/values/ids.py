@@ -1,11 +1,11 @@
 """Identifiers of items, users and orders as spreadsheets leave them."""
 
-import functools
 import math
 import re
 from typing import Any
 
 from beam_preprocess.feeds.values.parsed import Parsed, is_empty
+from beam_preprocess.feeds.values.short_cache import cached_short
 
 _FLOAT = re.compile(r"(\d+)\.0+")
 _SCIENTIFIC = re.compile(r"\d\.\d+[eE]\+\d+")  # as a spreadsheet shows long numbers
@@ -27,7 +27,7 @@ def identifier(raw: Any) -> Parsed:
     return _of_text(str(raw))
 
 
-@functools.lru_cache(maxsize=1 << 16)
+@cached_short(1 << 16)
 def _of_text(raw: str) -> Parsed:
     text = raw.strip()
     if is_empty(text):

@@ -1,7 +1,6 @@
 """Numbers and prices in the spellings of shops: separators by locale, currency beside the amount (price-parser)."""
 
 import enum
-import functools
 import math
 import re
 from decimal import Decimal
@@ -11,6 +10,7 @@ from price_parser import Price
 from price_parser.parser import CURRENCY_CODES
 
 from beam_preprocess.feeds.values.parsed import Parsed, UnreadableValue, is_empty
+from beam_preprocess.feeds.values.short_cache import cached_short
 
 _CODES = frozenset(CURRENCY_CODES)
 _LONGEST = 120  # characters of a number or price
@@ -141,7 +141,7 @@ def currency(raw: Any) -> str:
     return _code_of(str(raw))
 
 
-@functools.lru_cache(maxsize=4096)
+@cached_short(4096)
 def _code_of(raw: str) -> str:
     text = raw.strip()
     if text in _SYMBOLS:
