@@ -34,8 +34,12 @@ _TECHNICAL = re.compile(
     r"has_options|required_options|options_container|quantity_and_stock_status|shipment_type|price_(view|type)|sku_type|"
     r"weight_type|gift_.*|msrp.*|custom_.*|page_layout|.*_tax.*|tax_.*|links_.*|samples_title|url_.*|is_returnable|.*_label"
 )
-# `k=v,k=v`: a value may hold commas, in quotes or without; a comma separates only before the next name.
-_PAIR = re.compile(r'"?(?P<name>[\w.-]+)=(?P<value>"(?:[^"]|"")*"|.*?)"?\s*(?:,\s*(?="?[\w.-]+=)|$)', re.DOTALL)
+# `k=v,k=v`: a value may hold commas, in quotes or without; a comma separates only before the next name. What is read
+# is not given back, and no pattern begins with a repetition, so that a long cell takes time by its size.
+_FIRST_NAME = re.compile(r'"?(?<![\w.-])[\w.-]++=')
+_NAME = re.compile(r'"?(?P<name>[\w.-]++)=')
+_QUOTED = re.compile(r'"(?P<value>(?:[^"]++|"")*+)"\s*+(?:,\s*+(?="?[\w.-]++=)|\Z)')
+_NEXT = re.compile(r',\s*+(?="?[\w.-]++=)')
 _ROOTS = frozenset(("default category", "root catalog", "default"))
 _NO_IMAGE = "no_selection"
 _INVISIBLE = "not visible individually"
@@ -145,25 +149,40 @@ def _line(ref: SourceRef, record: Row, sku: str, roots: frozenset[str]) -> _Line
 
 def _pairs(cell: Any) -> dict[str, str]:
     """`k=v,k=v` as a map; values of one name add up."""
-    found: dict[str, str] = {}
-    for match in _PAIR.finditer(text_of(cell)):
-        value = match["value"]
-        value = (value[1:-1].replace('""', '"') if value[:1] == '"' and len(value) > 1 else value).strip()
+    found: dict[str, list[str]] = {}
+    text = text_of(cell)
+    first = _FIRST_NAME.search(text)
+    name = _NAME.match(text, first.start()) if first else None
+    while name:
+        quoted = _QUOTED.match(text, name.end())
+        end = quoted or _NEXT.search(text, name.end())
+        if quoted:
+            value = quoted["value"].replace('""', '"').strip()
+        else:
+            value = _unquoted(text[name.end() : end.start() if end else len(text)])
         if value:
-            found[match["name"]] = f"{found[match['name']]}, {value}" if match["name"] in found else value
-    return found
+            found.setdefault(name["name"], []).append(value)
+        name = _NAME.match(text, end.end()) if end else None
+    return {key: ", ".join(values) for key, values in found.items()}
+
+
+def _unquoted(text: str) -> str:
+    """A value without the quotation mark that ends its pair, and without those that are not closed before a comma."""
+    text = text.strip().removesuffix('"').rstrip()
+    return text[1:].removesuffix('"').replace('""', '"').strip() if text[:1] == '"' else text
 
 
 def _attributes(record: Row) -> dict[str, str]:
     """Attributes of the shop's own, whose several values have a bar between them, and the choices of custom options."""
     pairs = _pairs(record.get("attributes", "additional_attributes"))
     attributes = {name: value.replace("|", ", ") for name, value in pairs.items() if not _TECHNICAL.fullmatch(name)}
+    choices: dict[str, list[str]] = {}
     for part in list_of(record.get("attributes", "custom_options"), "|"):
         option = _pairs(part)
         name, title = option.get("name", ""), option.get("option_title", "")
         if name and title:
-            attributes[name] = ", ".join(unique([*attributes.get(name, "").split(", "), title]))
-    return attributes
+            choices.setdefault(name, attributes.get(name, "").split(", ")).append(title)
+    return attributes | {name: ", ".join(unique(titles)) for name, titles in choices.items()}
 
 
 def _paths(cell: Any, roots: frozenset[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """Lists, maps and category paths in one cell: JSON, and the separators that shops use."""
 
+import itertools
 import json
 import math
 import re
@@ -51,8 +52,11 @@ def deepest(paths: Iterable[str]) -> str:
 
 def whole_paths(paths: Iterable[str]) -> list[str]:
     """Returns the paths (`path_text`) that are not the beginning of another one, each once."""
-    unique = dict.fromkeys(path for path in paths if path)
-    return [path for path in unique if not any(other.startswith(path + _LEVEL_BREAK) for other in unique)]
+    # A path sorts directly before those that go on from it, as a zero sorts before each other character.
+    keys = {path: path.replace(_LEVEL_BREAK, "\0") for path in paths if path}
+    ordered = sorted(keys.values())
+    begun = {path for path, other in itertools.pairwise(ordered) if other.startswith(f"{path}\0")}
+    return [path for path, key in keys.items() if key not in begun]
 
 
 def uri_list(raw: Any) -> Parsed:

@@ -1,10 +1,11 @@
 """Magento's product export: store views, configurable products, attributes, categories, photos, sales, relations."""
 
 import itertools
+import time
 
 import pytest
 
-from beam_preprocess.feeds.stores.magento import MAGENTO
+from beam_preprocess.feeds.stores.magento import MAGENTO, _pairs
 from beam_preprocess.outcomes import RecordError, SourceRef, SourceRow
 from tests.support.feed_exports import items_of, shared_file
 
@@ -85,6 +86,34 @@ def test_attributes_hold_commas_and_quotes_and_not_the_settings_of_the_admin():
         "Strap": "Gold, Red",
     }
     assert (bag["brand"], bag["gtin"]) == ("Acme", "4006381333931")
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ('a=1, 2,b="x, c=3",d=""', {"a": "1, 2", "b": "x, c=3"}),
+        ('"a=1","b=x, z"', {"a": "1", "b": "x, z"}),
+        ('"a=""x, y""",b=2', {"a": '"x, y"', "b": "2"}),
+        ('a="x,b=2', {"a": "x", "b": "2"}),  # a quotation mark that is not closed costs no letter
+        ("junk a=1,a=2", {"a": "1, 2"}),
+    ],
+)
+def test_pairs_are_parted_before_names_and_not_inside_of_quotes(cell, expected):
+    assert _pairs(cell) == expected
+
+
+@pytest.mark.parametrize("unit", ["x", " ", ",", "a=", "a=1,", 'a="x,', 'a="",', "a= ,", '""', ", ", ".-"])
+@pytest.mark.parametrize("begin", ["", "k=1,", 'k="'])
+def test_a_cell_of_a_million_characters_is_parted_without_quadratic_time(begin, unit):
+    began = time.process_time()
+    _pairs(begin + unit * (1_000_000 // len(unit)))
+    assert time.process_time() - began < 10  # a second at most; of quadratic time it would be an hour
+
+
+def test_the_choices_of_40_000_custom_options_add_up():
+    cell = "|".join(f"name=Size,option_title={number % 20_000}" for number in range(40_000))
+    item = items_of(MAGENTO, [BASE | {"sku": "1", "name": "Tee", "custom_options": cell}]).item("1")
+    assert item["attributes"]["Size"].split(", ") == [str(number) for number in range(20_000)]
 
 
 def test_the_root_of_the_categories_is_dropped_and_the_deepest_path_is_the_category():

@@ -1,6 +1,7 @@
 """Lists and maps in one cell."""
 
 import contextlib
+import time
 
 import pytest
 
@@ -98,6 +99,13 @@ def test_paths_as_text_are_read_back_and_the_beginning_of_another_is_left_out():
     assert lists.category_path(path).value == PATH
     assert lists.deepest(["Sale", path, "A > B > C"]) == path
     assert lists.whole_paths(["Apparel", "", path, "Apparel > Sho", path]) == [path, "Apparel > Sho"]
+
+
+def test_the_beginnings_among_20_000_paths_are_found_without_comparing_each_with_each():
+    paths = [f"Shop > {number}" for number in range(20_000)]
+    began = time.process_time()
+    assert lists.whole_paths(["Shop", *paths, "Shop > 1 > a", "Shop > 10"]) == ["Shop > 0", *paths[2:], "Shop > 1 > a"]
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("raw", [3, True, ["a"], "just words"])
