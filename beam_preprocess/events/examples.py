@@ -96,26 +96,27 @@ class RowSerializer:
         if key != last:
             shared = self._serializer.placed({**_shared_features(row), **media})
             self._last = (key, shared)
-        labels = _Labels(row.position, row.click, row.purchase, row.grade, row.relevance, row.sentiment, row.positive)
         about = {"event_item_id": row.item_id}
         if row.review:
             about["review_text"] = row.review
-        return self._serializer.joined(shared, self._labels(labels), self._serializer.placed(about))
+        labels = self._labels(tuple(_labels(row).items()))
+        return self._serializer.joined(shared, labels, self._serializer.placed(about))
 
-    def _placed_labels(self, labels: "_Labels") -> list[examples.Placed]:
-        return self._serializer.placed(labels._asdict())
+    def _placed_labels(self, labels: tuple[tuple[str, float], ...]) -> list[examples.Placed]:
+        return self._serializer.placed(dict(labels))
 
 
-class _Labels(NamedTuple):
-    """Features of a row that have few values: its place and its labels."""
-
-    position: int
-    label_click: float
-    label_purchase: float
-    label_grade: float
-    label_relevance: float
-    label_sentiment: int
-    positive: float
+def _labels(row: Interaction) -> dict[str, float]:
+    """The features that have few values: the place of a row and its labels."""
+    return {
+        "position": row.position,
+        "positive": row.positive,
+        "label_click": row.click,
+        "label_purchase": row.purchase,
+        "label_grade": row.grade,
+        "label_relevance": row.relevance,
+        "label_sentiment": row.sentiment,
+    }
 
 
 def _shared_features(row: Interaction) -> dict[str, Any]:
