@@ -139,8 +139,9 @@ def _init_operation(meta_graph: meta_graph_pb2.MetaGraphDef) -> str:
     if constants.INIT_OP_SIGNATURE_KEY in meta_graph.signature_def:
         outputs = meta_graph.signature_def[constants.INIT_OP_SIGNATURE_KEY].outputs
         return str(outputs[constants.INIT_OP_SIGNATURE_KEY].name.partition(":")[0])
-    for key in {constants.MAIN_OP_KEY, constants.LEGACY_INIT_OP_KEY} & meta_graph.collection_def.keys():
-        operations = [name.partition(":")[0] for name in meta_graph.collection_def[key].node_list.value]
+    for key in (constants.MAIN_OP_KEY, constants.LEGACY_INIT_OP_KEY):  # the first that there is
+        names = meta_graph.collection_def[key].node_list.value if key in meta_graph.collection_def else []
+        operations = [name.partition(":")[0] for name in names]
         if len(operations) > 1:
             raise ValueError(f"Collection {key} has the operations {operations}; wanted one. Save the model again.")
         if operations:
