@@ -25,6 +25,7 @@ from trainer.spec.records import CATALOG, Field
 
 NAMED, UNUSABLE, WRITTEN = "items_naming_media", "items_with_unusable_media", "written"
 _READ, _WRITTEN = Count("read"), Count(WRITTEN)
+_LONGEST_ADDRESS = 2_000
 _MEDIA_FEATURES = tuple(
     feature for feature in features_of(Side.ITEM) if feature.modality in WIRE_FORMS and feature.dtype is Dtype.BYTES
 )
@@ -187,4 +188,10 @@ def wire_row(record: dict[str, Any], config: Config) -> dict[str, Any]:
     row["relation_ids"] = [edge["item_id"] for edge in record.get("relations", [])]
     row["relation_types"] = [edge["type"] for edge in record.get("relations", [])]
     row["in_stock"] = int(record.get("in_stock", True))
+    row["image_uri"] = next(filter(_is_address, record.get("images", [])), "")
     return row
+
+
+def _is_address(uri: str) -> bool:
+    """Whether a page can link to a photo: one that holds its own bytes would make the bundle large."""
+    return not uri.startswith("data:") and len(uri) <= _LONGEST_ADDRESS

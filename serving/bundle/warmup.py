@@ -102,6 +102,7 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
         {**text, "seed_item_ids": history, "seed_item_weights": [1.0] * len(history)},
         {**text, "boost_ids": history, "boost_values": [1.0] * len(history)},
         {**text, "diversity": 0.5, "page": 2},
+        {**text, "fields": [b"title"]},
     ]
 
 

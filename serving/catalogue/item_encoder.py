@@ -14,14 +14,13 @@ from trainer.ops.example_reader import matching_files, serialized_batches
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.branches import branches_of, content_features
 from trainer.spec.config import WireConfig
-from trainer.spec.feature_list import features_of, input_features
+from trainer.spec.feature_list import ITEM_COLUMNS, features_of, input_features
 from trainer.spec.features import Dtype, Modality, Side
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tower import SimilarityKind
 
 _ID_COLUMNS = ("item_id", "group_id")
 RELATIONS = ("relation_ids", "relation_types")
-COLUMNS = ("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock")
 _NUMBER_DTYPES = {Dtype.FLOAT: np.float32, Dtype.INT: np.int64}
 _BATCH_SIZE = 64
 _MAX_TITLE_QUERIES = 400
@@ -36,7 +35,7 @@ class EncodedItems:
     Attributes:
       ids: [n] item ids.
       group_ids: [n] group ids.
-      columns: {name of `COLUMNS`: [n] or [n, entry]}.
+      columns: {name of `ITEM_COLUMNS`: [n] or [n, entry]}.
       relations: {name of `RELATIONS`: [n, relation]}.
       tower_hashes: [n, 32] uint8, SHA-256 of what the item tower reads of each item.
       is_encoded: [n] bool, True for the items that went through the tower.
@@ -78,7 +77,7 @@ def encode_items(
         fresh = [not is_known(*pair) for pair in zip(wire["item_id"].tolist(), hashes, strict=True)]
         tower.add({feature.name: wire[feature.name][fresh] for feature in content_features()})
         fingerprints = [hashlib.sha256(example).digest() for example in serialized.numpy()]
-        kept = {name: wire[name] for name in (*_ID_COLUMNS, *RELATIONS, *COLUMNS)}
+        kept = {name: wire[name] for name in (*_ID_COLUMNS, *RELATIONS, *ITEM_COLUMNS)}
         batches.append(_ItemBatch(columns=kept, hashes=hashes, is_encoded=fresh, fingerprints=fingerprints))
     return _join_batches(batches, tower.finish(), wire=towers.config.wire)
 
@@ -93,14 +92,14 @@ class _ItemBatch(NamedTuple):
 
 
 def _join_batches(batches: Sequence[_ItemBatch], result: "_TowerResult", *, wire: WireConfig) -> EncodedItems:
-    blank = absent_columns(0, wire, (*_ID_COLUMNS, *RELATIONS, *COLUMNS))
+    blank = absent_columns(0, wire, (*_ID_COLUMNS, *RELATIONS, *ITEM_COLUMNS))
     columns = {name: np.concatenate([empty, *(b.columns[name] for b in batches)]) for name, empty in blank.items()}
     hashes = [digest for batch in batches for digest in batch.hashes]
     fingerprints = sorted(digest for batch in batches for digest in batch.fingerprints)
     return EncodedItems(
         ids=columns["item_id"].tolist(),
         group_ids=columns["group_id"].tolist(),
-        columns={name: columns[name] for name in COLUMNS},
+        columns={name: columns[name] for name in ITEM_COLUMNS},
         relations={name: columns[name] for name in RELATIONS},
         tower_hashes=np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), -1 if hashes else 32),
         is_encoded=np.array([fresh for batch in batches for fresh in batch.is_encoded], bool),
@@ -125,7 +124,7 @@ def title_queries(towers: LoadedTowers, titles: Sequence[bytes]) -> np.ndarray:
 
 
 def absent_columns(
-    num_items: int, wire: WireConfig | None = None, names: Sequence[str] = COLUMNS
+    num_items: int, wire: WireConfig | None = None, names: Sequence[str] = ITEM_COLUMNS
 ) -> dict[str, np.ndarray]:
     """Returns the columns of `num_items` items without any content."""
     features = {feature.name: feature for feature in features_of(Side.ITEM)}

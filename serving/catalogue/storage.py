@@ -16,7 +16,7 @@ from trainer.plain_paths import plain_path
 from trainer.spec.tower import SimilarityKind
 
 CATALOGUE_PATH = "assets.extra/catalogue.npz"
-FORMAT = 6
+FORMAT = 7
 _BRANCHES = "functions/tables/branches/.ATTRIBUTES/VARIABLE_VALUE"
 _TEXTS = ("ids", "group_ids")
 _ARRAYS = ("popularity", "item_scores", "tower_hashes", "removed")

@@ -15,7 +15,7 @@ from .client import Client
 from .errors import ClientError, MediaError
 from .images import Media, image_wire
 from .results import SearchResult
-from .search_options import Filters, QueryOptions, ScoreOptions, SearchOptions
+from .search_options import Filters, PageOptions, QueryOptions, ScoreOptions, SearchOptions
 from .specs import SignatureSpec, TensorSpec
 from .transports import Credentials
 from .video import video_wire
@@ -27,6 +27,7 @@ __all__ = [
     "Filters",
     "Media",
     "MediaError",
+    "PageOptions",
     "QueryOptions",
     "ScoreOptions",
     "SearchOptions",

@@ -8,9 +8,9 @@ import numpy as np
 
 from .arguments import Texts, texts
 from .errors import ClientError
-from .request_inputs import query_inputs, score_inputs, search_inputs
+from .request_inputs import display_inputs, query_inputs, score_inputs, search_inputs
 from .results import SearchResult, explanation, score_components, search_result, to_text
-from .search_options import QueryOptions, ScoreOptions, SearchOptions, check_names
+from .search_options import PageOptions, QueryOptions, ScoreOptions, SearchOptions, check_names
 from .specs import SignatureSpec, fill_inputs
 from .transports import NO_CREDENTIALS, Answer, Credentials, Grpc, Rest, Transport
 
@@ -55,22 +55,26 @@ class Client:
         self._signatures: Mapping[str, SignatureSpec] | None = None
         self._wire_spec: Mapping[str, Any] | None = None
 
-    def search(self, **options: Unpack[SearchOptions]) -> SearchResult:
+    def search(self, **options: Unpack[PageOptions]) -> SearchResult:
         """Searches by any mixture of text, photo, clip, sound, history and seed items.
 
         Args:
-          **options: The fields of `SearchOptions`: `text`, `image`, `video`, `audio`, `history`, `history_age_days`,
+          **options: The fields of `PageOptions`: `text`, `image`, `video`, `audio`, `history`, `history_age_days`,
             `search_history`, `search_history_age_days`, `profile`, `user_id`, `seed_items`, `query_weights`,
-            `score_weights`, `intent_weight`, `boosts`, `filters`, `page`, `page_size`, `diversity`, `query_id`.
+            `score_weights`, `intent_weight`, `boosts`, `filters`, `page`, `page_size`, `diversity`, `query_id`,
+            `fields`.
 
         Raises:
           TypeError: For an option that does not exist.
-          ValueError: For a weight the bundle lacks, ages that do not match the history, a page below 1.
+          ValueError: For a weight or field the bundle lacks, ages that do not match the history, a page below 1.
           MediaError: For a photo, clip or sound without a wire form (a ClientError and a ValueError).
           ClientError: When the server refuses or cannot be reached.
         """
-        inputs = self._search_inputs(options)
-        return self._found(self._answer("search", inputs, query_id=options.get("query_id") or ""))
+        check_names(options, PageOptions)
+        fields = texts(options.get("fields"), name="fields")
+        inputs = self._search_inputs(options) | display_inputs(fields, wire_spec=self.wire_spec)
+        answer = self._answer("search", inputs, query_id=options.get("query_id") or "")
+        return search_result(answer.outputs, fields=fields, query_id=answer.query_id)
 
     def explain(self, item_id: str, **options: Unpack[SearchOptions]) -> dict[str, Any]:
         """Explains the position of an item in the answer to `search(**options)`, or its absence.
@@ -89,6 +93,7 @@ class Client:
           ValueError: As `search`.
           ClientError: As `search`.
         """
+        check_names(options, SearchOptions)
         return explanation(self.predict("explain", {**self._search_inputs(options), "item_id": [item_id]}))
 
     def rank(self, item_ids: Texts, **options: Unpack[ScoreOptions]) -> dict[str, tuple[float, ...]]:
@@ -118,10 +123,14 @@ class Client:
         outputs = self.predict("complete", {"query_text": [text]})
         return tuple(to_text(item) for item in outputs["completions"][0][: int(outputs["num_results"][0])])
 
-    def similar_items(self, item_id: str, *, page: int = 1, page_size: int = 10) -> SearchResult:
-        """Searches for items like the given one, which is not among the results."""
+    def similar_items(
+        self, item_id: str, *, page: int = 1, page_size: int = 10, fields: Texts | None = None
+    ) -> SearchResult:
+        """Searches for items like the given one, which is not among the results; `fields` as of `search`."""
+        names = texts(fields, name="fields")
         inputs = {"item_id": [item_id], "page": [page], "page_size": [page_size]}
-        return self._found(self._answer("similar_items", inputs))
+        answer = self._answer("similar_items", inputs | display_inputs(names, wire_spec=self.wire_spec))
+        return search_result(answer.outputs, fields=names, query_id=answer.query_id)
 
     def embed_query(self, **options: Unpack[QueryOptions]) -> dict[str, np.ndarray]:
         """Returns the outputs of `embed_query` for one query, without the batch axis (`vector` is [dim]).
@@ -189,10 +198,6 @@ class Client:
         filled = fill_inputs(signature_name, inputs, spec)
         return self._transport.predict(signature_name, filled, spec, query_id=query_id)
 
-    def _found(self, answer: Answer) -> SearchResult:
-        return search_result(answer.outputs, query_id=answer.query_id)
-
     def _search_inputs(self, options: SearchOptions) -> dict[str, Any]:
-        check_names(options, SearchOptions)
         known = self.signatures()["search"].inputs
         return search_inputs(options, known, wire_spec=self.wire_spec, user_hash_key=self._user_hash_key)

@@ -193,6 +193,20 @@ def weight_inputs(
     return {prefix + name: numbers(weight, name=f"weight {name!r}") for name, weight in given.items()}
 
 
+def display_inputs(names: Sequence[str], *, wire_spec: WireSpec) -> dict[str, Any]:
+    """Returns the input of the fields that come with each result.
+
+    Raises:
+      ValueError: For a field that the bundle does not keep.
+    """
+    known = wire_spec().get("display_fields", []) if names else []
+    for name in names:
+        if name not in known:
+            kept = f"it keeps {', '.join(known)}" if known else "it keeps none"
+            raise ValueError(f"Field {name!r} is not kept in the bundle; {kept} (`search.display_fields`).")
+    return {"fields": [[*names]]} if names else {}
+
+
 def page_inputs(page: int, page_size: int) -> dict[str, Any]:
     """Returns the inputs of a page.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ class SearchResult:
       boosts: The addition of boosts to each score.
       intent: Probability of each intent, in the order of the signature's description; empty if the bundle has none.
       unknown_words: Words of the text that no item has, nor one near them.
+      fields: The fields that were asked for of each result, as texts by name; "" where the item has none.
       num_variants: The number of items of the same product that pass the filters, for each result.
       total_matches: The number of products that pass the filters; -1 if the bundle does not count them.
       num_results: The number of results; the length of `ids`.
@@ -35,6 +36,7 @@ class SearchResult:
     boosts: tuple[float, ...]
     intent: tuple[float, ...]
     unknown_words: tuple[str, ...]
+    fields: tuple[Mapping[str, str], ...]
     num_variants: tuple[int, ...]
     total_matches: int
     num_results: int
@@ -43,8 +45,8 @@ class SearchResult:
     query_id: str = ""
 
 
-def search_result(outputs: Mapping[str, np.ndarray], *, query_id: str = "") -> SearchResult:
-    """Returns the first row of the outputs of a search."""
+def search_result(outputs: Mapping[str, np.ndarray], *, fields: Sequence[str] = (), query_id: str = "") -> SearchResult:
+    """Returns the first row of the outputs of a search; `fields` are those that were asked for."""
     count = int(outputs["num_results"][0])
     return SearchResult(
         ids=tuple(to_text(item) for item in outputs["ids"][0][:count]),
@@ -53,6 +55,11 @@ def search_result(outputs: Mapping[str, np.ndarray], *, query_id: str = "") -> S
         boosts=_floats(outputs.get("boosts", [[]])[0][:count]),
         intent=_floats(outputs.get("intent", [[]])[0]),
         unknown_words=tuple(text for word in outputs.get("unknown_words", [[]])[0] if (text := to_text(word))),
+        fields=tuple(
+            # A server that batches requests pads their lists to one length.
+            types.MappingProxyType(dict(zip(fields, map(to_text, values), strict=False)))
+            for values in outputs.get("display", [[]])[0][: count if fields else 0]
+        ),
         num_variants=tuple(int(value) for value in outputs.get("num_variants", [[]])[0][:count]),
         total_matches=int(outputs.get("total_matches", [-1])[0]),
         num_results=count,

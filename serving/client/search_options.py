@@ -77,6 +77,16 @@ class SearchOptions(ScoreOptions, total=False):
     query_id: str | None
 
 
+class PageOptions(SearchOptions, total=False):
+    """Everything that a page of results takes.
+
+    Attributes:
+      fields: Fields of each result to come with it, as `title`; any of those that the bundle keeps.
+    """
+
+    fields: Texts | None
+
+
 def check_names(options: Mapping[str, Any], kind: Any) -> None:
     """Refuses options by names that the kind of options lacks.
 

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from serving.catalogue.catalogue import Catalogue
+from serving.engine.display_store import Displayed, DisplayStore
 from serving.engine.filters import FilterResult, FilterTables
 from serving.index.exact import NO_ROW
 from serving.similarity import sum_branches
@@ -44,6 +45,7 @@ class ItemTables(tf.Module):
       branches: [n + 1, branch, dim] float32.
       item_scores: [n + 1, component] float32, the score components that the item alone decides, as `ITEM_SCORES`.
       filters: The columns that filters read.
+      store: The texts that pages show.
       num_groups: How many products there are.
       group_sizes: [num_groups] int32, how many variants each product has.
       alive_groups: [n] int32, as `groups`, -1 for a row whose item was removed.
@@ -71,6 +73,7 @@ class ItemTables(tf.Module):
         alive_groups = np.where(catalogue.removed, np.int32(-1), catalogue.groups)
         self.alive_groups = _table(alive_groups, "alive_groups")
         self.filters = FilterTables(catalogue.columns)
+        self.store = DisplayStore(catalogue.columns, fields=search.displayed)
         self.row_of_id = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant([*catalogue.alive_ids, b""]), tf.constant([*alive.tolist(), NO_ROW], tf.int32)
@@ -94,6 +97,10 @@ class ItemTables(tf.Module):
     def apply_filters(self, inputs: Mapping[str, tf.Tensor]) -> FilterResult:
         """Evaluates the filter inputs of a batch; see `serving.engine.filters.FilterTables.apply`."""
         return self.filters.apply(inputs, rows_of=self.rows_of)
+
+    def display(self, rows: tf.Tensor, fields: tf.Tensor) -> Displayed:
+        """Returns the texts of rows [batch, results]; see `serving.engine.display_store.DisplayStore.display`."""
+        return self.store.display(tf.where(rows == NO_ROW, self.num_items, rows), fields)
 
     def most_popular(self, allowed: tf.Tensor | None, *, batch: tf.Tensor) -> tf.Tensor:
         """Returns the most popular items that pass: [batch, num_candidates] int32 rows, padded with `NO_ROW`."""

@@ -105,7 +105,9 @@ class SearchEngine(tf.Module):
         query_inputs -= {field.name for field in search_fields.weight_inputs(towers.config)}
         self._query_inputs = {name: search_specs[name] for name in sorted(query_inputs)}
         self._ranking_inputs = {
-            name: spec for name, spec in search_specs.items() if name not in query_inputs or name == "seed_item_ids"
+            name: spec
+            for name, spec in search_specs.items()
+            if name == "seed_item_ids" or name not in {*query_inputs, search_fields.FIELDS}
         }
         self._text_inputs = tuple(text_specs(towers.config))
         probe_rows, excluded_row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)

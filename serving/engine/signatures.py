@@ -18,6 +18,7 @@ from serving.index.exact import NO_ROW, Index
 from serving.towers import LoadedTowers
 from trainer.ops.numbers import status_bit
 from trainer.spec.branches import content_features
+from trainer.spec.serving.search_fields import FIELDS
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput, signatures, wire_spec
 from trainer.spec.tasks import SCORE_COMPONENTS
 
@@ -56,7 +57,8 @@ class SignatureFunctions(tf.Module):
         request = self.engine.parse(broadcast(self._with_defaults(inputs)))
         row = self.tables.rows_of(request.values["item_id"])
         query = self.engine.query_by_item(row)
-        return self._page(self.engine.search(query, request, probe_rows=row[:, tf.newaxis], excluded_row=row))
+        state = self.engine.search(query, request, probe_rows=row[:, tf.newaxis], excluded_row=row)
+        return self._page(state, fields=request.values[FIELDS])
 
     def rank(self, inputs: Inputs) -> Outputs:
         """Scores of given items for a query; unknown items score 0."""
@@ -131,9 +133,10 @@ class SignatureFunctions(tf.Module):
     def _results(self, query: Query, request: RequestInputs) -> Outputs:
         """The outputs of a search without an item to leave out."""
         no_row = tf.fill(tf.shape(query.empty), NO_ROW)
-        return self._page(self.engine.search(query, request, probe_rows=no_row[:, tf.newaxis], excluded_row=no_row))
+        state = self.engine.search(query, request, probe_rows=no_row[:, tf.newaxis], excluded_row=no_row)
+        return self._page(state, fields=request.values[FIELDS])
 
-    def _page(self, state: SearchState) -> Outputs:
+    def _page(self, state: SearchState, *, fields: tf.Tensor) -> Outputs:
         """The outputs of one page."""
         width, tables = self.config.search.max_page_size, self.tables
         page = slice_page(state.reranked, state.pages, width=width)
@@ -142,17 +145,20 @@ class SignatureFunctions(tf.Module):
             return tf.where(page.shown, tf.gather(values, page.positions, batch_dims=1), blank)
 
         scores, candidates = state.scores, state.candidates
+        rows = cut(candidates.rows, NO_ROW)
+        displayed = tables.display(rows, fields)
         return {
-            "ids": tables.gather(tables.item_ids, cut(candidates.rows, NO_ROW)),
+            "ids": tables.gather(tables.item_ids, rows),
             "scores": cut(scores.scores, 0.0),
             **{f"score_{name}": cut(scores.components[name], 0.0) for name in SCORE_COMPONENTS},
             "boosts": cut(scores.boosts, 0.0),
             "num_variants": cut(candidates.num_variants, 0),
+            "display": displayed.texts,
             "num_results": tf.reduce_sum(tf.cast(page.shown, tf.int32), axis=-1),
             "total_matches": candidates.total_matches,
             "query_weights": state.query.weights,
             **_understanding_outputs(state.query, state.weights),
-            **self._status_outputs(state.status),
+            **self._status_outputs(state.status | displayed.status),
         }
 
     def _status_outputs(self, status: tf.Tensor) -> Outputs:

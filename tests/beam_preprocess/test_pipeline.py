@@ -51,6 +51,12 @@ def test_an_item_that_comes_again_is_replaced(dirty_run):
     assert mug["images"] == [b""]
 
 
+def test_the_first_photo_that_a_page_can_link_to_is_shown():
+    images = ["data:image/png;base64,AAAA", "https://a.example/" + 2000 * "a", "photos/1.jpg", "photos/2.jpg"]
+    assert wire_row({"item_id": "a", "images": images}, Config())["image_uri"] == "photos/1.jpg"
+    assert wire_row({"item_id": "a", "images": images[:2]}, Config())["image_uri"] == ""
+
+
 def test_of_too_many_attributes_the_first_ones_of_the_record_are_kept():
     config = Config(wire=WireConfig(max_attributes=2))
     row = wire_row({"item_id": "a", "attributes": {"size": "M", "colour": "red", "fabric": "linen"}}, config)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.client.search_options import SearchOptions
+from serving.client.search_options import PageOptions
 from tests.support.document_blocks import blocks_of
 from trainer.spec import markdown
 from trainer.spec.config import Config
@@ -55,4 +55,4 @@ def test_calls_of_the_client_have_the_options_of_a_search():
         if keyword.arg
     }
     assert {option for _, option in used} > {"text", "image", "seed_items", "score_weights"}
-    assert [one for one in sorted(used) if one[1] not in SearchOptions.__optional_keys__] == []
+    assert [one for one in sorted(used) if one[1] not in PageOptions.__optional_keys__] == []

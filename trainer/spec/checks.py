@@ -1,7 +1,7 @@
 """Checks of configuration values; errors give the subject, its value, the wanted values and the remedy."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 
 def at_least(config: object, minimum: float, *names: str) -> None:
@@ -30,8 +30,8 @@ def fraction(config: object, *names: str) -> None:
             )
 
 
-def known_names(given: Mapping[str, float], known: Iterable[str], path: str) -> None:
-    """Checks that every key of `given` is one of `known`.
+def known_names(given: Iterable[str], known: Iterable[str], path: str) -> None:
+    """Checks that every name of `given` is one of `known`.
 
     Raises:
       ValueError: One is not.

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from trainer.language.languages import parse_languages
 from trainer.spec.checks import at_least, known_names, unknown_key
-from trainer.spec.feature_list import EMBEDDINGS
+from trainer.spec.feature_list import EMBEDDINGS, ITEM_COLUMNS
 from trainer.spec.features import Modality
 from trainer.spec.tasks import SCORE_COMPONENTS
 from trainer.spec.tower import PRETRAINED_FIELDS, SimilarityKind, TowerConfig
@@ -182,6 +182,9 @@ class SearchConfig:
     synonyms_path: str = ""  # file of synonyms (`trainer.language.synonyms`), read when a bundle is built; "" = none
     bm25_k1: float = 1.2  # how fast repetitions of a word stop to count
     bm25_b: float = 0.75  # how much a long field is held against an item, 0 to 1
+    # Fields of items that a request may ask to have beside its results (`fields`), with commas between; any of
+    # `ITEM_COLUMNS`. The bundle keeps their texts in memory.
+    display_fields: str = "title,brand,price,currency,image_uri"
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -192,8 +195,14 @@ class SearchConfig:
             raise ValueError(f"SearchConfig.bm25_b is {self.bm25_b}; it must be at most 1. Lower it.")
         known_names(self.score_weights, set(SCORE_COMPONENTS), "search.score_weights")
         known_names(self.field_weights, set(DEFAULT_FIELD_WEIGHTS), "search.field_weights")
+        known_names(self.displayed, set(ITEM_COLUMNS), "search.display_fields")
         if self.languages != AUTO_LANGUAGES:
             parse_languages(self.languages)
+
+    @property
+    def displayed(self) -> tuple[str, ...]:
+        """Names of `display_fields`."""
+        return tuple(dict.fromkeys(name for part in self.display_fields.split(",") if (name := part.strip())))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

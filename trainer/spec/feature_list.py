@@ -15,6 +15,9 @@ EMBEDDINGS = {
     Modality.AUDIO: "audio_embedding",
 }
 
+# Features of an item that a bundle keeps beside its vectors: what words, filters and pages read.
+ITEM_COLUMNS = ("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock", "image_uri")
+
 ITEM_FEATURES: tuple[Feature, ...] = (
     Feature(
         name="item_id",
@@ -102,6 +105,9 @@ ITEM_FEATURES: tuple[Feature, ...] = (
             "relation_ids": "Items that the catalogue relates it to.",
             "relation_types": "How it is related to each of `relation_ids`.",
         }.items()
+    ),
+    Feature(
+        name="image_uri", side=Side.ITEM, dtype=Dtype.BYTES, doc="Its first photo, as the catalogue names it; to show."
     ),
     Feature(name="currency", side=Side.ITEM, dtype=Dtype.BYTES, doc="ISO 4217 code."),
     Feature(name="in_stock", side=Side.ITEM, dtype=Dtype.INT, default=1, doc="1 = can be bought now."),

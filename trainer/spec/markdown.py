@@ -75,7 +75,7 @@ def output_groups() -> dict[str, tuple[str, ...]]:
     status = _names_of(search_fields.status_outputs())
     explained = _names_of(search_fields.explain_outputs())
     return {
-        "results": ("ids", "boosts", "num_variants", "num_results", "total_matches", "query_weights"),
+        "results": ("ids", "boosts", "num_variants", "display", "num_results", "total_matches", "query_weights"),
         "scores": tuple(name for name in ranked if name not in {*understood, *status}),
         "contributions": tuple(name for name in explained if name.startswith("contribution_")),
         "understanding": understood,

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from serving.catalogue.catalogue import CatalogueItems, build_catalogue, encode_catalogue
-from serving.catalogue.item_encoder import COLUMNS
 from tests.support.fake_towers import write_items
+from trainer.spec.feature_list import ITEM_COLUMNS
 
 
 def test_columns_follow_their_items_into_row_order():
@@ -14,7 +14,7 @@ def test_columns_follow_their_items_into_row_order():
     catalogue = build_catalogue(items)
     assert catalogue.ids == (b"a", b"c", b"b")
     assert catalogue.columns["brand"].tolist() == [b"A", b"C", b"B"]
-    assert set(catalogue.columns) == set(COLUMNS)
+    assert set(catalogue.columns) == set(ITEM_COLUMNS)
     assert catalogue.columns["price"].tolist() == [-1.0] * 3
     assert catalogue.columns["in_stock"].tolist() == [1] * 3
 

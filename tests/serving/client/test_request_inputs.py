@@ -2,6 +2,7 @@ import pytest
 
 from serving.client.request_inputs import (
     boost_inputs,
+    display_inputs,
     history_inputs,
     page_inputs,
     seed_item_inputs,
@@ -52,3 +53,14 @@ def test_boosts_and_weights_by_name():
 def test_pages_below_the_first_are_refused(page, page_size):
     with pytest.raises(ValueError, match=f"start at 1; got {page} and {page_size}"):
         page_inputs(page, page_size)
+
+
+def test_fields_must_be_kept_in_the_bundle():
+    assert display_inputs([], wire_spec=dict) == {}
+    assert display_inputs(["title"], wire_spec=lambda: {"display_fields": ["title", "brand"]}) == {
+        "fields": [["title"]]
+    }
+    with pytest.raises(ValueError, match=r"Field 'titel' is not kept in the bundle; it keeps title, brand"):
+        display_inputs(["titel"], wire_spec=lambda: {"display_fields": ["title", "brand"]})
+    with pytest.raises(ValueError, match="it keeps none"):
+        display_inputs(["title"], wire_spec=dict)

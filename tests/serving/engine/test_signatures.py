@@ -287,10 +287,26 @@ def test_embed_query_gives_a_vector_of_length_one(bundle):
     ]
 
 
+def test_results_come_with_the_fields_that_a_request_asks_for(bundle):
+    text = [text_of(query) for query in queries_of(2)]
+    answer = ask(bundle, query_text=text, page_size=[3], fields=[["image_uri", "brand"], ["", "image"]])
+    ids = answer["ids"][0, :3].tolist()
+    assert answer["display"][0, :3].tolist() == [[b"photos/" + name, b""] for name in ids]
+    assert set(answer["display"][0, 3:].ravel()) | set(answer["display"][1].ravel()) == {b""}
+    assert answer["query_status"].tolist() == [QueryStatus.OK, QueryStatus.NAME_UNKNOWN]
+    plain = ask(bundle, query_text=text, page_size=[3])
+    assert plain["display"].shape == (2, WIDTH, 0)
+    assert plain["ids"].tolist() == answer["ids"].tolist()
+    similar = bundle.similar_items(item_id=tf.constant([ids[0]]), fields=tf.constant([["image_uri"]]))
+    assert similar["display"].numpy()[0, 0].tolist() == [b"photos/" + similar["ids"].numpy()[0, 0]]
+
+
 def test_wire_spec_tells_every_row_the_sizes(bundle):
     rows = bundle.wire_spec(placeholder=tf.constant([0, 7], tf.int64))["spec_json"].numpy()
     assert len(rows) == 2
-    assert json.loads(rows[1])["max_page_size"] == WIDTH
+    spec = json.loads(rows[1])
+    assert spec["max_page_size"] == WIDTH
+    assert spec["display_fields"] == ["title", "brand", "price", "currency", "image_uri"]
 
 
 def test_every_declared_signature_is_exported_with_its_inputs(bundle, config):

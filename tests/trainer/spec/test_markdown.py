@@ -32,9 +32,9 @@ def test_a_row_names_every_input_and_output_once(signature):
 
 def test_a_search_is_named_by_its_groups_alone():
     inputs, outputs = cells("search")
-    assert inputs == "**query** **mix** **filter** **page** **weights** **boost**"
+    assert inputs == "**query** **mix** **filter** **page** **weights** **boost** `fields`"
     assert outputs == "**results** **scores** **understanding** **status**"
-    assert cells("search_text")[0] == "`query_text` `page_size`"  # a part of a group is named by itself
+    assert cells("search_text")[0] == "`query_text` `page_size` `fields`"  # a part of a group is named by itself
 
 
 @pytest.mark.parametrize("groups", [markdown.input_groups(CONFIG), markdown.output_groups()], ids=["in", "out"])

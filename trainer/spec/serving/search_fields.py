@@ -28,6 +28,7 @@ MAX_UNKNOWN_WORDS = 8  # that an answer names
 
 
 INTENT_WEIGHT = "intent_weight"
+FIELDS = "fields"
 _BY_SUBJECTIVITY = ", times the subjectivity of the query"
 # Descriptions of the score components of the item alone.
 _DOCS = {part.name: f": {part.doc[0].lower()}{part.doc[1:-1]}" for part in ITEM_SCORES}
@@ -138,6 +139,18 @@ def reordering_inputs() -> tuple[SignatureField, ...]:
     )
 
 
+def display_input(config: Config) -> SignatureField:
+    """Returns the input that names what is shown of each result."""
+    names = ", ".join(config.search.displayed)
+    return SignatureField(
+        name=FIELDS,
+        dtype=WireType.STRING,
+        shape=(None,),
+        default=b"",
+        doc=f"What `display` shows of each result: any of {names}." if names else "Not kept in this bundle.",
+    )
+
+
 def result_outputs(config: Config) -> tuple[SignatureField, ...]:
     """Returns the outputs of a page of results."""
     width = (config.search.max_page_size,)
@@ -165,6 +178,7 @@ def result_outputs(config: Config) -> tuple[SignatureField, ...]:
             shape=width,
             doc="Items of the same product that pass the filters, the result among them; padded with 0.",
         ),
+        _display_output(width),
         SignatureField(name="num_results", dtype=WireType.INT32, doc="How many results of this row are real."),
         SignatureField(name="total_matches", dtype=WireType.INT32, doc="How many products pass the filters."),
         SignatureField(
@@ -175,6 +189,15 @@ def result_outputs(config: Config) -> tuple[SignatureField, ...]:
         ),
         *query_understanding_outputs(),
         *status_outputs(),
+    )
+
+
+def _display_output(width: tuple[int]) -> SignatureField:
+    return SignatureField(
+        name="display",
+        dtype=WireType.STRING,
+        shape=(*width, None),
+        doc="Each of `fields`, in their order, as text; '' where the item has none, no entry where none is asked for.",
     )
 
 

@@ -63,6 +63,7 @@ class QueryStatus(enum.IntFlag):
     PAGE_CLAMPED = 64  # page or page_size out of range
     NUMBER_REPLACED = 128  # NaN or infinity in a numeric input, read as its default
     AUDIO_UNREADABLE = 256  # counted as absent
+    NAME_UNKNOWN = 512  # a field to display that the bundle does not keep: '' for every result
 
 
 _ITEM_ID = SignatureField(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")
@@ -106,12 +107,12 @@ def _search_signatures(config: Config) -> tuple[Signature, ...]:
     query = (*_query_inputs(config), *search_fields.query_mix_inputs())
     page, weights = (_PAGE, page_size), search_fields.weight_inputs(config)
     search = (*query, *search_fields.filter_inputs(), *page, *weights, *search_fields.reordering_inputs())
-    results = search_fields.result_outputs(config)
-    text = (_query_text(config), page_size)
+    results, fields = search_fields.result_outputs(config), search_fields.display_input(config)
+    text = (_query_text(config), page_size, fields)
     return (
-        Signature(name="search", inputs=search, outputs=results, doc="Multimodal search."),
+        Signature(name="search", inputs=(*search, fields), outputs=results, doc="Multimodal search."),
         Signature(name="search_text", inputs=text, outputs=results, doc="Text search, first page."),
-        Signature(name="similar_items", inputs=(_ITEM_ID, *page), outputs=results, doc="Items like one item."),
+        Signature(name="similar_items", inputs=(_ITEM_ID, *page, fields), outputs=results, doc="Items like one item."),
         Signature(
             name="rank",
             inputs=(*query, _ITEM_IDS, *weights),
@@ -169,8 +170,8 @@ def _vectors(config: Config) -> tuple[SignatureField, ...]:
     )
 
 
-def wire_spec(config: Config) -> dict[str, int]:
-    """Returns the content of the `wire_spec` signature."""
+def wire_spec(config: Config) -> dict[str, int | list[str]]:
+    """Returns the content of the `wire_spec` signature: the sizes of the wire form, and names that requests may use."""
     return {
         "image_px": config.wire.image_px,
         "num_frames": config.wire.num_frames,
@@ -180,4 +181,5 @@ def wire_spec(config: Config) -> dict[str, int]:
         "search_history_length": config.wire.search_history_length,
         "max_page_size": config.search.max_page_size,
         "ranking_depth": config.search.ranking_depth,
+        "display_fields": list(config.search.displayed),
     }

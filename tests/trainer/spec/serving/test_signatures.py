@@ -31,9 +31,9 @@ def test_every_input_has_a_default():
         assert all(port.default is not None for port in signature.inputs), signature.name
 
 
-def test_search_text_needs_only_text_and_page_size():
+def test_search_text_needs_only_text_page_size_and_fields():
     [search_text] = [signature for signature in signatures(base()) if signature.name == "search_text"]
-    assert [port.name for port in search_text.inputs] == ["query_text", "page_size"]
+    assert [port.name for port in search_text.inputs] == ["query_text", "page_size", "fields"]
 
 
 def test_a_client_learns_the_sizes_of_the_wire_form():

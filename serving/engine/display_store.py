@@ -1,0 +1,81 @@
+"""Display store: texts of the items of a bundle that a page shows beside its results.
+
+All fields of an item are one string, which is divided only where a request asks for fields.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from trainer.ops.numbers import status_bit
+from trainer.spec.serving.signatures import QueryStatus
+
+SEPARATOR = "\x1f"  # ASCII's unit separator, which no text needs
+
+
+class Displayed(NamedTuple):
+    """Texts of the results of a batch.
+
+    Attributes:
+      texts: [batch, results, fields] string, "" where the item has none; no fields where no request asks for any.
+      status: [batch] int32 `QueryStatus` bits: whether the request names a field that the bundle does not keep.
+    """
+
+    texts: tf.Tensor
+    status: tf.Tensor
+
+
+class DisplayStore(tf.Module):
+    """Texts of items by row; the last row is blank."""
+
+    def __init__(self, columns: Mapping[str, np.ndarray], *, fields: Sequence[str]) -> None:
+        """Keeps `fields` of the columns of a `serving.catalogue.catalogue.Catalogue`, in row order."""
+        super().__init__(name="display")
+        self.num_fields = len(fields)
+        texts = [[display_text(name, value) for value in columns[name]] for name in fields]
+        num_items = len(columns["title"])
+        joined = [SEPARATOR.encode().join(row) for row in zip(*texts, strict=True)] if fields else [b""] * num_items
+        self.records = tf.Variable(tf.constant([*joined, b""], tf.string), trainable=False, name="records")
+        keys, places = tf.constant([*fields, ""]), tf.range(self.num_fields + 1)
+        self.place_of = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(keys, places), default_value=self.num_fields
+        )
+
+    def display(self, rows: tf.Tensor, fields: tf.Tensor) -> Displayed:
+        """Returns the texts of results; a request that asks for nothing costs nothing.
+
+        Args:
+          rows: [batch, results] int32, the number of items for a blank one.
+          fields: [batch, any] string, names of fields; "" is padding.
+        """
+        batch, width = tf.shape(rows)[0], rows.shape[1]
+
+        def nothing() -> Displayed:
+            return Displayed(tf.fill(tf.stack([batch, width, 0]), b""), tf.fill([batch], 0))
+
+        return tf.cond(tf.size(fields) > 0, lambda: self._texts(rows, fields), nothing)
+
+    def _texts(self, rows: tf.Tensor, fields: tf.Tensor) -> Displayed:
+        places = self.place_of.lookup(fields)
+        divided = tf.strings.split(tf.reshape(tf.gather(self.records, rows), [-1]), SEPARATOR)
+        texts = divided.to_tensor(b"", shape=[None, self.num_fields + 1])  # the last one is that of no field
+        texts = tf.reshape(texts, [tf.shape(rows)[0], rows.shape[1], self.num_fields + 1])
+        chosen = tf.gather(tf.transpose(texts, [0, 2, 1]), places, batch_dims=1)
+        unknown = (places == self.num_fields) & (fields != b"")
+        return Displayed(
+            tf.transpose(chosen, [0, 2, 1]), status_bit(tf.reduce_any(unknown, axis=1), QueryStatus.NAME_UNKNOWN)
+        )
+
+
+def display_text(name: str, value: bytes | float | int | np.ndarray) -> bytes:
+    """Returns a value of a column as a page shows it: a list as lines, of a category the longest path."""
+    if isinstance(value, np.ndarray):
+        parts = [part for part in value.tolist() if part]
+        value = max(parts, key=len, default=b"") if name == "category" else b"\n".join(parts)
+    if isinstance(value, bytes):
+        return value.replace(SEPARATOR.encode(), b" ")
+    if isinstance(value, np.floating):
+        return b"" if value < 0 else np.format_float_positional(value, trim="-").encode()
+    return b"%d" % value
