@@ -146,13 +146,13 @@ class TowersModule(tf.Module):
         embedding = (self.embed_item, self.embed_day, self.embed_query, self.embed_text)
         matching = (self.query_keys, self.item_keys, self.score_pairs)
         functions = (*embedding, *matching, self.classify_queries, self.classify_reviews)
-        traced = [function.get_concrete_function() for function in functions]
         # Only what the functions use is saved: neither the optimizer nor the training snapshot of item vectors.
-        self.model_variables = list({id(v): v for function in traced for v in function.graph.variables}.values())
+        self.model_variables = list({id(v): v for function in functions for v in function.graph.variables}.values())
 
 
 def _function(python_function: Callable[..., Any], *specs: Any) -> Any:
-    return tf.function(python_function, input_signature=specs, autograph=False)
+    """Returns a concrete function: saving one that is not would trace it again."""
+    return tf.function(python_function, input_signature=specs, autograph=False).get_concrete_function()
 
 
 def _embed_item(model: Model, ops: ModelOps, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

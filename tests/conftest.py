@@ -36,11 +36,21 @@ def components() -> types.SimpleNamespace:
     return import_components()
 
 
+# Fixtures of a session that take long: the files that use one of them are run by one process.
+SHARED = ("facade_run", "trained", "golden_folder")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first, so that processes which share the files end together."""
+    """Files are not split among processes, and those that take long come first, so that all processes end together."""
     length: collections.Counter[pathlib.Path] = collections.Counter()
+    group: dict[pathlib.Path, str] = {}
     for item in items:
         length[item.path] += 100 * bool(item.get_closest_marker("e2e")) + bool(item.get_closest_marker("slow"))
+        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
+        group[item.path] = (shared or [group.get(item.path, str(item.path))])[0]
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group[item.path]))
     items.sort(key=lambda item: -length[item.path])
     if "tensorflow" in sys.modules:
         # Graphs run as they were traced: to optimize one takes longer than the few runs that a test makes of it.

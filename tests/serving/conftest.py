@@ -93,3 +93,13 @@ def bundle(towers: LoadedTowers, shop: Shop) -> Bundle:
     """With a column that words do not read, so that items can be told apart by what is shown of them."""
     photos = np.array([b"photos/" + name for name in shop.ids], object)
     return make_bundle(towers, shop.catalogue(columns={"image_uri": photos}))
+
+
+@pytest.fixture(scope="session")
+def golden_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the data (`shop`) and the stock bundle (`bundle/stock/1`) of the golden answers."""
+    from tests.support import golden_bundle
+
+    folder = tmp_path_factory.mktemp("golden")
+    golden_bundle.build(folder)
+    return folder

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import golden_bundle, tiny_shop
+from tests.support import tiny_shop
 from tests.support.golden import GOLDEN
 from trainer.spec.serving.signatures import signatures
 
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return tf.saved_model.load(str(golden_bundle.build(tmp_path_factory.mktemp("golden"))))
+def bundle(golden_folder):
+    return tf.saved_model.load(str(golden_folder / "bundle/stock/1"))
 
 
 def raw(value):

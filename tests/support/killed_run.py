@@ -6,7 +6,6 @@ The lives are forks of one process that has imported everything and run nothing,
 Prints one JSON line for each life: its signal or exit code, the step it began after and the last one it steps.
 """
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -20,7 +19,6 @@ import numpy as np
 import tensorflow as tf
 
 from tests.support import tiny_shop
-from trainer.spec.training import RunConfig
 from trainer.tables.open import DatasetPaths, open_tables
 from trainer.training.distributed.preemption import EXIT_CODE, Preempted, Preemption
 from trainer.training.fit import RunPaths, make_loop
@@ -28,16 +26,9 @@ from trainer.training.fit import RunPaths, make_loop
 WEIGHTS = "weights.npz"
 
 
-def config():
-    train = dataclasses.replace(
-        tiny_shop.CONFIG.train, epochs=3, max_steps=24, gradient_accumulation_steps=1, deterministic=True
-    )
-    return dataclasses.replace(tiny_shop.CONFIG, train=train, run=RunConfig(checkpoint_every_steps=3))
-
-
 def live(folder, inputs, tell):
     """One life: trains from wherever the last one got to, and leaves its weights when it gets to the end."""
-    wanted = config()
+    wanted = tiny_shop.SHORT_RUN
     tf.keras.utils.set_random_seed(wanted.train.seed)
     tf.config.experimental.enable_op_determinism()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # as tests/conftest.py has it

@@ -15,12 +15,20 @@ from tests.support import fake_media
 from trainer.spec.feature_list import FEATURES, features_of
 from trainer.spec.features import Dtype, Feature, Side
 from trainer.spec.presets import tiny
+from trainer.spec.training import RunConfig
 from trainer.spec.transformed import ITEM_VOCABULARY, WORD_VOCABULARY
 from trainer.tables.open import DatasetPaths
 
 NUM_ITEMS = 24
 CONFIG = dataclasses.replace(
     tiny(), train=dataclasses.replace(tiny().train, epochs=12, batch_size=32, learning_rate=0.01)
+)
+# A run of 24 steps, of words, numbers and histories alone: for what is about the run and not about the towers.
+SHORT_RUN = dataclasses.replace(
+    CONFIG,
+    tower=dataclasses.replace(CONFIG.tower, disabled_branches="image,video,audio,graph,trend,searches,profile"),
+    train=dataclasses.replace(CONFIG.train, epochs=3, max_steps=24, gradient_accumulation_steps=1, deterministic=True),
+    run=RunConfig(checkpoint_every_steps=3),
 )
 
 

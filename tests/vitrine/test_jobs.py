@@ -1,7 +1,6 @@
 """The facade from the tiny shop to an answer: train, build, evaluate, publish, load, serve, refresh."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -10,44 +9,29 @@ import vitrine
 from serving.bundle import __main__ as building
 from serving.evaluation import __main__ as evaluation
 from serving.server.protocol.errors import ServingError
-from tests.support import tiny_shop
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """The folder of a whole run through the facade, and what its functions returned."""
-    folder = tmp_path_factory.mktemp("facade")
-    data, model = folder / "data", folder / "model"
-    tiny_shop.write(data)
-    trained = vitrine.train(data, model, config=tiny_shop.CONFIG)
-    report = vitrine.build_bundle(trained.towers_dir, data, model / "bundle", flavours=["stock"])
-    version = vitrine.publish(model / "bundle", folder / "published")
-    return folder, trained, report, version
 
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_towers_are_trained_measured_built_and_published(run, capsys):
-    folder, trained, report, version = run
-    assert trained.report.value("held_out", "all", "recall@10") > 0.5  # ten of 24 items at random: 0.42
-    assert json.loads((folder / "model/metrics.json").read_text())["model_id"] == trained.model_id
-    assert (report.num_items, version) == (24, 1)
-    quality = vitrine.evaluate(folder / "published/stock/1", folder / "data")
+def test_towers_are_trained_measured_built_and_published(facade_run, capsys):
+    assert facade_run.trained.report.value("held_out", "all", "recall@10") > 0.5  # ten of 24 items at random: 0.42
+    assert json.loads((facade_run.model / "metrics.json").read_text())["model_id"] == facade_run.trained.model_id
+    assert (facade_run.report.num_items, facade_run.version) == (24, 1)
+    quality = vitrine.evaluate(facade_run.published / "stock/1", facade_run.data)
     assert quality.requests == 48  # 24 searches in each of two rounds
     assert quality.recall > quality.popularity
-    page = (folder / "data/report.html").read_text(encoding="utf-8")
+    page = (facade_run.data / "report.html").read_text(encoding="utf-8")
     assert "Held-out actions" in page  # the trainer's evaluation came with the bundle
     assert "could not be made" not in page
-    arguments = ["--bundle", str(folder / "published/stock/1"), "--data", str(folder / "data"), "--output="]
+    arguments = ["--bundle", str(facade_run.published / "stock/1"), "--data", str(facade_run.data), "--output="]
     assert evaluation.main(arguments) == 0
     assert f"recall@10 {quality.recall:.3f} on 48 requests" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_a_bundle_answers_the_same_in_this_process_and_behind_a_server(run):
-    folder, *_ = run
-    with vitrine.load_bundle(folder / "published/stock") as bundle:
+def test_a_bundle_answers_the_same_in_this_process_and_behind_a_server(facade_run):
+    with vitrine.load_bundle(facade_run.published / "stock") as bundle:
         assert {"search", "explain", "similar_items"} <= set(bundle.signatures)
         here = bundle.search(query_text=["colour3"], page_size=[5])
         assert bundle.manifest["bundle_version"] == here["bundle_version"][0].decode()
@@ -57,7 +41,7 @@ def test_a_bundle_answers_the_same_in_this_process_and_behind_a_server(run):
             bundle.serach  # noqa: B018
         with pytest.raises(ServingError, match="query_texts"):
             bundle.search(query_texts=["red"])
-    with vitrine.Server(model_base_path=folder / "published/stock") as server:
+    with vitrine.Server(model_base_path=facade_run.published / "stock") as server:
         for client in (vitrine.Client(rest=server.rest), vitrine.Client(grpc=server.grpc)):
             found = client.search(text="colour3", page_size=5)
             assert list(found.ids) == [name.decode() for name in here["ids"][0][:5]]
@@ -66,21 +50,19 @@ def test_a_bundle_answers_the_same_in_this_process_and_behind_a_server(run):
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_a_refresh_of_an_unchanged_catalogue_changes_nothing(run, tmp_path):
-    folder, _, report, _ = run
-    refreshed = vitrine.refresh(folder / "published", folder / "data", tmp_path / "refreshed")
-    assert (refreshed.changed, refreshed.bundle_version) == (False, report.bundle_version)
+def test_a_refresh_of_an_unchanged_catalogue_changes_nothing(facade_run, tmp_path):
+    refreshed = vitrine.refresh(facade_run.published, facade_run.data, tmp_path / "refreshed")
+    assert (refreshed.changed, refreshed.bundle_version) == (False, facade_run.report.bundle_version)
 
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_the_command_line_builds_the_same_bundle(run, tmp_path, capsys):
-    folder, _, report, _ = run
-    arguments = ["--towers", str(folder / "model/towers"), "--data", str(folder / "data"), "--flavours", "stock"]
-    assert building.main([*arguments, "--output", str(tmp_path), "--version", "7"]) == 0
-    assert json.loads(capsys.readouterr().out)["bundle_version"] == report.bundle_version
-    assert (tmp_path / "stock/7/saved_model.pb").exists()
-    shutil.rmtree(tmp_path / "stock")
+def test_the_command_line_builds_the_same_bundle(facade_run, by_command):
+    assert json.loads(by_command.printed)["bundle_version"] == facade_run.report.bundle_version
+    assert (by_command.folder / "scann/7/saved_model.pb").exists()
+
+
+def test_the_command_line_asks_for_items(tmp_path, capsys):
     assert building.main(["--towers", "towers", "--output", str(tmp_path)]) == 1
     assert "no items are named; wanted --data or --items" in capsys.readouterr().err
 

@@ -81,6 +81,7 @@ class Tower(tf.keras.layers.Layer):
         self.dropout = {modality: dropout[modality] for modality in encoders}
         self.unit_length = unit_length
         self.disabled = frozenset(disabled)
+        self._inference = tf.function(self._encode_branch, autograph=False, reduce_retracing=True)
         self._check_order()
 
     def _check_order(self) -> None:
@@ -127,9 +128,9 @@ class Tower(tf.keras.layers.Layer):
         self, modalities: Sequence[Modality], inputs: Tensors, *, training: bool, skip_absent: bool = False
     ) -> EncodedBranches:
         """Runs the encoders of some branches on the rows in which they are present."""
-        given = {m: is_present(m, inputs) & (m not in self.disabled) for m in modalities if has_inputs(m, inputs)}
+        given = {m: is_present(m, inputs) for m in modalities if has_inputs(m, inputs)}
         nowhere = tf.zeros_like(next(iter(given.values())))
-        mask = tf.stack([given.get(modality, nowhere) for modality in modalities], axis=1)
+        mask = tf.stack([nowhere if m in self.disabled else given.get(m, nowhere) for m in modalities], axis=1)
         if _MASKED in inputs:
             mask &= ~tf.stack([is_masked(m, inputs) for m in modalities])
         if training:
@@ -164,15 +165,26 @@ class Tower(tf.keras.layers.Layer):
         )
 
     def branch(self, modality: Modality, inputs: Tensors, present: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Encodes one branch in the rows that are present: [rows, dim] float32, zeros for the others."""
-        encoder = self.encoders[modality.value]
+        """Encodes one branch in the rows that are present: [rows, dim] float32, zeros for the others.
+
+        A disabled branch is zeros everywhere.
+        """
+        if modality in self.disabled:
+            return tf.zeros([tf.shape(present)[0], self.dim])
+        values = branch_inputs(modality, inputs)
+        if training or tf.executing_eagerly():
+            return self._encode_branch(modality.value, values, present, training)
+        return self._inference(modality.value, values, present)  # one graph, which all others share
+
+    def _encode_branch(self, name: str, inputs: Tensors, present: tf.Tensor, training: bool = False) -> tf.Tensor:
+        encoder = self.encoders[name]
 
         def encode(rows: Tensors) -> tf.Tensor:
             # An encoder may compute in bfloat16; vectors are added and compared in float32.
             vectors = tf.cast(encoder(rows, training=training), tf.float32)
-            return vectors if modality in UNNORMALIZED_BRANCHES else normalize(vectors)
+            return vectors if Modality(name) in UNNORMALIZED_BRANCHES else normalize(vectors)
 
-        return encode_present_rows(encode, branch_inputs(modality, inputs), present)
+        return encode_present_rows(encode, inputs, present)
 
 
 def drop_branches(present: tf.Tensor, rates: Sequence[float], *, keep_one: bool = True) -> tf.Tensor:

@@ -3,11 +3,13 @@
 Mel scale and filters are those of `tf.signal`: https://www.tensorflow.org/api_docs/python/tf/signal/linear_to_mel_weight_matrix
 """
 
-from typing import NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from trainer.ops.blocks.decoding import Decoded, decode_readable, scatter_decoded
+from trainer.ops.blocks.decoding import Scattered, decode_readable, read_flat, scatter_decoded
 from trainer.spec.config import SPECTRUM_STEP, SPECTRUM_WINDOW, WireConfig
 from trainer.spec.units import SAMPLE_RATE_HZ
 
@@ -61,31 +63,41 @@ def to_model(sounds: tf.Tensor, *, wire: WireConfig, num_mel_bins: int) -> Mel:
       wire: Sizes of the wire form: a longer sound is cut, a shorter one padded with silence.
       num_mel_bins: Number of mel bands.
     """
-    decoded = _decode_all(sounds, wire.audio_samples)
-    # The blank row goes only after the spectrum, which fails on an empty batch.
-    mel = log_mel(decoded.content, num_mel_bins=num_mel_bins)[:-1]
-    scattered = scatter_decoded(sounds, decoded.rows[:-1], mel)
-    return Mel(mel=scattered.content, present=scattered.present, unreadable=scattered.unreadable)
+    found = read_flat(sounds, read=_mel_reader(wire.audio_samples, num_mel_bins))
+    return Mel(mel=found.content, present=found.present, unreadable=found.unreadable)
 
 
 def to_samples(sounds: tf.Tensor, *, wire: WireConfig) -> Samples:
     """Decodes sounds for an encoder that reads the wave form; `sounds` and `wire` as in `to_model`."""
-    decoded = _decode_all(sounds, wire.audio_samples)
-    samples = tf.cast(tf.round(32_768.0 * decoded.content[:-1]), tf.int16)  # as in the file
-    scattered = scatter_decoded(sounds, decoded.rows[:-1], samples)
-    return Samples(samples=scattered.content, present=scattered.present, unreadable=scattered.unreadable)
+    found = read_flat(sounds, read=_samples_reader(wire.audio_samples))
+    return Samples(samples=found.content, present=found.present, unreadable=found.unreadable)
 
 
-def _decode_all(sounds: tf.Tensor, length: int) -> Decoded:
-    """Decodes flat rows of sounds to samples [n, length] float32, with a blank one behind them."""
-    flat = tf.reshape(sounds, [-1])
-    candidates = tf.where(is_readable(flat))[:, 0]
-    return decode_readable(
-        candidates,
-        tf.gather(flat, candidates),
-        decode=lambda sound: _decode(sound, length),
-        blank=tf.zeros([length]),
-    )
+@functools.cache
+def _mel_reader(length: int, num_mel_bins: int) -> Any:
+    return _reader(length, lambda samples: log_mel(samples, num_mel_bins=num_mel_bins))
+
+
+@functools.cache
+def _samples_reader(length: int) -> Any:
+    return _reader(length, lambda samples: tf.cast(tf.round(32_768.0 * samples), tf.int16))  # as in the file
+
+
+def _reader(length: int, features: Callable[[tf.Tensor], tf.Tensor]) -> Any:
+    """Returns `Scattered` features of flat sounds as one graph, which every graph that reads such sounds shares."""
+
+    def read(sounds: tf.Tensor) -> Scattered:
+        candidates = tf.where(is_readable(sounds))[:, 0]
+        decoded = decode_readable(
+            candidates,
+            tf.gather(sounds, candidates),
+            decode=lambda sound: _decode(sound, length),
+            blank=tf.zeros([length]),
+        )
+        # The blank row goes only after the features: a spectrum fails on an empty batch.
+        return scatter_decoded(sounds, decoded.rows[:-1], features(decoded.content)[:-1])
+
+    return tf.function(read, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 
 
 def log_mel(samples: tf.Tensor, *, num_mel_bins: int) -> tf.Tensor:

@@ -3,12 +3,13 @@
 An undecodable image counts as absent and never fails its neighbours.
 """
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from trainer.ops.blocks import orientation
-from trainer.ops.blocks.decoding import decode_readable, scatter_decoded
+from trainer.ops.blocks.decoding import Scattered, decode_readable, read_flat, scatter_decoded
 
 _MAX_BYTES = 20 * 1024 * 1024
 _MAX_PIXELS = 50_000_000
@@ -105,13 +106,22 @@ def to_model(pictures: tf.Tensor, *, px: int) -> Pixels:
       pictures: [...] string, JPEG or PNG bytes, "" where absent.
       px: Side of the square, in pixels.
     """
-    flat = tf.reshape(pictures, [-1])
-    candidates = tf.where(is_readable(flat))[:, 0]
-    decoded = decode_readable(
-        candidates,
-        tf.gather(flat, candidates),
-        decode=lambda picture: _decode(picture, px),
-        blank=tf.zeros([px, px, 3], tf.uint8),
-    )
-    scattered = scatter_decoded(pictures, decoded.rows[:-1], decoded.content[:-1])
-    return Pixels(pixels=scattered.content, present=scattered.present, unreadable=scattered.unreadable)
+    found = read_flat(pictures, read=_reader(px))
+    return Pixels(pixels=found.content, present=found.present, unreadable=found.unreadable)
+
+
+@functools.cache
+def _reader(px: int) -> Any:
+    """Returns `Scattered` of flat pictures as one graph, which every graph that reads pictures of a size shares."""
+
+    def read(pictures: tf.Tensor) -> Scattered:
+        candidates = tf.where(is_readable(pictures))[:, 0]
+        decoded = decode_readable(
+            candidates,
+            tf.gather(pictures, candidates),
+            decode=lambda picture: _decode(picture, px),
+            blank=tf.zeros([px, px, 3], tf.uint8),
+        )
+        return scatter_decoded(pictures, decoded.rows[:-1], decoded.content[:-1])
+
+    return tf.function(read, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)

@@ -29,6 +29,7 @@ def is_replaced(text: tf.Tensor) -> tf.Tensor:
     return tf.not_equal(text, valid_utf8(text))
 
 
+@tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)  # one graph, which all others share
 def words(text: tf.Tensor) -> tf.RaggedTensor:
     """Splits text into case-folded words.
 

@@ -4,7 +4,7 @@ import collections
 import hashlib
 import itertools
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ import tensorflow as tf
 from trainer.ops import example_reader, examples, graph, trend
 from trainer.ops.blocks import price
 from trainer.spec.branches import USER_MODALITIES
+from trainer.spec.config import WireConfig
 from trainer.spec.feature_list import features_of
-from trainer.spec.features import Dtype, Side
+from trainer.spec.features import Dtype, Feature, Side
 from trainer.tables import columnar
 from trainer.tables.id_assigner import IdAssigner
 
@@ -156,26 +157,50 @@ def _check_ids(ids: Sequence[bytes], files: Sequence[str]) -> None:
         )
 
 
+class EventFunctions:
+    """Functions of events as graphs, traced once for the splits that are built with them.
+
+    Attributes:
+      parse: Event Examples [batch] string to the wire form.
+      to_query: Content of queries in wire form to model inputs and `RAW_TEXT`.
+      to_shopper: Features of shoppers in wire form to model inputs.
+      to_review: Review texts [review] string to model inputs.
+    """
+
+    def __init__(self, ops: examples.ModelOps) -> None:
+        wire = ops.config.wire
+        sides = (Side.QUERY, Side.EVENT)
+        content, shopper = _query_content_features(), _shopper_features()
+
+        def to_query(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            raw = tf.strings.join(examples.texts_of(values, Side.QUERY), " ")
+            return {**ops.query_content_model_inputs(values), RAW_TEXT: raw}
+
+        def to_shopper(values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            inputs = ops.user_model_inputs(values)
+            return {name: inputs[name] for name in inputs if name != "status"}
+
+        self.parse = lambda serialized: examples.parse(serialized, sides=sides, wire=wire)
+        self.to_query = _compiled(to_query, content, wire)
+        self.to_shopper = _compiled(to_shopper, shopper, wire)
+        self.to_review = ops.review_model_inputs
+
+
 def build_events(
-    directory: pathlib.Path, *, files: Sequence[str], ops: examples.ModelOps, row_of: Mapping[bytes, int]
+    directory: pathlib.Path, *, files: Sequence[str], functions: EventFunctions, row_of: Mapping[bytes, int]
 ) -> None:
     """Writes the event tables of one split into the empty folder `directory`.
 
     Args:
       directory: Gets the folders `queries`, `reviews`, `requests` and `rows`.
       files: Event Examples; may be none.
-      ops: From wire form to model inputs.
+      functions: From Examples to model inputs.
       row_of: Store row of each item id; events of other items are dropped and counted.
     """
-    sides = (Side.QUERY, Side.EVENT)
-
-    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        return examples.parse(serialized, sides=sides, wire=ops.config.wire)
-
-    empty = {name: value.numpy() for name, value in parse(tf.constant([], tf.string)).items()}
-    with _EventBuilder(directory, ops=ops, row_of=row_of) as builder:
+    empty = {name: value.numpy() for name, value in functions.parse(tf.constant([], tf.string)).items()}
+    with _EventBuilder(directory, functions=functions, row_of=row_of) as builder:
         builder.append(empty)  # so that a split without events has its columns too
-        for wire in _read(files, parse):
+        for wire in _read(files, functions.parse):
             builder.append(wire)
         builder.finish()
 
@@ -183,7 +208,7 @@ def build_events(
 class _EventBuilder:
     """Writer of one split; the model inputs of a query that occurs in many rows are computed and stored once."""
 
-    def __init__(self, directory: pathlib.Path, *, ops: examples.ModelOps, row_of: Mapping[bytes, int]) -> None:
+    def __init__(self, directory: pathlib.Path, *, functions: EventFunctions, row_of: Mapping[bytes, int]) -> None:
         for name in ("queries", "reviews", "requests", "rows"):
             (directory / name).mkdir()
         self._queries = columnar.TableWriter(directory / "queries")
@@ -197,25 +222,9 @@ class _EventBuilder:
         self._row_of = row_of
         self._dropped = 0
         self._names: list[str] = []  # columns of the shopper
-        self._query_features = [f for f in features_of(Side.QUERY) if f.modality not in (None, *USER_MODALITIES)]
-        self._shopper = [f for f in features_of(Side.QUERY) if f.modality in USER_MODALITIES]
-
-        @tf.function(reduce_retracing=True, autograph=False)
-        def to_query(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {
-                **ops.query_content_model_inputs(wire),
-                RAW_TEXT: tf.strings.join(examples.texts_of(wire, Side.QUERY), " "),
-            }
-
-        @tf.function(reduce_retracing=True, autograph=False)
-        def to_shopper(wire: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            features = ops.user_model_inputs(wire)
-            del features["status"]
-            return features
-
-        self._to_query = to_query
-        self._to_shopper = to_shopper
-        self._to_review = ops.review_model_inputs
+        self._functions = functions
+        self._query_features = _query_content_features()
+        self._shopper = _shopper_features()
         self._review_rows(np.array([b""], object))  # row 0: no review
 
     def __enter__(self) -> "_EventBuilder":
@@ -253,7 +262,7 @@ class _EventBuilder:
     def _shopper_columns(self, wire: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Model inputs of the shopper for every row: {name: [n, ...]}."""
         inputs = {feature.name: _tensor(wire[feature.name]) for feature in self._shopper}
-        columns = {name: values.numpy() for name, values in self._to_shopper(inputs).items()}
+        columns = {name: values.numpy() for name, values in self._functions.to_shopper(inputs).items()}
         return {**columns, "history_rows": _rows_of(wire["history_ids"], self._row_of)}
 
     def finish(self) -> None:
@@ -273,14 +282,29 @@ class _EventBuilder:
         numbers, new = self._query_ids.assign(keys)
         if len(new) or not self._queries.num_rows:
             features = {f.name: _tensor(wire[f.name][new]) for f in self._query_features}
-            self._queries.append({name: value.numpy() for name, value in self._to_query(features).items()})
+            self._queries.append({name: value.numpy() for name, value in self._functions.to_query(features).items()})
         return numbers
 
     def _review_rows(self, texts: np.ndarray) -> np.ndarray:
         numbers, new = self._review_ids.assign(texts.tolist())
         if len(new):
-            self._reviews.append({"review_words": self._to_review(tf.constant(texts[new].tolist())).numpy()})
+            self._reviews.append({"review_words": self._functions.to_review(tf.constant(texts[new].tolist())).numpy()})
         return numbers
+
+
+def _query_content_features() -> tuple[Feature, ...]:
+    """Returns the features of the content of queries."""
+    return tuple(f for f in features_of(Side.QUERY) if f.modality not in (None, *USER_MODALITIES))
+
+
+def _shopper_features() -> tuple[Feature, ...]:
+    """Returns the query features of shoppers."""
+    return tuple(f for f in features_of(Side.QUERY) if f.modality in USER_MODALITIES)
+
+
+def _compiled(function: Callable[..., Any], features: Iterable[Feature], wire: WireConfig) -> Any:
+    specs = {feature.name: examples.tensor_spec(feature, wire) for feature in features}
+    return tf.function(function, input_signature=[specs], autograph=False)
 
 
 def _tensor(values: np.ndarray) -> tf.Tensor:

@@ -82,7 +82,8 @@ def open_tables(
     key, directory = _build_items(inputs.items, ops=ops, transform_graph=transform_graph, work_dir=work_dir)
     days = _build_days(inputs.days, ops=ops, items=directory, items_key=key, work_dir=work_dir)
     items = ItemStore(directory, days.directory)
-    build = functools.partial(_build_events, ops=ops, items=items, items_key=key, work_dir=work_dir)
+    functions = builders.EventFunctions(ops)
+    build = functools.partial(_build_events, functions=functions, items=items, items_key=key, work_dir=work_dir)
     splits = [build(patterns) for patterns in (inputs.train, inputs.evaluation)]
     train, held_out = (EventTable(split.directory) for split in splits)
     if not train.num_rows:
@@ -122,7 +123,8 @@ def _load_ops(
 def open_events(patterns: Iterable[str], tables: TrainingTables, *, work_dir: pathlib.Path) -> EventTable:
     """The events of one more split, about the items of `tables`."""
     key = tables.key.split("-")[0]
-    split = _build_events(patterns, ops=tables.ops, items=tables.items, items_key=key, work_dir=work_dir)
+    functions = builders.EventFunctions(tables.ops)
+    split = _build_events(patterns, functions=functions, items=tables.items, items_key=key, work_dir=work_dir)
     return EventTable(split.directory)
 
 
@@ -146,13 +148,18 @@ def _build_items(
 
 
 def _build_events(
-    patterns: Iterable[str], *, ops: examples.ModelOps, items: ItemStore, items_key: str, work_dir: pathlib.Path
+    patterns: Iterable[str],
+    *,
+    functions: builders.EventFunctions,
+    items: ItemStore,
+    items_key: str,
+    work_dir: pathlib.Path,
 ) -> _Built:
     files = find_files(patterns)
     key = _key(files, items_key)
     directory = work_dir / f"events-{key}"
     columnar.build_once(
-        directory, lambda aside: builders.build_events(aside, files=files, ops=ops, row_of=items.row_of)
+        directory, lambda aside: builders.build_events(aside, files=files, functions=functions, row_of=items.row_of)
     )
     return _Built(key, directory)
 

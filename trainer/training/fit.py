@@ -14,7 +14,7 @@ from trainer.model.build import build_model
 from trainer.model.two_tower import TwoTower
 from trainer.source_hash import source_hash
 from trainer.spec.config import Config, to_json
-from trainer.spec.training import RunConfig
+from trainer.spec.training import Precision, RunConfig
 from trainer.tables.open import DatasetPaths, TrainingTables, open_tables
 from trainer.training.batches import Batches
 from trainer.training.calibration import calibrate
@@ -196,7 +196,13 @@ def run_key(config: Config, tables: TrainingTables, *, replicas: int, published:
 
 
 def as_float32(model: TwoTower, config: Config, *, num_subwords: int) -> TwoTower:
-    """Returns a model of the same weights that computes in float32 on one device, for evaluation and export."""
+    """Returns a model of the same weights that computes in float32 on one device, for evaluation and export.
+
+    It is the model itself where it does so already: its compiled functions are there.
+    """
+    is_distributed = isinstance(model.trainable_variables[0], tf.distribute.DistributedValues)
+    if config.train.precision is Precision.FLOAT32 and not is_distributed:
+        return model
     plain = build_model(config, num_subwords=num_subwords)
     for to, source in zip(plain.trainable_variables, model.trainable_variables, strict=True):
         to.assign(source.numpy())

@@ -1,6 +1,7 @@
 """The page of a tiny bundle: every section has its figures, nothing is fetched, what is absent costs its section."""
 
 import json
+import shutil
 
 import html5lib
 import pytest
@@ -11,7 +12,7 @@ from serving.report.inputs import ReportInputs
 from serving.report.run_report import make_report
 from tests.serving.report.test_accuracy_section import METRICS
 from tests.serving.report.test_head_section import BINARY
-from tests.support import golden_bundle, tiny_shop
+from tests.support import tiny_shop
 from trainer.spec.features import Side
 
 HTML = "{http://www.w3.org/1999/xhtml}"
@@ -23,11 +24,10 @@ EVIL = "<script>alert(1)</script> colour3"
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built(golden_folder, tmp_path_factory):
     """The folder of the bundle and the data, with an evaluation, counts and a query that would like to run."""
-    folder = tmp_path_factory.mktemp("report")
-    bundle = golden_bundle.build(folder)
-    data = folder / "shop"
+    folder = shutil.copytree(golden_folder, tmp_path_factory.mktemp("report") / "golden")
+    bundle, data = folder / "bundle/stock/1", folder / "shop"
     (bundle / "assets.extra/metrics.json").write_text(json.dumps(METRICS))
     (bundle / "assets.extra/curves.json").write_text(json.dumps({"click": BINARY}))
     (data / "summary.json").write_text(json.dumps({"items": {"read": 25, "written": 24, "dropped/malformed": 1}}))

@@ -5,9 +5,13 @@ import pytest
 import tensorflow as tf
 
 from tests.support.hub_modules import MeanColour, saved
+from tests.support.model_inputs import DAILY_INPUTS
 from tests.trainer.model.test_model import CONFIG, ITEMS, _gradients, batch  # noqa: F401  the batch is a fixture
 from trainer.model.build import build_model
+from trainer.nn.blocks import gather_rows
+from trainer.spec.branches import DAILY_MODALITIES, branches_of
 from trainer.spec.config import override
+from trainer.spec.features import Modality, Side
 from trainer.spec.tower import SimilarityKind
 
 OPTIONS = (
@@ -67,3 +71,27 @@ def test_fine_tuned_variables_are_listed_once(fine_tune, tmp_path):
     model = made(f"tower.vision.pretrained={handle}", f"tower.vision.fine_tune={str(fine_tune).lower()}")
     assert [variable.shape for variable in model.pretrained_variables] == [(3, 3)] * fine_tune
     assert all(any(one is each for each in model.trainable_variables) for one in model.pretrained_variables)
+
+
+def test_disabled_branches_are_zeros_and_have_no_variables(batch):  # noqa: F811
+    plain, disabled = made(), made("tower.disabled_branches=image,graph,history")
+    encoders = [disabled.item_tower.encoders["image"], disabled.item_tower.encoders["graph"]]
+    assert [encoder.variables for encoder in encoders] == [[], []]
+    encoded = disabled.encode_batch(batch)
+    weights, branches = (
+        {side: encoded[side][name].numpy() for side in (Side.ITEM, Side.QUERY)} for name in ("weights", "branches")
+    )
+    for side, name in ((Side.ITEM, "image"), (Side.ITEM, "graph"), (Side.QUERY, "image"), (Side.QUERY, "history")):
+        place = [modality.value for modality in branches_of(side)].index(name)
+        assert not weights[side][:, place].any()
+        assert not branches[side][:, place].any()
+        assert plain.encode_batch(batch)[side]["weights"].numpy()[:, place].any()
+    # Nor are they there on a day that is encoded later, as serving does.
+    items = batch["items"]
+    content = {name: values for name, values in items.items() if name not in DAILY_INPUTS}
+    neighbours, present = gather_rows(disabled.snapshot, items["neighbour_rows"])
+    days = {**items, "neighbour_vectors": neighbours, "neighbour_present": present}
+    later = disabled.encode_days(disabled.encode_items_without_price(content)["encoded"], days)["branches"].numpy()
+    graph, trend = (DAILY_MODALITIES.index(modality) for modality in (Modality.GRAPH, Modality.TREND))
+    assert not later[:, graph].any()
+    assert later[:, trend].any()

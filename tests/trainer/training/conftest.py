@@ -12,15 +12,11 @@ def rig(tables, tmp_path_factory):
     from tensorflow.python.framework import config as determinism
 
     from tests.support import tiny_shop
-    from trainer.spec.training import RunConfig
     from trainer.training.distributed.preemption import Preemption
     from trainer.training.fit import RunPaths, make_loop
 
-    train = dataclasses.replace(
-        tiny_shop.CONFIG.train, epochs=3, max_steps=24, gradient_accumulation_steps=1, deterministic=True
-    )
-    config = dataclasses.replace(tiny_shop.CONFIG, train=train, run=RunConfig(checkpoint_every_steps=3))
-    tf.keras.utils.set_random_seed(train.seed)
+    config = tiny_shop.SHORT_RUN
+    tf.keras.utils.set_random_seed(config.train.seed)
     tf.config.experimental.enable_op_determinism()
     paths = RunPaths(checkpoints=str(tmp_path_factory.mktemp("rig")), preemption=Preemption(20.0))
     loop = make_loop(

@@ -1,6 +1,5 @@
 import pytest
 
-from tests.support import tiny_shop
 from trainer.training import checkpoint_evaluator
 
 
@@ -21,4 +20,3 @@ def test_the_evaluator_measures_each_checkpoint_and_ends_with_the_run(rig, shop,
     validation = rig.context.validation
     assert found[24] == pytest.approx(validation.recall())
     assert list((tmp_path / "logs" / "evaluator").iterdir())
-    assert tiny_shop.CONFIG.tower == config.tower

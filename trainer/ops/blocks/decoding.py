@@ -19,7 +19,7 @@ class Decoded(NamedTuple):
 
 
 class Scattered(NamedTuple):
-    """Decoded media in the places of their bytes.
+    """Decoded media in the places of their bytes [...] string.
 
     Attributes:
       content: [..., ...] zeros where absent.
@@ -58,14 +58,22 @@ def decode_readable(
 
 
 def scatter_decoded(media: tf.Tensor, rows: tf.Tensor, content: tf.Tensor) -> Scattered:
-    """Puts content [n, ...] of flat rows [n] where their media [...] string are."""
-    count, inner, shape = tf.size(media, tf.int64), [int(size) for size in content.shape[1:]], tf.shape(media)
-    scattered = tf.scatter_nd(rows[:, tf.newaxis], content, tf.stack([count, *inner]))
+    """Puts content [m, ...] of rows [m] where their media [n] string are."""
+    count, inner = tf.size(media, tf.int64), [int(size) for size in content.shape[1:]]
     present = tf.scatter_nd(rows[:, tf.newaxis], tf.ones_like(rows, tf.int32), [count]) > 0
-    present = tf.reshape(present, shape)
-    scattered = tf.reshape(scattered, tf.concat([shape, inner], 0))
     return Scattered(
-        content=tf.ensure_shape(scattered, [*media.shape, *inner]),
+        content=tf.scatter_nd(rows[:, tf.newaxis], content, tf.stack([count, *inner])),
         present=present,
         unreadable=~present & (media != b""),
     )
+
+
+def read_flat(media: tf.Tensor, *, read: Callable[[tf.Tensor], Scattered]) -> Scattered:
+    """Returns what `read` makes of flat media [n] string, in the shape of `media`."""
+    shape = tf.shape(media)
+
+    def shaped(values: tf.Tensor) -> tf.Tensor:
+        inner = values.shape[1:]
+        return tf.ensure_shape(tf.reshape(values, tf.concat([shape, inner], 0)), [*media.shape, *inner])
+
+    return Scattered(*(shaped(values) for values in read(tf.reshape(media, [-1]))))

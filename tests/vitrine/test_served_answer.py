@@ -1,14 +1,10 @@
 """A trained model, exported, indexed and served: what a client gets is what the model says in Python."""
 
-import pathlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from serving.bundle.build import build_bundle
 from serving.client import Client, audio_wire, image_wire, video_wire
-from serving.towers import export_towers
 from tests.serving.server.in_process import serve
 from tests.support import fake_media, tiny_shop
 from trainer.evaluation.evaluate import TowerEncoder
@@ -41,25 +37,20 @@ QUERIES = {
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served")
-    return fit(tiny_shop.CONFIG, tiny_shop.write(folder / "shop"), work_dir=folder / "work", log_dir=folder / "logs")
-
-
-@pytest.fixture(scope="module")
-def bundles(trained, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bundles")
-    export_towers(trained.model, trained.tables.ops, folder / "towers", model_id=trained.model_id)
-    # The catalogue as it was written for training.
-    shop = tiny_shop.write(folder / "shop")
-    build_bundle(folder / "towers", f"{shop.items[0]}/*", folder / "out", version=1, days_pattern=f"{shop.days[0]}/*")
-    return folder / "out"
+def trained(facade_run):
+    """The model of the run, which is done: it comes from its last checkpoint."""
+    model = fit(
+        tiny_shop.CONFIG, facade_run.inputs, work_dir=facade_run.model / "work", log_dir=facade_run.model / "logs"
+    )
+    assert model.model_id == facade_run.trained.model_id
+    return model
 
 
 @pytest.fixture(scope="module", params=["stock", "scann"])
-def served(bundles, request):
+def served(facade_run, by_command, request):
+    base = facade_run.published if request.param == "stock" else by_command.folder
     # Three signatures are asked here; the others are not made ready.
-    with serve(pathlib.Path(bundles) / request.param, enable_model_warmup=False) as running:
+    with serve(base / request.param, enable_model_warmup=False) as running:
         yield running
 
 
