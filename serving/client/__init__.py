@@ -14,8 +14,8 @@ from .audio import audio_wire
 from .client import Client
 from .errors import ClientError, MediaError
 from .images import Media, image_wire
-from .results import SearchResult
-from .search_options import Filters, PageOptions, QueryOptions, ScoreOptions, SearchOptions
+from .results import FacetCounts, SearchResult
+from .search_options import FacetOptions, Filters, PageOptions, QueryOptions, ScoreOptions, SearchOptions
 from .specs import SignatureSpec, TensorSpec
 from .transports import Credentials
 from .video import video_wire
@@ -24,6 +24,8 @@ __all__ = [
     "Client",
     "ClientError",
     "Credentials",
+    "FacetCounts",
+    "FacetOptions",
     "Filters",
     "Media",
     "MediaError",

@@ -1,5 +1,6 @@
 """Client of a bundle: a query in a caller's terms, its inputs in wire form, the answer as a page of results."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any, Unpack
@@ -8,9 +9,17 @@ import numpy as np
 
 from .arguments import Texts, texts
 from .errors import ClientError
-from .request_inputs import display_inputs, query_inputs, score_inputs, search_inputs
-from .results import SearchResult, explanation, score_components, search_result, to_text
-from .search_options import PageOptions, QueryOptions, ScoreOptions, SearchOptions, check_names
+from .request_inputs import display_inputs, facet_inputs, query_inputs, score_inputs, search_inputs
+from .results import (
+    FacetCounts,
+    SearchResult,
+    explanation,
+    facet_counts,
+    score_components,
+    search_result,
+    to_text,
+)
+from .search_options import FacetOptions, PageOptions, QueryOptions, ScoreOptions, SearchOptions, check_names
 from .specs import SignatureSpec, fill_inputs
 from .transports import NO_CREDENTIALS, Answer, Credentials, Grpc, Rest, Transport
 
@@ -62,7 +71,7 @@ class Client:
           **options: The fields of `PageOptions`: `text`, `image`, `video`, `audio`, `history`, `history_age_days`,
             `search_history`, `search_history_age_days`, `profile`, `user_id`, `seed_items`, `query_weights`,
             `score_weights`, `intent_weight`, `boosts`, `filters`, `page`, `page_size`, `diversity`, `query_id`,
-            `fields`.
+            `fields`, `facets` (with a call of their own).
 
         Raises:
           TypeError: For an option that does not exist.
@@ -74,7 +83,28 @@ class Client:
         fields = texts(options.get("fields"), name="fields")
         inputs = self._search_inputs(options) | display_inputs(fields, wire_spec=self.wire_spec)
         answer = self._answer("search", inputs, query_id=options.get("query_id") or "")
-        return search_result(answer.outputs, fields=fields, query_id=answer.query_id)
+        found = search_result(answer.outputs, fields=fields, query_id=answer.query_id)
+        if not (facets := options.get("facets")):
+            return found
+        counts = self.facets(facets, text=options.get("text"), filters=options.get("filters"))
+        return dataclasses.replace(found, facets=counts)
+
+    def facets(self, names: Texts | bool = True, **options: Unpack[FacetOptions]) -> dict[str, FacetCounts]:
+        """Counts what matches a text and filters by the values of facets.
+
+        Args:
+          names: `category.1` (a level), `brand`, `currency`, `price`, `attributes.KEY`, or `attributes` for the keys;
+            True = those of the bundle's configuration.
+          **options: The fields of `FacetOptions`: `text`, `filters`, `facet_text`, `price_bounds`.
+
+        Raises:
+          TypeError: As `search`.
+          ValueError: As `search`.
+          ClientError: As `search`.
+        """
+        check_names(options, FacetOptions)
+        inputs = facet_inputs(names, options, wire_spec=self.wire_spec)
+        return facet_counts(self.predict("facets", inputs), names=inputs["facets"][0])
 
     def explain(self, item_id: str, **options: Unpack[SearchOptions]) -> dict[str, Any]:
         """Explains the position of an item in the answer to `search(**options)`, or its absence.

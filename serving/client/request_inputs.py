@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .arguments import Texts, mapping, media, numbers, texts
 from .audio import audio_wire
 from .images import image_wire
-from .search_options import QueryOptions, ScoreOptions, SearchOptions
+from .search_options import FacetOptions, QueryOptions, ScoreOptions, SearchOptions
 from .video import video_wire
 
 QUERY_WEIGHT_PREFIX = "query_weight_"
@@ -205,6 +205,25 @@ def display_inputs(names: Sequence[str], *, wire_spec: WireSpec) -> dict[str, An
             kept = f"it keeps {', '.join(known)}" if known else "it keeps none"
             raise ValueError(f"Field {name!r} is not kept in the bundle; {kept} (`search.display_fields`).")
     return {"fields": [[*names]]} if names else {}
+
+
+def facet_inputs(names: Texts | bool, options: FacetOptions, *, wire_spec: WireSpec) -> dict[str, Any]:
+    """Returns the inputs of `facets`.
+
+    Args:
+      names: Names of facets; True = those of the configuration.
+      options: What they are counted over.
+      wire_spec: Returns the names of the configuration.
+    """
+    filters, bounds = options.get("filters"), options.get("price_bounds")
+    facets = wire_spec().get("facets", []) if names is True else texts(names or None, name="facets")
+    given = {"query_text": options.get("text"), "facet_text": options.get("facet_text")}
+    return {
+        "facets": [[*facets]],
+        **{name: [value] for name, value in given.items() if value is not None},
+        **({} if bounds is None else {"price_bounds": [numbers(bounds, name="price_bounds")]}),
+        **(filters.inputs() if filters else {}),
+    }
 
 
 def page_inputs(page: int, page_size: int) -> dict[str, Any]:

@@ -11,6 +11,19 @@ SCORE_PREFIX = "score_"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class FacetCounts:
+    """Counts of a facet.
+
+    Args:
+      counts: How many products that match have each value, in the order of a page.
+      num_values: How many values some match has, in `counts` or not.
+    """
+
+    counts: Mapping[str, int]
+    num_values: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchResult:
     """One page of results, best first.
 
@@ -28,6 +41,7 @@ class SearchResult:
       query_status: Remarks on the query as a bit mask; 0 means that everything was understood.
       bundle_version: The version of the bundle that answered.
       query_id: The id of the query, which events about its results carry; "" from a server that gives none.
+      facets: The counts of each facet that was asked for.
     """
 
     ids: tuple[str, ...]
@@ -43,6 +57,7 @@ class SearchResult:
     query_status: int
     bundle_version: str
     query_id: str = ""
+    facets: Mapping[str, FacetCounts] = dataclasses.field(default_factory=dict)
 
 
 def search_result(outputs: Mapping[str, np.ndarray], *, fields: Sequence[str] = (), query_id: str = "") -> SearchResult:
@@ -67,6 +82,18 @@ def search_result(outputs: Mapping[str, np.ndarray], *, fields: Sequence[str] = 
         bundle_version=to_text(outputs["bundle_version"][0]),
         query_id=query_id,
     )
+
+
+def facet_counts(outputs: Mapping[str, np.ndarray], *, names: Sequence[str]) -> dict[str, FacetCounts]:
+    """Returns the first row of the outputs of `facets` by the names that were asked for."""
+    rows = zip(outputs["facet_values"][0], outputs["facet_counts"][0], outputs["facet_sizes"][0], strict=True)
+    return {
+        name: FacetCounts(
+            counts={to_text(label): int(count) for label, count in zip(labels, counts, strict=True) if count},
+            num_values=int(size),
+        )
+        for name, (labels, counts, size) in zip(names, rows, strict=False)
+    }
 
 
 def score_components(outputs: Mapping[str, np.ndarray], *, count: int | None = None) -> dict[str, tuple[float, ...]]:

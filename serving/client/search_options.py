@@ -82,9 +82,28 @@ class PageOptions(SearchOptions, total=False):
 
     Attributes:
       fields: Fields of each result to come with it, as `title`; any of those that the bundle keeps.
+      facets: Facets that are counted over all that matches the text and the filters, as of `Client.facets`; True =
+        those of the bundle's configuration.
     """
 
     fields: Texts | None
+    facets: Texts | bool | None
+
+
+class FacetOptions(TypedDict, total=False):
+    """Scope of facets.
+
+    Attributes:
+      text: Only items that have one of its words.
+      filters: Conditions on what is counted; that on a facet itself does not hold for its own counts.
+      facet_text: Only values that contain it, whatever the case.
+      price_bounds: Bounds between the ranges of `price`; ranges of one size when left out.
+    """
+
+    text: str | None
+    filters: "Filters | None"
+    facet_text: str | None
+    price_bounds: Iterable[float] | None
 
 
 def check_names(options: Mapping[str, Any], kind: Any) -> None:

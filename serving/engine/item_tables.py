@@ -8,10 +8,12 @@ import tensorflow as tf
 from serving.catalogue.catalogue import Catalogue
 from serving.engine.display_store import Displayed, DisplayStore
 from serving.engine.filters import FilterResult, FilterTables
+from serving.engine.matching.facet_index import FacetIndex
 from serving.index.exact import NO_ROW
 from serving.similarity import sum_branches
 from trainer.spec.branches import DAILY_MODALITIES
 from trainer.spec.config import SearchConfig
+from trainer.spec.merchandising.facets import parse_facets
 
 # A product with very many variants may crowd out others beyond this multiple of the depth.
 MAX_CANDIDATES_PER_RESULT = 10
@@ -46,6 +48,7 @@ class ItemTables(tf.Module):
       item_scores: [n + 1, component] float32, the score components that the item alone decides, as `ITEM_SCORES`.
       filters: The columns that filters read.
       store: The texts that pages show.
+      facet_index: The items of each value of each facet.
       num_groups: How many products there are.
       group_sizes: [num_groups] int32, how many variants each product has.
       alive_groups: [n] int32, as `groups`, -1 for a row whose item was removed.
@@ -73,6 +76,7 @@ class ItemTables(tf.Module):
         alive_groups = np.where(catalogue.removed, np.int32(-1), catalogue.groups)
         self.alive_groups = _table(alive_groups, "alive_groups")
         self.filters = FilterTables(catalogue.columns)
+        self.facet_index = FacetIndex(catalogue.columns, alive_groups, facets=parse_facets(search.facets))
         self.store = DisplayStore(catalogue.columns, fields=search.displayed)
         self.row_of_id = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(

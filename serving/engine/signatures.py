@@ -8,6 +8,8 @@ import tensorflow as tf
 from serving.engine.candidates import ScoreBonuses
 from serving.engine.explain import contributions, locate
 from serving.engine.item_tables import ItemTables
+from serving.engine.matching.facets import FacetCounter
+from serving.engine.matching.matcher import Matcher
 from serving.engine.query import Query, sanitize_outputs
 from serving.engine.query_understanding import ScoreWeights
 from serving.engine.ranking import slice_page
@@ -18,6 +20,7 @@ from serving.index.exact import NO_ROW, Index
 from serving.towers import LoadedTowers
 from trainer.ops.numbers import status_bit
 from trainer.spec.branches import content_features
+from trainer.spec.merchandising.facets import parse_facets
 from trainer.spec.serving.search_fields import FIELDS
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput, signatures, wire_spec
 from trainer.spec.tasks import SCORE_COMPONENTS
@@ -37,6 +40,9 @@ class SignatureFunctions(tf.Module):
         self.towers = towers.module
         self.engine = SearchEngine(towers, tables=tables, index=index, lexical=texts.lexical)
         self.autocomplete = texts.autocomplete
+        matcher = Matcher(tables=tables, lexical=texts.lexical)
+        facets = parse_facets(self.config.search.facets)
+        self.facet_counter = FacetCounter(matcher, facets=facets)
         self.tables = tables
         self.index = index  # under this name a refresh finds it again
         self.version = version
@@ -76,6 +82,18 @@ class SignatureFunctions(tf.Module):
             **{f"score_{name}": tf.where(known, scores.components[name], 0.0) for name in SCORE_COMPONENTS},
             **_understanding_outputs(query, weights),
             **self._status_outputs(query.status | status_bit(unknown, QueryStatus.ITEM_UNKNOWN)),
+        }
+
+    def facets(self, inputs: Inputs) -> Outputs:
+        """Counts of what matches by the values of facets."""
+        request = self.engine.parse(broadcast(inputs))
+        found = self.facet_counter.count(request.values)
+        return {
+            "facet_values": found.values.labels,
+            "facet_counts": found.values.counts,
+            "facet_sizes": found.values.sizes,
+            "total_matches": found.total_matches,
+            **self._status_outputs(request.status | found.status),
         }
 
     def explain(self, inputs: Inputs) -> Outputs:

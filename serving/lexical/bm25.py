@@ -61,11 +61,7 @@ class LexicalIndex(tf.Module):
         Returns:
           [batch, k] int32, best first (of equal scores the smaller row), `NO_ROW` where there is none; no row twice.
         """
-        ids, weights = _flat(terms.ids), _flat(terms.weights)
-        common = tf.gather(self.common, self._safe(ids))
-        rare = (ids != NO_TERM) & ~common
-        used = rare | ~tf.reduce_any(rare, axis=-1, keepdims=True)
-        ids = tf.where(used, ids, NO_TERM)
+        ids, weights = self._searched(terms), _flat(terms.weights)
         found = min(k, self.num_items)
         if found == 0:
             return tf.fill([tf.shape(ids)[0], k], NO_ROW)
@@ -80,6 +76,20 @@ class LexicalIndex(tf.Module):
         given = (ids, weights) if allowed is None else (ids, weights, allowed)
         rows = tf.map_fn(one, given, fn_output_signature=tf.TensorSpec([found], tf.int32), parallel_iterations=2)
         return tf.pad(rows, [[0, 0], [0, k - found]], constant_values=NO_ROW)
+
+    def matches(self, terms: Terms) -> tf.Tensor:
+        """Returns the rows [batch, items] bool that have a term which `retrieve` looks for; all where there is none."""
+        ids = self._searched(terms)
+        safe = tf.reshape(self._safe(ids), [-1])
+        ranges = tf.ragged.range(tf.gather(self.starts, safe), tf.gather(self.starts, safe + 1))
+        term = ranges.value_rowids()
+        items = tf.gather(self.keys, ranges.values) - tf.gather(tf.cast(safe, tf.int64) * self.num_items, term)
+        request = term // tf.cast(tf.maximum(tf.shape(ids)[1], 1), tf.int64)
+        shape = tf.stack([tf.shape(ids)[0], self.num_items])
+        found = tf.tensor_scatter_nd_update(
+            tf.fill(shape, False), tf.stack([request, items], axis=1), tf.fill(tf.shape(items), True)
+        )
+        return found | tf.reduce_all(ids == NO_TERM, axis=1, keepdims=True)
 
     def term_scores(self, terms: Terms, rows: tf.Tensor) -> tf.Tensor:
         """Returns the BM25 score of each word [batch, candidates, words] float32, for rows [batch, candidates].
@@ -105,6 +115,12 @@ class LexicalIndex(tf.Module):
         """Returns the words [batch, words] as the catalogue writes them; "" where there is none."""
         first = tf.reduce_max(terms.ids[:, :, :1], axis=2)
         return tf.gather(self.term_names, self._safe(first))
+
+    def _searched(self, terms: Terms) -> tf.Tensor:
+        """Ids [batch, terms] of the terms that retrieve items, `NO_TERM` for the common ones beside a rarer one."""
+        ids = _flat(terms.ids)
+        rare = (ids != NO_TERM) & ~tf.gather(self.common, self._safe(ids))
+        return tf.where(rare | ~tf.reduce_any(rare, axis=-1, keepdims=True), ids, NO_TERM)
 
     def _totals(self, ids: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """BM25 of every item [items] for the terms [terms] of one query."""

@@ -15,6 +15,7 @@ from trainer.language.languages import parse_languages
 from trainer.spec.checks import at_least, known_names, unknown_key
 from trainer.spec.feature_list import EMBEDDINGS, ITEM_COLUMNS
 from trainer.spec.features import Modality
+from trainer.spec.merchandising.facets import parse_facets
 from trainer.spec.tasks import SCORE_COMPONENTS
 from trainer.spec.tower import PRETRAINED_FIELDS, SimilarityKind, TowerConfig
 from trainer.spec.training import RunConfig, TrainConfig
@@ -185,6 +186,9 @@ class SearchConfig:
     # Fields of items that a request may ask to have beside its results (`fields`), with commas between; any of
     # `ITEM_COLUMNS`. The bundle keeps their texts in memory.
     display_fields: str = "title,brand,price,currency,image_uri"
+    # Facets as `name[:number of values][:order]` with commas between, in the order of a page; see
+    # `trainer.spec.merchandising.facets`.
+    facets: str = "category.1,category.2,brand,price"
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -196,6 +200,7 @@ class SearchConfig:
         known_names(self.score_weights, set(SCORE_COMPONENTS), "search.score_weights")
         known_names(self.field_weights, set(DEFAULT_FIELD_WEIGHTS), "search.field_weights")
         known_names(self.displayed, set(ITEM_COLUMNS), "search.display_fields")
+        parse_facets(self.facets)
         if self.languages != AUTO_LANGUAGES:
             parse_languages(self.languages)
 

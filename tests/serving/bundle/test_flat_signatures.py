@@ -16,6 +16,7 @@ REQUESTS = {
     "search_text": {"query_text": [b"1 0 2", b"0 1"]},
     "similar_items": {"item_id": [b"item-3", b"none"]},
     "rank": {"query_text": [b"1 0 2", b"0 1"], "item_ids": [[b"item-1", b"none"], [b"item-2", b"item-3"]]},
+    "facets": {"query_text": [b"1 0 2", b"0 1"], "facets": [[b"brand", b"price"], [b"", b""]]},
     "explain": {"query_text": [b"1 0 2", b"0 1"], "item_id": [b"item-1", b"item-2"]},
     "suggest": {"query_text": [b"1 0 2", b"0"]},
     "complete": {"query_text": [b"1", b"0 1", b""]},
@@ -105,7 +106,7 @@ def test_a_session_that_optimizes_graphs_as_tf_serving_does_answers_each_row(fol
     with tf.compat.v1.Session(graph=tf.Graph()) as session:
         meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], str(folders["flat"]))
         definition = meta_graph.signature_def["similar_items"]
-        values = {**REQUESTS["similar_items"], "page": [1], "page_size": [10]}
+        values = {**REQUESTS["similar_items"], "page": [1], "page_size": [10], "fields": [[]]}
         feeds = {info.name: values[name] for name, info in definition.inputs.items()}
         ids = session.run(definition.outputs["ids"].name, feeds)
     assert ids.tolist() == want["ids"].tolist()

@@ -3,12 +3,14 @@ import pytest
 from serving.client.request_inputs import (
     boost_inputs,
     display_inputs,
+    facet_inputs,
     history_inputs,
     page_inputs,
     seed_item_inputs,
     user_context_inputs,
     weight_inputs,
 )
+from serving.client.search_options import Filters
 
 
 def history(ids, age_days, counts):
@@ -64,3 +66,11 @@ def test_fields_must_be_kept_in_the_bundle():
         display_inputs(["titel"], wire_spec=lambda: {"display_fields": ["title", "brand"]})
     with pytest.raises(ValueError, match="it keeps none"):
         display_inputs(["title"], wire_spec=dict)
+
+
+def test_facets_are_those_named_or_those_of_the_configuration():
+    options = {"text": "vase", "filters": Filters(in_stock=True), "facet_text": "ac", "price_bounds": [5, 10]}
+    wanted = {"query_text": ["vase"], "filter_in_stock": [1], "facet_text": ["ac"], "price_bounds": [[5.0, 10.0]]}
+    assert facet_inputs("brand", options, wire_spec=dict) == {"facets": [["brand"]], **wanted}
+    assert facet_inputs(True, {}, wire_spec=lambda: {"facets": ["brand", "price"]}) == {"facets": [["brand", "price"]]}
+    assert facet_inputs(True, {}, wire_spec=dict) == {"facets": [[]]}

@@ -34,7 +34,8 @@ import enum
 from trainer.spec.config import Config
 from trainer.spec.feature_list import features_of
 from trainer.spec.features import Side
-from trainer.spec.serving import search_fields
+from trainer.spec.merchandising.facets import parse_facets
+from trainer.spec.serving import matching_fields, search_fields
 from trainer.spec.serving.signature_fields import Signature, SignatureField, WireType, feature_field
 from trainer.spec.tower import BILINEAR
 
@@ -63,7 +64,7 @@ class QueryStatus(enum.IntFlag):
     PAGE_CLAMPED = 64  # page or page_size out of range
     NUMBER_REPLACED = 128  # NaN or infinity in a numeric input, read as its default
     AUDIO_UNREADABLE = 256  # counted as absent
-    NAME_UNKNOWN = 512  # a field to display that the bundle does not keep: '' for every result
+    NAME_UNKNOWN = 512  # a field to display that the bundle does not keep, or a facet that the catalogue does not have
 
 
 _ITEM_ID = SignatureField(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")
@@ -118,6 +119,12 @@ def _search_signatures(config: Config) -> tuple[Signature, ...]:
             inputs=(*query, _ITEM_IDS, *weights),
             outputs=search_fields.rank_outputs(),
             doc="Scores of given items for a query, in the order given.",
+        ),
+        Signature(
+            name="facets",
+            inputs=(_query_text(config), *search_fields.filter_inputs(), *matching_fields.facet_inputs()),
+            outputs=matching_fields.facet_outputs(config),
+            doc="Counts of what matches a text and filters, by the values of facets.",
         ),
         Signature(
             name="explain",
@@ -182,4 +189,5 @@ def wire_spec(config: Config) -> dict[str, int | list[str]]:
         "max_page_size": config.search.max_page_size,
         "ranking_depth": config.search.ranking_depth,
         "display_fields": list(config.search.displayed),
+        "facets": [facet.name for facet in parse_facets(config.search.facets)],
     }

@@ -1,0 +1,1 @@
+"""Merchandising as plain data: facets of a bundle."""
