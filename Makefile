@@ -7,7 +7,7 @@ PORT ?= 8500
 REST_PORT ?= 8501
 UV := $(shell command -v uv 2>/dev/null)
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 COMPILE := uv pip compile --quiet --generate-hashes -p 3.11
 
 # What the base brings and a server does not load: an override that never applies leaves a package out of a lock, and

@@ -11,6 +11,7 @@ import collections
 import pathlib
 import sys
 import types
+from typing import Any
 
 import hypothesis
 import pytest
@@ -36,21 +37,34 @@ def components() -> types.SimpleNamespace:
     return import_components()
 
 
-# Fixtures of a session that take long: the files that use one of them are run by one process.
-SHARED = ("facade_run", "trained", "golden_folder")
+# Fixtures of a session that take long, and the files that use them: one process runs these, so that it is made once.
+SHARED = {
+    "facade_run": ("tests/vitrine/",),
+    "golden_folder": ("tests/serving/report/", "tests/serving/test_golden_answers.py"),
+    "trained": ("tests/trainer/evaluation/", "tests/trainer/training/", "tests/trainer/test_task.py"),
+}
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each process whole files, and files that share a fixture of a session to one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class SharedFixtureScheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return next((name for name, places in SHARED.items() if path.startswith(places)), path)
+
+    return SharedFixtureScheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files are not split among processes, and those that take long come first, so that all processes end together."""
+    """Files that take long come first, so that processes which share the files end together."""
     length: collections.Counter[pathlib.Path] = collections.Counter()
-    group: dict[pathlib.Path, str] = {}
     for item in items:
         length[item.path] += 100 * bool(item.get_closest_marker("e2e")) + bool(item.get_closest_marker("slow"))
-        shared = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
-        group[item.path] = (shared or [group.get(item.path, str(item.path))])[0]
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group[item.path]))
+        for name in SHARED.keys() & {*getattr(item, "fixturenames", ())}:
+            assert item.nodeid.startswith(SHARED[name]), f"{item.nodeid} uses {name}; add its file to SHARED"
     items.sort(key=lambda item: -length[item.path])
     if "tensorflow" in sys.modules:
         # Graphs run as they were traced: to optimize one takes longer than the few runs that a test makes of it.

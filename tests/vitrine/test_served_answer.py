@@ -37,7 +37,7 @@ QUERIES = {
 
 
 @pytest.fixture(scope="module")
-def trained(facade_run):
+def restored(facade_run):
     """The model of the run, which is done: it comes from its last checkpoint."""
     model = fit(
         tiny_shop.CONFIG, facade_run.inputs, work_dir=facade_run.model / "work", log_dir=facade_run.model / "logs"
@@ -89,11 +89,11 @@ def _python_answer(trained, query):
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])
 @pytest.mark.parametrize("name", QUERIES)
-def test_the_served_answer_is_the_models_own(trained, served, protocol, name):
+def test_the_served_answer_is_the_models_own(restored, served, protocol, name):
     address = {"grpc": f"127.0.0.1:{served.server.grpc_port}", "rest": served.url}[protocol]
     client = Client(**{protocol: address}, model_name="toy", timeout_seconds=PATIENCE_SECONDS)
     found = client.search(**QUERIES[name], page_size=8, score_weights={"lexical": 0.0})
-    ids, scores = _python_answer(trained, QUERIES[name])
+    ids, scores = _python_answer(restored, QUERIES[name])
     assert list(found.ids) == ids[:8]
     np.testing.assert_allclose(found.scores, scores[:8], atol=1e-4)
 
