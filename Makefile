@@ -39,9 +39,9 @@ endif
 demo: setup ## the whole pipeline on a demo shop (SHOP=DIR: your own) into runs/demo (OUTPUT=DIR)
 	$(BIN)/python tfx_pipeline.py --output $(OUTPUT) $(if $(SHOP),--shop $(SHOP)) $(FLAGS)
 
-serve: setup ## serve what `make demo` published: gRPC on 8500 (PORT), REST on 8501 (REST_PORT)
+serve: setup ## serve what `make demo` published: gRPC on 8500 (PORT), REST and a page to search with on 8501 (REST_PORT)
 	$(BIN)/python -m serving.server --port $(PORT) --rest_api_port $(REST_PORT) --model_name vitrine \
-	  --model_base_path $(OUTPUT)/bundle/scann
+	  --model_base_path $(OUTPUT)/bundle/scann --ui --ui_media $(or $(SHOP),$(OUTPUT)/demo_shop)
 
 test-fast: setup ## the quick tests
 	$(PYTEST) -m "not slow and not e2e and not extended"

@@ -40,7 +40,11 @@ def components() -> types.SimpleNamespace:
 # Fixtures of a session that take long, and the files that use them: one process runs these, so that it is made once.
 SHARED = {
     "facade_run": ("tests/vitrine/",),
-    "golden_folder": ("tests/serving/report/", "tests/serving/test_golden_answers.py"),
+    "golden_folder": (
+        "tests/serving/report/",
+        "tests/serving/server/pages/",
+        "tests/serving/test_golden_answers.py",
+    ),
     "trained": ("tests/trainer/evaluation/", "tests/trainer/training/", "tests/trainer/test_task.py"),
 }
 

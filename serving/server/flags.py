@@ -148,6 +148,10 @@ class ServerFlags:
     log_impressions: float = _flag(
         0.0, "share of the queries whose results are logged to --events_dir, 0 to 1", kind=float, minimum=0
     )
+    ui: bool = _flag(False, "show a page to search with at / of the REST port", kind=parse_bool)
+    ui_media: Path | None = _flag(
+        None, "with --ui: folder of the shop, from which photos with relative addresses are shown", kind=Path
+    )
     log_requests: bool = _flag(False, "log every request, not only those that failed", kind=parse_bool)
     strict: bool = _flag(False, "exactly TF Serving's behaviour, without extensions", kind=parse_bool)
     workers: int = _flag(1, "processes that share the ports", kind=int, minimum=1)
@@ -214,9 +218,22 @@ def parse_flags_and_warnings(arguments: Sequence[str] | None = None) -> ParsedFl
         made.error("--events_dir is no part of TF Serving; leave it out, or --strict")
     if flags.log_impressions > 1 or (flags.log_impressions and not flags.events_dir):
         made.error("--log_impressions is a share from 0 to 1, and needs --events_dir: where they are logged")
+    _check_pages(flags, made)
     if not flags.compatibility.port_zero_is_ephemeral:
         flags = dataclasses.replace(flags, port=flags.port or None, rest_api_port=flags.rest_api_port or None)
     return ParsedFlags(flags=flags, warnings=warnings)
+
+
+def _check_pages(flags: ServerFlags, made: argparse.ArgumentParser) -> None:
+    """Ends with a message where the flags of the page do not fit the others."""
+    if flags.ui and flags.strict:
+        made.error("--ui is no part of TF Serving; leave it out, or --strict")
+    if flags.ui and flags.rest_api_port is None:
+        made.error("--ui needs --rest_api_port: the port of the page")
+    if flags.ui_media and not flags.ui:
+        made.error("--ui_media is of the page; give --ui too")
+    if flags.ui_media and not flags.ui_media.is_dir():
+        made.error(f"--ui_media {flags.ui_media} is no folder; wanted the shop's, in which the catalogue is")
 
 
 def parser() -> argparse.ArgumentParser:

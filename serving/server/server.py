@@ -25,6 +25,7 @@ from serving.server.models.loader import ModelLoader
 from serving.server.models.model_config import ModelConfig, model_configs_from_flags
 from serving.server.models.server_core import ServerCore
 from serving.server.options import read_server_options
+from serving.server.pages.storefront import Storefront
 from serving.server.rest_api.middleware import RequestLogMiddleware
 from serving.server.rest_api.service import RestService
 from serving.server.rest_api.site import BACKLOG, RestSite
@@ -194,6 +195,7 @@ class Server:
             timeout_seconds=flags.rest_api_timeout_in_ms / 1000 or None,
             sends_cors=flags.rest_api_enable_cors_support,
             collector=self.collector,
+            storefront=self._storefront(),
         ).application()
         application.middlewares.append(
             RequestLogMiddleware(
@@ -219,6 +221,15 @@ class Server:
         )
         await site.start()
         self.rest_port = self._rest.addresses[0][1]
+
+    def _storefront(self) -> Storefront | None:
+        if not self.flags.ui:
+            return None
+        return Storefront(
+            lambda: [config.name for config in self._configs],
+            media_dir=self.flags.ui_media,
+            takes_events=self.collector is not None,
+        )
 
     def _rest_tls(self) -> ssl.SSLContext | None:
         tls = self.options.tls if self.flags.compatibility.has_tls_on_rest else None

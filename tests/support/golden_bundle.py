@@ -56,6 +56,7 @@ def _items() -> list[dict[str, Any]]:
     rows = tiny_shop.items()
     for i, row in enumerate(rows):
         row["description"] = ["soft cotton for summer", "made of steel and glass", "a gift for children", ""][i % 4]
+        row["image_uri"] = f"photos/{row['item_id']}.jpg" if row["images"] else ""
         row["brand"] = ["acme", "globex", "initech"][i % 3]
         row["category"] = ["home", f"shelf{i % 5}"]
         row["attributes"] = [f"size={'sml'[i % 3]}", f"finish={'matt' if i % 2 else 'glossy'}"]

@@ -15,6 +15,7 @@ from serving.server.events.collector import Collected, EventCollector
 from serving.server.handlers import SIGNATURE_DEF, RequestHandlers, model_spec_of_url
 from serving.server.json_codec.outputs import JsonResponse
 from serving.server.json_codec.text import dump_json, parse_json
+from serving.server.pages.storefront import Storefront
 from serving.server.protocol.deadline import Deadline
 from serving.server.protocol.errors import HTTP_STATUS, Code, ServingError, invalid, quoted
 from serving.server.telemetry import query_id
@@ -48,6 +49,7 @@ class RestService:
       timeout_seconds: Time limit of a request, its body included; None: no limit.
       sends_cors: Let pages of any origin call the server.
       collector: Takes what shops report back; None: the server takes nothing.
+      storefront: Answers the addresses of the page; None: there is none.
     """
 
     def __init__(
@@ -59,12 +61,14 @@ class RestService:
         timeout_seconds: float | None = None,
         sends_cors: bool = False,
         collector: EventCollector | None = None,
+        storefront: Storefront | None = None,
     ) -> None:
         self._handlers = handlers
         self._compatibility = handlers.compatibility
         self._call_pool = call_pool
         self.is_ready = is_ready
         self._collector = collector
+        self._storefront = storefront
         self._timeout_seconds = timeout_seconds
         self._headers = CORS if sends_cors else {}
         self._posts: dict[str, Callable[..., JsonResponse]] = {
@@ -79,13 +83,14 @@ class RestService:
         app.router.add_route("*", "/{path:.*}", self.handle)
         return app
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answers one request; every failure is a JSON error."""
         path = plain_path(request.raw_path) if self._compatibility.ignores_query_and_slash else request.raw_path
         if path in ("/healthz", "/readyz") and self._compatibility.has_health_urls:
             return self._health(path)
         if not path.lower().startswith("/v1/"):
-            return web.Response(status=404, text=PAGE_404, content_type="text/html")
+            page = self._storefront.answer(request.method, request.path) if self._storefront else None
+            return page or web.Response(status=404, text=PAGE_404, content_type="text/html")
         deadline = Deadline.after(self._timeout_seconds)
         try:
             found = await self._answer(request, path, deadline)

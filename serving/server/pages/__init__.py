@@ -1,0 +1,1 @@
+"""Pages that the server shows to a person; see `serving.server.pages.storefront`."""
