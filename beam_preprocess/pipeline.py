@@ -50,6 +50,10 @@ class EmptyCatalogueError(PreprocessingStopped):
     """Not one item of the catalogue can be used."""
 
 
+class NoTrainingEventsError(PreprocessingStopped):
+    """No row of the training split leads to an item."""
+
+
 def options_of(beam_options: BeamOptions) -> PipelineOptions:
     """Returns pipeline options from arguments; without a runner, everything runs in this process.
 
@@ -185,6 +189,9 @@ def ingest_events(
       dead_letter_path: JSON Lines of dropped rows, with the reason.
       beam_options: Arguments or options of the runner.
       rules: Time of the run and key of user hashes; `default_rules` when None.
+
+    Raises:
+      NoTrainingEventsError: There is nothing to train on. Nothing is published but the dead letters.
     """
     config = _log_pseudo_queries(config, with_pseudo_queries(config, source))
     targets = {split: str(output_dirs[split]) for split in (*splits.SPLITS, splits.DAYS)}
@@ -199,9 +206,22 @@ def ingest_events(
         _write_splits(run, [*_serialize(run, rows), *_pseudo_queries(run, catalog)], aside)
         outcomes.write(dead_letter_path=str(dead_letter_path), counts_path=f"{counts_dir}/{_COUNTS_FILE}")
     counts = _take_counts(counts_dir)
+    if not counts.get(f"positives/{TRAIN}"):
+        sharded_writer.discard(targets.values())
+        raise _nothing_to_train_on(counts, dead_letter_path)
     for directory in targets.values():
         sharded_writer.publish(directory)
     return Summary(record="events", counts=counts)
+
+
+def _nothing_to_train_on(counts: Mapping[str, int], dead_letter_path: str | pathlib.Path) -> NoTrainingEventsError:
+    """The refusal of a log that no retrieval can be trained on, before anything is computed from it."""
+    return NoTrainingEventsError(
+        f"None of the {counts.get('read', 0)} events is a click, a purchase or the like to train on "
+        f"({counts.get(f'positives/{splits.EVAL}', 0)} are held out for the evaluation); wanted at least one. Bring "
+        "more events, or train on queries made from the items: --set data.pseudo_queries=4. "
+        f"See {dead_letter_path}."
+    )
 
 
 def _log_pseudo_queries(given: Config, decided: Config) -> Config:

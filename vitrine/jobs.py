@@ -72,7 +72,8 @@ def preprocess(
 
     Raises:
       ValueError: There is no shop of that kind, or its numbers or dates are ambiguous.
-      RuntimeError: Too many rows or media cannot be used (`ImportStopped`, `EmptyCatalogueError`, `MediaLimitError`).
+      RuntimeError: Too many rows or media cannot be used, or nothing is left to train on (`ImportStopped`,
+        `EmptyCatalogueError`, `MediaLimitError`, `NoTrainingEventsError`).
     """
     exports = {"catalog": (catalog,) if catalog is not None else (), "events": (events,) if events is not None else ()}
     request = _request(str(shop or ""), kind, mapping=mapping or {}, **exports)

@@ -98,7 +98,8 @@ def run_apart(tree: str, record: str, shop: Path, output: Path) -> dict[str, flo
     """Runs one pipeline of a source tree in a process of its own."""
     code = "import sys; sys.path[:0] = [sys.argv[1]]; exec(open(sys.argv[2]).read())"
     command = [sys.executable, "-c", code, tree, __file__, "--run", record, str(shop), str(output)]
-    environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1"}  # earlier trees want it before TensorFlow is loaded
+    # Earlier trees want Keras 2 named before TensorFlow is loaded.
+    environment = {"VITRINE_USER_KEY": "0" * 64, **os.environ, "TF_USE_LEGACY_KERAS": "1"}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=tree, text=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -13,7 +13,7 @@ from PIL import Image
 from beam_preprocess import pipeline
 from beam_preprocess.items import wire_row
 from beam_preprocess.sources import open_source
-from tests.beam_preprocess.conftest import make_shop, preprocess
+from tests.beam_preprocess.conftest import RULES, make_shop, preprocess
 from tests.beam_preprocess.little_shop import DAY, file_bytes, read_letters, write_shop
 from tests.support import fake_media
 from trainer.pseudonyms import UserKeys
@@ -65,12 +65,10 @@ def test_of_too_many_attributes_the_first_ones_of_the_record_are_kept():
 
 def test_categories_are_paths_and_attributes_are_sorted(tmp_path):
     catalog = [{**make_shop_item(), "category": ["Kitchen", "Cups", "Mugs", "Red"]}]
-    config = override(tiny(), ["data.pseudo_queries=0"])
-    run = preprocess(write_shop(tmp_path / "shop", catalog=catalog), tmp_path / "out", config)
+    run = preprocess(write_shop(tmp_path / "shop", catalog=catalog), tmp_path / "out", tiny())
     mug = run.items()["mug"]
     assert mug["category"] == [b"Kitchen", b"Kitchen > Cups", b"Kitchen > Cups > Mugs"]
     assert mug["attributes"] == [b"colour=red", b"size=M", *[b""] * 6]
-    assert run.rows("train") == run.rows("eval") == []
 
 
 def make_shop_item():
@@ -263,6 +261,46 @@ def test_a_catalogue_without_one_valid_item_stops_the_run(tmp_path):
     shop = write_shop(tmp_path / "shop", catalog=[{"title": "No id"}])
     with pytest.raises(pipeline.EmptyCatalogueError, match="Of 1 catalogue rows none is valid"):
         ingest_items(shop, tmp_path, tiny())
+
+
+def ingest_events(shop, output, config):
+    directories = {split: output / split for split in ("train", "eval", "days")}
+    letters = output / "letters.jsonl"
+    return pipeline.ingest_events(
+        open_source(shop), config=config, output_dirs=directories, dead_letter_path=letters, rules=RULES
+    )
+
+
+def click(number):
+    return {"type": "click", "timestamp": 10 * DAY + number, "item_id": "mug", "request_id": f"r{number}"}
+
+
+SEARCH = {"type": "search", "timestamp": 10 * DAY, "request_id": "r0", "query": {"text": "mug"}}
+
+
+@pytest.mark.parametrize(
+    ("events", "message"),
+    [
+        ([], "None of the 0 events is a click"),
+        ([SEARCH], "None of the 1 events is a click"),
+        ([{**SEARCH, "type": "impression", "item_id": "mug", "position": 0}], "None of the 1 events is a click"),
+    ],
+)
+def test_a_log_without_anything_to_train_on_stops_the_run_and_keeps_the_old_output(tmp_path, events, message):
+    shop = write_shop(tmp_path / "shop", catalog=[make_shop_item()], events=events)
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "old").write_bytes(b"kept")
+    with pytest.raises(pipeline.NoTrainingEventsError, match=f"{message}.* --set data.pseudo_queries=4"):
+        ingest_events(shop, tmp_path, override(tiny(), ["data.pseudo_queries=0"]))
+    assert file_bytes(tmp_path / "train") == {"old": b"kept"}
+    assert not (tmp_path / "train.partial").exists()
+
+
+@pytest.mark.parametrize(("events", "train", "held_out"), [(1, 1, 0), (2, 1, 1), (10, 9, 1)])
+def test_however_few_the_events_are_some_train(tmp_path, events, train, held_out):
+    shop = write_shop(tmp_path / "shop", catalog=[make_shop_item()], events=[click(number) for number in range(events)])
+    counts = ingest_events(shop, tmp_path, tiny()).counts
+    assert (counts["positives/train"], counts.get("positives/eval", 0)) == (train, held_out)
 
 
 def test_one_item_is_enough(tmp_path):

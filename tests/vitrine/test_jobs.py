@@ -9,6 +9,7 @@ import vitrine
 from serving.bundle import __main__ as building
 from serving.evaluation import __main__ as evaluation
 from serving.server.protocol.errors import ServingError
+from trainer.spec.config import override
 
 
 @pytest.mark.slow
@@ -77,3 +78,17 @@ def test_a_server_of_nothing_and_a_bundle_of_nothing_are_refused_with_a_hint(tmp
         vitrine.load_bundle(tmp_path)
     with pytest.raises(ValueError, match="has no readable .*manifest.json; wanted the folder of one version"):
         vitrine.evaluate(tmp_path, tmp_path)
+
+
+@pytest.mark.extended
+@pytest.mark.e2e
+def test_a_shop_of_one_item_and_one_event_becomes_a_bundle_that_answers(tmp_path):
+    config = override(vitrine.preset("tiny"), ["tower.disabled_branches=image,video,audio", "train.epochs=1"])
+    catalog = [{"item_id": "mug", "title": "red mug"}]
+    events = [{"type": "click", "timestamp": 1_700_000_000, "item_id": "mug", "query": {"text": "red"}}]
+    vitrine.preprocess(None, tmp_path / "data", catalog=catalog, events=events, config=config)
+    trained = vitrine.train(tmp_path / "data", tmp_path / "model", config=config)
+    vitrine.build_bundle(trained.towers_dir, tmp_path / "data", tmp_path / "bundle", flavours=["stock"])
+    with vitrine.load_bundle(tmp_path / "bundle/stock") as bundle:
+        found = bundle.search(query_text=["red mug"], page_size=[5])
+    assert found["ids"][0].tolist()[:2] == [b"mug", b""]
