@@ -13,7 +13,7 @@ import json
 import logging
 import pathlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -206,12 +206,19 @@ def ingest_events(
         _write_splits(run, [*_serialize(run, rows), *_pseudo_queries(run, catalog)], aside)
         outcomes.write(dead_letter_path=str(dead_letter_path), counts_path=f"{counts_dir}/{_COUNTS_FILE}")
     counts = _take_counts(counts_dir)
-    if not counts.get(f"positives/{TRAIN}"):
-        sharded_writer.discard(targets.values())
-        raise _nothing_to_train_on(counts, dead_letter_path)
-    for directory in targets.values():
-        sharded_writer.publish(directory)
+    _publish_events(targets.values(), counts, dead_letter_path)
     return Summary(record="events", counts=counts)
+
+
+def _publish_events(
+    directories: Collection[str], counts: Mapping[str, int], dead_letter_path: str | pathlib.Path
+) -> None:
+    """Publishes the staged directories, or discards them where there is nothing to train on."""
+    if not counts.get(f"positives/{TRAIN}"):
+        sharded_writer.discard(directories)
+        raise _nothing_to_train_on(counts, dead_letter_path)
+    for directory in directories:
+        sharded_writer.publish(directory)
 
 
 def _nothing_to_train_on(counts: Mapping[str, int], dead_letter_path: str | pathlib.Path) -> NoTrainingEventsError:
