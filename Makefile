@@ -46,7 +46,7 @@ serve: setup ## serve what `make demo` published: gRPC on 8500 (PORT), REST and 
 test-fast: setup ## the quick tests
 	$(PYTEST) -m "not slow and not e2e and not extended"
 
-test: setup ## every test but the extended ones, about 36 minutes on 2 cores
+test: setup ## every test but the extended ones, about 30 minutes on 2 cores
 	$(PYTEST) -m "not extended"
 
 test-extended: setup ## kills, floods, long fuzz and the documents' commands, an hour or more
