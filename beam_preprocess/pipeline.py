@@ -210,25 +210,18 @@ def ingest_events(
     return Summary(record="events", counts=counts)
 
 
-def _publish_events(
-    directories: Collection[str], counts: Mapping[str, int], dead_letter_path: str | pathlib.Path
-) -> None:
+def _publish_events(targets: Collection[str], counts: Mapping[str, int], dead_letters: str | pathlib.Path) -> None:
     """Publishes the staged directories, or discards them where there is nothing to train on."""
     if not counts.get(f"positives/{TRAIN}"):
-        sharded_writer.discard(directories)
-        raise _nothing_to_train_on(counts, dead_letter_path)
-    for directory in directories:
+        sharded_writer.discard(targets)
+        raise NoTrainingEventsError(
+            f"None of the {counts.get('read', 0)} events is a click, a purchase or the like to train on "
+            f"({counts.get(f'positives/{splits.EVAL}', 0)} are held out for the evaluation); wanted at least one. "
+            "Bring more events, or train on queries made from the items: --set data.pseudo_queries=4. "
+            f"See {dead_letters}."
+        )
+    for directory in targets:
         sharded_writer.publish(directory)
-
-
-def _nothing_to_train_on(counts: Mapping[str, int], dead_letter_path: str | pathlib.Path) -> NoTrainingEventsError:
-    """The refusal of a log that no retrieval can be trained on, before anything is computed from it."""
-    return NoTrainingEventsError(
-        f"None of the {counts.get('read', 0)} events is a click, a purchase or the like to train on "
-        f"({counts.get(f'positives/{splits.EVAL}', 0)} are held out for the evaluation); wanted at least one. Bring "
-        "more events, or train on queries made from the items: --set data.pseudo_queries=4. "
-        f"See {dead_letter_path}."
-    )
 
 
 def _log_pseudo_queries(given: Config, decided: Config) -> Config:
