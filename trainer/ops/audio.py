@@ -7,9 +7,10 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-from trainer.ops.blocks.decoding import Scattered, decode_readable, read_flat, scatter_decoded
+from trainer.ops.blocks.decoding import media_reader, read_flat
 from trainer.spec.config import SPECTRUM_STEP, SPECTRUM_WINDOW, WireConfig
 from trainer.spec.units import SAMPLE_RATE_HZ
 
@@ -84,20 +85,12 @@ def _samples_reader(length: int) -> Any:
 
 
 def _reader(length: int, features: Callable[[tf.Tensor], tf.Tensor]) -> Any:
-    """Returns `Scattered` features of flat sounds as one graph, which every graph that reads such sounds shares."""
-
-    def read(sounds: tf.Tensor) -> Scattered:
-        candidates = tf.where(is_readable(sounds))[:, 0]
-        decoded = decode_readable(
-            candidates,
-            tf.gather(sounds, candidates),
-            decode=lambda sound: _decode(sound, length),
-            blank=tf.zeros([length]),
-        )
-        # The blank row goes only after the features: a spectrum fails on an empty batch.
-        return scatter_decoded(sounds, decoded.rows[:-1], features(decoded.content)[:-1])
-
-    return tf.function(read, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    return media_reader(
+        is_readable=is_readable,
+        decode=lambda sound: _decode(sound, length),
+        blank=np.zeros([length], np.float32),
+        features=features,
+    )
 
 
 def log_mel(samples: tf.Tensor, *, num_mel_bins: int) -> tf.Tensor:

@@ -6,10 +6,11 @@ An undecodable image counts as absent and never fails its neighbours.
 import functools
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from trainer.ops.blocks import orientation
-from trainer.ops.blocks.decoding import Scattered, decode_readable, read_flat, scatter_decoded
+from trainer.ops.blocks.decoding import media_reader, read_flat
 
 _MAX_BYTES = 20 * 1024 * 1024
 _MAX_PIXELS = 50_000_000
@@ -112,16 +113,8 @@ def to_model(pictures: tf.Tensor, *, px: int) -> Pixels:
 
 @functools.cache
 def _reader(px: int) -> Any:
-    """Returns `Scattered` of flat pictures as one graph, which every graph that reads pictures of a size shares."""
-
-    def read(pictures: tf.Tensor) -> Scattered:
-        candidates = tf.where(is_readable(pictures))[:, 0]
-        decoded = decode_readable(
-            candidates,
-            tf.gather(pictures, candidates),
-            decode=lambda picture: _decode(picture, px),
-            blank=tf.zeros([px, px, 3], tf.uint8),
-        )
-        return scatter_decoded(pictures, decoded.rows[:-1], decoded.content[:-1])
-
-    return tf.function(read, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+    return media_reader(
+        is_readable=is_readable,
+        decode=lambda picture: _decode(picture, px),
+        blank=np.zeros([px, px, 3], np.uint8),
+    )

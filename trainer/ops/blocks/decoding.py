@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -66,6 +67,30 @@ def scatter_decoded(media: tf.Tensor, rows: tf.Tensor, content: tf.Tensor) -> Sc
         present=present,
         unreadable=~present & (media != b""),
     )
+
+
+def media_reader(
+    *,
+    is_readable: Callable[[tf.Tensor], tf.Tensor],
+    decode: Callable[[tf.Tensor], tf.Tensor],
+    blank: np.ndarray,
+    features: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+) -> Any:
+    """Returns a function of flat media [n] string to `Scattered`: one graph, which all that read such media share.
+
+    Args:
+      is_readable: Which of the media are worth decoding.
+      decode: As `decode_readable` takes it.
+      blank: Likewise.
+      features: What to make of the decoded media [m + 1, ...]; never of an empty batch, on which a spectrum fails.
+    """
+
+    def read(media: tf.Tensor) -> Scattered:
+        rows = tf.where(is_readable(media))[:, 0]
+        decoded = decode_readable(rows, tf.gather(media, rows), decode=decode, blank=tf.constant(blank))
+        return scatter_decoded(media, decoded.rows[:-1], features(decoded.content)[:-1])
+
+    return tf.function(read, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
 
 
 def read_flat(media: tf.Tensor, *, read: Callable[[tf.Tensor], Scattered]) -> Scattered:

@@ -1,6 +1,5 @@
 """A person on the storefront, in a real browser: searches, filters, asks why, opens an item, searches by a photo."""
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -198,8 +197,6 @@ def test_everything_came_from_the_server_without_an_error(person, browser, serve
 
 
 def test_a_server_that_is_gone_is_said(person, browser):
-    with contextlib.suppress(Exception):
-        browser.execute_cdp_cmd("Network.enable", {})
     browser.execute_script("window.fetch = () => Promise.reject(new TypeError('gone'))")
     person.one("#text").send_keys("x\n")
     person.wait(lambda: person.status() == "The search failed. The server cannot be reached.")
