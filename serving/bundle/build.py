@@ -130,9 +130,11 @@ def write_bundles(
     texts = build_text_indexes(catalogue, search=towers.config.search)
     if catalogue.quarantined:
         _LOG.warning("%d items have no usable vector and are left out of the index", len(catalogue.quarantined))
+    bundle = None
     for flavour, built in indexes.items():
         extra = _manifest_entries(name, flavour, built, towers=towers, catalogue=catalogue)
-        bundle = Bundle(SignatureFunctions(towers, tables=tables, index=built.index, texts=texts, version=name))
+        functions = SignatureFunctions(towers, tables=tables, index=built.index, texts=texts, version=name)
+        bundle = Bundle(functions, same_but_index=bundle)
         _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra, copied=towers.carried_files)
         _LOG.info("built %s: %d items, index %s", flavour, len(catalogue.alive_ids), built.index.kind.value)
     return BundleReport(

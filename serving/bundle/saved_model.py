@@ -16,17 +16,30 @@ from trainer.spec.serving.signatures import signatures
 
 SERVING_DEFAULT = "serving_default"
 DEFAULT_SIGNATURE = "search"
+# Signatures that read the towers, the tables and the texts of a bundle, but not its index of vectors.
+WITHOUT_INDEX = frozenset({"rank", "facets", "suggest", "complete", "embed_query", "embed_item", "wire_spec"})
 
 
 class Bundle(tf.Module):
     """Module to save as a bundle; each signature function is an attribute of its name."""
 
-    def __init__(self, functions: SignatureFunctions) -> None:
+    def __init__(self, functions: SignatureFunctions, *, same_but_index: "Bundle | None" = None) -> None:
+        """Makes the functions of the signatures.
+
+        Args:
+          functions: What they compute.
+          same_but_index: A bundle of the same towers, tables and texts: what does not read the index is taken from it,
+            so that it is traced once.
+        """
         super().__init__(name="bundle")
         self.functions = functions
         self.declared = tuple(signature.name for signature in signatures(functions.config))
         for signature in signatures(functions.config):
-            setattr(self, signature.name, as_signature_function(signature, getattr(functions, signature.name)))
+            if same_but_index is not None and signature.name in WITHOUT_INDEX:
+                function = getattr(same_but_index, signature.name)
+            else:
+                function = as_signature_function(signature, getattr(functions, signature.name))
+            setattr(self, signature.name, function)
 
     def save(self, directory: str, *, namespaces: tuple[str, ...] = (), flat: bool = False) -> None:
         """Writes the SavedModel.

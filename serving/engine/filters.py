@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from serving.index.vector_store import as_variable
 from trainer.spec.serving.filters import FILTERS, FilterName
+from trainer.spec.serving.signature_fields import WIRE_TYPES
 
 UNKNOWN = -1
 Lookup = Callable[[tf.Tensor], tf.Tensor]
@@ -67,9 +68,15 @@ class InvertedFacet(tf.Module):
 class FilterTables(tf.Module):
     """The columns of the catalogue that filters read."""
 
-    def __init__(self, columns: Mapping[str, np.ndarray]) -> None:
-        """Indexes `columns` of a `serving.catalogue.catalogue.Catalogue`, in row order."""
+    def __init__(self, columns: Mapping[str, np.ndarray], *, rows_of: Lookup) -> None:
+        """Indexes `columns` of a `serving.catalogue.catalogue.Catalogue`, in row order.
+
+        Args:
+          columns: {name: one value or one row of values for each item}.
+          rows_of: Rows of item ids, negative for unknown ones.
+        """
         super().__init__(name="filters")
+        self._rows_of = rows_of
         self.num_rows = len(columns["price"])
         self.categories = InvertedFacet(columns["category"], name="categories")
         self.brands = InvertedFacet(([brand] for brand in columns["brand"]), name="brands")
@@ -77,23 +84,25 @@ class FilterTables(tf.Module):
         self.attributes = InvertedFacet(columns["attributes"], name="attributes")
         self.prices = as_variable(columns["price"].astype(np.float32), "prices")
         self.in_stock = as_variable(columns["in_stock"] != 0, "in_stock")
+        ranks = {filter_: [None, None] if filter_.is_list else [None] for filter_ in FILTERS}
+        specs = {f.name.value: tf.TensorSpec(shape, WIRE_TYPES[f.dtype].value) for f, shape in ranks.items()}
+        given = dict.fromkeys(specs, tf.TensorSpec([None], tf.bool))
+        # One graph for all that filters: the signatures, each with its branches, call it.
+        self._traced_allowed = tf.function(self._allowed, input_signature=[specs, given], autograph=False)
 
-    def apply(self, inputs: Mapping[str, tf.Tensor], *, rows_of: Lookup) -> FilterResult:
+    def apply(self, inputs: Mapping[str, tf.Tensor]) -> FilterResult:
         """Evaluates the filter inputs of a batch.
 
         Args:
           inputs: The inputs of `trainer.spec.serving.filters`, all of one batch length and finite; others may be among
             them.
-          rows_of: Rows of item ids, negative for unknown ones.
         """
-        values = {filter_.name: inputs[filter_.name] for filter_ in FILTERS}
-        given = {name: _is_given(name, value) for name, value in values.items()}
+        values = {filter_.name.value: inputs[filter_.name.value] for filter_ in FILTERS}
+        given = {name: _is_given(FilterName(name), value) for name, value in values.items()}
         any_given = tf.reduce_any(tf.stack(list(given.values())), axis=0)
-        return FilterResult(given=any_given, allowed=lambda: self._allowed(values, given, rows_of=rows_of))
+        return FilterResult(given=any_given, allowed=lambda: self._traced_allowed(values, given))
 
-    def _allowed(
-        self, values: Mapping[FilterName, tf.Tensor], given: Mapping[FilterName, tf.Tensor], *, rows_of: Lookup
-    ) -> tf.Tensor:
+    def _allowed(self, values: Mapping[str, tf.Tensor], given: Mapping[str, tf.Tensor]) -> tf.Tensor:
         batch = tf.shape(values[FilterName.PRICE_MIN])[0]
         masks: dict[FilterName, Callable[[], tf.Tensor]] = {
             FilterName.CATEGORY: lambda: self.categories.mask(values[FilterName.CATEGORY], num_rows=self.num_rows),
@@ -103,8 +112,8 @@ class FilterTables(tf.Module):
             FilterName.CURRENCY: lambda: self.currencies.mask(values[FilterName.CURRENCY], num_rows=self.num_rows),
             FilterName.IN_STOCK: lambda: tf.broadcast_to(self.in_stock, [batch, self.num_rows]),
             FilterName.ATTRIBUTES: lambda: self._with_attributes(values[FilterName.ATTRIBUTES]),
-            FilterName.INCLUDE: lambda: self._items(rows_of(values[FilterName.INCLUDE])),
-            FilterName.EXCLUDE: lambda: ~self._items(rows_of(values[FilterName.EXCLUDE])),
+            FilterName.INCLUDE: lambda: self._items(self._rows_of(values[FilterName.INCLUDE])),
+            FilterName.EXCLUDE: lambda: ~self._items(self._rows_of(values[FilterName.EXCLUDE])),
         }
         allowed = tf.ones([batch, self.num_rows], tf.bool)
         for name, mask in masks.items():

@@ -75,7 +75,6 @@ class ItemTables(tf.Module):
         self.group_sizes = _table(sizes.astype(np.int32), "group_sizes")
         alive_groups = np.where(catalogue.removed, np.int32(-1), catalogue.groups)
         self.alive_groups = _table(alive_groups, "alive_groups")
-        self.filters = FilterTables(catalogue.columns)
         self.facet_index = FacetIndex(catalogue.columns, alive_groups, facets=parse_facets(search.facets))
         self.store = DisplayStore(catalogue.columns, fields=search.displayed)
         self.row_of_id = tf.lookup.StaticHashTable(
@@ -84,6 +83,7 @@ class ItemTables(tf.Module):
             ),
             default_value=NO_ROW,
         )
+        self.filters = FilterTables(catalogue.columns, rows_of=self.row_of_id.lookup)
 
     def rows_of(self, item_ids: tf.Tensor) -> tf.Tensor:
         """Returns rows of item ids of any shape; `NO_ROW` for one that is not in the catalogue."""
@@ -100,7 +100,7 @@ class ItemTables(tf.Module):
 
     def apply_filters(self, inputs: Mapping[str, tf.Tensor]) -> FilterResult:
         """Evaluates the filter inputs of a batch; see `serving.engine.filters.FilterTables.apply`."""
-        return self.filters.apply(inputs, rows_of=self.rows_of)
+        return self.filters.apply(inputs)
 
     def display(self, rows: tf.Tensor, fields: tf.Tensor) -> Displayed:
         """Returns the texts of rows [batch, results]; see `serving.engine.display_store.DisplayStore.display`."""

@@ -96,12 +96,17 @@ class QueryAnalyzer(tf.Module):
         self.spelling = SpellingCorrector(table.names, counts=table.num_items, groups=table.terms[:, 0])
         real = {word.encode(): int(is_stop) for word, is_stop in real_words(postings.languages).items()}
         self.real_words = _table(real, default=_NO_REAL_WORD)
+        texts = [tf.TensorSpec([None], tf.string)]
+        self._traced_terms = tf.function(self._terms, input_signature=texts, autograph=False)
 
     def terms(self, text: tf.Tensor) -> Terms:
         """Returns the terms of queries [batch], the last of them that of the whole text as an identifier.
 
-        With it, at most `MAX_QUERY_WORDS` words of each are read.
+        With it, at most `MAX_QUERY_WORDS` words of each are read. The signatures share its graph.
         """
+        return self._traced_terms(text)
+
+    def _terms(self, text: tf.Tensor) -> Terms:
         found = tokens(text)
         typed, is_part, is_simple = (values[:, : MAX_QUERY_WORDS - 1] for values in found)
         known = self.token_ids.lookup(typed.values)

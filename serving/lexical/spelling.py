@@ -74,10 +74,14 @@ class SpellingCorrector(tf.Module):
             tf.lookup.KeyValueTensorInitializer(tf.constant([*names, ""]), tf.range(len(names) + 1)),
             default_value=len(names),  # no members
         )
+        words = [tf.TensorSpec([None], tf.string)]
+        self._traced_correct = tf.function(self._correct, input_signature=words, autograph=False)
 
     def correct(self, unknown: tf.Tensor) -> Correction:
         """Returns the nearest word of the vocabulary for each of `unknown` [n] case-folded words."""
+        return self._traced_correct(unknown)
 
+    def _correct(self, unknown: tf.Tensor) -> Correction:
         def correct_one(word: tf.Tensor) -> Correction:
             return tf.cond(self._may_be_misspelt(word), lambda: self._nearest(word), _no_correction)
 

@@ -16,6 +16,7 @@ from serving.index.exact import ExactIndex, Index
 from serving.index.vector_store import VectorStore
 from serving.similarity import Similarity
 from serving.towers import LoadedTowers, load_towers
+from tests.support.eager_bundle import EagerBundle
 from tests.support.fake_towers import FakeModel, FakeOps
 from tests.support.numpy_search import unit
 from trainer.spec import presets
@@ -57,7 +58,11 @@ def make_shop(num_items: int, *, seed: int = 0, dim: int = 16) -> Shop:
     return Shop(ids=ids, groups=groups, branches=branches, vectors=vectors)
 
 
-def make_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index | None = None) -> Bundle:
+def make_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index | None = None) -> EagerBundle:
+    return EagerBundle(make_traced_bundle(towers, catalogue, index))
+
+
+def make_traced_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index | None = None) -> Bundle:
     tables = ItemTables(catalogue, search=towers.config.search)
     vectors = np.asarray(Similarity(towers).item_keys(catalogue.vectors[: catalogue.num_indexed]))
     index = index or ExactIndex(VectorStore.of(vectors, storage=VectorDtype.FLOAT32))
@@ -92,7 +97,7 @@ def shop() -> Shop:
 def bundle(towers: LoadedTowers, shop: Shop) -> Bundle:
     """With a column that words do not read, so that items can be told apart by what is shown of them."""
     photos = np.array([b"photos/" + name for name in shop.ids], object)
-    return make_bundle(towers, shop.catalogue(columns={"image_uri": photos}))
+    return make_traced_bundle(towers, shop.catalogue(columns={"image_uri": photos}))
 
 
 @pytest.fixture(scope="session")

@@ -29,12 +29,12 @@ IDS = [b"a", b"b", b"c", b"d", b"e"]
 def tables() -> FilterTables:
     columns = {name: np.array(values, object) for name, values in SHOP.items()}
     columns["price"], columns["in_stock"] = columns["price"].astype(np.float32), columns["in_stock"].astype(np.int64)
-    return FilterTables({**absent_columns(5), **columns})
+    return FilterTables({**absent_columns(5), **columns}, rows_of=rows_of)
 
 
 def rows_of(ids: tf.Tensor) -> tf.Tensor:
-    rows = [IDS.index(name) if name in IDS else -1 for name in ids.numpy().ravel()]
-    return tf.reshape(tf.constant(rows, tf.int32), ids.shape)
+    is_same = ids[..., tf.newaxis] == tf.constant(IDS)
+    return tf.where(tf.reduce_any(is_same, axis=-1), tf.argmax(is_same, axis=-1, output_type=tf.int32), -1)
 
 
 def filtered(tables: FilterTables, *requests: dict):
@@ -46,7 +46,7 @@ def filtered(tables: FilterTables, *requests: dict):
             values = [[*value, *[b""] * (width - len(value))] for value in values]
         dtype = {Dtype.BYTES: tf.string, Dtype.FLOAT: tf.float32, Dtype.INT: tf.int64}[filter_.dtype]
         inputs[filter_.name.value] = tf.constant(values, dtype)
-    return tables.apply(inputs, rows_of=rows_of)
+    return tables.apply(inputs)
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,11 @@ def test_the_defaults_of_the_declaration_filter_nothing(tables):
         f.name.value: tf.fill([1, 0] if f.is_list else [1], tf.constant(f.default, "int64" if f.default == 0 else None))
         for f in FILTERS
     }
-    result = tables.apply(inputs, rows_of=rows_of)
+    result = tables.apply(inputs)
     assert result.given.numpy().tolist() == [False]
     assert result.allowed().numpy().all()
 
 
 def test_an_empty_catalogue_has_an_empty_mask():
-    tables = FilterTables(absent_columns(0))
+    tables = FilterTables(absent_columns(0), rows_of=rows_of)
     assert filtered(tables, {"filter_brand": [b"acme"], "filter_in_stock": 1}).allowed().shape == [1, 0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.serving.conftest import Shop, make_bundle, make_shop
+from tests.serving.conftest import Shop, make_shop, make_traced_bundle
 from trainer.spec.serving.signatures import signatures
 from trainer.spec.tasks import SCORE_COMPONENTS
 
@@ -42,7 +42,7 @@ def stocked(towers):
         shop, columns = make_shop(num_items), columns_of(num_items)
         sentiment = {item: 1.0 - 2.0 * place / num_items for place, item in enumerate(shop.ids)}
         catalogue = shop.catalogue(columns=columns, item_values={"sentiment": sentiment})
-        return shop, columns, make_bundle(towers, catalogue)
+        return shop, columns, make_traced_bundle(towers, catalogue)
 
     return make
 

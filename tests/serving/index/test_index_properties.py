@@ -12,8 +12,11 @@ from serving.index.kinds import MIN_APPROXIMATE_ITEMS, IndexKind
 from serving.index.tiered import TieredIndex
 from serving.index.vector_store import VectorStore
 from tests.serving.index.test_index import index_of
+from tests.support.eager_bundle import eagerly
 from tests.support.numpy_search import unit
 from trainer.spec.config import VectorDtype
+from trainer.spec.serving.filters import FILTERS
+from trainer.spec.serving.signature_fields import WIRE_TYPES
 
 BRANDS = np.array([b"", b"acme", b"zed", b"oak"], object)
 CATEGORIES = np.array([[b"", b""], [b"wear", b""], [b"wear", b"wear > hats"], [b"toys", b""]], object)
@@ -76,6 +79,7 @@ def passes(columns: dict, row: int, demand: dict) -> bool:
 
 def as_inputs(demands: list[dict]) -> dict[str, tf.Tensor]:
     inputs = {}
+    types = {filter_.name.value: WIRE_TYPES[filter_.dtype].value for filter_ in FILTERS}
     for name in demands[0]:
         values = [demand[name] for demand in demands]
         if name.endswith("_ids"):
@@ -83,14 +87,14 @@ def as_inputs(demands: list[dict]) -> dict[str, tf.Tensor]:
         if isinstance(values[0], list):
             width = max(map(len, values))
             values = tf.constant([[*value, *[b""] * (width - len(value))] for value in values], tf.string)
-        inputs[name] = tf.constant(values, tf.float32) if isinstance(demands[0][name], float) else values
-    return {name: tf.convert_to_tensor(value) for name, value in inputs.items()}
+        inputs[name] = tf.convert_to_tensor(values, types[name])
+    return inputs
 
 
 def rows_of(num_items: int):
     def look_up(ids: tf.Tensor) -> tf.Tensor:
-        numbers = [int(name) if name and int(name) < num_items else -1 for name in ids.numpy().ravel()]
-        return tf.reshape(tf.constant(numbers, tf.int32), ids.shape)
+        rows = tf.strings.to_number(tf.where(ids == b"", b"-1", ids), tf.int32)
+        return tf.where(rows < num_items, rows, -1)
 
     return look_up
 
@@ -114,10 +118,11 @@ def test_no_forbidden_item_no_repetition_and_all_there_is(kind):
     def law(search):
         vectors, columns, queries, demands, k = search
         used = kind if len(vectors) >= MIN_APPROXIMATE_ITEMS else IndexKind.EXACT
-        tables = FilterTables(columns)
-        filtered = tables.apply(as_inputs(demands), rows_of=rows_of(len(vectors)))
+        tables = FilterTables(columns, rows_of=rows_of(len(vectors)))
+        filtered = tables.apply(as_inputs(demands))
         index = index_of(used, vectors, k=k)
-        allowed = filtered.allowed()
+        with eagerly():
+            allowed = filtered.allowed()
         for mask in (None, allowed):
             rows = index.retrieve(tf.constant(queries), k, mask).numpy()
             for number, (found, query) in enumerate(zip(rows, queries, strict=True)):
