@@ -7,7 +7,7 @@ import pytest
 from tests.support.eager_bundle import eagerly
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def op_by_op() -> Iterator[None]:
     with eagerly():
         yield
