@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from serving.manifest import check_manifest
 from tests.serving.conftest import make_shop
 from tests.support.fake_towers import text_of, write_items
 from tests.support.numpy_search import unit
+from tests.support.search_alone import search_alone
 from trainer.spec.config import VectorDtype
 
 NUM_ITEMS = 60
@@ -61,6 +63,12 @@ def stock_alone(bundle: Path, folder: Path) -> Path:
     (folder / "bundle").mkdir()
     (folder / "bundle/stock").symlink_to(bundle / "stock")
     return folder / "bundle"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_signature() -> Iterator[None]:
+    with search_alone():
+        yield
 
 
 @pytest.fixture(scope="module")
