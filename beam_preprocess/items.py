@@ -188,6 +188,8 @@ def wire_row(record: dict[str, Any], config: Config) -> dict[str, Any]:
     row["relation_ids"] = [edge["item_id"] for edge in record.get("relations", [])]
     row["relation_types"] = [edge["type"] for edge in record.get("relations", [])]
     row["in_stock"] = int(record.get("in_stock", True))
+    row["available_from"] = record.get("available_from", 0) // validation.MICROSECONDS_PER_SECOND
+    row["rating"] = record.get("rating", 0.0)
     row["image_uri"] = next(filter(_is_address, record.get("images", [])), "")
     return row
 

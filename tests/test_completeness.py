@@ -111,6 +111,7 @@ CATALOG_VALUES = {
     records.Kind.TEXT: "a",
     records.Kind.NUMBER: 1.0,
     records.Kind.BOOLEAN: False,
+    records.Kind.TIME: 1_000_000,
     records.Kind.TEXT_LIST: ["a"],
     records.Kind.TEXT_MAP: {"a": "b"},
 }

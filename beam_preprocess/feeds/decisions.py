@@ -74,6 +74,7 @@ class Evidence:
         if "timestamp" in values:
             self._has_times = self._has_times or not is_empty(values["timestamp"])
             self._add_date(values["timestamp"])
+        self._add_date(values.get("available_from"), matters=False)
         if not _SALES.isdisjoint(values):
             self._add_sale(values)
         if "list_position" in values:

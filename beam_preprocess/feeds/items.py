@@ -21,6 +21,8 @@ _TEXT_FORM_REPAIRS = {
     "boolean_spelled",
     "date_spelled",
 }
+_RATINGS = frozenset(("rating", "average_rating", "average rating", "rating_average", "avg_rating"))
+_MOST_STARS = 5.0  # a number above is of another scale
 _MAX_ATTRIBUTE = 1000  # characters of an attribute's value
 # Names of attributes by which variants differ, where an export does not tell which ones do.
 _OPTION_NAMES = """size color colour größe groesse farbe taille grandeur couleur talla tamaño colore taglia maat kleur
@@ -89,6 +91,11 @@ def item_record(draft: ItemDraft, reader: Reader, *, as_of: float) -> dict[str, 
     stock = _in_stock(raw, reader, ref)
     if stock is not None:
         record["in_stock"] = stock
+    moment = reader.read(
+        "available_from", raw.get("available_from"), times.moment, ref, day_first=reader.decisions.day_first
+    )
+    _put(record, "available_from", moment)
+    _put(record, "rating", _rating(raw, record.get("attributes", {}), reader, ref))
     _put(record, "images", reader.read("images", raw.get("images"), lists.uri_list, ref))
     for field in ("video", "audio"):
         found = reader.read(field, raw[field], lists.uri_list, ref) if field in raw else None
@@ -161,6 +168,13 @@ def _is_open(raw: Mapping[str, Any], reader: Reader, ref: SourceRef, *, as_of: f
     if isinstance(end, str) and closed is not None and len(end.strip()) <= 10:
         closed += 86_400.0  # a day without a time is over when it is
     return (opened is None or opened <= as_of) and (closed is None or as_of < closed)
+
+
+def _rating(raw: Mapping[str, Any], attributes: Mapping[str, str], reader: Reader, ref: SourceRef) -> float | None:
+    """The mean rating in stars: a field of its own, or an attribute of a name that means it."""
+    named = next((value for name, value in attributes.items() if name.casefold() in _RATINGS), None)
+    found = reader.read("rating", raw.get("rating", named), numbers.number, ref, point=reader.decisions.point)
+    return found if found is not None and 0.0 < found <= _MOST_STARS else None
 
 
 def _in_stock(raw: Mapping[str, Any], reader: Reader, ref: SourceRef) -> bool | None:

@@ -103,6 +103,7 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
         {**text, "boost_ids": history, "boost_values": [1.0] * len(history)},
         {**text, "diversity": 0.5, "page": 2},
         {**text, "fields": [b"title"]},
+        {**text, "sort_by": b"price_up", "page": 2},
         {**text, **_EVERY_FILTER, "facets": [b"brand", b"price"], "facet_text": b"a"},
     ]
 

@@ -15,12 +15,13 @@ from .client import Client
 from .errors import ClientError, MediaError
 from .images import Media, image_wire
 from .results import FacetCounts, SearchResult
-from .search_options import FacetOptions, Filters, PageOptions, QueryOptions, ScoreOptions, SearchOptions
+from .search_options import BrowseOptions, FacetOptions, Filters, PageOptions, QueryOptions, ScoreOptions, SearchOptions
 from .specs import SignatureSpec, TensorSpec
 from .transports import Credentials
 from .video import video_wire
 
 __all__ = [
+    "BrowseOptions",
     "Client",
     "ClientError",
     "Credentials",

@@ -9,7 +9,7 @@ import numpy as np
 
 from .arguments import Texts, texts
 from .errors import ClientError
-from .request_inputs import display_inputs, facet_inputs, query_inputs, score_inputs, search_inputs
+from .request_inputs import browse_inputs, display_inputs, facet_inputs, query_inputs, score_inputs, search_inputs
 from .results import (
     FacetCounts,
     SearchResult,
@@ -19,7 +19,15 @@ from .results import (
     search_result,
     to_text,
 )
-from .search_options import FacetOptions, PageOptions, QueryOptions, ScoreOptions, SearchOptions, check_names
+from .search_options import (
+    BrowseOptions,
+    FacetOptions,
+    PageOptions,
+    QueryOptions,
+    ScoreOptions,
+    SearchOptions,
+    check_names,
+)
 from .specs import SignatureSpec, fill_inputs
 from .transports import NO_CREDENTIALS, Answer, Credentials, Grpc, Rest, Transport
 
@@ -84,10 +92,7 @@ class Client:
         inputs = self._search_inputs(options) | display_inputs(fields, wire_spec=self.wire_spec)
         answer = self._answer("search", inputs, query_id=options.get("query_id") or "")
         found = search_result(answer.outputs, fields=fields, query_id=answer.query_id)
-        if not (facets := options.get("facets")):
-            return found
-        counts = self.facets(facets, text=options.get("text"), filters=options.get("filters"))
-        return dataclasses.replace(found, facets=counts)
+        return self._with_facets(found, options)
 
     def facets(self, names: Texts | bool = True, **options: Unpack[FacetOptions]) -> dict[str, FacetCounts]:
         """Counts what matches a text and filters by the values of facets.
@@ -152,6 +157,25 @@ class Client:
         """Returns completions of the beginning of a text, the most frequent first."""
         outputs = self.predict("complete", {"query_text": [text]})
         return tuple(to_text(item) for item in outputs["completions"][0][: int(outputs["num_results"][0])])
+
+    def browse(self, sort_by: str = "popularity", **options: Unpack[BrowseOptions]) -> SearchResult:
+        """Returns a page of everything that matches a text and filters, in an order of its own; it has no scores.
+
+        Args:
+          sort_by: `popularity`, `price_up`, `price_down`, `newest` or `rating`.
+          **options: The fields of `BrowseOptions`: `text`, `filters`, `page`, `page_size`, `fields`, `facets`.
+
+        Raises:
+          TypeError: As `search`.
+          ValueError: As `search`, and for an order that the bundle does not have.
+          ClientError: As `search`.
+        """
+        check_names(options, BrowseOptions)
+        fields = texts(options.get("fields"), name="fields")
+        inputs = browse_inputs(sort_by, options, wire_spec=self.wire_spec)
+        answer = self._answer("browse", inputs | display_inputs(fields, wire_spec=self.wire_spec))
+        found = search_result(answer.outputs, fields=fields, query_id=answer.query_id)
+        return self._with_facets(found, options)
 
     def similar_items(
         self, item_id: str, *, page: int = 1, page_size: int = 10, fields: Texts | None = None
@@ -227,6 +251,13 @@ class Client:
         spec = specs[signature_name]
         filled = fill_inputs(signature_name, inputs, spec)
         return self._transport.predict(signature_name, filled, spec, query_id=query_id)
+
+    def _with_facets(self, found: SearchResult, options: PageOptions | BrowseOptions) -> SearchResult:
+        """A page with the facets that were asked for."""
+        if not (facets := options.get("facets")):
+            return found
+        counts = self.facets(facets, text=options.get("text"), filters=options.get("filters"))
+        return dataclasses.replace(found, facets=counts)
 
     def _search_inputs(self, options: SearchOptions) -> dict[str, Any]:
         known = self.signatures()["search"].inputs

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .arguments import Texts, mapping, media, numbers, texts
 from .audio import audio_wire
 from .images import image_wire
-from .search_options import FacetOptions, QueryOptions, ScoreOptions, SearchOptions
+from .search_options import BrowseOptions, FacetOptions, QueryOptions, ScoreOptions, SearchOptions
 from .video import video_wire
 
 QUERY_WEIGHT_PREFIX = "query_weight_"
@@ -205,6 +205,23 @@ def display_inputs(names: Sequence[str], *, wire_spec: WireSpec) -> dict[str, An
             kept = f"it keeps {', '.join(known)}" if known else "it keeps none"
             raise ValueError(f"Field {name!r} is not kept in the bundle; {kept} (`search.display_fields`).")
     return {"fields": [[*names]]} if names else {}
+
+
+def browse_inputs(sort_by: str, options: BrowseOptions, *, wire_spec: WireSpec) -> dict[str, Any]:
+    """Returns the inputs of `browse` without the fields of its results.
+
+    Raises:
+      ValueError: For an order that the bundle does not have, a page below 1.
+    """
+    orders, text, filters = wire_spec().get("orders", []), options.get("text"), options.get("filters")
+    if sort_by not in orders:
+        raise ValueError(f"Results cannot be sorted by {sort_by!r}; the bundle has {', '.join(orders) or 'no orders'}.")
+    return {
+        "sort_by": [sort_by],
+        **({} if text is None else {"query_text": [text]}),
+        **(filters.inputs() if filters else {}),
+        **page_inputs(options.get("page", 1), options.get("page_size", 10)),
+    }
 
 
 def facet_inputs(names: Texts | bool, options: FacetOptions, *, wire_spec: WireSpec) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class SearchResult:
 
     Args:
       ids: Item ids.
-      scores: The score of each.
+      scores: The score of each; none where nothing was scored.
       score_components: The components of each score by name (dense, click, ...), one value a result.
       boosts: The addition of boosts to each score.
       intent: Probability of each intent, in the order of the signature's description; empty if the bundle has none.
@@ -65,7 +65,7 @@ def search_result(outputs: Mapping[str, np.ndarray], *, fields: Sequence[str] = 
     count = int(outputs["num_results"][0])
     return SearchResult(
         ids=tuple(to_text(item) for item in outputs["ids"][0][:count]),
-        scores=_floats(outputs["scores"][0][:count]),
+        scores=_floats(outputs.get("scores", [[]])[0][:count]),
         score_components=types.MappingProxyType(score_components(outputs, count=count)),
         boosts=_floats(outputs.get("boosts", [[]])[0][:count]),
         intent=_floats(outputs.get("intent", [[]])[0]),

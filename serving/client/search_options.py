@@ -90,6 +90,26 @@ class PageOptions(SearchOptions, total=False):
     facets: Texts | bool | None
 
 
+class BrowseOptions(TypedDict, total=False):
+    """Scope of browsing, and the page.
+
+    Attributes:
+      text: Only items that have one of its words.
+      filters: Conditions on every result.
+      page: From 1, as deep as there are results.
+      page_size: Results a page.
+      fields: Fields of each result to come with it.
+      facets: Facets that are counted over everything that matches; True = those of the bundle's configuration.
+    """
+
+    text: str | None
+    filters: "Filters | None"
+    page: int
+    page_size: int
+    fields: Texts | None
+    facets: Texts | bool | None
+
+
 class FacetOptions(TypedDict, total=False):
     """Scope of facets.
 

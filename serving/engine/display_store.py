@@ -3,6 +3,7 @@
 All fields of an item are one string, which is divided only where a request asks for fields.
 """
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,8 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from trainer.ops.numbers import status_bit
+from trainer.spec.feature_list import features_of
+from trainer.spec.features import Side
 from trainer.spec.serving.signatures import QueryStatus
 
+_ABSENT = {feature.name: feature.default for feature in features_of(Side.ITEM)}
 SEPARATOR = "\x1f"  # ASCII's unit separator, which no text needs
 
 
@@ -76,6 +80,8 @@ def display_text(name: str, value: bytes | float | int | np.ndarray) -> bytes:
         value = max(parts, key=len, default=b"") if name == "category" else b"\n".join(parts)
     if isinstance(value, bytes):
         return value.replace(SEPARATOR.encode(), b" ")
-    if isinstance(value, np.floating):
-        return b"" if value < 0 else np.format_float_positional(value, trim="-").encode()
-    return b"%d" % value
+    if name != "in_stock" and value == _ABSENT[name]:
+        return b""
+    if name == "available_from":
+        return datetime.datetime.fromtimestamp(int(value), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+    return np.format_float_positional(value, trim="-").encode() if isinstance(value, np.floating) else b"%d" % value

@@ -9,6 +9,7 @@ from serving.catalogue.catalogue import Catalogue
 from serving.engine.display_store import Displayed, DisplayStore
 from serving.engine.filters import FilterResult, FilterTables
 from serving.engine.matching.facet_index import FacetIndex
+from serving.engine.matching.orders import sorted_rows
 from serving.index.exact import NO_ROW
 from serving.similarity import sum_branches
 from trainer.spec.branches import DAILY_MODALITIES
@@ -48,6 +49,7 @@ class ItemTables(tf.Module):
       item_scores: [n + 1, component] float32, the score components that the item alone decides, as `ITEM_SCORES`.
       filters: The columns that filters read.
       store: The texts that pages show.
+      orders: [order, items that are not removed] int32 rows in every order of `SortOrder`.
       facet_index: The items of each value of each facet.
       num_groups: How many products there are.
       group_sizes: [num_groups] int32, how many variants each product has.
@@ -75,6 +77,7 @@ class ItemTables(tf.Module):
         self.group_sizes = _table(sizes.astype(np.int32), "group_sizes")
         alive_groups = np.where(catalogue.removed, np.int32(-1), catalogue.groups)
         self.alive_groups = _table(alive_groups, "alive_groups")
+        self.orders = _table(sorted_rows(catalogue.columns, catalogue.popularity, alive), "orders")
         self.facet_index = FacetIndex(catalogue.columns, alive_groups, facets=parse_facets(search.facets))
         self.store = DisplayStore(catalogue.columns, fields=search.displayed)
         self.row_of_id = tf.lookup.StaticHashTable(

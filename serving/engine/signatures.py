@@ -8,6 +8,7 @@ import tensorflow as tf
 from serving.engine.candidates import ScoreBonuses
 from serving.engine.explain import contributions, locate
 from serving.engine.item_tables import ItemTables
+from serving.engine.matching.browser import Browser
 from serving.engine.matching.facets import FacetCounter
 from serving.engine.matching.matcher import Matcher
 from serving.engine.query import Query, sanitize_outputs
@@ -42,6 +43,7 @@ class SignatureFunctions(tf.Module):
         self.autocomplete = texts.autocomplete
         matcher = Matcher(tables=tables, lexical=texts.lexical)
         facets = parse_facets(self.config.search.facets)
+        self.browser = Browser(matcher, width=self.config.search.max_page_size)
         self.facet_counter = FacetCounter(matcher, facets=facets)
         self.tables = tables
         self.index = index  # under this name a refresh finds it again
@@ -94,6 +96,20 @@ class SignatureFunctions(tf.Module):
             "facet_sizes": found.values.sizes,
             "total_matches": found.total_matches,
             **self._status_outputs(request.status | found.status),
+        }
+
+    def browse(self, inputs: Inputs) -> Outputs:
+        """Everything that matches, in an order of its own."""
+        request = self.engine.parse(broadcast(inputs))
+        page = self.browser.browse(request.values)
+        displayed = self.tables.display(page.rows, request.values[FIELDS])
+        return {
+            "ids": self.tables.gather(self.tables.item_ids, page.rows),
+            "num_variants": page.num_variants,
+            "display": displayed.texts,
+            "num_results": tf.math.count_nonzero(page.rows != NO_ROW, axis=-1, dtype=tf.int32),
+            "total_matches": page.total_matches,
+            **self._status_outputs(request.status | page.status | displayed.status),
         }
 
     def explain(self, inputs: Inputs) -> Outputs:

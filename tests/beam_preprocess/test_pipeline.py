@@ -57,6 +57,13 @@ def test_the_first_photo_that_a_page_can_link_to_is_shown():
     assert wire_row({"item_id": "a", "images": images[:2]}, Config())["image_uri"] == ""
 
 
+def test_since_when_an_item_can_be_bought_is_in_whole_seconds():
+    row = wire_row({"item_id": "a", "available_from": 86_400_500_000, "rating": 4.5}, Config())
+    assert (row["available_from"], row["rating"]) == (86_400, 4.5)
+    row = wire_row({"item_id": "a"}, Config())
+    assert (row["available_from"], row["rating"]) == (0, 0.0)
+
+
 def test_of_too_many_attributes_the_first_ones_of_the_record_are_kept():
     config = Config(wire=WireConfig(max_attributes=2))
     row = wire_row({"item_id": "a", "attributes": {"size": "M", "colour": "red", "fabric": "linen"}}, config)

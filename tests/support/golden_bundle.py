@@ -62,6 +62,7 @@ def _items() -> list[dict[str, Any]]:
         row["attributes"] = [f"size={'sml'[i % 3]}", f"finish={'matt' if i % 2 else 'glossy'}"]
         row["currency"] = "EUR" if i % 2 else "USD"
         row["in_stock"] = int(i % 4 != 3)
+        row["available_from"], row["rating"] = 86_400 * (i % 7), float(i % 5)
         row["group_id"] = f"group{i // 2}" if i < 12 else ""
     return rows
 

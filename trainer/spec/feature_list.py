@@ -16,7 +16,10 @@ EMBEDDINGS = {
 }
 
 # Features of an item that a bundle keeps beside its vectors: what words, filters and pages read.
-ITEM_COLUMNS = ("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock", "image_uri")
+ITEM_COLUMNS = (
+    *("title", "description", "attributes", "category", "brand", "price", "currency", "in_stock", "image_uri"),
+    *("available_from", "rating"),
+)
 
 ITEM_FEATURES: tuple[Feature, ...] = (
     Feature(
@@ -111,6 +114,16 @@ ITEM_FEATURES: tuple[Feature, ...] = (
     ),
     Feature(name="currency", side=Side.ITEM, dtype=Dtype.BYTES, doc="ISO 4217 code."),
     Feature(name="in_stock", side=Side.ITEM, dtype=Dtype.INT, default=1, doc="1 = can be bought now."),
+    Feature(
+        name="available_from",
+        side=Side.ITEM,
+        dtype=Dtype.INT,
+        default=0,
+        doc="Epoch seconds, UTC, since when it can be bought; 0 where unknown.",
+    ),
+    Feature(
+        name="rating", side=Side.ITEM, dtype=Dtype.FLOAT, default=0.0, doc="Mean rating in stars; 0 where unknown."
+    ),
     Feature(name="media_missing", side=Side.ITEM, dtype=Dtype.INT, default=0, doc="1 = some medium could not be used."),
 )
 

@@ -77,6 +77,8 @@ CATALOG = (
     Field(name="price", kind=Kind.NUMBER, minimum=0.0, doc="Price in `currency`, at least 0."),
     Field(name="currency", kind=Kind.TEXT, doc="ISO 4217 code."),
     Field(name="in_stock", kind=Kind.BOOLEAN, doc="Whether it can be bought now; true when absent."),
+    Field(name="available_from", kind=Kind.TIME, doc="Since when it can be bought: the newest come first in a sort."),
+    Field(name="rating", kind=Kind.NUMBER, minimum=0.0, maximum=5.0, doc="Mean rating in stars; 0 = not rated."),
     Field(name="images", kind=Kind.URI_LIST, doc="Photos, the best first."),
     Field(name="video", kind=Kind.URI, doc="A clip."),
     Field(name="audio", kind=Kind.URI, doc="A sound."),

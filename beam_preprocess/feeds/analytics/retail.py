@@ -99,6 +99,7 @@ def _draft(product: Node, ref: SourceRef, reading: Reading) -> ItemDraft | None:
         price=price.scalar("price", "price"),
         list_price=price.scalar("list_price", "originalPrice"),
         currency=currency,
+        available_from=product.scalar("available_from", "availableTime"),
         availability=product.scalar("availability", "availability"),
         stock_quantity=product.node("availableQuantity").scalar("stock_quantity", "value")
         or product.scalar("stock_quantity", "availableQuantity"),

@@ -27,6 +27,7 @@ _TEXTS = {
     "gtin": ("gtin", "gtins"),
     "mpn": ("mpn",),
     "availability": ("availability",),
+    "available_from": ("availability_date",),
     "stock_quantity": ("quantity_to_sell_on_facebook", "sell_on_google_quantity"),
     "currency": ("currency",),
     "video": ("video_link", "video_url", "video"),

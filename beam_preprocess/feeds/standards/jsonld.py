@@ -93,6 +93,7 @@ def _product(node: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
         "sku": read("sku", "sku") or offer.sku,
         "gtin": read("gtin", *GTIN, "isbn") or offer.gtin,
         "mpn": read("mpn", "mpn"),
+        "available_from": read("available_from", "releaseDate"),
         "group_id": read("group_id", "inProductGroupWithID") or _group(node.get("isVariantOf")),
         "video": read("video", "video", keys=("contentUrl",)),
         "images": unique(texts(node.get("image"), *_IMAGE) or texts(node.get("photo"), *_IMAGE)),

@@ -22,6 +22,7 @@ _FIELDS = {
     "sale_price": ("special_price",),
     "sale_start": ("special_price_from_date", "special_from_date"),
     "sale_end": ("special_price_to_date", "special_to_date"),
+    "available_from": ("news_from_date", "new_from_date", "created_at"),
     "brand": ("brand", "manufacturer"),
     "gtin": ("gtin", "ean", "ean13", "upc", "barcode"),
     "mpn": ("mpn",),

@@ -26,7 +26,7 @@ def _recognize(head: Head) -> float:
     columns = set(head.columns)
     if {"timestamp", "type"} <= columns and columns & {"item_id", "query"}:
         return 0.9
-    own = columns & {field.name for field in CATALOG}
+    own = columns & {field.name for field in CATALOG if field.name != "rating"}  # which lists of ratings have too
     return 0.9 if "item_id" in columns and len(own) >= 2 else 0.5 if "item_id" in columns else 0.0
 
 

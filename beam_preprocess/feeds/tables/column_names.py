@@ -59,6 +59,8 @@ _NAMES = {
     "sale_start": "sale_start sale_price_start special_from_date sale_from promo_start gültig_ab",
     "sale_end": "sale_end sale_price_end special_to_date sale_to promo_end gültig_bis",
     "sale_window": "sale_price_effective_date",
+    "available_from": """available_from availability_date available_since available_date date_available launch_date
+        release_date released date_released date_added added_on added_at published_at created_at date_created""",
     "currency": """currency currency_code currencyid price_currency währung waehrung devise monnaie moneda moeda
         valuta waluta měna mena валюта 货币 通貨 العملة para_birimi""",
     "brand": """brand brand_name manufacturer manufacturer_name vendor maker label_brand marke hersteller

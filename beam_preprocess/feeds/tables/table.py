@@ -21,7 +21,7 @@ from beam_preprocess.outcomes import Reason, RecordError, SourceRow
 _SAMPLE_ROWS = 200
 _SINGLE = (
     ("title", "description", "brand", "price", "sale_price", "list_price", "sale_start", "sale_end", "sale_window")
-    + ("currency", "sku", "gtin", "mpn", "group_id")
+    + ("currency", "sku", "gtin", "mpn", "group_id", "available_from")
 )  # fmt: skip
 _ID_SOURCES = ("item_id", "variant_id", "sku", "gtin", "mpn")
 _NUMBERED_IMAGE = re.compile(r".*(image|img|picture|photo|foto|bild|imagen|immagine|afbeelding|zdj|фото|画像|图片).*")

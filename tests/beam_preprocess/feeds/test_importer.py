@@ -114,6 +114,18 @@ def test_a_sale_counts_by_the_moment_of_the_import(run):
         assert (found.items[0]["price"], found.report.catalog["on_sale"]) == (price, on_sale)
 
 
+def test_moments_and_ratings_are_read_from_the_columns_that_have_them(run):
+    rows = [
+        {"item_id": "A", "available_from": "2024-03-01", "rating": "4,5"},
+        {"item_id": "B", "available_from": "soon", "attributes": {"Average rating": "3.5"}},
+        {"item_id": "C", "rating": "87"},  # of another scale
+        {"item_id": "D", "rating": "0"},  # nobody has rated it
+    ]
+    items = run([rows]).items
+    assert [item.get("available_from") for item in items] == [1_709_251_200.0, None, None, None]
+    assert [item.get("rating") for item in items] == [4.5, 3.5, None, None]
+
+
 def test_a_return_is_a_sale_of_less_than_nothing_and_a_sale_of_nothing_is_none(run):
     sale = {"timestamp": NOW - DAY, "type": "purchase", "item_id": "A", "user_id": "u"}
     found = run([[{"item_id": "A", "title": "x"}]], [[sale | {"quantity": n} for n in (-1, 0, "2", "1,00")]])

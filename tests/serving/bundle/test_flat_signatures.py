@@ -17,6 +17,7 @@ REQUESTS = {
     "similar_items": {"item_id": [b"item-3", b"none"]},
     "rank": {"query_text": [b"1 0 2", b"0 1"], "item_ids": [[b"item-1", b"none"], [b"item-2", b"item-3"]]},
     "facets": {"query_text": [b"1 0 2", b"0 1"], "facets": [[b"brand", b"price"], [b"", b""]]},
+    "browse": {"query_text": [b"1 0 2", b""], "sort_by": [b"price_up", b"newest"]},
     "explain": {"query_text": [b"1 0 2", b"0 1"], "item_id": [b"item-1", b"item-2"]},
     "suggest": {"query_text": [b"1 0 2", b"0"]},
     "complete": {"query_text": [b"1", b"0 1", b""]},

@@ -2,6 +2,7 @@ import pytest
 
 from serving.client.request_inputs import (
     boost_inputs,
+    browse_inputs,
     display_inputs,
     facet_inputs,
     history_inputs,
@@ -74,3 +75,18 @@ def test_facets_are_those_named_or_those_of_the_configuration():
     assert facet_inputs("brand", options, wire_spec=dict) == {"facets": [["brand"]], **wanted}
     assert facet_inputs(True, {}, wire_spec=lambda: {"facets": ["brand", "price"]}) == {"facets": [["brand", "price"]]}
     assert facet_inputs(True, {}, wire_spec=dict) == {"facets": [[]]}
+
+
+def test_only_orders_of_the_bundle_are_browsed():
+    options = {"text": "vase", "filters": Filters(brands="acme"), "page": 3, "page_size": 4}
+    assert browse_inputs("newest", options, wire_spec=lambda: {"orders": ["newest", "rating"]}) == {
+        "sort_by": ["newest"],
+        "query_text": ["vase"],
+        "filter_brand": [["acme"]],
+        "page": [3],
+        "page_size": [4],
+    }
+    with pytest.raises(ValueError, match=r"cannot be sorted by 'price'; the bundle has newest, rating"):
+        browse_inputs("price", {}, wire_spec=lambda: {"orders": ["newest", "rating"]})
+    with pytest.raises(ValueError, match="has no orders"):
+        browse_inputs("newest", {}, wire_spec=dict)

@@ -53,7 +53,18 @@ def test_a_bundle_may_keep_no_field():
 
 
 @pytest.mark.parametrize(
-    ("price", "text"), [(19.99, b"19.99"), (12.0, b"12"), (0.0, b"0"), (1e6, b"1000000"), (-1.0, b"")]
+    ("name", "value", "text"),
+    [
+        ("price", np.float32(19.99), b"19.99"),
+        ("price", np.float32(12.0), b"12"),
+        ("price", np.float32(0.0), b"0"),
+        ("price", np.float32(1e6), b"1000000"),
+        ("price", np.float32(-1.0), b""),
+        ("rating", np.float32(4.5), b"4.5"),
+        ("rating", np.float32(0.0), b""),
+        ("available_from", np.int64(86_400), b"1970-01-02T00:00:00Z"),
+        ("available_from", np.int64(0), b""),
+    ],
 )
-def test_prices_are_as_short_as_can_be(price, text):
-    assert display_text("price", np.float32(price)) == text
+def test_numbers_are_as_short_as_can_be_and_absent_ones_blank(name, value, text):
+    assert display_text(name, value) == text

@@ -1,1 +1,1 @@
-"""Merchandising as plain data: facets of a bundle."""
+"""Merchandising as plain data: facets and orders of a bundle."""

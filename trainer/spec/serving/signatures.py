@@ -35,6 +35,7 @@ from trainer.spec.config import Config
 from trainer.spec.feature_list import features_of
 from trainer.spec.features import Side
 from trainer.spec.merchandising.facets import parse_facets
+from trainer.spec.merchandising.orders import SortOrder
 from trainer.spec.serving import matching_fields, search_fields
 from trainer.spec.serving.signature_fields import Signature, SignatureField, WireType, feature_field
 from trainer.spec.tower import BILINEAR
@@ -64,7 +65,7 @@ class QueryStatus(enum.IntFlag):
     PAGE_CLAMPED = 64  # page or page_size out of range
     NUMBER_REPLACED = 128  # NaN or infinity in a numeric input, read as its default
     AUDIO_UNREADABLE = 256  # counted as absent
-    NAME_UNKNOWN = 512  # a field to display that the bundle does not keep, or a facet that the catalogue does not have
+    NAME_UNKNOWN = 512  # a field, facet or order that the bundle does not have
 
 
 _ITEM_ID = SignatureField(name="item_id", dtype=WireType.STRING, default=b"", doc="The item to start from.")
@@ -82,7 +83,8 @@ _SPEC = SignatureField(
 
 def signatures(config: Config) -> tuple[Signature, ...]:
     """Returns every signature of a bundle built with `config`."""
-    declared = (*_search_signatures(config), *_text_signatures(config), *_embedding_signatures(config))
+    ranked, matched = _search_signatures(config), _matching_signatures(config)
+    declared = (*ranked, *matched, *_text_signatures(config), *_embedding_signatures(config))
     # The contributions of an item's branches to its score exist only where the similarity is a sum over them.
     return tuple(one for one in declared if one.name != "explain" or config.tower.similarity in BILINEAR)
 
@@ -95,9 +97,8 @@ def _query_text(config: Config) -> SignatureField:
     return next(field for field in _query_inputs(config) if field.name == "query_text")
 
 
-def _search_signatures(config: Config) -> tuple[Signature, ...]:
-    """Signatures that rank items."""
-    page_size = SignatureField(
+def _page_size(config: Config) -> SignatureField:
+    return SignatureField(
         name="page_size",
         dtype=WireType.INT32,
         default=min(10, config.search.max_page_size),
@@ -105,11 +106,15 @@ def _search_signatures(config: Config) -> tuple[Signature, ...]:
         minimum=1,
         maximum=config.search.max_page_size,
     )
+
+
+def _search_signatures(config: Config) -> tuple[Signature, ...]:
+    """Signatures that rank items."""
     query = (*_query_inputs(config), *search_fields.query_mix_inputs())
-    page, weights = (_PAGE, page_size), search_fields.weight_inputs(config)
+    page, weights = (_PAGE, _page_size(config)), search_fields.weight_inputs(config)
     search = (*query, *search_fields.filter_inputs(), *page, *weights, *search_fields.reordering_inputs())
     results, fields = search_fields.result_outputs(config), search_fields.display_input(config)
-    text = (_query_text(config), page_size, fields)
+    text = (_query_text(config), _page_size(config), fields)
     return (
         Signature(name="search", inputs=(*search, fields), outputs=results, doc="Multimodal search."),
         Signature(name="search_text", inputs=text, outputs=results, doc="Text search, first page."),
@@ -121,16 +126,30 @@ def _search_signatures(config: Config) -> tuple[Signature, ...]:
             doc="Scores of given items for a query, in the order given.",
         ),
         Signature(
-            name="facets",
-            inputs=(_query_text(config), *search_fields.filter_inputs(), *matching_fields.facet_inputs()),
-            outputs=matching_fields.facet_outputs(config),
-            doc="Counts of what matches a text and filters, by the values of facets.",
-        ),
-        Signature(
             name="explain",
             inputs=(*search, _ITEM_ID),
             outputs=search_fields.explain_outputs(),
             doc="Why an item stands where it does in the answer to a search, or why it does not.",
+        ),
+    )
+
+
+def _matching_signatures(config: Config) -> tuple[Signature, ...]:
+    """Signatures over everything that matches."""
+    matching = (_query_text(config), *search_fields.filter_inputs())
+    page = (_PAGE, _page_size(config), search_fields.display_input(config))
+    return (
+        Signature(
+            name="facets",
+            inputs=(*matching, *matching_fields.facet_inputs()),
+            outputs=matching_fields.facet_outputs(config),
+            doc="Counts of what matches a text and filters, by the values of facets.",
+        ),
+        Signature(
+            name="browse",
+            inputs=(*matching, matching_fields.sort_input(), *page),
+            outputs=matching_fields.browse_outputs(config),
+            doc="Everything that matches a text and filters, in an order of its own.",
         ),
     )
 
@@ -189,5 +208,6 @@ def wire_spec(config: Config) -> dict[str, int | list[str]]:
         "max_page_size": config.search.max_page_size,
         "ranking_depth": config.search.ranking_depth,
         "display_fields": list(config.search.displayed),
+        "orders": [*SortOrder],
         "facets": [facet.name for facet in parse_facets(config.search.facets)],
     }

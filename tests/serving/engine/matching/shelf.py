@@ -39,6 +39,8 @@ class Item:
     currency: str
     in_stock: bool
     popularity: float
+    available_from: int
+    rating: float
 
     @property
     def categories(self) -> list[str]:
@@ -64,6 +66,8 @@ def random_items(random: np.random.Generator, num: int) -> list[Item]:
             currency=str(random.choice(["EUR", "USD"])),
             in_stock=bool(random.random() < 0.7),
             popularity=float(random.integers(0, 4)),
+            available_from=int(random.choice([0, 86_400, 172_800])),
+            rating=float(random.choice([0.0, 3.5, 5.0])),
         )
         for number in range(num)
     ]
@@ -77,7 +81,8 @@ def catalogue_of(items: list[Item]) -> Catalogue:
         pairs = [f"{key}={value}".encode() for key, value in (("colour", item.colour), ("size", item.size)) if value]
         columns["attributes"][row, : len(pairs)] = pairs
         columns["price"][row], columns["currency"][row] = item.price, item.currency.encode()
-        columns["in_stock"][row] = item.in_stock
+        columns["in_stock"][row], columns["rating"][row] = item.in_stock, item.rating
+        columns["available_from"][row] = item.available_from
     vectors = np.ones([len(items), 8, 2], np.float32)
     ids, groups = [item.id.encode() for item in items], [item.group.encode() for item in items]
     popularity = {item.id.encode(): item.popularity for item in items}
@@ -108,15 +113,16 @@ def inputs_of(name: str, *requests: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     return broadcast(inputs)
 
 
-def random_request(random: np.random.Generator) -> dict[str, Any]:
-    """A text or none, and each filter with a chance of one in three."""
+def random_request(random: np.random.Generator, items: list[Item]) -> dict[str, Any]:
+    """A text of words that some item has, or none, and each filter with a chance of one in three."""
+    known = sorted({word for item in items for word in item.words.split()})
 
     def chosen(values: tuple[str, ...]) -> list[str]:
         return [str(value) for value in random.choice(values[1:], random.integers(1, 3))]
 
     colours, sizes = chosen(COLOURS), chosen(SIZES)
     filters: dict[str, Any] = {
-        "query_text": " ".join(random.choice(WORDS, 2)),
+        "query_text": " ".join(random.choice(known, 2)) if known else "",
         "filter_category": chosen(CATEGORIES),
         "filter_brand": chosen(BRANDS),
         "filter_attributes": [*(f"colour={value}" for value in colours), *(f"size={value}" for value in sizes)],

@@ -56,7 +56,7 @@ def test_counts_are_those_of_a_person_who_counts(seed, num_items):
     random = np.random.default_rng(seed)
     items = random_items(random, num_items)
     counter = counter_of(items)
-    requests = [{**random_request(random), "facets": FACETS} for _ in range(4)]
+    requests = [{**random_request(random, items), "facets": FACETS} for _ in range(4)]
     answers, found = counted(counter, *requests)
     for row, request in enumerate(requests):
         for at, facet in enumerate(FACETS):
@@ -75,7 +75,7 @@ def test_counts_are_those_of_a_person_who_counts(seed, num_items):
 def test_ranges_of_prices_hold_every_price_that_matches(seed, num_items, given_bounds):
     random = np.random.default_rng(seed)
     items = random_items(random, num_items)
-    request = {**random_request(random), "facets": ["price"]}
+    request = {**random_request(random, items), "facets": ["price"]}
     request |= {"price_bounds": [10.0, 20.0]} if given_bounds else {}
     (answer,), _ = counted(counter_of(items), request)
     matching = [item for item in items if item.price >= 0.0 and matches(item, request, without="price")]
@@ -113,6 +113,8 @@ SHELF = [
             currency="EUR",
             in_stock=True,
             popularity=0.0,
+            available_from=0,
+            rating=0.0,
         )
         for number, (brand, price) in enumerate([("Acme", 10.0), ("Acme", 20.0), ("Brand 10", 30.0), ("brand 9", 50.0)])
     ),
@@ -135,6 +137,12 @@ def test_ranges_worked_out_by_hand():
     assert answers[0]["price"] == {"10.00:20.00": 1, "20.00:30.00": 1, "30.00:40.00": 1, "40.00:50.00": 1}
     assert answers[1]["price"] == {":15.00": 1, "15.00:30.00": 1, "30.00:": 2}
     assert answers[2]["price"] == {"10.00:12.50": 1, "17.50:20.00": 1}
+
+
+def test_words_that_the_catalogue_does_not_know_leave_everything():
+    answers, found = counted(counter_of(SHELF), {"facets": ["category.1"], "query_text": "qqqqqqqq"})
+    assert answers == [{"category.1": {"home": 4}}]
+    assert found.total_matches.numpy().tolist() == [4]
 
 
 def test_only_facets_that_are_asked_for_are_counted_and_unknown_ones_are_named():
