@@ -1,19 +1,20 @@
 // Storefront: one page over the server's own REST; the state of a search is in the address, so that "back" works.
 
 const PAGE_SIZE = 24;
+const ORDER_NAMES = { popularity: "Popularity", price_up: "Price, low to high", price_down: "Price, high to low", newest: "Newest", rating: "Rating" };
 const FACET_NAMES = { brand: "Brand", price: "Price", currency: "Currency" };
 const VOICE_HZ = 16000;
 const LONGEST_VOICE_MS = 10000;
 const $ = (id) => document.getElementById(id);
 
 let settings = { models: [], has_media: false, takes_events: false };
-let known = { display_fields: [], facets: [], max_page_size: PAGE_SIZE };
+let known = { display_fields: [], facets: [], orders: [], max_page_size: PAGE_SIZE };
 let state = blank();
 let queryId = "";
 let latest = 0; // number of the newest search: the answers of older ones are not shown
 
 function blank() {
-  return { text: "", image: null, audio: null, seeds: new Map(), chosen: new Map(), inStock: false, page: 1 };
+  return { text: "", image: null, audio: null, seeds: new Map(), chosen: new Map(), inStock: false, order: "", page: 1 };
 }
 
 function element(tag, attributes = {}, ...children) {
@@ -104,21 +105,26 @@ function query() {
   return inputs;
 }
 
+// Only words and filters can be sorted: what a photo, a voice or an item is like is known by relevance alone.
+function isSorted() {
+  return known.orders.includes(state.order) && !state.image && !state.audio && !state.seeds.size;
+}
+
 async function search({ keepsAddress = false } = {}) {
   const number = ++latest;
   if (!keepsAddress) history.pushState(null, "", address());
   showParts();
   $("status").textContent = "Searching …";
-  const inputs = query();
+  const inputs = query(), sorted = isSorted();
   const page = { page: state.page, page_size: Math.min(PAGE_SIZE, known.max_page_size), fields: known.display_fields };
   try {
     const [found, facets] = await Promise.all([
-      predict("search", { ...inputs, ...page }),
+      sorted ? predict("browse", { ...inputs, ...page, sort_by: state.order }) : predict("search", { ...inputs, ...page }),
       known.facets.length ? predict("facets", { ...filters(), query_text: state.text, facets: known.facets }) : null,
     ]);
     if (number !== latest) return;
     queryId = found.query_id;
-    showResults(found, inputs);
+    showResults(found, inputs, sorted);
     showFacets(facets);
   } catch (error) {
     if (number === latest) showProblem(error);
@@ -138,6 +144,7 @@ function address() {
   if (state.text) parts.set("q", state.text);
   if (state.page > 1) parts.set("page", state.page);
   if (state.inStock) parts.set("in_stock", "1");
+  if (state.order) parts.set("sort", state.order);
   for (const [facet, values] of state.chosen) for (const value of values) parts.append(`f.${facet}`, value);
   for (const [id, weight] of state.seeds) parts.append(weight > 0 ? "more" : "less", id);
   const text = parts.toString();
@@ -150,6 +157,7 @@ function readAddress() {
   state.text = parts.get("q") || "";
   state.page = Math.max(1, Number(parts.get("page")) || 1);
   state.inStock = parts.has("in_stock");
+  state.order = known.orders.includes(parts.get("sort")) ? parts.get("sort") : "";
   for (const [name, value] of parts) {
     if (name.startsWith("f.")) choose(name.slice(2), value, true);
     if (name === "more" || name === "less") state.seeds.set(value, name === "more" ? 1 : -0.5);
@@ -172,7 +180,6 @@ function rows(found) {
   return found.ids.slice(0, found.num_results).map((id, place) => ({
     id,
     place,
-    score: found.scores[place],
     ...Object.fromEntries(known.display_fields.map((name, column) => [name, (found.display[place] || [])[column] || ""])),
   }));
 }
@@ -189,17 +196,19 @@ function facts(item) {
   return element("p", { class: "facts" }, [item.brand, price].filter(Boolean).join(" · "));
 }
 
-function showResults(found, inputs) {
+function showResults(found, inputs, sorted) {
   const items = rows(found);
   const size = Math.min(PAGE_SIZE, known.max_page_size);
   const products = found.total_matches === 1 ? "1 product" : `${found.total_matches} products`;
   const unknown = (found.unknown_words || []).filter(Boolean);
   const remark = unknown.length ? ` No item has ${unknown.map((word) => `“${word}”`).join(", ")}.` : "";
-  $("status").textContent = (items.length ? `${products} pass the filters.` : "Nothing was found.") + remark;
-  $("items").replaceChildren(...items.map((item) => card(item, inputs)));
+  const counted = sorted ? `${products} ${found.total_matches === 1 ? "matches" : "match"}.` : `${products} pass the filters.`;
+  $("status").textContent = (items.length ? counted : "Nothing was found.") + remark;
+  $("items").replaceChildren(...items.map((item) => card(item, sorted ? null : inputs)));
   showPages(items.length === size);
 }
 
+// A card of a result; `inputs` are those of the search that found it, null where results are sorted and have no reasons.
 function card(item, inputs) {
   const title = item.title || item.id;
   const why = element("dl", { class: "why", hidden: true });
@@ -217,7 +226,7 @@ function card(item, inputs) {
     element(
       "div",
       { class: "actions" },
-      element("button", { type: "button", "aria-expanded": "false", "data-action": "why", onclick: explain }, "Why this?"),
+      inputs ? element("button", { type: "button", "aria-expanded": "false", "data-action": "why", onclick: explain }, "Why this?") : "",
       element("button", { type: "button", "data-action": "more", onclick: () => seed(item, 1) }, "More like this"),
       element("button", { type: "button", "data-action": "less", onclick: () => seed(item, -0.5) }, "Less"),
     ),
@@ -292,7 +301,15 @@ function showFacets(found) {
   if (held) [...$("facets").elements].find((input) => input.value === held)?.focus();
 }
 
+function showOrder() {
+  const option = (value, name) => element("option", { value, selected: value === state.order }, name);
+  $("order").replaceChildren(option("", "Relevance"), ...known.orders.map((name) => option(name, ORDER_NAMES[name] || name)));
+  $("order").disabled = !known.orders.length || !!(state.image || state.audio || state.seeds.size);
+  if ($("order").disabled) $("order").value = "";
+}
+
 function showParts() {
+  showOrder();
   const part = (label, drop, ...more) =>
     element("li", {}, ...more, label, element("button", { type: "button", "aria-label": `Remove ${label}`, onclick: () => { drop(); state.page = 1; search(); } }, "×"));
   const parts = [];
@@ -448,6 +465,7 @@ $("text").addEventListener("keydown", (event) => {
 });
 $("photo").addEventListener("change", (event) => { usePhoto(event.target.files[0]); event.target.value = ""; });
 $("record").addEventListener("click", record);
+$("order").addEventListener("change", (event) => { state.order = event.target.value; state.page = 1; search(); });
 $("facets").addEventListener("submit", (event) => event.preventDefault());
 document.addEventListener("dragover", (event) => event.preventDefault());
 document.addEventListener("drop", (event) => { event.preventDefault(); usePhoto(event.dataTransfer.files[0]); });

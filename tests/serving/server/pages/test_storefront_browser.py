@@ -133,6 +133,22 @@ def test_facets_filter_and_the_address_brings_a_search_back(person, browser):
     assert person.found(browser.refresh) == filtered
 
 
+def test_results_are_sorted_by_price_over_all_pages(person, browser):
+    from selenium.webdriver.support.ui import Select
+
+    person.search("")
+    found = person.found(lambda: Select(person.one("#order")).select_by_value("price_up"))
+    prices = [float(facts.text.split(" · ")[1].split()[0]) for facts in person.all("#items .facts")]
+    assert found == [f"item-{number:02d}" for number in range(len(found))]
+    assert prices == sorted(prices)
+    assert person.status() == "24 products match."
+    assert not person.all("#items button[data-action='why']")  # only a search has reasons
+    assert person.found(browser.refresh) == found
+    assert Select(person.one("#order")).first_selected_option.get_attribute("value") == "price_up"
+    person.found(person.one("#items > li button[data-action='more']").click)  # items like one are not sorted
+    assert not person.one("#order").is_enabled()
+
+
 def test_words_are_completed_by_keyboard(person, browser):
     from selenium.webdriver.common.keys import Keys
 
