@@ -60,7 +60,7 @@ class Evidence:
         self._days: collections.Counter[bool] = collections.Counter()
         self._currencies: collections.Counter[str] = collections.Counter()
         self._two_readings: dict[str, str] = {}
-        self._texts: list[str] = []
+        self._texts: dict[str, list[str]] = {"title": [], "description": []}
         self._has_times = False
         self._characters = 0
         self._least_position: int | None = None
@@ -84,10 +84,10 @@ class Evidence:
         elif isinstance(values.get("price"), str):
             self._add_currency(values["price"])
         if self._characters < _LANGUAGE_CHARACTERS:
-            for field in ("title", "description"):
+            for field, texts in self._texts.items():
                 if isinstance(values.get(field), str):
-                    self._texts.append(values[field][:500])
-                    self._characters += len(self._texts[-1])
+                    texts.append(values[field][:500])
+                    self._characters += len(texts[-1])
 
     def _add_number(self, raw: str) -> None:
         if raw.isdecimal():
@@ -157,11 +157,17 @@ class Evidence:
             point=point or _majority(self._points, Point.POINT),
             day_first=_majority(self._days, False) if day_first is None else day_first,
             currency=self._currency or _majority(self._currencies, numbers.currency(currency)),
-            language=language_of(" ".join(self._texts)),
+            language=self._language(),
             first_position=1 if self._least_position == 1 else 0,
             has_times=self._has_times,
             is_text=is_text,
         )
+
+    def _language(self) -> str:
+        """That of titles and descriptions; Latin is a filler in place of these, which leaves the titles."""
+        titles, descriptions = self._texts.values()
+        found = language_of(" ".join([*titles, *descriptions]))
+        return language_of(" ".join(titles)) if found == "la" else found
 
 
 def _majority(counts: "collections.Counter[Any]", default: Any) -> Any:

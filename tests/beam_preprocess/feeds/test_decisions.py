@@ -89,3 +89,10 @@ def test_an_unknown_currency_is_said_with_what_helps(run):
 def test_a_currency_that_any_row_shows_is_that_of_all_rows(run):
     found = run(["id,title,price,image_link,shipping\nA,x,5.00,a.jpg,\nB,y,6.00,b.jpg,AED 15\n"])
     assert [item["currency"] for item in found.items] == ["AED", "AED"]
+
+
+def test_descriptions_that_are_a_filler_leave_the_language_to_the_titles(run):
+    filler = "Pellentesque habitant morbi tristique senectus et netus et malesuada fames ac turpis egestas."
+    rows = [f"{number},{name},{filler},9.90" for number, name in enumerate(("Blue wool hat", "Warm winter shoes", "Belt"))]
+    found = run(["\n".join(["id,title,description,price", *rows])])
+    assert found.report.catalog["language"] == "en"

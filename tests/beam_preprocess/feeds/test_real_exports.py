@@ -25,6 +25,7 @@ CATALOGUES = {
     },
     "woocommerce/classic_commerce_sample_en_excerpt.csv": {
         "kind": "woocommerce", "rows": 21, "products": 15, "image_uris": 19, "categories": 6, "on_sale": 6,
+        "language": "en",  # of the names: the descriptions are a filler in Latin
     },
     "woocommerce/artur8800_ru_export.csv": {
         "kind": "woocommerce", "rows": 9, "products": 9, "image_uris": 8, "categories": 2, "in_stock": 7,
