@@ -55,7 +55,9 @@ def session(tmp_path_factory):
 @pytest.mark.extended
 @pytest.mark.slow
 @pytest.mark.e2e
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.place)
+@pytest.mark.parametrize(
+    "block", [block for block in BLOCKS if block.mode != "public sets"], ids=lambda block: block.place
+)
 def test_the_block_runs(session: Session, block: Block):
     if block.mode == "skip":
         pytest.skip(block.reason)

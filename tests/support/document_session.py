@@ -83,11 +83,12 @@ class Session:
             self._python[page] = self._python.get(page, "") + self._with_ports(block.text)
             interpreter = str(self.folder / ".venv" / "bin" / "python")
             return self._check([interpreter, "-c", self._python[page]], place=block.place)
-        outputs = []
-        for command in block.commands:
-            line = self.line_of(command, dry=block.mode == "dry")
-            outputs.append(self._check(["bash", "-c", line], place=f"{block.place}: {line}"))
-        return "\n".join(outputs)
+        return "\n".join(self.run_command(block, command) for command in block.commands)
+
+    def run_command(self, block: Block, command: str) -> str:
+        """Runs one command of a block of a shell; returns what it printed."""
+        line = self.line_of(command, dry=block.mode == "dry")
+        return self._check(["bash", "-c", line], place=f"{block.place}: {line}")
 
     def line_of(self, command: str, *, dry: bool = False) -> str:
         """A command with small data, free ports, and an environment that is taken as it is."""

@@ -93,6 +93,8 @@ def test_a_currency_that_any_row_shows_is_that_of_all_rows(run):
 
 def test_descriptions_that_are_a_filler_leave_the_language_to_the_titles(run):
     filler = "Pellentesque habitant morbi tristique senectus et netus et malesuada fames ac turpis egestas."
-    rows = [f"{number},{name},{filler},9.90" for number, name in enumerate(("Blue wool hat", "Warm winter shoes", "Belt"))]
+    rows = [
+        f"{number},{name},{filler},9.90" for number, name in enumerate(("Blue wool hat", "Warm winter shoes", "Belt"))
+    ]
     found = run(["\n".join(["id,title,description,price", *rows])])
     assert found.report.catalog["language"] == "en"
