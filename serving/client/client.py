@@ -78,8 +78,8 @@ class Client:
         Args:
           **options: The fields of `PageOptions`: `text`, `image`, `video`, `audio`, `history`, `history_age_days`,
             `search_history`, `search_history_age_days`, `profile`, `user_id`, `seed_items`, `query_weights`,
-            `score_weights`, `intent_weight`, `boosts`, `filters`, `page`, `page_size`, `diversity`, `query_id`,
-            `fields`, `facets` (with a call of their own).
+            `score_weights`, `intent_weight`, `refused_constraints`, `boosts`, `filters`, `page`, `page_size`,
+            `diversity`, `query_id`, `fields`, `facets` (with a call of their own).
 
         Raises:
           TypeError: For an option that does not exist.

@@ -53,12 +53,14 @@ def score_inputs(
 ) -> dict[str, Any]:
     """Returns the inputs of the query, seed items, weights and boosts; arguments and errors as of `search_inputs`."""
     intent_weight = options.get("intent_weight")
+    refused = texts(options.get("refused_constraints"), name="refused_constraints")
     return {
         **query_inputs(options, wire_spec=wire_spec, user_hash_key=user_hash_key),
         **seed_item_inputs(options.get("seed_items")),
         **weight_inputs(options.get("query_weights"), known, prefix=QUERY_WEIGHT_PREFIX, kind="query components"),
         **weight_inputs(options.get("score_weights"), known, prefix=SCORE_WEIGHT_PREFIX, kind="score components"),
         **({} if intent_weight is None else {"intent_weight": [intent_weight]}),
+        **({"refused_constraints": [refused]} if refused else {}),
         **boost_inputs(options.get("boosts")),
     }
 

@@ -34,6 +34,8 @@ class SearchResult:
       boosts: The addition of boosts to each score.
       intent: Probability of each intent, in the order of the signature's description; empty if the bundle has none.
       unknown_words: Words of the text that no item has, nor one near them.
+      constraints: What was understood of the words, as `price=:50 EUR`, and whether it holds: a filter that would leave
+        nothing does not.
       fields: The fields that were asked for of each result, as texts by name; "" where the item has none.
       num_variants: The number of items of the same product that pass the filters, for each result.
       total_matches: The number of products that pass the filters; -1 if the bundle does not count them.
@@ -50,6 +52,7 @@ class SearchResult:
     boosts: tuple[float, ...]
     intent: tuple[float, ...]
     unknown_words: tuple[str, ...]
+    constraints: Mapping[str, bool]
     fields: tuple[Mapping[str, str], ...]
     num_variants: tuple[int, ...]
     total_matches: int
@@ -70,6 +73,7 @@ def search_result(outputs: Mapping[str, np.ndarray], *, fields: Sequence[str] = 
         boosts=_floats(outputs.get("boosts", [[]])[0][:count]),
         intent=_floats(outputs.get("intent", [[]])[0]),
         unknown_words=tuple(text for word in outputs.get("unknown_words", [[]])[0] if (text := to_text(word))),
+        constraints=types.MappingProxyType(_constraints(outputs)),
         fields=tuple(
             # A server that batches requests pads their lists to one length.
             types.MappingProxyType(dict(zip(fields, map(to_text, values), strict=False)))
@@ -82,6 +86,11 @@ def search_result(outputs: Mapping[str, np.ndarray], *, fields: Sequence[str] = 
         bundle_version=to_text(outputs["bundle_version"][0]),
         query_id=query_id,
     )
+
+
+def _constraints(outputs: Mapping[str, np.ndarray]) -> dict[str, bool]:
+    pairs = zip(outputs.get("constraints", [[]])[0], outputs.get("constraints_applied", [[]])[0], strict=True)
+    return {text: bool(holds) for name, holds in pairs if (text := to_text(name))}
 
 
 def facet_counts(outputs: Mapping[str, np.ndarray], *, names: Sequence[str]) -> dict[str, FacetCounts]:

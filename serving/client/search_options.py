@@ -49,6 +49,8 @@ class ScoreOptions(QueryOptions, total=False):
         less like it.
       score_weights: Weight of each score component by name (`dense`, `lexical`, ...); the bundle's own where left out.
       intent_weight: Strength with which the intent of the query changes weights and diversity; 0 = none.
+      refused_constraints: Constraints of an earlier answer to the same text that shall be words like all others; "*" =
+        all.
       boosts: {item id: addition to its score}.
     """
 
@@ -56,6 +58,7 @@ class ScoreOptions(QueryOptions, total=False):
     query_weights: Mapping[str, float] | None
     score_weights: Mapping[str, float] | None
     intent_weight: float | None
+    refused_constraints: Texts | None
     boosts: Mapping[str, float] | None
 
 

@@ -12,10 +12,11 @@ import tensorflow as tf
 from serving.engine.query_understanding import INTENT_TASK, SENTIMENT_TASK, QueryUnderstanding
 from serving.engine.request_inputs import QUERY_BRANCHES
 from serving.lexical.query_terms import Terms
+from serving.lexical.word_constraints import Constraints
 from serving.similarity import Similarity
 from trainer.ops.numbers import status_bit
 from trainer.spec.features import Modality
-from trainer.spec.serving.search_fields import MAX_UNKNOWN_WORDS, QUERY_COMPONENTS
+from trainer.spec.serving.search_fields import MAX_UNKNOWN_WORDS, NUM_CONSTRAINTS, QUERY_COMPONENTS
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput
 
 _TEXT, _HISTORY = (QUERY_COMPONENTS.index(modality) for modality in (Modality.TEXT, Modality.HISTORY))
@@ -29,6 +30,7 @@ class Query(NamedTuple):
       components: [batch, component, dim] float32 in the order of `QUERY_COMPONENTS`; their sum is the vector.
       weights: [batch, component] float32.
       terms: The words of lexical search; none where the weight of the text is not above 0.
+      constraints: The constraints among the words.
       text_share: [batch] float32 in 0..1, the share of text in the query, by which the lexical score is multiplied.
       history_rows: [batch, history] int32 rows of the items of the history, `NO_ROW` = absent.
       repurchase: [batch, history] float32, the score component `repurchase` of each of them.
@@ -41,6 +43,7 @@ class Query(NamedTuple):
     components: tf.Tensor
     weights: tf.Tensor
     terms: Terms
+    constraints: Constraints
     text_share: tf.Tensor
     history_rows: tf.Tensor
     repurchase: tf.Tensor
@@ -146,6 +149,14 @@ def query_specs(dim: int) -> Query:
             weights=tf.TensorSpec([None, None, None]),
             shares=tf.TensorSpec([None, None, None]),
             unknown=tf.TensorSpec([None, MAX_UNKNOWN_WORDS], tf.string),
+        ),
+        constraints=Constraints(
+            names=tf.TensorSpec([None, NUM_CONSTRAINTS], tf.string),
+            prices=tf.TensorSpec([None, 2]),
+            currency=tf.TensorSpec([None], tf.int32),
+            value=tf.TensorSpec([None], tf.bool),
+            absent=tf.TensorSpec([None, None], tf.int32),
+            absent_said=tf.TensorSpec([None, None], tf.int32),
         ),
         text_share=tf.TensorSpec([None]),
         history_rows=tf.TensorSpec([None, None], tf.int32),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from serving.engine.candidates import ScoreBonuses, append_boosted, passes_filters, reciprocal_rank_fusion
+from serving.engine.constraint_filters import ConstrainedRows, ConstraintFilters, no_constraint_held
 from serving.engine.item_tables import ItemTables
 from serving.engine.query import Query
 from serving.index.exact import NO_ROW, Index
@@ -25,19 +26,30 @@ class CandidateSet(NamedTuple):
       num_variants: [batch, candidates] int32, items of the same product that pass the filters.
       total_matches: [batch] int32, products that pass the filters.
       probe_passes: [batch, probes] bool, whether each probe row passes the filters.
+      held: [batch, 2] bool, which constraints of the words were filtered by, as of `ConstrainedRows`.
     """
 
     rows: tf.Tensor
     num_variants: tf.Tensor
     total_matches: tf.Tensor
     probe_passes: tf.Tensor
+    held: tf.Tensor
 
 
 class Retriever:
     """Retrieval of candidates over one version of the catalogue."""
 
-    def __init__(self, *, tables: ItemTables, index: Index, lexical: LexicalIndex, similarity: Similarity) -> None:
+    def __init__(
+        self,
+        *,
+        tables: ItemTables,
+        index: Index,
+        lexical: LexicalIndex,
+        similarity: Similarity,
+        constraints: ConstraintFilters,
+    ) -> None:
         self._tables = tables
+        self._constraints = constraints
         self._index = index
         self._lexical = lexical
         self._similarity = similarity
@@ -67,12 +79,14 @@ class Retriever:
         result = self._tables.apply_filters({**filters, FilterName.EXCLUDE.value: tf.concat(excluded, axis=1)})
 
         def filtered() -> CandidateSet:
-            return self._filtered(query, weights, bonuses, probe_rows, allowed=result.allowed())
+            passing = self._constraints.apply(result.allowed(), query.terms, query.constraints)
+            return self._filtered(query, weights, bonuses, probe_rows, passing=passing)
 
         def unfiltered() -> CandidateSet:
             return self._unfiltered(query, weights, bonuses, probe_rows)
 
-        return self._without(tf.cond(tf.reduce_any(result.given), filtered, unfiltered), excluded_row)
+        given = tf.reduce_any(result.given | self._constraints.given(query.constraints))
+        return self._without(tf.cond(given, filtered, unfiltered), excluded_row)
 
     def _filtered(
         self,
@@ -81,9 +95,10 @@ class Retriever:
         bonuses: Sequence[ScoreBonuses],
         probe_rows: tf.Tensor,
         *,
-        allowed: tf.Tensor,
+        passing: ConstrainedRows,
     ) -> CandidateSet:
-        """The candidate set within `allowed` [batch, rows]."""
+        """The candidate set within the rows that pass."""
+        allowed = passing.allowed
         rows = append_boosted(self._retrieve(query, weights, allowed), bonuses, allowed=allowed)
         counts = self._tables.count_variants(allowed)
         return CandidateSet(
@@ -91,6 +106,7 @@ class Retriever:
             num_variants=tf.gather(counts, tf.maximum(self._groups(rows), 0), batch_dims=1),
             total_matches=tf.math.count_nonzero(counts, axis=-1, dtype=tf.int32),
             probe_passes=passes_filters(probe_rows, allowed),
+            held=passing.held,
         )
 
     def _unfiltered(
@@ -107,6 +123,7 @@ class Retriever:
             num_variants=tf.gather(self._tables.group_sizes, tf.maximum(self._groups(rows), 0)),
             total_matches=tf.fill(tf.shape(query.empty), self._tables.num_groups),
             probe_passes=probe_rows != NO_ROW,
+            held=no_constraint_held(tf.shape(query.empty)[0]),
         )
 
     def _without(self, candidates: CandidateSet, excluded_row: tf.Tensor) -> CandidateSet:

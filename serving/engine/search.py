@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from serving.engine import mmr, query_understanding
 from serving.engine.candidates import ScoreBonuses, bonus_of
+from serving.engine.constraint_filters import ConstraintFilters
 from serving.engine.item_tables import ItemTables
 from serving.engine.query import (
     Query,
@@ -30,8 +31,9 @@ from serving.engine.ranking import (
 )
 from serving.engine.request_inputs import RequestInputs, pad_or_truncate
 from serving.engine.retrieval import CandidateSet, Retriever
+from serving.engine.text_index import TextIndexes
 from serving.index.exact import NO_ROW, Index
-from serving.lexical.bm25 import LexicalIndex
+from serving.lexical.word_constraints import ReadWords
 from serving.similarity import Similarity
 from serving.towers import LoadedTowers, day_features, text_specs
 from trainer.ops.examples import axis_lengths
@@ -42,7 +44,15 @@ from trainer.spec.serving import search_fields
 from trainer.spec.serving.search_fields import QUERY_COMPONENTS
 from trainer.spec.serving.signature_fields import SignatureField
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput, signatures
-from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, ITEM_SCORES, LEXICAL, REPURCHASE, SCORE_COMPONENTS
+from trainer.spec.tasks import (
+    DEFAULT_SCORE_WEIGHTS,
+    GOOD_VALUE_WEIGHT,
+    ITEM_SCORES,
+    LEXICAL,
+    PRICE_VALUE,
+    REPURCHASE,
+    SCORE_COMPONENTS,
+)
 
 Inputs = Mapping[str, tf.Tensor]
 
@@ -90,15 +100,23 @@ class SearchState(NamedTuple):
 class SearchEngine(tf.Module):
     """Search engine over the towers, tables, dense and lexical index of one version."""
 
-    def __init__(self, towers: LoadedTowers, *, tables: ItemTables, index: Index, lexical: LexicalIndex) -> None:
+    def __init__(self, towers: LoadedTowers, *, tables: ItemTables, index: Index, texts: TextIndexes) -> None:
         super().__init__(name="engine")
         self.config = towers.config
         self.towers = towers.module
         self.similarity = Similarity(towers)
         self.has_intent_head = towers.has_intent_head
         self.tables = tables
-        self.lexical = lexical
-        self._retriever = Retriever(tables=tables, index=index, lexical=lexical, similarity=self.similarity)
+        self.lexical = texts.lexical
+        self.constraints = texts.constraints
+        self.constraint_filters = ConstraintFilters(tables.filters, texts.constraints)
+        self._retriever = Retriever(
+            tables=tables,
+            index=index,
+            lexical=texts.lexical,
+            similarity=self.similarity,
+            constraints=self.constraint_filters,
+        )
         declared = {signature.name: signature for signature in signatures(towers.config)}
         search_specs = _specs(declared["search"].inputs)
         query_inputs = {field.name for field in declared["rank"].inputs} & set(search_specs)
@@ -126,9 +144,11 @@ class SearchEngine(tf.Module):
 
     def query_by_text(self, request: RequestInputs) -> Query:
         """Returns the query of a batch of requests with nothing but a text: the other branches are not computed."""
-        encoded = sanitize_outputs(self.towers.embed_text({name: request.values[name] for name in self._text_inputs}))
+        read = self._read(request.values)
+        inputs = {**request.values, "query_text": read.text}
+        encoded = sanitize_outputs(self.towers.embed_text({name: inputs[name] for name in self._text_inputs}))
         no_history = tf.zeros_like(encoded[TowerOutput.REPEATS.value], tf.int32)
-        query = self._query(request.values, {**encoded, "history_rows": no_history})
+        query = self._query(inputs, {**encoded, "history_rows": no_history}, read)
         return query._replace(status=query.status | request.status)
 
     def search(
@@ -198,9 +218,18 @@ class SearchEngine(tf.Module):
         }
 
     def _full_query(self, inputs: Inputs) -> Query:
-        return self._query(inputs, self.encode_query(inputs))
+        read = self._read(inputs)
+        inputs = {**inputs, "query_text": read.text}
+        return self._query(inputs, self.encode_query(inputs), read)
 
-    def _query(self, inputs: Inputs, encoded: Inputs) -> Query:
+    def _read(self, inputs: Inputs) -> ReadWords:
+        """The words of a request, none of them a constraint where the weight of the text is not above 0."""
+        text = inputs["query_text"]
+        searched = lexical_text(text, branch_weights(inputs))
+        read = self.constraints.read(searched, inputs[search_fields.REFUSED_CONSTRAINTS])
+        return read._replace(text=tf.where(searched == text, read.text, text))
+
+    def _query(self, inputs: Inputs, encoded: Inputs, read: ReadWords) -> Query:
         weights = branch_weights(inputs)
         seed_rows = self.tables.rows_of(inputs["seed_item_ids"])
         unknown = tf.reduce_any((seed_rows == NO_ROW) & (inputs["seed_item_ids"] != b""), axis=-1)
@@ -212,7 +241,7 @@ class SearchEngine(tf.Module):
             similarity=self.similarity,
         )
         text = lexical_text(inputs["query_text"], weights)
-        terms = self.lexical.terms(text)
+        terms, constraints = self.constraints.terms(read._replace(text=text))
         branches = active_branches(encoded, weights)
         understanding = query_understanding.understand(self.towers, text=text, branches=branches)
         if not self.has_intent_head:
@@ -222,6 +251,7 @@ class SearchEngine(tf.Module):
         return Query(
             **mixed._asdict(),
             terms=terms,
+            constraints=constraints,
             history_rows=encoded["history_rows"],
             repurchase=weighted_repurchase(encoded, weights),
             understanding=understanding,
@@ -240,6 +270,7 @@ class SearchEngine(tf.Module):
             components=components,
             weights=tf.cast(tf.reduce_any(components != 0.0, axis=-1), tf.float32),
             terms=self.lexical.terms(tf.fill([batch], b"")),
+            constraints=self.constraints.no_constraints(batch),
             understanding=query_understanding.empty(batch),
             text_share=tf.zeros_like(empty, tf.float32),
             history_rows=tf.zeros([batch, 0], tf.int32),
@@ -283,6 +314,7 @@ class SearchEngine(tf.Module):
     def score_weights(self, query: Query, inputs: Inputs) -> ScoreWeights:
         """Returns the weights of the score components: those of the request, adjusted by the intent of the query."""
         requested = {component: inputs[f"weight_{component}"] for component in SCORE_COMPONENTS}
+        requested[PRICE_VALUE] += tf.where(query.constraints.value, GOOD_VALUE_WEIGHT, 0.0)
         return query_understanding.score_weights(
             query.understanding, requested, intent_weight=inputs[search_fields.INTENT_WEIGHT]
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from serving.engine.candidates import ScoreBonuses
+from serving.engine.constraint_filters import applied, no_constraint_held
 from serving.engine.explain import contributions, locate
 from serving.engine.item_tables import ItemTables
 from serving.engine.matching.browser import Browser
@@ -39,7 +40,7 @@ class SignatureFunctions(tf.Module):
         super().__init__(name="functions")
         self.config = towers.config
         self.towers = towers.module
-        self.engine = SearchEngine(towers, tables=tables, index=index, lexical=texts.lexical)
+        self.engine = SearchEngine(towers, tables=tables, index=index, texts=texts)
         self.autocomplete = texts.autocomplete
         matcher = Matcher(tables=tables, lexical=texts.lexical)
         facets = parse_facets(self.config.search.facets)
@@ -82,7 +83,7 @@ class SignatureFunctions(tf.Module):
         return {
             "scores": tf.where(known, scores.scores, 0.0),
             **{f"score_{name}": tf.where(known, scores.components[name], 0.0) for name in SCORE_COMPONENTS},
-            **_understanding_outputs(query, weights),
+            **_understanding_outputs(query, weights, held=no_constraint_held(tf.shape(rows)[0])),
             **self._status_outputs(query.status | status_bit(unknown, QueryStatus.ITEM_UNKNOWN)),
         }
 
@@ -122,7 +123,7 @@ class SignatureFunctions(tf.Module):
         return {
             **locate(self.engine, state, row),
             **contributions(self.engine, state, row),
-            **_understanding_outputs(query, state.weights),
+            **_understanding_outputs(query, state.weights, held=state.candidates.held),
             **self._status_outputs(state.status | status_bit(row == NO_ROW, QueryStatus.ITEM_UNKNOWN)),
         }
 
@@ -191,7 +192,7 @@ class SignatureFunctions(tf.Module):
             "num_results": tf.reduce_sum(tf.cast(page.shown, tf.int32), axis=-1),
             "total_matches": candidates.total_matches,
             "query_weights": state.query.weights,
-            **_understanding_outputs(state.query, state.weights),
+            **_understanding_outputs(state.query, state.weights, held=candidates.held),
             **self._status_outputs(state.status | displayed.status),
         }
 
@@ -202,13 +203,15 @@ class SignatureFunctions(tf.Module):
         return tf.fill(tf.shape(each), self.version)
 
 
-def _understanding_outputs(query: Query, weights: ScoreWeights) -> Outputs:
-    """Intent, sentiment and subjectivity of the query, the score weights that follow, and words that are not known."""
+def _understanding_outputs(query: Query, weights: ScoreWeights, *, held: tf.Tensor) -> Outputs:
+    """What was understood of the query, the score weights that follow, and words that are not known."""
     return {
         "intent": query.understanding.intent,
         "sentiment": query.understanding.sentiment,
         "subjectivity": query.understanding.subjectivity,
         "unknown_words": query.terms.unknown,
+        "constraints": query.constraints.names,
+        "constraints_applied": applied(query.constraints, held),
         "score_weights": tf.stack([weights.total[component] for component in SCORE_COMPONENTS], axis=1),
     }
 

@@ -5,13 +5,17 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import tensorflow as tf
 
 from serving.catalogue.catalogue import Catalogue
 from serving.catalogue.synonym_file import read_synonym_file
+from serving.lexical.attribute_values import attribute_values
 from serving.lexical.autocomplete import Autocomplete, build_phrases
 from serving.lexical.bm25 import LexicalIndex
+from serving.lexical.constraint_reader import ConstraintReader
 from serving.lexical.postings import Bm25, build_postings
-from serving.lexical.tokens import IDENTIFIERS
+from serving.lexical.tokens import ABSENT, ATTRIBUTE_VALUES, IDENTIFIERS
+from serving.lexical.word_constraints import WordConstraints
 from trainer.language.detection import detect_languages
 from trainer.language.languages import parse_languages
 from trainer.language.synonyms import added_texts, parse_synonyms
@@ -19,6 +23,8 @@ from trainer.spec.config import AUTO_LANGUAGES, DEFAULT_FIELD_WEIGHTS, SearchCon
 from trainer.spec.records import IDENTIFIER_ATTRIBUTES
 
 SYNONYMS = "synonyms"
+_SAYING_ABSENT = ("title", "description", "attributes")  # fields whose texts may say what an item is without
+_TEXT_BATCH_SIZE = 1_024
 _NO_WORD = re.compile(r"[\W_]+")
 
 
@@ -28,6 +34,7 @@ class TextIndexes:
 
     lexical: LexicalIndex
     autocomplete: Autocomplete
+    constraints: WordConstraints
 
 
 def build_text_indexes(catalogue: Catalogue, *, search: SearchConfig) -> TextIndexes:
@@ -43,6 +50,9 @@ def build_text_indexes(catalogue: Catalogue, *, search: SearchConfig) -> TextInd
     languages = _languages({name: texts[: catalogue.num_base] for name, texts in fields.items()}, search)
     if search.synonyms_path:
         fields[SYNONYMS] = _synonyms(fields, languages, search)
+    values = attribute_values(columns["brand"].tolist(), columns["attributes"].tolist(), languages)
+    fields[ATTRIBUTE_VALUES] = values.lines
+    fields[ABSENT] = _absent_words(fields, languages)
     postings = build_postings(
         fields,
         bm25=Bm25(weights={name: weights[name] for name in fields}, k1=search.bm25_k1, b=search.bm25_b),
@@ -51,7 +61,23 @@ def build_text_indexes(catalogue: Catalogue, *, search: SearchConfig) -> TextInd
         removed=removed,
     )
     titles, brands = _join_entries(columns["title"][~removed]), _join_entries(columns["brand"][~removed])
-    return TextIndexes(lexical=LexicalIndex(postings), autocomplete=Autocomplete(build_phrases(titles, brands)))
+    lexical = LexicalIndex(postings)
+    return TextIndexes(
+        lexical=lexical,
+        autocomplete=Autocomplete(build_phrases(titles, brands)),
+        constraints=WordConstraints(
+            postings, lexical, phrases=values.phrases, currencies=catalogue.columns["currency"].tolist()
+        ),
+    )
+
+
+def _absent_words(fields: Mapping[str, Sequence[bytes]], languages: Sequence[str]) -> list[bytes]:
+    """The words that the texts of each item say it is without."""
+    texts = [b" , ".join(parts) for parts in zip(*(fields[name] for name in _SAYING_ABSENT), strict=True)]
+    reader, found = ConstraintReader(languages), []
+    for start in range(0, len(texts), _TEXT_BATCH_SIZE):
+        found += reader.absent_words(tf.constant(texts[start : start + _TEXT_BATCH_SIZE], tf.string)).numpy().tolist()
+    return found
 
 
 def _synonyms(fields: Mapping[str, Sequence[bytes]], languages: Sequence[str], search: SearchConfig) -> list[bytes]:

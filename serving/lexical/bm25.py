@@ -11,7 +11,7 @@ from serving.index.exact import NO_ROW
 from serving.index.vector_store import as_variable
 from serving.lexical.postings import NO_TERM, Postings
 from serving.lexical.query_terms import CorrectedText, QueryAnalyzer, Terms
-from serving.lexical.tokens import IDENTIFIER
+from serving.lexical.tokens import ABSENT_MARK, MARKS
 
 # A term in more than a tenth of the items (and in more than this many) retrieves nothing where the query has a rarer
 # one, because its postings are most of the work; it counts in the score all the same.
@@ -80,16 +80,20 @@ class LexicalIndex(tf.Module):
     def matches(self, terms: Terms) -> tf.Tensor:
         """Returns the rows [batch, items] bool that have a term which `retrieve` looks for; all where there is none."""
         ids = self._searched(terms)
+        return self.rows_with(ids) | tf.reduce_all(ids == NO_TERM, axis=1, keepdims=True)
+
+    def rows_with(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns the rows [batch, items] bool that have one of the terms [batch, any] int32."""
         safe = tf.reshape(self._safe(ids), [-1])
         ranges = tf.ragged.range(tf.gather(self.starts, safe), tf.gather(self.starts, safe + 1))
         term = ranges.value_rowids()
         items = tf.gather(self.keys, ranges.values) - tf.gather(tf.cast(safe, tf.int64) * self.num_items, term)
         request = term // tf.cast(tf.maximum(tf.shape(ids)[1], 1), tf.int64)
-        shape = tf.stack([tf.shape(ids)[0], self.num_items])
-        found = tf.tensor_scatter_nd_update(
-            tf.fill(shape, False), tf.stack([request, items], axis=1), tf.fill(tf.shape(items), True)
+        return tf.tensor_scatter_nd_update(
+            tf.fill(tf.stack([tf.shape(ids)[0], self.num_items]), False),
+            tf.stack([request, items], axis=1),
+            tf.fill(tf.shape(items), True),
         )
-        return found | tf.reduce_all(ids == NO_TERM, axis=1, keepdims=True)
 
     def term_scores(self, terms: Terms, rows: tf.Tensor) -> tf.Tensor:
         """Returns the BM25 score of each word [batch, candidates, words] float32, for rows [batch, candidates].
@@ -148,5 +152,11 @@ def _names(postings: Postings) -> list[bytes]:
     names, tokens = [*postings.vocabulary], postings.tokens
     for place in np.argsort(tokens.num_items, kind="stable").tolist():
         if tokens.num_items[place]:
-            names[tokens.terms[place, 0]] = tokens.names[place].removeprefix(IDENTIFIER.encode())
-    return names
+            names[tokens.terms[place, 0]] = tokens.names[place]
+    return [_shown(name) for name in names]
+
+
+def _shown(name: bytes) -> bytes:
+    """A token as `explain` shows it."""
+    text = name.decode(errors="replace")
+    return f"{'without=' if text.startswith(ABSENT_MARK) else ''}{text.lstrip(''.join(MARKS))}".encode()

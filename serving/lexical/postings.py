@@ -12,7 +12,16 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from serving.lexical.tokens import IDENTIFIER, IDENTIFIERS, identifiers, tokens
+from serving.lexical.tokens import (
+    ABSENT,
+    ABSENT_MARK,
+    ATTRIBUTE_VALUES,
+    IDENTIFIERS,
+    MARKS,
+    VALUE_MARK,
+    identifiers,
+    tokens,
+)
 from trainer.language import compounds
 from trainer.language.languages import stop_words
 from trainer.language.terms import irregular_forms
@@ -103,7 +112,8 @@ def build_postings(
     """Builds the postings of a catalogue.
 
     Args:
-      fields: {field: [rows] UTF-8 texts}, all of one length. Of `IDENTIFIERS` each line is one token.
+      fields: {field: [rows] UTF-8 texts}, all of one length. Of `IDENTIFIERS` and `ATTRIBUTE_VALUES` each line is one
+        token.
       bm25: Settings, with a weight for each field.
       languages: Codes of the languages whose stemmers are used; a token stands for its stems in all of them.
       num_base: The term statistics are those of the first `num_base` rows, removed ones among them; None = of all.
@@ -136,7 +146,7 @@ class AnalysedFields:
         self.languages = tuple(languages)
         self.num_items = len(next(iter(fields.values()), ()))
         token_ids: dict[bytes, int] = {}
-        analysis = {IDENTIFIERS: _lines}
+        analysis = {IDENTIFIERS: _lines, ATTRIBUTE_VALUES: _values, ABSENT: _absent}
         counted = {name: _count_field(fields[name], token_ids, analysis.get(name, _words)) for name in sorted(fields)}
         self.tokens = tuple(sorted(token_ids))
         rank = np.zeros(len(self.tokens), np.int64)
@@ -248,6 +258,17 @@ def _lines(texts: tf.Tensor) -> tf.RaggedTensor:
     return tf.ragged.boolean_mask(found, found != b"")
 
 
+def _values(texts: tf.Tensor) -> tf.RaggedTensor:
+    split = tf.strings.split(texts, "\n")
+    marked = split.with_values(tf.strings.join([VALUE_MARK, split.values]))
+    return tf.ragged.boolean_mask(marked, split != b"")
+
+
+def _absent(texts: tf.Tensor) -> tf.RaggedTensor:
+    found = _words(texts)
+    return found.with_values(tf.strings.join([ABSENT_MARK, found.values]))
+
+
 def _count_field(
     texts: Sequence[bytes], token_ids: dict[bytes, int], analyse: Callable[[tf.Tensor], tf.RaggedTensor]
 ) -> _FieldTokens:
@@ -283,9 +304,12 @@ class _Expansions(NamedTuple):
 
 def _expand(names: Sequence[str], languages: Sequence[str]) -> _Expansions:
     """The terms of tokens: their stems, and those of the parts of compounds."""
-    words = [name for name in names if not name.startswith(IDENTIFIER)]
-    stems = {**{name: (name,) for name in names}, **terms_of(words, languages)}
-    parts = compounds.split_all(names, languages)
+    words = [name for name in names if not name.startswith(MARKS)]
+    absent = [name for name in names if name.startswith(ABSENT_MARK)]
+    of_words = terms_of([*words, *(name.removeprefix(ABSENT_MARK) for name in absent)], languages)
+    stems = {**{name: (name,) for name in names}, **{name: of_words[name] for name in words}}
+    stems |= {name: tuple(ABSENT_MARK + stem for stem in of_words[name.removeprefix(ABSENT_MARK)]) for name in absent}
+    parts = compounds.split_all(words, languages)
     of_parts = [[stem for part in parts.get(name, ()) for stem in stems[part]] for name in names]
     found = [
         [*stems[name], *dict.fromkeys(stem for stem in more if stem not in stems[name])]

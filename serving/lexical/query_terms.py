@@ -20,7 +20,7 @@ from trainer.language.languages import LANGUAGES
 from trainer.language.real_words import real_words
 from trainer.language.stemming import fold_accents as fold
 from trainer.ops.text import valid_utf8, words
-from trainer.spec.serving.search_fields import MAX_QUERY_WORDS, MAX_UNKNOWN_WORDS
+from trainer.spec.serving.search_fields import MAX_TYPED_WORDS, MAX_UNKNOWN_WORDS
 
 _NO_REAL_WORD, _STOP_WORD = -1, 1  # of the table of real words, beside 0 for all others
 _MAX_COMPOUNDS = 4  # of the catalogue that end with an unknown word
@@ -102,13 +102,13 @@ class QueryAnalyzer(tf.Module):
     def terms(self, text: tf.Tensor) -> Terms:
         """Returns the terms of queries [batch], the last of them that of the whole text as an identifier.
 
-        With it, at most `MAX_QUERY_WORDS` words of each are read. The signatures share its graph.
+        Beside it, the first `MAX_TYPED_WORDS` words of each are read. The signatures share its graph.
         """
         return self._traced_terms(text)
 
     def _terms(self, text: tf.Tensor) -> Terms:
         found = tokens(text)
-        typed, is_part, is_simple = (values[:, : MAX_QUERY_WORDS - 1] for values in found)
+        typed, is_part, is_simple = (values[:, :MAX_TYPED_WORDS] for values in found)
         known = self.token_ids.lookup(typed.values)
         expanded = self._expand_tokens(known)
         unknown = tf.where(known == self._num_tokens)

@@ -15,7 +15,7 @@ from trainer.ops.text import valid_utf8
 
 _MAX_CHARACTERS = 4_000
 # The long-vowel sign of Japanese belongs to no script; Korean has spaces, but around several words at a time.
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}\p{Thai}\p{Lao}\p{Khmer}\p{Hangul}"
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\x{30FC}\p{Thai}\p{Lao}\p{Khmer}\p{Hangul}"
 _WORD = r"\p{L}\p{M}\p{N}"
 _CONNECTORS = r"[\-\x{2010}\x{2011}\x{2013}'\x{2019}./&+_]"
 # {unit: (base unit, factor)}. A unit that is not here is a word like any other.
@@ -32,14 +32,18 @@ _DECIMAL, _JOINED, _PART = "\ue000", "\ue001", "\ue002"  # private-use marks: in
 _WHOLE = "\ue004"  # before a word of several parts
 IDENTIFIERS = "identifiers"  # field of `search.field_weights` whose lines are tokens as they are
 IDENTIFIER = "\ue003"  # before a text that is a single token as a whole
+ATTRIBUTE_VALUES = "attribute_values"  # field whose lines are brands and attributes, as `brand=Nike`
+ABSENT = "absent"  # field of words that an item states to be absent
+VALUE_MARK, ABSENT_MARK = "\ue005", "\ue006"  # before their tokens
+MARKS = (IDENTIFIER, VALUE_MARK, ABSENT_MARK)
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 
 _REWRITES = (
-    (r"[\x00-\x1f\x{E000}-\x{E004}]", " "),
+    (r"[\x00-\x1f\x{E000}-\x{E006}]", " "),
     (rf"([{_WORD}])['\x{{2019}}]s([^{_WORD}]|$)", r"\1 \2"),  # of the owner
     (r"(\p{N})[.,](\p{N})", rf"\1{_DECIMAL}\2"),
     (r"(\p{N}) ?(?:\"|\x{201D}|\x{2033}|'')", r"\1 inch "),
-    (rf"([{_UNSPACED}]+)", r" \1 "),
+    (rf"([{UNSPACED}]+)", r" \1 "),
     (rf"(\p{{N}}) +({_UNIT})([^{_WORD}]|$)", rf"\1{_JOINED}\2\3"),
     *[(rf"([{_WORD}]){_CONNECTORS}([{_WORD}])", rf"\1{_JOINED}\2")] * 2,  # twice: the parts of a-b-c overlap
     *[(r"([\p{L}\p{M}])(\p{N})", rf"\1{_JOINED}\2"), (r"(\p{N})([\p{L}\p{M}])", rf"\1{_JOINED}\2")],
@@ -82,13 +86,13 @@ def tokens(text: tf.Tensor, *, of_items: bool = False) -> Tokens:
     text = tf.strings.join(["  ", _folded(text), "  "])
     for pattern, rewrite in _REWRITES:
         text = tf.strings.regex_replace(text, pattern, rewrite)
-    unspaced = tf.strings.regex_replace(text, rf"[^{_UNSPACED}]+", "  ")
-    singles = [tf.strings.regex_replace(unspaced, rf"([{_UNSPACED}])", r" \1 ")] if of_items else []
-    words = tf.strings.regex_replace(tf.strings.join([_parts(text), _wholes(text)]), rf"[{_UNSPACED}]{{2,}}", " ")
+    unspaced = tf.strings.regex_replace(text, rf"[^{UNSPACED}]+", "  ")
+    singles = [tf.strings.regex_replace(unspaced, rf"([{UNSPACED}])", r" \1 ")] if of_items else []
+    words = tf.strings.regex_replace(tf.strings.join([_parts(text), _wholes(text)]), rf"[{UNSPACED}]{{2,}}", " ")
     split = tf.strings.split(tf.strings.join([words, _pairs(unspaced), *singles], " "))
     mark = tf.strings.substr(split.values, 0, len(_PART.encode()))
     plain = _in_base_unit(tf.strings.regex_replace(split.values, f"[{_PART}{_WHOLE}]", ""))
-    is_compound = (mark == _PART) | (mark == _WHOLE) | tf.strings.regex_full_match(plain, rf"[{_UNSPACED}]+")
+    is_compound = (mark == _PART) | (mark == _WHOLE) | tf.strings.regex_full_match(plain, rf"[{UNSPACED}]+")
     return Tokens(
         words=split.with_values(plain),
         is_part=split.with_values(mark == _PART),
@@ -116,10 +120,10 @@ def _wholes(text: tf.Tensor) -> tf.Tensor:
 
 def _pairs(text: tf.Tensor) -> tf.Tensor:
     """The pairs of neighbouring characters of runs with spaces between them."""
-    odd = tf.strings.regex_replace(text, rf" [{_UNSPACED}]", " ")
+    odd = tf.strings.regex_replace(text, rf" [{UNSPACED}]", " ")
     both = tf.strings.join([text, odd], "  ")
-    paired = tf.strings.regex_replace(both, rf"([{_UNSPACED}]{{2}})", r" \1 ")
-    return tf.strings.regex_replace(paired, rf" [{_UNSPACED}] ", " ")
+    paired = tf.strings.regex_replace(both, rf"([{UNSPACED}]{{2}})", r" \1 ")
+    return tf.strings.regex_replace(paired, rf" [{UNSPACED}] ", " ")
 
 
 def _in_base_unit(words: tf.Tensor) -> tf.Tensor:

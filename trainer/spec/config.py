@@ -154,10 +154,12 @@ class DataConfig:
 
 AUTO_LANGUAGES = "auto"
 # Fields of an item that lexical search reads, and the weight of a word in each; "identifiers" are item id, SKU, GTIN
-# and the like, each as a whole, "synonyms" what synonyms say of the other fields.
+# and the like, each as a whole, "synonyms" what synonyms say of the other fields, "attribute_values" brands and
+# attributes as a whole (`size=42`), "absent" what the texts of the item say that it is without.
 DEFAULT_FIELD_WEIGHTS: dict[str, float] = {
     **{"title": 2.0, "description": 1.0, "brand": 1.0, "attributes": 1.0},
     **{"category": 1.0, "item_id": 1.0, "identifiers": 20.0, "synonyms": 1.0},
+    **{"attribute_values": 1.0, "absent": 1.0},
 }
 
 

@@ -165,6 +165,7 @@ DEFAULT_SCORE_WEIGHTS: dict[str, float] = {
 
 # Not a score component; an intent moves it as it moves weights.
 DIVERSITY = "diversity"
+GOOD_VALUE_WEIGHT = 1.0  # that words for value for money add to the weight of `price_value`
 # Adjustments of the weights of score components, and of diversity, by intent; times its probability.
 INTENT_ADJUSTMENTS: dict[str, dict[str, float]] = {
     "buy": {"purchase": 0.5, STOCK: 0.1},

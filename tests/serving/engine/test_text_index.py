@@ -29,6 +29,7 @@ def lexical_of(*items, **search):
             "title": column(titles),
             "description": blank,
             "brand": blank,
+            "currency": blank,
             "category": column([()] * len(items)),
             "attributes": column(attributes),
         },

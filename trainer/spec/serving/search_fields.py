@@ -23,7 +23,11 @@ SEED_ITEMS = "seed_items"
 QUERY_COMPONENTS: tuple[str, ...] = (*(branch.value for branch in branches_of(Side.QUERY)), SEED_ITEMS)
 ITEM_BRANCHES: tuple[str, ...] = tuple(branch.value for branch in branches_of(Side.ITEM))
 NUM_COMPLETIONS = 10
-MAX_QUERY_WORDS = 32  # later words of a query text are not searched by word; one place is for the text as a whole
+MAX_QUERY_WORDS = 32  # that are searched: those of the query text, the text as a whole, and of constraints in it
+MAX_VALUES, MAX_ABSENT_WORDS = 5, 2  # brands and attributes, and words that shall be absent, that a query names
+MAX_TYPED_WORDS = MAX_QUERY_WORDS - 1 - MAX_VALUES - MAX_ABSENT_WORDS  # later ones are not searched by word
+NUM_CONSTRAINTS = 3 + MAX_VALUES  # price, absent words and value for money are one each
+REFUSED_CONSTRAINTS, REFUSE_ALL = "refused_constraints", "*"
 MAX_UNKNOWN_WORDS = 8  # that an answer names
 
 
@@ -79,6 +83,17 @@ def query_mix_inputs() -> tuple[SignatureField, ...]:
             default=1.0,
             doc="How much each of `seed_item_ids` counts; below 0 = less like this; 1 where left out.",
         ),
+    )
+
+
+def refused_constraints_input() -> SignatureField:
+    """Returns the input that refuses what is understood of the words of a query."""
+    return SignatureField(
+        name=REFUSED_CONSTRAINTS,
+        dtype=WireType.STRING,
+        shape=(None,),
+        default=b"",
+        doc=f"Which of `constraints` shall be words like all others, as an answer names them; `{REFUSE_ALL}` = all.",
     )
 
 
@@ -224,11 +239,29 @@ def query_understanding_outputs() -> tuple[SignatureField, ...]:
             shape=(MAX_UNKNOWN_WORDS,),
             doc="Words of the text that no item has in any form, nor one near it; padded with ''.",
         ),
+        *_constraint_outputs(),
         SignatureField(
             name="score_weights",
             dtype=WireType.FLOAT,
             shape=(len(SCORE_COMPONENTS),),
             doc=f"Weight by which each score component counted: {', '.join(SCORE_COMPONENTS)}.",
+        ),
+    )
+
+
+def _constraint_outputs() -> tuple[SignatureField, ...]:
+    return (
+        SignatureField(
+            name="constraints",
+            dtype=WireType.STRING,
+            shape=(NUM_CONSTRAINTS,),
+            doc="What the words state: `price=from:to`, `without=`, `good_value`, brands and attributes; '' = none.",
+        ),
+        SignatureField(
+            name="constraints_applied",
+            dtype=WireType.INT32,
+            shape=(NUM_CONSTRAINTS,),
+            doc="1 where that of `constraints` holds; 0 for a filter that no match of the words passes, and for none.",
         ),
     )
 

@@ -110,7 +110,8 @@ def _page_size(config: Config) -> SignatureField:
 
 def _search_signatures(config: Config) -> tuple[Signature, ...]:
     """Signatures that rank items."""
-    query = (*_query_inputs(config), *search_fields.query_mix_inputs())
+    refused = search_fields.refused_constraints_input()
+    query = (*_query_inputs(config), *search_fields.query_mix_inputs(), refused)
     page, weights = (_PAGE, _page_size(config)), search_fields.weight_inputs(config)
     search = (*query, *search_fields.filter_inputs(), *page, *weights, *search_fields.reordering_inputs())
     results, fields = search_fields.result_outputs(config), search_fields.display_input(config)
