@@ -44,6 +44,7 @@ COMMANDS = (
     Command("refresh", "serving.bundle.refresh", "a new bundle for a changed catalogue, without training"),
     Command("publish", "serving.bundle.push", "publish a bundle as the next version and wait for servers"),
     Command("serve", "serving.server", "serve bundles over TF Serving's gRPC and REST", replaces_process=True),
+    Command("items", "vitrine.items", "change price, stock, visibility and boost of items that are served"),
     Command("evaluate", "serving.evaluation.__main__", "recall@10 of a bundle on recorded events"),
     Command("synonyms", "serving.evaluation.synonyms", "candidates for the synonym file, learned from recorded events"),
     Command("make-shop", "beam_preprocess.synthetic.shop", "write the synthetic shop of the demo"),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from serving.bundle.input_limits import write_limits
 from serving.bundle.op_check import FLAVOUR_NAMESPACES, check_supported_ops, ops_of
@@ -104,7 +105,13 @@ def build_bundle(
     tables = ItemTables(catalogue, search=towers.config.search)
     indexes = {f: index_for(f, catalogue, towers=towers, tables=tables, work_dir=output_dir) for f in flavours}
     paths = {f: output_dir / f / str(version) for f in flavours}
-    return write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths)
+    return write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths, items=items_pattern)
+
+
+def items_time(items_pattern: str) -> float:
+    """Returns when the first file of items was written, in epoch seconds: live changes before it are in the items."""
+    files = tf.io.gfile.glob(items_pattern)
+    return min((tf.io.gfile.stat(path).mtime_nsec / 1e9 for path in files), default=0.0)
 
 
 def _check_flavours(flavours: Sequence[str]) -> None:
@@ -120,8 +127,11 @@ def write_bundles(
     tables: ItemTables,
     indexes: Mapping[str, BuiltIndex],
     paths: Mapping[str, Path],
+    items: str,
 ) -> BundleReport:
     """Saves one bundle for each flavour of `indexes` to its path; each folder appears whole or not at all.
+
+    `items` is the glob of the files of the catalogue, whose time the manifest has.
 
     Raises:
       ValueError: A bundle uses ops that its flavour's server does not have.
@@ -133,6 +143,7 @@ def write_bundles(
     bundle = None
     for flavour, built in indexes.items():
         extra = _manifest_entries(name, flavour, built, towers=towers, catalogue=catalogue)
+        extra["items_time"] = items_time(items)
         functions = SignatureFunctions(towers, tables=tables, index=built.index, texts=texts, version=name)
         bundle = Bundle(functions, same_but_index=bundle)
         _save(bundle, paths[flavour], flavour=flavour, catalogue=catalogue, extra=extra, copied=towers.carried_files)

@@ -146,9 +146,9 @@ def refresh_bundle(
         indexes = _tiered_indexes(source, catalogue, tables)
     stopwatch.lap("index")
     paths = {flavour: Path(output_dir) / flavour / str(BUILD_NUMBER) for flavour in indexes}
-    version = write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths).bundle_version
+    built = write_bundles(catalogue, towers=towers, tables=tables, indexes=indexes, paths=paths, items=items_pattern)
     stopwatch.lap("save")
-    report = _report(catalogue, version, known=old, encoded=encoded, stopwatch=stopwatch)
+    report = _report(catalogue, built.bundle_version, known=old, encoded=encoded, stopwatch=stopwatch)
     return dataclasses.replace(report, rebuilt=is_rebuilt, changed=True, paths=paths)
 
 

@@ -17,7 +17,9 @@ from trainer.spec.serving.signatures import signatures
 SERVING_DEFAULT = "serving_default"
 DEFAULT_SIGNATURE = "search"
 # Signatures that read the towers, the tables and the texts of a bundle, but not its index of vectors.
-WITHOUT_INDEX = frozenset({"rank", "facets", "browse", "suggest", "complete", "embed_query", "embed_item", "wire_spec"})
+WITHOUT_INDEX = frozenset(
+    {"rank", "facets", "browse", "update_items", "suggest", "complete", "embed_query", "embed_item", "wire_spec"}
+)
 
 
 class Bundle(tf.Module):

@@ -17,7 +17,7 @@ from .images import Media, image_wire
 from .results import FacetCounts, SearchResult
 from .search_options import BrowseOptions, FacetOptions, Filters, PageOptions, QueryOptions, ScoreOptions, SearchOptions
 from .specs import SignatureSpec, TensorSpec
-from .transports import Credentials
+from .transports import Credentials, Updated
 from .video import video_wire
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "SearchResult",
     "SignatureSpec",
     "TensorSpec",
+    "Updated",
     "video_wire",
     "image_wire",
     "audio_wire",

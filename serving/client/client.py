@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
 
 import numpy as np
@@ -29,7 +29,7 @@ from .search_options import (
     check_names,
 )
 from .specs import SignatureSpec, fill_inputs
-from .transports import NO_CREDENTIALS, Answer, Credentials, Grpc, Rest, Transport
+from .transports import NO_CREDENTIALS, Answer, Credentials, Grpc, Rest, Transport, Updated
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 STALE_CODES = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "HTTP 400")
@@ -185,6 +185,24 @@ class Client:
         inputs = {"item_id": [item_id], "page": [page], "page_size": [page_size]}
         answer = self._answer("similar_items", inputs | display_inputs(names, wire_spec=self.wire_spec))
         return search_result(answer.outputs, fields=names, query_id=answer.query_id)
+
+    def update_items(
+        self, updates: Iterable[Mapping[str, Any]] | Mapping[str, Any], *, skip_unknown: bool = False
+    ) -> Updated:
+        """Changes items without a new version; when it returns, the change counts and is kept.
+
+        Args:
+          updates: One or several, each with `item_id` and some of `price` (None: not known), `in_stock`, `visible` and
+            `boost` (added to the score).
+          skip_unknown: Leave out items that the bundle does not have; otherwise one of them is an error, and nothing is
+            changed. Over REST only.
+
+        Raises:
+          ValueError: For a field that there is not.
+          ClientError: When the server refuses or cannot be reached.
+        """
+        given = [updates] if isinstance(updates, Mapping) else list(updates)
+        return self._transport.update_items(given, skip_unknown=skip_unknown)
 
     def embed_query(self, **options: Unpack[QueryOptions]) -> dict[str, np.ndarray]:
         """Returns the outputs of `embed_query` for one query, without the batch axis (`vector` is [dim]).

@@ -1,10 +1,17 @@
 """Signature specs: inputs, outputs and defaults, and the complete inputs of a request as arrays."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+_FIELDS: dict[str, tuple[type, float]] = {
+    "price": (np.float32, -1.0),
+    "in_stock": (np.int32, 1),
+    "visible": (np.int32, 1),
+    "boost": (np.float32, 0.0),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,3 +87,28 @@ def _to_bytes(value: Any) -> bytes:
         what = type(value).__name__
         raise ValueError(f"A string input holds a {what}; give str or bytes, and lists of one length.")
     return value.encode("utf-8", "replace")
+
+
+def update_inputs(updates: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Returns updates as columns.
+
+    Args:
+      updates: Each with `item_id` and some of `price` (None: not known), `in_stock`, `visible`, `boost`.
+
+    Raises:
+      ValueError: An update has no item id, or a field that there is not.
+    """
+    unknown = sorted({name for update in updates for name in update} - {"item_id", *_FIELDS})
+    if unknown or not all(update.get("item_id") for update in updates):
+        what = f"the fields {', '.join(unknown)}" if unknown else "an update without item_id"
+        raise ValueError(f"update_items has {what}; wanted item_id and some of {', '.join(_FIELDS)} in each.")
+    inputs = {
+        "item_id": np.array([str(update["item_id"]).encode() for update in updates], object),
+        "update_mask": np.array(
+            [[name.encode() if name in update else b"" for name in _FIELDS] for update in updates], object
+        ),
+    }
+    for name, (dtype, blank) in _FIELDS.items():
+        given = [update.get(name) for update in updates]
+        inputs[name] = np.array([blank if value is None else value for value in given], dtype)
+    return inputs

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -16,11 +16,17 @@ from google.protobuf import json_format
 
 from .errors import ClientError
 from .protos import MESSAGES
-from .specs import SignatureSpec, TensorSpec, to_array
+from .specs import SignatureSpec, TensorSpec, to_array, update_inputs
 from .tensors import array_to_tensor, signature_specs, tensor_to_array
 
 BYTES_SUFFIX = "_bytes"
 QUERY_ID_HEADER = "x-query-id"
+_PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+_METHODS = (
+    (_PREDICTION_SERVICE, "Predict", "PredictResponse"),
+    (_PREDICTION_SERVICE, "GetModelMetadata", "MetadataResponse"),
+    ("vitrine.ItemService", "UpdateItems", "PredictResponse"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,6 +91,13 @@ class Answer(NamedTuple):
     query_id: str
 
 
+class Updated(NamedTuple):
+    """Outcome of changes of items: the number of the change, and items that the bundle does not have."""
+
+    live_sequence: int
+    unknown_items: tuple[str, ...]
+
+
 class Transport(Protocol):
     """Transport of requests to one model."""
 
@@ -95,6 +108,9 @@ class Transport(Protocol):
         self, signature_name: str, inputs: Mapping[str, np.ndarray], spec: SignatureSpec, *, query_id: str = ""
     ) -> Answer:
         """The answer to a full set of inputs; `query_id` is that of an earlier page."""
+
+    def update_items(self, updates: Sequence[Mapping[str, Any]], *, skip_unknown: bool) -> Updated:
+        """Changes items, all of them or none."""
 
 
 class Grpc:
@@ -133,6 +149,16 @@ class Grpc:
         arrays = {name: tensor_to_array(outputs[name]) for name in sorted(outputs)}
         return Answer(arrays, answer.metadata.get(QUERY_ID_HEADER, ""))
 
+    def update_items(self, updates: Sequence[Mapping[str, Any]], *, skip_unknown: bool) -> Updated:
+        """Changes items, all of them or none."""
+        if skip_unknown:
+            raise ValueError("update_items has skip_unknown=True over gRPC; wanted a client with rest=.")
+        request = MESSAGES["PredictRequest"](model_spec=self._spec)
+        for name, array in update_inputs(updates).items():
+            request.inputs[name].CopyFrom(array_to_tensor(array))
+        outputs = self._call("UpdateItems", request).message.outputs
+        return Updated(int(tensor_to_array(outputs["live_sequence"])), ())
+
     def _call(self, method: str, request: Any, **headers: str) -> "_GrpcAnswer":
         if not self._methods:
             self._process = os.getpid()
@@ -161,11 +187,11 @@ class Grpc:
             channel = grpc.insecure_channel(self._address, options=sizes)
         return {
             method: channel.unary_unary(
-                f"/tensorflow.serving.PredictionService/{method}",
+                f"/{service}/{method}",
                 request_serializer=lambda message: message.SerializeToString(),
                 response_deserializer=MESSAGES[answer].FromString,
             )
-            for method, answer in (("Predict", "PredictResponse"), ("GetModelMetadata", "MetadataResponse"))
+            for service, method, answer in _METHODS
         }
 
 
@@ -202,6 +228,15 @@ class Rest:
             found = {next(iter(spec.outputs)): found}
         arrays = {name: _from_json(found[name], spec.outputs[name], name=name) for name in sorted(found)}
         return Answer(arrays, str(answer.get("query_id", "")))
+
+    def update_items(self, updates: Sequence[Mapping[str, Any]], *, skip_unknown: bool) -> Updated:
+        """Changes items, all of them or none."""
+        body = json.dumps({"updates": [*updates], "skip_unknown": skip_unknown}).encode()
+        headers = {"Content-Type": "application/json"}
+        with self._errors():
+            response = self._session().post(f"{self._url}/items:update", data=body, headers=headers, **self._options)
+            found = self._answer(response)
+        return Updated(int(found["live_sequence"]), tuple(found["unknown_items"]))
 
     def _session(self) -> requests.Session:
         """The session of this process: sockets that are shared over a fork mix the answers of both processes."""

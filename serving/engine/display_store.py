@@ -4,7 +4,8 @@ All fields of an item are one string, which is divided only where a request asks
 """
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ from trainer.spec.serving.signatures import QueryStatus
 
 _ABSENT = {feature.name: feature.default for feature in features_of(Side.ITEM)}
 SEPARATOR = "\x1f"  # ASCII's unit separator, which no text needs
+_MOST_DECIMALS = 6
+Live = Callable[[tf.Tensor], tf.Tensor]
+_NOTHING_LIVE: Mapping[str, Live] = MappingProxyType({})
 
 
 class Displayed(NamedTuple):
@@ -34,9 +38,18 @@ class Displayed(NamedTuple):
 class DisplayStore(tf.Module):
     """Texts of items by row; the last row is blank."""
 
-    def __init__(self, columns: Mapping[str, np.ndarray], *, fields: Sequence[str]) -> None:
-        """Keeps `fields` of the columns of a `serving.catalogue.catalogue.Catalogue`, in row order."""
+    def __init__(
+        self, columns: Mapping[str, np.ndarray], *, fields: Sequence[str], live: Mapping[str, Live] = _NOTHING_LIVE
+    ) -> None:
+        """Keeps `fields` of the columns of a `serving.catalogue.catalogue.Catalogue`, in row order.
+
+        Args:
+          columns: {name: one value or one row of values for each item}.
+          fields: Names of columns.
+          live: Texts of rows [any] as they are now, by the name of the field, for fields that change.
+        """
         super().__init__(name="display")
+        self._fields, self._live = tuple(fields), MappingProxyType(live)
         self.num_fields = len(fields)
         texts = [[display_text(name, value) for value in columns[name]] for name in fields]
         num_items = len(columns["title"])
@@ -62,9 +75,13 @@ class DisplayStore(tf.Module):
         return tf.cond(tf.size(fields) > 0, lambda: self._texts(rows, fields), nothing)
 
     def _texts(self, rows: tf.Tensor, fields: tf.Tensor) -> Displayed:
-        places = self.place_of.lookup(fields)
-        divided = tf.strings.split(tf.reshape(tf.gather(self.records, rows), [-1]), SEPARATOR)
+        places, flat = self.place_of.lookup(fields), tf.reshape(rows, [-1])
+        divided = tf.strings.split(tf.gather(self.records, flat), SEPARATOR)
         texts = divided.to_tensor(b"", shape=[None, self.num_fields + 1])  # the last one is that of no field
+        columns = tf.unstack(texts, self.num_fields + 1, axis=1)
+        for place, name in enumerate(self._fields):
+            columns[place] = self._live[name](flat) if name in self._live else columns[place]
+        texts = tf.stack(columns, axis=1)
         texts = tf.reshape(texts, [tf.shape(rows)[0], rows.shape[1], self.num_fields + 1])
         chosen = tf.gather(tf.transpose(texts, [0, 2, 1]), places, batch_dims=1)
         unknown = (places == self.num_fields) & (fields != b"")
@@ -85,3 +102,12 @@ def display_text(name: str, value: bytes | float | int | np.ndarray) -> bytes:
     if name == "available_from":
         return datetime.datetime.fromtimestamp(int(value), datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
     return np.format_float_positional(value, trim="-").encode() if isinstance(value, np.floating) else b"%d" % value
+
+
+def shortest_decimal(values: tf.Tensor) -> tf.Tensor:
+    """Returns float32 numbers of any shape as the shortest decimals that read as the same; "" for one below 0."""
+    text = tf.strings.as_string(values, precision=_MOST_DECIMALS)
+    for decimals in reversed(range(_MOST_DECIMALS)):
+        shorter = tf.strings.as_string(values, precision=decimals)
+        text = tf.where(tf.strings.to_number(shorter) == values, shorter, text)
+    return tf.where(values < 0.0, b"", text)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from serving.engine.candidates import bonus_of
 from serving.engine.ranking import RankedResults, total_score
 from serving.engine.search import SearchEngine, SearchState
 from serving.index.exact import NO_ROW
@@ -42,7 +41,7 @@ def contributions(engine: SearchEngine, state: SearchState, item: tf.Tensor) -> 
             if name != DENSE
         },
         "contribution_intent": tf.where(known, total_score(scores.components, state.weights.adjustment)[:, 0], 0.0),
-        "contribution_boost": bonus_of(row, state.boosts)[:, 0],
+        "contribution_boost": scores.boosts[:, 0],
         "query_components": tf.broadcast_to(tf.constant(QUERY_COMPONENTS), [batch, len(QUERY_COMPONENTS)]),
         "item_branches": tf.broadcast_to(tf.constant(ITEM_BRANCHES), [batch, len(ITEM_BRANCHES)]),
         **_word_contributions(engine, state, item),

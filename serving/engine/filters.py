@@ -22,7 +22,7 @@ class FilterResult(NamedTuple):
     """Result of the filters of a batch.
 
     Attributes:
-      given: [batch] bool, True where the request has any filter.
+      given: [batch] bool, True where the request has any filter, or any item is hidden.
       allowed: Makes the mask [batch, rows] bool, True where an item passes; call it inside the branch that needs it.
     """
 
@@ -66,7 +66,14 @@ class InvertedFacet(tf.Module):
 
 
 class FilterTables(tf.Module):
-    """The columns of the catalogue that filters read."""
+    """The columns of the catalogue that filters read.
+
+    Attributes:
+      prices: [rows] float32, below 0 where unknown.
+      in_stock: [rows] bool.
+      visible: [rows] bool; what is not passes no filter.
+      has_hidden: [] bool, whether some row is not visible.
+    """
 
     def __init__(self, columns: Mapping[str, np.ndarray], *, rows_of: Lookup) -> None:
         """Indexes `columns` of a `serving.catalogue.catalogue.Catalogue`, in row order.
@@ -84,6 +91,8 @@ class FilterTables(tf.Module):
         self.attributes = InvertedFacet(columns["attributes"], name="attributes")
         self.prices = as_variable(columns["price"].astype(np.float32), "prices")
         self.in_stock = as_variable(columns["in_stock"] != 0, "in_stock")
+        self.visible = as_variable(np.ones([self.num_rows], bool), "visible")
+        self.has_hidden = as_variable(np.zeros([], bool), "has_hidden")
         ranks = {filter_: [None, None] if filter_.is_list else [None] for filter_ in FILTERS}
         specs = {f.name.value: tf.TensorSpec(shape, WIRE_TYPES[f.dtype].value) for f, shape in ranks.items()}
         given = dict.fromkeys(specs, tf.TensorSpec([None], tf.bool))
@@ -99,7 +108,7 @@ class FilterTables(tf.Module):
         """
         values = {filter_.name.value: inputs[filter_.name.value] for filter_ in FILTERS}
         given = {name: _is_given(FilterName(name), value) for name, value in values.items()}
-        any_given = tf.reduce_any(tf.stack(list(given.values())), axis=0)
+        any_given = tf.reduce_any(tf.stack(list(given.values())), axis=0) | self.has_hidden
         return FilterResult(given=any_given, allowed=lambda: self._traced_allowed(values, given))
 
     def _allowed(self, values: Mapping[str, tf.Tensor], given: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -115,7 +124,7 @@ class FilterTables(tf.Module):
             FilterName.INCLUDE: lambda: self._items(self._rows_of(values[FilterName.INCLUDE])),
             FilterName.EXCLUDE: lambda: ~self._items(self._rows_of(values[FilterName.EXCLUDE])),
         }
-        allowed = tf.ones([batch, self.num_rows], tf.bool)
+        allowed = tf.broadcast_to(self.visible, [batch, self.num_rows])
         for name, mask in masks.items():
             allowed = _intersect(allowed, mask, given=given[name])
         return allowed

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from serving.catalogue.catalogue import Catalogue
-from serving.engine.display_store import Displayed, DisplayStore
+from serving.engine.display_store import Displayed, DisplayStore, shortest_decimal
 from serving.engine.filters import FilterResult, FilterTables
 from serving.engine.matching.facet_index import FacetIndex
 from serving.engine.matching.orders import sorted_rows
@@ -47,12 +47,13 @@ class ItemTables(tf.Module):
       groups: [n + 1] int32, `NO_ROW` for the blank row.
       branches: [n + 1, branch, dim] float32.
       item_scores: [n + 1, component] float32, the score components that the item alone decides, as `ITEM_SCORES`.
+      live_boosts: [n + 1] float32, what live updates add to the score of an item.
       filters: The columns that filters read.
       store: The texts that pages show.
       orders: [order, items that are not removed] int32 rows in every order of `SortOrder`.
       facet_index: The items of each value of each facet.
       num_groups: How many products there are.
-      group_sizes: [num_groups] int32, how many variants each product has.
+      group_sizes: [num_groups] int32, how many visible variants each product has.
       alive_groups: [n] int32, as `groups`, -1 for a row whose item was removed.
       by_popularity: [items that are not removed] int32 rows, the most popular first.
     """
@@ -70,6 +71,7 @@ class ItemTables(tf.Module):
         self.groups = _table(np.append(catalogue.groups, np.int32(NO_ROW)), "groups")
         self.branches = _table(np.pad(catalogue.branches, [(0, 1), (0, 0), (0, 0)]), "branches")
         self.item_scores = _table(np.pad(catalogue.item_scores, [(0, 1), (0, 0)]), "item_scores")
+        self.live_boosts = _table(np.zeros([self.num_items + 1], np.float32), "live_boosts")
         popular = alive[np.argsort(-catalogue.popularity[alive], kind="stable")].astype(np.int32)
         self.by_popularity = _table(popular, "by_popularity")
         sizes = np.bincount(catalogue.groups[alive], minlength=1 + int(catalogue.groups.max(initial=0)))
@@ -79,7 +81,8 @@ class ItemTables(tf.Module):
         self.alive_groups = _table(alive_groups, "alive_groups")
         self.orders = _table(sorted_rows(catalogue.columns, catalogue.popularity, alive), "orders")
         self.facet_index = FacetIndex(catalogue.columns, alive_groups, facets=parse_facets(search.facets))
-        self.store = DisplayStore(catalogue.columns, fields=search.displayed)
+        live = {"price": self._price_texts, "in_stock": self._stock_texts}
+        self.store = DisplayStore(catalogue.columns, fields=search.displayed, live=live)
         self.row_of_id = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant([*catalogue.alive_ids, b""]), tf.constant([*alive.tolist(), NO_ROW], tf.int32)
@@ -108,6 +111,17 @@ class ItemTables(tf.Module):
     def display(self, rows: tf.Tensor, fields: tf.Tensor) -> Displayed:
         """Returns the texts of rows [batch, results]; see `serving.engine.display_store.DisplayStore.display`."""
         return self.store.display(tf.where(rows == NO_ROW, self.num_items, rows), fields)
+
+    def is_shown(self, rows: tf.Tensor) -> tf.Tensor:
+        """Returns whether rows of any shape are those of visible items."""
+        return tf.gather(tf.pad(self.filters.visible, [[0, 1]]), tf.where(rows == NO_ROW, self.num_items, rows))
+
+    def _price_texts(self, rows: tf.Tensor) -> tf.Tensor:
+        return shortest_decimal(tf.gather(tf.pad(self.filters.prices, [[0, 1]], constant_values=-1.0), rows))
+
+    def _stock_texts(self, rows: tf.Tensor) -> tf.Tensor:
+        texts = tf.where(self.filters.in_stock, b"1", b"0")
+        return tf.gather(tf.pad(texts, [[0, 1]], constant_values=b""), rows)
 
     def most_popular(self, allowed: tf.Tensor | None, *, batch: tf.Tensor) -> tf.Tensor:
         """Returns the most popular items that pass: [batch, num_candidates] int32 rows, padded with `NO_ROW`."""

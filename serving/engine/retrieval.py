@@ -128,7 +128,7 @@ class Retriever:
 
     def _without(self, candidates: CandidateSet, excluded_row: tf.Tensor) -> CandidateSet:
         """Takes one row of each request out of the candidates and the counts."""
-        excluded, is_given = excluded_row[:, tf.newaxis], excluded_row != NO_ROW
+        excluded, is_given = excluded_row[:, tf.newaxis], self._tables.is_shown(excluded_row)
         own_groups = self._groups(excluded_row)
         same = (self._groups(candidates.rows) == own_groups[:, tf.newaxis]) & is_given[:, tf.newaxis]
         alone = is_given & (tf.gather(self._tables.group_sizes, tf.maximum(own_groups, 0)) == 1)

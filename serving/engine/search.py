@@ -333,7 +333,7 @@ class SearchEngine(tf.Module):
         components |= {score.name: values for score, values in zip(ITEM_SCORES, columns, strict=True)}
         empty = query.empty[:, tf.newaxis]
         components = {name: tf.where(empty, 0.0, components[name]) for name in SCORE_COMPONENTS}
-        added = bonus_of(rows, boosts)
+        added = bonus_of(rows, boosts) + self.tables.gather(self.tables.live_boosts, rows)
         return CandidateScores(components=components, boosts=added, scores=total_score(components, weights) + added)
 
     def term_scores(self, query: Query, rows: tf.Tensor) -> tf.Tensor:

@@ -11,6 +11,7 @@ from serving.engine.explain import contributions, locate
 from serving.engine.item_tables import ItemTables
 from serving.engine.matching.browser import Browser
 from serving.engine.matching.facets import FacetCounter
+from serving.engine.matching.live_updates import update_items
 from serving.engine.matching.matcher import Matcher
 from serving.engine.query import Query, sanitize_outputs
 from serving.engine.query_understanding import ScoreWeights
@@ -78,7 +79,7 @@ class SignatureFunctions(tf.Module):
         weights = self.engine.score_weights(query, request.values)
         no_boosts = ScoreBonuses(rows=rows[:, :0], values=tf.zeros([tf.shape(rows)[0], 0]))
         scores = self.engine.score(query, rows, weights=weights.total, boosts=no_boosts)
-        known = rows != NO_ROW
+        known = self.tables.is_shown(rows)
         unknown = tf.reduce_any(~known & (item_ids != b""), axis=-1)
         return {
             "scores": tf.where(known, scores.scores, 0.0),
@@ -126,6 +127,10 @@ class SignatureFunctions(tf.Module):
             **_understanding_outputs(query, state.weights, held=state.candidates.held),
             **self._status_outputs(state.status | status_bit(row == NO_ROW, QueryStatus.ITEM_UNKNOWN)),
         }
+
+    def update_items(self, inputs: Inputs) -> Outputs:
+        """Changes of items in the tables."""
+        return self._status_outputs(update_items(self.tables, broadcast(inputs)))
 
     def suggest(self, inputs: Inputs) -> Outputs:
         """The text with its spelling corrected by the words of the catalogue."""

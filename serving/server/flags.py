@@ -145,6 +145,12 @@ class ServerFlags:
         None, "folder for what shops report back; its files are read by preprocessing as they are", kind=Path
     )
     max_events_bytes: int = _flag(10 << 30, "size of that folder beyond which events are refused", kind=int, minimum=1)
+    live_log: Path | None = _flag(
+        None, "folder for changes of items without a new version; they count again after a start", kind=Path
+    )
+    max_live_log_bytes: int = _flag(
+        1 << 30, "size of a model's log there beyond which changes are refused", kind=int, minimum=1
+    )
     log_impressions: float = _flag(
         0.0, "share of the queries whose results are logged to --events_dir, 0 to 1", kind=float, minimum=0
     )
@@ -218,6 +224,8 @@ def parse_flags_and_warnings(arguments: Sequence[str] | None = None) -> ParsedFl
         made.error("--events_dir is no part of TF Serving; leave it out, or --strict")
     if flags.log_impressions > 1 or (flags.log_impressions and not flags.events_dir):
         made.error("--log_impressions is a share from 0 to 1, and needs --events_dir: where they are logged")
+    if flags.live_log and not flags.compatibility.changes_items:
+        made.error("--live_log is no part of TF Serving; leave it out, or --strict")
     _check_pages(flags, made)
     if not flags.compatibility.port_zero_is_ephemeral:
         flags = dataclasses.replace(flags, port=flags.port or None, rest_api_port=flags.rest_api_port or None)

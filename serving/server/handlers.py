@@ -21,18 +21,22 @@ from serving.server.events.impressions import ImpressionLog
 from serving.server.json_codec.examples import body_to_examples, classification_response, regression_response
 from serving.server.json_codec.inputs import body_to_arrays, parse_body
 from serving.server.json_codec.outputs import JsonResponse, predict_response
+from serving.server.live.item_update import check_updates
+from serving.server.live.live_items import LiveItems, Updated
+from serving.server.live.live_model import changes_items, live_sequence
 from serving.server.models.loaded_versions import Lease
 from serving.server.models.model_config import model_configs_from_proto
 from serving.server.models.server_core import ServerCore
 from serving.server.protocol.compatibility import EXTENDED, Compatibility
 from serving.server.protocol.deadline import NO_DEADLINE, Deadline
-from serving.server.protocol.errors import invalid, quoted
+from serving.server.protocol.errors import Code, ServingError, invalid, quoted
 from serving.server.protocol.inference import classify, multi_inference, regress
 from serving.server.protocol.predict import Observer, predict_arrays, predict_proto
 from serving.server.protocol.servable import Servable
-from serving.server.protocol.signature import DEFAULT_SIGNATURE
+from serving.server.protocol.signature import DEFAULT_SIGNATURE, ServableSignature
 
 SIGNATURE_DEF = "signature_def"
+LIVE_SEQUENCE = "live_sequence"
 ModelRequest = Any  # A request with a `model_spec_of_url`: the generated messages share no type.
 Response = TypeVar("Response", bound=Any)
 
@@ -48,6 +52,7 @@ class RequestHandlers:
       as_tensor_content: Outputs of gRPC Predict as `tensor_content`.
       reload: Serves the models of a configuration and no others, or raises; by default `core` does.
       impressions: Logs what searches show; None: nothing does.
+      live_items: Changes items; None: nothing does.
     """
 
     def __init__(
@@ -60,8 +65,10 @@ class RequestHandlers:
         as_tensor_content: bool = False,
         reload: Callable[[model_server_config_pb2.ModelServerConfig], None] | None = None,
         impressions: ImpressionLog | None = None,
+        live_items: LiveItems | None = None,
     ) -> None:
         self.core = core
+        self._live_items = live_items
         self._impressions = impressions
         self._reload = reload or (lambda config: core.reload(model_configs_from_proto(config)))
         self.max_body_bytes = max_body_bytes
@@ -74,6 +81,7 @@ class RequestHandlers:
     ) -> predict_pb2.PredictResponse:
         """Predict over gRPC: one version answers, and the response names it."""
         with self._lease(request) as lease:
+            self._check_callable(lease.model.signatures.get(request.model_spec.signature_name))
             response = predict_proto(
                 lease.model,
                 request,
@@ -130,6 +138,7 @@ class RequestHandlers:
             if signature is None:
                 shown = quoted(parsed.signature_name)
                 raise invalid(f'Serving signature name: "{shown}" not found in signature def')
+            self._check_callable(signature)
             request = body_to_arrays(parsed, signature, self.compatibility)
             outputs = predict_arrays(
                 lease.model,
@@ -139,7 +148,9 @@ class RequestHandlers:
                 compatibility=self.compatibility,
                 observe=self._observer(spec.name, query_id),
             )
-        return predict_response(outputs, request.format, self.compatibility)
+        found = predict_response(outputs, request.format, self.compatibility)
+        sequence = live_sequence(lease.model) if self.compatibility.changes_items else None
+        return found if sequence is None else found.with_field(LIVE_SEQUENCE, sequence)
 
     def classify_json(
         self, body: bytes, spec: model_pb2.ModelSpec, *, deadline: Deadline = NO_DEADLINE, query_id: str = ""
@@ -158,6 +169,18 @@ class RequestHandlers:
         with self._lease_spec(spec) as lease:
             result = regress(lease.model, name, given, deadline=deadline, checks_method_name=self.checks_method_name)
         return regression_response(result, self.compatibility)
+
+    def update_items(self, spec: model_pb2.ModelSpec, payload: Any) -> Updated:
+        """Changes items of a model.
+
+        Raises:
+          ServingError: As `serving.server.live.live_items.LiveItems.update`.
+        """
+        if self._live_items is None:
+            raise ServingError(
+                Code.FAILED_PRECONDITION, "This server changes no items; start it with --live_log, where they are kept."
+            )
+        return self._live_items.update(spec.name, check_updates(payload))
 
     def status(
         self, request: get_model_status_pb2.GetModelStatusRequest
@@ -199,6 +222,19 @@ class RequestHandlers:
         response.model_spec.name = spec.name
         response.metadata[SIGNATURE_DEF].Pack(definitions)
         return response
+
+    def _check_callable(self, signature: ServableSignature | None) -> None:
+        """Refuses the signature that changes items.
+
+        Raises:
+          ServingError: PERMISSION_DENIED.
+        """
+        if self.compatibility.changes_items and signature is not None and changes_items(signature):
+            raise ServingError(
+                Code.PERMISSION_DENIED,
+                f"Signature {signature.name} changes items; this server takes changes at POST "
+                "/v1/models/NAME/items:update and /vitrine.ItemService/UpdateItems, with the scope update.",
+            )
 
     def _observer(self, model: str, query_id: str) -> Observer | None:
         impressions = self._impressions

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,6 +21,7 @@ from serving.server.flags import ServerFlags
 from serving.server.grpc_api.interceptor import RequestLogInterceptor
 from serving.server.grpc_api.service import channel_options, grpc_server
 from serving.server.handlers import RequestHandlers
+from serving.server.live.live_items import LiveItems
 from serving.server.models.config_watcher import ConfigWatcher
 from serving.server.models.loader import ModelLoader
 from serving.server.models.model_config import ModelConfig, model_configs_from_flags
@@ -52,12 +54,14 @@ class Server:
         agreed = self._reload_group.agreed_configs() if self._reload_group else None
         self._configs = model_configs_from_flags(flags) if agreed is None else agreed
         self._grpc_options = channel_options(flags.grpc_channel_arguments)
+        self._live_items = _live_items(flags, self._configs)
         loader = ModelLoader(flags)
         self.core = ServerCore(
             loader,
             load_threads=flags.num_load_threads,
             allows_pending_labels=flags.allow_version_labels_for_unavailable_models,
             retries=flags.retries,
+            attach=self._live_items.attach if self._live_items else None,
         )
         self._config_watcher = (
             ConfigWatcher(flags.model_config_file, reload=self._apply_config_file) if flags.model_config_file else None
@@ -114,6 +118,7 @@ class Server:
             as_tensor_content=flags.enable_serialization_as_tensor_content,
             reload=self._reload_group.reload if self._reload_group else None,
             impressions=self._impressions(),
+            live_items=self._live_items,
         )
         request_log = RequestLog(
             is_known_model=self.core.is_known_model, metrics=self.options.metrics, log_all=flags.log_requests
@@ -272,8 +277,28 @@ class Server:
         self.call_pool.close()
         if self.collector:
             await asyncio.to_thread(self.collector.log.close)
+        if self._live_items:
+            await asyncio.to_thread(self._live_items.close)
         await asyncio.to_thread(self.core.stop, grace_seconds=1.0)
         log_event("stopped")
+
+
+def _live_items(flags: ServerFlags, configs: Sequence[ModelConfig]) -> LiveItems | None:
+    """The live changes of items, where a flag asks for them.
+
+    Raises:
+      ValueError: The log would be in the folder of a model, whose versions come and go.
+    """
+    if flags.live_log is None:
+        return None
+    for config in configs:
+        base = config.base_path
+        if isinstance(base, Path) and flags.live_log.resolve().is_relative_to(base.resolve()):
+            raise ValueError(
+                f"--live_log {str(flags.live_log)!r} is in the folder of model {config.name}; wanted one beside it, as "
+                "versions come and go there."
+            )
+    return LiveItems(flags.live_log, max_bytes=flags.max_live_log_bytes)
 
 
 @contextlib.asynccontextmanager

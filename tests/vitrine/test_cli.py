@@ -22,6 +22,7 @@ JOBS = [
     "refresh",
     "publish",
     "serve",
+    "items",
     "evaluate",
     "synonyms",
     "make-shop",

@@ -191,6 +191,8 @@ class SearchConfig:
     # Facets as `name[:number of values][:order]` with commas between, in the order of a page; see
     # `trainer.spec.merchandising.facets`.
     facets: str = "category.1,category.2,brand,price"
+    # Whether the bundle has the signature `update_items`, by which a server changes items without a new version.
+    live_updates: bool = False
 
     def __post_init__(self) -> None:
         """Checks the values."""

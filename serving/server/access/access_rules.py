@@ -9,6 +9,7 @@ from serving.server.access.tokens import Scope, Tokens
 from serving.server.protocol.errors import Code, ServingError
 
 ADMIN_METHODS = ("/tensorflow.serving.ModelService/HandleReloadConfigRequest", "/tensorflow.ProfilerService/")
+UPDATE_METHODS = ("/vitrine.ItemService/",)
 AUTHORIZATION = "authorization"
 PEER = re.compile(r"ipv[46]:\[?([^\]]+?)(?:%\w+)?\]?:\d+")
 # Scopes of calls that change something; a search is open until a token is made for it.
@@ -72,6 +73,8 @@ class AccessRules:
 
 def grpc_scope(method: str) -> Scope:
     """Returns the scope that a gRPC method needs, by its full name."""
+    if method.startswith(UPDATE_METHODS):
+        return Scope.UPDATE
     return Scope.ADMIN if method.startswith(ADMIN_METHODS) else Scope.SEARCH
 
 

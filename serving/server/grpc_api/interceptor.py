@@ -12,11 +12,11 @@ from serving.server.protocol.grpc_status import GRPC_STATUS
 from serving.server.telemetry.request_id import METADATA_KEY, request_id
 from serving.server.telemetry.request_log import RequestLog
 
-SERVICES = "/tensorflow."
+SERVICES = ("/tensorflow.", "/vitrine.")
 
 
 class RequestLogInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[misc]
-    """Interceptor of every unary call of the TensorFlow services; health and reflection pass untouched.
+    """Interceptor of every unary call of TensorFlow's services and ours; health and reflection pass untouched.
 
     Args:
       request_log: Counts and logs.

@@ -18,6 +18,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.server.call_pool import CallPool
+from serving.server.grpc_api.items import add_item_service
 from serving.server.grpc_api.profiler import add_profiler
 from serving.server.handlers import RequestHandlers
 from serving.server.protocol.deadline import Deadline
@@ -169,6 +170,8 @@ def grpc_server(
     dispatcher = _Dispatcher(handlers, call_pool=call_pool)
     if has_profiler:
         add_profiler(server, run=lambda call, context: dispatcher.run(call, context, in_pool=False))
+    if handlers.compatibility.changes_items:
+        add_item_service(server, handlers, run=dispatcher.run)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(dispatcher), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(dispatcher), server)
     return server

@@ -29,9 +29,9 @@ class JsonResponse:
     body: bytes
     has_null_numbers: bool = False
 
-    def with_field(self, name: str, text: str) -> "JsonResponse":
-        """Returns the response with one more field of its object, a text."""
-        field = f', "{name}": {json.dumps(text)}}}'.encode()
+    def with_field(self, name: str, value: str | int) -> "JsonResponse":
+        """Returns the response with one more field of its object."""
+        field = f', "{name}": {json.dumps(value)}}}'.encode()
         return dataclasses.replace(self, body=self.body.rstrip().removesuffix(b"}") + field)
 
 

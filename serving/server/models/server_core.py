@@ -26,6 +26,7 @@ class ServerCore:
       load_threads: Number of versions loaded at once.
       allows_pending_labels: A new label may point to a version that does not serve (yet).
       retries: How often a version that failed to load is tried again as it is.
+      attach: Takes the name of a model and a version that was loaded; returns what is served.
     """
 
     def __init__(
@@ -35,8 +36,10 @@ class ServerCore:
         load_threads: int = 1,
         allows_pending_labels: bool = False,
         retries: RetryPolicy = NO_RETRIES,
+        attach: Callable[[str, Servable], Servable] | None = None,
     ) -> None:
         self._load = load
+        self._attach = attach
         self._retries = retries
         self._load_threads = max(1, load_threads)
         self._loading = threading.BoundedSemaphore(self._load_threads)
@@ -189,7 +192,8 @@ class ServerCore:
     def _versions(self, config: ModelConfig, *, former: Versions | None = None) -> Versions:
         def load(path: Path) -> Servable:
             with self._loading:
-                return self._load(path)
+                model = self._load(path)
+                return self._attach(config.name, model) if self._attach else model
 
         return ModelVersions(
             config.name,

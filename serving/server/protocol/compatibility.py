@@ -39,6 +39,9 @@ class Compatibility:
       has_tls_on_rest: --ssl_config_file holds for the REST port too; TF Serving's is plain text.
       gives_query_ids: An answer carries the id of its query.
       takes_events: Shops may send events where --events_dir is set.
+      changes_items: Items are changed by a call of its own, with the scope update and --live_log, and by no signature;
+        TF Serving runs `update_items` of a bundle for every caller. Answers over REST carry the number of the last
+        change.
       has_local_metrics: Without --monitoring_config_file there is a metrics page for callers on this machine.
       reports_failures_immediately: A version that failed to load is reported as END while it waits to be tried again,
         and a reload does not wait for its retries; TF Serving reports LOADING until the last retry has failed.
@@ -66,6 +69,7 @@ class Compatibility:
     has_tls_on_rest: bool
     gives_query_ids: bool
     takes_events: bool
+    changes_items: bool
     has_local_metrics: bool
     reports_failures_immediately: bool
 

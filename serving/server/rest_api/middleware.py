@@ -12,7 +12,7 @@ from serving.server.access.access_rules import AUTHORIZATION, AccessRules, Calle
 from serving.server.access.tokens import Scope
 from serving.server.json_codec.text import dump_json
 from serving.server.protocol.errors import HTTP_STATUS, Code, ServingError
-from serving.server.rest_api.service import is_events_path, plain_path
+from serving.server.rest_api.service import is_events_path, path_scope, plain_path
 from serving.server.telemetry.metrics import CONTENT_TYPE, Metrics
 from serving.server.telemetry.request_id import HEADER, request_id
 from serving.server.telemetry.request_log import RequestLog, RequestRecord
@@ -20,6 +20,7 @@ from serving.server.telemetry.request_log import RequestLog, RequestRecord
 URL = re.compile(r"/v1/models/(?P<name>[^/:?]+)[^:?]*?(?P<what>:\w+|/metadata)?", re.IGNORECASE | re.ASCII)
 METHODS = {
     ("POST", ":predict"): "Predict",
+    ("POST", ":update"): "UpdateItems",
     ("POST", ":classify"): "Classify",
     ("POST", ":regress"): "Regress",
     ("GET", ""): "GetModelStatus",
@@ -108,8 +109,7 @@ class RequestLogMiddleware:
           ServingError: As `AccessRules.check`.
         """
         if request.method != "OPTIONS" and request.raw_path.lower().startswith("/v1/"):
-            is_events = is_events_path(plain_path(request.raw_path))
-            self._access.check(Scope.EVENTS if is_events else Scope.SEARCH, caller)
+            self._access.check(path_scope(plain_path(request.raw_path)), caller)
 
 
 def _caller(request: web.Request) -> Caller:

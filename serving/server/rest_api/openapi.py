@@ -46,6 +46,8 @@ def openapi_document() -> dict[str, Any]:
         summary = "The signatures of a version, defaults included."
         paths[f"{root}/metadata"] = {"parameters": parameters, "get": _read(summary, "ModelMetadata")}
     paths["/v1/events"] = {"post": _events_call()}
+    updates = {"parameters": [_parameter("model_name")], "post": _update_call()}
+    paths["/v1/models/{model_name}/items:update"] = updates
     paths.update(_server_paths())
     bearer = {
         "type": "http",
@@ -72,6 +74,16 @@ def _events_call() -> dict[str, Any]:
         "summary": "Takes what shoppers did; the answer comes once it is on the disk. Needs --events_dir.",
         "requestBody": {"required": True, "content": content},
         "responses": {"200": _answer("The answer.", "EventsResponse"), **_errors(*ERRORS)},
+    }
+
+
+def _update_call() -> dict[str, Any]:
+    lines = {"schema": {"type": "string", "description": "One update a line."}}
+    content = {"application/json": {"schema": _ref("UpdateRequest")}, "application/x-ndjson": lines}
+    return {
+        "summary": "Changes items; the answer comes once it is on the disk and counts. Needs --live_log.",
+        "requestBody": {"required": True, "content": content},
+        "responses": {"200": _answer("The answer.", "UpdateResponse"), **_errors(*ERRORS)},
     }
 
 
@@ -136,7 +148,7 @@ def _object(properties: dict[str, Any], *required: str, **more: Any) -> dict[str
 
 
 def _schemas() -> dict[str, Any]:
-    return {**_value_schemas(), **_call_schemas(), **_event_schemas(), **_model_schemas()}
+    return {**_value_schemas(), **_call_schemas(), **_event_schemas(), **_update_schemas(), **_model_schemas()}
 
 
 def _value_schemas() -> dict[str, Any]:
@@ -151,6 +163,7 @@ def _call_schemas() -> dict[str, Any]:
     row = {"anyOf": [_ref("Value"), {"type": "object", "additionalProperties": _ref("Value")}]}
     feature = {"anyOf": [_ref("Scalar"), _array(_ref("Scalar"))]}
     example = {"type": "object", "additionalProperties": feature}
+    added = {"query_id": TEXT, "live_sequence": {"type": "integer"}}
     label = {"type": "array", "prefixItems": [TEXT, {"type": ["number", "null"]}]}
     return {
         "PredictRequest": {
@@ -161,8 +174,8 @@ def _call_schemas() -> dict[str, Any]:
         },
         "PredictResponse": {
             "oneOf": [
-                _object({"predictions": {"type": "array"}, "query_id": TEXT}, "predictions"),
-                _object({"outputs": {}, "query_id": TEXT}, "outputs"),
+                _object({"predictions": {"type": "array"}, **added}, "predictions"),
+                _object({"outputs": {}, **added}, "outputs"),
             ]
         },
         "ExamplesRequest": _object(
@@ -184,6 +197,19 @@ def _event_schemas() -> dict[str, Any]:
             {"accepted": {"type": "integer"}, "duplicates": {"type": "integer"}, "ignored_fields": names},
             *("accepted", "duplicates", "ignored_fields"),
         ),
+    }
+
+
+def _update_schemas() -> dict[str, Any]:
+    flag = {"type": ["boolean", "integer"]}
+    values = {"price": {"type": ["number", "null"], "minimum": 0}, "boost": {"type": "number"}}
+    update = _object({"item_id": TEXT, **values, "in_stock": flag, "visible": flag}, "item_id")
+    updates = _array(update)
+    whole = _object({"updates": updates, "skip_unknown": {"type": "boolean"}}, "updates")
+    answer = {"live_sequence": {"type": "integer"}, "unknown_items": _array(TEXT)}
+    return {
+        "UpdateRequest": {"anyOf": [update, updates, whole]},
+        "UpdateResponse": _object(answer, "live_sequence", "unknown_items"),
     }
 
 

@@ -10,8 +10,9 @@ from aiohttp import web
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
+from serving.server.access.tokens import Scope
 from serving.server.call_pool import CallPool
-from serving.server.events.collector import Collected, EventCollector
+from serving.server.events.collector import EventCollector
 from serving.server.handlers import SIGNATURE_DEF, RequestHandlers, model_spec_of_url
 from serving.server.json_codec.outputs import JsonResponse
 from serving.server.json_codec.text import dump_json, parse_json
@@ -27,6 +28,7 @@ CALL_URL = re.compile(
 )
 STATUS_URL = re.compile(rf"/v1/models(?:/(?P<name>[^/:]+))?{TARGET}(?P<metadata>/metadata)?", re.IGNORECASE | re.ASCII)
 EVENTS_URL = "/v1/events"
+UPDATE_URL = re.compile(r"/v1/models/(?P<name>[^/:]+)/items:update", re.IGNORECASE | re.ASCII)
 LINES_TYPES = ("application/x-ndjson", "application/jsonl")
 PAGE_404 = "<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n"
 RETRY_AFTER_SECONDS = "1"
@@ -127,6 +129,9 @@ class RestService:
             return _preflight(request)
         if is_events_path(path) and request.method == "POST" and self._compatibility.takes_events:
             return await self._collect(request)
+        update = UPDATE_URL.fullmatch(path) if request.method == "POST" else None
+        if update and self._compatibility.changes_items:
+            return await self._update(request, unquote(update["name"]))
         call = CALL_URL.fullmatch(path) if request.method == "POST" else None
         if call:
             return await self._query(request, call, deadline)
@@ -151,17 +156,18 @@ class RestService:
         collector = self._collector
         if collector is None:
             raise ServingError(Code.FAILED_PRECONDITION, "This server takes no events; start it with --events_dir.")
-        body, is_lines = await _body(request), request.content_type in LINES_TYPES
-
-        def collected() -> Collected:
-            if is_lines:
-                return collector.collect([parse_json(line) for line in body.splitlines() if line.strip()])
-            return collector.collect(parse_json(body))
-
-        found = await self._call_pool.run(collected)
+        body, content_type = await _body(request), request.content_type
+        found = await self._call_pool.run(lambda: collector.collect(_payload(body, content_type)))
         outcome = await asyncio.wrap_future(collector.log.append(found.events))
         answer = {**outcome._asdict(), "ignored_fields": found.ignored_fields}
         return JsonResponse(body=dump_json(answer))
+
+    async def _update(self, request: web.Request, name: str) -> JsonResponse:
+        """Changes items; the answer is sent once the change is on the disk and counts here."""
+        body, content_type = await _body(request), request.content_type
+        spec, handlers = model_spec_of_url(name, version=None), self._handlers
+        updated = await self._call_pool.run(lambda: handlers.update_items(spec, _payload(body, content_type)))
+        return JsonResponse(body=dump_json(updated._asdict()))
 
     def _status(self, spec: model_pb2.ModelSpec) -> dict[str, Any]:
         return _proto_json(self._handlers.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec)))
@@ -185,6 +191,13 @@ class RestService:
 def is_events_path(path: str) -> bool:
     """Returns whether a path without a query is that of events."""
     return path.lower() == EVENTS_URL
+
+
+def path_scope(path: str) -> Scope:
+    """Returns the scope that a path without a query needs."""
+    if is_events_path(path):
+        return Scope.EVENTS
+    return Scope.UPDATE if UPDATE_URL.fullmatch(path) else Scope.SEARCH
 
 
 def plain_path(path: str) -> str:
@@ -228,6 +241,13 @@ async def _body(request: web.Request) -> bytes:
         raise
     except Exception as error:
         raise invalid("The body could not be read; check its length and Content-Encoding.") from error
+
+
+def _payload(body: bytes, content_type: str) -> Any:
+    """The JSON of a body; of lines, a list."""
+    if content_type in LINES_TYPES:
+        return [parse_json(line) for line in body.splitlines() if line.strip()]
+    return parse_json(body)
 
 
 def _proto_json(message: Any) -> dict[str, Any]:

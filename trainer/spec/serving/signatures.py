@@ -36,7 +36,7 @@ from trainer.spec.feature_list import features_of
 from trainer.spec.features import Side
 from trainer.spec.merchandising.facets import parse_facets
 from trainer.spec.merchandising.orders import SortOrder
-from trainer.spec.serving import matching_fields, search_fields
+from trainer.spec.serving import matching_fields, search_fields, update_fields
 from trainer.spec.serving.signature_fields import Signature, SignatureField, WireType, feature_field
 from trainer.spec.tower import BILINEAR
 
@@ -85,6 +85,9 @@ def signatures(config: Config) -> tuple[Signature, ...]:
     """Returns every signature of a bundle built with `config`."""
     ranked, matched = _search_signatures(config), _matching_signatures(config)
     declared = (*ranked, *matched, *_text_signatures(config), *_embedding_signatures(config))
+    if config.search.live_updates:
+        (price,) = (feature_field(feature, config) for feature in features_of(Side.ITEM) if feature.name == "price")
+        declared = (*declared, update_fields.update_signature(_ITEM_ID, price))
     # The contributions of an item's branches to its score exist only where the similarity is a sum over them.
     return tuple(one for one in declared if one.name != "explain" or config.tower.similarity in BILINEAR)
 
