@@ -21,7 +21,7 @@ from trainer.ops.examples import ModelOps, tensor_spec
 from trainer.plain_paths import plain_path
 from trainer.spec.branches import branches_of, content_features
 from trainer.spec.config import Config, from_dict, to_dict
-from trainer.spec.feature_list import HISTORY_IDS, features_of, input_features
+from trainer.spec.feature_list import EMBEDDINGS, HISTORY_IDS, features_of, input_features
 from trainer.spec.features import Feature, Modality, Side
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tasks import TASKS
@@ -39,6 +39,9 @@ class Model(Protocol):
 
     def encode_queries(self, query_inputs: Mapping[str, tf.Tensor], *, skip_absent: bool) -> Mapping[str, tf.Tensor]:
         """Model inputs of queries to `TowerOutput`s, `repeats` among them; whether absent encoders are not run."""
+
+    def text_features(self, query_inputs: Mapping[str, tf.Tensor], *, features: int) -> tf.Tensor:
+        """Model inputs of queries to the vectors [batch, features] of a frozen text encoder; zeros without text."""
 
     def encode_days(self, encoded: tf.Tensor, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """`encoded` and model inputs of days to {"branches": [batch, daily branch, dim], day task: [batch]}."""
@@ -134,7 +137,7 @@ class TowersModule(tf.Module):
         self.embed_day = _function(lambda wire: _embed_day(model, ops, wire), day_specs(config))
         self.embed_query = _function(lambda wire: _embed_query(model, ops, wire), query_specs(config))
         self.embed_text = _function(
-            lambda wire: _encode_queries(model, ops.query_text_model_inputs(wire)), text_specs(config)
+            lambda wire: _encode_queries(model, ops.query_text_model_inputs(wire), config), text_specs(config)
         )
         self.score_pairs = _function(lambda query, item: dict(model.score_pairs(query, item)), vectors, item_vectors)
         self.classify_queries = _function(lambda branches: dict(model.classify_queries(branches)), branches)
@@ -170,14 +173,18 @@ def _embed_day(model: Model, ops: ModelOps, wire: Mapping[str, tf.Tensor]) -> di
 
 def _embed_query(model: Model, ops: ModelOps, wire: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     history = {name: wire[name] for name in ("history_vectors", "history_present")}
-    return _encode_queries(model, {**ops.query_model_inputs(wire), **history})
+    return _encode_queries(model, {**ops.query_model_inputs(wire), **history}, ops.config)
 
 
-def _encode_queries(model: Model, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def _encode_queries(model: Model, inputs: Mapping[str, tf.Tensor], config: Config) -> dict[str, tf.Tensor]:
     content = {name: inputs[name] for name in inputs if name != TowerOutput.STATUS.value}
+    own = {}
+    if features := config.wire.text_embedding_dim:
+        own[TowerOutput.TEXT_FEATURES.value] = text = model.text_features(content, features=features)
+        content[EMBEDDINGS[Modality.TEXT]] = text[:, tf.newaxis]  # so that the branch does not encode it again
     encoded = model.encode_queries(content, skip_absent=True)
     outputs = _outputs(encoded, inputs[TowerOutput.STATUS.value])
-    return {**outputs, TowerOutput.REPEATS.value: encoded[TowerOutput.REPEATS.value]}
+    return {**outputs, TowerOutput.REPEATS.value: encoded[TowerOutput.REPEATS.value], **own}
 
 
 def _outputs(encoded: Mapping[str, tf.Tensor], status: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -58,7 +58,7 @@ def test_every_task_has_a_label_among_the_features_of_events_or_days():
         for task in declared:
             assert task.label in labels, f"task {task.name} wants label {task.label}"
     assert len({task.name for task in tasks.TASKS}) == len(tasks.TASKS)
-    assert set(tasks.DEFAULT_SCORE_WEIGHTS) == set(tasks.SCORE_COMPONENTS)
+    assert set(tasks.DEFAULT_SCORE_WEIGHTS) == {*tasks.SCORE_COMPONENTS, tasks.TEXT_ENCODER}
 
 
 @pytest.mark.parametrize("signature", signatures(Config()), ids=lambda signature: signature.name)
@@ -103,7 +103,7 @@ def test_every_preset_gives_a_valid_configuration():
 
 def test_tower_outputs_are_the_ones_the_signatures_speak_of():
     assert [output.value for output in TowerOutput] == [
-        *("vector", "branches", "weights", "status", "repeats", "encoded")
+        *("vector", "branches", "weights", "status", "repeats", "text_features", "encoded")
     ]
 
 

@@ -48,7 +48,7 @@ class Catalogue:
       removed: [n] bool, rows of the big index whose item is gone or has changed; nothing may show them.
       popularity: [n] float32, larger first; what an empty query is answered by.
       item_scores: [n, part] float32 in -1..1, in the order of `ITEM_SCORES`; 0 where nothing is known.
-      columns: {name of `ITEM_COLUMNS`: [n] or [n, entry]} in wire form: texts as objects of type bytes, price float32,
+      columns: {name of `kept_columns`: [n] or [n, entry]} in wire form: texts as objects of type bytes, price float32,
         in_stock int64.
       tower_hashes: [n, 32] uint8, SHA-256 of what the item tower read of each item.
       content_id: SHA-256 of what the bundle is made from, apart from model and code.
@@ -97,7 +97,7 @@ class CatalogueItems:
       popularity: A number for each item id, larger first; 0 where there is none, and the catalogue order decides.
       item_values: {score component that the item alone decides: {item id: -1 to 1}}; 0 where there is no entry. What
         follows from columns is added.
-      columns: {name of `ITEM_COLUMNS`: [n] or [n, entry]} in wire form; one that is left out is absent from every item.
+      columns: {name of `kept_columns`: [n] or [n, entry]} in wire form; one that is left out is absent from every item.
       tower_hashes: [n, 32] uint8; zeros when left out.
     """
 

@@ -157,10 +157,14 @@ def _match_rows(old: Catalogue, fresh: Catalogue, ids: Sequence[bytes], old_rows
 def _join_rows(old: Catalogue, fresh: Catalogue, match: _RowMatch) -> Catalogue:
     """Rows of the big index as `old` has them, updated from `fresh` where the item stays, then the other rows."""
 
-    def join(before: np.ndarray, now: np.ndarray) -> np.ndarray:
-        head = before[: old.num_base].copy()
+    def join(old_values: np.ndarray, now: np.ndarray) -> np.ndarray:
+        head = old_values[: old.num_base].copy()
         head[match.base] = now[match.staying]
         return np.concatenate([head, now[match.following]])
+
+    # A stored catalogue has no vectors of texts: nothing reads those of rows that are removed.
+    blank = {name: np.zeros([old.num_base, *now.shape[1:]], now.dtype) for name, now in fresh.columns.items()}
+    before = {**blank, **old.columns}
 
     def join_texts(before: tuple[bytes, ...], now: tuple[bytes, ...]) -> tuple[bytes, ...]:
         return tuple(join(np.array([*before, b""], object)[:-1], np.array([*now, b""], object)[:-1]).tolist())
@@ -175,7 +179,7 @@ def _join_rows(old: Catalogue, fresh: Catalogue, match: _RowMatch) -> Catalogue:
         removed=np.concatenate([match.removed, np.zeros(len(match.following), bool)]),
         popularity=join(old.popularity, fresh.popularity),
         item_scores=join(old.item_scores, fresh.item_scores),
-        columns={name: join(old.columns[name], fresh.columns[name]) for name in fresh.columns},
+        columns={name: join(before[name], fresh.columns[name]) for name in fresh.columns},
         tower_hashes=join(old.tower_hashes, fresh.tower_hashes),
         content_id=fresh.content_id,
         similarity=old.similarity,
@@ -190,7 +194,7 @@ def is_unchanged(old: Catalogue, new: Catalogue) -> bool:
         and np.array_equal(old.removed, new.removed)
         and np.array_equal(old.tower_hashes, new.tower_hashes)
         and np.array_equal(old.item_scores, new.item_scores)
-        and all(np.array_equal(old.columns[name], new.columns[name]) for name in new.columns)
+        and all(np.array_equal(old.columns[name], new.columns[name]) for name in old.columns)
     )
 
 

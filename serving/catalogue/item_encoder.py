@@ -14,13 +14,14 @@ from trainer.ops.example_reader import matching_files, serialized_batches
 from trainer.ops.examples import axis_lengths, parse
 from trainer.spec.branches import branches_of, content_features
 from trainer.spec.config import WireConfig
-from trainer.spec.feature_list import ITEM_COLUMNS, features_of, input_features
+from trainer.spec.feature_list import EMBEDDINGS, ITEM_COLUMNS, features_of, input_features
 from trainer.spec.features import Dtype, Modality, Side
 from trainer.spec.serving.signatures import TowerOutput
 from trainer.spec.tower import SimilarityKind
 
 _ID_COLUMNS = ("item_id", "group_id")
 RELATIONS = ("relation_ids", "relation_types")
+TEXT_VECTORS = EMBEDDINGS[Modality.TEXT]
 _NUMBER_DTYPES = {Dtype.FLOAT: np.float32, Dtype.INT: np.int64}
 _BATCH_SIZE = 64
 _MAX_TITLE_QUERIES = 400
@@ -35,7 +36,7 @@ class EncodedItems:
     Attributes:
       ids: [n] item ids.
       group_ids: [n] group ids.
-      columns: {name of `ITEM_COLUMNS`: [n] or [n, entry]}.
+      columns: {name of `kept_columns`: [n] or [n, entry]}.
       relations: {name of `RELATIONS`: [n, relation]}.
       tower_hashes: [n, 32] uint8, SHA-256 of what the item tower reads of each item.
       is_encoded: [n] bool, True for the items that went through the tower.
@@ -77,7 +78,7 @@ def encode_items(
         fresh = [not is_known(*pair) for pair in zip(wire["item_id"].tolist(), hashes, strict=True)]
         tower.add({feature.name: wire[feature.name][fresh] for feature in content_features()})
         fingerprints = [hashlib.sha256(example).digest() for example in serialized.numpy()]
-        kept = {name: wire[name] for name in (*_ID_COLUMNS, *RELATIONS, *ITEM_COLUMNS)}
+        kept = {name: wire[name] for name in (*_ID_COLUMNS, *RELATIONS, *kept_columns(towers.config.wire))}
         batches.append(_ItemBatch(columns=kept, hashes=hashes, is_encoded=fresh, fingerprints=fingerprints))
     return _join_batches(batches, tower.finish(), wire=towers.config.wire)
 
@@ -92,14 +93,15 @@ class _ItemBatch(NamedTuple):
 
 
 def _join_batches(batches: Sequence[_ItemBatch], result: "_TowerResult", *, wire: WireConfig) -> EncodedItems:
-    blank = absent_columns(0, wire, (*_ID_COLUMNS, *RELATIONS, *ITEM_COLUMNS))
+    kept = kept_columns(wire)
+    blank = absent_columns(0, wire, (*_ID_COLUMNS, *RELATIONS, *kept))
     columns = {name: np.concatenate([empty, *(b.columns[name] for b in batches)]) for name, empty in blank.items()}
     hashes = [digest for batch in batches for digest in batch.hashes]
     fingerprints = sorted(digest for batch in batches for digest in batch.fingerprints)
     return EncodedItems(
         ids=columns["item_id"].tolist(),
         group_ids=columns["group_id"].tolist(),
-        columns={name: columns[name] for name in ITEM_COLUMNS},
+        columns={name: columns[name] for name in kept},
         relations={name: columns[name] for name in RELATIONS},
         tower_hashes=np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), -1 if hashes else 32),
         is_encoded=np.array([fresh for batch in batches for fresh in batch.is_encoded], bool),
@@ -121,6 +123,11 @@ def title_queries(towers: LoadedTowers, titles: Sequence[bytes]) -> np.ndarray:
         found.append(towers.module.embed_text({text.name: tf.constant(batch)})[TowerOutput.VECTOR.value].numpy())
     vectors = np.concatenate(found)
     return vectors[np.isfinite(vectors).all(axis=1) & (np.linalg.norm(vectors, axis=1) > 1e-6)]
+
+
+def kept_columns(wire: WireConfig) -> tuple[str, ...]:
+    """Returns the features of items that a bundle keeps: `ITEM_COLUMNS`, and the vectors of a frozen text encoder."""
+    return (*ITEM_COLUMNS, TEXT_VECTORS) if wire.text_embedding_dim else ITEM_COLUMNS
 
 
 def absent_columns(

@@ -1,6 +1,7 @@
 """Storage of a bundle's catalogue as a file beside its SavedModel, which a refresh reads.
 
-The branch vectors are not repeated: they are read from the variables of the SavedModel.
+The branch vectors are not repeated: they are read from the variables of the SavedModel. The vectors of a frozen text
+encoder are left out: a refresh takes them from the items.
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from serving.catalogue.catalogue import Catalogue
+from serving.catalogue.item_encoder import TEXT_VECTORS
 from serving.catalogue.item_scores import ITEM_SCORE_NAMES
 from serving.similarity import sum_branches
 from trainer.plain_paths import plain_path
@@ -32,6 +34,8 @@ def write_catalogue(directory: Path, catalogue: Catalogue) -> None:
     for name in _TEXTS:
         arrays |= _pack_strings(name, np.array([*getattr(catalogue, name), b""], object)[:-1])
     for name, values in catalogue.columns.items():
+        if name == TEXT_VECTORS:
+            continue
         arrays |= _pack_strings(f"column.{name}", values) if values.dtype == object else {f"column.{name}": values}
     path = directory / CATALOGUE_PATH
     path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Candidate generation: reciprocal rank fusion of dense and lexical retrieval, and items with a score bonus."""
+"""Candidate generation: reciprocal rank fusion of the sides of retrieval, and items with a score bonus."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,34 +23,32 @@ class ScoreBonuses(NamedTuple):
     values: tf.Tensor
 
 
-def reciprocal_rank_fusion(
-    dense: tf.Tensor, lexical: tf.Tensor, *, dense_weight: tf.Tensor, lexical_weight: tf.Tensor
-) -> tf.Tensor:
-    """Returns the best of two lists of candidates by the sum of their reciprocal ranks.
+def reciprocal_rank_fusion(lists: Sequence[tf.Tensor], *, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns the best of some lists of candidates by the sum of their reciprocal ranks.
 
-    Ranks have no scale, so both sides count the same whatever their weights in the score; a side whose weight is not
-    above 0 only fills the places that the other leaves.
+    Ranks have no scale, so all sides count the same whatever their weights in the score; a side whose weight is not
+    above 0 only fills the places that the others leave.
 
     Args:
-      dense: [batch, k] int32 rows, best first, `NO_ROW` where there is none; no row twice.
-      lexical: The same of the other side.
-      dense_weight: [batch] float32, the weight of this side in the score; where neither is above 0 both count.
-      lexical_weight: The same of the other side.
+      lists: [batch, k] int32 rows of each side, best first, `NO_ROW` where there is none; no row twice.
+      weights: [batch] float32, the weight of each side in the score; where none is above 0 all count.
 
     Returns:
       [batch, k] int32, best first, then by row; `NO_ROW` where there is none; no row twice.
     """
-    counts = tf.stack([dense_weight, lexical_weight], axis=1) > 0.0
-    weights = tf.cast(counts | ~tf.reduce_any(counts, axis=1, keepdims=True), tf.float32)
-    k = dense.shape[1]
+    counts = tf.stack(weights, axis=1) > 0.0
+    shares = tf.cast(counts | ~tf.reduce_any(counts, axis=1, keepdims=True), tf.float32)
+    k = lists[0].shape[1]
     reciprocal = 1.0 / (RANK_OFFSET + 1.0 + tf.range(k, dtype=tf.float32))
-    rows = tf.concat([dense, lexical], axis=1)
-    gains = tf.reshape(weights[:, :, tf.newaxis] * reciprocal, tf.shape(rows))
+    rows = tf.concat(lists, axis=1)
+    gains = tf.reshape(shares[:, :, tf.newaxis] * reciprocal, tf.shape(rows))
     order = tf.argsort(rows, axis=-1, stable=True)
     rows, gains = tf.gather(rows, order, batch_dims=1), tf.gather(gains, order, batch_dims=1)
-    twice = rows[:, 1:] == rows[:, :-1]  # a row is in each list at most once
-    gains += tf.pad(tf.where(twice, gains[:, 1:], 0.0), [[0, 0], [0, 1]])
-    blank = (rows == NO_ROW) | tf.pad(twice, [[0, 0], [1, 0]])
+    own = gains
+    for later in range(1, len(lists)):  # a row is in each list at most once
+        same = rows[:, later:] == rows[:, :-later]
+        gains += tf.pad(tf.where(same, own[:, later:], 0.0), [[0, 0], [0, later]])
+    blank = (rows == NO_ROW) | tf.pad(rows[:, 1:] == rows[:, :-1], [[0, 0], [1, 0]])
     best = tf.math.top_k(tf.where(blank, -1.0, gains), k=k)
     return tf.where(best.values >= 0.0, tf.gather(rows, best.indices, batch_dims=1), NO_ROW)
 

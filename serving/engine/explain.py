@@ -12,7 +12,7 @@ from serving.engine.ranking import RankedResults, total_score
 from serving.engine.search import SearchEngine, SearchState
 from serving.index.exact import NO_ROW
 from trainer.spec.serving.search_fields import ITEM_BRANCHES, MAX_QUERY_WORDS, QUERY_COMPONENTS, Stage
-from trainer.spec.tasks import DENSE, LEXICAL, SCORE_COMPONENTS
+from trainer.spec.tasks import DENSE, LEXICAL
 
 
 def contributions(engine: SearchEngine, state: SearchState, item: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -37,7 +37,7 @@ def contributions(engine: SearchEngine, state: SearchState, item: tf.Tensor) -> 
         "contribution_matrix": tf.where(counts, pairs, 0.0) * weights[DENSE][:, tf.newaxis, tf.newaxis],
         **{
             f"contribution_{name}": tf.where(known, scores.components[name][:, 0] * weights[name], 0.0)
-            for name in SCORE_COMPONENTS
+            for name in scores.components
             if name != DENSE
         },
         "contribution_intent": tf.where(known, total_score(scores.components, state.weights.adjustment)[:, 0], 0.0),

@@ -10,6 +10,7 @@ from serving.engine.display_store import Displayed, DisplayStore, shortest_decim
 from serving.engine.filters import FilterResult, FilterTables
 from serving.engine.matching.facet_index import FacetIndex
 from serving.engine.matching.orders import sorted_rows
+from serving.engine.matching.text_vectors import TextVectors
 from serving.index.exact import NO_ROW
 from serving.similarity import sum_branches
 from trainer.spec.branches import DAILY_MODALITIES
@@ -49,6 +50,7 @@ class ItemTables(tf.Module):
       item_scores: [n + 1, component] float32, the score components that the item alone decides, as `ITEM_SCORES`.
       live_boosts: [n + 1] float32, what live updates add to the score of an item.
       filters: The columns that filters read.
+      text_vectors: The vectors of a frozen text encoder; None where the bundle has none.
       store: The texts that pages show.
       orders: [order, items that are not removed] int32 rows in every order of `SortOrder`.
       facet_index: The items of each value of each facet.
@@ -83,6 +85,7 @@ class ItemTables(tf.Module):
         self.facet_index = FacetIndex(catalogue.columns, alive_groups, facets=parse_facets(search.facets))
         live = {"price": self._price_texts, "in_stock": self._stock_texts}
         self.store = DisplayStore(catalogue.columns, fields=search.displayed, live=live)
+        self.text_vectors = TextVectors.of(catalogue)
         self.row_of_id = tf.lookup.StaticHashTable(
             tf.lookup.KeyValueTensorInitializer(
                 tf.constant([*catalogue.alive_ids, b""]), tf.constant([*alive.tolist(), NO_ROW], tf.int32)

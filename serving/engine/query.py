@@ -15,6 +15,7 @@ from serving.lexical.query_terms import Terms
 from serving.lexical.word_constraints import Constraints
 from serving.similarity import Similarity
 from trainer.ops.numbers import status_bit
+from trainer.spec.config import Config
 from trainer.spec.features import Modality
 from trainer.spec.serving.search_fields import MAX_UNKNOWN_WORDS, NUM_CONSTRAINTS, QUERY_COMPONENTS
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput
@@ -29,6 +30,8 @@ class Query(NamedTuple):
       vectors: [batch, dim] float32, zeros where there is nothing to compare.
       components: [batch, component, dim] float32 in the order of `QUERY_COMPONENTS`; their sum is the vector.
       weights: [batch, component] float32.
+      text_features: [batch, features] float32, the frozen text encoder's vector, of length `text_share`, with which the
+        score component `text_encoder` is computed; zeros where the weight of the text is not above 0.
       terms: The words of lexical search; none where the weight of the text is not above 0.
       constraints: The constraints among the words.
       text_share: [batch] float32 in 0..1, the share of text in the query, by which the lexical score is multiplied.
@@ -42,6 +45,7 @@ class Query(NamedTuple):
     vectors: tf.Tensor
     components: tf.Tensor
     weights: tf.Tensor
+    text_features: tf.Tensor
     terms: Terms
     constraints: Constraints
     text_share: tf.Tensor
@@ -104,6 +108,18 @@ def weighted_repurchase(encoded: Mapping[str, tf.Tensor], weights: tf.Tensor) ->
     return encoded[TowerOutput.REPEATS.value] * weights[:, _HISTORY, tf.newaxis]
 
 
+def weighted_text_features(encoded: Mapping[str, tf.Tensor], weights: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """Returns the text features [batch, features] of length `share` [batch]; [batch, 0] without a frozen text encoder.
+
+    They are zeros where the weight of the text is not above 0.
+    """
+    if TowerOutput.TEXT_FEATURES.value not in encoded:
+        return tf.zeros([tf.shape(share)[0], 0])
+    features = encoded[TowerOutput.TEXT_FEATURES.value]
+    scale = tf.math.divide_no_nan(share, tf.norm(features, axis=-1))
+    return features * tf.where(weights[:, _TEXT] > 0.0, scale, 0.0)[:, tf.newaxis]
+
+
 def lexical_text(text: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """Returns the text [batch] of lexical search: "" where the weight of the text is not above 0."""
     return tf.where(weights[:, _TEXT] > 0.0, text, b"")
@@ -121,8 +137,8 @@ def with_empty_bit(status: tf.Tensor, empty: tf.Tensor) -> tf.Tensor:
 
 def sanitize_outputs(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Returns tower outputs without NaN; a query that held one counts as absent, and an absent one as empty."""
-    all_outputs = (TowerOutput.VECTOR, TowerOutput.BRANCHES, TowerOutput.WEIGHTS, TowerOutput.REPEATS)
-    outputs = [output.value for output in all_outputs if output.value in encoded]
+    numbers = (TowerOutput.VECTOR, TowerOutput.BRANCHES, TowerOutput.WEIGHTS, TowerOutput.REPEATS)
+    outputs = [output.value for output in (*numbers, TowerOutput.TEXT_FEATURES) if output.value in encoded]
     flat = [tf.reshape(encoded[name], [tf.shape(encoded[name])[0], -1]) for name in outputs]
     finite = tf.reduce_all(tf.math.is_finite(tf.concat(flat, axis=-1)), axis=-1)
     weights = encoded[TowerOutput.WEIGHTS.value]
@@ -137,13 +153,14 @@ def sanitize_outputs(encoded: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return {**cleaned, TowerOutput.STATUS.value: status | status_bit(~finite, QueryStatus.NUMBER_REPLACED)}
 
 
-def query_specs(dim: int) -> Query:
+def query_specs(config: Config) -> Query:
     """Returns the shapes and types of a `Query`."""
-    num_components = len(QUERY_COMPONENTS)
+    num_components, dim = len(QUERY_COMPONENTS), config.tower.dim
     return Query(
         vectors=tf.TensorSpec([None, dim]),
         components=tf.TensorSpec([None, num_components, dim]),
         weights=tf.TensorSpec([None, num_components]),
+        text_features=tf.TensorSpec([None, config.wire.text_embedding_dim]),
         terms=Terms(
             ids=tf.TensorSpec([None, None, None], tf.int32),
             weights=tf.TensorSpec([None, None, None]),

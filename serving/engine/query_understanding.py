@@ -4,13 +4,13 @@ An intent changes the weights of the score components by `INTENT_ADJUSTMENTS`, i
 subjectivity is the share of its weight with which the sentiment of reviews counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from trainer.ops.numbers import finite
-from trainer.spec.tasks import DIVERSITY, INTENT_ADJUSTMENTS, QUERY_TASKS, REVIEW_TASKS, SCORE_COMPONENTS, SENTIMENT
+from trainer.spec.tasks import DIVERSITY, INTENT_ADJUSTMENTS, QUERY_TASKS, REVIEW_TASKS, SENTIMENT
 
 (INTENT_TASK,) = QUERY_TASKS
 (SENTIMENT_TASK,) = REVIEW_TASKS
@@ -105,18 +105,18 @@ def score_weights(
       intent_weight: [batch] float32, finite, how much the intent counts; 0 = not at all.
     """
     requested = {**requested, SENTIMENT: requested[SENTIMENT] * understanding.subjectivity}
-    adjustments = intent_adjustments(understanding.intent * intent_weight[:, tf.newaxis])
-    adjustment = {component: adjustments[component] for component in SCORE_COMPONENTS}
+    names = (*requested, DIVERSITY)
+    adjustment = intent_adjustments(understanding.intent * intent_weight[:, tf.newaxis], names)
+    diversity = adjustment.pop(DIVERSITY)
     return ScoreWeights(
         requested=requested,
         adjustment=adjustment,
-        total={component: requested[component] + adjustment[component] for component in SCORE_COMPONENTS},
-        diversity=adjustments[DIVERSITY],
+        total={component: requested[component] + adjustment[component] for component in requested},
+        diversity=diversity,
     )
 
 
-def intent_adjustments(intent: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns what intents [batch, intent] add to score components and to diversity: {name: [batch] float32}."""
-    names = (*SCORE_COMPONENTS, DIVERSITY)
+def intent_adjustments(intent: tf.Tensor, names: Sequence[str]) -> dict[str, tf.Tensor]:
+    """Returns what intents [batch, intent] add to score components, or to diversity: {name: [batch] float32}."""
     table = [[INTENT_ADJUSTMENTS[intent].get(name, 0.0) for name in names] for intent in INTENT_TASK.classes]
     return dict(zip(names, tf.unstack(tf.matmul(intent, tf.constant(table)), axis=1), strict=True))

@@ -9,7 +9,7 @@ from serving.index.exact import NO_ROW
 from serving.similarity import Similarity
 from trainer.ops.numbers import finite, status_bit
 from trainer.spec.serving.signatures import QueryStatus
-from trainer.spec.tasks import DENSE, PAIR_TASKS, SCORE_COMPONENTS
+from trainer.spec.tasks import DENSE, PAIR_TASKS
 
 ScorePairs = Callable[[tf.Tensor, tf.Tensor], Mapping[str, tf.Tensor]]
 
@@ -79,7 +79,7 @@ def score_components(
 
 def total_score(components: Mapping[str, tf.Tensor], weights: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """Returns the score [batch, candidates]: the sum of the components, each times its weight [batch]."""
-    return tf.add_n([components[name] * weights[name][:, tf.newaxis] for name in SCORE_COMPONENTS])
+    return tf.add_n([components[name] * weights[name][:, tf.newaxis] for name in components])
 
 
 def rank_candidates(

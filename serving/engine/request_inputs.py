@@ -13,7 +13,6 @@ from trainer.spec.serving.filters import FilterName
 from trainer.spec.serving.search_fields import INTENT_WEIGHT, QUERY_COMPONENTS, SEED_ITEMS
 from trainer.spec.serving.signature_fields import SignatureField
 from trainer.spec.serving.signatures import QueryStatus
-from trainer.spec.tasks import SCORE_COMPONENTS
 
 MAX_WEIGHT = 1e6
 MAX_SEED_ITEMS = 100  # later ones are not read
@@ -61,7 +60,7 @@ class RequestInputs(NamedTuple):
         _pad_weights(values, "seed_item_ids", "seed_item_weights", length=MAX_SEED_ITEMS, default=1.0)
         _pad_weights(values, "boost_ids", "boost_values", length=MAX_BOOSTS, default=0.0)
         weights = {f"query_weight_{branch}": 1.0 for branch in QUERY_BRANCHES} | {INTENT_WEIGHT: 0.0}
-        weights |= {f"weight_{component}": default_weights[component] for component in SCORE_COMPONENTS}
+        weights |= {f"weight_{component}": weight for component, weight in default_weights.items()}
         replaced = _clean(values, weights, limit=MAX_WEIGHT)
         replaced += _clean(values, {"diversity": 0.0, **dict.fromkeys(PRICE_FILTERS, -1.0)})
         replaced += _clean(values, {"seed_item_weights": 1.0}, limit=MAX_WEIGHT)

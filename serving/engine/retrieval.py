@@ -1,4 +1,4 @@
-"""Retrieval: the candidate set of a batch, from the dense and the lexical index, filters and boosts."""
+"""Retrieval: the candidate set of a batch, from vectors, words and a frozen text encoder, filters and boosts."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from serving.index.exact import NO_ROW, Index
 from serving.lexical.bm25 import LexicalIndex
 from serving.similarity import Similarity
 from trainer.spec.serving.filters import FILTERS, FilterName
-from trainer.spec.tasks import DENSE, LEXICAL
+from trainer.spec.tasks import DENSE, LEXICAL, TEXT_ENCODER
 
 Inputs = Mapping[str, tf.Tensor]
 
@@ -140,17 +140,26 @@ class Retriever:
         )
 
     def _retrieve(self, query: Query, weights: Mapping[str, tf.Tensor], allowed: tf.Tensor | None) -> tf.Tensor:
-        """[batch, candidates] rows of both indexes; the most popular ones where the query is empty."""
+        """[batch, candidates] rows of all indexes; the most popular ones where the query is empty."""
         k = self._tables.num_candidates
         dense = self._index.retrieve(self._similarity.query_keys(query.vectors), k, allowed)
         dense = tf.where(tf.reduce_all(query.vectors == 0.0, axis=-1, keepdims=True), NO_ROW, dense)
 
+        others, names = [], [DENSE, LEXICAL]
+        if self._tables.text_vectors is not None:
+            others.append(self._tables.text_vectors.retrieve(query.text_features, k, allowed))
+            names.append(TEXT_ENCODER)
+
+        def without_words() -> tf.Tensor:
+            sides = [weights[name] for name in names if name != LEXICAL]
+            return reciprocal_rank_fusion([dense, *others], weights=sides) if others else dense
+
         def hybrid() -> tf.Tensor:
             lexical = self._lexical.retrieve(query.terms, k, allowed=allowed)
-            return reciprocal_rank_fusion(dense, lexical, dense_weight=weights[DENSE], lexical_weight=weights[LEXICAL])
+            return reciprocal_rank_fusion([dense, lexical, *others], weights=[weights[name] for name in names])
 
         has_terms = tf.reduce_any(self._lexical.max_score(query.terms) > 0.0)
-        found = tf.cond(has_terms, hybrid, lambda: dense)
+        found = tf.cond(has_terms, hybrid, without_words)
         empty = query.empty[:, tf.newaxis]
         return tf.cond(
             tf.reduce_any(empty),

@@ -18,6 +18,7 @@ from serving.engine.query import (
     query_specs,
     sanitize_outputs,
     weighted_repurchase,
+    weighted_text_features,
     with_empty_bit,
 )
 from serving.engine.query_understanding import ScoreWeights
@@ -51,7 +52,7 @@ from trainer.spec.tasks import (
     LEXICAL,
     PRICE_VALUE,
     REPURCHASE,
-    SCORE_COMPONENTS,
+    TEXT_ENCODER,
 )
 
 Inputs = Mapping[str, tf.Tensor]
@@ -129,7 +130,7 @@ class SearchEngine(tf.Module):
         }
         self._text_inputs = tuple(text_specs(towers.config))
         probe_rows, excluded_row = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
-        ranking_specs = [query_specs(towers.config.tower.dim), self._ranking_inputs, probe_rows, excluded_row]
+        ranking_specs = [query_specs(towers.config), self._ranking_inputs, probe_rows, excluded_row]
         self._traced_query = tf.function(self._full_query, input_signature=[self._query_inputs], autograph=False)
         self._traced_search = tf.function(self._search, input_signature=ranking_specs, autograph=False)
 
@@ -246,10 +247,14 @@ class SearchEngine(tf.Module):
         understanding = query_understanding.understand(self.towers, text=text, branches=branches)
         if not self.has_intent_head:
             understanding = understanding._replace(intent=tf.zeros_like(understanding.intent))
+        text_features = weighted_text_features(encoded, weights, mixed.text_share)
         empty = tf.reduce_all(mixed.vectors == 0.0, axis=-1) & (self.lexical.max_score(terms) == 0.0)
+        if self.tables.text_vectors is not None:
+            empty &= tf.reduce_all(text_features == 0.0, axis=-1)
         status = encoded[TowerOutput.STATUS.value] | status_bit(unknown, QueryStatus.ITEM_UNKNOWN)
         return Query(
             **mixed._asdict(),
+            text_features=text_features,
             terms=terms,
             constraints=constraints,
             history_rows=encoded["history_rows"],
@@ -269,6 +274,7 @@ class SearchEngine(tf.Module):
             vectors=vectors,
             components=components,
             weights=tf.cast(tf.reduce_any(components != 0.0, axis=-1), tf.float32),
+            text_features=tf.zeros([batch, self.config.wire.text_embedding_dim]),
             terms=self.lexical.terms(tf.fill([batch], b"")),
             constraints=self.constraints.no_constraints(batch),
             understanding=query_understanding.empty(batch),
@@ -313,7 +319,7 @@ class SearchEngine(tf.Module):
 
     def score_weights(self, query: Query, inputs: Inputs) -> ScoreWeights:
         """Returns the weights of the score components: those of the request, adjusted by the intent of the query."""
-        requested = {component: inputs[f"weight_{component}"] for component in SCORE_COMPONENTS}
+        requested = {component: inputs[f"weight_{component}"] for component in self.config.score_components}
         requested[PRICE_VALUE] += tf.where(query.constraints.value, GOOD_VALUE_WEIGHT, 0.0)
         return query_understanding.score_weights(
             query.understanding, requested, intent_weight=inputs[search_fields.INTENT_WEIGHT]
@@ -328,11 +334,13 @@ class SearchEngine(tf.Module):
             query.vectors, branches, score_pairs=self.towers.score_pairs, similarity=self.similarity
         )
         components[LEXICAL] = tf.reduce_sum(self.term_scores(query, rows), axis=-1)
+        if self.tables.text_vectors is not None:
+            components[TEXT_ENCODER] = self.tables.text_vectors.cosines(query.text_features, rows)
         components[REPURCHASE] = bonus_of(rows, _repurchase_bonuses(query))
         columns = tf.unstack(self.tables.gather(self.tables.item_scores, rows), len(ITEM_SCORES), axis=-1)
         components |= {score.name: values for score, values in zip(ITEM_SCORES, columns, strict=True)}
         empty = query.empty[:, tf.newaxis]
-        components = {name: tf.where(empty, 0.0, components[name]) for name in SCORE_COMPONENTS}
+        components = {name: tf.where(empty, 0.0, components[name]) for name in self.config.score_components}
         added = bonus_of(rows, boosts) + self.tables.gather(self.tables.live_boosts, rows)
         return CandidateScores(components=components, boosts=added, scores=total_score(components, weights) + added)
 

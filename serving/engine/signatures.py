@@ -26,7 +26,6 @@ from trainer.spec.branches import content_features
 from trainer.spec.merchandising.facets import parse_facets
 from trainer.spec.serving.search_fields import FIELDS
 from trainer.spec.serving.signatures import QueryStatus, TowerOutput, signatures, wire_spec
-from trainer.spec.tasks import SCORE_COMPONENTS
 
 Outputs = dict[str, tf.Tensor]
 Inputs = Mapping[str, tf.Tensor]
@@ -83,7 +82,7 @@ class SignatureFunctions(tf.Module):
         unknown = tf.reduce_any(~known & (item_ids != b""), axis=-1)
         return {
             "scores": tf.where(known, scores.scores, 0.0),
-            **{f"score_{name}": tf.where(known, scores.components[name], 0.0) for name in SCORE_COMPONENTS},
+            **{f"score_{name}": tf.where(known, values, 0.0) for name, values in scores.components.items()},
             **_understanding_outputs(query, weights, held=no_constraint_held(tf.shape(rows)[0])),
             **self._status_outputs(query.status | status_bit(unknown, QueryStatus.ITEM_UNKNOWN)),
         }
@@ -190,7 +189,7 @@ class SignatureFunctions(tf.Module):
         return {
             "ids": tables.gather(tables.item_ids, rows),
             "scores": cut(scores.scores, 0.0),
-            **{f"score_{name}": cut(scores.components[name], 0.0) for name in SCORE_COMPONENTS},
+            **{f"score_{name}": cut(values, 0.0) for name, values in scores.components.items()},
             "boosts": cut(scores.boosts, 0.0),
             "num_variants": cut(candidates.num_variants, 0),
             "display": displayed.texts,
@@ -217,7 +216,7 @@ def _understanding_outputs(query: Query, weights: ScoreWeights, *, held: tf.Tens
         "unknown_words": query.terms.unknown,
         "constraints": query.constraints.names,
         "constraints_applied": applied(query.constraints, held),
-        "score_weights": tf.stack([weights.total[component] for component in SCORE_COMPONENTS], axis=1),
+        "score_weights": tf.stack([*weights.total.values()], axis=1),
     }
 
 

@@ -1,4 +1,4 @@
-"""Relevance judgments: nDCG@10 and recall@100 of a bundle's hybrid, lexical and dense search, and of plain BM25.
+"""Relevance judgments: nDCG@10 and recall@100 of a bundle's hybrid search, of its sides alone, and of plain BM25.
 
     python -m serving.evaluation.judgments --bundle DIR/stock/1 --events EVAL_EXAMPLES --items ITEM_EXAMPLES
 
@@ -26,7 +26,7 @@ from serving.server.sessions.saved_model import LoadedModel, load_op_libraries
 from trainer.metrics import NDCG_AT, RELEVANT_GRADE, grade_gain, ndcg_at, recall_at
 from trainer.spec.config import Config, from_dict
 from trainer.spec.serving.search_fields import INTENT_WEIGHT
-from trainer.spec.tasks import DENSE, LEXICAL, SCORE_COMPONENTS
+from trainer.spec.tasks import DENSE, LEXICAL, TEXT_ENCODER
 
 DEPTH = 100  # of recall, and of the result lists
 NUM_RESAMPLES, SEED = 10_000, 0
@@ -39,15 +39,19 @@ class Retriever(enum.StrEnum):
     HYBRID = "hybrid"
     LEXICAL = "lexical alone"
     DENSE = "dense alone"
+    TEXT_ENCODER = "encoder alone"
     BM25 = "plain BM25"
 
 
-# Score weights of a request to the bundle; an empty table leaves them at its defaults.
-_SCORE_WEIGHTS: dict[Retriever, dict[str, float]] = {
-    Retriever.HYBRID: {},
-    Retriever.LEXICAL: {**dict.fromkeys(SCORE_COMPONENTS, 0.0), LEXICAL: 1.0},
-    Retriever.DENSE: {**dict.fromkeys(SCORE_COMPONENTS, 0.0), DENSE: 1.0},
-}
+# The score component that each method ranks by.
+_ALONE = {Retriever.LEXICAL: LEXICAL, Retriever.DENSE: DENSE, Retriever.TEXT_ENCODER: TEXT_ENCODER}
+
+
+def score_weights(config: Config) -> dict[Retriever, dict[str, float]]:
+    """Returns the score weights of a request for each method of a bundle; none leave them at the bundle's defaults."""
+    parts = config.score_components
+    alone = {one: {**dict.fromkeys(parts, 0.0), name: 1.0} for one, name in _ALONE.items() if name in parts}
+    return {Retriever.HYBRID: {}, **alone}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,7 +97,7 @@ def run_queries(
     Args:
       model: A bundle.
       requests: Judged queries.
-      weights: {score component: weight}; without `dense` a list ends where no term matches.
+      weights: {score component: weight}; without `dense` a list ends where scores do.
     """
     rankings: list[list[bytes]] = []
     for start in range(0, len(requests), _BATCH_SIZE):
@@ -119,7 +123,7 @@ def _run_batch(
         for row in range(size):
             count = int(outputs["num_results"][row])
             if weights and not weights[DENSE]:
-                count = int((outputs[f"score_{LEXICAL}"][row, :count] > 0.0).sum())
+                count = int((outputs["scores"][row, :count] > 0.0).sum())
             rankings[row] += outputs["ids"][row, :count].tolist()
         page += 1
     return rankings
@@ -166,7 +170,7 @@ def main() -> None:
     try:
         metrics: dict[str, QueryMetrics] = {
             name: query_metrics(run_queries(model, requests, weights), requests)
-            for name, weights in _SCORE_WEIGHTS.items()
+            for name, weights in score_weights(config).items()
         }
     finally:
         model.close()

@@ -6,6 +6,7 @@ numbers separated by spaces, missing ones 0, other words 1. A photo is a unit ve
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -102,6 +103,10 @@ class FakeModel:
         repeats = present[..., 0] * 0.25 * inputs["history_counts"] / (1.0 + inputs["history_age_days"])
         return {**self._fuse(branches, Side.QUERY), "repeats": repeats}
 
+    def text_features(self, inputs: Mapping[str, tf.Tensor], *, features: int) -> tf.Tensor:
+        """The numbers of the text from the last to the first: the encoder likes what the tower does not."""
+        return tf.reverse(inputs["text"], [1])[:, :features]
+
     def query_keys(self, vectors: tf.Tensor) -> tf.Tensor:
         return self.similarity.query(vectors)
 
@@ -142,13 +147,18 @@ def text_of(vector: Sequence[float] | np.ndarray) -> bytes:
     return " ".join(f"{number:.7g}" for number in vector).encode()
 
 
-def write_items(path: Path, items: Sequence[Mapping[str, bytes]]) -> str:
-    """Writes item Examples with the given byte features; returns the pattern that matches the file."""
+def write_items(path: Path, items: Sequence[Mapping[str, Any]]) -> str:
+    """Writes item Examples with the given features, bytes or lists of numbers; returns the pattern of the file."""
     known = {feature.name for feature in features_of(Side.ITEM)}
     with tf.io.TFRecordWriter(str(path)) as writer:
         for item in items:
             assert set(item) <= known
-            features = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for name, v in item.items()}
+            features = {
+                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+                if isinstance(value, bytes)
+                else tf.train.Feature(float_list=tf.train.FloatList(value=value))
+                for name, value in item.items()
+            }
             example = tf.train.Example(features=tf.train.Features(feature=features))
             writer.write(example.SerializeToString(deterministic=True))
     return str(path)

@@ -63,6 +63,25 @@ class WordCount(Trackable):
         return self.factor * tf.stack([words, letters], axis=1)
 
 
+class Synonyms(Trackable):
+    """The concepts of a text, of length 1: one of `colour3` and `hue3`, another of `thing2` and `object2`."""
+
+    NUM_CONCEPTS = 10  # six colours and four things
+
+    def __init__(self):
+        self.trainable_variables = []
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def __call__(self, texts):
+        words = tf.strings.split(texts)
+        known = tf.strings.regex_full_match(words.values, "(colour|hue)[0-5]|(thing|object)[0-3]")
+        digits = tf.strings.regex_replace(tf.where(known, words.values, "0"), "[a-z]", "")
+        is_thing = tf.strings.regex_full_match(words.values, "(thing|object).*")
+        concepts = tf.one_hot(tf.strings.to_number(digits, tf.int32) + tf.where(is_thing, 6, 0), self.NUM_CONCEPTS)
+        concepts *= tf.cast(known, tf.float32)[:, tf.newaxis]
+        return tf.math.l2_normalize(tf.reduce_sum(words.with_values(concepts), axis=1), axis=-1)
+
+
 def saved(module: Trackable, folder: pathlib.Path) -> str:
     """Writes a module; its handle."""
     tf.saved_model.save(module, str(folder))

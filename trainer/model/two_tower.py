@@ -13,6 +13,7 @@ from trainer.model.tower import UNNORMALIZED_BRANCHES, Tensors, Tower, is_masked
 from trainer.nn.blocks import gather_rows
 from trainer.nn.similarity import DOT, Similarity
 from trainer.spec.branches import USER_MODALITIES
+from trainer.spec.feature_list import EMBEDDINGS
 from trainer.spec.features import Modality, Side
 from trainer.spec.model_inputs import has_inputs
 from trainer.spec.serving.signatures import TowerOutput
@@ -112,6 +113,13 @@ class TwoTower(tfrs.Model):
             queries = {**queries, "history_vectors": vectors, "history_present": present}
         encoded = self.query_tower(queries, training=training, skip_absent=skip_absent)
         return {**encoded, TowerOutput.REPEATS.value: self._repurchase_bonuses(queries, encoded)}
+
+    def text_features(self, queries: Tensors, *, features: int) -> tf.Tensor:
+        """Returns the frozen text encoder's own vectors of queries, [batch, features]; zeros for those without text."""
+        tokens = queries["text_tokens"]
+        not_computed = tf.zeros([tf.shape(tokens)[0], 1, features])
+        encoder = self.query_tower.encoders[Modality.TEXT.value]
+        return encoder.raw_features({"text_tokens": tokens, EMBEDDINGS[Modality.TEXT]: not_computed})
 
     def _repurchase_bonuses(self, queries: Tensors, encoded: Tensors) -> tf.Tensor:
         """[batch, history] float32; zeros where the history counts as absent."""

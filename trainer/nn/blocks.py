@@ -67,6 +67,8 @@ def reuse_precomputed(
 ) -> tf.Tensor:
     """Encodes the present rows without a precomputed vector; the others keep the precomputed one.
 
+    Where every present row has one, nothing is encoded.
+
     Args:
       encode: {name: [n, ...]} to [n, features].
       inputs: {name: [batch, ...]}.
@@ -80,7 +82,12 @@ def reuse_precomputed(
         return tf.cast(encode(inputs), tf.float32)
     flat = tf.cast(tf.reshape(precomputed, [-1, precomputed.shape[-1]]), tf.float32)
     known = tf.reduce_any(flat != 0.0, axis=-1)
-    encoded = encode_present_rows(lambda rows: tf.cast(encode(rows), tf.float32), inputs, present & ~known)
+    wanted = present & ~known
+    encoded = tf.cond(
+        tf.reduce_any(wanted),
+        lambda: encode_present_rows(lambda rows: tf.cast(encode(rows), tf.float32), inputs, wanted),
+        lambda: tf.zeros_like(flat),
+    )
     return tf.where(known[:, tf.newaxis], flat, encoded)
 
 

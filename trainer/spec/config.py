@@ -16,7 +16,7 @@ from trainer.spec.checks import at_least, known_names, unknown_key
 from trainer.spec.feature_list import EMBEDDINGS, ITEM_COLUMNS
 from trainer.spec.features import Modality
 from trainer.spec.merchandising.facets import parse_facets
-from trainer.spec.tasks import SCORE_COMPONENTS
+from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, SCORE_COMPONENTS, TEXT_ENCODER
 from trainer.spec.tower import PRETRAINED_FIELDS, SimilarityKind, TowerConfig
 from trainer.spec.training import RunConfig, TrainConfig
 from trainer.spec.units import SAMPLE_RATE_HZ
@@ -201,7 +201,7 @@ class SearchConfig:
         at_least(self, 0.0, "intent_weight", "bm25_k1", "bm25_b")
         if self.bm25_b > 1.0:
             raise ValueError(f"SearchConfig.bm25_b is {self.bm25_b}; it must be at most 1. Lower it.")
-        known_names(self.score_weights, set(SCORE_COMPONENTS), "search.score_weights")
+        known_names(self.score_weights, set(DEFAULT_SCORE_WEIGHTS), "search.score_weights")
         known_names(self.field_weights, set(DEFAULT_FIELD_WEIGHTS), "search.field_weights")
         known_names(self.displayed, set(ITEM_COLUMNS), "search.display_fields")
         parse_facets(self.facets)
@@ -248,6 +248,11 @@ class Config:
     def embedded(self) -> tuple[Modality, ...]:
         """Modalities of which preprocessing computes the vectors of items."""
         return tuple(modality for modality in EMBEDDINGS if self.wire.precomputed_dim(modality))
+
+    @property
+    def score_components(self) -> tuple[str, ...]:
+        """Names of the score components of a bundle, in order."""
+        return (*SCORE_COMPONENTS, TEXT_ENCODER) if self.wire.text_embedding_dim else SCORE_COMPONENTS
 
 
 def to_dict(config: Any) -> dict[str, Any]:

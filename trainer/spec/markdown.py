@@ -42,7 +42,7 @@ def tables(config: Config) -> dict[str, str]:
         ),
         "signatures": _signatures(config),
         "input_groups": _groups(input_groups(config)),
-        "output_groups": _groups(output_groups()),
+        "output_groups": _groups(output_groups(config)),
         "intent_adjustments": _table(
             ("intent", "adds"),
             (
@@ -68,12 +68,12 @@ def input_groups(config: Config) -> dict[str, tuple[str, ...]]:
     }
 
 
-def output_groups() -> dict[str, tuple[str, ...]]:
+def output_groups(config: Config) -> dict[str, tuple[str, ...]]:
     """{group: names of its outputs}; an output that `rank` has as well is not among `results`."""
-    ranked = _names_of(search_fields.rank_outputs())
-    understood = _names_of(search_fields.query_understanding_outputs())
+    ranked = _names_of(search_fields.rank_outputs(config))
+    understood = _names_of(search_fields.query_understanding_outputs(config))
     status = _names_of(search_fields.status_outputs())
-    explained = _names_of(search_fields.explain_outputs())
+    explained = _names_of(search_fields.explain_outputs(config))
     return {
         "results": ("ids", "boosts", "num_variants", "display", "num_results", "total_matches", "query_weights"),
         "scores": tuple(name for name in ranked if name not in {*understood, *status}),
@@ -92,7 +92,7 @@ def _groups(groups: Mapping[str, tuple[str, ...]]) -> str:
 
 
 def _signatures(config: Config) -> str:
-    ingoing, outgoing = input_groups(config), output_groups()
+    ingoing, outgoing = input_groups(config), output_groups(config)
 
     def row(signature: Signature) -> tuple[str, ...]:
         inputs = _grouped(_names_of(signature.inputs), ingoing)

@@ -147,7 +147,7 @@ ITEM_SCORES: tuple[ItemScore, ...] = (
 # Names of the score components that no head gives: the cosine of the two towers, and BM25 as a share of the most that
 # the words of the query could score. REPURCHASE is that of the task of this name: 0 for what is not in the history.
 DENSE, LEXICAL, REPURCHASE = "dense", "lexical", "repurchase"
-# Names of the score components in every search answer, in order.
+# Names of the score components in the search answers of every bundle, in order.
 SCORE_COMPONENTS: tuple[str, ...] = (
     DENSE,
     LEXICAL,
@@ -155,12 +155,17 @@ SCORE_COMPONENTS: tuple[str, ...] = (
     *(task.name for task in PAIR_TASKS),
     *(part.name for part in ITEM_SCORES),
 )
-# Weight of each score component in a request that sets none. The lexical weight is measured (docs/serving_contract.md).
+# The cosine of a frozen text encoder's own vectors, a score component beside these where a bundle keeps such vectors
+# (`Config.score_components`).
+TEXT_ENCODER = "text_encoder"
+# Weight of each score component in a request that sets none. Those of words and of the text encoder are measured
+# (docs/serving_contract.md).
 DEFAULT_SCORE_WEIGHTS: dict[str, float] = {
     **dict.fromkeys(SCORE_COMPONENTS, 0.0),
     DENSE: 1.0,
     REPURCHASE: 1.0,
     LEXICAL: 5.0,
+    TEXT_ENCODER: 4.0,
 }
 
 # Not a score component; an intent moves it as it moves weights.

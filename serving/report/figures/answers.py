@@ -15,7 +15,7 @@ from serving.server.protocol.predict import predict_arrays
 from serving.server.protocol.servable import Servable
 from trainer.spec.feature_list import HISTORY_IDS, features_of
 from trainer.spec.features import Dtype, Side
-from trainer.spec.tasks import DENSE, SCORE_COMPONENTS
+from trainer.spec.tasks import DEFAULT_SCORE_WEIGHTS, LEXICAL
 
 NUM_QUERIES, NUM_RESULTS, NUM_EXPLAINED = 20, 6, 3
 EXPLAIN = "explain"
@@ -144,7 +144,7 @@ def reasons_of(explained: Mapping[str, np.ndarray]) -> list[Amount]:
             amounts.append((name, float(explained["contribution_matrix"][row][column])))
     for word, amount in zip(explained["words"].tolist(), explained["word_contributions"].tolist(), strict=True):
         amounts.append((f"word “{word.decode('utf-8', 'replace')}”", float(amount)))
-    others = [name for name in SCORE_COMPONENTS if name not in (DENSE, "lexical")]
+    others = [name for name in DEFAULT_SCORE_WEIGHTS if name != LEXICAL and f"contribution_{name}" in explained]
     for name in (*others, "intent", "boost"):
         amounts.append((name.replace("_", " "), float(explained[f"contribution_{name}"])))
     amounts = sorted((pair for pair in amounts if abs(pair[1]) >= 5e-4), key=lambda pair: -abs(pair[1]))

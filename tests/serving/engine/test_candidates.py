@@ -5,10 +5,8 @@ from serving.engine import candidates
 
 def merged(dense, lexical, *, dense_weight=1.0, lexical_weight=1.0):
     found = candidates.reciprocal_rank_fusion(
-        tf.constant([dense]),
-        tf.constant([lexical]),
-        dense_weight=tf.constant([dense_weight]),
-        lexical_weight=tf.constant([lexical_weight]),
+        [tf.constant([dense]), tf.constant([lexical])],
+        weights=[tf.constant([dense_weight]), tf.constant([lexical_weight])],
     )
     return found.numpy()[0].tolist()
 
@@ -22,6 +20,13 @@ def test_a_side_that_does_not_count_fills_up_what_the_other_leaves():
     assert merged([4, 5, -1], [6, 5, 8], lexical_weight=0.0) == [4, 5, 6]
     assert merged([4, 5, 9], [6, 8, -1], dense_weight=-1.0) == [6, 8, 4]
     assert merged([4, 5, 9], [6, 8, -1], dense_weight=0.0, lexical_weight=0.0) == [4, 6, 5]
+
+
+def test_three_sides_add_up():
+    lists = [tf.constant([rows]) for rows in ([4, 5, 6], [5, 7, 4], [4, 8, 5])]
+    found = candidates.reciprocal_rank_fusion(lists, weights=[tf.constant([1.0])] * 3)
+    # 4 has 1/61 + 1/63 + 1/61, 5 has 1/62 + 1/61 + 1/63; then rows 7 and 8 with 1/62 each, 7 by row.
+    assert found.numpy()[0].tolist() == [4, 5, 7]
 
 
 def test_nothing_retrieved():

@@ -34,7 +34,9 @@ def test_a_probable_intent_shifts_weights_by_its_share(monkeypatch):
     monkeypatch.setattr(query_understanding, "INTENT_ADJUSTMENTS", table)
     shifts = {
         name: value.numpy()[0]
-        for name, value in query_understanding.intent_adjustments(tf.constant([[0.5, 0.2, 0.3]])).items()
+        for name, value in query_understanding.intent_adjustments(
+            tf.constant([[0.5, 0.2, 0.3]]), (*SCORE_COMPONENTS, DIVERSITY)
+        ).items()
     }
     changed = {name: pytest.approx(float(value)) for name, value in shifts.items() if value}
     assert changed == {"purchase": 1.0, "stock": 0.5, "diversity": 0.1, "lexical": 1.2}

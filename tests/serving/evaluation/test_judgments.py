@@ -90,8 +90,8 @@ def test_lexical_results_end_where_no_term_matches(folders, monkeypatch):
         size = len(given["query_text"])
         ids = np.array([[b"a", b"b", b"c", b""]] * size, object)
         if (given["page"] > 1).any():
-            return {"ids": ids, "num_results": np.zeros(size, int), "score_lexical": np.zeros([size, 4])}
-        return {"ids": ids, "num_results": np.full(size, 3), "score_lexical": np.array([[0.5, 0.1, 0.0, 0.0]] * size)}
+            return {"ids": ids, "num_results": np.zeros(size, int), "scores": np.zeros([size, 4])}
+        return {"ids": ids, "num_results": np.full(size, 3), "scores": np.array([[0.5, 0.1, 0.0, 0.0]] * size)}
 
     monkeypatch.setattr(judgments, "predict_arrays", predict)
     requests = [JudgedRequest(query={"query_text": b"red"}, grades={b"a": 1.0})]

@@ -58,3 +58,22 @@ def test_encode_present_rows_encodes_the_present_rows_only():
     nothing = blocks.encode_present_rows(encode, {"x": x}, tf.constant([False, False, False]))
     np.testing.assert_allclose(nothing, np.zeros([3, 1]))
     assert seen == [3, 1]  # the rows and one more, so that no layer sees an empty batch
+
+
+def test_only_rows_without_a_precomputed_vector_are_encoded():
+    asked = []
+
+    def encode(rows):
+        asked.append(rows["number"].numpy().tolist())
+        return 10.0 * rows["number"]
+
+    def reuse(precomputed):
+        numbers, present = tf.constant([[1.0], [2.0], [3.0]]), tf.constant([True, True, False])
+        return blocks.reuse_precomputed(
+            encode, {"number": numbers}, present=present, precomputed=tf.constant(precomputed)
+        )
+
+    np.testing.assert_array_equal(reuse([[[5.0]], [[0.0]], [[0.0]]]), [[5.0], [20.0], [0.0]])
+    assert asked == [[[2.0], [1.0]]]  # one row more than needed
+    np.testing.assert_array_equal(reuse([[[5.0]], [[6.0]], [[0.0]]]), [[5.0], [6.0], [0.0]])
+    assert len(asked) == 1

@@ -27,7 +27,7 @@ def names(cell, groups):
 def test_a_row_names_every_input_and_output_once(signature):
     inputs, outputs = cells(signature.name)
     assert sorted(names(inputs, markdown.input_groups(CONFIG))) == sorted(f.name for f in signature.inputs)
-    assert sorted(names(outputs, markdown.output_groups())) == sorted(f.name for f in signature.outputs)
+    assert sorted(names(outputs, markdown.output_groups(CONFIG))) == sorted(f.name for f in signature.outputs)
 
 
 def test_a_search_is_named_by_its_groups_alone():
@@ -37,7 +37,7 @@ def test_a_search_is_named_by_its_groups_alone():
     assert cells("search_text")[0] == "`query_text` `page_size` `fields`"  # a part of a group is named by itself
 
 
-@pytest.mark.parametrize("groups", [markdown.input_groups(CONFIG), markdown.output_groups()], ids=["in", "out"])
+@pytest.mark.parametrize("groups", [markdown.input_groups(CONFIG), markdown.output_groups(CONFIG)], ids=["in", "out"])
 def test_no_name_is_in_two_groups(groups):
     members = [name for group in groups.values() for name in group]
     assert len(members) == len(set(members))

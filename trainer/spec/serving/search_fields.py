@@ -13,8 +13,8 @@ from trainer.spec.tasks import (
     ITEM_SCORES,
     QUERY_TASKS,
     REVIEW_TASKS,
-    SCORE_COMPONENTS,
     SENTIMENT,
+    TEXT_ENCODER,
 )
 
 # The component of a mixed query that seed items make up, after the branches of the query tower.
@@ -34,8 +34,9 @@ MAX_UNKNOWN_WORDS = 8  # that an answer names
 INTENT_WEIGHT = "intent_weight"
 FIELDS = "fields"
 _BY_SUBJECTIVITY = ", times the subjectivity of the query"
-# Descriptions of the score components of the item alone.
+# Descriptions of score components that no head of the model gives.
 _DOCS = {part.name: f": {part.doc[0].lower()}{part.doc[1:-1]}" for part in ITEM_SCORES}
+_DOCS[TEXT_ENCODER] = ": cosine of the texts of query and item as the frozen encoder knows them"
 
 
 class Stage(enum.StrEnum):
@@ -44,7 +45,7 @@ class Stage(enum.StrEnum):
     SHOWN = "shown"  # on this page or an earlier one
     UNKNOWN = "unknown"  # not in the catalogue
     FILTER = "filter"  # a filter keeps it out
-    CANDIDATES = "candidates"  # neither the dense nor the lexical side proposed it
+    CANDIDATES = "candidates"  # no side of retrieval proposed it
     SCORE = "score"  # its score is too low for this page
     VARIANT = "variant"  # another variant of the same product is shown in its place
     DIVERSITY = "diversity"  # by score it would be shown; diversity moved it behind this page
@@ -121,7 +122,7 @@ def weight_inputs(config: Config) -> tuple[SignatureField, ...]:
                 default=config.search.score_weights.get(part, DEFAULT_SCORE_WEIGHTS[part]),
                 doc=f"Weight of score component `{part}`{_BY_SUBJECTIVITY if part == SENTIMENT else ''}.",
             )
-            for part in SCORE_COMPONENTS
+            for part in config.score_components
         ),
         SignatureField(
             name=INTENT_WEIGHT,
@@ -184,7 +185,7 @@ def result_outputs(config: Config) -> tuple[SignatureField, ...]:
                 shape=width,
                 doc=f"Score component `{part}`{_DOCS.get(part, '')}; padded with 0.",
             )
-            for part in SCORE_COMPONENTS
+            for part in config.score_components
         ),
         SignatureField(name="boosts", dtype=WireType.FLOAT, shape=width, doc="Boost of the score, padded with 0."),
         SignatureField(
@@ -202,7 +203,7 @@ def result_outputs(config: Config) -> tuple[SignatureField, ...]:
             shape=(len(QUERY_COMPONENTS),),
             doc=f"Weight of each part of the mixed query: {', '.join(QUERY_COMPONENTS)}.",
         ),
-        *query_understanding_outputs(),
+        *query_understanding_outputs(config),
         *status_outputs(),
     )
 
@@ -216,7 +217,7 @@ def _display_output(width: tuple[int]) -> SignatureField:
     )
 
 
-def query_understanding_outputs() -> tuple[SignatureField, ...]:
+def query_understanding_outputs(config: Config) -> tuple[SignatureField, ...]:
     """Returns the outputs of query understanding, and the score weights that follow."""
     (intent,), (sentiment,) = QUERY_TASKS, REVIEW_TASKS
     return (
@@ -243,8 +244,8 @@ def query_understanding_outputs() -> tuple[SignatureField, ...]:
         SignatureField(
             name="score_weights",
             dtype=WireType.FLOAT,
-            shape=(len(SCORE_COMPONENTS),),
-            doc=f"Weight by which each score component counted: {', '.join(SCORE_COMPONENTS)}.",
+            shape=(len(config.score_components),),
+            doc=f"Weight by which each score component counted: {', '.join(config.score_components)}.",
         ),
     )
 
@@ -266,7 +267,7 @@ def _constraint_outputs() -> tuple[SignatureField, ...]:
     )
 
 
-def rank_outputs() -> tuple[SignatureField, ...]:
+def rank_outputs(config: Config) -> tuple[SignatureField, ...]:
     """Returns the outputs of `rank`: scores of given items."""
     return (
         SignatureField(
@@ -282,20 +283,20 @@ def rank_outputs() -> tuple[SignatureField, ...]:
                 shape=(None,),
                 doc=f"Score component `{part}`{_DOCS.get(part, '')}.",
             )
-            for part in SCORE_COMPONENTS
+            for part in config.score_components
         ),
-        *query_understanding_outputs(),
+        *query_understanding_outputs(config),
         *status_outputs(),
     )
 
 
-def explain_outputs() -> tuple[SignatureField, ...]:
+def explain_outputs(config: Config) -> tuple[SignatureField, ...]:
     """Returns the outputs of `explain`: the place of an item and the contributions to its score."""
     return (
         *_place_outputs(),
-        *_contribution_outputs(),
+        *_contribution_outputs(config),
         *_word_outputs(),
-        *query_understanding_outputs(),
+        *query_understanding_outputs(config),
         *status_outputs(),
     )
 
@@ -314,7 +315,7 @@ def _place_outputs() -> tuple[SignatureField, ...]:
     )
 
 
-def _contribution_outputs() -> tuple[SignatureField, ...]:
+def _contribution_outputs(config: Config) -> tuple[SignatureField, ...]:
     pairs = (len(QUERY_COMPONENTS), len(ITEM_BRANCHES))
     return (
         SignatureField(
@@ -327,7 +328,7 @@ def _contribution_outputs() -> tuple[SignatureField, ...]:
             SignatureField(
                 name=f"contribution_{part}", dtype=WireType.FLOAT, doc=f"Score component `{part}` times its weight."
             )
-            for part in SCORE_COMPONENTS
+            for part in config.score_components
             if part != DENSE
         ),
         SignatureField(

@@ -14,7 +14,7 @@ Towers (one SavedModel exported by the trainer, wrapped by the Indexer) have the
   `embed_query(inputs)` inputs: the wire query features of the branches, and in place of `history_ids`
                         `history_vectors` [batch, history, dim] float32 (content vectors of those items) and
                         `history_present` [batch, history] bool
-                        -> beside the others `repeats`
+                        -> beside the others `repeats` and, with `wire.text_embedding_dim`, `text_features`
   `embed_text(wire)`    wire: `query_text` alone, for queries of nothing but a text; no other branch is computed
                         -> as `embed_query`, with `repeats` [batch, 0]
   `query_keys(query_vectors)`, `item_keys(item_vectors)`
@@ -49,6 +49,8 @@ class TowerOutput(enum.StrEnum):
     WEIGHTS = "weights"  # [batch, branch] float32, 0 for an absent branch
     STATUS = "status"  # [batch] int32, `QueryStatus` bits
     REPEATS = "repeats"  # queries only: [batch, history] float32, bonus on the similarity of each history item
+    # Queries only, where preprocessing encodes the texts of items: [batch, features] float32, the frozen encoder's own.
+    TEXT_FEATURES = "text_features"
     ENCODED = "encoded"  # items only: [batch, branch, dim] float32, input of `embed_day`
 
 
@@ -126,13 +128,13 @@ def _search_signatures(config: Config) -> tuple[Signature, ...]:
         Signature(
             name="rank",
             inputs=(*query, _ITEM_IDS, *weights),
-            outputs=search_fields.rank_outputs(),
+            outputs=search_fields.rank_outputs(config),
             doc="Scores of given items for a query, in the order given.",
         ),
         Signature(
             name="explain",
             inputs=(*search, _ITEM_ID),
-            outputs=search_fields.explain_outputs(),
+            outputs=search_fields.explain_outputs(config),
             doc="Why an item stands where it does in the answer to a search, or why it does not.",
         ),
     )
