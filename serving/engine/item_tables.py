@@ -117,7 +117,9 @@ class ItemTables(tf.Module):
 
     def is_shown(self, rows: tf.Tensor) -> tf.Tensor:
         """Returns whether rows of any shape are those of visible items."""
-        return tf.gather(tf.pad(self.filters.visible, [[0, 1]]), tf.where(rows == NO_ROW, self.num_items, rows))
+        if not self.num_items:
+            return tf.zeros_like(rows, tf.bool)
+        return (rows != NO_ROW) & tf.gather(self.filters.visible, tf.maximum(rows, 0))
 
     def _price_texts(self, rows: tf.Tensor) -> tf.Tensor:
         return shortest_decimal(tf.gather(tf.pad(self.filters.prices, [[0, 1]], constant_values=-1.0), rows))
