@@ -30,9 +30,9 @@ def test_a_row_names_every_input_and_output_once(signature):
     assert sorted(names(outputs, markdown.output_groups(CONFIG))) == sorted(f.name for f in signature.outputs)
 
 
-def test_a_search_is_named_by_its_groups_alone():
+def test_a_search_is_named_by_its_groups_and_what_is_in_none():
     inputs, outputs = cells("search")
-    assert inputs == "**query** **mix** **filter** **page** **weights** **boost** `fields`"
+    assert inputs == "**query** **mix** **filter** **page** **weights** **boost** `refused_constraints` `fields`"
     assert outputs == "**results** **scores** **understanding** **status**"
     assert cells("search_text")[0] == "`query_text` `page_size` `fields`"  # a part of a group is named by itself
 
