@@ -14,7 +14,7 @@ let queryId = "";
 let latest = 0; // number of the newest search: the answers of older ones are not shown
 
 function blank() {
-  return { text: "", image: null, audio: null, seeds: new Map(), chosen: new Map(), inStock: false, order: "", page: 1 };
+  return { text: "", refused: new Set(), image: null, audio: null, seeds: new Map(), chosen: new Map(), inStock: false, order: "", page: 1 };
 }
 
 function element(tag, attributes = {}, ...children) {
@@ -102,6 +102,7 @@ function query() {
     inputs.seed_item_ids = [...state.seeds.keys()];
     inputs.seed_item_weights = [...state.seeds.values()];
   }
+  if (state.refused.size && !isSorted()) inputs.refused_constraints = [...state.refused];
   return inputs;
 }
 
@@ -147,6 +148,7 @@ function address() {
   if (state.order) parts.set("sort", state.order);
   for (const [facet, values] of state.chosen) for (const value of values) parts.append(`f.${facet}`, value);
   for (const [id, weight] of state.seeds) parts.append(weight > 0 ? "more" : "less", id);
+  for (const name of state.refused) parts.append("as_words", name);
   const text = parts.toString();
   return text ? `?${text}` : location.pathname;
 }
@@ -160,6 +162,7 @@ function readAddress() {
   state.order = known.orders.includes(parts.get("sort")) ? parts.get("sort") : "";
   for (const [name, value] of parts) {
     if (name.startsWith("f.")) choose(name.slice(2), value, true);
+    if (name === "as_words") state.refused.add(value);
     if (name === "more" || name === "less") state.seeds.set(value, name === "more" ? 1 : -0.5);
   }
   $("text").value = state.text;
@@ -205,7 +208,18 @@ function showResults(found, inputs, sorted) {
   const counted = sorted ? `${products} ${found.total_matches === 1 ? "matches" : "match"}.` : `${products} pass the filters.`;
   $("status").textContent = (items.length ? counted : "Nothing was found.") + remark;
   $("items").replaceChildren(...items.map((item) => card(item, sorted ? null : inputs)));
+  showParts((found.constraints || []).filter((name, place) => name && found.constraints_applied[place]));
   showPages(items.length === size);
+}
+
+// What the words state, as a person reads it: "price=:50 EUR" is "price up to 50 EUR".
+function constraintLabel(name) {
+  if (name === "good_value") return "good value";
+  const [key, value] = [name.slice(0, name.indexOf("=")), name.slice(name.indexOf("=") + 1)];
+  if (key === "without") return `without ${value}`;
+  if (key !== "price") return `${key.replaceAll("_", " ")}: ${value}`;
+  const [, low, high, currency] = /^([^:]*):(\S*)(.*)$/.exec(value);
+  return `price ${low && high ? `${low} to ${high}` : low ? `from ${low}` : `up to ${high}`}${currency}`;
 }
 
 // A card of a result; `inputs` are those of the search that found it, null where results are sorted and have no reasons.
@@ -308,7 +322,7 @@ function showOrder() {
   if ($("order").disabled) $("order").value = "";
 }
 
-function showParts() {
+function showParts(constraints = []) {
   showOrder();
   const part = (label, drop, ...more) =>
     element("li", {}, ...more, label, element("button", { type: "button", "aria-label": `Remove ${label}`, onclick: () => { drop(); state.page = 1; search(); } }, "×"));
@@ -316,6 +330,8 @@ function showParts() {
   if (state.image) parts.push(part("photo", () => { state.image = null; }, element("img", { src: state.image.preview, alt: "" })));
   if (state.audio) parts.push(part("voice", () => { state.audio = null; }));
   for (const [id, weight] of state.seeds) parts.push(part(`${weight > 0 ? "more" : "less"} like ${id}`, () => { state.seeds.delete(id); }));
+  for (const name of constraints) parts.push(part(constraintLabel(name), () => { state.refused.add(name); }));
+  for (const name of state.refused) parts.push(part(`not read as ${constraintLabel(name)}`, () => { state.refused.delete(name); }));
   $("parts").replaceChildren(...parts);
 }
 
@@ -386,7 +402,9 @@ function typed() {
 function submit() {
   clearTimeout(waiting);
   showCompletions([]);
-  state.text = $("text").value.trim();
+  const text = $("text").value.trim();
+  if (text !== state.text) state.refused.clear();
+  state.text = text;
   state.page = 1;
   search();
 }

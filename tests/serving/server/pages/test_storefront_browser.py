@@ -186,6 +186,20 @@ def test_more_and_less_like_an_item_are_parts_of_the_query(person):
     assert "item-07" in person.found(part.find_element("css selector", "button").click)
 
 
+def test_a_price_in_the_words_filters_and_can_be_refused(person, browser):
+    found = person.search("colour1 under 10")
+    prices = [float(facts.text.split(" · ")[-1].split()[0]) for facts in person.all("#items .facts")]
+    assert found[0] in ("item-01", "item-07")  # 2.0 and 8.0; the other two of the colour cost 14.0 and 20.0
+    assert max(prices) <= 10.0
+    part = person.one("#parts li")
+    assert part.text.startswith("price up to 10")
+    everything = person.found(part.find_element("css selector", "button").click)
+    assert len(everything) > len(found)
+    assert person.one("#parts li").text.startswith("not read as price up to 10")
+    assert person.found(browser.refresh) == everything
+    assert person.found(person.one("#parts li button").click) == found
+
+
 def test_a_photo_and_a_voice_search(person, photos):
     path = str(photos / "photos" / "item-04.jpg")
     by_photo = person.found(lambda: person.browser.find_element("id", "photo").send_keys(path))
