@@ -22,6 +22,7 @@ from trainer.spec.serving.signatures import signatures
 from trainer.spec.units import SAMPLE_RATE_HZ
 
 BATCH_SIZES = (1, 8)
+_CONSTRAINED = "red shirt under 50 \N{EURO SIGN} without cotton".encode()  # the sign is one in every language
 _EVERY_FILTER: dict[str, Any] = {
     "filter_category": [b"a"],
     "filter_brand": [b"a"],
@@ -93,6 +94,8 @@ def _contents(wire: WireConfig, item_ids: Sequence[bytes]) -> list[dict[str, Any
         {},
         {"query_text": b"coton shrit", "item_id": first},  # terms with a spelling correction
         {"query_text": b"r"},
+        {"query_text": _CONSTRAINED, "item_id": first},
+        {"query_text": _CONSTRAINED, "item_id": first, "refused_constraints": [b"*"]},
         {"query_image": larger, "images": [larger] * wire.num_images},
         {"query_image": broken, "images": [broken] * wire.num_images},
         {**text, "filter_in_stock": 1},
