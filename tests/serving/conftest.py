@@ -1,6 +1,7 @@
 """Shared by the tests of the bundle: fake towers, exported once, and random catalogues of any size."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from serving.index.exact import ExactIndex, Index
 from serving.index.vector_store import VectorStore
 from serving.similarity import Similarity
 from serving.towers import LoadedTowers, load_towers
-from tests.support.eager_bundle import EagerBundle
+from tests.support.eager_bundle import EagerBundle, eagerly
 from tests.support.fake_towers import FakeModel, FakeOps
 from tests.support.numpy_search import unit
 from trainer.spec import presets
@@ -68,6 +69,13 @@ def make_traced_bundle(towers: LoadedTowers, catalogue: Catalogue, index: Index 
     index = index or ExactIndex(VectorStore.of(vectors, storage=VectorDtype.FLOAT32))
     texts = build_text_indexes(catalogue, search=towers.config.search)
     return Bundle(SignatureFunctions(towers, tables=tables, index=index, texts=texts, version="model-index"))
+
+
+@pytest.fixture(scope="module")
+def op_by_op() -> Iterator[None]:
+    """Functions run op by op, where every test has tables of its own and few requests of them."""
+    with eagerly():
+        yield
 
 
 @pytest.fixture(scope="session")

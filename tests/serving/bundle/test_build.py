@@ -16,7 +16,7 @@ from serving.towers import TOWERS_JSON, load_towers
 from tests.serving.conftest import MODEL_ID, TABULAR, Shop
 from tests.support import numpy_search
 from tests.support.fake_towers import FakeModel, FakeOps, text_of, write_items
-from tests.support.search_alone import search_alone
+from tests.support.only_signatures import only_signatures
 from trainer.source_hash import source_files
 from trainer.spec.branches import branches_of
 from trainer.spec.config import IndexChoice, VectorDtype, from_dict
@@ -220,7 +220,7 @@ def test_the_configuration_chooses_the_index_and_its_storage(config, shop, tmp_p
     config = dataclasses.replace(config, search=search)
     export_towers(FakeModel(config), FakeOps(config), tmp_path / "towers", model_id=MODEL_ID)
     pattern = write_items(tmp_path / "items", examples_of(shop))
-    with search_alone():
+    with only_signatures("search"):
         report = build_bundle(tmp_path / "towers", pattern, tmp_path / "out", version=1, flavours=["stock"])
     facts = read_manifest(report.paths["stock"])["index"]
     assert (facts["kind"], facts["storage"], facts["items"]) == ("ivf", "int8", 100)
@@ -246,7 +246,7 @@ def test_warm_up_covers_every_signature_alone_and_in_batches(built, restored, fl
 
 def test_two_builds_of_the_same_are_published_once(built, towers_dir, tmp_path):
     folder = built.paths["stock"].parents[2]
-    with search_alone():
+    with only_signatures("search"):
         again = build_bundle(towers_dir, str(folder / "items-*"), tmp_path / "out", version=1, flavours=["stock"])
     assert again.bundle_version == built.bundle_version
     assert publish(folder / "out", tmp_path / "to") == 1
@@ -289,7 +289,7 @@ def test_towers_whose_branches_do_not_sum_to_the_vector_are_refused(config, tmp_
 @pytest.mark.parametrize("num_items", [0, 1])
 def test_a_catalogue_of_hardly_any_items_is_built_and_answers(towers_dir, tmp_path, num_items):
     pattern = write_items(tmp_path / "items", [{"item_id": b"only", "title": b"1 0"}][:num_items])
-    with search_alone():
+    with only_signatures("search"):
         report = build_bundle(towers_dir, pattern, tmp_path / "out", version=1, flavours=["scann"])
     assert report.index_kinds == {"scann": "exact"}  # too few for ScaNN, and the manifest says so
     restored = tf.saved_model.load(str(report.paths["scann"]))

@@ -18,7 +18,7 @@ from serving.manifest import check_manifest
 from tests.serving.conftest import make_shop
 from tests.support.fake_towers import text_of, write_items
 from tests.support.numpy_search import unit
-from tests.support.search_alone import search_alone
+from tests.support.only_signatures import only_signatures
 from trainer.spec.config import VectorDtype
 
 NUM_ITEMS = 60
@@ -67,7 +67,7 @@ def stock_alone(bundle: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_signature() -> Iterator[None]:
-    with search_alone():
+    with only_signatures("search"):
         yield
 
 

@@ -9,6 +9,8 @@ import tensorflow as tf
 from serving.engine.text_index import build_text_indexes
 from trainer.spec.config import SearchConfig
 
+pytestmark = pytest.mark.usefixtures("op_by_op")
+
 
 def column(rows):
     values = np.empty(len(rows), object)

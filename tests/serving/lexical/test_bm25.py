@@ -8,6 +8,8 @@ import tensorflow as tf
 from serving.lexical.bm25 import LexicalIndex
 from serving.lexical.postings import Bm25, build_postings
 
+pytestmark = pytest.mark.usefixtures("op_by_op")
+
 TITLES = [b"Red cotton shirt", b"blue Cotton dress", b"red red wine", b"", b"Stra\xc3\x9fe \xe7\xb4\x85\xe8\x8c\xb6"]
 
 

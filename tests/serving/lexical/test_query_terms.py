@@ -6,6 +6,8 @@ import tensorflow as tf
 from serving.lexical.bm25 import LexicalIndex
 from serving.lexical.postings import Bm25, build_postings
 
+pytestmark = pytest.mark.usefixtures("op_by_op")
+
 
 def index_of(*titles, languages=("en",), **fields):
     fields = {"title": [title.encode() for title in titles], **fields}

@@ -4,6 +4,8 @@ import tensorflow as tf
 
 from serving.lexical.spelling import SpellingCorrector
 
+pytestmark = pytest.mark.usefixtures("op_by_op")
+
 WORDS = ["battery", "batter", "butter", "controller", "iphone", "phone", "ps3", "straße", "грушa", "сумка", "x"]
 COUNTS = [5, 1, 9, 4, 7, 30, 50, 2, 1, 3, 8]
 

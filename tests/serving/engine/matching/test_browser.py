@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from tests.serving.engine.matching.shelf import (
 )
 from trainer.spec.merchandising.orders import SortOrder
 from trainer.spec.serving.signatures import QueryStatus
+
+pytestmark = pytest.mark.usefixtures("op_by_op")
 
 WIDTH = 5
 KEYS = {

@@ -1,6 +1,7 @@
 import collections
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from tests.serving.engine.matching.shelf import (
 )
 from trainer.spec.merchandising.facets import parse_facets
 from trainer.spec.serving.signatures import QueryStatus
+
+pytestmark = pytest.mark.usefixtures("op_by_op")
 
 FACETS = ("brand", "category.1", "category.2", "currency", "attributes.colour", "attributes.size", "attributes")
 NAME_ORDER = ["acme", "brand 9", "brand 10", "Zed"]
