@@ -139,9 +139,10 @@ def test_results_are_sorted_by_price_over_all_pages(person, browser):
     person.search("")
     found = person.found(lambda: Select(person.one("#order")).select_by_value("price_up"))
     prices = [float(facts.text.split(" · ")[1].split()[0]) for facts in person.all("#items .facts")]
-    assert found == [f"item-{number:02d}" for number in range(len(found))]
-    assert prices == sorted(prices)
-    assert person.status() == "24 products match."
+    # The first twelve are pairs of variants, of which the cheaper one stands for both.
+    assert found == [f"item-{number:02d}" for number in (*range(0, 12, 2), *range(12, 24))]
+    assert prices == [1.0 + number for number in (*range(0, 12, 2), *range(12, 24))]
+    assert person.status() == "18 products match."
     assert not person.all("#items button[data-action='why']")  # only a search has reasons
     assert person.found(browser.refresh) == found
     assert Select(person.one("#order")).first_selected_option.get_attribute("value") == "price_up"
