@@ -1,7 +1,5 @@
 """Every command block of README and tutorial, run in the order of the page on a small shop with free ports."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.support.document_blocks import Block, blocks_of, faults_of
@@ -43,13 +41,6 @@ def test_a_mark_is_checked(tmp_path, mark, fault):
     assert block.commands == ["make demo    OUTPUT=x"]
     assert fault in "".join(faults_of(block))
     assert bool(fault) == bool(faults_of(block))
-
-
-@pytest.fixture(scope="module")
-def session(tmp_path_factory):
-    started = Session(Path(tmp_path_factory.mktemp("pages")))
-    yield started
-    started.close()
 
 
 @pytest.mark.extended

@@ -2,21 +2,11 @@
 a process of its own runs it beside them.
 """
 
-from pathlib import Path
-
 import pytest
 
 from tests.docs.test_commands import BLOCKS
-from tests.support.document_session import Session
 
 COMMANDS = [(block, command) for block in BLOCKS if block.mode == "public sets" for command in block.commands]
-
-
-@pytest.fixture(scope="module")
-def session(tmp_path_factory):
-    started = Session(Path(tmp_path_factory.mktemp("public")))
-    yield started
-    started.close()
 
 
 @pytest.mark.extended

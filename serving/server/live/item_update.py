@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from serving.server.protocol.errors import invalid, quoted
+from trainer.spec.serving.update_fields import LiveField
 
-ITEM_ID, PRICE, IN_STOCK, VISIBLE, BOOST = "item_id", "price", "in_stock", "visible", "boost"
-FIELDS = (PRICE, IN_STOCK, VISIBLE, BOOST)
+ITEM_ID = "item_id"
+FIELDS = tuple(field.value for field in LiveField)
+PRICE, IN_STOCK, VISIBLE, BOOST = FIELDS
 UNKNOWN_PRICE = -1.0
 MAX_UPDATES = 10_000
 MAX_ID_BYTES = 1_000

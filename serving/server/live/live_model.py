@@ -25,10 +25,11 @@ from serving.server.live.live_log import LogFollower, newer_updates
 from serving.server.protocol.deadline import NO_DEADLINE, Deadline
 from serving.server.protocol.servable import Servable
 from serving.server.protocol.signature import ServableSignature
+from trainer.spec.serving.signatures import QueryStatus
+from trainer.spec.serving.update_fields import UPDATE_ITEMS, UPDATE_MASK
 
-UPDATE_ITEMS, UPDATE_MASK, QUERY_STATUS = "update_items", "update_mask", "query_status"
+QUERY_STATUS = "query_status"
 ITEMS_TIME = "items_time"
-_ITEM_UNKNOWN = 32
 
 
 def changes_items(signature: ServableSignature) -> bool:
@@ -93,7 +94,7 @@ class LiveModel:
 
     def _unknown(self, item_ids: list[str]) -> set[str]:
         status = self._call({item: {} for item in item_ids}) if item_ids else []
-        return {item for item, bits in zip(item_ids, status, strict=True) if bits & _ITEM_UNKNOWN}
+        return {item for item, bits in zip(item_ids, status, strict=True) if bits & QueryStatus.ITEM_UNKNOWN}
 
     def catch_up(self) -> None:
         """Applies the records of the log that are new; items that this version does not have are left out."""
